@@ -1,0 +1,153 @@
+//! Time, behind a seam, so that days of fleet life run in a simulation in a second.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EpochMs(pub u64);
+
+impl EpochMs {
+    /// How long ago `earlier` was; zero if it lies in the future (clocks jump).
+    pub fn since(self, earlier: EpochMs) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This instant moved back by `by`; never before 1970.
+    pub fn minus(self, by: Duration) -> EpochMs {
+        EpochMs(self.0.saturating_sub(by.as_millis() as u64))
+    }
+
+    fn timestamp(self) -> jiff::Timestamp {
+        // A file may hold any number; one out of range shows as the epoch instead of ending the program.
+        i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default()
+    }
+
+    /// `2026-11-21T05:46:07.123Z`: UTC with milliseconds, as in the event logs.
+    pub fn utc(self) -> String {
+        self.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    }
+
+    /// `2026-11-21T05:46:07Z`: UTC with seconds, as in `exits.log`.
+    pub fn utc_seconds(self) -> String {
+        self.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// `2026-11-21T07:46:07+02:00`: local time with offset, as in the envelope.
+    pub fn local(self) -> String {
+        self.timestamp().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    }
+
+    /// `2026-11-21`: the local date.
+    pub fn local_date(self) -> String {
+        self.timestamp().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d").to_string()
+    }
+}
+
+impl From<SystemTime> for EpochMs {
+    fn from(time: SystemTime) -> Self {
+        EpochMs(time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64))
+    }
+}
+
+impl fmt::Display for EpochMs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.utc())
+    }
+}
+
+/// Where time comes from.
+pub trait Clock: Send + Sync {
+    /// The wall clock. It may jump in either direction.
+    fn now(&self) -> EpochMs;
+    /// Time since some fixed point; it never goes back. For deadlines.
+    fn monotonic(&self) -> Duration;
+    /// Waits for `duration`.
+    fn sleep(&self, duration: Duration);
+}
+
+/// The machine's own clock.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        SystemClock { start: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> EpochMs {
+        SystemTime::now().into()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}
+
+/// A point on the monotonic clock after which waiting ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    at: Duration,
+}
+
+impl Deadline {
+    /// The deadline `after` from now.
+    pub fn after(clock: &dyn Clock, after: Duration) -> Self {
+        Deadline { at: clock.monotonic() + after }
+    }
+
+    /// Whether it has passed.
+    pub fn passed(&self, clock: &dyn Clock) -> bool {
+        clock.monotonic() >= self.at
+    }
+
+    /// What is left of it, zero when it has passed.
+    pub fn left(&self, clock: &dyn Clock) -> Duration {
+        self.at.saturating_sub(clock.monotonic())
+    }
+}
+
+/// Polls `ready` until it gives a value or `deadline` passes. Pauses start at `pause` and grow by half to at
+/// most eight times that, so that a quick answer is seen quickly and a slow one costs little.
+pub fn wait_for<T>(clock: &dyn Clock, deadline: Deadline, pause: Duration, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
+    let mut next = pause;
+    loop {
+        if let Some(value) = ready() {
+            return Some(value);
+        }
+        if deadline.passed(clock) {
+            return None;
+        }
+        clock.sleep(next.min(deadline.left(clock)));
+        next = (next + next / 2).min(pause * 8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_have_their_fixed_shapes() {
+        let t = EpochMs(1_795_239_967_045);
+        assert_eq!(t.utc(), "2026-11-21T05:46:07.045Z");
+        assert_eq!(t.utc_seconds(), "2026-11-21T05:46:07Z");
+        assert_eq!(t.local().len(), "2026-11-21T05:46:07+00:00".len());
+    }
+
+    #[test]
+    fn any_number_from_a_file_can_be_shown() {
+        assert!(EpochMs(u64::MAX).utc().ends_with('Z'));
+        assert_eq!(EpochMs(5).since(EpochMs(9)), Duration::ZERO);
+    }
+}
