@@ -3,11 +3,13 @@
 pub mod clock;
 pub mod exit;
 pub mod identity;
+pub mod message_id;
 pub mod paths;
 pub mod settings;
 
 pub use clock::{Clock, EpochMs, SystemClock};
 pub use exit::{Exit, Failure};
 pub use identity::{Identity, Intelligence, Personality, Runtime, Topic};
+pub use message_id::MessageId;
 pub use paths::Paths;
 pub use settings::Settings;

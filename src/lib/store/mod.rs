@@ -1,1 +1,15 @@
-//! placeholder
+//! Durable, readable state: plain files, written so that a crash or a power cut leaves the old or the new
+//! content, never a mixture; and the locks that keep two programs from writing at once.
+
+pub mod durable;
+pub mod event_log;
+pub mod lock;
+pub mod markers;
+pub mod queue;
+pub mod session;
+
+pub use durable::StoreError;
+pub use lock::{FileLock, LockError};
+pub use markers::{Intent, Marker, Markers, Turn, TurnState};
+pub use queue::{Item, Queue, Seq, Settled};
+pub use session::{Phase, SessionRecord};

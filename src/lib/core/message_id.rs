@@ -1,0 +1,64 @@
+//! The id of a message: a ULID, 26 characters, sortable by the time it was made (<https://github.com/ulid/spec>).
+
+use crate::core::clock::EpochMs;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use ulid::Ulid;
+
+/// A message's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MessageId(Ulid);
+
+/// Not a message id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a message id (26 characters of Crockford base 32)")]
+pub struct MessageIdError(String);
+
+impl MessageId {
+    /// A new id, made at `now`.
+    pub fn generate(now: EpochMs) -> MessageId {
+        MessageId(Ulid::from_parts(now.0, Ulid::generate().random()))
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = MessageIdError;
+    fn from_str(text: &str) -> Result<Self, MessageIdError> {
+        Ulid::from_string(text).map(MessageId).map_err(|_| MessageIdError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for MessageId {
+    type Error = MessageIdError;
+    fn try_from(text: String) -> Result<Self, MessageIdError> {
+        text.parse()
+    }
+}
+
+impl From<MessageId> for String {
+    fn from(id: MessageId) -> String {
+        id.0.to_string()
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_and_sorts_by_time() {
+        let (a, b) = (MessageId::generate(EpochMs(1000)), MessageId::generate(EpochMs(2000)));
+        assert!(a < b && a.to_string() < b.to_string());
+        assert_eq!(a.to_string().len(), 26);
+        assert_eq!(a.to_string().parse(), Ok(a));
+        assert!("01ARZ3NDEKTSV4RRFFQ69G5FA".parse::<MessageId>().is_err());
+    }
+}

@@ -1,0 +1,290 @@
+//! Writes that survive a power cut, in the one order that makes it true.
+//!
+//! | write | order |
+//! |---|---|
+//! | replace | temp (O_EXCL) → write → fsync → rename → fsync dir |
+//! | publish | temp (O_EXCL) → write → fsync → link (fails where the name exists) → fsync dir → unlink temp |
+//! | move | rename → fsync both dirs |
+//! | remove | unlink → fsync dir |
+//!
+//! A directory is fsynced because the entry, not the file, is what a power cut takes
+//! (<https://lwn.net/Articles/457667/>).
+
+use crate::core::clock::EpochMs;
+use crate::core::exit::{Exit, Failure};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A failed operation on a state file.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system said no.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// The operation, as an infinitive.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that only its own writer may write.
+    #[error("refusing to write {} here: it is the registry's locked write target", .0.display())]
+    Guarded(PathBuf),
+    /// Content that is not what it should be.
+    #[error("{} is not readable: {why}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl StoreError {
+    /// An I/O error on `path` while doing `what`.
+    pub fn io(what: &'static str, path: &Path, source: io::Error) -> Self {
+        StoreError::Io { what, path: path.to_owned(), source }
+    }
+
+    /// The exit code of a program that gives up for this reason.
+    pub fn exit(&self) -> Exit {
+        match self {
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
+            StoreError::Io { .. } => Exit::Io,
+            StoreError::Guarded(_) => Exit::Internal,
+            StoreError::Corrupt { .. } => Exit::Config,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                ": the disk is full, nothing was changed; free some space and try again"
+            }
+            _ => "",
+        };
+        Failure::new(error.exit(), format!("{error}{hint}"))
+    }
+}
+
+/// Temporary files carry this prefix and suffix; the tick removes those older than an hour.
+const TEMP_PREFIX: &str = ".tmp-";
+
+/// Whether a file name is that of a temporary file of ours.
+pub fn is_temp(name: &str) -> bool {
+    name.starts_with(TEMP_PREFIX)
+}
+
+fn temp_path(dir: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let nonce = NEXT.fetch_add(1, Ordering::Relaxed);
+    // Pids are reused; the time keeps a crash's litter from colliding with its successor for ever.
+    dir.join(format!("{TEMP_PREFIX}{}-{}-{nonce}", std::process::id(), EpochMs::from(std::time::SystemTime::now()).0))
+}
+
+fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes `bytes` to a new temporary file beside `path` and fsyncs it.
+fn write_temp(path: &Path, bytes: &[u8], sync: bool) -> Result<PathBuf, StoreError> {
+    let temp = temp_path(dir_of(path));
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp)?;
+        file.write_all(bytes)?;
+        // Content before name: a name that outlives a power cut must not show an empty file.
+        if sync { file.sync_all() } else { Ok(()) }
+    })();
+    written.map_err(|error| {
+        let _ = fs::remove_file(&temp);
+        StoreError::io("write", path, error)
+    })?;
+    Ok(temp)
+}
+
+/// Makes the entries of `dir` durable.
+pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|error| StoreError::io("sync", dir, error))
+}
+
+fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
+    let temp = write_temp(path, bytes, sync)?;
+    fs::rename(&temp, path).map_err(|error| {
+        let _ = fs::remove_file(&temp);
+        StoreError::io("write", path, error)
+    })?;
+    if sync { sync_dir(dir_of(path)) } else { Ok(()) }
+}
+
+/// Replaces `path` by `bytes` (0600), atomically and durably. Refuses the registry's file name.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    if path.file_name().is_some_and(|name| name == "peers-profiles.json") {
+        return Err(StoreError::Guarded(path.to_owned()));
+    }
+    replace(path, bytes, true)
+}
+
+/// [`write_atomic`] for the registry's own writer, which holds its lock.
+pub(super) fn write_registry(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    replace(path, bytes, true)
+}
+
+/// Replaces `path` atomically, without fsync: for what a power cut may take back (a turn marker, a kick).
+pub fn write_volatile(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    replace(path, bytes, false)
+}
+
+/// What became of an attempt to publish a file under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// It is there, durably.
+    Done,
+    /// The name is taken; nothing was written.
+    Taken,
+}
+
+/// Writes `bytes` once, then offers it under the names that `next` gives until one is free. Returns that name's index.
+pub fn publish(
+    dir: &Path,
+    bytes: &[u8],
+    mut next: impl FnMut(u32) -> Option<PathBuf>,
+) -> Result<Option<u32>, StoreError> {
+    let temp = write_temp(&dir.join("item"), bytes, true)?;
+    let linked = (|| {
+        for attempt in 0.. {
+            let Some(target) = next(attempt) else { return Ok(None) };
+            match fs::hard_link(&temp, &target) {
+                Ok(()) => {
+                    sync_dir(dir)?;
+                    return Ok(Some(attempt));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(StoreError::io("publish", &target, error)),
+            }
+        }
+        Ok(None)
+    })();
+    let _ = fs::remove_file(&temp);
+    linked
+}
+
+/// Moves a file durably. `Ok(false)`: it was not there (somebody else moved it).
+pub fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    match fs::rename(from, to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => return Ok(false),
+        Err(error) => return Err(StoreError::io("move", from, error)),
+    }
+    sync_dir(dir_of(to))?;
+    if dir_of(from) != dir_of(to) {
+        sync_dir(dir_of(from))?;
+    }
+    Ok(true)
+}
+
+/// Removes a file durably. `Ok(false)`: it was not there.
+pub fn remove(path: &Path) -> Result<bool, StoreError> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_dir(dir_of(path)).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::io("remove", path, error)),
+    }
+}
+
+/// Reads a file; a missing one is `None`.
+pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+        Ok(_) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read", path, error)),
+    }
+}
+
+/// Reads a JSON file. A missing one is `None`; one that can't be understood is set aside as `*.corrupt-<epoch>`,
+/// said so on stderr, and `None` too: a torn or foreign file never stops a program.
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    let Some(bytes) = read_optional(path)? else { return Ok(None) };
+    match serde_json::from_slice(&bytes) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => {
+            let aside = set_aside(path, EpochMs::from(std::time::SystemTime::now()))?;
+            tracing::warn!("{} is not readable ({error}): set aside as {}", path.display(), aside.display());
+            Ok(None)
+        }
+    }
+}
+
+/// [`read_json`] for programs that promise to change nothing: an unreadable file is `None` and stays.
+pub fn peek_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&read_optional(path).ok()??).ok()
+}
+
+/// Moves an unreadable file out of the way: `NAME.corrupt-<epoch seconds>`.
+pub fn set_aside(path: &Path, now: EpochMs) -> Result<PathBuf, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".corrupt-{}", now.0 / 1000));
+    let aside = PathBuf::from(name);
+    move_file(path, &aside)?;
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_write_is_private_and_leaves_no_litter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        write_atomic(&path, b"1").unwrap();
+        write_atomic(&path, b"2").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"2");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_generic_writer_refuses_the_registry() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = write_atomic(&dir.path().join("peers-profiles.json"), b"{}").unwrap_err();
+        assert!(error.to_string().contains("locked write target"), "{error}");
+    }
+
+    #[test]
+    fn publishing_takes_the_first_free_name() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("1"), b"x").unwrap();
+        let at = publish(dir.path(), b"y", |n| Some(dir.path().join((n + 1).to_string()))).unwrap();
+        assert_eq!(at, Some(1));
+        assert_eq!(fs::read(dir.path().join("2")).unwrap(), b"y");
+        assert_eq!(fs::read(dir.path().join("1")).unwrap(), b"x");
+        assert_eq!(publish(dir.path(), b"z", |n| (n < 1).then(|| dir.path().join("1"))).unwrap(), None);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_unreadable_file_is_set_aside_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.session");
+        fs::write(&path, b"{torn").unwrap();
+        assert_eq!(read_json::<serde_json::Value>(&path).unwrap(), None);
+        let names: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(names.len() == 1 && names[0].starts_with("x.session.corrupt-"), "{names:?}");
+    }
+
+    #[test]
+    fn moving_and_removing_what_is_gone_is_not_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!move_file(&dir.path().join("a"), &dir.path().join("b")).unwrap());
+        assert!(!remove(&dir.path().join("a")).unwrap());
+    }
+}

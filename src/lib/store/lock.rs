@@ -1,0 +1,151 @@
+//! Advisory locks: flock on a file that is never deleted. The kernel releases them when the holder dies.
+//!
+//! The file holds the holder's pid and program, for people and for messages; nothing decides by it.
+
+use crate::core::clock::{Clock, Deadline, wait_for};
+use crate::core::exit::{Exit, Failure};
+use fs2::FileExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody holds it.
+    #[error("{} is held by {holder}", path.display())]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// `pid N (program)`, as the holder wrote it.
+        holder: String,
+    },
+    /// The lock file could not be opened or locked.
+    #[error("cannot lock {}: {source}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl LockError {
+    /// The exit code of a program that gives up for this reason.
+    pub fn exit(&self) -> Exit {
+        match self {
+            LockError::Held { .. } => Exit::TryAgain,
+            LockError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
+            LockError::Io { .. } => Exit::Io,
+        }
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let hint = if matches!(error, LockError::Held { .. }) { ": try again when it is done" } else { "" };
+        Failure::new(error.exit(), format!("{error}{hint}"))
+    }
+}
+
+/// A held lock; dropping it lets go.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+}
+
+impl FileLock {
+    /// Takes the lock at `path` for `program`, waiting at most `wait` (zero: one try).
+    pub fn acquire(path: &Path, program: &str, wait: Duration, clock: &dyn Clock) -> Result<FileLock, LockError> {
+        let mut lock = FileLock::acquire_unsigned(path, wait, clock)?;
+        lock.sign(program);
+        Ok(lock)
+    }
+
+    /// [`FileLock::acquire`] on a file whose content is somebody's data and stays as it is.
+    ///
+    /// Rust opens files close-on-exec, so no tmux server inherits a lock.
+    pub fn acquire_unsigned(path: &Path, wait: Duration, clock: &dyn Clock) -> Result<FileLock, LockError> {
+        let failed = |source| LockError::Io { path: path.to_owned(), source };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        let deadline = Deadline::after(clock, wait);
+        let taken = wait_for(clock, deadline, Duration::from_millis(5), || match file.try_lock_exclusive() {
+            Ok(()) => Some(Ok(())),
+            Err(error) if error.kind() == fs2::lock_contended_error().kind() => None,
+            Err(error) => Some(Err(error)),
+        });
+        match taken {
+            Some(Ok(())) => Ok(FileLock { file }),
+            Some(Err(source)) => Err(failed(source)),
+            None => Err(LockError::Held { path: path.to_owned(), holder: holder(path) }),
+        }
+    }
+
+    fn sign(&mut self, program: &str) {
+        // For people only: a failure to write it must not cost the lock.
+        let text = format!("pid {} ({program})\n", std::process::id());
+        let _ =
+            self.file.set_len(0).and_then(|()| self.file.rewind()).and_then(|()| self.file.write_all(text.as_bytes()));
+    }
+}
+
+/// Whether somebody holds the lock at `path` right now. Takes nothing and creates nothing.
+pub fn is_held(path: &Path) -> bool {
+    OpenOptions::new()
+        .read(true)
+        .open(path)
+        .is_ok_and(|file| matches!(FileExt::try_lock_shared(&file), Err(error) if error.kind() == fs2::lock_contended_error().kind()))
+}
+
+/// What the last holder of the lock at `path` wrote into it: `pid N (program)`.
+pub fn holder(path: &Path) -> String {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(200).read_to_string(&mut text));
+    match text.trim() {
+        text if read.is_ok() && !text.is_empty() => text.to_owned(),
+        _ => "another program".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::clock::SystemClock;
+
+    #[test]
+    fn a_held_lock_names_its_holder_and_letting_go_frees_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l");
+        let clock = SystemClock::default();
+        assert!(!is_held(&path));
+        let lock = FileLock::acquire(&path, "iapeer-test", Duration::ZERO, &clock).unwrap();
+        assert!(is_held(&path));
+        let error = FileLock::acquire(&path, "other", Duration::from_millis(20), &clock).unwrap_err();
+        assert_eq!(error.exit(), Exit::TryAgain);
+        assert!(error.to_string().contains(&format!("pid {} (iapeer-test)", std::process::id())), "{error}");
+        drop(lock);
+        FileLock::acquire(&path, "other", Duration::ZERO, &clock).unwrap();
+    }
+
+    #[test]
+    fn a_waiter_gets_the_lock_when_the_holder_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l");
+        let clock = SystemClock::default();
+        let lock = FileLock::acquire(&path, "a", Duration::ZERO, &clock).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| FileLock::acquire(&path, "b", Duration::from_secs(10), &clock).is_ok());
+            drop(lock);
+            assert!(waiter.join().unwrap());
+        });
+    }
+}

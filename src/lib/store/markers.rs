@@ -1,0 +1,310 @@
+//! The small state files of one identity: markers, the death ring, topics, the intent of a deliberate end,
+//! the last turn event.
+
+use crate::core::clock::EpochMs;
+use crate::core::identity::{Identity, Topic};
+use crate::core::message_id::MessageId;
+use crate::core::paths::Paths;
+use crate::host::ProcessId;
+use crate::store::durable::{self, StoreError};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A marker: its existence is the fact, its content (an ISO time) is for people and for ages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Marker {
+    /// The operator stopped the peer: it accepts nothing and is not woken.
+    Stopped,
+    /// The session was put to sleep on purpose: it may be resumed.
+    IdleReaped,
+    /// The agent asked for a fresh session at once.
+    NewEager,
+    /// The next wake must be fresh, to read new prompts.
+    Refresh,
+    /// The worker has answered its task.
+    EphemeralArmed,
+}
+
+impl Marker {
+    /// All markers.
+    pub const ALL: [Marker; 5] =
+        [Marker::Stopped, Marker::IdleReaped, Marker::NewEager, Marker::Refresh, Marker::EphemeralArmed];
+
+    /// The file's extension.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Marker::Stopped => "stopped",
+            Marker::IdleReaped => "idle-reaped",
+            Marker::NewEager => "new-eager",
+            Marker::Refresh => "refresh",
+            Marker::EphemeralArmed => "ephemeral-armed",
+        }
+    }
+}
+
+/// Newest deaths and topics kept.
+pub const RING: usize = 16;
+
+/// A deliberate end that is under way: who ends which server, and why. A tick that finds one finishes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The server that is being ended.
+    pub server: Option<ProcessId>,
+    /// Its pane's first process: what may outlive the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pane: Option<ProcessId>,
+    /// The program that ends it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// Whether the peer may be resumed afterwards.
+    pub park: bool,
+    /// When it began.
+    pub at: EpochMs,
+}
+
+/// Where an agent's turn stands, as its hooks tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TurnState {
+    /// The session has started and waits for its first input.
+    Start,
+    /// It took a prompt and works.
+    Busy,
+    /// The turn is over.
+    Idle,
+    /// The session has ended.
+    End,
+}
+
+/// The last turn event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Where the turn stands.
+    pub state: TurnState,
+    /// When that was reported.
+    pub at: EpochMs,
+    /// The message of the last prompt, where it carried one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<MessageId>,
+    /// The newest messages this session took, oldest first, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<MessageId>,
+    /// The launch it belongs to: an old session's last words must not speak for its successor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
+    /// The agent's own name of the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The transcript the hook named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<PathBuf>,
+}
+
+/// The state files of one identity.
+#[derive(Debug, Clone, Copy)]
+pub struct Markers<'a> {
+    paths: &'a Paths,
+    identity: &'a Identity,
+}
+
+impl<'a> Markers<'a> {
+    /// The state files of `identity`.
+    pub fn of(paths: &'a Paths, identity: &'a Identity) -> Self {
+        Markers { paths, identity }
+    }
+
+    fn path(&self, kind: &str) -> PathBuf {
+        self.paths.state(self.identity, kind)
+    }
+
+    /// Whether `marker` is set. `.fresh-next`, the earlier name of `.refresh`, counts as that.
+    pub fn has(&self, marker: Marker) -> bool {
+        self.path(marker.kind()).exists() || (marker == Marker::Refresh && self.path("fresh-next").exists())
+    }
+
+    /// Sets `marker`.
+    pub fn set(&self, marker: Marker, now: EpochMs) -> Result<(), StoreError> {
+        durable::write_atomic(&self.path(marker.kind()), format!("{}\n", now.utc()).as_bytes())
+    }
+
+    /// Clears `marker`. Says whether it was set.
+    pub fn clear(&self, marker: Marker) -> Result<bool, StoreError> {
+        let legacy = marker == Marker::Refresh && durable::remove(&self.path("fresh-next"))?;
+        Ok(durable::remove(&self.path(marker.kind()))? || legacy)
+    }
+
+    /// When `marker` was set: its content, else the file's own time.
+    pub fn set_at(&self, marker: Marker) -> Option<EpochMs> {
+        let path = self.path(marker.kind());
+        let text = durable::read_optional(&path).ok()??;
+        let written = String::from_utf8(text).ok().and_then(|text| text.trim().parse::<jiff::Timestamp>().ok());
+        match written.and_then(|at| u64::try_from(at.as_millisecond()).ok()) {
+            Some(ms) => Some(EpochMs(ms)),
+            None => std::fs::metadata(&path).and_then(|meta| meta.modified()).ok().map(EpochMs::from),
+        }
+    }
+
+    /// The newest deaths, oldest first. Garbage counts as none.
+    pub fn deaths(&self) -> Vec<EpochMs> {
+        let raw: Vec<serde_json::Value> = durable::peek_json(&self.path("deaths")).unwrap_or_default();
+        raw.iter()
+            .filter_map(|v| v.as_f64())
+            .filter(|ms| ms.is_finite() && *ms >= 0.0)
+            .map(|ms| EpochMs(ms as u64))
+            .collect()
+    }
+
+    /// Records a death.
+    pub fn add_death(&self, now: EpochMs) -> Result<(), StoreError> {
+        let mut deaths = self.deaths();
+        deaths.push(now);
+        self.write_deaths(&deaths)
+    }
+
+    /// Keeps only the deaths from `since` on.
+    pub fn trim_deaths(&self, since: EpochMs) -> Result<(), StoreError> {
+        let before = self.deaths();
+        let kept: Vec<EpochMs> = before.iter().copied().filter(|at| *at >= since).collect();
+        if kept.len() == before.len() { Ok(()) } else { self.write_deaths(&kept) }
+    }
+
+    fn write_deaths(&self, deaths: &[EpochMs]) -> Result<(), StoreError> {
+        let newest = &deaths[deaths.len().saturating_sub(RING)..];
+        if newest.is_empty() {
+            return durable::remove(&self.path("deaths")).map(drop);
+        }
+        let list: Vec<String> = newest.iter().map(|at| at.0.to_string()).collect();
+        durable::write_atomic(&self.path("deaths"), format!("[{}]\n", list.join(",")).as_bytes())
+    }
+
+    /// The topics of the current or last session, most recent last.
+    pub fn topics(&self) -> Vec<Topic> {
+        let bytes = durable::read_optional(&self.path("topic")).ok().flatten().unwrap_or_default();
+        String::from_utf8_lossy(&bytes).lines().filter_map(|line| Topic::parse(line).ok().flatten()).collect()
+    }
+
+    /// Notes a topic as the most recent one. Says whether that changed anything.
+    pub fn note_topic(&self, topic: &Topic) -> Result<bool, StoreError> {
+        let mut topics = self.topics();
+        if topics.last() == Some(topic) {
+            return Ok(false);
+        }
+        topics.retain(|known| known != topic);
+        topics.push(topic.clone());
+        let newest = &topics[topics.len().saturating_sub(RING)..];
+        let text: String = newest.iter().map(|topic| format!("{topic}\n")).collect();
+        durable::write_atomic(&self.path("topic"), text.as_bytes()).map(|()| true)
+    }
+
+    /// Forgets the topics.
+    pub fn clear_topics(&self) -> Result<bool, StoreError> {
+        durable::remove(&self.path("topic"))
+    }
+
+    /// The deliberate end under way, if any.
+    pub fn intent(&self) -> Result<Option<Intent>, StoreError> {
+        durable::read_json(&self.path("teardown"))
+    }
+
+    /// Announces a deliberate end, before anything is ended.
+    pub fn write_intent(&self, intent: &Intent) -> Result<(), StoreError> {
+        durable::write_atomic(&self.path("teardown"), &json_line(intent))
+    }
+
+    /// Drops the intent: the end is complete.
+    pub fn clear_intent(&self) -> Result<bool, StoreError> {
+        durable::remove(&self.path("teardown"))
+    }
+
+    /// The last turn event. An unreadable file counts as none.
+    pub fn turn(&self) -> Option<Turn> {
+        durable::peek_json(&self.path("turn"))
+    }
+
+    /// Writes the turn event. A power cut may take it: the session it speaks of would be gone too.
+    pub fn write_turn(&self, turn: &Turn) -> Result<(), StoreError> {
+        durable::write_volatile(&self.path("turn"), &json_line(turn))
+    }
+
+    /// Forgets the turn event.
+    pub fn clear_turn(&self) -> Result<bool, StoreError> {
+        durable::remove(&self.path("turn"))
+    }
+}
+
+fn json_line(value: &impl Serialize) -> Vec<u8> {
+    // These types hold nothing that JSON can't; an empty line would read back as "unreadable, set aside".
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(test: impl FnOnce(Markers<'_>, &Paths)) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("r");
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| root.clone())).unwrap();
+        paths.ensure().unwrap();
+        let identity: Identity = "parrot-bob".parse().unwrap();
+        test(Markers::of(&paths, &identity), &paths);
+    }
+
+    #[test]
+    fn a_marker_is_its_existence_and_knows_its_time() {
+        with(|m, _| {
+            let now = EpochMs(1_700_000_000_123);
+            assert!(!m.has(Marker::Stopped));
+            m.set(Marker::Stopped, now).unwrap();
+            assert!(m.has(Marker::Stopped));
+            assert_eq!(m.set_at(Marker::Stopped), Some(now));
+            assert!(m.clear(Marker::Stopped).unwrap());
+            assert!(!m.clear(Marker::Stopped).unwrap());
+        });
+    }
+
+    #[test]
+    fn the_earlier_name_of_refresh_is_read_and_cleared() {
+        with(|m, paths| {
+            std::fs::write(paths.state_dir().join("parrot-bob.fresh-next"), "").unwrap();
+            assert!(m.has(Marker::Refresh));
+            assert!(m.clear(Marker::Refresh).unwrap());
+            assert!(!m.has(Marker::Refresh));
+        });
+    }
+
+    #[test]
+    fn the_death_ring_keeps_sixteen_and_survives_garbage() {
+        with(|m, paths| {
+            for n in 0..20 {
+                m.add_death(EpochMs(n)).unwrap();
+            }
+            assert_eq!(m.deaths().len(), RING);
+            assert_eq!(m.deaths()[0], EpochMs(4));
+            m.trim_deaths(EpochMs(18)).unwrap();
+            assert_eq!(m.deaths(), [EpochMs(18), EpochMs(19)]);
+            m.trim_deaths(EpochMs(99)).unwrap();
+            assert!(!paths.state_dir().join("parrot-bob.deaths").exists());
+            std::fs::write(paths.state_dir().join("parrot-bob.deaths"), "[1,\"x\",null,2.5,-1]").unwrap();
+            assert_eq!(m.deaths(), [EpochMs(1), EpochMs(2)]);
+        });
+    }
+
+    #[test]
+    fn topics_are_a_set_of_sixteen_most_recent_last() {
+        with(|m, _| {
+            let topic = |n: usize| Topic::parse(&format!("t{n}")).unwrap().unwrap();
+            for n in 0..18 {
+                assert!(m.note_topic(&topic(n)).unwrap());
+            }
+            assert!(!m.note_topic(&topic(17)).unwrap());
+            assert!(m.note_topic(&topic(5)).unwrap());
+            let topics = m.topics();
+            assert_eq!((topics.len(), topics.last()), (RING, Some(&topic(5))));
+            assert!(!topics.contains(&topic(1)));
+        });
+    }
+}

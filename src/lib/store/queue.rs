@@ -1,0 +1,519 @@
+//! `<identity>.queue/`: the durable queue of one peer.
+//!
+//! ```text
+//! NNNNNN            waiting, in the order of acceptance (at least six digits, sorted as numbers)
+//! inflight/NNNNNN   being delivered, delivered without evidence yet, or a worker's current task
+//! dead/NNNNNN       given up: the reason is in the item
+//! corrupt/NNNNNN    unreadable, with NNNNNN.reason beside it
+//! seq               last number given; its flock orders acceptance, so numbers never go back
+//! ```
+
+use crate::core::clock::{Clock, EpochMs};
+use crate::core::exit::Failure;
+use crate::core::identity::{Identity, Intelligence, Topic};
+use crate::core::message_id::MessageId;
+use crate::core::paths::{self, Paths};
+use crate::store::durable::{self, StoreError};
+use crate::store::lock::{FileLock, LockError};
+use crate::store::session::names_in;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long an acceptor waits for another one's few milliseconds.
+const SEQ_WAIT: Duration = Duration::from_secs(10);
+/// Names tried beyond the last number given, for a folder whose `seq` was lost.
+const NAMES_TRIED: u32 = 1000;
+
+/// A place in the order of acceptance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:06}", self.0)
+    }
+}
+
+impl Seq {
+    fn parse(name: &str) -> Option<Seq> {
+        (!name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())).then(|| name.parse().ok().map(Seq))?
+    }
+}
+
+/// One message in a queue. `{"task","topic"?}` alone, as the earlier system wrote it, is still read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Version of the format.
+    #[serde(default = "one")]
+    pub v: u32,
+    /// The message's id.
+    #[serde(default = "new_id")]
+    pub id: MessageId,
+    /// The message's body.
+    pub task: String,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Topic>,
+    /// Who sent it.
+    #[serde(default = "nobody")]
+    pub from: Identity,
+    /// The sender's nature.
+    #[serde(default = "absent")]
+    pub from_intelligence: Intelligence,
+    /// When it was accepted.
+    #[serde(default)]
+    pub accepted: EpochMs,
+    /// How often a delivery was tried and did not end in evidence.
+    #[serde(default)]
+    pub attempts: u32,
+    /// How often it may already have been seen: the envelope's `redelivered`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redelivered: u32,
+    /// Absolute paths of attached files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<String>,
+    /// Steer a running turn instead of waiting for its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub urgent: bool,
+    /// Why the last try failed, or why the item is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+fn new_id() -> MessageId {
+    MessageId::generate(EpochMs::from(std::time::SystemTime::now()))
+}
+
+fn absent() -> Intelligence {
+    Intelligence::Absent
+}
+
+/// What iapeer itself has to say comes from here (D28).
+pub fn nobody() -> Identity {
+    // "system-iapeer" satisfies the grammar of both halves.
+    "system-iapeer".parse().unwrap_or_else(|_| unreachable!("the constant is a valid identity"))
+}
+
+/// Where an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In the queue proper.
+    Waiting,
+    /// In `inflight/`.
+    Inflight,
+    /// In `dead/`.
+    Dead,
+    /// In `corrupt/`.
+    Corrupt,
+}
+
+impl Place {
+    /// All places, in the order a person wants them listed.
+    pub const ALL: [Place; 4] = [Place::Waiting, Place::Inflight, Place::Dead, Place::Corrupt];
+
+    fn folder(self) -> &'static str {
+        match self {
+            Place::Waiting => "",
+            Place::Inflight => "inflight",
+            Place::Dead => "dead",
+            Place::Corrupt => "corrupt",
+        }
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Place::Waiting => "waiting",
+            place => place.folder(),
+        }
+    }
+}
+
+/// What became of an item that left the queue's waiting and inflight places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Still waiting.
+    Waiting,
+    /// In flight.
+    Inflight,
+    /// Given up.
+    Dead,
+    /// No longer there: delivered.
+    Gone,
+}
+
+/// A failed queue operation.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Acceptance is ordered by a lock that stayed held.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A folder could not be made.
+    #[error("{0}")]
+    Folder(Failure),
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Store(error) => error.into(),
+            QueueError::Lock(error) => error.into(),
+            QueueError::Folder(failure) => failure,
+        }
+    }
+}
+
+/// The queue of one peer.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    identity: Identity,
+    dir: PathBuf,
+}
+
+impl Queue {
+    /// The queue of `identity`. Nothing is created before something is accepted.
+    pub fn of(paths: &Paths, identity: &Identity) -> Queue {
+        Queue { identity: identity.clone(), dir: paths.state(identity, "queue") }
+    }
+
+    /// Whose queue.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn folder(&self, place: Place) -> PathBuf {
+        self.dir.join(place.folder())
+    }
+
+    /// The file of an item.
+    pub fn path(&self, place: Place, seq: Seq) -> PathBuf {
+        self.folder(place).join(seq.to_string())
+    }
+
+    fn make(&self, place: Place) -> Result<PathBuf, QueueError> {
+        let dir = self.folder(place);
+        paths::create_dirs(&dir).map_err(QueueError::Folder)?;
+        Ok(dir)
+    }
+
+    /// Accepts `item` durably and returns its place in the order. When this returns an error, nothing was kept.
+    pub fn accept(&self, item: &Item, clock: &dyn Clock) -> Result<Seq, QueueError> {
+        self.make(Place::Waiting)?;
+        let seq_path = self.dir.join("seq");
+        let _order = FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?;
+        let last = self.last_number(&seq_path)?;
+        let bytes = self.encode(Place::Waiting, Seq(last + 1), item)?;
+        let taken = durable::publish(&self.dir, &bytes, |n| {
+            (n < NAMES_TRIED).then(|| self.path(Place::Waiting, Seq(last + 1 + u64::from(n))))
+        })?;
+        let Some(offset) = taken else {
+            let why = format!("no free number after {last}");
+            return Err(StoreError::Corrupt { path: seq_path, why }.into());
+        };
+        let seq = Seq(last + 1 + u64::from(offset));
+        // After the item: a number that was given but not written down is found again by last_number.
+        write_number(&seq_path, seq.0)?;
+        Ok(seq)
+    }
+
+    /// The highest number ever given: what `seq` says, or more if a file stands there with a higher one.
+    fn last_number(&self, seq_path: &Path) -> Result<u64, QueueError> {
+        let noted = durable::read_optional(seq_path)?
+            .and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok())
+            .unwrap_or(0);
+        let mut last = noted;
+        for place in Place::ALL {
+            last = last.max(self.list(place)?.last().map_or(0, |seq| seq.0));
+        }
+        Ok(last)
+    }
+
+    fn encode(&self, place: Place, seq: Seq, item: &Item) -> Result<Vec<u8>, QueueError> {
+        serde_json::to_vec(item)
+            .map_err(|error| StoreError::Corrupt { path: self.path(place, seq), why: error.to_string() }.into())
+    }
+
+    /// The numbers in `place`, ascending. A missing folder is empty; an unreadable one is an error, never empty.
+    pub fn list(&self, place: Place) -> Result<Vec<Seq>, StoreError> {
+        let dir = self.folder(place);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("list", &dir, error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| StoreError::io("list", &dir, error))?;
+            found.extend(entry.file_name().to_str().and_then(Seq::parse));
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Whether anything waits.
+    pub fn has_waiting(&self) -> Result<bool, StoreError> {
+        Ok(!self.list(Place::Waiting)?.is_empty())
+    }
+
+    /// Reads an item. Gone: `None`. Unreadable: moved to `corrupt/` with the reason beside it, `None`.
+    pub fn read(&self, place: Place, seq: Seq) -> Result<Option<Item>, QueueError> {
+        let path = self.path(place, seq);
+        let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
+        match decode(&bytes) {
+            Ok(item) => Ok(Some(item)),
+            Err(why) => {
+                let dir = self.make(Place::Corrupt)?;
+                tracing::warn!("{} is not readable ({why}): moved to {}", path.display(), dir.display());
+                durable::write_atomic(&dir.join(format!("{seq}.reason")), format!("{why}\n").as_bytes())?;
+                durable::move_file(&path, &self.path(Place::Corrupt, seq))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads an item and leaves an unreadable one where it is.
+    pub fn peek(&self, place: Place, seq: Seq) -> Option<Item> {
+        decode(&durable::read_optional(&self.path(place, seq)).ok()??).ok()
+    }
+
+    /// The first readable item in `place`.
+    pub fn head(&self, place: Place) -> Result<Option<(Seq, Item)>, QueueError> {
+        for seq in self.list(place)? {
+            if let Some(item) = self.read(place, seq)? {
+                return Ok(Some((seq, item)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves an item. `Ok(false)`: it was not there.
+    pub fn shift(&self, seq: Seq, from: Place, to: Place) -> Result<bool, QueueError> {
+        self.make(to)?;
+        Ok(durable::move_file(&self.path(from, seq), &self.path(to, seq))?)
+    }
+
+    /// Replaces an item's content.
+    pub fn update(&self, place: Place, seq: Seq, item: &Item) -> Result<(), QueueError> {
+        let bytes = self.encode(place, seq, item)?;
+        Ok(durable::write_atomic(&self.path(place, seq), &bytes)?)
+    }
+
+    /// Removes an item that is done with.
+    pub fn remove(&self, place: Place, seq: Seq) -> Result<bool, QueueError> {
+        Ok(durable::remove(&self.path(place, seq))?)
+    }
+
+    /// Accepts a dead item again, at the end of the order.
+    pub fn requeue(&self, seq: Seq, clock: &dyn Clock) -> Result<Option<Seq>, QueueError> {
+        let Some(mut item) = self.read(Place::Dead, seq)? else { return Ok(None) };
+        item.attempts = 0;
+        item.reason = None;
+        let new = self.accept(&item, clock)?;
+        // In this order: a crash in between shows the message twice in the queue, never nowhere.
+        self.remove(Place::Dead, seq)?;
+        Ok(Some(new))
+    }
+
+    /// Where the item numbered `seq` is now.
+    pub fn settled(&self, seq: Seq) -> Settled {
+        // An item moves waiting → inflight → waiting; looking twice keeps a move between two looks from hiding it.
+        for _ in 0..2 {
+            if self.path(Place::Waiting, seq).exists() {
+                return Settled::Waiting;
+            }
+            if self.path(Place::Inflight, seq).exists() {
+                return Settled::Inflight;
+            }
+        }
+        if self.path(Place::Dead, seq).exists() { Settled::Dead } else { Settled::Gone }
+    }
+
+    /// Finds an item by its id.
+    pub fn find(&self, id: MessageId) -> Result<Option<(Place, Seq)>, QueueError> {
+        for place in Place::ALL {
+            for seq in self.list(place)? {
+                if self.peek(place, seq).is_some_and(|item| item.id == id) {
+                    return Ok(Some((place, seq)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes temporary files older than `age`, which a crash left behind. Returns how many.
+    pub fn sweep(&self, age: Duration) -> usize {
+        Place::ALL.iter().map(|place| sweep_dir(&self.folder(*place), age)).sum()
+    }
+}
+
+/// Removes temporary files of ours in `dir` that are older than `age`.
+pub fn sweep_dir(dir: &Path, age: Duration) -> usize {
+    names_in(dir)
+        .filter(|name| durable::is_temp(name))
+        .map(|name| dir.join(name))
+        .filter(|path| {
+            fs::metadata(path).and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|e| e > age))
+        })
+        .filter(|path| fs::remove_file(path).is_ok())
+        .count()
+}
+
+fn decode(bytes: &[u8]) -> Result<Item, String> {
+    let item: Item = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if item.v > 1 {
+        return Err(format!("format version {} is newer than 1", item.v));
+    }
+    if item.task.trim().is_empty() { Err("the message is empty".into()) } else { Ok(item) }
+}
+
+/// Writes `number` in place: the file is the lock, so it must not be replaced by a rename.
+fn write_number(path: &Path, number: u64) -> Result<(), StoreError> {
+    let text = format!("{number}\n");
+    let write = || {
+        let mut file = OpenOptions::new().write(true).read(true).open(path)?;
+        let mut old = String::new();
+        file.read_to_string(&mut old)?;
+        file.rewind()?;
+        file.write_all(text.as_bytes())?;
+        // A number only grows, so the new text covers the old one; anything longer was garbage.
+        if old.len() > text.len() { file.set_len(text.len() as u64) } else { Ok(()) }
+    };
+    write().map_err(|error| StoreError::io("write", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::clock::SystemClock;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn queue(dir: &Path) -> Queue {
+        Queue { identity: "parrot-bob".parse().unwrap(), dir: dir.join("parrot-bob.queue") }
+    }
+
+    fn item(task: &str) -> Item {
+        Item {
+            v: 1,
+            id: new_id(),
+            task: task.into(),
+            topic: None,
+            from: nobody(),
+            from_intelligence: Intelligence::Absent,
+            accepted: EpochMs(1),
+            attempts: 0,
+            redelivered: 0,
+            attachments: vec![],
+            urgent: false,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn numbers_never_go_back_even_when_the_queue_ran_dry_or_seq_was_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let (q, clock) = (queue(dir.path()), SystemClock::default());
+        assert_eq!(q.accept(&item("a"), &clock).unwrap(), Seq(1));
+        assert_eq!(q.accept(&item("b"), &clock).unwrap(), Seq(2));
+        q.remove(Place::Waiting, Seq(1)).unwrap();
+        q.remove(Place::Waiting, Seq(2)).unwrap();
+        assert_eq!(q.accept(&item("c"), &clock).unwrap(), Seq(3));
+        fs::write(q.dir.join("seq"), "garbage\n").unwrap();
+        assert_eq!(q.accept(&item("d"), &clock).unwrap(), Seq(4));
+    }
+
+    #[test]
+    fn items_sort_as_numbers_past_six_digits() {
+        let dir = tempfile::tempdir().unwrap();
+        let (q, clock) = (queue(dir.path()), SystemClock::default());
+        q.accept(&item("a"), &clock).unwrap();
+        fs::write(q.dir.join("seq"), "999998\n").unwrap();
+        for n in [999_999, 1_000_000, 1_000_001] {
+            assert_eq!(q.accept(&item("x"), &clock).unwrap(), Seq(n));
+        }
+        assert_eq!(q.list(Place::Waiting).unwrap(), [Seq(1), Seq(999_999), Seq(1_000_000), Seq(1_000_001)]);
+    }
+
+    #[test]
+    fn concurrent_acceptors_get_distinct_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let (q, clock) = (queue(dir.path()), SystemClock::default());
+        std::thread::scope(|scope| {
+            for _ in 0..5 {
+                scope.spawn(|| (0..10).for_each(|_| drop(q.accept(&item("x"), &clock).unwrap())));
+            }
+        });
+        let expected: Vec<Seq> = (1..=50).map(Seq).collect();
+        assert_eq!(q.list(Place::Waiting).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_unreadable_item_is_moved_aside_with_its_reason_and_the_next_is_the_head() {
+        let dir = tempfile::tempdir().unwrap();
+        let (q, clock) = (queue(dir.path()), SystemClock::default());
+        for bad in ["{torn", "{\"task\":\"  \"}", "{\"v\":2,\"task\":\"x\"}"] {
+            let seq = q.accept(&item("x"), &clock).unwrap();
+            fs::write(q.path(Place::Waiting, seq), bad).unwrap();
+        }
+        q.accept(&item("good"), &clock).unwrap();
+        let (seq, head) = q.head(Place::Waiting).unwrap().unwrap();
+        assert_eq!((seq, head.task.as_str()), (Seq(4), "good"));
+        assert_eq!(q.list(Place::Corrupt).unwrap().len(), 3);
+        assert!(q.dir.join("corrupt/000001.reason").exists());
+    }
+
+    #[test]
+    fn an_item_of_the_earlier_system_is_read() {
+        let item = decode(br#"{"task":"hello","topic":"t"}"#).unwrap();
+        assert_eq!((item.task.as_str(), item.from.as_str(), item.attempts), ("hello", "system-iapeer", 0));
+        assert_eq!(item.topic.unwrap().as_str(), "t");
+    }
+
+    #[test]
+    fn a_locked_queue_is_an_error_not_an_empty_one() {
+        if nix::unistd::geteuid().is_root() {
+            return; // root reads everything; the type says it all: list returns a Result
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (q, clock) = (queue(dir.path()), SystemClock::default());
+        q.accept(&item("a"), &clock).unwrap();
+        fs::set_permissions(&q.dir, fs::Permissions::from_mode(0o000)).unwrap();
+        assert!(q.list(Place::Waiting).is_err());
+        fs::set_permissions(&q.dir, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn a_dead_item_comes_back_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (q, clock) = (queue(dir.path()), SystemClock::default());
+        let a = item("a");
+        let seq = q.accept(&a, &clock).unwrap();
+        q.accept(&item("b"), &clock).unwrap();
+        q.shift(seq, Place::Waiting, Place::Dead).unwrap();
+        assert_eq!(q.settled(seq), Settled::Dead);
+        assert_eq!(q.find(a.id).unwrap(), Some((Place::Dead, seq)));
+        assert_eq!(q.requeue(seq, &clock).unwrap(), Some(Seq(3)));
+        assert_eq!(q.settled(seq), Settled::Gone);
+    }
+}
