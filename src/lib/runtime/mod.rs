@@ -1,1 +1,8 @@
-//! placeholder
+//! Agent programs as data: what differs between them is a JSON manifest; the code knows kinds of rules.
+
+pub mod manifest;
+pub mod screen;
+pub mod transcript;
+
+pub use manifest::{Kind, Manifest, ManifestError};
+pub use screen::{Draft, Screen, Sight};

@@ -1,0 +1,594 @@
+//! A runtime's manifest: how to start it, read its screen, type into it, and find its transcript.
+//!
+//! The built-in ones are embedded; `<root>/runtimes/<rt>/runtime.json` adds a runtime, or repairs a built-in one:
+//! it is merged over it key by key (RFC 7396), so that a repair names only what changed.
+
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::{Intelligence, Runtime};
+use crate::core::paths::Paths;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What kind of program it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// An agent with a composer on its screen; started on demand.
+    Tui,
+    /// A bridge that reads lines; always on, held by the service manager.
+    Router,
+}
+
+/// A manifest that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Neither built in nor in the root.
+    #[error("runtime {runtime:?} is not known: it is not built in ({known}) and {} does not exist", path.display())]
+    Unknown {
+        /// The runtime.
+        runtime: String,
+        /// The built-in ones.
+        known: String,
+        /// Where a manifest of one's own would be.
+        path: PathBuf,
+    },
+    /// Not readable, or with a key or value that means nothing.
+    #[error("the manifest {} can't be read: {why}", path.display())]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The program it starts is not on this machine.
+    #[error("no program for runtime {runtime}: looked for {looked}; {hint}, or set {variable} to its path")]
+    NoProgram {
+        /// The runtime.
+        runtime: String,
+        /// The places that were tried.
+        looked: String,
+        /// How to install it.
+        hint: String,
+        /// The variable that names it.
+        variable: String,
+    },
+}
+
+impl ManifestError {
+    /// The exit code of a program that gives up for this reason.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ManifestError::Unknown { .. } | ManifestError::NoProgram { .. } => Exit::Refused,
+            ManifestError::Bad { .. } => Exit::Config,
+        }
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        Failure::new(error.exit(), error.to_string())
+    }
+}
+
+/// The whole manifest. Every key has its meaning here; an unknown one is an error that names the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The runtime's id.
+    pub runtime: Runtime,
+    /// What kind of program it is.
+    pub kind: Kind,
+    /// The version of the program that the rules were read off.
+    #[serde(default)]
+    pub measured: Option<String>,
+    /// Not tried by the project's own tests.
+    #[serde(default)]
+    pub experimental: bool,
+    /// The only natures a peer on it may have; empty means artificial.
+    #[serde(default)]
+    pub intelligence: Vec<Intelligence>,
+    /// Where the program is.
+    pub program: Program,
+    /// Its arguments. `{@group}` stands for a group below, where it applies; `{name}` for a value.
+    pub argv: Vec<String>,
+    /// Groups of arguments: `resume`, `prompt`, `hooks`, `mcp`.
+    #[serde(default)]
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// JSON files written for each launch; `{file:NAME}` is the path of one. Strings in them are filled in too.
+    #[serde(default)]
+    pub files: BTreeMap<String, serde_json::Value>,
+    /// Added to the session's environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Names (or prefixes ending in `*`) let through from the caller's environment beyond the common allowlist.
+    #[serde(default)]
+    pub env_pass: Vec<String>,
+    /// Whether it takes a system prompt of ours.
+    #[serde(default)]
+    pub doctrine: bool,
+    /// Whether it has our MCP tool; otherwise the envelope tells the agent to run `iapeer-send`.
+    #[serde(default)]
+    pub mcp: bool,
+    /// How to read its screen. Routers have none.
+    #[serde(default)]
+    pub screen: Option<ScreenRules>,
+    /// What to press.
+    #[serde(default)]
+    pub keys: Keys,
+    /// What proves that a message landed, best first.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    /// Whether hooks report its turns.
+    #[serde(default)]
+    pub turns: bool,
+    /// Where its transcripts are.
+    #[serde(default)]
+    pub transcript: Option<TranscriptRules>,
+}
+
+/// Where a program is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// An environment variable that names it.
+    pub variable: String,
+    /// Paths or names to try in order; `{home}` and `{bin_dir}` are filled in.
+    pub candidates: Vec<String>,
+    /// How to install it.
+    pub hint: String,
+}
+
+/// What proves that a message landed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// A hook of ours saw the prompt that carried the message's id.
+    Hook,
+    /// A transcript record written after the paste carries the id.
+    Transcript,
+    /// The composer held the paste and cleared after the submit key.
+    Composer,
+}
+
+/// Keys, as tmux names them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// Submits the composer.
+    #[serde(default = "enter")]
+    pub submit: String,
+    /// Submits while a turn runs.
+    #[serde(default)]
+    pub midturn: MidTurn,
+    /// Interrupts a running turn.
+    #[serde(default)]
+    pub interrupt: Option<String>,
+    /// Empties the composer.
+    #[serde(default)]
+    pub clear: Option<String>,
+    /// Control text that compacts the conversation.
+    #[serde(default)]
+    pub compact: Option<String>,
+    /// Pause between the end of a paste and the submit key, in milliseconds.
+    #[serde(default)]
+    pub settle_ms: u64,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Keys { submit: enter(), midturn: MidTurn::default(), interrupt: None, clear: None, compact: None, settle_ms: 0 }
+    }
+}
+
+fn enter() -> String {
+    "Enter".into()
+}
+
+/// What submitting in mid-turn does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MidTurn {
+    /// The key.
+    #[serde(default = "enter")]
+    pub key: String,
+    /// Its meaning.
+    #[serde(default)]
+    pub meaning: Meaning,
+}
+
+impl Default for MidTurn {
+    fn default() -> Self {
+        MidTurn { key: enter(), meaning: Meaning::Queue }
+    }
+}
+
+/// What a message does to a running turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Meaning {
+    /// It waits for the turn's end.
+    #[default]
+    Queue,
+    /// It is taken into the running turn between two steps.
+    Inject,
+    /// It cuts the running answer short.
+    Steer,
+}
+
+/// How to read a screen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenRules {
+    /// The composer row's first characters, at column 0, the space after the glyph included.
+    pub composer: String,
+    /// Must all hold for the session to be ready for input.
+    #[serde(default)]
+    pub ready: Vec<Needle>,
+    /// Looks that must agree before a new session counts as ready.
+    #[serde(default = "one")]
+    pub looks: u32,
+    /// Milliseconds between those looks.
+    #[serde(default)]
+    pub apart_ms: u64,
+    /// Any of these: a turn is running.
+    #[serde(default)]
+    pub busy: Vec<Needle>,
+    /// SGR parameters (besides faint) in which the program paints ghost text, as in `38;5;246`.
+    #[serde(default)]
+    pub ghost: Vec<String>,
+    /// What the composer shows in place of a long paste.
+    #[serde(default)]
+    pub paste_marks: Vec<String>,
+    /// Screens that stand in the way at the start.
+    #[serde(default)]
+    pub dialogs: Vec<Dialog>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// One condition on a screen. All given parts must hold; `not` turns the result round.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needle {
+    /// Some row contains this.
+    #[serde(default)]
+    pub contains: Option<String>,
+    /// Some row starts with this.
+    #[serde(default)]
+    pub starts: Option<String>,
+    /// Only the last so many non-blank rows count.
+    #[serde(default)]
+    pub last_rows: Option<usize>,
+    /// The pane title contains this.
+    #[serde(default)]
+    pub title_contains: Option<String>,
+    /// The pane title's first character lies between these two, as in `"⠀⣿"`.
+    #[serde(default)]
+    pub title_first: Option<String>,
+    /// The pane title is (not) the host's name, which is what tmux shows until the program sets one.
+    #[serde(default)]
+    pub title_is_host: Option<bool>,
+    /// Turn the result round.
+    #[serde(default)]
+    pub not: bool,
+}
+
+/// A screen that stands in the way, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dialog {
+    /// Its name, for logs.
+    pub name: String,
+    /// All of these hold when it is shown.
+    pub when: Vec<Needle>,
+    /// What to do.
+    pub answer: Answer,
+}
+
+/// What to do about a dialog. One key a look, never a blind confirmation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Answer {
+    /// Press this key: nothing on this screen has a dangerous default.
+    Press(String),
+    /// Move until the row that holds the cursor holds the label, then confirm.
+    Choose(Choice),
+    /// Never answered by us: the wake fails with this reason, which names the command to run.
+    Fail(String),
+}
+
+/// A cursor-verified choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The wanted row contains this.
+    pub label: String,
+    /// The glyph that marks the row with the cursor.
+    pub cursor: String,
+    /// Moves the cursor.
+    #[serde(default = "down")]
+    pub next: String,
+    /// Confirms.
+    #[serde(default = "enter")]
+    pub confirm: String,
+}
+
+fn down() -> String {
+    "Down".into()
+}
+
+/// Where transcripts are and what is in their records. All pointers are JSON pointers (RFC 6901) into a line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TranscriptRules {
+    /// The folder; `{home}`, `{slug}` and `{env:NAME:DEFAULT}` are filled in.
+    pub dir: String,
+    /// How many folders deep the files are below it.
+    #[serde(default)]
+    pub depth: u32,
+    /// The cwd that a file states about itself in one of its first records. Without it the folder is the peer's own.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// The time of a record: an ISO string, or a number of milliseconds.
+    #[serde(default = "timestamp")]
+    pub timestamp: String,
+    /// A record that matches one of these ends a turn that no hook ended (an interruption).
+    #[serde(default)]
+    pub turn_end: Vec<RecordRule>,
+    /// A record that matches one of these says that a compaction is done.
+    #[serde(default)]
+    pub compacted: Vec<RecordRule>,
+}
+
+fn timestamp() -> String {
+    "/timestamp".into()
+}
+
+/// A record rule: the value at `at` is `is`; without `is` it merely exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordRule {
+    /// JSON pointer.
+    pub at: String,
+    /// The value there.
+    #[serde(default)]
+    pub is: Option<serde_json::Value>,
+}
+
+const BUILT_IN: &[(&str, &str)] = &[
+    ("claude", include_str!("builtin/claude.json")),
+    ("codex", include_str!("builtin/codex.json")),
+    ("notifier", include_str!("builtin/notifier.json")),
+    ("parrot", include_str!("builtin/parrot.json")),
+    ("telegram", include_str!("builtin/telegram.json")),
+];
+
+/// The built-in runtimes' ids.
+pub fn built_in() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name)
+}
+
+impl Manifest {
+    /// The manifest of `runtime`: the built-in one with the user's merged over it, or the user's alone.
+    pub fn load(paths: &Paths, runtime: &Runtime) -> Result<Manifest, ManifestError> {
+        let path = paths.manifest(runtime);
+        let bad = |why: String| ManifestError::Bad { path: path.clone(), why };
+        let base = BUILT_IN.iter().find(|(name, _)| *name == runtime.as_str()).map(|(_, text)| *text);
+        let mut value: serde_json::Value = match base {
+            Some(text) => {
+                serde_json::from_str(text).map_err(|error| bad(format!("the built-in one is broken: {error}")))?
+            }
+            None => serde_json::Value::Null,
+        };
+        match std::fs::read(&path) {
+            Ok(bytes) => merge(&mut value, serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && base.is_some() => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let known = built_in().collect::<Vec<_>>().join(", ");
+                return Err(ManifestError::Unknown { runtime: runtime.to_string(), known, path });
+            }
+            Err(error) => return Err(bad(error.to_string())),
+        }
+        let manifest: Manifest = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
+        if manifest.runtime != *runtime {
+            return Err(bad(format!("it says it is for runtime {}", manifest.runtime)));
+        }
+        if manifest.kind == Kind::Tui && manifest.screen.is_none() {
+            return Err(bad("a tui runtime needs screen rules".into()));
+        }
+        Ok(manifest)
+    }
+
+    /// The program to start. `look` finds an executable by name or path; `get` looks a variable up.
+    pub fn find_program(
+        &self,
+        paths: &Paths,
+        bin_dir: &std::path::Path,
+        get: impl Fn(&str) -> Option<String>,
+        look: impl Fn(&str) -> Option<PathBuf>,
+    ) -> Result<PathBuf, ManifestError> {
+        let fill = |text: &String| {
+            text.replace("{home}", &paths.home().to_string_lossy()).replace("{bin_dir}", &bin_dir.to_string_lossy())
+        };
+        let tried: Vec<String> = match get(&self.program.variable).filter(|value| !value.is_empty()) {
+            Some(named) => vec![named],
+            None => self.program.candidates.iter().map(fill).collect(),
+        };
+        tried.iter().find_map(|candidate| look(candidate)).ok_or_else(|| ManifestError::NoProgram {
+            runtime: self.runtime.to_string(),
+            looked: tried.join(", "),
+            hint: self.program.hint.clone(),
+            variable: self.program.variable.clone(),
+        })
+    }
+
+    /// The argument vector: groups in `enabled` are spliced in, `{name}` filled from `values`. The caller's extra
+    /// arguments take the place of `{@extra}`, or the end.
+    pub fn arguments(
+        &self,
+        enabled: &[&str],
+        values: &BTreeMap<String, String>,
+        extra: &[String],
+    ) -> Result<Vec<String>, String> {
+        let mut out = Vec::new();
+        let mut placed = false;
+        for word in &self.argv {
+            match word.strip_prefix("{@").and_then(|rest| rest.strip_suffix('}')) {
+                Some("extra") => {
+                    out.extend_from_slice(extra);
+                    placed = true;
+                }
+                Some(group) if enabled.contains(&group) => {
+                    for word in self.groups.get(group).map(Vec::as_slice).unwrap_or_default() {
+                        out.push(fill(word, values)?);
+                    }
+                }
+                Some(_) => {}
+                None => out.push(fill(word, values)?),
+            }
+        }
+        if !placed {
+            out.extend_from_slice(extra);
+        }
+        Ok(out)
+    }
+
+    /// The pause between a paste and the submit key.
+    pub fn settle(&self) -> Duration {
+        Duration::from_millis(self.keys.settle_ms)
+    }
+
+    /// Whether a peer on this runtime may have this nature.
+    pub fn allows(&self, intelligence: Intelligence) -> bool {
+        if self.intelligence.is_empty() {
+            intelligence == Intelligence::Artificial
+        } else {
+            self.intelligence.contains(&intelligence)
+        }
+    }
+}
+
+/// Replaces each `{name}` in `text` by its value. An unknown name is an error; `{{` is not special, since JSON
+/// text in a manifest belongs into `files`, where only whole strings are filled.
+pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, tail) = after.split_once('}').ok_or_else(|| format!("{text:?} has a {{ without a }}"))?;
+        out.push_str(before);
+        out.push_str(values.get(name).ok_or_else(|| format!("{text:?} names {{{name}}}, which is not a value"))?);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Fills every string in a JSON value.
+pub fn fill_json(value: &serde_json::Value, values: &BTreeMap<String, String>) -> Result<serde_json::Value, String> {
+    use serde_json::Value;
+    Ok(match value {
+        Value::String(text) => Value::String(fill(text, values)?),
+        Value::Array(list) => Value::Array(list.iter().map(|v| fill_json(v, values)).collect::<Result<_, _>>()?),
+        Value::Object(map) => Value::Object(
+            map.iter().map(|(k, v)| Ok((k.clone(), fill_json(v, values)?))).collect::<Result<_, String>>()?,
+        ),
+        other => other.clone(),
+    })
+}
+
+/// RFC 7396: `null` removes, objects merge, the rest replaces.
+fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
+    use serde_json::Value;
+    match patch {
+        Value::Object(patch) => {
+            if !base.is_object() {
+                *base = Value::Object(Default::default());
+            }
+            if let Value::Object(base) = base {
+                for (key, value) in patch {
+                    if value.is_null() {
+                        base.remove(&key);
+                    } else {
+                        merge(base.entry(key).or_insert(Value::Null), value);
+                    }
+                }
+            }
+        }
+        other => *base = other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(root: &std::path::Path) -> Paths {
+        let root = root.to_owned();
+        Paths::read(move |name| (name == "IAPEER_ROOT").then(|| root.clone())).unwrap()
+    }
+
+    #[test]
+    fn every_built_in_manifest_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in built_in() {
+            let manifest = Manifest::load(&paths(dir.path()), &name.parse().unwrap()).unwrap();
+            assert_eq!(manifest.runtime.as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_users_manifest_repairs_one_key_and_a_bad_one_names_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let p = paths(dir.path());
+        let parrot: Runtime = "parrot".parse().unwrap();
+        let file = p.manifest(&parrot);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, r#"{"screen":{"composer":"> "},"keys":{"settle_ms":7}}"#).unwrap();
+        let manifest = Manifest::load(&p, &parrot).unwrap();
+        assert_eq!((manifest.screen.unwrap().composer.as_str(), manifest.keys.settle_ms), ("> ", 7));
+        for bad in [r#"{"scren":{}}"#, "{torn", r#"{"kind":"gui"}"#, r#"{"runtime":"other"}"#, r#"{"screen":null}"#] {
+            std::fs::write(&file, bad).unwrap();
+            let error = Manifest::load(&p, &parrot).unwrap_err();
+            assert_eq!(error.exit(), Exit::Config, "{bad}");
+            assert!(error.to_string().contains("runtime.json"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_runtime_is_69_and_says_where_a_manifest_would_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Manifest::load(&paths(dir.path()), &"nosuch".parse().unwrap()).unwrap_err();
+        assert_eq!(error.exit(), Exit::Refused);
+        assert!(error.to_string().contains("runtimes/nosuch/runtime.json"), "{error}");
+    }
+
+    #[test]
+    fn groups_are_spliced_where_the_manifest_puts_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::load(&paths(dir.path()), &"parrot".parse().unwrap()).unwrap();
+        manifest.argv = ["{@resume}", "-C", "{cwd}", "{@extra}", "{@prompt}"].map(String::from).to_vec();
+        manifest.groups = BTreeMap::from([
+            ("resume".into(), vec!["resume".into(), "--last".into()]),
+            ("prompt".into(), vec!["-p".into(), "{prompt_file}".into()]),
+        ]);
+        let values = BTreeMap::from([("cwd".into(), "/w".into())]);
+        let args = manifest.arguments(&["resume"], &values, &["-x".into()]).unwrap();
+        assert_eq!(args, ["resume", "--last", "-C", "/w", "-x"]);
+        let error = manifest.arguments(&["prompt"], &values, &[]).unwrap_err();
+        assert!(error.contains("prompt_file"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_program_is_69_and_names_variable_and_hint() {
+        let dir = tempfile::tempdir().unwrap();
+        let p = paths(dir.path());
+        let manifest = Manifest::load(&p, &"codex".parse().unwrap()).unwrap();
+        let error = manifest.find_program(&p, dir.path(), |_| None, |_| None).unwrap_err();
+        assert_eq!(error.exit(), Exit::Refused);
+        assert!(error.to_string().contains("IAPEER_CODEX_BIN"), "{error}");
+    }
+}

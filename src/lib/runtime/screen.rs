@@ -1,0 +1,318 @@
+//! Reading a captured screen by a manifest's rules. Pure: text in, meaning out.
+
+use crate::runtime::manifest::{Dialog, Needle, ScreenRules};
+
+/// What the terminal shows at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Screen {
+    /// The rows with their SGR sequences, as `capture-pane -e -p` gives them.
+    pub styled: String,
+    /// The pane's title.
+    pub title: String,
+    /// The host's name, which is tmux's default title.
+    pub host: String,
+}
+
+/// What is in the composer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Draft {
+    /// Nothing but ghost text.
+    Empty,
+    /// A mark that stands for a long paste.
+    Paste(String),
+    /// Text, its rows joined by LF.
+    Text(String),
+}
+
+/// What a screen is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sight<'r> {
+    /// Nothing on it yet.
+    Blank,
+    /// A dialog that the manifest knows.
+    Dialog(&'r Dialog),
+    /// The composer, ready for input.
+    Input {
+        /// What is in it.
+        draft: Draft,
+        /// Whether a turn is running.
+        busy: bool,
+    },
+    /// Nothing we know: it is not typed into.
+    Unknown,
+}
+
+/// A row without escape sequences, and which of its characters are ghost text.
+struct Row {
+    chars: Vec<(char, bool)>,
+}
+
+impl Row {
+    fn text(&self) -> String {
+        self.chars.iter().map(|(c, _)| *c).collect()
+    }
+
+    /// The text from column `from` on that is not ghost text.
+    fn solid(&self, from: usize) -> String {
+        self.chars.iter().skip(from).filter(|(_, ghost)| !ghost).map(|(c, _)| *c).collect()
+    }
+}
+
+impl Screen {
+    /// The rows without escape sequences, trailing blanks cut.
+    pub fn rows(&self) -> Vec<String> {
+        parse_rows(&self.styled, &[]).iter().map(|row| row.text().trim_end().to_owned()).collect()
+    }
+
+    /// The last two rows that are not blank, on one line, at most 160 characters: the evidence in an error.
+    pub fn tail(&self) -> String {
+        let rows = self.rows();
+        let last: Vec<String> = rows
+            .iter()
+            .rev()
+            .filter(|row| !row.trim().is_empty())
+            .take(2)
+            .map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let joined = last.into_iter().rev().collect::<Vec<_>>().join(" ⏎ ").replace('"', "'");
+        joined.chars().take(160).collect()
+    }
+
+    /// What the screen is by `rules`.
+    pub fn sight<'r>(&self, rules: &'r ScreenRules) -> Sight<'r> {
+        let rows = parse_rows(&self.styled, &rules.ghost);
+        let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
+        if texts.iter().all(|row| row.trim().is_empty()) {
+            return Sight::Blank;
+        }
+        let composer =
+            rows.iter().rposition(|row| row.text().starts_with(&rules.composer) || is_bare(row, &rules.composer));
+        // A dialog has no composer below it; text that quotes one in the conversation has.
+        if let Some(dialog) = rules.dialogs.iter().find(|d| d.when.iter().all(|n| self.holds(n, &texts[..])))
+            && composer.is_none_or(|at| below(&texts, at, dialog))
+        {
+            return Sight::Dialog(dialog);
+        }
+        let Some(at) = composer else { return Sight::Unknown };
+        let draft = draft(&rows[at..], rules);
+        // A long paste or typed text may take the place of the footer's usual words.
+        let ready = rules.ready.iter().all(|needle| self.holds(needle, &texts));
+        if !ready && draft == Draft::Empty {
+            return Sight::Unknown;
+        }
+        Sight::Input { draft, busy: rules.busy.iter().any(|needle| self.holds(needle, &texts)) }
+    }
+
+    fn holds(&self, needle: &Needle, rows: &[String]) -> bool {
+        let visible: Vec<&String> = match needle.last_rows {
+            Some(n) => {
+                let solid: Vec<&String> = rows.iter().filter(|row| !row.trim().is_empty()).collect();
+                solid[solid.len().saturating_sub(n)..].to_vec()
+            }
+            None => rows.iter().collect(),
+        };
+        let part = |wanted: &Option<String>, test: &dyn Fn(&str) -> bool| wanted.as_deref().is_none_or(test);
+        let all = part(&needle.contains, &|text| visible.iter().any(|row| row.contains(text)))
+            && part(&needle.starts, &|text| visible.iter().any(|row| row.starts_with(text)))
+            && part(&needle.title_contains, &|text| self.title.contains(text))
+            && part(&needle.title_first, &|range| in_range(self.title.chars().next(), range))
+            && needle.title_is_host.is_none_or(|wanted| (self.title == self.host || self.title.is_empty()) == wanted);
+        all != needle.not
+    }
+
+    /// The row that holds a dialog's cursor, bottom-most.
+    pub fn cursor_row(&self, glyph: &str) -> Option<String> {
+        self.rows().into_iter().rev().find(|row| row.trim_start().starts_with(glyph))
+    }
+}
+
+/// Trailing blanks are cut by tmux, so an empty composer may lack the space after its glyph.
+fn is_bare(row: &Row, composer: &str) -> bool {
+    row.text().trim_end() == composer.trim_end() && !composer.trim_end().is_empty()
+}
+
+/// Whether all that identifies `dialog` stands below the row `at`: then that row is history, not the composer.
+fn below(texts: &[String], at: usize, dialog: &Dialog) -> bool {
+    dialog
+        .when
+        .iter()
+        .all(|needle| needle.contains.as_ref().is_none_or(|text| texts[at + 1..].iter().any(|row| row.contains(text))))
+}
+
+fn in_range(c: Option<char>, range: &str) -> bool {
+    let mut ends = range.chars();
+    match (c, ends.next(), ends.next()) {
+        (Some(c), Some(low), Some(high)) => (low..=high).contains(&c),
+        _ => false,
+    }
+}
+
+fn draft(rows: &[Row], rules: &ScreenRules) -> Draft {
+    let width = rules.composer.chars().count();
+    let first = rows[0].solid(width);
+    let rest = rows[1..].iter().take_while(|row| is_continuation(row)).map(|row| row.solid(width));
+    let text = std::iter::once(first).chain(rest).map(|row| row.trim_end().to_owned()).collect::<Vec<_>>().join("\n");
+    let text = text.trim().to_owned();
+    if text.is_empty() {
+        return Draft::Empty;
+    }
+    match rules.paste_marks.iter().any(|mark| text.contains(mark.as_str())) {
+        true => Draft::Paste(text),
+        false => Draft::Text(text),
+    }
+}
+
+/// A composer's further rows are indented; a rule or a footer ends it. A blank row may be part of a draft, but
+/// one draft row is enough to know that there is one.
+fn is_continuation(row: &Row) -> bool {
+    let text = row.text();
+    text.starts_with("  ") && !text.trim().is_empty()
+}
+
+/// Splits styled text into rows of characters that know whether they are ghost text: faint, or in a ghost colour.
+fn parse_rows(styled: &str, ghost: &[String]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut style = Style::default();
+    for line in styled.lines() {
+        let mut row = Vec::new();
+        let mut rest = line;
+        while let Some(c) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix("\u{1b}[") {
+                let end = after.find(|c: char| ('@'..='~').contains(&c)).unwrap_or(after.len());
+                if after[end..].starts_with('m') {
+                    style.apply(&after[..end], ghost);
+                }
+                rest = after.get(end + 1..).unwrap_or_default();
+                continue;
+            }
+            if c == '\u{1b}' || c == '\u{e}' || c == '\u{f}' {
+                // Other escapes (charset switches) have one character after them.
+                rest = rest.get(c.len_utf8()..).unwrap_or_default();
+                if c == '\u{1b}' {
+                    rest = rest.char_indices().nth(2).map_or("", |(at, _)| &rest[at..]);
+                }
+                continue;
+            }
+            row.push((c, style.faint || style.ghost_colour));
+            rest = &rest[c.len_utf8()..];
+        }
+        rows.push(Row { chars: row });
+    }
+    rows
+}
+
+#[derive(Default)]
+struct Style {
+    faint: bool,
+    ghost_colour: bool,
+}
+
+impl Style {
+    /// Applies one SGR sequence's parameters.
+    fn apply(&mut self, parameters: &str, ghost: &[String]) {
+        let list: Vec<&str> = parameters.split([';', ':']).collect();
+        let mut at = 0;
+        while at < list.len() {
+            match list[at] {
+                "" | "0" => *self = Style::default(),
+                "2" => self.faint = true,
+                "22" => self.faint = false,
+                "38" => {
+                    let len = if list.get(at + 1) == Some(&"2") { 5 } else { 3 };
+                    let colour = list[at..list.len().min(at + len)].join(";");
+                    self.ghost_colour = ghost.contains(&colour);
+                    at += len - 1;
+                }
+                "48" => at += if list.get(at + 1) == Some(&"2") { 4 } else { 2 },
+                "39" => self.ghost_colour = false,
+                n if n.parse::<u8>().is_ok_and(|n| (30..=37).contains(&n) || (90..=97).contains(&n)) => {
+                    self.ghost_colour = ghost.iter().any(|g| g == n);
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::paths::Paths;
+    use crate::runtime::manifest::{Answer, Manifest};
+
+    fn rules(runtime: &str) -> ScreenRules {
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| "/nonexistent".into())).unwrap();
+        Manifest::load(&paths, &runtime.parse().unwrap()).unwrap().screen.unwrap()
+    }
+
+    fn screen(styled: &str) -> Screen {
+        Screen { styled: styled.into(), title: "parrot".into(), host: "vm".into() }
+    }
+
+    #[test]
+    fn parrot_screens() {
+        let rules = rules("parrot");
+        let frame =
+            |composer: &str, footer: &str| format!("Parrot 0.1\n› hi\n• hi\n─────\n{composer}\n─────\n{footer}\n");
+        let sight = |text: &str| format!("{:?}", screen(text).sight(&rules)).chars().take(60).collect::<String>();
+        assert_eq!(screen("\n\n").sight(&rules), Sight::Blank);
+        let empty = frame("»\u{a0}\u{1b}[2mType a message\u{1b}[0m", "  parrot ready");
+        assert_eq!(
+            screen(&empty).sight(&rules),
+            Sight::Input { draft: Draft::Empty, busy: false },
+            "{}",
+            sight(&empty)
+        );
+        let bare = frame("»", "  parrot ready · 12");
+        assert_eq!(screen(&bare).sight(&rules), Sight::Input { draft: Draft::Empty, busy: false });
+        let busy = frame("»\u{a0}", "  parrot busy · esc to interrupt");
+        assert_eq!(screen(&busy).sight(&rules), Sight::Input { draft: Draft::Empty, busy: true });
+        let typed = frame("»\u{a0}half a\n  thought", "  parrot ready");
+        assert_eq!(
+            screen(&typed).sight(&rules),
+            Sight::Input { draft: Draft::Text("half a\nthought".into()), busy: false }
+        );
+        let paste = frame("»\u{a0}[Pasted text #1 +39 lines]", "  parrot ready");
+        assert!(matches!(screen(&paste).sight(&rules), Sight::Input { draft: Draft::Paste(_), .. }));
+        assert_eq!(screen("» not the composer\n").sight(&rules), Sight::Unknown);
+        assert_eq!(screen("Loading…\n").sight(&rules), Sight::Unknown);
+    }
+
+    #[test]
+    fn a_dialog_is_one_only_where_no_composer_stands_below_it() {
+        let rules = rules("parrot");
+        let dialog = "Do you trust the files in this folder?\n ❯ No, exit\n   Yes, I trust this folder\n";
+        let on = screen(dialog);
+        let Sight::Dialog(found) = on.sight(&rules) else { panic!("{:?}", on.sight(&rules)) };
+        assert_eq!(found.name, "trust");
+        assert!(matches!(found.answer, Answer::Choose(_)));
+        assert_eq!(on.cursor_row("❯").unwrap().trim(), "❯ No, exit");
+        let quoted = format!("• {dialog}─────\n»\u{a0}\n─────\n  parrot ready\n");
+        assert_eq!(screen(&quoted).sight(&rules), Sight::Input { draft: Draft::Empty, busy: false });
+    }
+
+    #[test]
+    fn ghost_text_is_told_by_faint_or_colour_and_a_reset_ends_it() {
+        let cases: &[(&str, &str)] = &[
+            ("\u{1b}[2mghost\u{1b}[0mreal", "real"),
+            ("\u{1b}[38;5;246mghost\u{1b}[39mreal", "real"),
+            ("\u{1b}[38;5;247mreal", "real"),
+            ("\u{1b}[38;2;1;2;246mreal", "real"),
+            ("\u{1b}[48;5;2mreal", "real"),
+            ("\u{1b}[2mghost\u{1b}[22mreal", "real"),
+            ("\u{1b}[1;2mghost", ""),
+        ];
+        for (styled, solid) in cases {
+            let rows = parse_rows(styled, &["38;5;246".into()]);
+            assert_eq!(rows[0].solid(0), *solid, "{styled:?}");
+        }
+    }
+
+    #[test]
+    fn the_tail_is_two_rows_bounded_and_without_quotes() {
+        let s = screen("a\n\n  b   \"x\"\n\nc\n\n");
+        assert_eq!(s.tail(), "b 'x' ⏎ c");
+        assert_eq!(screen(&"y".repeat(500)).tail().chars().count(), 160);
+    }
+}
