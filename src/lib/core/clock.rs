@@ -119,7 +119,12 @@ impl Deadline {
 
 /// Polls `ready` until it gives a value or `deadline` passes. Pauses start at `pause` and grow by half to at
 /// most eight times that, so that a quick answer is seen quickly and a slow one costs little.
-pub fn wait_for<T>(clock: &dyn Clock, deadline: Deadline, pause: Duration, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn wait_for<T>(
+    clock: &dyn Clock,
+    deadline: Deadline,
+    pause: Duration,
+    mut ready: impl FnMut() -> Option<T>,
+) -> Option<T> {
     let mut next = pause;
     loop {
         if let Some(value) = ready() {

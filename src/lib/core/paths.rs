@@ -27,18 +27,18 @@ impl Paths {
     pub fn read(get: impl Fn(&str) -> Option<PathBuf>) -> Result<Paths, Failure> {
         let absolute = |name: &str| match get(name) {
             Some(path) if path.is_absolute() => Ok(Some(path)),
-            Some(path) => {
-                Err(Failure::new(Exit::Config, format!("{name}={} is not an absolute path: write it in full", path.display())))
-            }
+            Some(path) => Err(Failure::new(
+                Exit::Config,
+                format!("{name}={} is not an absolute path: write it in full", path.display()),
+            )),
             None => Ok(None),
         };
         let home = absolute("HOME")?;
         let root = match absolute("IAPEER_ROOT")? {
             Some(root) => root,
-            None => home
-                .as_ref()
-                .map(|home| home.join(".iapeer"))
-                .ok_or_else(|| Failure::new(Exit::Config, "neither IAPEER_ROOT nor HOME is set: set one to an absolute path"))?,
+            None => home.as_ref().map(|home| home.join(".iapeer")).ok_or_else(|| {
+                Failure::new(Exit::Config, "neither IAPEER_ROOT nor HOME is set: set one to an absolute path")
+            })?,
         };
         let socket_dir = absolute("IAPEER_SOCK_DIR")?.unwrap_or_else(|| root.join("socks"));
         Ok(Paths { home: home.unwrap_or_else(|| PathBuf::from("/")), root, socket_dir })
@@ -201,7 +201,10 @@ fn check_private(dir: &Path) -> Result<(), Failure> {
         return refuse("is not a folder: move it away".into());
     }
     if meta.uid() != me {
-        return refuse(format!("belongs to uid {}, not to you (uid {me}): set IAPEER_ROOT to a folder of your own", meta.uid()));
+        return refuse(format!(
+            "belongs to uid {}, not to you (uid {me}): set IAPEER_ROOT to a folder of your own",
+            meta.uid()
+        ));
     }
     if meta.mode() & 0o077 != 0 {
         return refuse(format!("is open to others (mode {:04o}): chmod 700 it", meta.mode() & 0o7777));
@@ -227,7 +230,10 @@ mod tests {
             _ => None,
         })
         .unwrap();
-        assert_eq!(p.socket(&"claude-bob".parse().unwrap()), Path::new("/home/u/.iapeer/socks/tmux-iap-claude-bob.sock"));
+        assert_eq!(
+            p.socket(&"claude-bob".parse().unwrap()),
+            Path::new("/home/u/.iapeer/socks/tmux-iap-claude-bob.sock")
+        );
     }
 
     #[test]

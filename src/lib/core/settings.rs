@@ -150,9 +150,12 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_refused_by_name_with_78() {
-        for (name, value) in
-            [("IAPEER_IDLE_SECS", "0"), ("IAPEER_IDLE_SECS", "1h"), ("IAPEER_CRASHLOOP_MAX", "-1"), ("IAP_LIVENESS_GRACE_MS", "x")]
-        {
+        for (name, value) in [
+            ("IAPEER_IDLE_SECS", "0"),
+            ("IAPEER_IDLE_SECS", "1h"),
+            ("IAPEER_CRASHLOOP_MAX", "-1"),
+            ("IAP_LIVENESS_GRACE_MS", "x"),
+        ] {
             let failure = Settings::read(|n| (n == name).then(|| value.to_owned())).unwrap_err();
             assert_eq!(failure.exit, Exit::Config);
             assert!(failure.message.contains(name), "{failure}");
