@@ -149,7 +149,8 @@ fn a_record_shows_only_finished_lines() {
 
 #[test]
 fn logfmt_lines() {
-    let rows: &[(&str, Option<&[(&str, &str)]>)] = &[
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let rows: &[(&str, Option<Fields>)] = &[
         ("", Some(&[])),
         ("a=1", Some(&[("a", "1")])),
         ("a= b=2", Some(&[("a", ""), ("b", "2")])),
