@@ -1,0 +1,51 @@
+# iapeer: build, check, install. `make help` lists the targets.
+
+CARGO  ?= cargo
+PREFIX ?= $(HOME)/.local
+TARGET  = $(or $(CARGO_TARGET_DIR),target)
+BINDIR  = $(DESTDIR)$(PREFIX)/bin
+
+# Every page in src/bin is a program.
+PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
+           $(patsubst src/bin/%/main.rs,%,$(wildcard src/bin/*/main.rs))
+
+.PHONY: all build test lint demo bench check-macos install uninstall clean help
+
+all: build
+
+build: ## build the programs, optimised
+	$(CARGO) build --release --locked
+
+test: ## run all tests (installs tmux where it is missing)
+	tools/ensure tmux
+	tools/test
+
+lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents
+	tools/lint
+
+demo: ## see it work in a throw-away home (a debug build: the soonest to be there)
+	tools/ensure tmux
+	$(CARGO) build --locked
+	$(TARGET)/debug/iapeer demo
+
+bench: ## measure against the floor: safecat, bare tmux
+	tools/ensure tmux
+	tools/ensure safecat
+	$(CARGO) bench --locked
+
+check-macos: ## type-check for macOS
+	tools/check-macos
+
+install: ## install the programs into PREFIX/bin (PREFIX is ~/.local unless given)
+	$(CARGO) build --profile dist --locked
+	install -d "$(BINDIR)"
+	set -e; for p in $(PROGRAMS); do install -m 755 "$(TARGET)/dist/$$p" "$(BINDIR)/$$p"; done
+
+uninstall: ## remove the programs again; peers and their messages stay
+	set -e; for p in $(PROGRAMS); do rm -f "$(BINDIR)/$$p"; done
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
