@@ -12,7 +12,9 @@
 //! | [`message`] | the envelope, its limits, who may write to whom |
 //! | [`lifecycle`] | wake, deliver, supervise, reap |
 //! | [`prompt`] | assembling the system prompt |
+//! | [`cli`] | what the programs share around their one call |
 
+pub mod cli;
 pub mod core;
 pub mod host;
 pub mod lifecycle;

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod exit;
 pub mod identity;
 pub mod message_id;
+pub mod normalize;
 pub mod paths;
 pub mod settings;
 

@@ -161,6 +161,11 @@ impl Paths {
         self.root.join(format!("cache/iapeer/prompts/{identity}.md"))
     }
 
+    /// The folder of the files a runtime wants written for each launch.
+    pub fn launch_files(&self, identity: &Identity) -> PathBuf {
+        self.root.join(format!("cache/iapeer/launch/{identity}"))
+    }
+
     /// A user's own manifest of a runtime.
     pub fn manifest(&self, runtime: &Runtime) -> PathBuf {
         self.root.join(format!("runtimes/{runtime}/runtime.json"))

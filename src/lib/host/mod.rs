@@ -1,12 +1,19 @@
-//! The machine: tmux, processes, the service manager. (temporary shape until the room is merged)
+//! The machine: tmux, processes, the service manager. The one place that talks to any of them.
 
-use serde::{Deserialize, Serialize};
+pub mod managed;
+pub mod process;
+pub mod spawn;
+pub mod tmux;
 
-/// A process that can't be mistaken for another: pid and start time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ProcessId {
-    /// The pid.
-    pub pid: i32,
-    /// When it started, in the platform's own unit.
-    pub start: u64,
+pub use process::ProcessId;
+
+/// Whether something lives. An answer that could not be had is Unknown, and nothing is concluded from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// It was seen alive.
+    Alive,
+    /// It was seen gone.
+    Gone,
+    /// The host would not say.
+    Unknown,
 }

@@ -1,1 +1,8 @@
-//! placeholder
+//! The system prompt of a session: host and peer doctrine, the known peers, fragments (spec 11). The layout is
+//! fixed to the byte.
+
+mod compose;
+mod gather;
+
+pub use compose::{Facts, Half, compose};
+pub use gather::compose_for;

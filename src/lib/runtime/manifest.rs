@@ -102,9 +102,6 @@ pub struct Manifest {
     /// Added to the session's environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Names (or prefixes ending in `*`) let through from the caller's environment beyond the common allowlist.
-    #[serde(default)]
-    pub env_pass: Vec<String>,
     /// Whether it takes a system prompt of ours.
     #[serde(default)]
     pub doctrine: bool,

@@ -3,9 +3,12 @@
 
 pub mod durable;
 pub mod event_log;
+pub mod launch_env;
 pub mod lock;
 pub mod markers;
+pub mod profile;
 pub mod queue;
+pub mod registry;
 pub mod session;
 
 pub use durable::StoreError;

@@ -80,9 +80,33 @@ pub struct Item {
     /// Steer a running turn instead of waiting for its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub urgent: bool,
+    /// When there was evidence that a worker took it as its task; it stays in flight until the worker answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landed: Option<EpochMs>,
     /// Why the last try failed, or why the item is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl Item {
+    /// A message that has just been made.
+    pub fn new(from: Identity, from_intelligence: Intelligence, task: String, now: EpochMs) -> Item {
+        Item {
+            v: 1,
+            id: MessageId::generate(now),
+            task,
+            topic: None,
+            from,
+            from_intelligence,
+            accepted: now,
+            attempts: 0,
+            redelivered: 0,
+            attachments: Vec::new(),
+            urgent: false,
+            landed: None,
+            reason: None,
+        }
+    }
 }
 
 fn one() -> u32 {
@@ -414,20 +438,7 @@ mod tests {
     }
 
     fn item(task: &str) -> Item {
-        Item {
-            v: 1,
-            id: new_id(),
-            task: task.into(),
-            topic: None,
-            from: nobody(),
-            from_intelligence: Intelligence::Absent,
-            accepted: EpochMs(1),
-            attempts: 0,
-            redelivered: 0,
-            attachments: vec![],
-            urgent: false,
-            reason: None,
-        }
+        Item::new(nobody(), Intelligence::Absent, task.into(), EpochMs(1))
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! iapeer-drain: deliver what waits in queues. The only program that types messages into sessions.
+//!
+//! 1. Take the identity's lock; somebody else's hold means the items are in good hands: say so, exit 0.
+//! 2. Settle what an earlier drain left in flight, by evidence.
+//! 3. Deliver from the head, waking the peer where it sleeps, until nothing waits or something forbids it.
+//! 4. Let go, look again: what was accepted meanwhile is ours.
+//!
+//! Exit: 0 · 64 usage · 66 no such item · 67 no such peer · 74 I/O · 75 try again · 77 permission · 78 configuration.
+
+use iapeer::cli::{self, Access, args};
+use iapeer::core::{Exit, Failure, Identity};
+use iapeer::lifecycle::drain::{self, Drained};
+use iapeer::lifecycle::queues;
+use iapeer::lifecycle::world::World;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let access = |given: &args::Drain| if given.list || given.dry_run { Access::ReadOnly } else { Access::Write };
+    cli::main("iapeer-drain", access, run)
+}
+
+fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
+    let identities = queues::chosen(world, &given.identities)?;
+    if let Some(id) = &given.requeue {
+        cli::tell(given.json, &queues::requeue(world, id)?, || format!("requeued {id}"));
+    } else if let Some(id) = &given.drop {
+        cli::say(queues::drop_item(world, id)?);
+    } else if given.list || given.dry_run {
+        for row in queues::list(world, &identities, given.dry_run)? {
+            cli::tell(given.json, &row, || row.line());
+        }
+    } else if identities.is_empty() && !given.all && given.identities.is_empty() {
+        return Err(Failure::new(Exit::Usage, "name an identity, or give --all, --list, --requeue ID or --drop ID"));
+    } else {
+        return Ok(identities.iter().map(|identity| one(given.json, identity, world)).max().unwrap_or(Exit::Ok));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Drains one identity. One that fails never stops the others; the worst code is the program's.
+fn one(json: bool, identity: &Identity, world: &World<'_>) -> Exit {
+    match drain::drain(world, identity) {
+        Ok(Drained::Busy(holder)) => {
+            let busy =
+                serde_json::json!({"identity": identity, "outcome": "busy", "reason": format!("held by {holder}")});
+            cli::tell(json, &busy, || format!("{identity}: busy, held by {holder}"));
+            Exit::Ok
+        }
+        Ok(Drained::Ran(acted)) => {
+            for item in acted {
+                cli::tell(json, &item, || {
+                    let reason = item.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                    format!("{} {} {} {}{reason}", item.identity, item.seq, item.id, item.outcome)
+                });
+            }
+            Exit::Ok
+        }
+        Err(failure) => {
+            eprintln!("iapeer-drain: {identity}: {failure}");
+            failure.exit
+        }
+    }
+}

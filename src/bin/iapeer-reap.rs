@@ -1,0 +1,65 @@
+//! iapeer-reap: end sessions deliberately: by name, by policy, or from a plan.
+//!
+//! Each end leaves an intent first, so that a crash in the middle is finished by the next tick, and no canary
+//! takes it for a fault. A plan's line is carried out only on the session it was made for.
+//!
+//! Exit: 0 · 64 usage · 66 no such file · 74 I/O · 75 a session could not be ended · 77 permission · 78 configuration.
+
+use iapeer::cli::{self, Access, args};
+use iapeer::core::{Exit, Failure};
+use iapeer::lifecycle::queues;
+use iapeer::lifecycle::reap::{self, Reaped};
+use iapeer::lifecycle::session::Park;
+use iapeer::lifecycle::world::World;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    let access = |given: &args::Reap| if given.dry_run { Access::ReadOnly } else { Access::Write };
+    cli::main("iapeer-reap", access, run)
+}
+
+fn run(given: args::Reap, world: &World<'_>) -> Result<Exit, Failure> {
+    let mut exit = Exit::Ok;
+    let mut tell = |reaped: Reaped| {
+        if reaped.action == "failed" {
+            exit = Exit::TryAgain;
+        }
+        cli::tell(given.json, &reaped, || {
+            let reason = reaped.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{} {}{reason}", reaped.identity, reaped.action)
+        });
+    };
+    if let Some(plan) = &given.plan {
+        for line in BufReader::new(open(plan)?).lines() {
+            let line = line.map_err(|error| Failure::io("read", plan, &error))?;
+            // The tick's own summary, and lines of a newer version, are none of ours.
+            if let Ok(judged) = serde_json::from_str(&line) {
+                tell(reap::planned(world, &judged));
+            }
+        }
+    } else if given.idle {
+        let older = match given.older_than {
+            Some(secs) => Duration::try_from_secs_f64(secs)
+                .map_err(|_| Failure::new(Exit::Usage, "--older-than wants seconds, 0 or more"))?,
+            None => world.settings.idle,
+        };
+        reap::idle(world, older, given.dry_run, tell);
+    } else {
+        let park = if given.no_park { Park::No } else { Park::Yes };
+        for identity in queues::chosen(world, &given.identities)? {
+            tell(reap::by_name(world, &identity, park, &given.reason));
+        }
+    }
+    Ok(exit)
+}
+
+fn open(plan: &Path) -> Result<Box<dyn Read>, Failure> {
+    if plan == Path::new("-") {
+        return Ok(Box::new(std::io::stdin()));
+    }
+    let file = std::fs::File::open(plan);
+    Ok(Box::new(file.map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {}: {error}", plan.display())))?))
+}

@@ -1,0 +1,64 @@
+//! iapeer-superviser: one tick over the fleet.
+//!
+//! 1. Take the tick's lock; a tick already running is said, exit 0.
+//! 2. Look at every session once; decide by the table; act under the identity's lock.
+//! 3. Relaunch what asked for it, start a drain where something waits.
+//!
+//! One bad peer never stops the others. `--dry-run` changes nothing, and its `--json` lines are a plan for
+//! `iapeer-reap --plan -`.
+//!
+//! Exit: 0 unless the tick itself could not run · 64 usage · 74 I/O · 77 permission · 78 configuration.
+
+use iapeer::cli::{self, Access, args};
+use iapeer::core::{Exit, Failure};
+use iapeer::lifecycle::queues;
+use iapeer::lifecycle::supervise::{self, TickOptions};
+use iapeer::lifecycle::world::World;
+use iapeer::store::{FileLock, LockError};
+use std::process::ExitCode;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    let access = |given: &args::Superviser| if given.dry_run { Access::ReadOnly } else { Access::Write };
+    cli::main("iapeer-superviser", access, run)
+}
+
+fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
+    let only = if given.only.is_empty() { Vec::new() } else { queues::chosen(world, &given.only)? };
+    // A tick over single identities is somebody's errand: it need not wait for, or hold up, the timer's.
+    let _lock = if given.dry_run || !only.is_empty() {
+        None
+    } else {
+        match FileLock::acquire(&world.paths.superviser_lock(), world.program, Duration::ZERO, world.clock) {
+            Ok(lock) => Some(lock),
+            Err(LockError::Held { holder, .. }) => {
+                cli::say(format!("a tick is running already, held by {holder}"));
+                return Ok(Exit::Ok);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let options = TickOptions { dry_run: given.dry_run, only, verbose: given.verbose };
+    let summary = supervise::tick(world, &options, |judged| {
+        cli::tell(given.json, judged, || {
+            let part =
+                |name: &str, value: Option<String>| value.map(|value| format!("  {name}:{value}")).unwrap_or_default();
+            format!(
+                "{}  {}{}{}{}{}",
+                judged.identity,
+                judged.action.as_str(),
+                part("age", judged.age_secs.map(|age| format!("{age}s"))),
+                part("outcome", judged.outcome.clone()),
+                part("reason", judged.reason.clone()),
+                part("by", judged.by.clone())
+            )
+        });
+    })?;
+    cli::tell(given.json, &serde_json::json!({ "tick": summary }), || {
+        format!(
+            "tick: {} sessions, {} acted on, {} drains started, {} ms",
+            summary.sessions, summary.acted, summary.drained, summary.ms
+        )
+    });
+    Ok(Exit::Ok)
+}

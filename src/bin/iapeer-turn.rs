@@ -1,0 +1,45 @@
+//! iapeer-turn: hook entry. Records that a session started, took a prompt, finished a turn, or ends.
+//!
+//! Promise: it never fails its agent. Whatever happens, it prints nothing on stdout and exits 0: a hook that
+//! exits 2 can loop an agent for ever. Outside a session of ours it does nothing.
+//!
+//! Exit: 0, always.
+
+use clap::Parser;
+use iapeer::cli::{self, Access, args};
+use iapeer::core::{Exit, Failure, Identity};
+use iapeer::lifecycle::turn::{self, Hook};
+use std::io::Read;
+use std::process::ExitCode;
+
+/// Far over any prompt that was seen; what is longer still holds its envelope at the front.
+const INPUT_LIMIT: u64 = 16 << 20;
+
+fn main() -> ExitCode {
+    cli::init_logging();
+    if let Ok(given) = args::Turn::try_parse()
+        && let Err(failure) = run(given)
+    {
+        tracing::debug!("iapeer-turn: {failure}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(given: args::Turn) -> Result<Exit, Failure> {
+    let mut input = Vec::new();
+    // Read to the end in any case: an agent must not see its hook's pipe break.
+    let _ = std::io::stdin().take(INPUT_LIMIT).read_to_end(&mut input);
+    let bad = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
+    let identity: Identity =
+        std::env::var("PEER_IDENTITY").map_err(|error| bad(&error))?.parse().map_err(|error| bad(&error))?;
+    let launch = std::env::var("PEER_LAUNCH").ok();
+    let hook = match given.event {
+        args::TurnEvent::Start => Hook::Start,
+        args::TurnEvent::Prompt => Hook::Prompt,
+        args::TurnEvent::Stop => Hook::Stop,
+        args::TurnEvent::End => Hook::End,
+    };
+    cli::with_world("iapeer-turn", Access::Write, |world| {
+        turn::record(world, &identity, launch.as_deref(), hook, &input).map(|()| Exit::Ok)
+    })
+}

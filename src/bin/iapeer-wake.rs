@@ -1,0 +1,40 @@
+//! iapeer-wake: bring a peer up without a message.
+//!
+//! By the wake rule, or `--fresh`, or `--resume` (which fails where there is nothing to resume). A session that
+//! lives is left as it is.
+//!
+//! Exit: 0 ready · 64 usage · 67 no such peer · 69 refused (stopped, crash-loop guard, no tmux, nothing to resume) ·
+//! 75 it did not come up, or somebody else is waking it · 77 permission · 78 configuration.
+
+use iapeer::cli::{self, Access, args};
+use iapeer::core::{Exit, Failure, Topic};
+use iapeer::lifecycle::Peer;
+use iapeer::lifecycle::control;
+use iapeer::lifecycle::wake::Request;
+use iapeer::lifecycle::world::World;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main("iapeer-wake", |_| Access::Write, run)
+}
+
+fn run(given: args::Wake, world: &World<'_>) -> Result<Exit, Failure> {
+    let usage = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
+    let runtime = given.runtime.map(|text| text.parse()).transpose().map_err(|error| usage(&error))?;
+    let topic = Topic::parse(&given.topic.unwrap_or_default()).map_err(|error| usage(&error))?;
+    let peer = Peer::named(world.paths, &given.peer, runtime.as_ref())?;
+    let request = match (given.fresh, given.resume) {
+        (true, _) => Request::Fresh,
+        (_, true) => Request::Resume,
+        _ => Request::Default,
+    };
+    let woken = control::wake(world, &peer, request, topic.as_ref())?;
+    if woken.exit != Exit::Ok && !given.json {
+        return Err(Failure::new(woken.exit, format!("{}: {}", woken.status, woken.reason.unwrap_or_default())));
+    }
+    cli::tell(given.json, &woken, || match (&woken.mode, &woken.cause) {
+        (Some(mode), Some(cause)) => format!("{} ready (woke: {mode}, {cause})", woken.identity),
+        _ => format!("{} ready (lived already)", woken.identity),
+    });
+    Ok(woken.exit)
+}

@@ -1,0 +1,313 @@
+//! The command lines of all programs, one definition each: parsing, `--help`, manual pages and completions.
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Accept a message durably into a peer's queue, then have it delivered.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-send", version)]
+pub struct Send {
+    /// The recipient: NAME, or RUNTIME-NAME where the runtime matters.
+    #[arg(value_name = "PEER")]
+    pub to: String,
+    /// The message. Without it and -f the message is read from stdin.
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub message: Option<String>,
+    /// Read the message from this file; - is stdin.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub message_file: Option<PathBuf>,
+    /// Who sends it. Default: PEER_IDENTITY, else the peer of the current folder.
+    #[arg(long, value_name = "IDENTITY")]
+    pub from: Option<String>,
+    /// The recipient's runtime.
+    #[arg(long, value_name = "RT")]
+    pub runtime: Option<String>,
+    /// What it is about: 200 characters at most.
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub topic: Option<String>,
+    /// A file to go with it, by its absolute path. May be given 20 times.
+    #[arg(long = "attach", visible_alias = "attachment", value_name = "PATH")]
+    pub attach: Vec<String>,
+    /// How long to watch it settle, in seconds. Giving up waiting loses nothing.
+    #[arg(long, value_name = "SECS", default_value_t = 60.0)]
+    pub wait: f64,
+    /// Don't watch: say `queued` as soon as it is durable.
+    #[arg(long, conflicts_with = "wait")]
+    pub no_wait: bool,
+    /// Steer a running turn instead of waiting for its end.
+    #[arg(long)]
+    pub urgent: bool,
+    /// Exit 75 unless it was delivered.
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub require: Option<Require>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `--require` may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Require {
+    /// Evidence that the session took it.
+    Delivered,
+}
+
+/// Deliver what waits in queues, list it, or settle a dead letter.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-drain", version)]
+#[command(group = ArgGroup::new("act").args(["list", "requeue", "drop"]))]
+pub struct Drain {
+    /// Whose queues: RUNTIME-NAME.
+    #[arg(value_name = "IDENTITY")]
+    pub identities: Vec<String>,
+    /// Every queue that has something in it.
+    #[arg(long, conflicts_with = "identities")]
+    pub all: bool,
+    /// List waiting, inflight, dead and corrupt items.
+    #[arg(long)]
+    pub list: bool,
+    /// Accept a dead item again, at the end of its queue.
+    #[arg(long, value_name = "ID")]
+    pub requeue: Option<String>,
+    /// Drop a dead item, and print it.
+    #[arg(long, value_name = "ID")]
+    pub drop: Option<String>,
+    /// Say what would be delivered and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One tick: look at every session once, decide, act, then have drained what waits.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-superviser", version)]
+pub struct Superviser {
+    /// Change nothing at all; report every session.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Only this identity. May be given several times.
+    #[arg(long, value_name = "IDENTITY")]
+    pub only: Vec<String>,
+    /// Report live and OS-managed sessions too.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// End sessions deliberately.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-reap", version)]
+#[command(group = ArgGroup::new("what").required(true).args(["identities", "idle", "plan"]))]
+pub struct Reap {
+    /// Whose sessions: RUNTIME-NAME.
+    #[arg(value_name = "IDENTITY")]
+    pub identities: Vec<String>,
+    /// Leave them resume-eligible (the default).
+    #[arg(long, conflicts_with = "no_park")]
+    pub park: bool,
+    /// Their next wake is fresh.
+    #[arg(long)]
+    pub no_park: bool,
+    /// Why, for the log.
+    #[arg(long, value_name = "TEXT", default_value = "operator")]
+    pub reason: String,
+    /// Every session that has been idle.
+    #[arg(long)]
+    pub idle: bool,
+    /// Idle for longer than this many seconds. Default: IAPEER_IDLE_SECS.
+    #[arg(long, value_name = "SECS", requires = "idle")]
+    pub older_than: Option<f64>,
+    /// Say which, and end none.
+    #[arg(long, requires = "idle")]
+    pub dry_run: bool,
+    /// Carry out lines as `iapeer-superviser --json` prints them; - is stdin.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Bring a peer up without a message.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-wake", version)]
+pub struct Wake {
+    /// The peer: NAME, or RUNTIME-NAME where the runtime matters.
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// Its runtime.
+    #[arg(long, value_name = "RT")]
+    pub runtime: Option<String>,
+    /// With an empty conversation.
+    #[arg(long, conflicts_with = "resume")]
+    pub fresh: bool,
+    /// With its last conversation, or not at all.
+    #[arg(long)]
+    pub resume: bool,
+    /// The topic it is woken for.
+    #[arg(long, value_name = "T")]
+    pub topic: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Hook entry: record that a session started, took a prompt, finished a turn, or ends. Reads the agent's JSON on
+/// stdin; never exits non-zero.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-turn", version)]
+pub struct Turn {
+    /// Which hook calls.
+    #[arg(value_name = "EVENT", value_enum)]
+    pub event: TurnEvent,
+    /// What some agents pass as further arguments; ignored.
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}
+
+/// The hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TurnEvent {
+    /// The session has started.
+    Start,
+    /// It took a prompt.
+    Prompt,
+    /// It finished a turn.
+    Stop,
+    /// It is about to end.
+    End,
+}
+
+/// The operator's front: `iapeer VERB` runs `iapeer-VERB` where such a program exists, else a verb of its own;
+/// `iapeer RUNTIME` launches the current folder's peer afresh.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer", version, subcommand_required = true, arg_required_else_help = true)]
+pub struct Front {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// One peer, or all.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The peer: NAME, or RUNTIME-NAME.
+    #[arg(value_name = "PEER", required_unless_present = "all", conflicts_with = "all")]
+    pub peer: Option<String>,
+    /// Its runtime.
+    #[arg(value_name = "RT")]
+    pub runtime: Option<String>,
+    /// Every registered peer.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// One peer.
+#[derive(Debug, Args)]
+pub struct One {
+    /// The peer: NAME, or RUNTIME-NAME.
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// Its runtime.
+    #[arg(value_name = "RT")]
+    pub runtime: Option<String>,
+}
+
+/// The front's own verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a peer in a folder of its own.
+    Create {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Its runtime.
+        #[arg(long, value_name = "RT")]
+        runtime: Option<String>,
+        /// Its folder. Default: peers/NAME below the root.
+        #[arg(long, value_name = "DIR")]
+        path: Option<PathBuf>,
+        /// What it is for.
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// artificial, natural or absent.
+        #[arg(long, value_name = "I")]
+        intelligence: Option<String>,
+        /// A stateless worker: a fresh session for each task, one at a time.
+        #[arg(long)]
+        ephemeral: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a folder a peer.
+    Init {
+        /// The folder. Default: the current one.
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// Its runtime.
+        #[arg(long, value_name = "RT")]
+        runtime: Option<String>,
+        /// What it is for.
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// Show the peers and how they stand.
+    List {
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a stopped peer accept messages again.
+    Start(Target),
+    /// Stop a peer: it accepts nothing, its session is parked.
+    Stop(Target),
+    /// Make the next wake a fresh one, so that new prompts are read.
+    Refresh(Target),
+    /// End the session and start a fresh one.
+    New(One),
+    /// Resume a peer and attach the terminal to its session.
+    Attach(One),
+    /// Interrupt a running turn.
+    Interrupt(One),
+    /// Compact the conversation.
+    Compact(One),
+    /// Take a peer out of the registry and purge its state. Its folder is kept.
+    Remove {
+        /// Its name.
+        #[arg(value_name = "PEER")]
+        peer: String,
+        /// Even if it lives or messages wait.
+        #[arg(long)]
+        force: bool,
+    },
+    /// For agents: come back in a fresh session.
+    SelfFresh,
+    /// For workers: the task is done although there is nothing to send.
+    SelfDone,
+    /// Show iapeer at work in a throw-away root: a wake, a reply, a reap, a resume.
+    Demo {
+        /// The agent to show. Default: the embedded parrot.
+        #[arg(long, value_name = "RT", default_value = "parrot")]
+        runtime: String,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all programs into a folder, or print iapeer's own.
+    Man {
+        /// The folder.
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Run iapeer-VERB, or launch the current folder's peer on a runtime.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}

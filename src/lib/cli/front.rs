@@ -1,0 +1,307 @@
+//! The verbs of `iapeer`.
+
+use crate::cli::args::{Front, One, Target, Verb};
+use crate::cli::{self, Access};
+use crate::core::exit::{self, Exit, Failure};
+use crate::core::identity::{Identity, Intelligence, Runtime};
+use crate::lifecycle::control::{self, Done};
+use crate::lifecycle::create::{self, Birth, Born};
+use crate::lifecycle::peer::{Peer, split_name};
+use crate::lifecycle::wake::Request;
+use crate::lifecycle::world::World;
+use crate::lifecycle::{demo, launch, list};
+use crate::runtime::{Kind, Manifest};
+use crate::store::event_log::Event;
+use crate::store::profile::Profile;
+use crate::store::registry::Registry;
+use clap::{CommandFactory, Parser};
+use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const PROGRAM: &str = "iapeer";
+
+/// Runs the verb on the command line.
+pub fn main() -> ExitCode {
+    let verb = match Front::try_parse() {
+        Ok(front) => front.verb,
+        Err(error) => return cli::usage(&error),
+    };
+    cli::init_logging();
+    exit::run(PROGRAM, || match verb {
+        Verb::Other(words) => other(&words),
+        Verb::Completions { shell } => completions(shell),
+        Verb::Man { dir } => man(dir.as_deref()),
+        Verb::Demo { runtime } => demo::run(&runtime),
+        Verb::List { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| show(world, json)),
+        verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
+    })
+}
+
+fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Create { name, runtime, path, description, intelligence, ephemeral, json } => {
+            let intelligence = intelligence
+                .map(|word| {
+                    Intelligence::parse(&word).ok_or_else(|| usage("--intelligence is artificial, natural or absent"))
+                })
+                .transpose()?;
+            let birth =
+                Birth { name: Some(name), runtime: parse(runtime)?, path, description, intelligence, ephemeral };
+            let born = create::create(world, &birth)?;
+            cli::tell(json, &born, || created(&born));
+        }
+        Verb::Init { dir, runtime, description } => {
+            let birth = Birth { runtime: parse(runtime)?, description, ..Birth::default() };
+            let born = create::init(world, &dir.unwrap_or_else(|| PathBuf::from(".")), &birth)?;
+            cli::say(created(&born));
+        }
+        Verb::Start(target) => return each(world, &target, control::start),
+        Verb::Stop(target) => return each(world, &target, control::stop),
+        Verb::Refresh(target) => return each(world, &target, control::refresh),
+        Verb::Interrupt(one) => return single(world, &one, "interrupt", control::interrupt),
+        Verb::Compact(one) => return single(world, &one, "compact", control::compact),
+        Verb::New(one) => {
+            let peer = named(world, &one)?;
+            let woken = control::new(world, &peer)?;
+            if woken.exit != Exit::Ok {
+                return Err(Failure::new(woken.exit, format!("new: {}", woken.reason.unwrap_or_default())));
+            }
+            cli::say(format!("new: {} fresh session up", peer.identity));
+        }
+        Verb::Attach(one) => return attach(world, &one),
+        Verb::Remove { peer, force } => return remove(world, &peer, force),
+        Verb::SelfFresh => {
+            let identity = own_identity()?;
+            control::self_fresh(world, &identity, || {
+                cli::say(format!("self-fresh: marked {identity} for eager fresh re-launch; self-killing session"));
+            })?;
+        }
+        Verb::SelfDone => {
+            let identity = own_identity()?;
+            let note = if control::self_done(world, &identity)? {
+                ""
+            } else {
+                " — NOTE: the peer is no ephemeral worker, the marker is inert"
+            };
+            cli::say(format!("self-done: armed {identity} for the quiet-window reap (no one woken){note}"));
+        }
+        Verb::List { .. } | Verb::Demo { .. } | Verb::Completions { .. } | Verb::Man { .. } | Verb::Other(_) => {}
+    }
+    Ok(Exit::Ok)
+}
+
+fn usage(message: &str) -> Failure {
+    Failure::new(Exit::Usage, message)
+}
+
+fn parse(runtime: Option<String>) -> Result<Option<Runtime>, Failure> {
+    runtime
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|error: crate::core::identity::NameError| usage(&error.to_string()))
+}
+
+fn created(born: &Born) -> String {
+    format!("created {:?} ({}) at {}", born.personality.as_str(), born.runtime, born.cwd.display())
+}
+
+fn named(world: &World<'_>, one: &One) -> Result<Peer, Failure> {
+    Peer::named(world.paths, &one.peer, parse(one.runtime.clone())?.as_ref())
+}
+
+fn own_identity() -> Result<Identity, Failure> {
+    let text = std::env::var("PEER_IDENTITY")
+        .map_err(|_| usage("PEER_IDENTITY is not set: this verb is for agents inside their own session"))?;
+    text.parse().map_err(|error: crate::core::identity::NameError| usage(&error.to_string()))
+}
+
+fn show(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
+    let peers = list::peers(world)?;
+    if peers.is_empty() && !json {
+        cli::say("no peers registered: `iapeer create NAME` makes one");
+    }
+    for peer in peers {
+        cli::tell(json, &peer, || peer.line());
+    }
+    Ok(Exit::Ok)
+}
+
+/// Runs a verb over its targets; each says its line, the worst code is the program's.
+fn each(
+    world: &World<'_>,
+    target: &Target,
+    verb: impl Fn(&World<'_>, &Peer) -> Result<Done, Failure>,
+) -> Result<Exit, Failure> {
+    let runtime = parse(target.runtime.clone())?;
+    let mut worst = Exit::Ok;
+    for peer in control::targets(world, target.peer.as_deref(), runtime.as_ref(), target.all)? {
+        match verb(world, &peer) {
+            Ok(done) => {
+                cli::say(done.line());
+                worst = worst.max(done.exit);
+            }
+            Err(failure) if target.all => {
+                eprintln!("{PROGRAM}: {}: {failure}", peer.identity);
+                worst = worst.max(failure.exit);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(worst)
+}
+
+fn single(
+    world: &World<'_>,
+    one: &One,
+    verb: &str,
+    act: impl Fn(&World<'_>, &Peer) -> Result<Done, Failure>,
+) -> Result<Exit, Failure> {
+    let done = act(world, &named(world, one)?)?;
+    if done.exit != Exit::Ok {
+        return Err(Failure::new(done.exit, format!("{verb}: {}", done.line())));
+    }
+    let after = done.action.strip_prefix("compacted").unwrap_or_default();
+    cli::say(format!("{verb} → {} ({}){after}", done.personality, done.runtime));
+    Ok(Exit::Ok)
+}
+
+fn remove(world: &World<'_>, text: &str, force: bool) -> Result<Exit, Failure> {
+    let (name, _) = split_name(&Registry::read(world.paths)?, text, None)?;
+    let removed = control::remove(world, &name, force)?;
+    if !removed.registered {
+        cli::say(format!("{:?} not registered — no-op", name.as_str()));
+        return Ok(Exit::Ok);
+    }
+    cli::say(format!("removed {:?} from the registry", name.as_str()));
+    if !removed.purged.is_empty() {
+        cli::say(format!("lifecycle state purged: {}", removed.purged.join(", ")));
+    }
+    if let Some(cwd) = removed.kept {
+        cli::say(format!("folder kept: {} (delete it yourself if it is not needed)", cwd.display()));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Brings a peer up by resuming it, then becomes `tmux attach`.
+fn attach(world: &World<'_>, one: &One) -> Result<Exit, Failure> {
+    let explicit = parse(one.runtime.clone())?;
+    let registry = Registry::read(world.paths)?;
+    let (name, typed) = split_name(&registry, &one.peer, explicit.as_ref())?;
+    // Where no runtime is named: the one it was last active on.
+    let last = registry.get(&name).and_then(|record| list::last_active(world, record));
+    let peer = Peer::find(world.paths, &name, typed.or(last).as_ref())?;
+    let woken = control::wake(world, &peer, Request::Resume, None)?;
+    if woken.exit != Exit::Ok {
+        return Err(Failure::new(woken.exit, format!("attach: {}", woken.reason.unwrap_or_default())));
+    }
+    open_terminal(world, &peer, woken.woke)
+}
+
+/// Becomes `tmux attach` on the peer's session. Returns only where that could not be started.
+fn open_terminal(world: &World<'_>, peer: &Peer, woke: bool) -> Result<Exit, Failure> {
+    cli::say(format!("{}attaching {}…", if woke { "woke + " } else { "" }, peer.identity));
+    let event = Event::new("attach").field("identity", &peer.identity).field("woke", woke);
+    world.lifecycle(&event);
+    let program = crate::host::tmux::Tmux::find(world.settings.tmux_timeout)?.program().to_owned();
+    let status = Command::new(program)
+        .arg("-u")
+        .arg("-S")
+        .arg(world.paths.socket(&peer.identity))
+        .args(["attach-session", "-t", &format!("={}", peer.identity)])
+        .env_remove("TMUX")
+        .status()
+        .map_err(|error| Failure::new(Exit::Internal, format!("cannot run tmux: {error}")))?;
+    let event = Event::new("attach-end").field("identity", &peer.identity).maybe("rc", status.code());
+    world.lifecycle(&event);
+    Ok(if status.success() { Exit::Ok } else { Exit::Refused })
+}
+
+/// `iapeer WORD …`: a program `iapeer-WORD`, or a runtime.
+fn other(words: &[String]) -> Result<Exit, Failure> {
+    let Some(word) = words.first() else { return Err(usage("name a verb: `iapeer --help` lists them")) };
+    let name = format!("{PROGRAM}-{word}");
+    let beside = launch::bin_dir().join(&name);
+    let path = std::env::var_os("PATH");
+    let program =
+        if beside.is_file() { Some(beside) } else { crate::host::spawn::find_program(&name, path.as_deref()) };
+    if let Some(program) = program {
+        let error = Command::new(&program).args(&words[1..]).exec();
+        return Err(Failure::new(Exit::Internal, format!("cannot run {}: {error}", program.display())));
+    }
+    let unknown =
+        || usage(&format!("{word:?} is no verb, no program {name} and no runtime: `iapeer --help` lists the verbs"));
+    let runtime: Runtime = word.parse().map_err(|_| unknown())?;
+    if words.len() > 1 {
+        return Err(unknown());
+    }
+    cli::with_world(PROGRAM, Access::Write, |world| match Manifest::load(world.paths, &runtime) {
+        Ok(manifest) if manifest.kind == Kind::Tui => folder_launch(world, &runtime),
+        Ok(_) => {
+            Err(Failure::new(Exit::Refused, format!("runtime {runtime} is always on: its service unit starts it")))
+        }
+        Err(_) => Err(unknown()),
+    })
+}
+
+/// `iapeer RUNTIME`: the current folder's peer on that runtime, always fresh; a terminal is attached to it.
+fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> {
+    let cwd = std::env::current_dir().map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
+    let profile = Profile::read(&cwd)?
+        .ok_or_else(|| usage(&format!("{} is no peer's folder: `iapeer init` makes it one", cwd.display())))?;
+    let peer = Peer::find(world.paths, profile.personality(), Some(runtime))?;
+    let woken = control::wake(world, &peer, Request::Fresh, None)?;
+    if woken.exit != Exit::Ok {
+        return Err(Failure::new(woken.exit, format!("launch: {}", woken.reason.unwrap_or_default())));
+    }
+    let word = if woken.woke { "launched" } else { "live already:" };
+    if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        cli::say(format!("{word} {} (fresh) — attaching…", peer.identity));
+        return open_terminal(world, &peer, woken.woke);
+    }
+    cli::say(format!("{word} {} (fresh)", peer.identity));
+    Ok(Exit::Ok)
+}
+
+/// The command lines of all programs.
+fn commands() -> Vec<clap::Command> {
+    use crate::cli::args::{Drain, Reap, Send, Superviser, Turn, Wake};
+    vec![
+        Front::command(),
+        Send::command(),
+        Drain::command(),
+        Superviser::command(),
+        Reap::command(),
+        Wake::command(),
+        Turn::command(),
+    ]
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
+    for mut command in commands() {
+        let name = command.get_name().to_owned();
+        clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
+    }
+    Ok(Exit::Ok)
+}
+
+fn man(dir: Option<&Path>) -> Result<Exit, Failure> {
+    let Some(dir) = dir else {
+        return clap_mangen::Man::new(Front::command())
+            .render(&mut std::io::stdout())
+            .map(|()| Exit::Ok)
+            .map_err(|error| Failure::new(Exit::Io, format!("cannot print: {error}")));
+    };
+    std::fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))?;
+    for command in commands() {
+        let path = dir.join(format!("{}.1", command.get_name()));
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command)
+            .render(&mut page)
+            .and_then(|()| std::fs::write(&path, page))
+            .map_err(|error| Failure::io("write", &path, &error))?;
+        cli::say(path.display().to_string());
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,128 @@
+//! What every program does around its one call: parse arguments, read settings, open the root, print, exit.
+//!
+//! The argument definitions of all programs are in [`args`], since manual pages and completions come from them.
+
+pub mod args;
+pub mod front;
+
+use crate::core::clock::SystemClock;
+use crate::core::exit::{self, Exit, Failure};
+use crate::core::paths::Paths;
+use crate::core::settings::Settings;
+use crate::lifecycle::real::RealHost;
+use crate::lifecycle::world::World;
+use clap::Parser;
+use serde::Serialize;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Longest message that is read at all; what is over the message limit is refused with its length.
+const READ_LIMIT: u64 = 1 << 20;
+
+/// Whether a program may create the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It creates what is missing.
+    Write,
+    /// It changes nothing at all.
+    ReadOnly,
+}
+
+/// Parses the arguments, opens the root, runs `body`, and sets the exit code. A wrong command line is 64.
+pub fn main<A: Parser>(
+    program: &'static str,
+    access: impl FnOnce(&A) -> Access,
+    body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
+) -> ExitCode {
+    let arguments = match A::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    init_logging();
+    exit::run(program, || {
+        let access = access(&arguments);
+        with_world(program, access, |world| body(arguments, world))
+    })
+}
+
+/// Opens settings, root and host for `program` and runs `body`.
+pub fn with_world(
+    program: &'static str,
+    access: Access,
+    body: impl FnOnce(&World<'_>) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let settings = Settings::from_env()?;
+    let paths = Paths::from_env()?;
+    match access {
+        Access::Write => paths.ensure()?,
+        Access::ReadOnly => paths.check()?,
+    }
+    let clock = SystemClock::default();
+    let host = RealHost::new(&paths, &settings, &clock);
+    body(&World::new(&paths, &settings, &clock, &host, program))
+}
+
+/// Prints clap's message; help and version are 0, everything else 64.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
+}
+
+/// Diagnostics on stderr, by `IAPEER_LOG` (error, warn, info, debug, trace, off; default warn).
+pub fn init_logging() {
+    let level = std::env::var("IAPEER_LOG").ok().and_then(|text| text.parse().ok());
+    let _ = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(level.unwrap_or(tracing::level_filters::LevelFilter::WARN))
+        .with_target(false)
+        .without_time()
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
+}
+
+/// Prints one result line. A reader that has gone (`| head`) is no error of ours: the work is done.
+pub fn say(line: impl AsRef<str>) {
+    let mut out = io::stdout().lock();
+    if writeln!(out, "{}", line.as_ref()).and_then(|()| out.flush()).is_err() {
+        std::process::exit(Exit::Ok as i32);
+    }
+}
+
+/// Prints a result: as one JSON object a line, or as `line` for people.
+pub fn tell(json: bool, value: &impl Serialize, line: impl FnOnce() -> String) {
+    if json {
+        say(serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":{:?}}}", error.to_string())));
+    } else {
+        say(line());
+    }
+}
+
+/// The text of a message: from the argument, a file, or stdin (`-`, or nothing given and no terminal).
+pub fn body(text: Option<String>, file: Option<&Path>) -> Result<String, Failure> {
+    let bytes = match (text, file) {
+        (Some(text), None) => return Ok(text),
+        (Some(_), Some(_)) => return Err(Failure::new(Exit::Usage, "give the message by -m or by -f, not both")),
+        (None, Some(path)) if path != Path::new("-") => {
+            let open = std::fs::File::open(path).and_then(|file| read_bounded(file));
+            open.map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {}: {error}", path.display())))?
+        }
+        (None, None) if io::stdin().is_terminal() => {
+            return Err(Failure::new(Exit::Usage, "no message: give -m TEXT, -f FILE, or the text on stdin"));
+        }
+        (None, _) => read_bounded(io::stdin())
+            .map_err(|error| Failure::new(Exit::NoInput, format!("cannot read stdin: {error}")))?,
+    };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::new(Exit::DataErr, format!("the message is not UTF-8 (byte {at}): attach it as a file instead"))
+    })?;
+    // A pipeline's last line ends with a LF that nobody means as part of the message.
+    Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
+}
+
+fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(READ_LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

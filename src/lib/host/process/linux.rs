@@ -1,0 +1,46 @@
+//! Processes by `/proc` (proc(5)).
+
+use super::Stat;
+use std::fs;
+
+/// `/proc/PID/stat`. The command's name, in parentheses, may hold spaces and parentheses: fields are counted from
+/// the last one.
+pub(super) fn stat(pid: i32) -> Option<Stat> {
+    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse(text: &str) -> Option<Stat> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    // proc(5) counts from 1 and the name is field 2, so field N stands at N - 3.
+    let field = |n: usize| fields.get(n - 3).copied();
+    Some(Stat {
+        zombie: matches!(field(3)?, "Z" | "X" | "x"),
+        parent: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        start: field(22)?.parse().ok()?,
+    })
+}
+
+pub(super) fn pids() -> Vec<i32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+pub(super) fn boot_id() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_spaces_and_parentheses_is_passed_over() {
+        let line = "42 (a) b (c)) S 7 42 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+        assert_eq!(parse(line), Some(Stat { zombie: false, parent: 7, session: 9, start: 12345 }));
+        assert_eq!(parse("42 (torn"), None);
+    }
+}

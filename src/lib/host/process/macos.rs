@@ -1,0 +1,39 @@
+//! Processes by `libproc` (proc_pidinfo, proc_listallpids).
+
+use super::Stat;
+use nix::libc;
+use std::mem;
+
+pub(super) fn stat(pid: i32) -> Option<Stat> {
+    // SAFETY: zeroed is a valid value of this plain C struct, and proc_pidinfo writes at most its size.
+    let (info, written) = unsafe {
+        let mut info: libc::proc_bsdinfo = mem::zeroed();
+        let size = mem::size_of::<libc::proc_bsdinfo>() as libc::c_int;
+        let written = libc::proc_pidinfo(pid, libc::PROC_PIDTBSDINFO, 0, (&raw mut info).cast(), size);
+        (info, written)
+    };
+    if written as usize != mem::size_of::<libc::proc_bsdinfo>() {
+        return None;
+    }
+    let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).map_or(0, nix::unistd::Pid::as_raw);
+    Some(Stat {
+        zombie: info.pbi_status == libc::SZOMB,
+        parent: info.pbi_ppid as i32,
+        session,
+        start: info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec,
+    })
+}
+
+pub(super) fn pids() -> Vec<i32> {
+    let mut pids = vec![0_i32; 16_384];
+    let size = (pids.len() * mem::size_of::<i32>()) as libc::c_int;
+    // SAFETY: the buffer is as large as said.
+    let count = unsafe { libc::proc_listallpids(pids.as_mut_ptr().cast(), size) };
+    pids.truncate(usize::try_from(count).unwrap_or(0));
+    pids
+}
+
+pub(super) fn boot_id() -> Option<String> {
+    let output = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.bootsessionuuid"]).output().ok()?;
+    String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}

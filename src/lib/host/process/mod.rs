@@ -1,0 +1,160 @@
+//! Processes that can't be mistaken for another: pid and start time.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
+
+use crate::core::clock::{Clock, Deadline, wait_for};
+use crate::host::Liveness;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A process: its pid, and when it started, so that a reused pid is not mistaken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The pid.
+    pub pid: i32,
+    /// When it started, in the platform's own unit (Linux: clock ticks since boot; macOS: microseconds since 1970).
+    pub start: u64,
+}
+
+impl ProcessId {
+    /// The process that has this pid now. A zombie is none.
+    pub fn of(pid: i32) -> Option<ProcessId> {
+        let stat = platform::stat(pid)?;
+        (!stat.zombie).then_some(ProcessId { pid, start: stat.start })
+    }
+
+    /// Sends a signal, if it is still the same process. Says whether it was sent.
+    pub fn signal(&self, signal: Signal) -> bool {
+        liveness(self) == Liveness::Alive && kill(Pid::from_raw(self.pid), signal).is_ok()
+    }
+}
+
+/// What the platform tells of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    start: u64,
+    parent: i32,
+    session: i32,
+    zombie: bool,
+}
+
+/// Whether a process lives. A zombie is gone, and so is one whose pid has another owner now.
+pub fn liveness(process: &ProcessId) -> Liveness {
+    match platform::stat(process.pid) {
+        Some(stat) if stat.start == process.start && !stat.zombie => Liveness::Alive,
+        Some(_) => Liveness::Gone,
+        None => match kill(Pid::from_raw(process.pid), None) {
+            Err(Errno::ESRCH) => Liveness::Gone,
+            // It exists and the platform does not tell about it: nothing may be concluded.
+            _ if platform::stat(process.pid).is_none() => Liveness::Unknown,
+            _ => liveness(process),
+        },
+    }
+}
+
+/// `root`, what belongs to its process session, and the descendants of both (D36), by pid and start time.
+pub fn tree(root: &ProcessId) -> Vec<ProcessId> {
+    if liveness(root) != Liveness::Alive {
+        return Vec::new();
+    }
+    let all: BTreeMap<i32, Stat> =
+        platform::pids().into_iter().filter_map(|pid| Some((pid, platform::stat(pid)?))).collect();
+    let mut family: BTreeSet<i32> =
+        all.iter().filter(|(_, stat)| stat.session == root.pid).map(|(pid, _)| *pid).collect();
+    family.insert(root.pid);
+    loop {
+        let children: Vec<i32> = all
+            .iter()
+            .filter(|(pid, stat)| family.contains(&stat.parent) && !family.contains(pid))
+            .map(|(pid, _)| *pid)
+            .collect();
+        if children.is_empty() {
+            break;
+        }
+        family.extend(children);
+    }
+    let own = std::process::id() as i32;
+    family
+        .into_iter()
+        // A program that an agent runs may be the one that ends it.
+        .filter(|pid| *pid != own)
+        .filter_map(|pid| all.get(&pid).filter(|stat| !stat.zombie).map(|stat| ProcessId { pid, start: stat.start }))
+        .collect()
+}
+
+/// Ends processes: TERM, and KILL to what is left after `grace`. Returns what remains even then.
+pub fn end_all(processes: &[ProcessId], grace: Duration, clock: &dyn Clock) -> Vec<ProcessId> {
+    let left = || -> Vec<ProcessId> {
+        processes.iter().copied().filter(|process| liveness(process) != Liveness::Gone).collect()
+    };
+    for (signal, wait) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, Duration::from_secs(2))] {
+        let targets = left();
+        if targets.is_empty() {
+            return targets;
+        }
+        for process in &targets {
+            process.signal(signal);
+        }
+        let deadline = Deadline::after(clock, wait);
+        wait_for(clock, deadline, Duration::from_millis(5), || left().is_empty().then_some(()));
+    }
+    left()
+}
+
+/// Names this boot of the machine.
+pub fn boot_id() -> Option<String> {
+    platform::boot_id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::clock::SystemClock;
+    use std::process::{Command, Stdio};
+
+    fn patience(mut done: impl FnMut() -> bool) -> bool {
+        let clock = SystemClock::default();
+        let deadline = Deadline::after(&clock, Duration::from_secs(10));
+        wait_for(&clock, deadline, Duration::from_millis(2), || done().then_some(())).is_some()
+    }
+
+    #[test]
+    fn this_process_lives_and_one_of_another_start_does_not() {
+        let me = ProcessId::of(std::process::id() as i32).unwrap();
+        assert_eq!(liveness(&me), Liveness::Alive);
+        assert_eq!(liveness(&ProcessId { start: me.start + 1, ..me }), Liveness::Gone);
+    }
+
+    #[test]
+    fn a_zombie_is_gone() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        assert!(patience(|| ProcessId::of(pid).is_none()), "the child became a zombie");
+        child.wait().unwrap();
+        assert_eq!(liveness(&ProcessId { pid, start: 1 }), Liveness::Gone);
+    }
+
+    #[test]
+    fn one_that_ignores_term_is_killed_and_its_family_with_it() {
+        let script = "trap '' TERM; sh -c 'trap \"\" TERM; while :; do sleep 1; done' & while :; do sleep 1; done";
+        let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::null()).spawn().unwrap();
+        let root = ProcessId::of(child.id() as i32).unwrap();
+        assert!(patience(|| tree(&root).len() >= 3), "{:?}", tree(&root));
+        let family = tree(&root);
+        let left = end_all(&family, Duration::from_millis(50), &SystemClock::default());
+        child.wait().unwrap();
+        assert!(left.is_empty() || patience(|| left.iter().all(|p| liveness(p) == Liveness::Gone)), "{left:?}");
+    }
+}

@@ -1,0 +1,357 @@
+//! One tmux server with one session.
+
+use super::{Input, Key, Tmux, TmuxError};
+use crate::core::clock::EpochMs;
+use crate::host::ProcessId;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Scrollback kept per pane: a redraw storm must not grow the server without bound.
+const HISTORY: &str = "5000";
+/// Window size: a named session's default of 80×24 breaks some agents.
+const SIZE: [&str; 4] = ["-x", "220", "-y", "50"];
+
+/// The facts of [`Look`], one line, and the title on the next.
+const LOOK: &str = "#{pid}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|#{pane_dead_signal}|#{pane_in_mode}|#{window_activity}|#{host}|#{session_id}:#{pane_id}\n#{pane_title}";
+
+/// A session's server.
+#[derive(Debug, Clone)]
+pub struct Server<'a> {
+    tmux: &'a Tmux,
+    socket: PathBuf,
+    session: String,
+}
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct StartSpec {
+    /// The working folder.
+    pub cwd: PathBuf,
+    /// The program and its arguments.
+    pub argv: Vec<OsString>,
+    /// The whole environment of server and session.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where the pane's raw stream is appended.
+    pub pane_log: Option<PathBuf>,
+    /// What the server runs when the pane's program ends: a program of ours by absolute path, and its arguments, in
+    /// which tmux formats such as `#{pane_dead_status}` are filled in.
+    pub on_exit: Vec<String>,
+}
+
+/// A session that has been started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// The server.
+    pub server: ProcessId,
+    /// The first process of its pane, unless it has ended already.
+    pub pane: Option<ProcessId>,
+}
+
+/// What one look at a session tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The server's pid.
+    pub server_pid: i32,
+    /// The pid of the pane's first process.
+    pub pane_pid: i32,
+    /// Its program has ended.
+    pub pane_dead: bool,
+    /// With this exit status.
+    pub dead_status: Option<i32>,
+    /// By this signal.
+    pub dead_signal: Option<i32>,
+    /// The pane is in a mode (copy mode).
+    pub in_mode: bool,
+    /// When the window last changed, in seconds since 1970.
+    pub window_activity: u64,
+    /// The host's name: tmux's default title.
+    pub host: String,
+    /// Names this very session and pane: `$0:%0`.
+    pub token: String,
+    /// The pane's title.
+    pub title: String,
+}
+
+impl Look {
+    fn parse(line: &str, title: &str) -> Option<Look> {
+        let mut fields = line.split('|');
+        let mut next = || fields.next().unwrap_or_default().to_owned();
+        Some(Look {
+            server_pid: next().parse().ok()?,
+            pane_pid: next().parse().ok()?,
+            pane_dead: next() == "1",
+            dead_status: next().parse().ok(),
+            dead_signal: next().parse().ok(),
+            in_mode: !matches!(next().as_str(), "" | "0"),
+            window_activity: next().parse().unwrap_or(0),
+            host: next(),
+            token: next(),
+            title: title.to_owned(),
+        })
+    }
+
+    /// How the pane's program ended, in words.
+    pub fn ending(&self) -> String {
+        match (self.dead_status, self.dead_signal) {
+            (_, Some(signal)) => format!("signal {signal}"),
+            (Some(status), None) => format!("status {status}"),
+            (None, None) => "status unknown".into(),
+        }
+    }
+}
+
+/// A terminal attached to the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// When its person last pressed a key.
+    pub activity: EpochMs,
+    /// Its terminal.
+    pub name: String,
+}
+
+/// A look, the attached terminals, and the screen, taken in one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The facts.
+    pub look: Look,
+    /// Who is attached.
+    pub clients: Vec<Client>,
+    /// The visible screen.
+    pub screen: String,
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(tmux: &'a Tmux, socket: PathBuf, session: String) -> Self {
+        Server { tmux, socket, session }
+    }
+
+    /// `=ID`: exactly this session; without `=` tmux takes any that begins so.
+    fn session_target(&self) -> String {
+        format!("={}", self.session)
+    }
+
+    fn pane_target(&self) -> String {
+        format!("={}:", self.session)
+    }
+
+    fn call(&self, words: &[&str]) -> Result<String, TmuxError> {
+        self.call_with(words, None)
+    }
+
+    fn call_with(&self, words: &[&str], input: Option<&[u8]>) -> Result<String, TmuxError> {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        self.tmux.call(&self.socket, None, &words, input)
+    }
+
+    /// Starts the server with its one session, and everything it needs, in one tmux process. A leftover socket file
+    /// does not matter; a session that lives is an error of its own.
+    pub fn start(&self, spec: &StartSpec) -> Result<Started, TmuxError> {
+        let other = |message: &str| TmuxError::Other { call: "new-session".into(), message: message.into() };
+        if let Some(dir) = self.socket.parent() {
+            crate::core::paths::create_dirs(dir).map_err(|failure| other(&failure.message))?;
+        }
+        let pane = self.pane_target();
+        let mut words: Vec<OsString> = Vec::new();
+        let mut command = |list: &[&str]| {
+            if !words.is_empty() {
+                words.push(";".into());
+            }
+            words.extend(list.iter().map(OsString::from));
+        };
+        command(&["start-server"]);
+        command(&["set-option", "-s", "escape-time", "0"]);
+        command(&["set-option", "-s", "exit-empty", "on"]);
+        command(&["set-option", "-s", "extended-keys", "off"]);
+        command(&["set-option", "-g", "history-limit", HISTORY]);
+        command(&["set-option", "-g", "remain-on-exit", "on"]);
+        command(&["new-session", "-d", "-s", &self.session, SIZE[0], SIZE[1], SIZE[2], SIZE[3], "-c"]);
+        words.push(spec.cwd.clone().into());
+        // tmux sets TMUX for the pane's program; an agent has no business with it.
+        words.extend(["--", "env", "-u", "TMUX", "-u", "TMUX_PANE"].map(OsString::from));
+        words.extend(spec.argv.iter().map(|word| escape_semicolon(word)));
+        let mut command = |list: &[&str]| {
+            words.push(";".into());
+            words.extend(list.iter().map(OsString::from));
+        };
+        let hook = spec.on_exit.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
+        if !hook.is_empty() {
+            command(&["set-hook", "-g", "pane-died", &format!("run-shell -b {}", tmux_quoted(&hook))]);
+        }
+        if let Some(log) = &spec.pane_log {
+            private_file(log).map_err(|error| other(&format!("cannot open {}: {error}", log.display())))?;
+            let path = shell_quoted(&log.to_string_lossy()).replace('#', "##");
+            command(&["pipe-pane", "-O", "-t", &pane, &format!("exec cat >> {path}")]);
+        }
+        command(&["display-message", "-p", "-t", &pane, LOOK]);
+        let said = self.tmux.call(&self.socket, Some(&spec.env), &words, None).map_err(|error| match error {
+            // A session that ended while it was being set up takes its target along.
+            TmuxError::NoSession => other("the session ended at once"),
+            error => error,
+        })?;
+        let mut lines = said.lines();
+        let look = Look::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+            .ok_or_else(|| other("tmux said nothing about the new session"))?;
+        let server = ProcessId::of(look.server_pid).ok_or_else(|| other("the new server is gone already"))?;
+        Ok(Started { server, pane: ProcessId::of(look.pane_pid) })
+    }
+
+    /// One look at the session.
+    pub fn look(&self) -> Result<Look, TmuxError> {
+        let said = self.call(&["display-message", "-p", "-t", &self.pane_target(), LOOK])?;
+        let mut lines = said.lines();
+        // display-message without its target answers with empty formats and status 0.
+        Look::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+            .filter(|look| look.token != ":")
+            .ok_or(TmuxError::NoSession)
+    }
+
+    /// A look, the attached terminals and the screen, with its SGR sequences where `styled`.
+    pub fn survey(&self, styled: bool) -> Result<Survey, TmuxError> {
+        let (pane, session) = (self.pane_target(), self.session_target());
+        let mut words = vec!["has-session", "-t", &session, ";", "display-message", "-p", "-t", &pane, LOOK, ";"];
+        words.extend(["list-clients", "-t", &session, "-F", "client|#{client_activity}|#{client_name}", ";"]);
+        words.extend(["display-message", "-p", "screen", ";", "capture-pane", "-p", "-t", &pane]);
+        if styled {
+            words.push("-e");
+        }
+        let said = self.call(&words)?;
+        let bad = || TmuxError::Other { call: "survey".into(), message: "an answer of an unknown shape".into() };
+        let (head, screen) = said.split_once("\nscreen\n").ok_or_else(bad)?;
+        let mut lines = head.lines();
+        let facts = lines.next().unwrap_or_default();
+        let look = Look::parse(facts, lines.next().unwrap_or_default()).ok_or_else(bad)?;
+        let clients = lines
+            .filter_map(|line| line.strip_prefix("client|")?.split_once('|'))
+            .map(|(activity, name)| Client {
+                activity: EpochMs(activity.parse::<u64>().unwrap_or(0) * 1000),
+                name: name.to_owned(),
+            })
+            .collect();
+        Ok(Survey { look, clients, screen: screen.to_owned() })
+    }
+
+    /// Pastes `input`, bracketed, by way of stdin and a buffer. In one command sequence: copy mode is left, a dead
+    /// pane or one that stays in a mode is refused (pasting into a dead pane crashes tmux before 3.4, measured).
+    pub fn paste(&self, input: &Input<'_>) -> Result<(), TmuxError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let buffer = format!("iap-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let pane = self.pane_target();
+        let flags = if input.router { "-p -r -d" } else { "-p -d" };
+        let refuse = format!("{REFUSE} ; delete-buffer -b {buffer}");
+        let paste = format!("paste-buffer {flags} -b {buffer} -t '{pane}' ; display-message -p done");
+        let leave = format!("send-keys -t '{pane}' -X cancel");
+        let words = [
+            "if-shell",
+            "-F",
+            "-t",
+            &pane,
+            "#{pane_in_mode}",
+            &leave,
+            ";",
+            "load-buffer",
+            "-b",
+            &buffer,
+            "-",
+            ";",
+            "if-shell",
+            "-F",
+            "-t",
+            &pane,
+            BLOCKED,
+            &refuse,
+            &paste,
+        ];
+        let said = self.call_with(&words, Some(input.text.as_bytes())).inspect_err(|_| {
+            // After a failure the buffer may have stayed; a server that is gone took it along.
+            let _ = self.call(&["delete-buffer", "-b", &buffer]);
+        })?;
+        self.done(&said)
+    }
+
+    /// Presses keys, guarded like a paste.
+    pub fn keys(&self, keys: &[Key]) -> Result<(), TmuxError> {
+        let pane = self.pane_target();
+        let names: Vec<String> = keys.iter().map(|key| tmux_quoted(&key.0)).collect();
+        let press = format!("send-keys -t '{pane}' -- {} ; display-message -p done", names.join(" "));
+        let leave = format!("send-keys -t '{pane}' -X cancel");
+        let words = [
+            "if-shell",
+            "-F",
+            "-t",
+            &pane,
+            "#{pane_in_mode}",
+            &leave,
+            ";",
+            "if-shell",
+            "-F",
+            "-t",
+            &pane,
+            BLOCKED,
+            REFUSE,
+            &press,
+        ];
+        let said = self.call(&words)?;
+        self.done(&said)
+    }
+
+    fn done(&self, said: &str) -> Result<(), TmuxError> {
+        match said.trim() {
+            "done" => Ok(()),
+            "refused 1" => Err(TmuxError::PaneDead),
+            "refused 0" => Err(TmuxError::InMode),
+            // if-shell with a target that is not there runs neither branch.
+            "" => Err(TmuxError::NoSession),
+            text => Err(TmuxError::Other { call: "if-shell".into(), message: text.to_owned() }),
+        }
+    }
+
+    /// Ends the session and with it the server.
+    pub fn kill(&self) -> Result<(), TmuxError> {
+        self.call(&["kill-server"]).map(drop)
+    }
+
+    /// Makes a server that lost a SIGCHLD look at its children (tmux 3.3a loses up to 30 % of them with one session).
+    ///
+    /// In the background: the signal of the poke's own job may be lost too, and the call would hang (measured).
+    pub fn poke(&self) -> Result<(), TmuxError> {
+        self.call(&["run-shell", "-b", "true"]).map(drop)
+    }
+}
+
+/// A pane that must not be typed into.
+const BLOCKED: &str = "#{||:#{pane_dead},#{pane_in_mode}}";
+/// Says why.
+const REFUSE: &str = "display-message -p 'refused #{pane_dead}'";
+
+/// tmux takes a `;` at the end of a word for the end of its command.
+fn escape_semicolon(word: &OsString) -> OsString {
+    match word.to_str().and_then(|text| text.strip_suffix(';')) {
+        Some(start) => format!("{start}\\;").into(),
+        None => word.clone(),
+    }
+}
+
+/// Quoted for the shell that `run-shell` and `pipe-pane` use.
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// Quoted for tmux's own command parser: in double quotes, where `"`, `\`, `$` and `~` are escaped.
+fn tmux_quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        if matches!(c, '"' | '\\' | '$' | '~') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+/// Makes sure that the log is ours alone before a shell appends to it.
+fn private_file(path: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
+}

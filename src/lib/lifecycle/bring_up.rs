@@ -1,0 +1,260 @@
+//! Waking a peer: the acting half of the wake rule. The identity's lock is held throughout.
+
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::Topic;
+use crate::lifecycle::crash_loop;
+use crate::lifecycle::launch;
+use crate::lifecycle::peer::Peer;
+use crate::lifecycle::session::{self, Standing};
+use crate::lifecycle::wake::{self, Mode, Request};
+use crate::lifecycle::world::World;
+use crate::store::event_log::Event;
+use crate::store::markers::Marker;
+use crate::store::session::{Phase, SessionRecord};
+
+/// A session that is up.
+#[derive(Debug, Clone)]
+pub struct Up {
+    /// Its record.
+    pub record: SessionRecord,
+    /// How it was started; `None` where it lived already.
+    pub woke: Option<(Mode, &'static str)>,
+}
+
+/// A session that is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotUp {
+    /// What is to be told.
+    pub failure: Failure,
+    /// Whether this was a try that failed, and not a state that forbids one.
+    pub tried: bool,
+}
+
+impl NotUp {
+    fn refused(failure: Failure) -> NotUp {
+        NotUp { failure, tried: false }
+    }
+}
+
+impl From<Failure> for NotUp {
+    fn from(failure: Failure) -> Self {
+        NotUp::refused(failure)
+    }
+}
+
+/// How to wake.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// What the caller asks for.
+    pub request: Request,
+    /// The incoming message's topic.
+    pub topic: Option<&'a Topic>,
+    /// An operator insists: the crash-loop guard is passed, and that is said.
+    pub past_guard: bool,
+}
+
+impl Default for Call<'_> {
+    fn default() -> Self {
+        Call { request: Request::Default, topic: None, past_guard: false }
+    }
+}
+
+/// Brings `peer` up, or says why not. A live session is left as it is.
+pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, NotUp> {
+    let identity = &peer.identity;
+    let markers = world.markers(identity);
+    refuse_by_state(world, peer)?;
+    match session::settle(world, identity)?.0 {
+        Standing::Unknown => {
+            let why = format!("tmux does not say whether {identity} lives: nothing is done before it does");
+            return Err(NotUp::refused(Failure::new(Exit::TryAgain, why)));
+        }
+        Standing::Live(record) if record.phase == Phase::Booting => return finish_boot(world, peer, record, call),
+        Standing::Live(record) => return Ok(Up { record, woke: None }),
+        Standing::Asleep => {}
+    }
+    if !peer.cwd().is_dir() {
+        let why = format!("the working folder of {identity} does not exist: {}", peer.cwd().display());
+        return Err(NotUp::refused(Failure::new(Exit::Refused, why)));
+    }
+    let guard = crash_loop::guard(
+        &markers.deaths(),
+        world.now(),
+        world.settings.crashloop_max,
+        world.settings.crashloop_window,
+    );
+    if let Err(tripped) = &guard
+        && !call.past_guard
+    {
+        let reason = format!("{} deaths in {}s", tripped.deaths, tripped.window.as_secs());
+        log_refusal(world, peer, "crash-loop", &reason);
+        let why = format!(
+            "{identity}: {tripped}; it may be woken again in {}s, `iapeer new {}` wakes it at once",
+            tripped.until.as_secs() + 1,
+            identity.personality()
+        );
+        return Err(NotUp::refused(Failure::new(Exit::Refused, why)));
+    }
+    let topics = markers.topics();
+    let observed = wake::Observed {
+        request: call.request,
+        refresh: markers.has(Marker::Refresh),
+        ephemeral: peer.is_ephemeral(),
+        parked: markers.set_at(Marker::IdleReaped).map(|at| world.now().since(at)),
+        human: peer.is_human(),
+        policy: peer.resume_policy(),
+        topic: call.topic,
+        topics: &topics,
+        transcript: world.host.resumable(peer),
+        max_age: world.settings.resume_max_age,
+    };
+    let decision = match wake::decide(&observed) {
+        Ok(decision) => decision,
+        Err(nothing) => {
+            let event = wake_event(peer, "fail", "attach-nothing-to-resume").field("reason", &nothing.reason);
+            world.lifecycle(&event);
+            return Err(NotUp::refused(Failure::new(Exit::Refused, format!("{identity}: {}", nothing.reason))));
+        }
+    };
+    // Before the launch, so that the decision is on record even if the launch ends us.
+    let event = wake_event(peer, decision.mode.as_str(), decision.cause)
+        .maybe("ref", decision.reference.as_ref())
+        .maybe("topic", call.topic)
+        .maybe("guard", guard.err().map(|_| "passed-by-operator"));
+    world.lifecycle(&event);
+
+    let prompt = launch::write_prompt(world, peer)?;
+    let name = launch::new_launch_name(world);
+    let launch = launch::build(world, peer, decision.mode, &name, prompt.as_deref())?;
+    // What an earlier session left must not speak for this one.
+    markers.clear_turn().map_err(Failure::from)?;
+    markers.clear(Marker::EphemeralArmed).map_err(Failure::from)?;
+    let processes = world.host.start(&launch).map_err(|error| {
+        // Nothing lives; a program that can't even be started is a death like any other.
+        let tried = error.exit != Exit::Refused;
+        if tried {
+            let _ = markers.add_death(world.now());
+        }
+        NotUp { failure: error.into(), tried }
+    })?;
+    let record = SessionRecord {
+        identity: identity.clone(),
+        runtime: identity.runtime().clone(),
+        personality: identity.personality().clone(),
+        cwd: peer.cwd().to_owned(),
+        woke_at: world.now(),
+        phase: Phase::Booting,
+        server: Some(processes.server),
+        pane: processes.pane,
+        unit: processes.unit,
+        launch: Some(name),
+        boot_id: world.host.boot_id(),
+        mode: Some(decision.mode.to_string()),
+        cause: Some(decision.cause.to_owned()),
+    };
+    record.write(world.paths).map_err(Failure::from)?;
+    if let Err(reason) = world.host.await_ready(&launch, world.settings.boot_deadline) {
+        return Err(failed_boot(world, peer, &record, &reason));
+    }
+    let consume = decision.consume;
+    let record = ready(world, peer, record, call.topic, decision.mode, &consume)?;
+    Ok(Up { record, woke: Some((decision.mode, decision.cause)) })
+}
+
+/// Goes on with a boot whose launcher died: the session lives, its record says `booting`, and the lock is ours.
+fn finish_boot(world: &World<'_>, peer: &Peer, record: SessionRecord, call: Call<'_>) -> Result<Up, NotUp> {
+    let mode = if record.mode.as_deref() == Some("resume") { Mode::Resume } else { Mode::Fresh };
+    let name = record.launch.clone().unwrap_or_default();
+    let launch = launch::build(world, peer, mode, &name, None)?;
+    let left = world.settings.boot_deadline.saturating_sub(world.now().since(record.woke_at));
+    if let Err(reason) = world.host.await_ready(&launch, left) {
+        return Err(failed_boot(world, peer, &record, &reason));
+    }
+    // The decision was made by the launcher that died; its marks are consumed now as it would have done.
+    let consume = if record.cause.as_deref() == Some("soft-reload") {
+        vec![Marker::Refresh, Marker::IdleReaped]
+    } else {
+        vec![Marker::IdleReaped]
+    };
+    let record = ready(world, peer, record, call.topic, mode, &consume)?;
+    Ok(Up { record, woke: Some((mode, "launcher-died")) })
+}
+
+fn ready(
+    world: &World<'_>,
+    peer: &Peer,
+    mut record: SessionRecord,
+    topic: Option<&Topic>,
+    mode: Mode,
+    consume: &[Marker],
+) -> Result<SessionRecord, Failure> {
+    let markers = world.markers(&peer.identity);
+    record.phase = Phase::Ready;
+    record.write(world.paths)?;
+    for marker in consume {
+        markers.clear(*marker)?;
+    }
+    if mode == Mode::Fresh {
+        markers.clear_topics()?;
+    }
+    if let Some(topic) = topic {
+        markers.note_topic(topic)?;
+    }
+    markers.trim_deaths(world.now().minus(world.settings.crashloop_window))?;
+    Ok(record)
+}
+
+fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &str) -> NotUp {
+    let event = Event::new("wake-failed").field("identity", &peer.identity).field("reason", reason);
+    world.lifecycle(&event);
+    let failure = match session::fail_launch(world, &peer.identity, record, reason) {
+        Ok(()) => Failure::new(Exit::TryAgain, format!("{}: {reason}", peer.identity)),
+        Err(remains) => Failure::new(Exit::TryAgain, format!("{}: {reason}; and {remains}", peer.identity)),
+    };
+    NotUp { failure, tried: true }
+}
+
+/// Refuses what the peer's state forbids: stopped, or held by the service manager.
+pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    let identity = &peer.identity;
+    if let Some(by) = world.host.managed_by(identity) {
+        let event = wake_event(peer, "refused", "launchd-managed").field("by", by);
+        world.lifecycle(&event);
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{identity} is launchd-managed (by {by}): it is always on and not woken by messages"),
+        ));
+    }
+    if world.markers(identity).has(Marker::Stopped) {
+        log_refusal(world, peer, "stopped", "");
+        return Err(stopped(peer));
+    }
+    Ok(())
+}
+
+/// What a stopped peer's callers are told.
+pub fn stopped(peer: &Peer) -> Failure {
+    let name = peer.identity.personality();
+    Failure::new(
+        Exit::Refused,
+        format!(
+            "{:?} ({}) is stopped and not accepting messages: `iapeer start {name}` lets it resume",
+            name.as_str(),
+            peer.identity.runtime()
+        ),
+    )
+}
+
+fn log_refusal(world: &World<'_>, peer: &Peer, cause: &'static str, reason: &str) {
+    let event = wake_event(peer, "refused", cause).maybe("reason", (!reason.is_empty()).then_some(reason));
+    world.lifecycle(&event);
+}
+
+fn wake_event(peer: &Peer, mode: &str, cause: &str) -> Event {
+    Event::new("wake")
+        .field("personality", peer.identity.personality())
+        .field("identity", &peer.identity)
+        .field("runtime", peer.identity.runtime())
+        .field("mode", mode)
+        .field("cause", cause)
+}

@@ -1,0 +1,471 @@
+//! The operator's and the agents' own verbs over single sessions: stop, start, refresh, new, wake, interrupt,
+//! compact, self-fresh, self-done, remove.
+
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::{Identity, Personality, Runtime, Topic};
+use crate::lifecycle::activity::{Activity, Quiet};
+use crate::lifecycle::bring_up::{self, Call};
+use crate::lifecycle::ephemeral;
+use crate::lifecycle::peer::Peer;
+use crate::lifecycle::session::{self, Ending, Park, Standing};
+use crate::lifecycle::wake::Request;
+use crate::lifecycle::world::World;
+use crate::runtime::Kind;
+use crate::store::durable;
+use crate::store::event_log::Event;
+use crate::store::markers::{Marker, TurnState};
+use crate::store::queue::Place;
+use crate::store::registry::Registry;
+use crate::store::session::names_in;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What a verb did about one identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// The peer.
+    pub personality: Personality,
+    /// On which runtime.
+    pub runtime: Runtime,
+    /// The token of what was done or refused.
+    pub action: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The exit code this line asks for.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl Done {
+    fn ok(identity: &Identity, action: &str) -> Done {
+        Done::with(identity, action, None, Exit::Ok)
+    }
+
+    fn with(identity: &Identity, action: &str, reason: Option<String>, exit: Exit) -> Done {
+        Done {
+            personality: identity.personality().clone(),
+            runtime: identity.runtime().clone(),
+            action: action.to_owned(),
+            reason,
+            exit,
+        }
+    }
+
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let reason = self.reason.as_ref().map(|reason| format!(" — {reason}")).unwrap_or_default();
+        format!("{} ({}): {}{reason}", self.personality, self.runtime, self.action)
+    }
+}
+
+/// The peers a verb is for: one, or all registered ones on all their runtimes.
+pub fn targets(
+    world: &World<'_>,
+    name: Option<&str>,
+    runtime: Option<&Runtime>,
+    all: bool,
+) -> Result<Vec<Peer>, Failure> {
+    match (name, all) {
+        (Some(name), false) => Ok(vec![Peer::named(world.paths, name, runtime)?]),
+        (None, true) => {
+            let registry = Registry::read(world.paths)?;
+            let mut peers = Vec::new();
+            for record in registry.peers() {
+                for runtime in &record.runtimes {
+                    match Peer::find(world.paths, &record.personality, Some(runtime)) {
+                        Ok(peer) => peers.push(peer),
+                        Err(failure) => tracing::warn!("{}-{}: {failure}", runtime, record.personality),
+                    }
+                }
+            }
+            Ok(peers)
+        }
+        _ => Err(Failure::new(Exit::Usage, "name one peer, or give --all")),
+    }
+}
+
+/// Stops a peer: it accepts nothing until it is started again. Its session is parked.
+pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    let identity = &peer.identity;
+    if let Some(refused) = refuse_managed(world, peer) {
+        return Ok(refused);
+    }
+    // The mark goes first: a drain that holds the lock sees it at its next step, and senders at once.
+    world.markers(identity).set(Marker::Stopped, world.now())?;
+    let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
+    let outcome = match session::settle(world, identity)?.0 {
+        Standing::Live(record) => {
+            let event = Event::new("stop").field("identity", identity).field("by", world.program);
+            world.lifecycle(&event);
+            session::end(world, identity, Some(&record), &Ending { why: "stop", park: Park::Yes, keep_marks: false })?;
+            Done::ok(identity, "stopped")
+        }
+        Standing::Asleep => {
+            let event =
+                Event::new("stop").field("identity", identity).field("by", world.program).field("session", "none");
+            world.lifecycle(&event);
+            Done::ok(identity, "stopped")
+        }
+        Standing::Unknown => Done::with(
+            identity,
+            "stopped",
+            Some("tmux does not say whether its session lives; the next tick ends it if it does".into()),
+            Exit::TryAgain,
+        ),
+    };
+    drop(lock);
+    Ok(outcome)
+}
+
+/// Lets a stopped peer accept messages again. Nothing is launched; what waits is delivered.
+pub fn start(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    if let Some(refused) = refuse_managed(world, peer) {
+        return Ok(refused);
+    }
+    let was = world.markers(&peer.identity).clear(Marker::Stopped)?;
+    let event = Event::new("start").field("identity", &peer.identity).field("was_stopped", was);
+    world.lifecycle(&event);
+    world.kick_if_waiting(&peer.identity);
+    Ok(Done::ok(&peer.identity, "started"))
+}
+
+/// Makes the next wake a fresh one, so that new prompts are read.
+pub fn refresh(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    if peer.manifest.kind != Kind::Tui {
+        return Ok(Done::ok(&peer.identity, "skipped-non-agentic"));
+    }
+    let lock = world.lock(&peer.identity, world.settings.lock_wait)?;
+    world.markers(&peer.identity).set(Marker::Refresh, world.now())?;
+    drop(lock);
+    world.kick_if_waiting(&peer.identity);
+    Ok(Done::ok(&peer.identity, "refresh-armed"))
+}
+
+/// How a wake by an operator ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Woken {
+    /// Whose session.
+    pub identity: Identity,
+    /// `ready`, `failed` or `refused`.
+    pub status: &'static str,
+    /// Whether it was started by this.
+    pub woke: bool,
+    /// `fresh` or `resume`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Why so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long it took.
+    pub ms: u64,
+    /// The exit code.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+/// Brings a peer up without a message. A session that lives is left as it is.
+pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Topic>) -> Result<Woken, Failure> {
+    let started = world.clock.monotonic();
+    let wait = world.settings.lock_wait + world.settings.boot_deadline;
+    let lock = world.lock(&peer.identity, wait).map_err(|error| {
+        let event = Event::new("wake")
+            .field("identity", &peer.identity)
+            .field("mode", "refused")
+            .field("cause", "wake-lock-held");
+        world.lifecycle(&event);
+        Failure::from(error)
+    })?;
+    let up = bring_up::bring_up(world, peer, Call { request, topic, past_guard: false });
+    if up.as_ref().is_ok_and(|up| up.woke.is_some()) {
+        seed(world, peer, &up)?;
+    }
+    drop(lock);
+    world.kick_if_waiting(&peer.identity);
+    let ms = (world.clock.monotonic() - started).as_millis() as u64;
+    Ok(woken(peer, up, ms))
+}
+
+fn woken(peer: &Peer, up: Result<bring_up::Up, bring_up::NotUp>, ms: u64) -> Woken {
+    let base = Woken {
+        identity: peer.identity.clone(),
+        status: "ready",
+        woke: false,
+        mode: None,
+        cause: None,
+        reason: None,
+        ms,
+        exit: Exit::Ok,
+    };
+    match up {
+        Ok(up) => Woken {
+            woke: up.woke.is_some(),
+            mode: up.woke.map(|(mode, _)| mode.to_string()),
+            cause: up.woke.map(|(_, cause)| cause.to_owned()),
+            ..base
+        },
+        Err(not_up) => Woken {
+            status: if not_up.tried { "failed" } else { "refused" },
+            exit: not_up.failure.exit,
+            reason: Some(not_up.failure.message),
+            ..base
+        },
+    }
+}
+
+/// Tells a fresh session its seed, where the profile has one and no message brings it along.
+fn seed(world: &World<'_>, peer: &Peer, up: &Result<bring_up::Up, bring_up::NotUp>) -> Result<(), Failure> {
+    use crate::lifecycle::wake::Mode;
+    use crate::store::queue::{Item, nobody};
+    let (Ok(up), Some(text)) = (up, peer.initial_prompt()) else { return Ok(()) };
+    if up.woke.is_none_or(|(mode, _)| mode != Mode::Fresh) || world.queue(&peer.identity).has_waiting()? {
+        return Ok(());
+    }
+    let item = Item::new(nobody(), crate::core::Intelligence::Absent, text.to_owned(), world.now());
+    world.queue(&peer.identity).accept(&item, world.clock)?;
+    Ok(())
+}
+
+/// Ends the session, if any, and starts a fresh one: stopped, parked and crash-looping peers too.
+pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
+    let identity = &peer.identity;
+    if let Some(refused) = refuse_managed(world, peer) {
+        return Err(Failure::new(Exit::Refused, refused.line()));
+    }
+    if peer.manifest.kind != Kind::Tui {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{identity}: refused-infra: it is always on, not started by hand"),
+        ));
+    }
+    world.host.preflight(peer)?;
+    let started = world.clock.monotonic();
+    let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
+    let markers = world.markers(identity);
+    markers.clear(Marker::Stopped)?;
+    markers.clear(Marker::NewEager)?;
+    match session::settle(world, identity)?.0 {
+        Standing::Live(record) => {
+            session::end(world, identity, Some(&record), &Ending { why: "new", park: Park::No, keep_marks: false })?
+        }
+        Standing::Asleep => drop(markers.clear(Marker::IdleReaped)?),
+        Standing::Unknown => {
+            return Err(Failure::new(Exit::TryAgain, format!("tmux does not say whether {identity} lives")));
+        }
+    }
+    let up = bring_up::bring_up(world, peer, Call { request: Request::Fresh, topic: None, past_guard: true });
+    seed(world, peer, &up)?;
+    drop(lock);
+    world.kick_if_waiting(identity);
+    Ok(woken(peer, up, (world.clock.monotonic() - started).as_millis() as u64))
+}
+
+/// An agent asks for a fresh session of itself: mark, say, end.
+pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) -> Result<(), Failure> {
+    let lock = world.lock(identity, world.settings.lock_wait)?;
+    world.markers(identity).set(Marker::NewEager, world.now())?;
+    // Before the end: the caller's terminal goes with it.
+    say();
+    if let Standing::Live(record) = session::settle(world, identity)?.0 {
+        // The relaunch needs somebody who outlives this session.
+        let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
+        session::end(world, identity, Some(&record), &Ending { why: "self-fresh", park: Park::No, keep_marks: false })?;
+        detached.map_err(|why| Failure::new(Exit::TryAgain, format!("the next tick relaunches: {why}")))?;
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// A worker says that it is done although it has nothing to send.
+pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure> {
+    let peer = Peer::of(world.paths, identity)?;
+    if ephemeral::arm(world, identity) {
+        return Ok(true);
+    }
+    world.markers(&peer.identity).set(Marker::EphemeralArmed, world.now())?;
+    Ok(false)
+}
+
+/// Interrupts a running turn.
+pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    let identity = &peer.identity;
+    let Some(key) = peer.manifest.keys.interrupt.clone() else {
+        return Ok(Done::with(
+            identity,
+            "refused-unsupported",
+            Some(format!("runtime {} has no interrupt key", peer.manifest.runtime)),
+            Exit::Refused,
+        ));
+    };
+    let lock = world.lock(identity, world.settings.lock_wait)?;
+    let Standing::Live(record) = session::settle(world, identity)?.0 else {
+        return Ok(Done::with(identity, "not-live", Some("there is no session to interrupt".into()), Exit::Refused));
+    };
+    // An Escape at an idle prompt can open other things: only a running turn is interrupted.
+    if !world.host.is_busy(peer) {
+        return Ok(Done::with(identity, "idle", Some("no turn is running".into()), Exit::Refused));
+    }
+    world.host.press(peer, &key).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    if let Some(mut turn) =
+        world.markers(identity).turn().filter(|turn| turn.state == TurnState::Busy && turn.launch == record.launch)
+    {
+        turn.state = TurnState::Idle;
+        turn.at = world.now();
+        world.markers(identity).write_turn(&turn)?;
+    }
+    let event = Event::new("interrupt").field("identity", identity).field("by", world.program);
+    world.lifecycle(&event);
+    drop(lock);
+    world.kick_if_waiting(identity);
+    Ok(Done::ok(identity, "interrupted"))
+}
+
+/// Compacts the conversation, resuming a parked peer for it. Done is what the transcript says.
+pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    let identity = &peer.identity;
+    let refused = |action: &str, reason: &str, exit| Ok(Done::with(identity, action, Some(reason.to_owned()), exit));
+    let Some(text) = peer.manifest.keys.compact.clone() else {
+        return refused("refused-unsupported", "its runtime can't compact", Exit::Refused);
+    };
+    if let Some(refused) = refuse_managed(world, peer) {
+        return Ok(refused);
+    }
+    let lock = world.lock(identity, world.settings.lock_wait)?;
+    let mut action = "compacted";
+    let record = match session::settle(world, identity)?.0 {
+        Standing::Unknown => return refused("unknown", "tmux does not say whether it lives", Exit::TryAgain),
+        Standing::Live(record) => record,
+        Standing::Asleep if !world.markers(identity).has(Marker::IdleReaped) => {
+            return refused("nothing-to-compact", "context is fresh; nothing to compact", Exit::Refused);
+        }
+        Standing::Asleep => {
+            let call = Call { request: Request::Resume, ..Call::default() };
+            let up = bring_up::bring_up(world, peer, call).map_err(|not_up| not_up.failure)?;
+            world.markers(identity).clear(Marker::IdleReaped)?;
+            action = "compacted after resume";
+            up.record
+        }
+    };
+    if world.host.resumable(peer).is_err() {
+        return refused("nothing-to-compact", "context is fresh; nothing to compact", Exit::Refused);
+    }
+    if Activity::from_files(world, peer, &record).quiet() == Quiet::Working {
+        return refused("busy", "a turn is running; try again when it is over", Exit::TryAgain);
+    }
+    world.host.compact(peer, &text).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    let event = Event::new("compact").field("identity", identity).field("by", world.program);
+    world.lifecycle(&event);
+    drop(lock);
+    world.kick_if_waiting(identity);
+    Ok(Done::ok(identity, action))
+}
+
+/// What `remove` did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// Whether it was registered.
+    pub registered: bool,
+    /// State files that were purged.
+    pub purged: Vec<String>,
+    /// The working folder, which is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<std::path::PathBuf>,
+}
+
+/// Takes a peer out of the registry and purges its state. A live one, or one with messages waiting, only with `force`.
+pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Removed, Failure> {
+    let registry = Registry::read(world.paths)?;
+    let Some(record) = registry.get(name).cloned() else {
+        return Ok(Removed { registered: false, purged: vec![], kept: None });
+    };
+    let mut locks = Vec::new();
+    for runtime in &record.runtimes {
+        let identity = Identity::new(runtime.clone(), name.clone());
+        if let Some(by) = world.host.managed_by(&identity)
+            && !force
+        {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("{identity} is held by {by}: take its unit away first, or give --force"),
+            ));
+        }
+        locks.push(world.lock(&identity, world.settings.lock_wait)?);
+        let live = match session::settle(world, &identity)?.0 {
+            Standing::Live(record) => Some(record),
+            Standing::Asleep => None,
+            Standing::Unknown if force => None,
+            Standing::Unknown => {
+                return Err(Failure::new(
+                    Exit::TryAgain,
+                    format!("tmux does not say whether {identity} lives; --force removes it all the same"),
+                ));
+            }
+        };
+        let waiting =
+            world.queue(&identity).list(Place::Waiting)?.len() + world.queue(&identity).list(Place::Inflight)?.len();
+        match (live, waiting, force) {
+            (Some(_), _, false) => {
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("{name} is LIVE on {runtime}: `iapeer stop {name}` first, or give --force"),
+                ));
+            }
+            (None, 1.., false) => {
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("{waiting} messages wait for {identity}: give --force to drop them"),
+                ));
+            }
+            (Some(record), ..) => {
+                session::end(
+                    world,
+                    &identity,
+                    Some(&record),
+                    &Ending { why: "remove", park: Park::No, keep_marks: false },
+                )?;
+            }
+            (None, ..) => {}
+        }
+    }
+    Registry::remove(world.paths, name, world.program, world.clock)?;
+    let mut purged = Vec::new();
+    for runtime in &record.runtimes {
+        purged.extend(purge(world, &Identity::new(runtime.clone(), name.clone()))?);
+    }
+    drop(locks);
+    Ok(Removed { registered: true, purged, kept: record.cwd.exists().then_some(record.cwd) })
+}
+
+/// Deletes every state file of `identity`, by the dot-delimited prefix: `claude-bob` is not `claude-bob2`. Lock
+/// files stay, since two holders of two files of one name would both think they are alone.
+fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Failure> {
+    let dir = world.paths.state_dir();
+    let prefix = format!("{identity}.");
+    let mut purged: Vec<String> = Vec::new();
+    for name in names_in(&dir).filter(|name| name.starts_with(&prefix) && !name.ends_with("lock")) {
+        let path = dir.join(&name);
+        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.map_err(|error| Failure::io("remove", &path, &error))?;
+        purged.push(name);
+    }
+    durable::sync_dir(&dir)?;
+    let _ = std::fs::remove_file(world.paths.prompt(identity));
+    let _ = std::fs::remove_dir_all(world.paths.launch_files(identity));
+    let _ = std::fs::remove_file(world.paths.socket(identity));
+    purged.sort();
+    Ok(purged)
+}
+
+fn refuse_managed(world: &World<'_>, peer: &Peer) -> Option<Done> {
+    let by = world.host.managed_by(&peer.identity)?;
+    let reason = format!("held by {by}: use its service manager");
+    Some(Done::with(&peer.identity, "refused-foreign-launchd", Some(reason), Exit::Refused))
+}
+
+/// How long an operator's verb may wait for a peer's lock at most.
+pub fn patience(world: &World<'_>) -> Duration {
+    world.settings.lock_wait
+}

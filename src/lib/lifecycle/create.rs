@@ -1,0 +1,187 @@
+//! Making peers: a profile in a folder, a record in the registry, and what a newborn needs beside them.
+
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::{Identity, Intelligence, Personality, Runtime};
+use crate::core::normalize;
+use crate::core::paths;
+use crate::lifecycle::launch;
+use crate::lifecycle::world::World;
+use crate::runtime::{Kind, Manifest};
+use crate::store::profile::{Profile, ProfileUpdate};
+use crate::store::registry::{PeerRecord, Registry};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What to make.
+#[derive(Debug, Clone, Default)]
+pub struct Birth {
+    /// The name as somebody typed it; by default the folder's.
+    pub name: Option<String>,
+    /// Its runtime.
+    pub runtime: Option<Runtime>,
+    /// Its folder; by default `<root>/peers/<name>`.
+    pub path: Option<PathBuf>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Its nature.
+    pub intelligence: Option<Intelligence>,
+    /// A stateless worker.
+    pub ephemeral: bool,
+}
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Born {
+    /// Its name.
+    pub personality: Personality,
+    /// Its identity on its default runtime.
+    pub identity: Identity,
+    /// Its default runtime.
+    pub runtime: Runtime,
+    /// Its working folder.
+    pub cwd: PathBuf,
+}
+
+/// Makes a peer in `<root>/peers/<name>`, or in `path`.
+pub fn create(world: &World<'_>, birth: &Birth) -> Result<Born, Failure> {
+    let typed = birth.name.as_deref().unwrap_or_default();
+    let name = personality(typed)?;
+    let cwd = match &birth.path {
+        Some(path) => std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))?,
+        None => world.paths.peer_dir(&name),
+    };
+    if let Some(folder) = cwd.file_name().map(|folder| normalize::normalize(&folder.to_string_lossy()))
+        && folder != name.as_str()
+    {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "personality ↔ folder is 1:1: {} would be peer {folder:?}, not {:?}; name the folder or the peer alike",
+                cwd.display(),
+                name.as_str()
+            ),
+        ));
+    }
+    provision(world, &name, &cwd, birth)
+}
+
+/// Makes the folder `dir` a peer.
+pub fn init(world: &World<'_>, dir: &Path, birth: &Birth) -> Result<Born, Failure> {
+    let cwd = std::fs::canonicalize(dir).map_err(|error| Failure::io("find", dir, &error))?;
+    let folder = cwd.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = match Profile::read(&cwd)? {
+        Some(profile) => profile.personality().clone(),
+        None => personality(&folder)?,
+    };
+    provision(world, &name, &cwd, birth)
+}
+
+fn personality(typed: &str) -> Result<Personality, Failure> {
+    normalize::personality_from(typed).map_err(|_| {
+        Failure::new(
+            Exit::Usage,
+            format!("{typed:?} gives no peer name (a letter a-z first, then up to 31 of a-z, 0-9, -): choose one, or write .iapeer/peer-profile.json yourself"),
+        )
+    })
+}
+
+fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Born, Failure> {
+    let existing = Profile::read(cwd)?;
+    if let Some(profile) = existing.as_ref().filter(|profile| profile.personality() != name) {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("refusing to create peer {name}: {} already holds peer {}", cwd.display(), profile.personality()),
+        ));
+    }
+    let runtime = match (&birth.runtime, &existing) {
+        (Some(runtime), _) => runtime.clone(),
+        (None, Some(profile)) => profile.default_runtime().clone(),
+        (None, None) => choose_runtime(world, cwd)?,
+    };
+    let manifest = Manifest::load(world.paths, &runtime)?;
+    let intelligence = birth.intelligence.unwrap_or_else(|| match manifest.intelligence.first() {
+        Some(first) => *first,
+        None => Intelligence::Artificial,
+    });
+    let identity = Identity::new(runtime.clone(), name.clone());
+    if !manifest.allows(intelligence) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("a peer on runtime {runtime} can't be of intelligence {intelligence}"),
+        ));
+    }
+    world.paths.check_socket(&identity)?;
+    refuse_other_folder(world, name, cwd)?;
+
+    paths::create_dirs(cwd)?;
+    paths::create_dirs(&cwd.join(".iapeer"))?;
+    let update = ProfileUpdate {
+        personality: name.clone(),
+        default_runtime: runtime.clone(),
+        description: birth.description.clone(),
+        intelligence: existing.is_none().then_some(intelligence).or(birth.intelligence),
+        ephemeral: birth.ephemeral.then_some(true),
+    };
+    let profile = Profile::write(cwd, &update)?;
+    doctrine(cwd, name, &manifest)?;
+    let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
+    Registry::upsert(world.paths, PeerRecord::from_profile(&profile, &cwd), world.program, world.clock)?;
+    Ok(Born { personality: name.clone(), identity, runtime, cwd })
+}
+
+fn refuse_other_folder(world: &World<'_>, name: &Personality, cwd: &Path) -> Result<(), Failure> {
+    let registry = Registry::read(world.paths)?;
+    let Some(record) = registry.get(name) else { return Ok(()) };
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if real(&record.cwd) == real(cwd) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Refused,
+        format!(
+            "a peer named {name} lives in {} already: choose another name, or `iapeer remove {name}`",
+            record.cwd.display()
+        ),
+    ))
+}
+
+/// The runtime of a folder that names none: by its own marks, else the one agent that is installed, else the
+/// embedded parrot.
+fn choose_runtime(world: &World<'_>, cwd: &Path) -> Result<Runtime, Failure> {
+    let environment = launch::allowed(launch::environment());
+    let path = environment.get("PATH").map(std::ffi::OsStr::new);
+    let installed = |name: &str| {
+        name.parse().ok().and_then(|runtime: Runtime| Manifest::load(world.paths, &runtime).ok()).is_some_and(
+            |manifest| {
+                let look = |candidate: &str| crate::host::spawn::find_program(candidate, path);
+                manifest
+                    .find_program(world.paths, &launch::bin_dir(), |name| environment.get(name).cloned(), look)
+                    .is_ok()
+            },
+        )
+    };
+    let pick = match (cwd.join(".claude").exists(), cwd.join(".codex").exists()) {
+        (true, _) => "claude",
+        (false, true) => "codex",
+        (false, false) if installed("claude") => "claude",
+        (false, false) if installed("codex") => "codex",
+        (false, false) => "parrot",
+    };
+    pick.parse().map_err(|error| Failure::new(Exit::Internal, format!("{error}")))
+}
+
+/// The peer's own doctrine, where it has none: its existence is what makes a session get a system prompt.
+fn doctrine(cwd: &Path, name: &Personality, manifest: &Manifest) -> Result<(), Failure> {
+    let path = cwd.join(".iapeer/IAPEER.md");
+    if manifest.kind != Kind::Tui || path.exists() {
+        return Ok(());
+    }
+    let text = format!(
+        "# {name}\n\nYou are the peer `{name}`. Other peers write to you; each message is an `<iap …>` envelope that names its sender.\n\
+         Answer with `iapeer-send NAME --message-file -` (text on stdin){}.\n",
+        if manifest.mcp { ", or with the tool `send_to_peer`" } else { "" }
+    );
+    use std::io::Write;
+    let write = || std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(text.as_bytes());
+    write().map_err(|error| Failure::io("write", &path, &error))
+}

@@ -1,0 +1,264 @@
+//! Stateless workers: a fresh session for each task, one task at a time (D9, D27).
+//!
+//! A task stays in `inflight/` from the moment a worker took it until the worker answers (`iapeer-send`, the MCP
+//! tool, or `self-done`: the armed mark). Then, once the worker is quiet, its session ends and the next task boots.
+
+use crate::core::exit::Failure;
+use crate::core::identity::Identity;
+use crate::lifecycle::activity::{Activity, Quiet};
+use crate::lifecycle::bring_up::{self, Call};
+use crate::lifecycle::drain::{self, Acted, Drained, Outcome};
+use crate::lifecycle::peer::Peer;
+use crate::lifecycle::session::{self, Ending, Park, Standing};
+use crate::lifecycle::world::{Landing, World};
+use crate::store::event_log::Event;
+use crate::store::lock::{FileLock, LockError};
+use crate::store::markers::{Marker, TurnState};
+use crate::store::queue::{Place, Queue};
+use crate::store::session::{Phase, SessionRecord};
+use std::time::Duration;
+
+/// A turn that a hook reported as over, after the answer, needs no long silence to prove it.
+const AFTER_STOP: Duration = Duration::from_millis(200);
+/// How often a watcher looks.
+const WATCH: Duration = Duration::from_millis(100);
+
+/// Where a worker stands after a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Nothing more to do for now: it works, or nothing waits, or something forbids it.
+    Done,
+    /// It has answered and will be quiet enough in this long.
+    QuietIn(Duration),
+}
+
+/// Feeds a worker: ends it when it is done with its task, starts it on the next one. Stays until the worker is
+/// quiet where it has answered already; of several drains one does that.
+pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, Failure> {
+    let mut acted = Vec::new();
+    let mut watch: Option<FileLock> = None;
+    loop {
+        let lock = match world.lock(&peer.identity, Duration::ZERO) {
+            Ok(lock) => lock,
+            Err(LockError::Held { holder, .. }) if acted.is_empty() && watch.is_none() => {
+                return Ok(Drained::Busy(holder));
+            }
+            Err(LockError::Held { .. }) if watch.is_some() => {
+                world.clock.sleep(WATCH);
+                continue;
+            }
+            Err(LockError::Held { .. }) => return Ok(Drained::Ran(acted)),
+            Err(error) => return Err(error.into()),
+        };
+        let seen = queue.list(Place::Waiting)?.last().copied();
+        let step = feed(world, peer, queue, &mut acted)?;
+        drop(lock);
+        match step {
+            Step::QuietIn(left) => {
+                if watch.is_none() {
+                    match FileLock::acquire(
+                        &world.paths.state(&peer.identity, "watch.lock"),
+                        world.program,
+                        Duration::ZERO,
+                        world.clock,
+                    ) {
+                        Ok(held) => watch = Some(held),
+                        Err(_) => return Ok(Drained::Ran(acted)),
+                    }
+                }
+                world.clock.sleep(left.clamp(Duration::from_millis(10), WATCH));
+            }
+            // What was accepted while we held the lock found it taken.
+            Step::Done
+                if queue.list(Place::Waiting)?.last().copied() > seen && queue.list(Place::Inflight)?.is_empty() => {}
+            Step::Done => return Ok(Drained::Ran(acted)),
+        }
+    }
+}
+
+/// One look at the worker, with the lock held.
+fn feed(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -> Result<Step, Failure> {
+    let identity = &peer.identity;
+    let markers = world.markers(identity);
+    if markers.has(Marker::Stopped) || world.host.managed_by(identity).is_some() {
+        return Ok(Step::Done);
+    }
+    loop {
+        // The mark goes when a death is recorded: read it before looking at the session.
+        let armed = markers.has(Marker::EphemeralArmed);
+        let (standing, _) = session::settle(world, identity)?;
+        match standing {
+            Standing::Unknown => return Ok(Step::Done),
+            Standing::Live(record) if record.phase == Phase::Ready => {
+                if !armed {
+                    return Ok(Step::Done);
+                }
+                settle_answered(queue)?;
+                let left = quiet_in(world, peer, &record);
+                if !left.is_zero() {
+                    return Ok(Step::QuietIn(left));
+                }
+                reap(world, peer, &record, "ephemeral-done")?;
+            }
+            Standing::Live(_) | Standing::Asleep => {
+                if armed {
+                    settle_answered(queue)?;
+                }
+                unsettled(world, peer, queue, "the worker's session ended before it answered", acted)?;
+                if !start_next(world, peer, queue, acted)? {
+                    return Ok(Step::Done);
+                }
+                if !markers.has(Marker::EphemeralArmed) {
+                    return Ok(Step::Done);
+                }
+            }
+        }
+    }
+}
+
+/// How long until an answered worker is quiet enough; zero when it is.
+fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Duration {
+    let mut activity = Activity::from_files(world, peer, record);
+    let bound = bound(world, peer, &activity);
+    if let Quiet::Since(at) = activity.quiet()
+        && world.now().since(at) > bound
+        && activity.ask_terminal(world, &peer.identity).is_err()
+    {
+        return WATCH;
+    }
+    match activity.quiet() {
+        Quiet::Working => WATCH,
+        Quiet::Since(at) if world.now().since(at) > bound => Duration::ZERO,
+        Quiet::Since(at) => (bound + Duration::from_millis(1)).saturating_sub(world.now().since(at)),
+    }
+}
+
+/// How long an armed worker must be quiet. Where hooks report turns and say that this one is over, the silence
+/// only has to outlast their own order of arrival.
+pub fn bound(world: &World<'_>, peer: &Peer, activity: &Activity) -> Duration {
+    let armed_at = world.markers(&peer.identity).set_at(Marker::EphemeralArmed);
+    match (&activity.turn, armed_at) {
+        (Some(turn), Some(armed)) if turn.state == TurnState::Idle && turn.at >= armed => {
+            AFTER_STOP.min(world.settings.ephemeral_quiet)
+        }
+        _ => world.settings.ephemeral_quiet,
+    }
+}
+
+/// Ends a worker that is done.
+pub fn reap(world: &World<'_>, peer: &Peer, record: &SessionRecord, why: &str) -> Result<(), Failure> {
+    let age = Activity::from_files(world, peer, record).quiet().age(world.now());
+    let event = Event::new("supervise")
+        .field("identity", &peer.identity)
+        .field("action", "reaped-ephemeral")
+        .field("age", format!("{}s", age.as_secs()))
+        .field("outcome", why);
+    world.lifecycle(&event);
+    session::end(world, &peer.identity, Some(record), &Ending { why, park: Park::No, keep_marks: false })
+}
+
+/// The answered task is settled.
+pub fn settle_answered(queue: &Queue) -> Result<(), Failure> {
+    for seq in queue.list(Place::Inflight)? {
+        queue.remove(Place::Inflight, seq)?;
+    }
+    Ok(())
+}
+
+/// Settles tasks whose worker ended otherwise: back to the head while the profile's `max_attempts` allows it, else
+/// dead, and the sender is told once. A task that no worker was seen to take goes back in any case.
+pub fn unsettled(
+    world: &World<'_>,
+    peer: &Peer,
+    queue: &Queue,
+    why: &str,
+    acted: &mut Vec<Acted>,
+) -> Result<(), Failure> {
+    for seq in queue.list(Place::Inflight)? {
+        let Some(mut item) = queue.read(Place::Inflight, seq)? else { continue };
+        item.attempts += 1;
+        item.redelivered += 1;
+        let allowed = match item.landed.take() {
+            Some(_) => peer.max_attempts().unwrap_or(1),
+            None => world.settings.queue_max_attempts as u32,
+        };
+        if item.attempts >= allowed {
+            drain::bury_from(world, peer, queue, Place::Inflight, seq, item, why, acted)?;
+        } else {
+            item.reason = Some(why.to_owned());
+            queue.update(Place::Inflight, seq, &item)?;
+            queue.shift(seq, Place::Inflight, Place::Waiting)?;
+            drain::note(acted, peer, seq, &item, "queued", Some(why.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Starts the worker on the next task. Says whether one was started.
+fn start_next(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -> Result<bool, Failure> {
+    let Some((seq, mut item)) = queue.head(Place::Waiting)? else { return Ok(false) };
+    let event = Event::new("ephemeral-drain")
+        .field("identity", &peer.identity)
+        .field("seq", seq)
+        .field("depth", queue.list(Place::Waiting)?.len());
+    world.lifecycle(&event);
+    let up = match bring_up::bring_up(world, peer, Call { topic: item.topic.as_ref(), ..Call::default() }) {
+        Ok(up) => up,
+        Err(not_up) => {
+            let reason = not_up.failure.to_string();
+            if not_up.tried {
+                item.attempts += 1;
+                drain::give_back_from(world, peer, queue, Place::Waiting, seq, item, &reason, acted)?;
+            } else {
+                drain::log_delivery(world, peer, &item, &Outcome::not_landed("queued", &reason));
+                drain::note(acted, peer, seq, &item, "queued", Some(reason));
+            }
+            return Ok(false);
+        }
+    };
+    if !queue.shift(seq, Place::Waiting, Place::Inflight)? {
+        return Ok(false);
+    }
+    let text = drain::first_text(peer, &item, &up);
+    let delivery = drain::delivery(peer, &item, &text, &up.record, up.woke.map(|(mode, _)| mode), false);
+    match world.host.deliver(&delivery) {
+        Landing::Landed { by, forced } => {
+            item.landed = Some(world.now());
+            drain::log_delivery(world, peer, &item, &Outcome::landed_by(up.woke, by, forced));
+            queue.update(Place::Inflight, seq, &item)?;
+            drain::note(acted, peer, seq, &item, "delivered", None);
+            Ok(true)
+        }
+        Landing::Held(reason) | Landing::Unknown(reason) | Landing::Failed(reason) => {
+            // A worker without its task is of no use: the next try starts clean.
+            session::end(
+                world,
+                &peer.identity,
+                Some(&up.record),
+                &Ending { why: "task-not-taken", park: Park::No, keep_marks: false },
+            )?;
+            item.attempts += 1;
+            item.redelivered += 1;
+            drain::give_back_from(world, peer, queue, Place::Inflight, seq, item, &reason, acted)?;
+            Ok(false)
+        }
+    }
+}
+
+/// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone.
+pub fn arm(world: &World<'_>, caller: &Identity) -> bool {
+    let Ok(peer) = Peer::of(world.paths, caller) else { return false };
+    if !peer.is_ephemeral() {
+        return false;
+    }
+    match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {
+        Ok(()) => {
+            world.kick(caller);
+            true
+        }
+        Err(error) => {
+            tracing::warn!("cannot arm {caller}: {error}; its session ends by the unarmed bound");
+            false
+        }
+    }
+}

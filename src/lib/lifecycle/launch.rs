@@ -1,0 +1,227 @@
+//! Building a launch: the argument vector from the manifest, the environment from an allowlist, the files a
+//! runtime wants written for each launch.
+
+use crate::core::exit::{Exit, Failure};
+use crate::core::paths::{self, Paths};
+use crate::lifecycle::peer::Peer;
+use crate::lifecycle::wake::Mode;
+use crate::lifecycle::world::{Launch, World};
+use crate::runtime::Kind;
+use crate::runtime::manifest::{fill, fill_json};
+use crate::store::durable;
+use crate::store::launch_env::LaunchEnv;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Variables that a session gets from the program that starts it. Nothing else of that environment reaches it:
+/// it may be another agent's, with that agent's secrets.
+const ALLOWED: &[&str] = &[
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NOTIFIER_RUNTIME_BIN",
+    "TELEGRAM_RUNTIME_BIN",
+];
+const ALLOWED_PREFIXES: &[&str] = &["LC_", "IAPEER_", "IAP_"];
+
+/// Where programs are looked for when the caller's PATH is missing.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin";
+
+/// The part of `environment` that may reach a session or a detached program of ours.
+pub fn allowed(environment: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    let mut kept: BTreeMap<String, String> = environment
+        .filter(|(name, _)| {
+            ALLOWED.contains(&name.as_str()) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        })
+        .collect();
+    kept.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
+    kept
+}
+
+/// This process's environment, without what is not UTF-8.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The folder this program was started from: where its siblings are.
+pub fn bin_dir() -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|exe| exe.canonicalize().ok())
+        .and_then(|exe| exe.parent().map(Path::to_owned))
+        .unwrap_or_default()
+}
+
+/// Names this launch: its hooks carry it back.
+pub fn new_launch_name(world: &World<'_>) -> String {
+    crate::core::MessageId::generate(world.now()).to_string().to_lowercase()
+}
+
+/// What to start for `peer`. `prompt` is the assembled system prompt's file, where there is one.
+pub fn build<'a>(
+    world: &World<'_>,
+    peer: &'a Peer,
+    mode: Mode,
+    name: &str,
+    prompt: Option<&Path>,
+) -> Result<Launch<'a>, Failure> {
+    let manifest = &peer.manifest;
+    if !manifest.allows(peer.intelligence()) {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "runtime {:?} is not for a peer of intelligence {}: change {}",
+                manifest.runtime.as_str(),
+                peer.intelligence(),
+                paths::profile_path(peer.cwd()).display()
+            ),
+        ));
+    }
+    let environment = allowed(environment());
+    let bin_dir = bin_dir();
+    let program = find_program(world.paths, peer, &environment)?;
+    let env_file = paths::launch_env_path(peer.cwd(), &manifest.runtime);
+    let launch_env = LaunchEnv::read(&env_file)?;
+
+    let mut values = BTreeMap::from([
+        ("cwd".into(), peer.cwd().to_string_lossy().into_owned()),
+        ("home".into(), world.paths.home().to_string_lossy().into_owned()),
+        ("root".into(), world.paths.root().to_string_lossy().into_owned()),
+        ("identity".into(), peer.identity.to_string()),
+        ("personality".into(), peer.identity.personality().to_string()),
+        ("iapeer_turn".into(), bin_dir.join("iapeer-turn").to_string_lossy().into_owned()),
+        ("iapeer_turn_sh".into(), shell_quoted(&bin_dir.join("iapeer-turn").to_string_lossy())),
+        ("iapeer_mcp".into(), bin_dir.join("iapeer-mcp").to_string_lossy().into_owned()),
+    ]);
+    if let Some(prompt) = prompt {
+        values.insert("prompt_file".into(), prompt.to_string_lossy().into_owned());
+    }
+    write_files(world, peer, &mut values)?;
+    let mut enabled = vec!["hooks", "mcp"];
+    if prompt.is_some() {
+        enabled.push("prompt");
+    }
+    if mode == Mode::Resume {
+        enabled.push("resume");
+    }
+    let bad = |why: String| Failure::new(Exit::Config, format!("the manifest of runtime {}: {why}", manifest.runtime));
+    let mut argv = vec![program.to_string_lossy().into_owned()];
+    argv.extend(manifest.arguments(&enabled, &values, &launch_env.start_args).map_err(bad)?);
+
+    let mut env = environment;
+    for (key, value) in &manifest.env {
+        env.insert(key.clone(), fill(value, &values).map_err(bad)?);
+    }
+    env.extend(launch_env.vars);
+    // Last, so that nothing can override who the session is.
+    let path = env.get("PATH").cloned().unwrap_or_default();
+    env.insert("PATH".into(), with_front(&bin_dir, &path));
+    env.insert("IAPEER_ROOT".into(), world.paths.root().to_string_lossy().into_owned());
+    env.insert("PEER_PERSONALITY".into(), peer.identity.personality().to_string());
+    env.insert("PEER_RUNTIME".into(), peer.identity.runtime().to_string());
+    env.insert("PEER_IDENTITY".into(), peer.identity.to_string());
+    env.insert("PEER_LAUNCH".into(), name.to_owned());
+    env.retain(|key, _| key != "CLAUDECODE" && !key.starts_with("CLAUDE_CODE_") && key != "TMUX" && key != "TMUX_PANE");
+    Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log: world.paths.pane_log(&peer.identity) })
+}
+
+/// The program of the peer's runtime, or why it is not there.
+pub fn find_program(paths: &Paths, peer: &Peer, environment: &BTreeMap<String, String>) -> Result<PathBuf, Failure> {
+    let path = environment.get("PATH").map(std::ffi::OsStr::new);
+    Ok(peer.manifest.find_program(
+        paths,
+        &bin_dir(),
+        |name| environment.get(name).cloned(),
+        |candidate| crate::host::spawn::find_program(candidate, path),
+    )?)
+}
+
+/// Writes the manifest's per-launch files and adds `{file:NAME}` to the values.
+fn write_files(world: &World<'_>, peer: &Peer, values: &mut BTreeMap<String, String>) -> Result<(), Failure> {
+    let dir = world.paths.launch_files(&peer.identity);
+    for (name, template) in &peer.manifest.files {
+        let content = fill_json(template, values).map_err(|why| {
+            Failure::new(Exit::Config, format!("the manifest of runtime {}: {why}", peer.manifest.runtime))
+        })?;
+        paths::create_dirs(&dir)?;
+        let path = dir.join(format!("{name}.json"));
+        let text =
+            serde_json::to_vec_pretty(&content).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        durable::write_atomic(&path, &text)?;
+        values.insert(format!("file:{name}"), path.to_string_lossy().into_owned());
+    }
+    Ok(())
+}
+
+/// Assembles the system prompt where the runtime takes one and the peer has doctrine of its own.
+pub fn write_prompt(world: &World<'_>, peer: &Peer) -> Result<Option<PathBuf>, Failure> {
+    if peer.manifest.kind != Kind::Tui || !peer.manifest.doctrine || !peer.cwd().join(".iapeer/IAPEER.md").exists() {
+        return Ok(None);
+    }
+    let text = crate::prompt::compose_for(world.paths, peer.cwd(), &peer.record, world.now())?;
+    let path = world.paths.prompt(&peer.identity);
+    if let Some(dir) = path.parent() {
+        paths::create_dirs(dir)?;
+    }
+    durable::write_atomic(&path, text.as_bytes())?;
+    Ok(Some(path))
+}
+
+fn with_front(dir: &Path, path: &str) -> String {
+    let dir = dir.to_string_lossy();
+    if dir.is_empty() || path.split(':').any(|part| part == dir) { path.to_owned() } else { format!("{dir}:{path}") }
+}
+
+/// Quoted for the one shell that runs a hook's command line.
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_senders_secrets_and_session_do_not_pass() {
+        let given = [
+            ("PATH", "/bin"),
+            ("HOME", "/h"),
+            ("LC_ALL", "C"),
+            ("IAPEER_ROOT", "/r"),
+            ("CANARY_SECRET", "x"),
+            ("CLAUDECODE", "1"),
+            ("CLAUDE_CODE_SESSION_ID", "x"),
+            ("TMUX", "x"),
+            ("PEER_IDENTITY", "claude-eve"),
+            ("ANTHROPIC_API_KEY", "x"),
+            ("LD_PRELOAD", "x"),
+        ];
+        let kept = allowed(given.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let names: Vec<&str> = kept.keys().map(String::as_str).collect();
+        assert_eq!(names, ["HOME", "IAPEER_ROOT", "LC_ALL", "PATH"]);
+    }
+
+    #[test]
+    fn a_missing_path_gets_the_default() {
+        assert_eq!(allowed(std::iter::empty())["PATH"], DEFAULT_PATH);
+    }
+
+    #[test]
+    fn quoting_survives_a_quote() {
+        assert_eq!(shell_quoted("/a b/it's"), r"'/a b/it'\''s'");
+    }
+}

@@ -1,0 +1,52 @@
+//! What iapeer itself has to say to a peer: ordinary messages from `system-iapeer` (D28), and the seed of a fresh
+//! session.
+
+use crate::core::clock::EpochMs;
+use crate::core::identity::{Intelligence, Topic};
+use crate::lifecycle::peer::Peer;
+use crate::lifecycle::world::World;
+use crate::message::envelope::{Envelope, Instruction};
+use crate::store::markers::Marker;
+use crate::store::queue::{Item, nobody};
+
+/// The first words to a fresh session, as an envelope: nothing else may reach a composer first (D33).
+pub fn seed(peer: &Peer, text: &str, at: EpochMs) -> String {
+    let envelope = Envelope {
+        from: nobody(),
+        intelligence: Intelligence::Absent,
+        ts: at.local(),
+        topic: Topic::parse("initial-prompt").ok().flatten(),
+        id: None,
+        redelivered: None,
+        attachments: Vec::new(),
+        body: text.to_owned(),
+    };
+    envelope.encode(if peer.manifest.mcp { Instruction::Mcp } else { Instruction::Send })
+}
+
+/// Tells the sender of `item` that it became a dead letter: once, never about a notice, never a stopped peer, and
+/// never in a way that could fail the caller.
+pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str) {
+    if item.from == nobody() {
+        return;
+    }
+    let Ok(sender) = Peer::find(world.paths, item.from.personality(), Some(item.from.runtime()))
+        .or_else(|_| Peer::find(world.paths, item.from.personality(), None))
+    else {
+        return;
+    };
+    if world.markers(&sender.identity).has(Marker::Stopped) || world.host.managed_by(&sender.identity).is_some() {
+        return;
+    }
+    let body = format!(
+        "Your message {} to {} was not delivered and is kept as a dead letter: {reason}\n\
+         `iapeer-drain --list {}` shows it, `iapeer-drain --requeue {}` tries again.",
+        item.id, to.identity, to.identity, item.id
+    );
+    let topic = Topic::parse("delivery-failed").ok().flatten();
+    let notice = Item { topic, ..Item::new(nobody(), Intelligence::Absent, body, world.now()) };
+    match world.queue(&sender.identity).accept(&notice, world.clock) {
+        Ok(_) => world.kick(&sender.identity),
+        Err(error) => tracing::warn!("cannot tell {} about a dead letter: {error}", sender.identity),
+    }
+}

@@ -1,0 +1,335 @@
+//! Typing a message into a live session, and the evidence that it landed.
+//!
+//! ```text
+//! survey: dead pane, dialog, unknown screen → nothing is typed
+//!         a person's draft → held; a running turn that could only be steered → held
+//! paste (bracketed, guarded) → settle → submit key
+//! evidence: a hook's turn marker or a transcript record that carries the id
+//!           the composer still holds it → the key again, up to the submit timeout
+//!           neither → unknown
+//! ```
+
+use super::RealHost;
+use super::ready::{self, Trouble};
+use crate::core::clock::{Deadline, EpochMs};
+use crate::host::tmux::{Client, Input, Key, TmuxError};
+use crate::lifecycle::peer::Peer;
+use crate::lifecycle::world::{Delivery, Landing};
+use crate::runtime::manifest::{Evidence, Kind, Meaning, ScreenRules};
+use crate::runtime::screen::{Draft, Screen, Sight};
+use crate::runtime::transcript::{Baseline, Transcripts};
+use crate::store::markers::Markers;
+use std::time::Duration;
+
+/// Pause between two looks for evidence.
+const EVIDENCE_LOOK: Duration = Duration::from_millis(4);
+/// How long the submit key may take to show before it is pressed again.
+const RESUBMIT: Duration = Duration::from_millis(450);
+/// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
+const OBSTACLE: Duration = Duration::from_secs(5);
+
+/// Delivers into a live session.
+pub(super) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
+    let peer = delivery.peer;
+    if peer.manifest.kind == Kind::Router {
+        return to_router(host, delivery);
+    }
+    let Some(rules) = peer.manifest.screen.as_ref() else {
+        return Landing::Failed(format!("runtime {} has no screen rules", peer.manifest.runtime));
+    };
+    match approach(host, delivery, rules) {
+        Approach::Paste { busy, forced } => paste_and_confirm(host, delivery, rules, busy, forced),
+        Approach::Submit { busy } => {
+            let baseline = baseline(host, delivery);
+            confirm(host, delivery, rules, &baseline, busy, false)
+        }
+        Approach::Not(landing) => landing,
+    }
+}
+
+/// What a look at the session allows.
+enum Approach {
+    /// The composer is free.
+    Paste { busy: bool, forced: bool },
+    /// The message stands in the composer already, from a delivery that was cut short.
+    Submit { busy: bool },
+    /// Nothing is typed.
+    Not(Landing),
+}
+
+fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> Approach {
+    let deadline = Deadline::after(host.clock, OBSTACLE);
+    let mut tail;
+    loop {
+        let server = match host.server(&delivery.peer.identity) {
+            Ok(server) => server,
+            Err(error) => return Approach::Not(Landing::Failed(error.to_string())),
+        };
+        match server.survey(true) {
+            Ok(survey) if survey.look.pane_dead => {
+                return Approach::Not(Landing::Failed(format!("the program has ended ({})", survey.look.ending())));
+            }
+            Ok(survey) => {
+                let screen = Screen { styled: survey.screen, title: survey.look.title, host: survey.look.host };
+                tail = screen.tail();
+                match screen.sight(rules) {
+                    Sight::Input { draft, busy } => return at_composer(host, delivery, &survey.clients, draft, busy),
+                    Sight::Dialog(dialog) => {
+                        if let Err(reason) = ready::answer(host, delivery.peer, &screen, dialog) {
+                            return Approach::Not(Landing::Held(reason));
+                        }
+                    }
+                    Sight::Blank | Sight::Unknown => {}
+                }
+            }
+            Err(TmuxError::NoServer | TmuxError::NoSession) => {
+                return Approach::Not(Landing::Failed("the session has ended".into()));
+            }
+            Err(error) => tail = error.to_string(),
+        }
+        if deadline.passed(host.clock) {
+            let why =
+                format!("the screen is none that the manifest of {} knows: {tail}", delivery.peer.manifest.runtime);
+            return Approach::Not(Landing::Failed(why));
+        }
+        host.clock.sleep(Duration::from_millis(100));
+    }
+}
+
+/// The composer is on the screen: what is in it, and who is at the keyboard?
+fn at_composer(host: &RealHost<'_>, delivery: &Delivery<'_>, clients: &[Client], draft: Draft, busy: bool) -> Approach {
+    let keys = &delivery.peer.manifest.keys;
+    if busy && keys.midturn.meaning == Meaning::Steer && !delivery.urgent {
+        let waited = host.clock.now().since(delivery.accepted);
+        if waited < host.settings.midturn_wait {
+            return Approach::Not(Landing::Held("a turn is running, and a message now would cut it short".into()));
+        }
+    }
+    match draft {
+        Draft::Empty => Approach::Paste { busy, forced: false },
+        Draft::Text(text) if text.contains(&delivery.id.to_string()) => Approach::Submit { busy },
+        Draft::Paste(_) if delivery.resumed && clients.is_empty() => Approach::Submit { busy },
+        Draft::Text(_) | Draft::Paste(_) => {
+            let last = clients.iter().map(|client| client.activity).max();
+            let still = last.map(|at: EpochMs| host.clock.now().since(at));
+            match still {
+                Some(still) if still < host.settings.composer_hold => {
+                    Approach::Not(Landing::Held("somebody has a draft in the composer".into()))
+                }
+                _ => clear_draft(host, delivery, busy),
+            }
+        }
+    }
+}
+
+/// A draft that nobody has touched for long makes way: merged with a message it would be neither.
+fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, busy: bool) -> Approach {
+    let held = || Approach::Not(Landing::Held("a draft stands in the composer and does not clear".into()));
+    let (Some(key), Some(rules)) = (&delivery.peer.manifest.keys.clear, &delivery.peer.manifest.screen) else {
+        return held();
+    };
+    let identity = &delivery.peer.identity;
+    let pressed = host.server(identity).and_then(|server| server.keys(&[Key::named(key)]));
+    let deadline = Deadline::after(host.clock, Duration::from_secs(1));
+    let emptied = pressed.is_ok()
+        && crate::core::clock::wait_for(host.clock, deadline, Duration::from_millis(20), || {
+            let screen = ready::look(host, delivery.peer).ok()?;
+            matches!(screen.sight(rules), Sight::Input { draft: Draft::Empty, .. }).then_some(())
+        })
+        .is_some();
+    if emptied { Approach::Paste { busy, forced: true } } else { held() }
+}
+
+fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
+    host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
+}
+
+fn paste_and_confirm(
+    host: &RealHost<'_>,
+    delivery: &Delivery<'_>,
+    rules: &ScreenRules,
+    busy: bool,
+    forced: bool,
+) -> Landing {
+    // Before the paste: what stands in the transcript beyond this is new.
+    let baseline = baseline(host, delivery);
+    let server = match host.server(&delivery.peer.identity) {
+        Ok(server) => server,
+        Err(error) => return Landing::Failed(error.to_string()),
+    };
+    let input = match Input::message(delivery.text) {
+        Ok(input) => input,
+        Err(error) => return Landing::Failed(error.to_string()),
+    };
+    match server.paste(&input) {
+        Ok(()) => {}
+        // tmux did not say in time; the paste may have happened.
+        Err(error @ TmuxError::Timeout { .. }) => return Landing::Unknown(error.to_string()),
+        Err(error) => return Landing::Failed(error.to_string()),
+    }
+    host.clock.sleep(delivery.peer.manifest.settle());
+    confirm(host, delivery, rules, &baseline, busy, forced)
+}
+
+/// Presses the submit key and waits for evidence, pressing again while the composer still holds the message.
+fn confirm(
+    host: &RealHost<'_>,
+    delivery: &Delivery<'_>,
+    rules: &ScreenRules,
+    baseline: &Baseline,
+    busy: bool,
+    forced: bool,
+) -> Landing {
+    let clock = host.clock;
+    let manifest = &delivery.peer.manifest;
+    let key = match (busy, delivery.urgent) {
+        (true, false) => Key::named(&manifest.keys.midturn.key),
+        _ => Key::named(&manifest.keys.submit),
+    };
+    let watcher = Watcher { host, delivery, transcripts: host.transcripts(delivery.peer), baseline };
+    let keep_pressing = Deadline::after(clock, host.settings.submit_timeout);
+    let grace = if delivery.boot {
+        host.settings.ready_gate
+    } else {
+        host.settings.submit_timeout + host.settings.liveness_grace
+    };
+    let deadline = Deadline::after(clock, grace);
+    let mut held = true;
+    let mut cleared = false;
+    while !deadline.passed(clock) {
+        if held && !keep_pressing.passed(clock) {
+            let pressed =
+                host.server(&delivery.peer.identity).and_then(|server| server.keys(std::slice::from_ref(&key)));
+            if let Err(error @ (TmuxError::NoServer | TmuxError::NoSession | TmuxError::PaneDead)) = pressed {
+                return watcher.last_look(&format!("the session ended while it took the message: {error}"), forced);
+            }
+        }
+        let until = Deadline::after(clock, RESUBMIT);
+        let evidence = crate::core::clock::wait_for(clock, until, EVIDENCE_LOOK, || watcher.evidence());
+        if let Some(by) = evidence {
+            return Landing::Landed { by, forced };
+        }
+        match ready::look(host, delivery.peer).map(|screen| holds(&screen, rules, delivery)) {
+            Ok(now) => {
+                cleared = cleared || !now;
+                held = now;
+            }
+            Err(Trouble::Passing) => {}
+            Err(Trouble::Ended(why)) => return watcher.last_look(&why, forced),
+        }
+        // Where a runtime offers nothing better, a composer that held the message and cleared is the evidence.
+        if cleared && manifest.evidence == [Evidence::Composer] {
+            return Landing::Landed { by: Evidence::Composer, forced };
+        }
+    }
+    let why = if held {
+        "the composer still holds the message"
+    } else {
+        "the composer cleared, but nothing shows that the message was taken"
+    };
+    watcher.last_look(why, forced)
+}
+
+/// Whether the composer still holds this message.
+fn holds(screen: &Screen, rules: &ScreenRules, delivery: &Delivery<'_>) -> bool {
+    match screen.sight(rules) {
+        Sight::Input { draft: Draft::Empty, .. } => false,
+        Sight::Input { draft: Draft::Text(text), .. } => {
+            text.contains("<iap ") || text.contains(&delivery.id.to_string())
+        }
+        Sight::Input { draft: Draft::Paste(_), .. } => true,
+        _ => false,
+    }
+}
+
+/// Looks for evidence of one message.
+struct Watcher<'a> {
+    host: &'a RealHost<'a>,
+    delivery: &'a Delivery<'a>,
+    transcripts: Option<Transcripts<'a>>,
+    baseline: &'a Baseline,
+}
+
+impl Watcher<'_> {
+    fn evidence(&self) -> Option<Evidence> {
+        self.delivery.peer.manifest.evidence.iter().copied().find(|kind| match kind {
+            Evidence::Hook => self.hook_saw_it(),
+            Evidence::Transcript => self
+                .transcripts
+                .as_ref()
+                .is_some_and(|transcripts| transcripts.carries_since(self.baseline, &self.delivery.id.to_string())),
+            Evidence::Composer => false,
+        })
+    }
+
+    fn hook_saw_it(&self) -> bool {
+        let markers = Markers::of(self.host.paths, &self.delivery.peer.identity);
+        markers.turn().is_some_and(|turn| {
+            turn.launch.as_deref() == self.delivery.launch && turn.taken.contains(&self.delivery.id)
+        })
+    }
+
+    fn last_look(&self, why: &str, forced: bool) -> Landing {
+        match self.evidence() {
+            Some(by) => Landing::Landed { by, forced },
+            None => Landing::Unknown(why.to_owned()),
+        }
+    }
+}
+
+/// A router reads lines: paste, settle, end of line; it proves nothing, and nothing more is asked of it.
+fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
+    let typed = host.server(&delivery.peer.identity).and_then(|server| {
+        server.paste(&Input::router(delivery.text)?)?;
+        host.clock.sleep(host.settings.paste_settle);
+        server.keys(&[Key::named("C-j")])
+    });
+    match typed {
+        Ok(()) => Landing::Landed { by: Evidence::Composer, forced: false },
+        Err(error @ TmuxError::Timeout { .. }) => Landing::Unknown(error.to_string()),
+        Err(error) => Landing::Failed(error.to_string()),
+    }
+}
+
+/// Types control text into an idle, empty composer, and waits until the transcript says that a compaction is done.
+pub(super) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<(), String> {
+    let (Some(rules), Some(transcripts)) = (peer.manifest.screen.as_ref(), host.transcripts(peer)) else {
+        return Err(format!("runtime {} has no transcript to tell the end of a compaction by", peer.manifest.runtime));
+    };
+    let look = || match ready::look(host, peer) {
+        Ok(screen) => Ok(screen),
+        Err(Trouble::Ended(why)) => Err(why),
+        Err(Trouble::Passing) => Err("tmux does not answer".to_owned()),
+    };
+    match look()?.sight(rules) {
+        Sight::Input { draft: Draft::Empty, busy: false } => {}
+        Sight::Input { busy: true, .. } => return Err("a turn is running; try again when it is over".into()),
+        Sight::Input { .. } => return Err("somebody has a draft in the composer".into()),
+        _ => return Err("the composer is not on the screen".into()),
+    }
+    let baseline = transcripts.baseline();
+    let server = host.server(&peer.identity).map_err(|error| error.to_string())?;
+    let typed = Input::control(text).and_then(|input| server.paste(&input));
+    typed.map_err(|error| error.to_string())?;
+    host.clock.sleep(peer.manifest.settle().max(Duration::from_millis(100)));
+    server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(|error| error.to_string())?;
+    let deadline = Deadline::after(host.clock, host.settings.compact_done);
+    let poll = host.settings.compact_poll.min(Duration::from_millis(100));
+    let done = crate::core::clock::wait_for(host.clock, deadline, poll, || {
+        transcripts.compacted_since(&baseline).then_some(())
+    });
+    if done.is_none() {
+        let tail = look().map(|screen| screen.tail()).unwrap_or_default();
+        return Err(format!(
+            "compact did not complete within {}ms (no transcript compact marker; pane tail: {tail})",
+            host.settings.compact_done.as_millis()
+        ));
+    }
+    // The record is the proof; an idle composer is only worth a short wait.
+    let grace = Deadline::after(host.clock, host.settings.compact_grace);
+    let _ = crate::core::clock::wait_for(host.clock, grace, Duration::from_millis(50), || {
+        let screen = look().ok()?;
+        matches!(screen.sight(rules), Sight::Input { busy: false, .. }).then_some(())
+    });
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Waiting until a started agent shows its composer, answering the dialogs that stand in the way: one key a
+//! look, a choice confirmed only when the cursor is seen on it.
+
+use super::RealHost;
+use crate::core::clock::Deadline;
+use crate::host::tmux::{Key, TmuxError};
+use crate::lifecycle::peer::Peer;
+use crate::runtime::manifest::{Answer, Dialog, Kind};
+use crate::runtime::screen::{Screen, Sight};
+use std::time::Duration;
+
+/// Pause between two looks at a booting session: short at first, since some are ready in milliseconds.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LATER_LOOKS: Duration = Duration::from_millis(150);
+/// How long a dialog may take to react to a key before it is looked at again.
+const REACTION: Duration = Duration::from_millis(150);
+
+/// Waits until `peer`'s session is ready for input. The error is the reason, with the screen's tail.
+pub(super) fn await_ready(host: &RealHost<'_>, peer: &Peer, patience: Duration) -> Result<(), String> {
+    if peer.manifest.kind == Kind::Router {
+        return Ok(());
+    }
+    let Some(rules) = peer.manifest.screen.as_ref() else { return Ok(()) };
+    let clock = host.clock;
+    let deadline = Deadline::after(clock, patience);
+    let mut pause = FIRST_LOOK;
+    let mut agreed = 0;
+    let mut tail = String::new();
+    while !deadline.passed(clock) {
+        let screen = match look(host, peer) {
+            Ok(screen) => screen,
+            Err(Trouble::Ended(why)) => return Err(with_tail(&why, &tail)),
+            Err(Trouble::Passing) => {
+                clock.sleep(LATER_LOOKS);
+                continue;
+            }
+        };
+        tail = screen.tail();
+        match screen.sight(rules) {
+            Sight::Input { busy: false, .. } => {
+                agreed += 1;
+                if agreed >= rules.looks {
+                    return Ok(());
+                }
+                clock.sleep(Duration::from_millis(rules.apart_ms));
+                continue;
+            }
+            Sight::Dialog(dialog) => {
+                agreed = 0;
+                answer(host, peer, &screen, dialog)?;
+                clock.sleep(REACTION);
+                continue;
+            }
+            Sight::Blank | Sight::Unknown | Sight::Input { busy: true, .. } => agreed = 0,
+        }
+        clock.sleep(pause.min(deadline.left(clock)));
+        pause = (pause + pause / 2).min(LATER_LOOKS);
+    }
+    Err(with_tail("never-became-ready (stuck at a startup prompt or boot hang)", &tail))
+}
+
+/// Why a look failed.
+pub(super) enum Trouble {
+    /// The session is gone or its pane is dead.
+    Ended(String),
+    /// tmux did not answer properly; the next look may.
+    Passing,
+}
+
+/// One look at a session's screen.
+pub(super) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, Trouble> {
+    let survey = host.server(&peer.identity).and_then(|server| server.survey(true)).map_err(|error| match error {
+        TmuxError::NoServer | TmuxError::NoSession => Trouble::Ended("the session ended during boot".into()),
+        _ => Trouble::Passing,
+    })?;
+    let look = survey.look;
+    let ended = look.pane_dead.then(|| format!("the program ended during boot ({})", look.ending()));
+    let screen = Screen { styled: survey.screen, title: look.title, host: look.host };
+    if let Some(why) = ended {
+        return Err(Trouble::Ended(with_tail(&why, &screen.tail())));
+    }
+    Ok(screen)
+}
+
+/// Does the next thing about a dialog. An error ends the wake: this screen is never answered by us.
+pub(super) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: &Dialog) -> Result<(), String> {
+    let key = match &dialog.answer {
+        Answer::Fail(reason) => return Err(format!("{} screen: {reason}", dialog.name)),
+        Answer::Press(key) => key,
+        Answer::Choose(choice) => match screen.cursor_row(&choice.cursor) {
+            Some(row) if row.contains(&choice.label) => &choice.confirm,
+            Some(_) => &choice.next,
+            // No cursor to be seen yet: never a blind key.
+            None => return Ok(()),
+        },
+    };
+    // A failed key is seen at the next look: the dialog still stands.
+    let _ = host.server(&peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
+    Ok(())
+}
+
+fn with_tail(why: &str, tail: &str) -> String {
+    if tail.is_empty() { why.to_owned() } else { format!("{why}; pane tail: {tail}") }
+}

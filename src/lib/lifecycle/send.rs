@@ -1,0 +1,265 @@
+//! Accepting a message: everything that can forbid it is asked first, then it is made durable, then a drain is
+//! started. The sender never types into a session.
+
+use crate::core::clock::{Deadline, wait_for};
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::{Identity, Intelligence, Personality, Runtime, Topic};
+use crate::core::paths::Paths;
+use crate::lifecycle::bring_up;
+use crate::lifecycle::ephemeral;
+use crate::lifecycle::peer::Peer;
+use crate::lifecycle::world::World;
+use crate::message::limits;
+use crate::store::event_log::{self, Log};
+use crate::store::markers::Marker;
+use crate::store::profile::Profile;
+use crate::store::queue::{Item, Place, Seq, Settled};
+use crate::store::registry::Registry;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What to send.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The recipient: `NAME` or `RUNTIME-NAME`.
+    pub to: String,
+    /// The recipient's runtime, where it matters.
+    pub runtime: Option<Runtime>,
+    /// Who sends it; by default the session's identity, else the peer of the current folder.
+    pub from: Option<String>,
+    /// The body.
+    pub body: String,
+    /// What it is about.
+    pub topic: Option<Topic>,
+    /// Absolute paths of files.
+    pub attachments: Vec<String>,
+    /// Steer a running turn.
+    pub urgent: bool,
+    /// How long to wait for it to settle.
+    pub wait: Duration,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// `delivered` or `queued`.
+    pub outcome: &'static str,
+    /// The message's id.
+    pub id: String,
+    /// To whom.
+    pub identity: Identity,
+    /// Whether the session was woken for it.
+    pub woke: bool,
+    /// `warm`, `fresh` or `resume`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Why it was woken as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// How many messages wait for this peer.
+    pub waiting: usize,
+    /// Why it is not delivered yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long this took, in milliseconds.
+    pub ms: u64,
+}
+
+impl Report {
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let Report { identity, id, waiting, .. } = self;
+        if self.outcome == "queued" {
+            let why = self.reason.as_deref().unwrap_or("waking");
+            return format!("queued for {identity} ({waiting} waiting: {}) {id}", crate::core::exit::one_line(why));
+        }
+        match (&self.mode, &self.cause) {
+            (Some(mode), Some(cause)) if self.woke => format!("delivered to {identity} (woke: {mode}, {cause}) {id}"),
+            _ => format!("delivered to {identity} (warm) {id}"),
+        }
+    }
+}
+
+/// Accepts `message`, has it delivered, and watches it settle.
+pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
+    let started = world.clock.monotonic();
+    let registry = Registry::read(world.paths)?;
+    let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
+    let peer = Peer::named(world.paths, &message.to, message.runtime.as_ref())?;
+    limits::check_body(&message.body)?;
+    limits::check_attachments(&message.attachments)?;
+    if peer.identity == sender.identity
+        || (peer.is_ephemeral() && sender.identity.personality() == peer.identity.personality())
+    {
+        return Err(Failure::new(Exit::Refused, format!("{} cannot send to itself", sender.identity)));
+    }
+    refuse_by_policy(&peer, &sender)?;
+    bring_up::refuse_by_state(world, &peer)?;
+    if !peer.cwd().is_dir() {
+        let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
+        return Err(Failure::new(Exit::Refused, why));
+    }
+    // Nobody waits for a boot that can't come.
+    world.host.preflight(&peer)?;
+
+    let item = Item {
+        topic: message.topic,
+        attachments: message.attachments,
+        urgent: message.urgent,
+        ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
+    };
+    let queue = world.queue(&peer.identity);
+    let seq = queue.accept(&item, world.clock)?;
+    // From here on the message is accepted: nothing below may say otherwise.
+    touch_kick(world);
+    world.kick(&peer.identity);
+    ephemeral::arm(world, &sender.identity);
+    let mut report = watch(world, &peer, &item, seq, message.wait);
+    report.ms = (world.clock.monotonic() - started).as_millis() as u64;
+    Ok(report)
+}
+
+/// Who sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// Its identity.
+    pub identity: Identity,
+    /// Its nature.
+    pub intelligence: Intelligence,
+    /// Whether it may write into telegram.
+    pub telegram_bot: bool,
+}
+
+impl Sender {
+    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder. Never guessed.
+    pub fn find(paths: &Paths, registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
+        let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
+        let (name, runtime) = match given.map(str::to_owned).or(session) {
+            Some(text) => crate::lifecycle::peer::split_name(registry, &text, None)?,
+            None => {
+                let cwd = std::env::current_dir()
+                    .map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
+                match Profile::read(&cwd)? {
+                    Some(profile) => (profile.personality().clone(), None),
+                    None => {
+                        return Err(Failure::new(
+                            Exit::Usage,
+                            "who sends this? give --from NAME, set PEER_IDENTITY, or run it in a peer's folder",
+                        ));
+                    }
+                }
+            }
+        };
+        let _ = paths;
+        Sender::registered(registry, &name, runtime)
+    }
+
+    fn registered(registry: &Registry, name: &Personality, runtime: Option<Runtime>) -> Result<Sender, Failure> {
+        let record = registry.get(name).ok_or_else(|| {
+            Failure::new(
+                Exit::NoPeer,
+                format!(
+                    "unknown caller {:?}: a sender must be a peer, `iapeer create {name}` makes one",
+                    name.as_str()
+                ),
+            )
+        })?;
+        let runtime = runtime.unwrap_or_else(|| record.default_runtime.clone());
+        if !record.runtimes.contains(&runtime) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("runtime {:?} is not declared for caller {:?}", runtime.as_str(), name.as_str()),
+            ));
+        }
+        Ok(Sender {
+            identity: Identity::new(runtime, name.clone()),
+            intelligence: record.intelligence,
+            telegram_bot: record.telegram_bot(),
+        })
+    }
+}
+
+/// A bridge that would drop the message later is not written to at all.
+fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
+    if peer.identity.runtime().as_str() == "telegram" && !sender.telegram_bot {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "telegram policy: {} has no interfaces.telegram.bot_username in its profile, message NOT delivered",
+                sender.identity
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Touches the file that a path unit watches. Best effort: the kick is a hint.
+fn touch_kick(world: &World<'_>) {
+    let path = world.paths.kick();
+    let touch = || -> std::io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        file.set_modified(std::time::SystemTime::now())
+    };
+    if let Err(error) = touch() {
+        tracing::debug!("cannot touch {}: {error}", path.display());
+    }
+}
+
+/// Watches an accepted item until it settles or `wait` is over.
+fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) -> Report {
+    let queue = world.queue(&peer.identity);
+    let report = |outcome, reason| Report {
+        outcome,
+        id: item.id.to_string(),
+        identity: peer.identity.clone(),
+        woke: false,
+        mode: None,
+        cause: None,
+        waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
+        reason,
+        ms: 0,
+    };
+    let deadline = Deadline::after(world.clock, wait);
+    let mut last_reason = None;
+    let settled = wait_for(world.clock, deadline, Duration::from_millis(2), || match queue.settled(seq) {
+        Settled::Gone => Some(Settled::Gone),
+        Settled::Dead => Some(Settled::Dead),
+        place @ (Settled::Waiting | Settled::Inflight) => {
+            let at = if place == Settled::Waiting { Place::Waiting } else { Place::Inflight };
+            let now = queue.peek(at, seq)?;
+            // A worker keeps its task in flight until it answers: taken is delivered.
+            if now.landed.is_some() {
+                return Some(Settled::Gone);
+            }
+            // A failed try will not be repeated before the next tick: no use in waiting for it.
+            if now.reason.is_some() {
+                last_reason = now.reason;
+                return Some(place);
+            }
+            None
+        }
+    });
+    match settled {
+        Some(Settled::Gone) => delivered(world, item, report("delivered", None)),
+        Some(Settled::Dead) => {
+            let reason = queue.peek(Place::Dead, seq).and_then(|item| item.reason);
+            report("queued", Some(format!("dead letter: {}", reason.unwrap_or_default())))
+        }
+        _ if world.markers(&peer.identity).has(Marker::Stopped) => report("queued", Some("stopped meanwhile".into())),
+        _ => report("queued", last_reason),
+    }
+}
+
+/// Completes the report of a delivered message from the line that the drain wrote before it settled the item.
+fn delivered(world: &World<'_>, item: &Item, mut report: Report) -> Report {
+    let id = item.id.to_string();
+    let line = event_log::find_last(world.paths, Log::Delivery, |line| line.contains(&id) && line.contains(" ok=true"));
+    let field = |name: &str| {
+        line.as_ref().and_then(|pairs| pairs.iter().find(|(key, _)| key == name)).map(|(_, value)| value.clone())
+    };
+    report.woke = field("woke").as_deref() == Some("true");
+    report.mode = if report.woke { field("mode") } else { Some("warm".into()) };
+    report.cause = field("cause");
+    report
+}

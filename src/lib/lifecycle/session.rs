@@ -1,0 +1,206 @@
+//! Sessions as they stand: finding out, recording deaths, ending on purpose. Everything here is called with the
+//! identity's lock held.
+
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::Identity;
+use crate::host::Liveness;
+use crate::lifecycle::world::World;
+use crate::store::event_log::Event;
+use crate::store::markers::{Intent, Marker};
+use crate::store::session::{Phase, SessionRecord};
+
+/// Where a session stands once its files agree with what lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It lives.
+    Live(SessionRecord),
+    /// There is none.
+    Asleep,
+    /// The host would not say. Nothing may be concluded from that.
+    Unknown,
+}
+
+/// What [`settle`] had to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mended {
+    /// Nothing: files and facts agreed.
+    Nothing,
+    /// An interrupted deliberate end was finished.
+    Teardown,
+    /// A session that lived without a record was enrolled.
+    Enrolled,
+    /// A death was recorded.
+    Death,
+    /// A stopped peer's session had gone.
+    Stopped,
+    /// A session had ended itself to come back fresh.
+    EagerFresh,
+    /// A launch whose launcher died was cleared away.
+    FailedLaunch,
+    /// Somebody else recorded the death first.
+    ClaimedElsewhere,
+}
+
+/// Brings the files of `identity` in line with what lives, and says where the session stands.
+pub fn settle(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Failure> {
+    let markers = world.markers(identity);
+    let mut mended = Mended::Nothing;
+    if let Some(intent) = markers.intent()? {
+        finish_teardown(world, identity, &intent)?;
+        mended = Mended::Teardown;
+    }
+    let record = SessionRecord::read(world.paths, identity)?;
+    match (world.liveness(identity, record.as_ref()), record) {
+        (Liveness::Unknown, _) => Ok((Standing::Unknown, mended)),
+        (Liveness::Gone, None) => Ok((Standing::Asleep, mended)),
+        (Liveness::Gone, Some(record)) => Ok((Standing::Asleep, record_end(world, &record)?)),
+        (Liveness::Alive, Some(record)) if is_failed_launch(world, &record) => {
+            // Its launcher is gone (we hold the lock) and nobody will ever call it ready.
+            fail_launch(world, identity, &record, "its launcher died")?;
+            Ok((Standing::Asleep, Mended::FailedLaunch))
+        }
+        (Liveness::Alive, Some(record)) => Ok((Standing::Live(record), mended)),
+        (Liveness::Alive, None) => match enrol(world, identity)? {
+            Some(record) => Ok((Standing::Live(record), Mended::Enrolled)),
+            None => Ok((Standing::Unknown, mended)),
+        },
+    }
+}
+
+fn is_failed_launch(world: &World<'_>, record: &SessionRecord) -> bool {
+    let patience = world.settings.boot_deadline + world.settings.ready_gate;
+    record.phase == Phase::Booting && world.now().since(record.woke_at) > patience
+}
+
+/// Records that a session we launched is gone without an intent (rows 2 to 4 of 07.2).
+fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failure> {
+    let identity = &record.identity;
+    let markers = world.markers(identity);
+    if markers.has(Marker::Stopped) {
+        SessionRecord::remove(world.paths, identity)?;
+        markers.clear(Marker::EphemeralArmed)?;
+        markers.set(Marker::IdleReaped, world.now())?;
+        return Ok(Mended::Stopped);
+    }
+    // The rename decides who records it, even against a program that ignores the lock.
+    if !SessionRecord::claim_death(world.paths, identity)? {
+        return Ok(Mended::ClaimedElsewhere);
+    }
+    let eager = markers.has(Marker::NewEager);
+    if !eager {
+        markers.add_death(world.now())?;
+    }
+    markers.clear(Marker::EphemeralArmed)?;
+    markers.clear_turn()?;
+    SessionRecord::finish_claim(world.paths, identity)?;
+    Ok(if eager { Mended::EagerFresh } else { Mended::Death })
+}
+
+/// Writes a record for a session that lives without one: whatever is alive must be supervised.
+fn enrol(world: &World<'_>, identity: &Identity) -> Result<Option<SessionRecord>, Failure> {
+    let Ok(processes) = world.host.processes(identity) else { return Ok(None) };
+    let cwd = crate::lifecycle::peer::Peer::of(world.paths, identity)
+        .map(|peer| peer.cwd().to_owned())
+        .unwrap_or_else(|_| world.paths.root().to_owned());
+    let record = SessionRecord {
+        identity: identity.clone(),
+        runtime: identity.runtime().clone(),
+        personality: identity.personality().clone(),
+        cwd,
+        woke_at: world.now(),
+        phase: Phase::Ready,
+        server: Some(processes.server),
+        pane: processes.pane,
+        unit: processes.unit,
+        launch: None,
+        boot_id: world.host.boot_id(),
+        mode: None,
+        cause: Some("enrolled".into()),
+    };
+    record.write(world.paths)?;
+    Ok(Some(record))
+}
+
+/// Clears away a launch that came to nothing and counts it as a death (D4, D26).
+pub fn fail_launch(world: &World<'_>, identity: &Identity, record: &SessionRecord, why: &str) -> Result<(), Failure> {
+    let markers = world.markers(identity);
+    markers.add_death(world.now())?;
+    end(world, identity, Some(record), &Ending { why, park: Park::No, keep_marks: true })
+}
+
+/// Whether a peer may be resumed after a deliberate end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Park {
+    /// It may.
+    Yes,
+    /// The next wake is fresh.
+    No,
+}
+
+/// A deliberate end.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending<'a> {
+    /// Why, for the intent and the logs.
+    pub why: &'a str,
+    /// Whether the peer may be resumed.
+    pub park: Park,
+    /// Leave the parking mark of an earlier session as it is: a failed launch must decide the same again (D2).
+    pub keep_marks: bool,
+}
+
+/// Ends a session on purpose: intent, mark, end, record, intent (D3). A crash at any point is finished by the next
+/// program that looks.
+pub fn end(
+    world: &World<'_>,
+    identity: &Identity,
+    record: Option<&SessionRecord>,
+    ending: &Ending<'_>,
+) -> Result<(), Failure> {
+    let markers = world.markers(identity);
+    let processes = match record {
+        Some(record) if record.server.is_some() => None,
+        _ => world.host.processes(identity).ok(),
+    };
+    let intent = Intent {
+        server: record.and_then(|r| r.server).or(processes.as_ref().map(|p| p.server)),
+        pane: record.and_then(|r| r.pane).or(processes.as_ref().and_then(|p| p.pane)),
+        by: format!("{} pid {}", world.program, std::process::id()),
+        why: ending.why.to_owned(),
+        park: ending.park == Park::Yes,
+        at: world.now(),
+    };
+    markers.write_intent(&intent)?;
+    if !ending.keep_marks && ending.park == Park::No {
+        markers.clear(Marker::IdleReaped)?;
+    }
+    finish_teardown(world, identity, &intent)
+}
+
+/// Carries out an intent, from wherever it was left.
+fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
+    let markers = world.markers(identity);
+    if intent.park {
+        markers.set(Marker::IdleReaped, intent.at)?;
+    }
+    if let Err(remains) = world.host.end(identity, intent.server, intent.pane) {
+        let event = Event::new("teardown")
+            .field("identity", identity)
+            .field("why", &intent.why)
+            .field("outcome", "incomplete")
+            .field("reason", &remains);
+        world.lifecycle(&event);
+        return Err(Failure::new(
+            Exit::TryAgain,
+            format!("cannot end {identity}: {remains}; the next tick tries again"),
+        ));
+    }
+    // A successor's record is not ours to drop.
+    let record = SessionRecord::read(world.paths, identity)?;
+    if record.is_some_and(|record| record.server == intent.server || record.server.is_none()) {
+        SessionRecord::remove(world.paths, identity)?;
+    }
+    markers.clear(Marker::EphemeralArmed)?;
+    markers.clear_turn()?;
+    markers.clear_intent()?;
+    Ok(())
+}

@@ -1,0 +1,578 @@
+//! One tick: look at every session once, decide, act, then have drained what waits.
+//!
+//! The rule ([`decide`]) is pure; [`tick`] acts on it, each peer for itself: one that can't be judged never stops
+//! the others.
+
+use crate::core::clock::EpochMs;
+use crate::core::exit::Failure;
+use crate::core::identity::Identity;
+use crate::host::Liveness;
+use crate::lifecycle::activity::{Activity, Quiet};
+use crate::lifecycle::bring_up::{self, Call};
+use crate::lifecycle::ephemeral;
+use crate::lifecycle::peer::Peer;
+use crate::lifecycle::session::{self, Ending, Mended, Park, Standing};
+use crate::lifecycle::wake::Request;
+use crate::lifecycle::world::World;
+use crate::store::event_log::Event;
+use crate::store::lock::LockError;
+use crate::store::markers::Marker;
+use crate::store::queue::{Place, sweep_dir};
+use crate::store::session::{SessionRecord, identities_with};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Temporary files older than this are a crash's litter.
+const LITTER_AGE: Duration = Duration::from_secs(3600);
+
+/// What a tick does about one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// The service manager holds it: look, don't touch.
+    SkippedLaunchd,
+    /// A stopped peer's session is gone, as it should be.
+    SkippedStopped,
+    /// The agent ended itself to come back fresh.
+    NeedsEagerFresh,
+    /// It died: recorded.
+    ReapedGone,
+    /// A worker that is done, or never came to an end.
+    ReapedEphemeral,
+    /// Idle: put to sleep. Or alive though stopped.
+    ReapedIdle,
+    /// It lives.
+    Alive,
+    /// The host would not say.
+    Unknown,
+    /// Judging it failed.
+    SkippedError,
+    /// A canary was set on it.
+    Canary,
+    /// It lived without a record.
+    Enrolled,
+    /// An interrupted end was finished.
+    FinishedTeardown,
+    /// Somebody else is at it.
+    ClaimedElsewhere,
+}
+
+impl Action {
+    /// The word of the log and of `--json`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::SkippedLaunchd => "skipped-launchd",
+            Action::SkippedStopped => "skipped-stopped",
+            Action::NeedsEagerFresh => "needs-eager-fresh",
+            Action::ReapedGone => "reaped-gone",
+            Action::ReapedEphemeral => "reaped-ephemeral",
+            Action::ReapedIdle => "reaped-idle",
+            Action::Alive => "alive",
+            Action::Unknown => "unknown",
+            Action::SkippedError => "skipped-error",
+            Action::Canary => "canary",
+            Action::Enrolled => "enrolled",
+            Action::FinishedTeardown => "finished-teardown",
+            Action::ClaimedElsewhere => "claimed-elsewhere",
+        }
+    }
+
+    /// Whether it is worth a line without `-v`.
+    fn is_news(self) -> bool {
+        !matches!(self, Action::Alive | Action::SkippedLaunchd)
+    }
+
+    /// Whether something was changed by it.
+    pub fn acts(self) -> bool {
+        !matches!(
+            self,
+            Action::Alive | Action::SkippedLaunchd | Action::Unknown | Action::SkippedError | Action::ClaimedElsewhere
+        )
+    }
+}
+
+/// What was seen of one session.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The service manager holds the peer.
+    pub managed: bool,
+    /// Whether it lives.
+    pub liveness: Liveness,
+    /// `.stopped` is set.
+    pub stopped: bool,
+    /// `.new-eager` is set.
+    pub new_eager: bool,
+    /// The profile makes it a stateless worker.
+    pub ephemeral: bool,
+    /// It has answered.
+    pub armed: bool,
+    /// A turn is running.
+    pub working: bool,
+    /// How long it has been quiet.
+    pub age: Duration,
+    /// How long an armed worker must be quiet.
+    pub quiet: Duration,
+}
+
+/// The bounds of the rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// For a worker that never answers.
+    pub unarmed: Duration,
+    /// For everyone else.
+    pub idle: Duration,
+}
+
+/// A decision and the words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// What to do.
+    pub action: Action,
+    /// The `outcome` field.
+    pub outcome: &'static str,
+}
+
+/// The rule of a tick (spec 07.2). First match wins; comparisons of age are strict.
+pub fn decide(seen: &Observed, bounds: Bounds) -> Verdict {
+    let verdict = |action, outcome| Verdict { action, outcome };
+    if seen.managed {
+        return verdict(Action::SkippedLaunchd, "read-only-h4");
+    }
+    match seen.liveness {
+        Liveness::Unknown => return verdict(Action::Unknown, "left-alone"),
+        Liveness::Gone if seen.stopped => return verdict(Action::SkippedStopped, "resume-on-start"),
+        Liveness::Gone if seen.new_eager => return verdict(Action::NeedsEagerFresh, "eager-fresh"),
+        Liveness::Gone => return verdict(Action::ReapedGone, "fresh-next-msg"),
+        Liveness::Alive => {}
+    }
+    if seen.stopped {
+        return verdict(Action::ReapedIdle, "operator-halt-enforced");
+    }
+    if seen.working {
+        return verdict(Action::Alive, "working");
+    }
+    if seen.ephemeral {
+        if seen.armed && seen.age > seen.quiet {
+            return verdict(Action::ReapedEphemeral, "ephemeral-done");
+        }
+        if seen.age > bounds.unarmed {
+            return verdict(Action::ReapedEphemeral, "ephemeral-unarmed-bound");
+        }
+        return verdict(Action::Alive, "");
+    }
+    if seen.age > bounds.idle {
+        return verdict(Action::ReapedIdle, "resume-eligible");
+    }
+    verdict(Action::Alive, "")
+}
+
+/// One line of a tick.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Whose session.
+    pub identity: Identity,
+    /// What was, or would be, done.
+    pub action: Action,
+    /// What comes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long it had been quiet, in whole seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_secs: Option<u64>,
+    /// Who holds it, where somebody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The server it was judged by: a plan is carried out only on that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_pid: Option<i32>,
+}
+
+/// What a tick came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Sessions looked at.
+    pub sessions: usize,
+    /// Sessions something was done about.
+    pub acted: usize,
+    /// Queues that a drain was started for.
+    pub drained: usize,
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+/// What a tick is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct TickOptions {
+    /// Change nothing at all.
+    pub dry_run: bool,
+    /// Only these.
+    pub only: Vec<Identity>,
+    /// Report and log live sessions too.
+    pub verbose: bool,
+}
+
+/// One tick. `tell` is called once per reported session. The caller holds the superviser's lock, except for a dry run.
+pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judged)) -> Result<Summary, Failure> {
+    let started = world.clock.monotonic();
+    let verbose = options.verbose || options.dry_run || world.settings.verbose;
+    let wanted = |identity: &Identity| options.only.is_empty() || options.only.contains(identity);
+    let recorded: BTreeSet<Identity> = identities_with(world.paths, "session").into_iter().collect();
+    let mut all = recorded.clone();
+    // Whatever is alive must be supervised, with or without a record; an intent is to be finished.
+    all.extend(world.host.sockets());
+    all.extend(identities_with(world.paths, "teardown"));
+    let mut summary = Summary::default();
+    for identity in all.iter().filter(|identity| wanted(identity)) {
+        let judged = match judge(world, identity, options.dry_run) {
+            Ok(Some(judged)) => judged,
+            Ok(None) => continue,
+            Err(failure) => {
+                let judged =
+                    plain(identity, Action::SkippedError, Some("peer-error-isolated"), Some(failure.to_string()));
+                log(world, &judged, options.dry_run);
+                judged
+            }
+        };
+        summary.sessions += 1;
+        summary.acted += usize::from(judged.action.acts());
+        if verbose && !judged.action.is_news() {
+            log(world, &judged, options.dry_run);
+        }
+        if verbose || judged.action.is_news() {
+            tell(&judged);
+        }
+    }
+    if !options.dry_run {
+        sweep(world, &wanted);
+        for identity in identities_with(world.paths, "new-eager").iter().filter(|identity| wanted(identity)) {
+            relaunch(world, identity);
+        }
+        for identity in identities_with(world.paths, "queue").iter().filter(|identity| wanted(identity)) {
+            summary.drained += usize::from(kick(world, identity));
+        }
+    }
+    summary.ms = (world.clock.monotonic() - started).as_millis() as u64;
+    Ok(summary)
+}
+
+/// Looks at one identity, decides, acts. `None`: there is nothing to say (a socket without a session).
+fn judge(world: &World<'_>, identity: &Identity, dry_run: bool) -> Result<Option<Judged>, Failure> {
+    let managed = world.host.managed_by(identity);
+    let record = SessionRecord::peek(world.paths, identity);
+    if let Some(by) = managed {
+        let judged = plain(identity, Action::SkippedLaunchd, Some("read-only-h4"), None);
+        return Ok(record.is_some().then(|| Judged { by: Some(by.to_owned()), ..judged }));
+    }
+    let intent = world.markers(identity).intent()?.is_some();
+    let liveness = match record {
+        // Most sessions live: one cheap look, without the lock, is all they need.
+        Some(_) => world.host.liveness(identity, record.as_ref()),
+        None => world.liveness(identity, None),
+    };
+    if record.is_none() && liveness == Liveness::Gone && !intent {
+        return Ok(None);
+    }
+    let (observed, activity_error) = observe(world, identity, record.as_ref(), liveness)?;
+    let bounds = Bounds { unarmed: world.settings.ephemeral_unarmed, idle: world.settings.idle };
+    let verdict = decide(&observed, bounds);
+    let describe = |verdict: Verdict, age: Option<Duration>| Judged {
+        age_secs: age.map(|age| age.as_secs()),
+        server_pid: record.as_ref().and_then(|record| record.server).map(|server| server.pid),
+        ..plain(identity, verdict.action, Some(verdict.outcome).filter(|text| !text.is_empty()), None)
+    };
+    if let Some(reason) = activity_error {
+        // A terminal that can't be asked proves nothing: never a reason to end a session.
+        let judged = plain(identity, Action::Unknown, Some("left-alone"), Some(reason));
+        log(world, &judged, dry_run);
+        return Ok(Some(judged));
+    }
+    let age = (liveness == Liveness::Alive).then_some(observed.age);
+    let settled = intent || record.is_none();
+    if dry_run || (!verdict.action.acts() && !settled) {
+        let mut judged = describe(verdict, age);
+        if settled && verdict.action == Action::Alive {
+            judged.action = if intent { Action::FinishedTeardown } else { Action::Enrolled };
+        }
+        if judged.action == Action::Unknown {
+            log(world, &judged, dry_run);
+        }
+        return Ok(Some(judged));
+    }
+    let lock = match world.lock(identity, Duration::ZERO) {
+        Ok(lock) => lock,
+        Err(LockError::Held { holder, .. }) => {
+            return Ok(Some(Judged { by: Some(holder), ..plain(identity, Action::ClaimedElsewhere, None, None) }));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let judged = act(world, identity, bounds);
+    drop(lock);
+    world_kick(world, identity);
+    judged
+}
+
+/// Acts under the lock, on what is seen now: what was seen before it may have changed.
+fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<Judged>, Failure> {
+    let before = SessionRecord::peek(world.paths, identity);
+    let (standing, mended) = session::settle(world, identity)?;
+    let judged = match mended {
+        Mended::Teardown => Some(plain(identity, Action::FinishedTeardown, Some("finished"), None)),
+        Mended::Enrolled => Some(plain(identity, Action::Enrolled, Some("supervised"), None)),
+        Mended::Death => Some(Judged {
+            reason: Some(death_reason(world, before.as_ref())),
+            ..plain(identity, Action::ReapedGone, Some("fresh-next-msg"), None)
+        }),
+        Mended::FailedLaunch => Some(plain(
+            identity,
+            Action::ReapedGone,
+            Some("fresh-next-msg"),
+            Some("its launcher died during the boot".into()),
+        )),
+        Mended::Stopped => Some(plain(identity, Action::SkippedStopped, Some("resume-on-start"), None)),
+        Mended::EagerFresh => {
+            Some(plain(identity, Action::NeedsEagerFresh, Some("eager-fresh"), Some("/new eager mark".into())))
+        }
+        Mended::ClaimedElsewhere => Some(plain(
+            identity,
+            Action::ClaimedElsewhere,
+            None,
+            Some("concurrently reaped by another supervise pass".into()),
+        )),
+        Mended::Nothing => None,
+    };
+    if let Some(judged) = judged {
+        if judged.action != Action::ClaimedElsewhere {
+            log(world, &judged, false);
+        }
+        return Ok(Some(judged));
+    }
+    let Standing::Live(record) = standing else { return Ok(None) };
+    let (observed, error) = observe(world, identity, Some(&record), Liveness::Alive)?;
+    let verdict = decide(&observed, bounds);
+    let mut judged = Judged {
+        age_secs: Some(observed.age.as_secs()),
+        server_pid: record.server.map(|server| server.pid),
+        ..plain(identity, verdict.action, Some(verdict.outcome), error.clone())
+    };
+    match verdict.action {
+        _ if error.is_some() => judged.action = Action::Unknown,
+        Action::ReapedEphemeral => {
+            let peer = Peer::of(world.paths, identity)?;
+            ephemeral::reap(world, &peer, &record, verdict.outcome)?;
+            let queue = world.queue(identity);
+            if observed.armed {
+                ephemeral::settle_answered(&queue)?;
+            } else {
+                ephemeral::unsettled(world, &peer, &queue, "the worker did not answer in time", &mut Vec::new())?;
+            }
+        }
+        Action::ReapedIdle => {
+            let reason = if observed.stopped { Some("alive-but-stopped".to_owned()) } else { None };
+            judged.reason = reason.or_else(|| Some(format!("idle {}s", observed.age.as_secs())));
+            // The line before the act: the decision is on record whatever becomes of it.
+            log(world, &judged, false);
+            let ending = Ending { why: verdict.outcome, park: Park::Yes, keep_marks: false };
+            session::end(world, identity, Some(&record), &ending)?;
+        }
+        _ => {}
+    }
+    Ok(Some(judged))
+}
+
+/// What there is to see of one session. The second value: why its terminal can't be asked.
+fn observe(
+    world: &World<'_>,
+    identity: &Identity,
+    record: Option<&SessionRecord>,
+    liveness: Liveness,
+) -> Result<(Observed, Option<String>), Failure> {
+    let markers = world.markers(identity);
+    let mut observed = Observed {
+        managed: false,
+        liveness,
+        stopped: markers.has(Marker::Stopped),
+        new_eager: markers.has(Marker::NewEager),
+        ephemeral: false,
+        armed: markers.has(Marker::EphemeralArmed),
+        working: false,
+        age: Duration::ZERO,
+        quiet: world.settings.ephemeral_quiet,
+    };
+    let (Some(record), Liveness::Alive) = (record, liveness) else { return Ok((observed, None)) };
+    let peer = Peer::of(world.paths, identity)?;
+    observed.ephemeral = peer.is_ephemeral();
+    let now = world.now();
+    let mut activity = Activity::from_files(world, &peer, record);
+    observed.quiet = ephemeral::bound(world, &peer, &activity);
+    let fill = |observed: &mut Observed, activity: &Activity| {
+        observed.working = activity.quiet() == Quiet::Working;
+        observed.age = activity.quiet().age(now);
+    };
+    fill(&mut observed, &activity);
+    // The files alone say that it is active: most sessions, most of the time, cost no tmux call.
+    let bounds = Bounds { unarmed: world.settings.ephemeral_unarmed, idle: world.settings.idle };
+    if observed.stopped || !decide(&observed, bounds).action.acts() {
+        return Ok((observed, None));
+    }
+    if let Err(error) = activity.ask_terminal(world, identity) {
+        return Ok((observed, Some(error)));
+    }
+    fill(&mut observed, &activity);
+    Ok((observed, None))
+}
+
+fn death_reason(world: &World<'_>, record: Option<&SessionRecord>) -> String {
+    let rebooted =
+        record.and_then(|r| r.boot_id.as_deref()).is_some_and(|then| Some(then) != world.host.boot_id().as_deref());
+    let server_lives = record.is_some_and(|record| {
+        record.server.is_some_and(|server| crate::host::process::liveness(&server) == Liveness::Alive)
+    });
+    match (rebooted, server_lives) {
+        (true, _) => "the host was rebooted".into(),
+        (false, true) => "the session ended, its tmux server lives".into(),
+        (false, false) => "the tmux server is gone".into(),
+    }
+}
+
+/// Brings a peer back that ended itself to come back fresh. The mark goes first: a failed relaunch is not repeated
+/// for ever. The runtime is resolved anew (pitfall 31).
+fn relaunch(world: &World<'_>, identity: &Identity) {
+    let attempt = || -> Result<(), Failure> {
+        let lock = world.lock(identity, Duration::ZERO)?;
+        let (standing, _) = session::settle(world, identity)?;
+        if standing != Standing::Asleep {
+            return Ok(());
+        }
+        world.markers(identity).clear(Marker::NewEager)?;
+        drop(lock);
+        let peer = Peer::find(world.paths, identity.personality(), None)?;
+        let _lock = world.lock(&peer.identity, Duration::ZERO)?;
+        bring_up::bring_up(world, &peer, Call { request: Request::Fresh, ..Call::default() }).map_err(|e| e.failure)?;
+        Ok(())
+    };
+    if let Err(failure) = attempt() {
+        tracing::warn!("{identity} did not come back fresh: {failure}");
+    }
+}
+
+/// Starts a drain where something waits or is in flight.
+fn kick(world: &World<'_>, identity: &Identity) -> bool {
+    let queue = world.queue(identity);
+    let any = |place| queue.list(place).is_ok_and(|list| !list.is_empty());
+    if world.markers(identity).has(Marker::Stopped) || !(any(Place::Waiting) || any(Place::Inflight)) {
+        return false;
+    }
+    world.kick(identity);
+    true
+}
+
+fn world_kick(world: &World<'_>, identity: &Identity) {
+    if !world.markers(identity).has(Marker::Stopped) {
+        world.kick_if_waiting(identity);
+    }
+}
+
+/// Removes what crashes left behind.
+fn sweep(world: &World<'_>, wanted: &impl Fn(&Identity) -> bool) {
+    sweep_dir(&world.paths.state_dir(), LITTER_AGE);
+    for identity in identities_with(world.paths, "queue").iter().filter(|identity| wanted(identity)) {
+        world.queue(identity).sweep(LITTER_AGE);
+    }
+    for identity in identities_with(world.paths, "session.reaping").iter().filter(|identity| wanted(identity)) {
+        // The claimant died between the claim and its end; the death is counted already or never will be.
+        let _ = SessionRecord::finish_claim(world.paths, identity);
+    }
+}
+
+fn plain(identity: &Identity, action: Action, outcome: Option<&str>, reason: Option<String>) -> Judged {
+    Judged {
+        identity: identity.clone(),
+        action,
+        outcome: outcome.filter(|text| !text.is_empty()).map(str::to_owned),
+        reason,
+        age_secs: None,
+        by: None,
+        server_pid: None,
+    }
+}
+
+fn log(world: &World<'_>, judged: &Judged, dry_run: bool) {
+    if dry_run {
+        return;
+    }
+    let event = Event::new("supervise")
+        .field("identity", &judged.identity)
+        .field("action", judged.action.as_str())
+        .maybe("reason", judged.reason.as_ref())
+        .maybe("age", judged.age_secs.map(|age| format!("{age}s")))
+        .maybe("outcome", judged.outcome.as_ref());
+    world.lifecycle(&event);
+}
+
+/// When the last tick ran, for `status`.
+pub fn last_tick(paths: &crate::core::Paths) -> Option<EpochMs> {
+    std::fs::metadata(paths.superviser_lock()).and_then(|meta| meta.modified()).ok().map(EpochMs::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { unarmed: Duration::from_secs(600), idle: Duration::from_secs(3600) };
+
+    fn seen() -> Observed {
+        Observed {
+            managed: false,
+            liveness: Liveness::Alive,
+            stopped: false,
+            new_eager: false,
+            ephemeral: false,
+            armed: false,
+            working: false,
+            age: Duration::ZERO,
+            quiet: Duration::from_secs(20),
+        }
+    }
+
+    /// Each row of spec 07.2, by its number.
+    #[test]
+    fn rows_of_07_2() {
+        use Action::*;
+        use Liveness::{Alive as Up, Gone};
+        let secs = Duration::from_secs;
+        let base = seen;
+        #[rustfmt::skip]
+        let rows: Vec<(&str, Observed, Action, &str)> = vec![
+            ("1", Observed { managed: true, liveness: Gone, stopped: true, ..base() }, SkippedLaunchd, "read-only-h4"),
+            ("2", Observed { liveness: Gone, stopped: true, new_eager: true, ..base() }, SkippedStopped, "resume-on-start"),
+            ("3", Observed { liveness: Gone, new_eager: true, ..base() }, NeedsEagerFresh, "eager-fresh"),
+            ("4", Observed { liveness: Gone, armed: true, ephemeral: true, ..base() }, ReapedGone, "fresh-next-msg"),
+            ("4.5", Observed { stopped: true, working: true, ..base() }, ReapedIdle, "operator-halt-enforced"),
+            ("5", Observed { ephemeral: true, armed: true, age: secs(21), ..base() }, ReapedEphemeral, "ephemeral-done"),
+            ("5 is strict", Observed { ephemeral: true, armed: true, age: secs(20), ..base() }, Alive, ""),
+            ("5 unarmed is not quiet", Observed { ephemeral: true, age: secs(21), ..base() }, Alive, ""),
+            ("6", Observed { ephemeral: true, age: secs(601), ..base() }, ReapedEphemeral, "ephemeral-unarmed-bound"),
+            ("6 is strict", Observed { ephemeral: true, age: secs(600), ..base() }, Alive, ""),
+            ("7", Observed { age: secs(3601), ..base() }, ReapedIdle, "resume-eligible"),
+            ("7 is strict", Observed { age: secs(3600), ..base() }, Alive, ""),
+            ("7 a running turn is never idle (D10)", Observed { working: true, age: secs(99_999), ..base() }, Alive, "working"),
+            ("5 a running turn is never quiet (D10)", Observed { ephemeral: true, armed: true, working: true, age: secs(99_999), ..base() }, Alive, "working"),
+            ("8", Observed { liveness: Up, age: secs(1), ..base() }, Alive, ""),
+            ("D6 unknown never reaps", Observed { liveness: Liveness::Unknown, age: secs(99_999), stopped: true, ..base() }, Unknown, "left-alone"),
+        ];
+        for (row, observed, action, outcome) in rows {
+            assert_eq!(decide(&observed, BOUNDS), Verdict { action, outcome }, "row {row}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_the_actions_are_those_of_json() {
+        for action in [Action::SkippedLaunchd, Action::ReapedIdle, Action::NeedsEagerFresh, Action::ClaimedElsewhere] {
+            assert_eq!(serde_json::to_string(&action).unwrap(), format!("\"{}\"", action.as_str()));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What an agent's hooks report: its session started, took a prompt, finished a turn, ended.
+//!
+//! A hook of ours never fails the agent: the caller prints nothing and exits 0 whatever this returns.
+
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::Identity;
+use crate::lifecycle::world::World;
+use crate::message::envelope;
+use crate::store::markers::{RING, Turn, TurnState};
+use crate::store::session::SessionRecord;
+use serde_json::Value;
+
+/// Which hook called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// The session has started.
+    Start,
+    /// It took a prompt.
+    Prompt,
+    /// It finished a turn.
+    Stop,
+    /// It is about to end.
+    End,
+}
+
+/// Records the event of `hook` for `identity`. `launch` is the launch the hook belongs to; `input` the JSON that
+/// the agent gave it.
+pub fn record(
+    world: &World<'_>,
+    identity: &Identity,
+    launch: Option<&str>,
+    hook: Hook,
+    input: &[u8],
+) -> Result<(), Failure> {
+    let markers = world.markers(identity);
+    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
+    if let (Some(current), Some(launch)) = (&current, launch)
+        && current != launch
+    {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("the hook belongs to launch {launch}, the session is {current}"),
+        ));
+    }
+    let input: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
+    let text = |key: &str| input.get(key).and_then(Value::as_str);
+    let previous = markers.turn().filter(|turn| turn.launch.as_deref() == launch);
+    let mut taken = previous.as_ref().map(|turn| turn.taken.clone()).unwrap_or_default();
+    let mut id = previous.as_ref().and_then(|turn| turn.id);
+    if hook == Hook::Prompt {
+        let ids = envelope::message_ids(text("prompt").unwrap_or_default());
+        id = ids.last().copied();
+        taken.extend(ids);
+        taken.drain(..taken.len().saturating_sub(RING));
+    }
+    let turn = Turn {
+        state: match hook {
+            Hook::Start => TurnState::Start,
+            Hook::Prompt => TurnState::Busy,
+            Hook::Stop => TurnState::Idle,
+            Hook::End => TurnState::End,
+        },
+        at: world.now(),
+        id,
+        taken,
+        launch: launch.map(str::to_owned),
+        session: text("session_id").map(str::to_owned).or_else(|| previous.as_ref()?.session.clone()),
+        transcript: text("transcript_path").map(Into::into).or_else(|| previous?.transcript),
+    };
+    markers.write_turn(&turn)?;
+    if hook == Hook::Stop {
+        after_turn(world, identity);
+    }
+    Ok(())
+}
+
+/// At the end of a turn: what was held back for it can go in, and a worker that has answered can be ended.
+fn after_turn(world: &World<'_>, identity: &Identity) {
+    use crate::store::markers::Marker;
+    let queue = world.queue(identity);
+    let waiting = queue.has_waiting().unwrap_or(true);
+    let inflight = queue.list(crate::store::queue::Place::Inflight).is_ok_and(|list| !list.is_empty());
+    if waiting || inflight || world.markers(identity).has(Marker::EphemeralArmed) {
+        world.kick(identity);
+    }
+}

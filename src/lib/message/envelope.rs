@@ -1,0 +1,335 @@
+//! The envelope: what a message looks like when it reaches an agent (spec 09.2 with D13).
+//!
+//! ```text
+//! <iap from-personality="P" from-runtime="R" from-intelligence="I" ts="T"[ topic="…"] id="ULID"[ redelivered="N"]>
+//! INSTRUCTION
+//! [<attachments><![CDATA[/a
+//! /b]]></attachments>]
+//! <message><![CDATA[BODY]]></message>
+//! </iap>
+//! ```
+//! Lines end with LF, the last one with none. The decoder is anchored, knows CDATA, is bounded, and reads the short
+//! attribute names of later versions too.
+
+use crate::core::identity::{Identity, Intelligence, Topic};
+use crate::core::message_id::MessageId;
+
+/// Longest open tag.
+const MAX_TAG: usize = 1024;
+
+/// How the recipient answers: the envelope's second line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instruction {
+    /// By our MCP tool.
+    Mcp,
+    /// By running `iapeer-send`.
+    Send,
+}
+
+/// A message on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Who sent it.
+    pub from: Identity,
+    /// The sender's nature.
+    pub intelligence: Intelligence,
+    /// When it was accepted: local ISO time with offset.
+    pub ts: String,
+    /// What it is about.
+    pub topic: Option<Topic>,
+    /// Its id; envelopes of the earlier system have none.
+    pub id: Option<MessageId>,
+    /// How often it may have been seen before.
+    pub redelivered: Option<u32>,
+    /// Absolute paths.
+    pub attachments: Vec<String>,
+    /// The text.
+    pub body: String,
+}
+
+/// Not an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// It does not begin like one.
+    #[error("no envelope: it does not begin with an <iap …> tag")]
+    NoTag,
+    /// A required attribute is missing or wrong.
+    #[error("the envelope's {0} is missing or wrong")]
+    Attribute(&'static str),
+    /// There is no message in it.
+    #[error("the envelope holds no message")]
+    NoMessage,
+}
+
+impl Envelope {
+    /// The wire form.
+    pub fn encode(&self, instruction: Instruction) -> String {
+        let mut tag = format!(
+            "<iap from-personality=\"{}\" from-runtime=\"{}\" from-intelligence=\"{}\" ts=\"{}\"",
+            self.from.personality(),
+            self.from.runtime(),
+            self.intelligence,
+            escape(&self.ts)
+        );
+        if let Some(topic) = &self.topic {
+            tag.push_str(&format!(" topic=\"{}\"", escape(topic.as_str())));
+        }
+        if let Some(id) = self.id {
+            tag.push_str(&format!(" id=\"{id}\""));
+        }
+        if let Some(n) = self.redelivered {
+            tag.push_str(&format!(" redelivered=\"{n}\""));
+        }
+        let instruction = match instruction {
+            Instruction::Mcp => "IAP message from known peers. Reply via send_to_peer.".to_owned(),
+            Instruction::Send => format!(
+                "IAP message from known peers. Reply with: iapeer-send {} --message-file - (text on stdin).",
+                self.from.personality()
+            ),
+        };
+        let mut lines = vec![format!("{tag}>"), instruction];
+        if !self.attachments.is_empty() {
+            lines.push(format!("<attachments>{}</attachments>", cdata(&self.attachments.join("\n"))));
+        }
+        lines.push(format!("<message>{}</message>", cdata(&self.body)));
+        lines.push("</iap>".to_owned());
+        lines.join("\n")
+    }
+
+    /// Reads the envelope that `text` begins with, after white space.
+    pub fn decode(text: &str) -> Result<Envelope, EnvelopeError> {
+        let (tag, rest) = open_tag(text.trim_start()).ok_or(EnvelopeError::NoTag)?;
+        let attribute = |long: &str, short: &str| attribute(tag, long).or_else(|| attribute(tag, short));
+        let personality = attribute("from-personality", "from").and_then(|text| text.parse().ok());
+        let runtime = attribute("from-runtime", "runtime").and_then(|text| text.parse().ok());
+        let body = content(rest, &["message", "msg"]).ok_or(EnvelopeError::NoMessage)?;
+        let attachments = content(rest, &["attachments"]).unwrap_or_default();
+        Ok(Envelope {
+            from: Identity::new(
+                runtime.ok_or(EnvelopeError::Attribute("from-runtime"))?,
+                personality.ok_or(EnvelopeError::Attribute("from-personality"))?,
+            ),
+            intelligence: attribute("from-intelligence", "intelligence")
+                .and_then(|word| Intelligence::parse(&word))
+                .unwrap_or(Intelligence::Absent),
+            ts: attribute("ts", "ts").unwrap_or_default(),
+            topic: attribute("topic", "topic").and_then(|text| Topic::parse(&text).ok().flatten()),
+            id: attribute("id", "id").and_then(|text| text.parse().ok()),
+            redelivered: attribute("redelivered", "redelivered").and_then(|text| text.parse().ok()),
+            attachments: attachments
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            body,
+        })
+    }
+}
+
+/// The ids of all envelopes in `text`, in their order. What stands inside a body is no envelope.
+pub fn message_ids(text: &str) -> Vec<MessageId> {
+    let mut ids = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("<iap ") {
+        let here = &rest[at..];
+        let Some((tag, after)) = open_tag(here) else {
+            rest = &here[1..];
+            continue;
+        };
+        ids.extend(attribute(tag, "id").and_then(|id| id.parse::<MessageId>().ok()));
+        rest = after_close(after);
+    }
+    ids
+}
+
+/// What follows the close tag that stands outside CDATA; nothing where the envelope is cut off.
+fn after_close(text: &str) -> &str {
+    find_outside_cdata(text, "</iap>").map_or("", |at| &text[at + "</iap>".len()..])
+}
+
+/// Where `needle` first stands outside CDATA.
+fn find_outside_cdata(text: &str, needle: &str) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let rest = &text[from..];
+        let found = rest.find(needle)?;
+        match rest.find("<![CDATA[") {
+            Some(open) if open < found => from += open + rest[open..].find("]]>")? + "]]>".len(),
+            _ => return Some(from + found),
+        }
+    }
+}
+
+/// The attributes of an open tag that has the required pair, and what follows the tag.
+fn open_tag(text: &str) -> Option<(&str, &str)> {
+    let inside = text.strip_prefix("<iap ")?;
+    let mut limit = inside.len().min(MAX_TAG);
+    while !inside.is_char_boundary(limit) {
+        limit -= 1;
+    }
+    let end = inside[..limit].find('>')?;
+    let tag = &inside[..end];
+    let required = (attribute(tag, "from-personality").or_else(|| attribute(tag, "from")))
+        .zip(attribute(tag, "from-runtime").or_else(|| attribute(tag, "runtime")));
+    required.map(|_| (tag, &inside[end + 1..]))
+}
+
+/// The value of an attribute whose name stands at the start or after white space: `runtime=` is not the tail of
+/// `from-runtime=`.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let wanted = format!("{name}=\"");
+    let mut from = 0;
+    while let Some(at) = tag[from..].find(&wanted) {
+        let at = from + at;
+        if at == 0 || tag[..at].ends_with(char::is_whitespace) {
+            let value = &tag[at + wanted.len()..];
+            return value.find('"').map(|end| unescape(&value[..end]));
+        }
+        from = at + wanted.len();
+    }
+    None
+}
+
+/// The content of the first element of one of these names that opens outside CDATA: its CDATA sections and raw text
+/// together, up to the close tag outside CDATA.
+fn content(text: &str, names: &[&str]) -> Option<String> {
+    let envelope = find_outside_cdata(text, "</iap>").map_or(text, |end| &text[..end]);
+    let (name, start) = names
+        .iter()
+        .find_map(|name| find_outside_cdata(envelope, &format!("<{name}>")).map(|at| (name, at + name.len() + 2)))?;
+    let inside = &envelope[start..];
+    let end = find_outside_cdata(inside, &format!("</{name}>")).unwrap_or(inside.len());
+    let mut out = String::new();
+    let mut rest = &inside[..end];
+    while let Some((raw, after)) = rest.split_once("<![CDATA[") {
+        out.push_str(raw);
+        match after.split_once("]]>") {
+            Some((data, tail)) => {
+                out.push_str(data);
+                rest = tail;
+            }
+            None => {
+                out.push_str(after);
+                rest = "";
+            }
+        }
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+fn cdata(text: &str) -> String {
+    format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>"))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&gt;", ">").replace("&lt;", "<").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn envelope(body: &str) -> Envelope {
+        Envelope {
+            from: "claude-alice".parse().unwrap(),
+            intelligence: Intelligence::Artificial,
+            ts: "2026-11-21T07:00:00+01:00".into(),
+            topic: Topic::parse("a \"b\" <c> & d").unwrap(),
+            id: Some("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()),
+            redelivered: None,
+            attachments: vec![],
+            body: body.into(),
+        }
+    }
+
+    #[test]
+    fn the_wire_form_is_fixed() {
+        let full = Envelope {
+            redelivered: Some(1),
+            attachments: vec!["/a".into(), "/b c".into()],
+            ..envelope("hi ]]> there")
+        };
+        assert_eq!(
+            full.encode(Instruction::Mcp),
+            "<iap from-personality=\"alice\" from-runtime=\"claude\" from-intelligence=\"artificial\" ts=\"2026-11-21T07:00:00+01:00\" topic=\"a &quot;b&quot; &lt;c&gt; &amp; d\" id=\"01ARZ3NDEKTSV4RRFFQ69G5FAV\" redelivered=\"1\">\n\
+             IAP message from known peers. Reply via send_to_peer.\n\
+             <attachments><![CDATA[/a\n/b c]]></attachments>\n\
+             <message><![CDATA[hi ]]]]><![CDATA[> there]]></message>\n\
+             </iap>"
+        );
+        assert_eq!(Envelope::decode(&full.encode(Instruction::Send)), Ok(full.clone()));
+        assert!(full.encode(Instruction::Send).contains(
+            "\nIAP message from known peers. Reply with: iapeer-send alice --message-file - (text on stdin).\n"
+        ));
+    }
+
+    #[test]
+    fn what_is_quoted_in_a_body_is_part_of_the_body() {
+        let inner = envelope("inner").encode(Instruction::Send);
+        for body in [inner.as_str(), "</message></iap>", "<attachments><![CDATA[/x]]></attachments>", "]]></message>"] {
+            let outer = envelope(body);
+            let decoded = Envelope::decode(&outer.encode(Instruction::Send)).unwrap();
+            assert_eq!(decoded, outer);
+        }
+    }
+
+    #[test]
+    fn both_forms_of_names_are_read_and_a_tail_is_no_name() {
+        let short = "<iap from=\"bob\" runtime=\"codex\" intelligence=\"human\"><msg>raw</msg></iap>";
+        let decoded = Envelope::decode(short).unwrap();
+        assert_eq!(
+            (decoded.from.as_str(), decoded.intelligence, decoded.body.as_str()),
+            ("codex-bob", Intelligence::Natural, "raw")
+        );
+        assert_eq!(attribute("from-runtime=\"a\"", "runtime"), None);
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_said_to_be_none() {
+        for bad in [
+            "",
+            "hello",
+            "x <iap from=\"a\" runtime=\"b\">",
+            "<iap from=\"a\">",
+            "<iap from-personality=\"a\" from-runtime=\"b\">no message</iap>",
+        ] {
+            assert!(Envelope::decode(bad).is_err(), "{bad}");
+        }
+        let long = format!("<iap from=\"a\" runtime=\"b\" x=\"{}\"><msg>m</msg></iap>", "é".repeat(2000));
+        assert_eq!(Envelope::decode(&long), Err(EnvelopeError::NoTag));
+    }
+
+    #[test]
+    fn ids_are_those_of_envelopes_not_of_what_they_quote() {
+        let other = Envelope { id: Some("01BX5ZZKBKACTAV9WEVGEMMVRZ".parse().unwrap()), ..envelope("quoted") };
+        let first = envelope(&other.encode(Instruction::Send)).encode(Instruction::Send);
+        let third = Envelope { id: Some("01BX5ZZKBKACTAV9WEVGEMMVS0".parse().unwrap()), ..envelope("x") }
+            .encode(Instruction::Mcp);
+        let ids: Vec<String> =
+            message_ids(&format!("<iap prose\n{first}\n\nand {third}")).iter().map(ToString::to_string).collect();
+        assert_eq!(ids, ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "01BX5ZZKBKACTAV9WEVGEMMVS0"]);
+        // A long prompt may be cut off by the agent: the open tag is enough.
+        assert_eq!(message_ids(&first[..250]).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_comes_back(body in "(\\PC|\n|\t|]]>|<!\\[CDATA\\[|</message>|</iap>|<iap ){1,40}") {
+            let sent = envelope(&body);
+            prop_assert_eq!(Envelope::decode(&sent.encode(Instruction::Send)), Ok(sent));
+        }
+
+        #[test]
+        fn no_text_makes_the_decoder_panic(text in "(\\PC|<iap |from=\"a\" |runtime=\"b\">|<msg>|<!\\[CDATA\\[|]]>|</msg>){0,30}") {
+            let _ = Envelope::decode(&text);
+            let _ = message_ids(&text);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A peer's `launch.env`: `KEY=VALUE` lines for its sessions on one runtime.
+
+use crate::store::durable::{self, StoreError};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a `launch.env` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaunchEnv {
+    /// Variables for the session.
+    pub vars: BTreeMap<String, String>,
+    /// `PEER_START_ARGS`, split at white space: further arguments for the program. Not exported.
+    pub start_args: Vec<String>,
+}
+
+impl LaunchEnv {
+    /// Reads a file; a missing one is empty.
+    pub fn read(path: &Path) -> Result<LaunchEnv, StoreError> {
+        let bytes = durable::read_optional(path)?.unwrap_or_default();
+        Ok(LaunchEnv::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    /// `KEY=VALUE` or `export KEY=VALUE`; blank lines and `#` lines are passed over, and so is what is neither; one
+    /// pair of matching quotes around a value is taken off; nothing is interpolated; later keys win.
+    pub fn parse(text: &str) -> LaunchEnv {
+        let mut parsed = LaunchEnv::default();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+            let Some((key, value)) = line.split_once('=') else { continue };
+            let key = key.trim_end();
+            if !is_name(key) {
+                continue;
+            }
+            let value = value.trim();
+            let unquoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(value);
+            parsed.vars.insert(key.to_owned(), unquoted.to_owned());
+        }
+        if let Some(arguments) = parsed.vars.remove("PEER_START_ARGS") {
+            parsed.start_args = arguments.split_whitespace().map(str::to_owned).collect();
+        }
+        // A value that the kernel would refuse would keep the session from starting at all.
+        parsed.vars.retain(|_, value| !value.contains('\0'));
+        parsed
+    }
+}
+
+fn is_name(key: &str) -> bool {
+    let mut chars = key.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_as_a_table() {
+        let text = "# c\n\nA=1\nexport B = two words \nC=\"q'x\"\nD='s\"\nE=$A `x` ${B}\nA=3\n1X=no\nno line\nF=\nG=a=b\nPEER_START_ARGS=\" --x  y \"\n";
+        let parsed = LaunchEnv::parse(text);
+        let vars: Vec<(&str, &str)> = parsed.vars.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(
+            vars,
+            [
+                ("A", "3"),
+                ("B", "two words"),
+                ("C", "q'x"),
+                ("D", "'s\""),
+                ("E", "$A `x` ${B}"),
+                ("F", ""),
+                ("G", "a=b")
+            ]
+        );
+        assert_eq!(parsed.start_args, ["--x", "y"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_empty() {
+        assert_eq!(LaunchEnv::read(Path::new("/nonexistent/launch.env")).unwrap(), LaunchEnv::default());
+    }
+}
