@@ -1,1 +1,3 @@
-//! placeholder
+//! Agent programs: what differs between them, as data, and the one that is built in.
+
+pub mod parrot;
