@@ -28,15 +28,30 @@ enum Work {
 
 #[derive(Debug)]
 enum Turn {
-    Idle { since: Instant },
+    Idle {
+        since: Instant,
+    },
     /// The prompt hook has not returned.
-    Prompting { ticket: Ticket, work: Work },
+    Prompting {
+        ticket: Ticket,
+        work: Work,
+    },
     /// At work; `until` is none where it hangs.
-    Running { until: Option<Instant>, crash: Option<Instant>, work: Work },
+    Running {
+        until: Option<Instant>,
+        crash: Option<Instant>,
+        work: Work,
+    },
     /// The reply is on its way.
-    Replying { to: Letter, number: u64, cancel: Arc<AtomicBool> },
+    Replying {
+        to: Letter,
+        number: u64,
+        cancel: Arc<AtomicBool>,
+    },
     /// The stop hook has not returned.
-    Stopping { ticket: Ticket },
+    Stopping {
+        ticket: Ticket,
+    },
 }
 
 /// Whether the session goes on after a submit.
@@ -45,6 +60,9 @@ pub(super) enum After {
     Stay,
     Leave,
 }
+
+/// The number of a turn, and how its reply went.
+type Replied = (u64, Result<(), String>);
 
 /// A session from its first composer on.
 #[derive(Debug)]
@@ -62,7 +80,7 @@ pub(super) struct Agent {
     crash: Option<Crash>,
     hang: Option<Hang>,
     reply: bool,
-    replies: (Sender<(u64, Result<(), String>)>, Receiver<(u64, Result<(), String>)>),
+    replies: (Sender<Replied>, Receiver<Replied>),
     waker: Waker,
     start: Option<Ticket>,
     /// When the start hook had returned.
@@ -313,8 +331,7 @@ impl Agent {
 
     fn call(&mut self, hook: Hook, own: Option<(&str, &str)>) -> Option<Ticket> {
         let path = self.transcript.path().to_string_lossy().into_owned();
-        let common =
-            [("session_id", self.transcript.id()), ("transcript_path", &path), ("cwd", self.transcript.cwd())];
+        let common = [("session_id", self.transcript.id()), ("transcript_path", &path), ("cwd", self.transcript.cwd())];
         self.hooks.call(hook, &common, own)
     }
 

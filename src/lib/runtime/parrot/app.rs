@@ -71,9 +71,14 @@ impl Ending {
 #[derive(Debug)]
 enum Phase {
     /// A false composer.
-    Early { until: Instant },
+    Early {
+        until: Instant,
+    },
     /// Blank.
-    Boot { until: Instant, crash: Option<Instant> },
+    Boot {
+        until: Instant,
+        crash: Option<Instant>,
+    },
     /// `Loading…`, for ever.
     Hung,
     Dialogs(VecDeque<Dialog>),
@@ -107,7 +112,8 @@ pub fn run(options: Options) -> Result<Ending, ParrotError> {
     let faults = Faults::read(|name| std::env::var_os(name))?;
     Terminal::check()?;
     let record = faults.record.as_deref().map(Record::open).transpose()?;
-    let cwd = std::env::current_dir().map_err(|source| ParrotError::System { what: "tell the current folder", source })?;
+    let cwd =
+        std::env::current_dir().map_err(|source| ParrotError::System { what: "tell the current folder", source })?;
     let cwd = cwd.to_string_lossy().into_owned();
     let mut banner = vec![format!("Parrot {}", env!("CARGO_PKG_VERSION"))];
     if let Some(path) = options.system_prompt {
@@ -136,8 +142,8 @@ pub fn run(options: Options) -> Result<Ending, ParrotError> {
     if source == "resume" {
         banner.push(format!("resumed {} ({} messages)", transcript.id(), transcript.messages()));
     }
-    let events = Events::catch(faults.ignore_hup)
-        .map_err(|source| ParrotError::System { what: "catch signals", source })?;
+    let events =
+        Events::catch(faults.ignore_hup).map_err(|source| ParrotError::System { what: "catch signals", source })?;
     let terminal = Terminal::open()?;
     let hooks = match options.hook.filter(|_| faults.hooks) {
         Some(program) => Hooks::new(program, events.waker()),

@@ -12,7 +12,9 @@ const ENTRIES: usize = 300;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    User { queued: bool },
+    User {
+        queued: bool,
+    },
     Assistant,
     /// A row of the program itself, shown as it is.
     Plain,
@@ -36,7 +38,8 @@ impl History {
     fn push(&mut self, kind: Kind, text: &str) {
         let text = text.strip_suffix('\n').unwrap_or(text);
         let mut lines = text.split('\n');
-        let rows = lines.by_ref().take(ROWS).map(|line| printable(&line.chars().take(COLUMNS).collect::<String>())).collect();
+        let rows =
+            lines.by_ref().take(ROWS).map(|line| printable(&line.chars().take(COLUMNS).collect::<String>())).collect();
         self.entries.push_back(Entry { kind, rows, more: lines.count() });
         if self.entries.len() > ENTRIES {
             self.entries.pop_front();

@@ -81,9 +81,9 @@ impl Hooks {
                 command.arg(job.hook.word());
                 let ran = child::run(command, job.payload, LIMIT, &AtomicBool::new(false));
                 // What a hook says and how it exits is its own affair.
-                let trouble = ran.err().map(|error| {
-                    one_line(&format!("hook {} {}: {error}", program.display(), job.hook.word()))
-                });
+                let trouble = ran
+                    .err()
+                    .map(|error| one_line(&format!("hook {} {}: {error}", program.display(), job.hook.word())));
                 if tell.send(Done { ticket: job.ticket, trouble }).is_err() {
                     return;
                 }

@@ -39,7 +39,14 @@ impl Record {
     }
 
     /// Appends one line with the exact `bytes`, in one write.
-    pub(super) fn append(&mut self, at: EpochMs, session: &str, bytes: &[u8], taken: Taken, idle: bool) -> std::io::Result<()> {
+    pub(super) fn append(
+        &mut self,
+        at: EpochMs,
+        session: &str,
+        bytes: &[u8],
+        taken: Taken,
+        idle: bool,
+    ) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(&entry(at, session, &self.identity, bytes, taken, idle))?;
         line.push(b'\n');
         self.file.write_all(&line)

@@ -55,7 +55,10 @@ impl Frame {
         // A terminal of a few rows shows the lower ones.
         let lost = rows.len().saturating_sub(height);
         rows.drain(..lost);
-        Frame { rows, cursor: cursor_row.checked_sub(lost).map(|row| (row, cursor_column.min(columns.saturating_sub(1)))) }
+        Frame {
+            rows,
+            cursor: cursor_row.checked_sub(lost).map(|row| (row, cursor_column.min(columns.saturating_sub(1)))),
+        }
     }
 
     /// The bytes that draw this picture where `before` stands; everything when there is none. Only changed rows are
@@ -119,11 +122,16 @@ mod tests {
 
     #[test]
     fn only_changes_are_drawn() {
-        let (first, mut second) = (conversation(&Composer::default(), (8, 20)), conversation(&Composer::default(), (8, 20)));
+        let (first, mut second) =
+            (conversation(&Composer::default(), (8, 20)), conversation(&Composer::default(), (8, 20)));
         second.rows[7] = "  parrot ready · 1".into();
         let all = String::from_utf8(first.draw(None)).unwrap();
         let change = String::from_utf8(second.draw(Some(&first))).unwrap();
         assert!(all.contains("\x1b[2J") && all.contains("Parrot 1"));
-        assert!(!change.contains("\x1b[2J") && !change.contains("Parrot 1") && change.contains("\x1b[8;1H\x1b[2K  parrot ready · 1"));
+        assert!(
+            !change.contains("\x1b[2J")
+                && !change.contains("Parrot 1")
+                && change.contains("\x1b[8;1H\x1b[2K  parrot ready · 1")
+        );
     }
 }

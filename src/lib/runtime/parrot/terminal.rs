@@ -31,16 +31,15 @@ impl Terminal {
 
     pub(super) fn open() -> Result<Terminal, ParrotError> {
         let stdin = std::io::stdin();
-        let saved = tcgetattr(&stdin).map_err(|source| ParrotError::Terminal { what: "read the settings of", source })?;
+        let saved =
+            tcgetattr(&stdin).map_err(|source| ParrotError::Terminal { what: "read the settings of", source })?;
         let mut raw = saved.clone();
         cfmakeraw(&mut raw);
         // NOW, not FLUSH: what was typed ahead is kept, as a shell does.
         tcsetattr(&stdin, SetArg::TCSANOW, &raw)
             .map_err(|source| ParrotError::Terminal { what: "set the settings of", source })?;
         let terminal = Terminal { saved };
-        terminal
-            .write(b"\x1b[?2004h")
-            .map_err(|source| ParrotError::Terminal { what: "write to", source })?;
+        terminal.write(b"\x1b[?2004h").map_err(|source| ParrotError::Terminal { what: "write to", source })?;
         Ok(terminal)
     }
 

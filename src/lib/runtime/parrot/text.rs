@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn rows_never_exceed_their_columns() {
-        for text in ["", "abc", "漢字漢字", "a漢b字c", "🦜🦜🦜", "e\u{301}e\u{301}e\u{301}", "long long text\nand 漢 more"] {
+        for text in
+            ["", "abc", "漢字漢字", "a漢b字c", "🦜🦜🦜", "e\u{301}e\u{301}e\u{301}", "long long text\nand 漢 more"]
+        {
             for columns in 2..12 {
                 for line in text.split('\n') {
                     assert!(width(&cut(line, columns)) <= columns, "cut {text:?} to {columns}");
