@@ -194,11 +194,17 @@ impl Pane<'_> {
     /// `status:signal` of the dead pane.
     fn ended(&self) -> String {
         self.wait("the end of the parrot", || {
-            // tmux 3.3a may miss the signal of its child; a job of its own makes it look again.
-            self.run(&["run-shell", "true"]);
+            // tmux 3.3a may miss the signal of its child; a job of its own makes it look again. In the background:
+            // the signal of that job may be missed as well, and its client would wait for ever.
+            self.run(&["run-shell", "-b", "true"]);
             let said = self.format("#{pane_dead} #{pane_dead_status}:#{pane_dead_signal}");
             said.strip_prefix("1 ").filter(|end| *end != ":").map(str::to_owned)
         })
+    }
+
+    /// Waits for words that a dead pane may have scrolled away; tmux may read the last output after the end.
+    fn wait_words(&self, words: &str) {
+        self.wait(words, || self.run(&["capture-pane", "-p", "-S", "-", "-t", "=p:"]).contains(words).then_some(()));
     }
 
     fn pid(&self) -> i32 {
@@ -254,6 +260,14 @@ fn the_ready_screen_is_what_a_manifest_can_rely_on() {
     });
     pane.keys(&["C-d"]);
     assert_eq!(pane.ended(), "0:");
+}
+
+#[test]
+fn a_system_prompt_that_cannot_be_read_ends_it() {
+    let home = Home::new();
+    let pane = home.start(&[], &["--system-prompt-file", "/nonexistent/prompt"]);
+    assert_eq!(pane.ended(), "1:");
+    pane.wait_words("cannot read the system prompt");
 }
 
 #[test]
@@ -357,7 +371,7 @@ fn the_trust_dialog_leaves_by_default() {
     assert!(pane.rows().iter().all(|row| !row.starts_with('»')));
     pane.keys(&["Enter"]);
     assert_eq!(pane.ended(), "1:");
-    assert!(pane.run(&["capture-pane", "-p", "-S", "-", "-t", "=p:"]).contains("This folder isn't trusted."));
+    pane.wait_words("This folder isn't trusted.");
 }
 
 #[test]
@@ -481,7 +495,7 @@ fn a_session_is_resumed_in_its_own_file() {
     let hook = home.path("hook");
     let none = home.start(&[], &["--resume"]);
     assert_eq!(none.ended(), "1:");
-    assert!(none.run(&["capture-pane", "-p", "-S", "-", "-t", "=p:"]).contains("No conversation found to continue"));
+    none.wait_words("No conversation found to continue");
     let first = home.ready(&[("PARROT_TURN_MS", "0")], &[]);
     first.submit("remember me");
     first.wait_kinds(&["session", "user", "assistant", "turn_end"]);
@@ -542,8 +556,11 @@ fn signals_end_it_in_order() {
     wait("the process to be gone", String::new, || gone(pid).then_some(()));
 }
 
+/// Whether the process has ended; one that nobody has waited for yet has.
 fn gone(pid: i32) -> bool {
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_err()
+    let out = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+    let state = String::from_utf8(out.stdout).unwrap();
+    state.trim().is_empty() || state.trim().starts_with('Z')
 }
 
 #[test]
@@ -662,4 +679,23 @@ fn it_answers_a_peer_and_no_answers() {
          eve --runtime parrot --topic=-t & u --no-wait -f -\nYou said: psst\n"
     );
     assert_eq!(home.kinds().iter().filter(|kind| *kind == "turn_end").count(), 4);
+}
+
+#[test]
+fn an_interrupt_ends_a_reply_that_hangs() {
+    let home = Home::new();
+    fs::create_dir(home.path("bin")).unwrap();
+    let program = home.path("bin/iapeer-parrot");
+    fs::copy(PARROT, &program).unwrap();
+    home.script("bin/iapeer-send", "echo $$ >\"$HOME/sending\"; exec sleep 600");
+    let pane = home.start_program(program.to_str().unwrap(), &[("PARROT_REPLY", "1"), ("PARROT_TURN_MS", "0")], &[]);
+    pane.wait_ready();
+    pane.submit("<iap from-personality=\"bob\" from-runtime=\"claude\">\n<message><![CDATA[hi]]></message>\n</iap>");
+    let pid: i32 = pane.wait("the reply", || fs::read_to_string(home.path("sending")).ok()?.trim().parse().ok());
+    pane.submit("meanwhile");
+    pane.wait_row("  ⎿ Queued");
+    pane.keys(&["Escape"]);
+    pane.wait_row("• meanwhile");
+    pane.wait("the end of the reply", || gone(pid).then_some(()));
+    assert!(home.kinds().contains(&"interrupted".to_owned()));
 }

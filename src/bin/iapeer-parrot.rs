@@ -48,12 +48,12 @@ fn main() -> ExitCode {
     let options = Options { resume, system_prompt: args.system_prompt_file, hook: args.hook };
     match parrot::run(options) {
         Ok(ending) => {
-            ending.words.iter().for_each(|words| eprintln!("{words}"));
+            ending.words.iter().for_each(|words| parrot::last_words(words));
             ExitCode::from(ending.code)
         }
         Err(error) => {
             let failure = iapeer::core::exit::one_line(&error.to_string());
-            eprintln!("iapeer-parrot: {failure}");
+            parrot::last_words(&format!("iapeer-parrot: {failure}"));
             ExitCode::from(error.code())
         }
     }

@@ -142,22 +142,22 @@ impl Agent {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let (idle, word) = (!self.busy(), text.trim());
         if let Some(record) = &mut self.record {
-            let taken = match bytes[0] {
-                b'/' => Taken::Command,
-                b'!' => Taken::Shell,
+            let taken = match bytes.first() {
+                Some(b'/') => Taken::Command,
+                Some(b'!') => Taken::Shell,
                 _ => Taken::Message,
             };
             if let Err(error) = record.append(self.clock.now(), self.transcript.id(), bytes, taken, idle) {
                 self.trouble(format!("PARROT_RECORD: {error}"));
             }
         }
-        let work = match bytes[0] {
-            b'!' => {
+        let work = match bytes.first() {
+            Some(b'!') => {
                 self.history.user(&text);
                 self.history.assistant("(would have run a shell command)");
                 return After::Stay;
             }
-            b'/' => match word.split_whitespace().next().unwrap_or_default() {
+            Some(b'/') => match word.split_whitespace().next().unwrap_or_default() {
                 "/quit" | "/exit" => return After::Leave,
                 "/compact" => Work::Compact,
                 other => {

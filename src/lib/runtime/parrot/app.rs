@@ -8,14 +8,15 @@ use super::faults::{Crash, Faults, Hang};
 use super::history::History;
 use super::hooks::Hooks;
 use super::keys::{Decoder, Key};
+use super::options::{Ending, Options, Resume};
 use super::record::Record;
 use super::screen::Frame;
 use super::terminal::{Events, Terminal, Wanted};
 use super::transcript::{Said, Transcript, sessions_dir};
+use crate::core::exit::one_line;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a false composer stands (`PARROT_EARLY`).
@@ -26,47 +27,6 @@ const ESCAPE: Duration = Duration::from_millis(25);
 const SHOWN_AGAIN: usize = 20;
 /// Reads after which a picture is drawn even if more input waits.
 const READS_A_PICTURE: u32 = 32;
-
-/// Which session to go on with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resume {
-    /// The newest of this folder.
-    Newest,
-    /// The one with this id.
-    Id(String),
-}
-
-/// What the command line asks for.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// An earlier session, or a new one.
-    pub resume: Option<Resume>,
-    /// A file that is counted, as a system prompt.
-    pub system_prompt: Option<PathBuf>,
-    /// The program that is told of the session's events.
-    pub hook: Option<PathBuf>,
-}
-
-/// How it ended: the exit code, and words for the one who looks at the terminal afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// The exit code of the program.
-    pub code: u8,
-    /// One line, where there is something to say.
-    pub words: Option<String>,
-    reason: &'static str,
-}
-
-impl Ending {
-    fn new(code: u8, reason: &'static str) -> Ending {
-        Ending { code, words: None, reason }
-    }
-
-    /// The person left.
-    fn left() -> Ending {
-        Ending::new(0, "prompt_input_exit")
-    }
-}
 
 #[derive(Debug)]
 enum Phase {
@@ -94,6 +54,7 @@ struct App {
     decoder: Decoder,
     phase: Phase,
     source: &'static str,
+    /// As it may be shown.
     cwd: String,
     /// Whether input can still come.
     connected: bool,
@@ -169,7 +130,7 @@ pub fn run(options: Options) -> Result<Ending, ParrotError> {
         composer: Composer::default(),
         decoder: Decoder::new(),
         source,
-        cwd,
+        cwd: one_line(&cwd),
         connected: true,
         escape_due: None,
         leaving: false,

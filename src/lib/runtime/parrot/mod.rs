@@ -14,7 +14,7 @@
 //! | `transcript`, `record` | what it remembers, and the ground truth for tests |
 //! | `child`, `hooks`, `reply` | other programs it runs, never freezing the screen |
 //! | `agent` | turns: submit, queue, interrupt, end |
-//! | `app` | phases of a session and the one `poll` loop |
+//! | `options`, `app` | what is asked for; the phases of a session and the one `poll` loop |
 
 mod agent;
 mod app;
@@ -26,6 +26,7 @@ mod faults;
 mod history;
 mod hooks;
 mod keys;
+mod options;
 mod record;
 mod reply;
 mod screen;
@@ -33,6 +34,8 @@ mod terminal;
 mod text;
 mod transcript;
 
-pub use app::{Ending, Options, Resume, run};
+pub use app::run;
 pub use error::ParrotError;
 pub use faults::{Crash, Faults, Hang, VARIABLES};
+pub use options::{Ending, Options, Resume};
+pub use terminal::last_words;

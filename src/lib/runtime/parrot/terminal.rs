@@ -10,11 +10,14 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// The terminal in raw mode with bracketed paste on; it is put back when this is dropped.
 #[derive(Debug)]
 pub(super) struct Terminal {
     saved: Termios,
+    /// Whether bracketed paste is on, and a picture on the screen.
+    paste: bool,
 }
 
 impl Terminal {
@@ -38,7 +41,7 @@ impl Terminal {
         // NOW, not FLUSH: what was typed ahead is kept, as a shell does.
         tcsetattr(&stdin, SetArg::TCSANOW, &raw)
             .map_err(|source| ParrotError::Terminal { what: "set the settings of", source })?;
-        let terminal = Terminal { saved };
+        let terminal = Terminal { saved, paste: true };
         terminal.write(b"\x1b[?2004h").map_err(|source| ParrotError::Terminal { what: "write to", source })?;
         Ok(terminal)
     }
@@ -75,18 +78,63 @@ impl Terminal {
 
     /// Whether input (or the end of it) can be read at once.
     pub(super) fn readable(&self) -> bool {
+        self.readable_within(PollTimeout::ZERO)
+    }
+
+    fn readable_within(&self, timeout: PollTimeout) -> bool {
         let stdin = std::io::stdin();
         let mut set = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-        poll(&mut set, PollTimeout::ZERO).is_ok_and(|n| n > 0)
+        poll(&mut set, timeout).is_ok_and(|n| n > 0)
+    }
+
+    /// Reads up to the end of the answer to `ESC [ 6 n`, or to `end`, whichever comes first.
+    fn await_answer(&self, end: Instant) {
+        let mut buffer = [0; 256];
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            if !self.readable_within(timeout) {
+                return;
+            }
+            match self.read(&mut buffer) {
+                Ok(n) if n > 0 && !buffer[..n].contains(&b'R') => {}
+                _ => return,
+            }
+        }
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let (rows, _) = self.size();
-        // The terminal may be gone by now; there is nobody to tell.
-        let _ = self.write(format!("\x1b[?2004l\x1b[?7h\x1b[0m\x1b[{rows};1H\r\n\x1b[?25h").as_bytes());
-        let _ = tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &self.saved);
+        if self.paste {
+            // The terminal may be gone by now; there is nobody to tell.
+            let (rows, _) = self.size();
+            let _ = self.write(format!("\x1b[?2004l\x1b[?7h\x1b[0m\x1b[{rows};1H\r\n\x1b[?25h").as_bytes());
+        }
+        // NOW, for waiting for output to drain could last for ever on a terminal nobody reads.
+        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.saved);
+    }
+}
+
+/// Prints `line` on standard error and, where that is a terminal, waits until the terminal has it.
+///
+/// A terminal multiplexer may drop what it has not read when its program ends (seen with tmux 3.3a),
+/// and the last words are what tells a person why. The terminal's answer to a question proves that it has read up to
+/// there; one that does not answer costs a fifth of a second.
+pub fn last_words(line: &str) {
+    eprintln!("{line}");
+    if Terminal::check().is_err() || !std::io::stderr().is_terminal() {
+        return;
+    }
+    let stdin = std::io::stdin();
+    let Ok(saved) = tcgetattr(&stdin) else { return };
+    let mut raw = saved.clone();
+    cfmakeraw(&mut raw);
+    if tcsetattr(&stdin, SetArg::TCSANOW, &raw).is_ok() {
+        let terminal = Terminal { saved, paste: false };
+        if terminal.write(b"\x1b[6n").is_ok() {
+            terminal.await_answer(Instant::now() + Duration::from_millis(200));
+        }
     }
 }
 
