@@ -104,7 +104,7 @@ pub fn body(text: Option<String>, file: Option<&Path>) -> Result<String, Failure
         (Some(text), None) => return Ok(text),
         (Some(_), Some(_)) => return Err(Failure::new(Exit::Usage, "give the message by -m or by -f, not both")),
         (None, Some(path)) if path != Path::new("-") => {
-            let open = std::fs::File::open(path).and_then(|file| read_bounded(file));
+            let open = std::fs::File::open(path).and_then(read_bounded);
             open.map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {}: {error}", path.display())))?
         }
         (None, None) if io::stdin().is_terminal() => {

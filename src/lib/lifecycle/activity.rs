@@ -100,7 +100,10 @@ mod tests {
                 transcript: None,
             })
         };
-        let times = |last, turn_end| TranscriptTimes { last: Some(EpochMs(last)), turn_end: turn_end.map(EpochMs) };
+        let times = |last, turn_end: Option<u64>| TranscriptTimes {
+            last: Some(EpochMs(last)),
+            turn_end: turn_end.map(EpochMs),
+        };
         let terminal = |window, keystroke: Option<u64>| {
             Some(TerminalTimes { window: Some(EpochMs(window)), keystroke: keystroke.map(EpochMs) })
         };

@@ -11,6 +11,7 @@ use crate::store::session::{Phase, SessionRecord};
 
 /// Where a session stands once its files agree with what lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one value at a time, never stored")]
 pub enum Standing {
     /// It lives.
     Live(SessionRecord),

@@ -26,6 +26,9 @@ pub trait Host: Send + Sync {
     /// Whether the session lives. With a record its server's pid and start time decide, else tmux is asked.
     fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness;
 
+    /// Whether anything hints at a session: a socket, whoever listens on it.
+    fn has_trace(&self, identity: &Identity) -> bool;
+
     /// The processes of a session that lives.
     fn processes(&self, identity: &Identity) -> Result<Processes, String>;
 
@@ -229,6 +232,10 @@ impl<'a> World<'a> {
 
     /// Looks whether a session lives. Gone must hold twice before anyone acts on it.
     pub fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness {
+        // Nothing recorded and no socket: there is nothing that could turn out to live after all.
+        if record.is_none() && !self.host.has_trace(identity) {
+            return Liveness::Gone;
+        }
         match self.host.liveness(identity, record) {
             Liveness::Gone => {
                 self.clock.sleep(SECOND_LOOK);

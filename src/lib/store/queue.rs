@@ -472,7 +472,7 @@ mod tests {
         let (q, clock) = (queue(dir.path()), SystemClock::default());
         std::thread::scope(|scope| {
             for _ in 0..5 {
-                scope.spawn(|| (0..10).for_each(|_| drop(q.accept(&item("x"), &clock).unwrap())));
+                scope.spawn(|| (0..10).for_each(|_| assert!(q.accept(&item("x"), &clock).is_ok())));
             }
         });
         let expected: Vec<Seq> = (1..=50).map(Seq).collect();

@@ -169,7 +169,7 @@ impl<'a> Server<'a> {
         words.push(spec.cwd.clone().into());
         // tmux sets TMUX for the pane's program; an agent has no business with it.
         words.extend(["--", "env", "-u", "TMUX", "-u", "TMUX_PANE"].map(OsString::from));
-        words.extend(spec.argv.iter().map(|word| escape_semicolon(word)));
+        words.extend(spec.argv.iter().map(escape_semicolon));
         let mut command = |list: &[&str]| {
             words.push(";".into());
             words.extend(list.iter().map(OsString::from));

@@ -90,6 +90,10 @@ impl Host for RealHost<'_> {
         }
     }
 
+    fn has_trace(&self, identity: &Identity) -> bool {
+        self.paths.socket(identity).symlink_metadata().is_ok()
+    }
+
     fn processes(&self, identity: &Identity) -> Result<Processes, String> {
         let look = self.server(identity).and_then(|server| server.look()).map_err(|error| error.to_string())?;
         let server = ProcessId::of(look.server_pid).ok_or("the server ended meanwhile")?;
