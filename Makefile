@@ -37,9 +37,9 @@ check-macos: ## type-check for macOS
 	tools/check-macos
 
 install: ## install the programs into PREFIX/bin (PREFIX is ~/.local unless given)
-	$(CARGO) build --profile dist --locked
+	$(CARGO) build --release --locked
 	install -d "$(BINDIR)"
-	set -e; for p in $(PROGRAMS); do install -m 755 "$(TARGET)/dist/$$p" "$(BINDIR)/$$p"; done
+	set -e; for p in $(PROGRAMS); do install -m 755 "$(TARGET)/release/$$p" "$(BINDIR)/$$p"; done
 
 uninstall: ## remove the programs again; peers and their messages stay
 	set -e; for p in $(PROGRAMS); do rm -f "$(BINDIR)/$$p"; done

@@ -117,15 +117,18 @@ impl Deadline {
     }
 }
 
-/// Polls `ready` until it gives a value or `deadline` passes. Pauses start at `pause` and grow by half to at
-/// most eight times that, so that a quick answer is seen quickly and a slow one costs little.
+/// Longest pause between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Polls `ready` until it gives a value or `deadline` passes. A pause is at least `pause` and grows with the time
+/// waited already: an answer is seen at most a sixteenth late, and a long wait costs little.
 pub fn wait_for<T>(
     clock: &dyn Clock,
     deadline: Deadline,
     pause: Duration,
     mut ready: impl FnMut() -> Option<T>,
 ) -> Option<T> {
-    let mut next = pause;
+    let start = clock.monotonic();
     loop {
         if let Some(value) = ready() {
             return Some(value);
@@ -133,8 +136,9 @@ pub fn wait_for<T>(
         if deadline.passed(clock) {
             return None;
         }
+        let waited = clock.monotonic().saturating_sub(start);
+        let next = (waited / 16).clamp(pause, LONGEST_PAUSE.max(pause));
         clock.sleep(next.min(deadline.left(clock)));
-        next = (next + next / 2).min(pause * 8);
     }
 }
 

@@ -222,7 +222,7 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
     };
     let deadline = Deadline::after(world.clock, wait);
     let mut last_reason = None;
-    let settled = wait_for(world.clock, deadline, Duration::from_millis(2), || match queue.settled(seq) {
+    let settled = wait_for(world.clock, deadline, Duration::from_millis(1), || match queue.settled(seq) {
         Settled::Gone => Some(Settled::Gone),
         Settled::Dead => Some(Settled::Dead),
         place @ (Settled::Waiting | Settled::Inflight) => {

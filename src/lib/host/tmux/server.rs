@@ -231,15 +231,16 @@ impl<'a> Server<'a> {
         Ok(Survey { look, clients, screen: screen.to_owned() })
     }
 
-    /// Pastes `input`, bracketed, by way of stdin and a buffer. In one command sequence: copy mode is left, a dead
+    /// Pastes `input`, bracketed, by way of stdin and a buffer, and presses `then` behind it if given. In one command sequence: copy mode is left, a dead
     /// pane or one that stays in a mode is refused (pasting into a dead pane crashes tmux before 3.4, measured).
-    pub fn paste(&self, input: &Input<'_>) -> Result<(), TmuxError> {
+    pub fn paste(&self, input: &Input<'_>, then: Option<&Key>) -> Result<(), TmuxError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let buffer = format!("iap-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let pane = self.pane_target();
         let flags = if input.router { "-p -r -d" } else { "-p -d" };
         let refuse = format!("{REFUSE} ; delete-buffer -b {buffer}");
-        let paste = format!("paste-buffer {flags} -b {buffer} -t '{pane}' ; display-message -p done");
+        let press = then.map(|key| format!(" ; send-keys -t '{pane}' -- {}", tmux_quoted(&key.0))).unwrap_or_default();
+        let paste = format!("paste-buffer {flags} -b {buffer} -t '{pane}'{press} ; display-message -p done");
         let leave = format!("send-keys -t '{pane}' -X cancel");
         let words = [
             "if-shell",

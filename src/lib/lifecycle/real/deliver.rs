@@ -22,7 +22,7 @@ use crate::store::markers::Markers;
 use std::time::Duration;
 
 /// Pause between two looks for evidence.
-const EVIDENCE_LOOK: Duration = Duration::from_millis(4);
+const EVIDENCE_LOOK: Duration = Duration::from_millis(1);
 /// How long the submit key may take to show before it is pressed again.
 const RESUBMIT: Duration = Duration::from_millis(450);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
@@ -41,7 +41,7 @@ pub(super) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
         Approach::Paste { busy, forced } => paste_and_confirm(host, delivery, rules, busy, forced),
         Approach::Submit { busy } => {
             let baseline = baseline(host, delivery);
-            confirm(host, delivery, rules, &baseline, busy, false)
+            confirm(host, delivery, rules, &baseline, Submit { busy, forced: false, pressed: false })
         }
         Approach::Not(landing) => landing,
     }
@@ -161,14 +161,35 @@ fn paste_and_confirm(
         Ok(input) => input,
         Err(error) => return Landing::Failed(error.to_string()),
     };
-    match server.paste(&input) {
+    // A program that takes the key right behind the paste saves a tmux call.
+    let settle = delivery.peer.manifest.settle();
+    let key = submit_key(delivery, busy);
+    let together = settle.is_zero().then_some(&key);
+    match server.paste(&input, together) {
         Ok(()) => {}
         // tmux did not say in time; the paste may have happened.
         Err(error @ TmuxError::Timeout { .. }) => return Landing::Unknown(error.to_string()),
         Err(error) => return Landing::Failed(error.to_string()),
     }
-    host.clock.sleep(delivery.peer.manifest.settle());
-    confirm(host, delivery, rules, &baseline, busy, forced)
+    host.clock.sleep(settle);
+    confirm(host, delivery, rules, &baseline, Submit { busy, forced, pressed: together.is_some() })
+}
+
+/// The key that submits, by what the session is doing.
+fn submit_key(delivery: &Delivery<'_>, busy: bool) -> Key {
+    let keys = &delivery.peer.manifest.keys;
+    if busy && !delivery.urgent { Key::named(&keys.midturn.key) } else { Key::named(&keys.submit) }
+}
+
+/// How a submit begins.
+#[derive(Debug, Clone, Copy)]
+struct Submit {
+    /// A turn is running.
+    busy: bool,
+    /// A draft had to make way.
+    forced: bool,
+    /// The key was pressed once already.
+    pressed: bool,
 }
 
 /// Presses the submit key and waits for evidence, pressing again while the composer still holds the message.
@@ -177,15 +198,12 @@ fn confirm(
     delivery: &Delivery<'_>,
     rules: &ScreenRules,
     baseline: &Baseline,
-    busy: bool,
-    forced: bool,
+    submit: Submit,
 ) -> Landing {
     let clock = host.clock;
     let manifest = &delivery.peer.manifest;
-    let key = match (busy, delivery.urgent) {
-        (true, false) => Key::named(&manifest.keys.midturn.key),
-        _ => Key::named(&manifest.keys.submit),
-    };
+    let forced = submit.forced;
+    let key = submit_key(delivery, submit.busy);
     let watcher = Watcher { host, delivery, transcripts: host.transcripts(delivery.peer), baseline };
     let keep_pressing = Deadline::after(clock, host.settings.submit_timeout);
     let grace = if delivery.boot {
@@ -194,7 +212,7 @@ fn confirm(
         host.settings.submit_timeout + host.settings.liveness_grace
     };
     let deadline = Deadline::after(clock, grace);
-    let mut held = true;
+    let mut held = !submit.pressed;
     let mut cleared = false;
     while !deadline.passed(clock) {
         if held && !keep_pressing.passed(clock) {
@@ -280,7 +298,7 @@ impl Watcher<'_> {
 /// A router reads lines: paste, settle, end of line; it proves nothing, and nothing more is asked of it.
 fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     let typed = host.server(&delivery.peer.identity).and_then(|server| {
-        server.paste(&Input::router(delivery.text)?)?;
+        server.paste(&Input::router(delivery.text)?, None)?;
         host.clock.sleep(host.settings.paste_settle);
         server.keys(&[Key::named("C-j")])
     });
@@ -309,7 +327,7 @@ pub(super) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
     }
     let baseline = transcripts.baseline();
     let server = host.server(&peer.identity).map_err(|error| error.to_string())?;
-    let typed = Input::control(text).and_then(|input| server.paste(&input));
+    let typed = Input::control(text).and_then(|input| server.paste(&input, None));
     typed.map_err(|error| error.to_string())?;
     host.clock.sleep(peer.manifest.settle().max(Duration::from_millis(100)));
     server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(|error| error.to_string())?;

@@ -199,6 +199,10 @@ impl Host for RealHost<'_> {
         }
         let left = process::end_all(&family, self.settings.end_grace, self.clock);
         if left.is_empty() {
+            // tmux leaves its socket behind; without it the next look needs no second one.
+            if server.is_some_and(|server| process::liveness(&server) == Liveness::Gone) {
+                let _ = std::fs::remove_file(self.paths.socket(identity));
+            }
             return Ok(());
         }
         Err(format!("processes remain: {}", left.iter().map(|p| p.pid.to_string()).collect::<Vec<_>>().join(" ")))
