@@ -14,8 +14,7 @@ const BODY: &str = "a message of ordinary length, as one agent writes to another
 fn main() {
     // `cargo bench` passes --bench; a filter word picks figures by name.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let figures: [(&str, fn(&Bed)); 4] =
-        [("accept", accept), ("warm", warm), ("cold", cold), ("tick", tick)];
+    let figures: [(&str, fn(&Bed)); 4] = [("accept", accept), ("warm", warm), ("cold", cold), ("tick", tick)];
     for (name, figure) in figures {
         if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
             figure(&Bed::new());
@@ -72,8 +71,11 @@ impl Bed {
         let folder = self.path(&format!("root/peers/{name}/.iapeer/runtimes/parrot"));
         fs::create_dir_all(&folder).expect("a folder");
         let record = self.path(&format!("{name}.record"));
-        fs::write(folder.join("launch.env"), format!("PARROT_TURN_MS=0\nPARROT_RECORD={}\n{environment}", record.display()))
-            .expect("launch.env");
+        fs::write(
+            folder.join("launch.env"),
+            format!("PARROT_TURN_MS=0\nPARROT_RECORD={}\n{environment}", record.display()),
+        )
+        .expect("launch.env");
     }
 
     /// Lines that a parrot has recorded.
@@ -162,7 +164,9 @@ fn warm(bed: &Bed) {
     bed.run("iapeer-send", &["bob", "--from", "alice", "-m", "wake up"]);
     let socket = bed.socket("parrot-bob");
     let tmux = |arguments: &[&str]| bed.run("tmux", &[&["-S", &socket], arguments].concat());
-    let envelope = format!("<iap from-personality=\"alice\" from-runtime=\"parrot\">\n<message><![CDATA[{BODY}]]></message>\n</iap>");
+    let envelope = format!(
+        "<iap from-personality=\"alice\" from-runtime=\"parrot\">\n<message><![CDATA[{BODY}]]></message>\n</iap>"
+    );
     let (mut ours, mut floor, mut echo) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..40 {
         let before = bed.recorded("bob");
@@ -198,9 +202,30 @@ fn cold(bed: &Bed) {
     for _ in 0..12 {
         floor.push(timed(|| {
             let parrot = parrot.display().to_string();
-            bed.run("tmux", &["-S", &socket, "-f", "/dev/null", "new-session", "-d", "-s", "floor", "-x", "220", "-y", "50", &parrot]);
+            bed.run(
+                "tmux",
+                &[
+                    "-S",
+                    &socket,
+                    "-f",
+                    "/dev/null",
+                    "new-session",
+                    "-d",
+                    "-s",
+                    "floor",
+                    "-x",
+                    "220",
+                    "-y",
+                    "50",
+                    &parrot,
+                ],
+            );
             until(|| {
-                let output = bed.command("tmux").args(["-S", &socket, "capture-pane", "-p", "-t", "floor"]).stdout(Stdio::piped()).output();
+                let output = bed
+                    .command("tmux")
+                    .args(["-S", &socket, "capture-pane", "-p", "-t", "floor"])
+                    .stdout(Stdio::piped())
+                    .output();
                 output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("parrot ready"))
             });
         }));
@@ -231,7 +256,10 @@ fn tick(bed: &Bed) {
     for _ in 0..10 {
         floor.push(timed(|| {
             for n in 0..LIVE {
-                bed.run("tmux", &["-S", &bed.socket(&format!("parrot-p{n}")), "has-session", "-t", &format!("=parrot-p{n}")]);
+                bed.run(
+                    "tmux",
+                    &["-S", &bed.socket(&format!("parrot-p{n}")), "has-session", "-t", &format!("=parrot-p{n}")],
+                );
             }
         }));
         ours.push(timed(|| bed.run("iapeer-superviser", &[])));

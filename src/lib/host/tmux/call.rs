@@ -1,14 +1,15 @@
 //! One tmux process: started with a clean environment, fed, read, and never waited for longer than the limit.
 
 use super::{Tmux, TmuxError};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The environment of tmux clients: the first one's becomes the server's, so it holds nothing of the caller's.
 fn client_environment() -> Vec<(&'static str, OsString)> {
@@ -28,11 +29,7 @@ impl Tmux {
         arguments: &[OsString],
         input: Option<&[u8]>,
     ) -> Result<String, TmuxError> {
-        let name = arguments
-            .iter()
-            .find(|word| !word.to_string_lossy().starts_with('-'))
-            .map(|word| word.to_string_lossy().into_owned());
-        let name = name.unwrap_or_default();
+        let name = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         let other = |message: String| TmuxError::Other { call: name.clone(), message };
         let mut command = Command::new(self.program());
         command.args(["-u", "-f", "/dev/null", "-S"]).arg(socket).args(arguments);
@@ -42,65 +39,85 @@ impl Tmux {
             None => command.envs(client_environment()),
         };
         command
-            .current_dir("/")
             .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // A process group of its own: a Ctrl-C at the caller's terminal must not end a server being born.
-        command.process_group(0);
+            .stderr(Stdio::piped())
+            // A process group of its own: a Ctrl-C at the caller's terminal must not end a server being born.
+            .process_group(0);
         let mut child =
             command.spawn().map_err(|error| other(format!("cannot run {}: {error}", self.program().display())))?;
-        let finished = run(&mut child, input, self.timeout);
-        match finished {
-            Some((true, stdout, _)) => Ok(stdout),
-            Some((false, _, stderr)) => Err(TmuxError::classify(&name, &stderr)),
-            None => {
+        let talked = talk(&mut child, input.unwrap_or_default(), self.timeout);
+        match talked {
+            Ok(Some((stdout, stderr))) => match child.wait() {
+                Ok(status) if status.success() => Ok(String::from_utf8_lossy(&stdout).into_owned()),
+                Ok(_) => Err(TmuxError::classify(&name, &String::from_utf8_lossy(&stderr))),
+                Err(error) => Err(other(error.to_string())),
+            },
+            unfinished => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(TmuxError::Timeout { call: name, after: self.timeout })
+                match unfinished {
+                    Err(error) => Err(other(error.to_string())),
+                    Ok(_) => Err(TmuxError::Timeout { call: name, after: self.timeout }),
+                }
             }
         }
     }
 }
 
-/// Feeds and reads a child until it ends. `None`: it did not within `limit`. The server inherits a new session's
-/// first client's streams for a moment, so reading ends with the child, not with the pipe.
-fn run(child: &mut Child, input: Option<&[u8]>, limit: Duration) -> Option<(bool, String, String)> {
-    let stdin = child.stdin.take();
-    let stdout = child.stdout.take();
-    let stderr = child.stderr.take();
-    thread::scope(|scope| {
-        let (done, wait) = mpsc::channel();
-        let out = scope.spawn(move || read(stdout));
-        let err = scope.spawn(move || read(stderr));
-        if let (Some(mut stdin), Some(input)) = (stdin, input) {
-            // A client that ends early breaks the pipe: its exit status says what happened.
-            scope.spawn(move || drop(stdin.write_all(input)));
+/// Feeds a child and reads what it says until it closes both its streams. `None`: it did not within `limit`.
+fn talk(child: &mut Child, mut input: &[u8], limit: Duration) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let deadline = Instant::now() + limit;
+    let mut stdin = child.stdin.take();
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    for stream in [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)]
+    {
+        if let Some(stream) = stream {
+            fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
-        let pid = child.id() as i32;
-        scope.spawn(move || {
-            let out = out.join().unwrap_or_default();
-            let err = err.join().unwrap_or_default();
-            let _ = done.send((out, err));
-        });
-        match wait.recv_timeout(limit) {
-            Ok((out, err)) => {
-                let status = child.wait().ok()?;
-                Some((status.success(), out, err))
+    }
+    while stdout.is_some() || stderr.is_some() {
+        let mut watched = Vec::with_capacity(3);
+        watched.extend(stdin.as_ref().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLOUT)));
+        watched.extend(stdout.as_ref().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
+        watched.extend(stderr.as_ref().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut watched, wait) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) if Instant::now() >= deadline => return Ok(None),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(stream) = &mut stdin {
+            match stream.write(input) {
+                Ok(written) => input = &input[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // A client that ended early: its exit status says what happened.
+                Err(_) => input = &[],
             }
-            Err(_) => {
-                // Ends the reads above, so that the scope can close.
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-                None
+            if input.is_empty() {
+                stdin = None;
             }
         }
-    })
+        drain(&mut stdout, &mut out);
+        drain(&mut stderr, &mut err);
+    }
+    Ok(Some((out, err)))
 }
 
-fn read(stream: Option<impl Read>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(mut stream) = stream {
-        let _ = stream.read_to_end(&mut bytes);
+/// Reads what there is; closes the stream at its end.
+fn drain(stream: &mut Option<impl Read>, into: &mut Vec<u8>) {
+    let Some(open) = stream else { return };
+    let mut buffer = [0_u8; 16 * 1024];
+    loop {
+        match open.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => into.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    *stream = None;
 }
