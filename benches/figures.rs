@@ -14,7 +14,8 @@ const BODY: &str = "a message of ordinary length, as one agent writes to another
 fn main() {
     // `cargo bench` passes --bench; a filter word picks figures by name.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let figures: [(&str, fn(&Bed)); 4] = [("accept", accept), ("warm", warm), ("cold", cold), ("tick", tick)];
+    type Figure = fn(&Bed);
+    let figures: [(&str, Figure); 4] = [("accept", accept), ("warm", warm), ("cold", cold), ("tick", tick)];
     for (name, figure) in figures {
         if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
             figure(&Bed::new());

@@ -71,11 +71,9 @@ fn talk(child: &mut Child, mut input: &[u8], limit: Duration) -> io::Result<Opti
     let mut stdin = child.stdin.take();
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    for stream in [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)]
-    {
-        if let Some(stream) = stream {
-            fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        }
+    let streams = [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)];
+    for stream in streams.into_iter().flatten() {
+        fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     }
     while stdout.is_some() || stderr.is_some() {
         let mut watched = Vec::with_capacity(3);
