@@ -5,6 +5,18 @@ PREFIX ?= $(HOME)/.local
 TARGET  = $(or $(CARGO_TARGET_DIR),target)
 BINDIR  = $(DESTDIR)$(PREFIX)/bin
 
+# Where the C library can be linked in, it is: such a program starts in two thirds of the time, and these programs
+# are started for every message. The target has to be named, or cargo would build its own helpers so too.
+HOST    = $(shell $(firstword $(CARGO:cargo=rustc)) -vV | sed -n 's/^host: //p')
+LIBC_A  = $(filter /%,$(shell cc -print-file-name=libc.a 2>/dev/null))
+ifneq (,$(and $(findstring linux-gnu,$(HOST)),$(LIBC_A)))
+STATIC  = RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static"
+FOR     = --target $(HOST)
+RELEASE = $(TARGET)/$(HOST)/release
+else
+RELEASE = $(TARGET)/release
+endif
+
 # Every page in src/bin is a program.
 PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
            $(patsubst src/bin/%/main.rs,%,$(wildcard src/bin/*/main.rs))
@@ -14,7 +26,7 @@ PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
 all: build
 
 build: ## build the programs, optimised
-	$(CARGO) build --release --locked
+	$(STATIC) $(CARGO) build --release --locked $(FOR)
 
 test: ## run all tests (installs tmux where it is missing)
 	tools/ensure tmux
@@ -31,15 +43,15 @@ demo: ## see it work in a throw-away home (a debug build: the soonest to be ther
 bench: ## measure against the floor: safecat, bare tmux
 	tools/ensure tmux
 	tools/ensure safecat
-	$(CARGO) bench --locked
+	$(STATIC) $(CARGO) bench --locked --bench figures $(FOR)
 
 check-macos: ## type-check for macOS
 	tools/check-macos
 
 install: ## install the programs into PREFIX/bin (PREFIX is ~/.local unless given)
-	$(CARGO) build --release --locked
+	$(STATIC) $(CARGO) build --release --locked $(FOR)
 	install -d "$(BINDIR)"
-	set -e; for p in $(PROGRAMS); do install -m 755 "$(TARGET)/release/$$p" "$(BINDIR)/$$p"; done
+	set -e; for p in $(PROGRAMS); do install -m 755 "$(RELEASE)/$$p" "$(BINDIR)/$$p"; done
 
 uninstall: ## remove the programs again; peers and their messages stay
 	set -e; for p in $(PROGRAMS); do rm -f "$(BINDIR)/$$p"; done

@@ -141,7 +141,7 @@ fn accept(bed: &Bed) {
     bed.parrot("alice", "");
     bed.parrot("bob", "");
     let lock = File::create(bed.path("root/state/lifecycle/parrot-bob.lock")).expect("a lock file");
-    lock.lock().expect("the lock");
+    fs2::FileExt::lock_exclusive(&lock).expect("the lock");
     for name in ["tmp", "box"] {
         fs::create_dir(bed.path(name)).expect("a folder");
     }

@@ -90,12 +90,13 @@ fn os_version() -> String {
 }
 
 fn user() -> String {
-    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| {
-        nix::unistd::User::from_uid(nix::unistd::geteuid())
-            .ok()
-            .flatten()
-            .map_or_else(|| "unknown".into(), |user| user.name)
-    })
+    // Not getpwuid: in a statically linked program it needs the machine's own C library after all.
+    let asked = || {
+        let output = std::process::Command::new("id").arg("-un").output().ok()?;
+        String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+    };
+    let given = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    given.or_else(asked).filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
 fn hostname() -> String {
