@@ -109,10 +109,10 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
         ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
     };
     let queue = world.queue(&peer.identity);
-    let seq = queue.accept(&item, world.clock)?;
+    // The drain comes up while the item is being written, and waits for it.
+    let seq = queue.accept_while(&item, world.clock, || world.kick(&peer.identity))?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
-    world.kick(&peer.identity);
     ephemeral::arm(world, &sender.identity);
     let mut report = watch(world, &peer, &item, seq, message.wait);
     report.ms = (world.clock.monotonic() - started).as_millis() as u64;

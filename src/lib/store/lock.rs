@@ -78,7 +78,7 @@ impl FileLock {
             .open(path)
             .map_err(failed)?;
         let deadline = Deadline::after(clock, wait);
-        let taken = wait_for(clock, deadline, Duration::from_millis(5), || match file.try_lock_exclusive() {
+        let taken = wait_for(clock, deadline, Duration::from_micros(200), || match file.try_lock_exclusive() {
             Ok(()) => Some(Ok(())),
             Err(error) if error.kind() == fs2::lock_contended_error().kind() => None,
             Err(error) => Some(Err(error)),

@@ -244,9 +244,16 @@ impl Queue {
 
     /// Accepts `item` durably and returns its place in the order. When this returns an error, nothing was kept.
     pub fn accept(&self, item: &Item, clock: &dyn Clock) -> Result<Seq, QueueError> {
+        self.accept_while(item, clock, || ())
+    }
+
+    /// [`Queue::accept`] that runs `meanwhile` once the order of acceptance is held: a drain started there comes up
+    /// while the item is being written, and waits for it ([`Queue::await_acceptors`]).
+    pub fn accept_while(&self, item: &Item, clock: &dyn Clock, meanwhile: impl FnOnce()) -> Result<Seq, QueueError> {
         self.make(Place::Waiting)?;
         let seq_path = self.dir.join("seq");
         let _order = FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?;
+        meanwhile();
         let last = self.last_number(&seq_path)?;
         let bytes = self.encode(Place::Waiting, Seq(last + 1), item)?;
         let taken = durable::publish(&self.dir, &bytes, |n| {
@@ -260,6 +267,15 @@ impl Queue {
         // After the item: a number that was given but not written down is found again by last_number.
         write_number(&seq_path, seq.0)?;
         Ok(seq)
+    }
+
+    /// Waits until whoever is accepting an item right now is done: what they started a drain for is in the queue.
+    pub fn await_acceptors(&self, clock: &dyn Clock) -> Result<(), QueueError> {
+        let seq_path = self.dir.join("seq");
+        if seq_path.exists() {
+            drop(FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?);
+        }
+        Ok(())
     }
 
     /// The highest number ever given: what `seq` says, or more if a file stands there with a higher one.
