@@ -14,17 +14,22 @@ use crate::lifecycle::peer::Peer;
 use crate::lifecycle::session::{self, Ending, Mended, Park, Standing};
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
+use crate::store::cap::keep_tail;
 use crate::store::event_log::Event;
 use crate::store::lock::LockError;
 use crate::store::markers::Marker;
 use crate::store::queue::{Place, sweep_dir};
-use crate::store::session::{SessionRecord, identities_with};
+use crate::store::session::{SessionRecord, identities_with, names_in};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Temporary files older than this are a crash's litter.
 const LITTER_AGE: Duration = Duration::from_secs(3600);
+
+/// A pane log over the first size is cut to the second.
+const PANE_LOG_CAP: u64 = 32 << 20;
+const PANE_LOG_KEEP: u64 = 8 << 20;
 
 /// What a tick does about one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -479,6 +484,11 @@ fn world_kick(world: &World<'_>, identity: &Identity) {
 /// Removes what crashes left behind.
 fn sweep(world: &World<'_>, wanted: &impl Fn(&Identity) -> bool) {
     sweep_dir(&world.paths.state_dir(), LITTER_AGE);
+    let pane_logs = world.paths.pane_log_dir();
+    for name in names_in(&pane_logs).filter(|name| name.ends_with(".log")) {
+        // Best effort: a log that can't be trimmed now is trimmed by a later tick.
+        let _ = keep_tail(&pane_logs.join(name), PANE_LOG_CAP, PANE_LOG_KEEP);
+    }
     for identity in identities_with(world.paths, "queue").iter().filter(|identity| wanted(identity)) {
         world.queue(identity).sweep(LITTER_AGE);
     }

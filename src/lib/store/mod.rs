@@ -1,6 +1,7 @@
 //! Durable, readable state: plain files, written so that a crash or a power cut leaves the old or the new
 //! content, never a mixture; and the locks that keep two programs from writing at once.
 
+pub mod cap;
 pub mod durable;
 pub mod event_log;
 pub mod launch_env;

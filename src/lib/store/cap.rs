@@ -1,0 +1,46 @@
+//! Keeping an append-only file bounded while somebody else appends to it.
+
+use std::fs::{File, FileTimes, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Rewrites `path` in place as its last `keep` bytes if it is larger than `cap`. Says whether it did.
+///
+/// In place, because its writer holds it open for appending; what is appended during the rewrite may be lost. The
+/// file's time stays: trimming is no activity.
+pub fn keep_tail(path: &Path, cap: u64, keep: u64) -> io::Result<bool> {
+    let len = std::fs::metadata(path)?.len();
+    if len <= cap {
+        return Ok(false);
+    }
+    let mut file: File = OpenOptions::new().read(true).write(true).open(path)?;
+    let modified = file.metadata()?.modified()?;
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(len.saturating_sub(keep)))?;
+    file.read_to_end(&mut tail)?;
+    file.rewind()?;
+    file.write_all(&tail)?;
+    file.set_len(tail.len() as u64)?;
+    file.set_times(FileTimes::new().set_modified(modified))?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_stays_and_so_does_the_time_and_an_appender_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pane.log");
+        std::fs::write(&path, "0123456789").unwrap();
+        let mut appender = OpenOptions::new().append(true).open(&path).unwrap();
+        let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        appender.set_times(FileTimes::new().set_modified(old)).unwrap();
+        assert!(!keep_tail(&path, 10, 4).unwrap());
+        assert!(keep_tail(&path, 9, 4).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), old);
+        appender.write_all(b"x").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"6789x");
+    }
+}
