@@ -1,0 +1,181 @@
+//! What is refused, with which code, in which words; and that nothing is kept of it.
+
+mod support;
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Command;
+use support::{Output, TestHome};
+
+fn home() -> TestHome {
+    let home = TestHome::new();
+    home.parrot("alice", &[]);
+    home.parrot("bob", &[]);
+    home
+}
+
+#[track_caller]
+fn send(home: &TestHome, args: &[&str], body: &[u8]) -> Output {
+    home.run_with("iapeer-send", &[&["--from", "alice"], args].concat(), body)
+}
+
+#[track_caller]
+fn refused(home: &TestHome, output: &Output, code: i32, words: &[&str]) {
+    assert_eq!(output.code, code, "{output}");
+    assert_eq!(output.stdout, "", "{output}");
+    assert_eq!(output.stderr.lines().count(), 1, "one line: {output}");
+    for word in words {
+        assert!(output.stderr.contains(word), "{word:?} in {output}");
+    }
+    assert_eq!(home.queue("parrot-bob"), (0, 0, 0), "nothing is kept");
+}
+
+#[test]
+fn an_unknown_peer_is_67() {
+    let home = home();
+    refused(&home, &send(&home, &["nobody"], b"x"), 67, &["nobody", "iapeer create"]);
+    refused(&home, &home.run("iapeer-send", &["bob", "--from", "eve", "-m", "x"]), 67, &["eve"]);
+}
+
+#[test]
+fn a_stopped_peer_is_69_until_it_is_started() {
+    let home = home();
+    home.ok("iapeer", &["stop", "bob"]);
+    refused(&home, &send(&home, &["bob"], b"x"), 69, &["stopped", "iapeer start bob"]);
+    assert!(home.ok("iapeer", &["list"]).stdout.contains("✕ parrot"));
+    home.ok("iapeer", &["start", "bob"]);
+    assert_eq!(send(&home, &["bob"], b"x").code, 0);
+}
+
+#[test]
+fn bad_bodies_are_65() {
+    let home = home();
+    let long = "x".repeat(16_001);
+    for (body, word) in [
+        (long.as_bytes(), "16000"),
+        (&b"a\0b"[..], "U+0000"),
+        (b"a\x1b[31mb", "U+001B"),
+        (b"a\rb", "carriage return"),
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (b"\xff\xfe", "UTF-8"),
+    ] {
+        refused(&home, &send(&home, &["bob"], body), 65, &[word]);
+    }
+    let topic = "t".repeat(201);
+    refused(&home, &send(&home, &["bob", "--topic", &topic], b"x"), 65, &["200"]);
+}
+
+#[test]
+fn missing_files_are_66_and_a_wrong_command_line_64() {
+    let home = home();
+    refused(&home, &send(&home, &["bob", "-f", "/nonexistent"], b""), 66, &["/nonexistent"]);
+    refused(&home, &send(&home, &["bob", "--attach", "/nonexistent"], b"x"), 66, &["/nonexistent"]);
+    refused(&home, &send(&home, &["bob", "--attach", "relative"], b"x"), 65, &["absolute"]);
+    refused(&home, &home.run_with("iapeer-send", &["bob"], b"x"), 64, &["--from", "PEER_IDENTITY"]);
+    refused(&home, &send(&home, &["b b"], b"x"), 64, &["b b"]);
+    assert_eq!(send(&home, &["bob", "--nonsense"], b"x").code, 64);
+    let help = home.run("iapeer-send", &["--help"]);
+    assert!(help.code == 0 && help.stdout.contains("Usage"), "{help}");
+}
+
+#[test]
+fn without_tmux_it_is_69_at_once_and_says_how_to_get_it() {
+    let home = home();
+    let empty = home.dir().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    home.set("PATH", empty.as_os_str());
+    refused(&home, &send(&home, &["bob"], b"x"), 69, &["tmux", "apt install tmux", "IAPEER_TMUX_BIN"]);
+    home.set("IAPEER_TMUX_BIN", "/nonexistent/tmux");
+    refused(&home, &send(&home, &["bob"], b"x"), 69, &["/nonexistent/tmux", "IAPEER_TMUX_BIN"]);
+}
+
+#[test]
+fn without_the_runtimes_program_it_is_69_at_once_and_names_the_variable() {
+    let home = home();
+    home.set("PATH", "/usr/bin:/bin");
+    home.ok("iapeer", &["create", "carl", "--runtime", "claude"]);
+    home.set("IAPEER_CLAUDE_BIN", "/nonexistent/claude");
+    refused(&home, &send(&home, &["carl"], b"x"), 69, &["/nonexistent/claude", "IAPEER_CLAUDE_BIN", "npm install"]);
+    assert_eq!(home.queue("claude-carl"), (0, 0, 0));
+}
+
+#[test]
+fn a_root_open_to_others_or_of_someone_else_is_77() {
+    let home = home();
+    let mode = |mode| std::fs::set_permissions(home.root(), std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o720);
+    let output = send(&home, &["bob"], b"x");
+    assert!(output.code == 77 && output.stderr.contains("chmod 700"), "{output}");
+    assert_eq!(home.run("iapeer", &["list"]).code, 77);
+    mode(0o700);
+    if nix::unistd::geteuid().is_root() {
+        chown(home.root(), Some(12345), None).unwrap();
+        let output = send(&home, &["bob"], b"x");
+        chown(home.root(), Some(0), None).unwrap();
+        assert!(output.code == 77 && output.stderr.contains("uid 12345"), "{output}");
+    }
+    assert_eq!(home.queue("parrot-bob"), (0, 0, 0));
+}
+
+#[test]
+fn bad_settings_are_78_and_name_the_variable() {
+    let home = home();
+    home.set("IAPEER_IDLE_SECS", "soon");
+    refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_IDLE_SECS", "soon"]);
+    home.unset("IAPEER_IDLE_SECS").set("IAPEER_ROOT", "relative");
+    refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_ROOT"]);
+}
+
+/// A tmpfs of 64 KiB, gone with the value.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &std::path::Path) -> Option<SmallDisk> {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k,mode=700", "small"]).arg(at).status();
+        mounted.is_ok_and(|status| status.success()).then(|| SmallDisk(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_74_and_nothing_is_accepted() {
+    let home = home();
+    let queue = home.state_dir().join("parrot-bob.queue");
+    // Who may not mount fills no disk: a file-size limit of the process is the nearest thing there is.
+    let disk = SmallDisk::mount(&queue);
+    let output = if disk.is_some() {
+        let filler = vec![0_u8; 128 * 1024];
+        let _ = std::fs::write(queue.join("filler"), &filler);
+        send(&home, &["bob"], b"does not fit")
+    } else {
+        let program = support::bin("iapeer-send");
+        let script =
+            format!("trap '' XFSZ; ulimit -f 0; exec {} bob --from alice -m 'does not fit'", program.display());
+        home.run("sh", &["-c", &script])
+    };
+    assert_eq!(output.code, 74, "{output}");
+    assert!(output.stderr.contains("failed:") && output.stderr.lines().count() == 1, "{output}");
+    assert_eq!(home.queue("parrot-bob"), (0, 0, 0));
+    drop(disk);
+    assert_eq!(send(&home, &["bob"], b"fits").code, 0);
+}
+
+#[test]
+fn a_refusal_in_json_has_its_outcome_and_its_reason() {
+    let home = home();
+    let output = send(&home, &["nobody", "--json"], b"x");
+    assert_eq!(output.code, 67);
+    let object = output.json();
+    assert_eq!(object["outcome"], "refused");
+    assert!(object["reason"].as_str().unwrap().contains("nobody"));
+    let sent = send(&home, &["bob", "--json"], b"x").json();
+    for key in ["outcome", "id", "identity", "woke", "mode", "cause", "waiting", "ms"] {
+        assert!(!sent[key].is_null(), "{key} in {sent}");
+    }
+}
