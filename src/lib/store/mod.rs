@@ -2,6 +2,7 @@
 //! content, never a mixture; and the locks that keep two programs from writing at once.
 
 pub mod cap;
+pub mod conformance;
 pub mod durable;
 pub mod event_log;
 pub mod launch_env;

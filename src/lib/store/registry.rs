@@ -8,7 +8,7 @@ use crate::core::identity::{Intelligence, Personality, Runtime};
 use crate::core::paths::Paths;
 use crate::store::durable::{self, StoreError};
 use crate::store::lock::FileLock;
-use crate::store::profile::Profile;
+use crate::store::profile::{self, Profile};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,10 +61,7 @@ impl PeerRecord {
 
     /// Whether its interfaces let it write into telegram.
     pub fn telegram_bot(&self) -> bool {
-        let telegram = self.interfaces.as_ref().and_then(|value| value.get("telegram"));
-        ["bot_username", "bot"]
-            .iter()
-            .any(|key| telegram.and_then(|value| value.get(key)?.as_str()).is_some_and(|text| !text.trim().is_empty()))
+        profile::telegram_bot(self.interfaces.as_ref()).is_some()
     }
 
     fn parse(value: &Value) -> Result<PeerRecord, String> {
