@@ -8,6 +8,7 @@ pub mod event_log;
 pub mod launch_env;
 pub mod lock;
 pub mod markers;
+mod peer_record;
 pub mod profile;
 pub mod queue;
 pub mod registry;
