@@ -12,6 +12,7 @@ mod peer_record;
 pub mod profile;
 pub mod queue;
 pub mod registry;
+pub mod reindex;
 pub mod session;
 
 pub use durable::StoreError;

@@ -48,6 +48,16 @@ impl PeerRecord {
         }
     }
 
+    /// This record as `profile` would have it: folder, unknown keys and, where the nature is the same, the word for it
+    /// stay.
+    pub fn projected(&self, profile: &Profile) -> PeerRecord {
+        let mut local = PeerRecord::from_profile(profile, &self.cwd);
+        if local.intelligence == self.intelligence {
+            local.intelligence_word = self.intelligence_word.clone();
+        }
+        PeerRecord { extra: self.extra.clone(), ..local }
+    }
+
     /// Whether its interfaces let it write into telegram.
     pub fn telegram_bot(&self) -> bool {
         profile::telegram_bot(self.interfaces.as_ref()).is_some()
