@@ -199,9 +199,19 @@ impl Intelligence {
     /// What a peer of this runtime is unless its profile says otherwise.
     pub fn default_for(runtime: &Runtime) -> Intelligence {
         match runtime.as_str() {
-            "telegram" | "discord" | "matrix" | "email" | "web" => Intelligence::Natural,
+            "telegram" | "discord" | "matrix" | "email" | "web" | "voicetalk" => Intelligence::Natural,
             "notifier" | "webhook" | "api" | "cron" | "system" => Intelligence::Absent,
             _ => Intelligence::Artificial,
+        }
+    }
+
+    /// What a peer of this runtime may be where its manifest does not say: a runtime for people may also carry a
+    /// service without a face; an agent is an agent.
+    pub fn allowed_for(runtime: &Runtime) -> &'static [Intelligence] {
+        match Intelligence::default_for(runtime) {
+            Intelligence::Natural => &[Intelligence::Natural, Intelligence::Absent],
+            Intelligence::Absent => &[Intelligence::Absent],
+            Intelligence::Artificial => &[Intelligence::Artificial],
         }
     }
 
@@ -241,6 +251,33 @@ mod tests {
         assert_eq!((id.runtime().as_str(), id.personality().as_str()), ("notifier", "notifier-timer"));
         for bad in ["", "-a", "claude", "claude-", "Claude-a", "clau de-a", "claude-A"] {
             assert!(bad.parse::<Identity>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn natures_as_a_table() {
+        use Intelligence::{Absent, Artificial, Natural};
+        let cases: &[(&str, &[Intelligence])] = &[
+            ("claude", &[Artificial]),
+            ("parrot", &[Artificial]),
+            ("telegram", &[Natural, Absent]),
+            ("voicetalk", &[Natural, Absent]),
+            ("notifier", &[Absent]),
+            ("cron", &[Absent]),
+        ];
+        for (runtime, allowed) in cases {
+            let runtime: Runtime = runtime.parse().unwrap();
+            assert_eq!(Intelligence::allowed_for(&runtime), *allowed, "{runtime}");
+            assert_eq!(Intelligence::default_for(&runtime), allowed[0], "{runtime}");
+        }
+        for (word, nature) in [
+            ("human", Some(Natural)),
+            ("scripted", Some(Absent)),
+            ("artificial", Some(Artificial)),
+            ("Human", None),
+            ("", None),
+        ] {
+            assert_eq!(Intelligence::parse(word), nature, "{word:?}");
         }
     }
 

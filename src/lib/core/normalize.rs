@@ -39,24 +39,28 @@ fn transliterate(text: &str) -> String {
             out.push(' ');
             out.push_str(any_ascii::any_ascii_char(c));
             out.push(' ');
-        } else if c.is_alphabetic() || c.is_ascii() || is_mark(c) {
+        } else if matches!(c, '\u{3099}' | '\u{309a}') {
+            // Voicing marks of kana written in two parts; the table has a quote for them, which would split the word.
+        } else if is_written(c) {
             out.push_str(any_ascii::any_ascii_char(c));
         } else {
-            // Dingbats, circled digits, emoji: their descriptions are no names.
+            // Dingbats, circled digits, emoji, signs: their descriptions are no names.
             out.push(' ');
         }
     }
     out
 }
 
-/// Han, kana and Hangul: written without spaces, a syllable a character.
+/// Han and Hangul: written without spaces, a syllable a character.
 fn is_syllable(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3134f}' | '\u{ac00}'..='\u{d7a3}')
 }
 
-/// Combining marks vanish instead of splitting a word.
-fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{3099}' | '\u{309a}')
+/// Letters, digits of any script, and what belongs to a letter without a sound of its own (combining marks, joiners,
+/// variation selectors): those vanish instead of splitting a word.
+fn is_written(c: char) -> bool {
+    let circled = matches!(c, '\u{2460}'..='\u{24ff}' | '\u{2776}'..='\u{2793}' | '\u{3200}'..='\u{32ff}' | '\u{1f100}'..='\u{1f2ff}');
+    !circled && (c.is_ascii() || c.is_alphanumeric()) || any_ascii::any_ascii_char(c).is_empty()
 }
 
 #[cfg(test)]
@@ -78,6 +82,16 @@ mod tests {
             ("2nd", "2nd"),
             ("①②③", ""),
             ("🙂", ""),
+            ("Ⓐ ㈱", ""),
+            ("２號", "2-hao"),
+            ("٣", "3"),
+            ("हिन्दी", "hindi"),
+            ("サーバー", "saba"),
+            ("a\u{200d}b\u{feff}", "ab"),
+            ("naïve’s", "naive-s"),
+            ("Straße—12", "strasse-12"),
+            ("か\u{3099}く", "kaku"),
+            ("서울", "seo-ul"),
             ("--a__b--", "a-b"),
             ("", ""),
             (long.as_str(), &"a".repeat(31)),

@@ -101,7 +101,7 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
     let manifest = Manifest::load(world.paths, &runtime)?;
     let intelligence = birth.intelligence.unwrap_or_else(|| match manifest.intelligence.first() {
         Some(first) => *first,
-        None => Intelligence::Artificial,
+        None => Intelligence::default_for(&runtime),
     });
     let identity = Identity::new(runtime.clone(), name.clone());
     if !manifest.allows(intelligence) {

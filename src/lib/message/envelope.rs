@@ -14,8 +14,11 @@
 use crate::core::identity::{Identity, Intelligence, Topic};
 use crate::core::message_id::MessageId;
 
-/// Longest open tag.
-const MAX_TAG: usize = 1024;
+/// Longest open tag in characters. A topic of 200 quotes is 1,200 of them once it is escaped; what we write must be
+/// readable by us.
+const MAX_TAG: usize = 2048;
+const CDATA: &str = "<![CDATA[";
+const CDATA_END: &str = "]]>";
 
 /// How the recipient answers: the envelope's second line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,47 +130,48 @@ impl Envelope {
     }
 }
 
-/// The ids of all envelopes in `text`, in their order. What stands inside a body is no envelope.
+/// The ids of all envelopes in `text`, in their order, whatever stands around them. What a body quotes is no envelope:
+/// it is in CDATA. Prose that looks like an open tag does not hide the envelope after it.
 pub fn message_ids(text: &str) -> Vec<MessageId> {
     let mut ids = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("<iap ") {
-        let here = &rest[at..];
-        let Some((tag, after)) = open_tag(here) else {
-            rest = &here[1..];
-            continue;
-        };
-        ids.extend(attribute(tag, "id").and_then(|id| id.parse::<MessageId>().ok()));
-        rest = after_close(after);
+    let mut inside = false;
+    let mut at = 0;
+    while let Some(found) = text[at..].find('<') {
+        let here = &text[at + found..];
+        at += found + 1;
+        if let Some((tag, after)) = open_tag(here) {
+            ids.extend(attribute(tag, "id").and_then(|id| id.parse::<MessageId>().ok()));
+            inside = true;
+            at = text.len() - after.len();
+        } else if inside && here.starts_with(CDATA) {
+            // Cut off inside a body: all that follows is that body.
+            let Some(end) = here.find(CDATA_END) else { break };
+            at += end;
+        } else if here.starts_with("</iap>") {
+            inside = false;
+        }
     }
     ids
 }
 
-/// What follows the close tag that stands outside CDATA; nothing where the envelope is cut off.
-fn after_close(text: &str) -> &str {
-    find_outside_cdata(text, "</iap>").map_or("", |at| &text[at + "</iap>".len()..])
-}
-
-/// Where `needle` first stands outside CDATA.
-fn find_outside_cdata(text: &str, needle: &str) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        let rest = &text[from..];
-        let found = rest.find(needle)?;
-        match rest.find("<![CDATA[") {
-            Some(open) if open < found => from += open + rest[open..].find("]]>")? + "]]>".len(),
-            _ => return Some(from + found),
+/// Where `tag` first stands outside CDATA.
+fn find_outside_cdata(text: &str, tag: &str) -> Option<usize> {
+    let mut at = 0;
+    while let Some(found) = text[at..].find('<') {
+        at += found;
+        let here = &text[at..];
+        if here.starts_with(tag) {
+            return Some(at);
         }
+        at += if here.starts_with(CDATA) { here.find(CDATA_END)? + CDATA_END.len() } else { 1 };
     }
+    None
 }
 
 /// The attributes of an open tag that has the required pair, and what follows the tag.
 fn open_tag(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix("<iap ")?;
-    let mut limit = inside.len().min(MAX_TAG);
-    while !inside.is_char_boundary(limit) {
-        limit -= 1;
-    }
+    let limit = inside.char_indices().nth(MAX_TAG).map_or(inside.len(), |(at, _)| at);
     let end = inside[..limit].find('>')?;
     let tag = &inside[..end];
     let required = (attribute(tag, "from-personality").or_else(|| attribute(tag, "from")))
@@ -202,9 +206,9 @@ fn content(text: &str, names: &[&str]) -> Option<String> {
     let end = find_outside_cdata(inside, &format!("</{name}>")).unwrap_or(inside.len());
     let mut out = String::new();
     let mut rest = &inside[..end];
-    while let Some((raw, after)) = rest.split_once("<![CDATA[") {
+    while let Some((raw, after)) = rest.split_once(CDATA) {
         out.push_str(raw);
-        match after.split_once("]]>") {
+        match after.split_once(CDATA_END) {
             Some((data, tail)) => {
                 out.push_str(data);
                 rest = tail;
@@ -302,7 +306,7 @@ mod tests {
         ] {
             assert!(Envelope::decode(bad).is_err(), "{bad}");
         }
-        let long = format!("<iap from=\"a\" runtime=\"b\" x=\"{}\"><msg>m</msg></iap>", "é".repeat(2000));
+        let long = format!("<iap from=\"a\" runtime=\"b\" x=\"{}\"><msg>m</msg></iap>", "é".repeat(MAX_TAG));
         assert_eq!(Envelope::decode(&long), Err(EnvelopeError::NoTag));
     }
 
@@ -317,13 +321,52 @@ mod tests {
         assert_eq!(ids, ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "01BX5ZZKBKACTAV9WEVGEMMVS0"]);
         // A long prompt may be cut off by the agent: the open tag is enough.
         assert_eq!(message_ids(&first[..250]).len(), 1);
+        // Prose around it may hold anything.
+        for prose in ["<iap from=\"a\" runtime=\"b\"> is how it begins", "<![CDATA[", "</iap>", "[Image #1] "] {
+            assert_eq!(message_ids(&format!("{prose}\n{third}")).len(), 1, "{prose}");
+        }
+        // The agent's input takes the opening attachments tag away with the paths.
+        let attached = Envelope { attachments: vec!["/a.png".into()], ..envelope("see") }.encode(Instruction::Mcp);
+        assert_eq!(message_ids(&attached.replace("<attachments><![CDATA[/a.png", "[Image #1]")).len(), 1);
+    }
+
+    #[test]
+    fn the_longest_topic_is_readable_whatever_it_is_made_of() {
+        for c in ["\"", "&", "\u{1f642}", ">"] {
+            let sent = Envelope {
+                from: format!("r{}-p{}", "r".repeat(31), "p".repeat(31)).parse().unwrap(),
+                topic: Topic::parse(&c.repeat(Topic::MAX_CHARS)).unwrap(),
+                redelivered: Some(u32::MAX),
+                ..envelope("x")
+            };
+            let wire = sent.encode(Instruction::Send);
+            assert_eq!(message_ids(&wire), sent.id.into_iter().collect::<Vec<_>>());
+            assert_eq!(Envelope::decode(&wire), Ok(sent));
+        }
+    }
+
+    #[test]
+    fn an_earlier_systems_envelope_has_no_id() {
+        let old = "<iap from-personality=\"a\" from-runtime=\"claude\" from-intelligence=\"scripted\">\nIAP message from known peers. Reply via send_to_peer.\n<message><![CDATA[m]]></message>\n</iap>";
+        let read = Envelope::decode(old).unwrap();
+        assert_eq!((read.id, read.intelligence, read.ts.as_str()), (None, Intelligence::Absent, ""));
+        assert!(message_ids(old).is_empty());
     }
 
     proptest! {
         #[test]
-        fn any_body_comes_back(body in "(\\PC|\n|\t|]]>|<!\\[CDATA\\[|</message>|</iap>|<iap ){1,40}") {
-            let sent = envelope(&body);
-            prop_assert_eq!(Envelope::decode(&sent.encode(Instruction::Send)), Ok(sent));
+        fn any_message_comes_back(
+            body in "(\\PC|\n|\t|]]>|<!\\[CDATA\\[|</message>|</iap>|<iap |<attachments>){1,40}",
+            topic in "(\\PC|&quot;|\"|<|>|&){0,30}",
+            attachments in proptest::collection::vec("/[!-~]{1,20}(]]>|</iap>)?", 0..3),
+            quoted: bool,
+        ) {
+            let inner = Envelope { id: Some("01BX5ZZKBKACTAV9WEVGEMMVRZ".parse().unwrap()), ..envelope(&body) };
+            let body = if quoted { inner.encode(Instruction::Send) } else { body };
+            let sent = Envelope { topic: Topic::parse(&topic).unwrap(), attachments, ..envelope(&body) };
+            let wire = sent.encode(Instruction::Send);
+            prop_assert_eq!(message_ids(&format!("{wire}\n{wire}")), vec![sent.id.unwrap(); 2]);
+            prop_assert_eq!(Envelope::decode(&wire), Ok(sent));
         }
 
         #[test]

@@ -1,7 +1,8 @@
 //! What a message may be. Checked once, when it is accepted.
 
 use crate::core::exit::{Exit, Failure};
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Longest body in characters (Unicode scalar values).
@@ -35,7 +36,7 @@ pub fn check_body(body: &str) -> Result<(), Failure> {
     }
 }
 
-/// Refuses attachments that are too many, no absolute paths (65), or not readable files now (66).
+/// Refuses attachments that are too many, no absolute paths or no regular files (65), or not readable now (66).
 pub fn check_attachments(paths: &[String]) -> Result<(), Failure> {
     if paths.len() > MAX_ATTACHMENTS {
         return Err(Failure::new(
@@ -56,10 +57,16 @@ pub fn check_attachments(paths: &[String]) -> Result<(), Failure> {
                 format!("attachment paths must not contain newline characters: {path:?}"),
             ));
         }
-        let readable = File::open(Path::new(path)).and_then(|file| file.metadata());
-        match readable {
+        // Non-blocking: opening a FIFO that nobody writes to would wait for ever.
+        let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(Path::new(path));
+        match opened.and_then(|file| file.metadata()) {
             Ok(meta) if meta.is_file() => {}
-            Ok(_) => return Err(Failure::new(Exit::NoInput, format!("the attachment {path} is not a file"))),
+            Ok(_) => {
+                return Err(Failure::new(
+                    Exit::DataErr,
+                    format!("the attachment {path} is not a regular file: attach files, or an archive of a folder"),
+                ));
+            }
             Err(error) => {
                 return Err(Failure::new(Exit::NoInput, format!("cannot read the attachment {path}: {error}")));
             }
@@ -93,7 +100,11 @@ mod tests {
         assert_eq!(exit("relative"), Exit::DataErr);
         assert_eq!(exit("/a\nb"), Exit::DataErr);
         assert_eq!(exit("/nonexistent"), Exit::NoInput);
-        assert_eq!(exit(dir.path().to_str().unwrap()), Exit::NoInput);
+        assert_eq!(exit(dir.path().to_str().unwrap()), Exit::DataErr);
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(exit(fifo.to_str().unwrap()), Exit::DataErr);
+        assert_eq!(exit("/dev/null"), Exit::DataErr);
         assert_eq!(check_attachments(&vec![file; 21]).unwrap_err().exit, Exit::DataErr);
     }
 }

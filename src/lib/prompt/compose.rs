@@ -169,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn strings_are_those_of_jq() {
+        for (text, quoted) in [
+            ("", r#""""#),
+            ("a\"b\\c", r#""a\"b\\c""#),
+            ("\u{8}\u{c}\n\r\t", r#""\b\f\n\r\t""#),
+            ("\0\u{1f}\u{b}\u{7f}", r#""\u0000\u001f\u000b\u007f""#),
+            ("/ é 🙂 \u{2028} \u{80}", "\"/ é 🙂 \u{2028} \u{80}\""),
+        ] {
+            assert_eq!(json(text), quoted);
+            assert_eq!(serde_json::from_str::<String>(quoted).unwrap(), text);
+        }
+    }
+
+    #[test]
     fn without_peers_and_files_only_the_facts_remain() {
         let text = compose(&facts(), &[], &[], &[], &[]);
         assert!(text.starts_with("---\n") && text.ends_with("\n---\n"), "{text}");

@@ -79,14 +79,13 @@ fn os_version() -> String {
             .filter(|text| !text.is_empty())
             .unwrap_or_else(unknown);
     }
-    std::fs::read_to_string("/etc/os-release")
-        .ok()
-        .and_then(|text| {
-            text.lines()
-                .find_map(|line| line.strip_prefix("VERSION_ID="))
-                .map(|v| v.trim_matches(['"', '\'']).to_owned())
-        })
-        .unwrap_or_else(unknown)
+    std::fs::read_to_string("/etc/os-release").ok().and_then(|text| version_id(&text)).unwrap_or_else(unknown)
+}
+
+/// `VERSION_ID` of an os-release file. Rolling distributions have none.
+fn version_id(text: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.trim().strip_prefix("VERSION_ID="))?;
+    Some(value.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
 }
 
 fn user() -> String {
@@ -111,6 +110,63 @@ fn hostname() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_come_from_both_roots_in_their_order() {
+        let home = tempfile::tempdir().unwrap();
+        let (root, cwd) = (home.path().join(".iapeer"), home.path().join("w/bob"));
+        let paths = Paths::read(|name| (name == "HOME").then(|| home.path().to_owned())).unwrap();
+        paths.ensure().unwrap();
+        let put = |path: &Path, content: &[u8]| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        };
+        put(&root.join("IAPEER.md"), b"host\n\n");
+        put(&root.join("B.md"), b"B of the host");
+        put(&root.join("a.MD"), b"a");
+        put(&root.join("notes.txt"), b"no");
+        put(&root.join("sub/deep.md"), b"no");
+        put(&root.join("fragments/2.md"), b"two");
+        put(&cwd.join(".iapeer/IAPEER.md"), b"own");
+        put(&cwd.join(".iapeer/B.md"), b"B of bob");
+        put(&cwd.join(".iapeer/empty.md"), b"\n\n");
+        put(&cwd.join(".iapeer/fragments/10.md"), b"ten \xff");
+        std::fs::create_dir(root.join("folder.md")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", root.join("dangling.md")).unwrap();
+        put(
+            &cwd.join(".iapeer/peer-profile.json"),
+            br#"{"personality":"bob","default_runtime":"claude","description":"d"}"#,
+        );
+        let profile = crate::store::profile::Profile::read(&cwd).unwrap().unwrap();
+        let record = PeerRecord::from_profile(&profile, &cwd);
+        let text = compose_for(&paths, &cwd, &record, EpochMs(0)).unwrap();
+        let (facts, rest) = text.split_once("\n---\n\n").unwrap();
+        let keys: Vec<&str> = facts.lines().skip(1).map(|line| line.split_once(": ").unwrap().0).collect();
+        assert_eq!(
+            keys,
+            ["personality", "description", "peer-cwd", "platform", "os_version", "user", "hostname", "today"]
+        );
+        assert_eq!(
+            rest,
+            "<!-- ~/.iapeer/IAPEER.md -->\nhost\n\n<!-- ~/w/bob/.iapeer/IAPEER.md -->\nown\n\n\
+             <!-- ~/.iapeer/B.md -->\nB of the host\n\n<!-- ~/w/bob/.iapeer/B.md -->\nB of bob\n\n\
+             <!-- ~/.iapeer/a.MD -->\na\n\n\
+             <!-- ~/w/bob/.iapeer/fragments/10.md -->\nten \u{fffd}\n\n<!-- ~/.iapeer/fragments/2.md -->\ntwo\n"
+        );
+    }
+
+    #[test]
+    fn the_systems_version_as_a_table() {
+        for (text, version) in [
+            ("ID=debian\nVERSION_ID=\"12\"\n", Some("12")),
+            ("VERSION_ID='24.04'", Some("24.04")),
+            ("VERSION_ID=41", Some("41")),
+            ("VERSION_ID=\"\"", None),
+            ("ID=arch", None),
+        ] {
+            assert_eq!(version_id(text).as_deref(), version, "{text}");
+        }
+    }
 
     #[test]
     fn the_home_is_shown_as_a_tilde_only_at_a_boundary() {

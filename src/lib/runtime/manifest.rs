@@ -86,7 +86,7 @@ pub struct Manifest {
     /// Not tried by the project's own tests.
     #[serde(default)]
     pub experimental: bool,
-    /// The only natures a peer on it may have; empty means artificial.
+    /// The only natures a peer on it may have; empty means what its name implies.
     #[serde(default)]
     pub intelligence: Vec<Intelligence>,
     /// Where the program is.
@@ -462,7 +462,7 @@ impl Manifest {
     /// Whether a peer on this runtime may have this nature.
     pub fn allows(&self, intelligence: Intelligence) -> bool {
         if self.intelligence.is_empty() {
-            intelligence == Intelligence::Artificial
+            Intelligence::allowed_for(&self.runtime).contains(&intelligence)
         } else {
             self.intelligence.contains(&intelligence)
         }

@@ -25,7 +25,8 @@ impl LaunchEnv {
     pub fn parse(text: &str) -> LaunchEnv {
         let mut parsed = LaunchEnv::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+            let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+            let line = exported.unwrap_or(line).trim_start();
             let Some((key, value)) = line.split_once('=') else { continue };
             let key = key.trim_end();
             if !is_name(key) {
@@ -35,11 +36,11 @@ impl LaunchEnv {
             let unquoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(value);
             parsed.vars.insert(key.to_owned(), unquoted.to_owned());
         }
+        // The kernel refuses a NUL in variables and arguments: one of them would keep the session from starting at all.
+        parsed.vars.retain(|_, value| !value.contains('\0'));
         if let Some(arguments) = parsed.vars.remove("PEER_START_ARGS") {
             parsed.start_args = arguments.split_whitespace().map(str::to_owned).collect();
         }
-        // A value that the kernel would refuse would keep the session from starting at all.
-        parsed.vars.retain(|_, value| !value.contains('\0'));
         parsed
     }
 }
@@ -72,6 +73,26 @@ mod tests {
             ]
         );
         assert_eq!(parsed.start_args, ["--x", "y"]);
+    }
+
+    #[test]
+    fn odd_files_as_a_table() {
+        for (text, vars, arguments) in [
+            ("export\tA=1", "A=1", ""),
+            ("exported=1", "exported=1", ""),
+            ("A=\"", "A=\"", ""),
+            ("A=\"\"", "A=", ""),
+            ("A='\"x\"'", "A=\"x\"", ""),
+            ("A=1\r\nB=2\r\n", "A=1 B=2", ""),
+            ("A=x\0y\nPEER_START_ARGS=a\0b\nB=2", "B=2", ""),
+            ("PEER_START_ARGS=-a\nPEER_START_ARGS='--b  c'", "", "--b c"),
+            ("export PEER_START_ARGS=--one", "", "--one"),
+            ("=x\nA B=1\nÄ=1\n _a1 =y", "_a1=y", ""),
+        ] {
+            let parsed = LaunchEnv::parse(text);
+            let found: Vec<String> = parsed.vars.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            assert_eq!((found.join(" "), parsed.start_args.join(" ")), (vars.into(), arguments.into()), "{text:?}");
+        }
     }
 
     #[test]

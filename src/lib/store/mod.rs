@@ -2,14 +2,17 @@
 //! content, never a mixture; and the locks that keep two programs from writing at once.
 
 pub mod cap;
+pub mod conformance;
 pub mod durable;
 pub mod event_log;
 pub mod launch_env;
 pub mod lock;
 pub mod markers;
+mod peer_record;
 pub mod profile;
 pub mod queue;
 pub mod registry;
+pub mod reindex;
 pub mod session;
 
 pub use durable::StoreError;

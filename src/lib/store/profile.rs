@@ -7,7 +7,6 @@ use crate::core::identity::{Intelligence, Personality, Runtime};
 use crate::core::normalize;
 use crate::core::paths;
 use crate::store::durable::{self, StoreError};
-use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -89,21 +88,30 @@ pub struct ProfileUpdate {
 impl Profile {
     /// The profile of the peer in `cwd`. Missing: `None`.
     pub fn read(cwd: &Path) -> Result<Option<Profile>, ProfileError> {
+        let bad = |why: String| ProfileError::Bad { path: paths::profile_path(cwd), why };
+        match Profile::read_raw(cwd)? {
+            None => Ok(None),
+            Some(Value::Object(raw)) => Profile::from_raw(raw).map(Some).map_err(bad),
+            Some(_) => Err(bad("not a JSON object".into())),
+        }
+    }
+
+    /// The JSON in the profile of `cwd`, whatever it says: for [`conformance`](crate::store::conformance). Missing: `None`.
+    pub fn read_raw(cwd: &Path) -> Result<Option<Value>, ProfileError> {
         let path = paths::profile_path(cwd);
         let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
-        let bad = |why: String| ProfileError::Bad { path: path.clone(), why };
-        match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(raw)) => Profile::from_raw(raw).map(Some).map_err(bad),
-            Ok(_) => Err(bad("not a JSON object".into())),
-            Err(error) => Err(bad(format!("not valid JSON: {error}"))),
-        }
+        let bad = |error: serde_json::Error| ProfileError::Bad { path, why: format!("not valid JSON: {error}") };
+        serde_json::from_slice(&bytes).map(Some).map_err(bad)
     }
 
     fn from_raw(raw: Map<String, Value>) -> Result<Profile, String> {
         let text = |key: &str| raw.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
         let personality = normalize::personality_from(text("personality").ok_or("personality is required")?)
             .map_err(|error| format!("personality: {error}"))?;
-        let default = text("default_runtime").or_else(|| text("runtime")).ok_or("default_runtime is required")?;
+        // The legacy name counts only where the new one is not there: a wrong new one must not be hidden by it.
+        let default =
+            ["default_runtime", "runtime"].iter().find_map(|key| raw.get(*key).filter(|value| !value.is_null()));
+        let default = default.ok_or("default_runtime is required")?.as_str().unwrap_or_default().trim();
         let default_runtime: Runtime = default.parse().map_err(|error| format!("default_runtime: {error}"))?;
         let mut runtimes = vec![default_runtime.clone()];
         if let Some(Value::Array(list)) = raw.get("runtimes") {
@@ -117,13 +125,11 @@ impl Profile {
         }
         let intelligence = match raw.get("intelligence") {
             None | Some(Value::Null) => Intelligence::default_for(&default_runtime),
-            Some(value) => {
-                let word = value.as_str().unwrap_or_default();
-                match word {
-                    "" => Intelligence::default_for(&default_runtime),
-                    word => Intelligence::parse(word).ok_or_else(|| format!("intelligence: unknown word {word:?}"))?,
-                }
-            }
+            Some(Value::String(word)) if word.is_empty() => Intelligence::default_for(&default_runtime),
+            Some(word) => word
+                .as_str()
+                .and_then(Intelligence::parse)
+                .ok_or_else(|| format!("intelligence: unknown word {word}"))?,
         };
         if raw.get("interfaces").is_some_and(|value| !value.is_object()) {
             return Err("interfaces is not an object".into());
@@ -167,6 +173,57 @@ impl Profile {
         let profile = Profile::from_raw(raw).map_err(bad)?;
         profile.save(cwd)?;
         Ok(profile)
+    }
+
+    /// Gives the peer in `cwd` another name. Missing: `None`.
+    pub fn rename(cwd: &Path, name: &Personality) -> Result<Option<Profile>, ProfileError> {
+        Profile::rewrite(cwd, |_, raw| drop(raw.insert("personality".into(), name.as_str().into())))
+    }
+
+    /// Declares one more runtime; the default stays. Missing: `None`.
+    pub fn declare_runtime(cwd: &Path, runtime: &Runtime) -> Result<Option<Profile>, ProfileError> {
+        Profile::rewrite(cwd, |profile, raw| {
+            let mut runtimes: Vec<&str> = profile.runtimes.iter().map(Runtime::as_str).collect();
+            if !profile.runtimes.contains(runtime) {
+                runtimes.push(runtime.as_str());
+            }
+            raw.insert("runtimes".into(), runtimes.into());
+        })
+    }
+
+    /// Turns the legacy `runtime` into `default_runtime`. Whether there was something to do; a file that is missing or
+    /// can't be read is left alone.
+    pub fn migrate(cwd: &Path) -> Result<bool, ProfileError> {
+        let legacy = |raw: &Map<String, Value>| {
+            raw.contains_key("runtime") || raw.get("default_runtime").is_none_or(Value::is_null)
+        };
+        match Profile::read(cwd) {
+            Ok(Some(profile)) if legacy(&profile.raw) => {}
+            Ok(_) | Err(ProfileError::Bad { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let migrated = Profile::rewrite(cwd, |profile, raw| {
+            raw.insert("default_runtime".into(), profile.default_runtime.as_str().into());
+            raw.shift_remove("runtime");
+        })?;
+        Ok(migrated.is_some())
+    }
+
+    /// Reads, changes, checks and writes the profile in `cwd`. What is not changed is not written.
+    fn rewrite(
+        cwd: &Path,
+        change: impl FnOnce(&Profile, &mut Map<String, Value>),
+    ) -> Result<Option<Profile>, ProfileError> {
+        let Some(profile) = Profile::read(cwd)? else { return Ok(None) };
+        let mut raw = profile.raw.clone();
+        change(&profile, &mut raw);
+        if raw == profile.raw {
+            return Ok(Some(profile));
+        }
+        let changed =
+            Profile::from_raw(raw).map_err(|why| ProfileError::Bad { path: paths::profile_path(cwd), why })?;
+        changed.save(cwd)?;
+        Ok(Some(changed))
     }
 
     fn save(&self, cwd: &Path) -> Result<(), ProfileError> {
@@ -227,6 +284,11 @@ impl Profile {
         self.interfaces().and_then(|value| value.get("telegram")).is_some_and(|value| !value.is_null())
     }
 
+    /// The bot through which it may write into telegram.
+    pub fn telegram_bot(&self) -> Option<&str> {
+        telegram_bot(self.interfaces())
+    }
+
     /// When it resumes. An unknown word counts as not said.
     pub fn resume(&self) -> Option<Resume> {
         match self.text("resume")? {
@@ -257,103 +319,11 @@ impl Profile {
     }
 }
 
-/// How bad something in a profile is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// It can't be used like this.
-    Error,
-    /// It can, but somebody should look.
-    Warn,
-}
-
-/// Something that is wrong in a profile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Issue {
-    /// How bad.
-    pub severity: Severity,
-    /// Which field; `<root>` for the whole.
-    pub field: String,
-    /// What.
-    pub message: String,
-}
-
-/// Everything that is wrong in `raw`, the profile of a peer in a folder named `folder` (spec 04).
-pub fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
-    let mut issues = Vec::new();
-    let mut add =
-        |severity, field: &str, message: String| issues.push(Issue { severity, field: field.into(), message });
-    let Value::Object(map) = raw else {
-        add(Severity::Error, "<root>", "not an object".into());
-        return issues;
-    };
-    let runtime = |value: &Value| value.as_str().is_some_and(|text| text.parse::<Runtime>().is_ok());
-    match map.get("personality").and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()) {
-        None => add(Severity::Error, "personality", "personality is required".into()),
-        Some(text) if normalize::personality_from(text).is_err() => {
-            add(Severity::Error, "personality", format!("{text:?} gives no peer name"));
-        }
-        Some(text) if normalize::normalize(text) != normalize::normalize(folder) => {
-            add(Severity::Warn, "personality", format!("{text:?} is not the name of its folder, {folder:?}"));
-        }
-        Some(_) => {}
-    }
-    match (map.get("default_runtime"), map.get("runtime")) {
-        (Some(value), _) if !runtime(value) => {
-            add(Severity::Error, "default_runtime", format!("{value} is no runtime"))
-        }
-        (Some(value), Some(mirror)) if value != mirror => {
-            add(Severity::Warn, "runtime", format!("the legacy mirror says {mirror}, default_runtime {value}"));
-        }
-        (Some(_), _) => {}
-        (None, Some(value)) if runtime(value) => {
-            add(Severity::Warn, "default_runtime", "only the legacy name `runtime` is there".into());
-        }
-        (None, _) => add(Severity::Error, "default_runtime", "missing".into()),
-    }
-    match map.get("runtimes") {
-        None => {}
-        Some(Value::Array(list)) => {
-            for bad in list.iter().filter(|item| !runtime(item)) {
-                add(Severity::Error, "runtimes", format!("{bad} is no runtime"));
-            }
-            let default = map.get("default_runtime").or_else(|| map.get("runtime"));
-            if default.is_some_and(|default| !list.contains(default)) {
-                add(Severity::Error, "runtimes", "the default runtime is not in it".into());
-            }
-        }
-        Some(_) => add(Severity::Error, "runtimes", "not an array".into()),
-    }
-    for field in ["description", "initial_prompt"] {
-        if map.get(field).is_some_and(|value| !value.is_string()) {
-            add(Severity::Error, field, "not a string".into());
-        }
-    }
-    if map.get("wake_policy").is_some_and(|value| value != "ephemeral") {
-        add(Severity::Warn, "wake_policy", "only \"ephemeral\" means something".into());
-    }
-    if let Some(value) = map.get("resume")
-        && !["always", "topic", "never"].iter().any(|word| value == word)
-    {
-        add(Severity::Warn, "resume", "only \"always\", \"topic\" and \"never\" mean something".into());
-    }
-    if let Some(Value::String(word)) = map.get("intelligence")
-        && !word.is_empty()
-        && Intelligence::parse(word).is_none()
-    {
-        add(Severity::Error, "intelligence", format!("unknown word {word:?}"));
-    }
-    match map.get("interfaces") {
-        Some(value) if !value.is_object() => add(Severity::Error, "interfaces", "not an object".into()),
-        Some(value) if value.pointer("/telegram/aliases").is_some() => {
-            add(Severity::Warn, "interfaces.telegram.aliases", "no longer read".into());
-        }
-        _ => {}
-    }
-    if map.contains_key("aliases") {
-        add(Severity::Warn, "aliases", "no longer read".into());
-    }
-    issues
+/// The bot that an `interfaces` section names: `bot_username`, earlier `bot`. A user id alone receives, it can't send.
+pub(super) fn telegram_bot(interfaces: Option<&Value>) -> Option<&str> {
+    let telegram = interfaces?.get("telegram")?;
+    let name = |key: &str| telegram.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    name("bot_username").or_else(|| name("bot"))
 }
 
 #[cfg(test)]
@@ -409,6 +379,9 @@ mod tests {
             (json!({"personality": " ", "runtime": "claude"}), "personality"),
             (json!({"personality": "bob"}), "default_runtime"),
             (json!({"personality": "bob", "runtime": "cl-x"}), "default_runtime"),
+            (json!({"personality": "bob", "default_runtime": 7, "runtime": "claude"}), "default_runtime"),
+            (json!({"personality": "bob", "default_runtime": "", "runtime": "claude"}), "default_runtime"),
+            (json!({"personality": "bob", "runtime": "x", "intelligence": 7}), "intelligence"),
             (json!({"personality": "bob", "runtime": "x", "runtimes": [3]}), "runtimes"),
             (json!({"personality": "bob", "runtime": "x", "intelligence": "alien"}), "intelligence"),
             (json!({"personality": "bob", "runtime": "x", "interfaces": 3}), "interfaces"),
@@ -418,6 +391,47 @@ mod tests {
             let message = Profile::read(dir.path()).unwrap_err().to_string();
             assert!(message.contains(field) && message.contains("peer-profile.json"), "{message}");
         }
+    }
+
+    #[test]
+    fn migration_touches_only_what_is_legacy() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!Profile::migrate(dir.path()).unwrap());
+        for (raw, migrated, default) in [
+            (json!({"personality": "bob", "runtime": "claude", "x": 1}), true, "claude"),
+            (json!({"personality": "bob", "default_runtime": null, "runtime": "claude", "x": 1}), true, "claude"),
+            (json!({"personality": "bob", "default_runtime": "codex", "runtime": "claude", "x": 1}), true, "codex"),
+            (json!({"personality": "bob", "default_runtime": "codex", "x": 1}), false, "codex"),
+        ] {
+            put(dir.path(), &raw);
+            assert_eq!(Profile::migrate(dir.path()).unwrap(), migrated, "{raw}");
+            let now = Profile::read_raw(dir.path()).unwrap().unwrap();
+            assert_eq!((&now["default_runtime"], now.get("runtime"), &now["x"]), (&json!(default), None, &json!(1)));
+            assert!(!Profile::migrate(dir.path()).unwrap(), "{raw} once");
+        }
+        for unreadable in ["{torn", "[]", r#"{"personality":"bob","runtime":"x y"}"#] {
+            std::fs::write(paths::profile_path(dir.path()), unreadable).unwrap();
+            assert!(!Profile::migrate(dir.path()).unwrap());
+            assert_eq!(std::fs::read_to_string(paths::profile_path(dir.path())).unwrap(), unreadable);
+        }
+    }
+
+    #[test]
+    fn a_runtime_is_declared_behind_the_default_and_a_name_is_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Profile::rename(dir.path(), &"al".parse().unwrap()).unwrap().is_none());
+        put(dir.path(), &json!({"personality": "bob", "default_runtime": "codex", "plug": {"a": 1}}));
+        for (runtime, expected) in
+            [("claude", "codex claude"), ("codex", "codex claude"), ("parrot", "codex claude parrot")]
+        {
+            let profile = Profile::declare_runtime(dir.path(), &runtime.parse().unwrap()).unwrap().unwrap();
+            let runtimes: Vec<&str> = profile.runtimes().iter().map(Runtime::as_str).collect();
+            assert_eq!(runtimes.join(" "), expected);
+            assert_eq!(Profile::read(dir.path()).unwrap().unwrap(), profile);
+        }
+        Profile::rename(dir.path(), &"al".parse().unwrap()).unwrap();
+        let now = Profile::read_raw(dir.path()).unwrap().unwrap();
+        assert_eq!((&now["personality"], &now["plug"]), (&json!("al"), &json!({"a": 1})));
     }
 
     #[test]
@@ -431,6 +445,15 @@ mod tests {
         assert!(!profile(json!({"wake_policy": "other"})).ephemeral());
         assert!(profile(json!({"interfaces": {"telegram": {}}})).is_human_conversational());
         assert!(!profile(json!({"interfaces": {"telegram": null}})).is_human_conversational());
+        for (telegram, bot) in [
+            (json!({"bot_username": " b ", "bot": "old"}), Some("b")),
+            (json!({"bot_username": " ", "bot": "old"}), Some("old")),
+            (json!({"user_id": 7}), None),
+            (json!(null), None),
+            (json!("x"), None),
+        ] {
+            assert_eq!(profile(json!({"interfaces": {"telegram": telegram}})).telegram_bot(), bot);
+        }
         assert_eq!(profile(json!({"resume": "never"})).resume(), Some(Resume::Never));
         assert_eq!(profile(json!({"resume": "x"})).resume(), None);
         assert_eq!(profile(json!({"max_attempts": 3})).max_attempts(), Some(3));
@@ -440,36 +463,5 @@ mod tests {
             Some("9")
         );
         assert_eq!(profile(json!({"initial_prompt": ""})).initial_prompt(), None);
-    }
-
-    #[test]
-    fn conformance_as_a_table() {
-        use Severity::{Error, Warn};
-        let ok = || json!({"personality": "bob", "default_runtime": "claude", "runtimes": ["claude"]});
-        let with = |key: &str, value: Value| {
-            let mut raw = ok();
-            raw[key] = value;
-            raw
-        };
-        let cases = [
-            (ok(), vec![]),
-            (json!([]), vec![(Error, "<root>")]),
-            (with("personality", json!("other")), vec![(Warn, "personality")]),
-            (with("default_runtime", json!("x y")), vec![(Error, "default_runtime"), (Error, "runtimes")]),
-            (json!({"personality": "bob", "runtime": "claude"}), vec![(Warn, "default_runtime")]),
-            (with("runtime", json!("codex")), vec![(Warn, "runtime")]),
-            (with("runtimes", json!(7)), vec![(Error, "runtimes")]),
-            (with("runtimes", json!(["codex"])), vec![(Error, "runtimes")]),
-            (with("description", json!(7)), vec![(Error, "description")]),
-            (with("wake_policy", json!("x")), vec![(Warn, "wake_policy")]),
-            (with("intelligence", json!("alien")), vec![(Error, "intelligence")]),
-            (with("interfaces", json!(1)), vec![(Error, "interfaces")]),
-            (with("aliases", json!([])), vec![(Warn, "aliases")]),
-        ];
-        for (raw, expected) in cases {
-            let found = conformance(&raw, "bob");
-            let found: Vec<_> = found.iter().map(|issue| (issue.severity, issue.field.as_str())).collect();
-            assert_eq!(found, expected, "{raw}");
-        }
     }
 }

@@ -4,158 +4,27 @@
 
 use crate::core::clock::Clock;
 use crate::core::exit::{Exit, Failure};
-use crate::core::identity::{Intelligence, Personality, Runtime};
+use crate::core::identity::Personality;
 use crate::core::paths::Paths;
 use crate::store::durable::{self, StoreError};
 use crate::store::lock::FileLock;
-use crate::store::profile::Profile;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Longest description in a record, in characters.
-pub const MAX_DESCRIPTION: usize = 450;
+pub use crate::store::peer_record::{MAX_DESCRIPTION, PeerRecord, resolve_runtime};
+
 /// The version this writes.
 const VERSION: u64 = 2;
 /// How long a writer waits for another one.
 const LOCK_WAIT: Duration = Duration::from_secs(4);
 
-/// One peer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PeerRecord {
-    /// Its name.
-    pub personality: Personality,
-    /// Its default runtime.
-    pub default_runtime: Runtime,
-    /// Its declared runtimes, the default first.
-    pub runtimes: Vec<Runtime>,
-    /// What it is for, at most 450 characters.
-    pub description: String,
-    /// Its nature.
-    pub intelligence: Intelligence,
-    /// The word for it as somebody wrote it.
-    pub intelligence_word: String,
-    /// Its working folder.
-    pub cwd: PathBuf,
-    /// Its `interfaces` section.
-    pub interfaces: Option<Value>,
-    /// Keys that we don't know.
-    extra: Map<String, Value>,
-}
-
-impl PeerRecord {
-    /// The projection of a profile.
-    pub fn from_profile(profile: &Profile, cwd: &Path) -> PeerRecord {
-        PeerRecord {
-            personality: profile.personality().clone(),
-            default_runtime: profile.default_runtime().clone(),
-            runtimes: profile.runtimes().to_vec(),
-            description: profile.description().chars().take(MAX_DESCRIPTION).collect(),
-            intelligence: profile.intelligence(),
-            intelligence_word: profile.intelligence_word().to_owned(),
-            cwd: cwd.to_owned(),
-            interfaces: profile.interfaces().cloned(),
-            extra: Map::new(),
-        }
-    }
-
-    /// Whether its interfaces let it write into telegram.
-    pub fn telegram_bot(&self) -> bool {
-        let telegram = self.interfaces.as_ref().and_then(|value| value.get("telegram"));
-        ["bot_username", "bot"]
-            .iter()
-            .any(|key| telegram.and_then(|value| value.get(key)?.as_str()).is_some_and(|text| !text.trim().is_empty()))
-    }
-
-    fn parse(value: &Value) -> Result<PeerRecord, String> {
-        let Value::Object(map) = value else { return Err("a peer is not an object".into()) };
-        let text = |key: &str| map.get(key).and_then(Value::as_str);
-        let personality: Personality =
-            text("personality").unwrap_or_default().parse().map_err(|error| format!("{error}"))?;
-        let bad = |what: &str| format!("peer {personality}: {what}");
-        let default = text("default_runtime").or_else(|| text("runtime")).unwrap_or_default();
-        let default_runtime: Runtime = default.parse().map_err(|error| bad(&format!("{error}")))?;
-        let mut runtimes = vec![default_runtime.clone()];
-        for item in map.get("runtimes").and_then(Value::as_array).into_iter().flatten() {
-            let runtime: Runtime =
-                item.as_str().unwrap_or_default().parse().map_err(|error| bad(&format!("{error}")))?;
-            if !runtimes.contains(&runtime) {
-                runtimes.push(runtime);
-            }
-        }
-        let cwd = text("cwd").filter(|cwd| !cwd.trim().is_empty()).ok_or_else(|| bad("cwd is missing"))?;
-        let word = text("intelligence").unwrap_or_default();
-        let intelligence = match word {
-            "" => Intelligence::default_for(&default_runtime),
-            word => Intelligence::parse(word).ok_or_else(|| bad(&format!("unknown intelligence {word:?}")))?,
-        };
-        if map.get("interfaces").is_some_and(|value| !value.is_object()) {
-            return Err(bad("interfaces is not an object"));
-        }
-        const KNOWN: [&str; 8] = [
-            "personality",
-            "default_runtime",
-            "runtime",
-            "runtimes",
-            "description",
-            "intelligence",
-            "cwd",
-            "interfaces",
-        ];
-        Ok(PeerRecord {
-            description: text("description").unwrap_or_default().chars().take(MAX_DESCRIPTION).collect(),
-            intelligence,
-            intelligence_word: if word.is_empty() { intelligence.as_str().to_owned() } else { word.to_owned() },
-            cwd: PathBuf::from(cwd),
-            interfaces: map.get("interfaces").cloned(),
-            extra: map
-                .iter()
-                .filter(|(key, _)| !KNOWN.contains(&key.as_str()))
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect(),
-            personality,
-            default_runtime,
-            runtimes,
-        })
-    }
-
-    fn to_value(&self) -> Value {
-        let mut map = Map::new();
-        map.insert("personality".into(), self.personality.as_str().into());
-        map.insert("default_runtime".into(), self.default_runtime.as_str().into());
-        map.insert("runtimes".into(), self.runtimes.iter().map(Runtime::as_str).collect::<Vec<_>>().into());
-        map.insert("description".into(), self.description.clone().into());
-        map.insert("intelligence".into(), self.intelligence_word.clone().into());
-        map.insert("cwd".into(), self.cwd.to_string_lossy().into_owned().into());
-        if let Some(interfaces) = &self.interfaces {
-            map.insert("interfaces".into(), interfaces.clone());
-        }
-        map.extend(self.extra.clone());
-        Value::Object(map)
-    }
-
-    /// The projected fields in which this record differs from `other`. The folder is not one of them.
-    pub fn drift(&self, other: &PeerRecord) -> Vec<&'static str> {
-        let mut fields = Vec::new();
-        let mut check = |differs: bool, field| {
-            if differs {
-                fields.push(field);
-            }
-        };
-        check(self.personality != other.personality, "personality");
-        check(self.default_runtime != other.default_runtime, "default_runtime");
-        check(self.runtimes != other.runtimes, "runtimes");
-        check(self.description != other.description, "description");
-        check(self.intelligence != other.intelligence, "intelligence");
-        check(self.interfaces != other.interfaces, "interfaces");
-        fields
-    }
-}
-
 /// The registry as it was read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Registry {
     peers: Vec<PeerRecord>,
+    /// The file's own version where it is newer than ours: a rewrite must not pretend to be older.
+    newer: Option<u64>,
     extra: Map<String, Value>,
 }
 
@@ -211,7 +80,7 @@ impl Registry {
         }
         peers.sort_by(|a, b| a.personality.cmp(&b.personality));
         let extra = map.into_iter().filter(|(key, _)| key != "version" && key != "peers").collect();
-        Ok(Registry { peers, extra })
+        Ok(Registry { peers, newer: (version > VERSION).then_some(version), extra })
     }
 
     /// All peers, by name.
@@ -224,30 +93,36 @@ impl Registry {
         self.peers.iter().find(|peer| peer.personality == *name)
     }
 
-    /// Reads, changes and writes the registry under its lock. The only way to write it.
-    fn change(
+    /// Reads, changes and writes the registry under its lock. The only way to write it. What `change` leaves as it was
+    /// is not written.
+    pub(super) fn change<T>(
         paths: &Paths,
         program: &str,
         clock: &dyn Clock,
-        change: impl FnOnce(&mut Vec<PeerRecord>),
-    ) -> Result<(), Failure> {
-        if std::env::var_os("IAPEER_TEST_SANDBOX").is_some_and(|value| value == "1")
-            && std::env::var_os("HOME").is_some_and(|home| paths.root() == Path::new(&home).join(".iapeer"))
-        {
-            return Err(Failure::new(Exit::NoPerm, "refusing to write the REAL registry under IAPEER_TEST_SANDBOX=1"));
-        }
+        change: impl FnOnce(&mut Vec<PeerRecord>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let set = |name: &str| std::env::var_os(name);
+        refuse_the_real_one(set("IAPEER_TEST_SANDBOX").is_some_and(|value| value == "1"), set("HOME"), paths.root())?;
         let _lock = FileLock::acquire(&paths.registry_lock(), program, LOCK_WAIT, clock)?;
-        let mut registry = Registry::read(paths)?;
-        change(&mut registry.peers);
-        registry.peers.sort_by(|a, b| a.personality.cmp(&b.personality));
+        let before = Registry::read(paths)?;
+        let mut after = before.clone();
+        let result = change(&mut after.peers)?;
+        after.peers.sort_by(|a, b| a.personality.cmp(&b.personality));
+        if after != before {
+            durable::write_registry(&paths.registry(), &after.to_bytes()?)?;
+        }
+        Ok(result)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
         let mut map = Map::new();
-        map.insert("version".into(), json!(VERSION));
-        map.insert("peers".into(), registry.peers.iter().map(PeerRecord::to_value).collect());
-        map.extend(registry.extra);
+        map.insert("version".into(), json!(self.newer.unwrap_or(VERSION)));
+        map.insert("peers".into(), self.peers.iter().map(PeerRecord::to_value).collect());
+        map.extend(self.extra.clone());
         let mut text =
             serde_json::to_vec_pretty(&map).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
         text.push(b'\n');
-        Ok(durable::write_registry(&paths.registry(), &text)?)
+        Ok(text)
     }
 
     /// Adds a peer, or merges `record` into the one of its name: the given runtime comes first, the known ones stay;
@@ -256,7 +131,7 @@ impl Registry {
         Registry::change(paths, program, clock, |peers| {
             let Some(known) = peers.iter_mut().find(|peer| peer.personality == record.personality) else {
                 peers.push(record);
-                return;
+                return Ok(());
             };
             let mut merged = record;
             for runtime in &known.runtimes {
@@ -273,51 +148,38 @@ impl Registry {
             merged.interfaces = merged.interfaces.or_else(|| known.interfaces.clone());
             merged.extra = known.extra.clone();
             *known = merged;
+            Ok(())
         })
     }
 
     /// Takes a peer out. One that is not there is fine.
     pub fn remove(paths: &Paths, name: &Personality, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
-        Registry::change(paths, program, clock, |peers| peers.retain(|peer| peer.personality != *name))
-    }
-
-    /// Replaces the records of these peers by their projections: what narrowed in a profile narrows here.
-    pub fn replace(paths: &Paths, records: Vec<PeerRecord>, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {
-            for record in records {
-                if let Some(known) = peers.iter_mut().find(|peer| peer.personality == record.personality) {
-                    let extra = std::mem::take(&mut known.extra);
-                    *known = PeerRecord { extra, ..record };
-                }
-            }
+            peers.retain(|peer| peer.personality != *name);
+            Ok(())
         })
     }
 }
 
-/// The runtime to wake a peer on (06.1): the requested one if it is declared, else the default.
-pub fn resolve_runtime(record: &PeerRecord, requested: Option<&Runtime>) -> Result<Runtime, Failure> {
-    match requested {
-        None => Ok(record.default_runtime.clone()),
-        Some(runtime) if record.runtimes.contains(runtime) => Ok(runtime.clone()),
-        Some(runtime) => {
-            let declared: Vec<&str> = record.runtimes.iter().map(Runtime::as_str).collect();
-            Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "peer {:?} does not declare runtime {:?} (declared: {})",
-                    record.personality.as_str(),
-                    runtime.as_str(),
-                    declared.join(", ")
-                ),
-            ))
-        }
+/// The guard of test runs: a registry write that would hit the user's own root is a test's mistake.
+fn refuse_the_real_one(sandbox: bool, home: Option<std::ffi::OsString>, root: &Path) -> Result<(), Failure> {
+    if sandbox && home.is_some_and(|home| root == Path::new(&home).join(".iapeer")) {
+        return Err(Failure::new(
+            Exit::NoPerm,
+            format!(
+                "refusing to write the REAL registry of {} under IAPEER_TEST_SANDBOX=1: set IAPEER_ROOT to another folder",
+                root.display()
+            ),
+        ));
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::clock::SystemClock;
+    use crate::core::identity::Intelligence;
 
     fn with(test: impl FnOnce(&Paths)) {
         let dir = tempfile::tempdir().unwrap();
@@ -371,6 +233,9 @@ mod tests {
                 r#"{"peers":[3]}"#,
                 r#"{"peers":[{"personality":"A","runtime":"x","cwd":"/"}]}"#,
                 r#"{"peers":[{"personality":"a","runtime":"x"}]}"#,
+                r#"{"peers":[{"personality":"a","default_runtime":3,"runtime":"x","cwd":"/"}]}"#,
+                r#"{"peers":[{"personality":"a","runtime":"x","cwd":"/","intelligence":3}]}"#,
+                r#"{"peers":[{"personality":"a","runtime":"x","cwd":"/","interfaces":null}]}"#,
                 r#"{"peers":[{"personality":"a","runtime":"x","cwd":"/","intelligence":"alien"}]}"#,
                 r#"{"peers":[{"personality":"a","runtime":"x","cwd":"/"},{"personality":"a","runtime":"x","cwd":"/"}]}"#,
             ] {
@@ -387,32 +252,47 @@ mod tests {
     }
 
     #[test]
-    fn removing_and_replacing() {
+    fn removing_is_idempotent_and_what_does_not_change_is_not_written() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
         with(|paths| {
-            upsert(
-                paths,
-                PeerRecord {
-                    runtimes: vec!["claude".parse().unwrap(), "codex".parse().unwrap()],
-                    ..record("bob", "claude")
-                },
-            );
-            let clock = SystemClock::default();
-            Registry::replace(paths, vec![record("bob", "claude"), record("nobody", "x")], "test", &clock).unwrap();
-            let registry = Registry::read(paths).unwrap();
-            assert_eq!((registry.peers().len(), registry.peers()[0].runtimes.len()), (1, 1));
-            Registry::remove(paths, &"bob".parse().unwrap(), "test", &clock).unwrap();
-            Registry::remove(paths, &"bob".parse().unwrap(), "test", &clock).unwrap();
+            upsert(paths, record("bob", "claude"));
+            let inode = || std::fs::metadata(paths.registry()).unwrap().ino();
+            let before = inode();
+            upsert(paths, record("bob", "claude"));
+            Registry::remove(paths, &"nobody".parse().unwrap(), "test", &SystemClock::default()).unwrap();
+            assert_eq!(inode(), before);
+            assert_eq!(std::fs::metadata(paths.registry()).unwrap().permissions().mode() & 0o777, 0o600);
+            Registry::remove(paths, &"bob".parse().unwrap(), "test", &SystemClock::default()).unwrap();
             assert!(Registry::read(paths).unwrap().peers().is_empty());
+            assert_eq!(
+                std::fs::read_to_string(paths.registry()).unwrap(),
+                "{\n  \"version\": 2,\n  \"peers\": []\n}\n"
+            );
         });
     }
 
     #[test]
-    fn drift_compares_every_projected_field() {
-        let base = record("bob", "claude");
-        assert!(base.drift(&base.clone()).is_empty());
-        let other =
-            PeerRecord { interfaces: Some(json!({})), description: "x".into(), cwd: "/other".into(), ..base.clone() };
-        assert_eq!(base.drift(&other), ["description", "interfaces"]);
+    fn a_newer_file_keeps_its_version_and_a_torn_one_is_never_overwritten() {
+        with(|paths| {
+            std::fs::write(paths.registry(), r#"{"version":7,"peers":[],"later":{"a":1}}"#).unwrap();
+            upsert(paths, record("bob", "claude"));
+            let value: Value = serde_json::from_slice(&std::fs::read(paths.registry()).unwrap()).unwrap();
+            assert_eq!((&value["version"], &value["later"]["a"]), (&json!(7), &json!(1)));
+            std::fs::write(paths.registry(), "{torn").unwrap();
+            let failure = Registry::upsert(paths, record("al", "claude"), "test", &SystemClock::default()).unwrap_err();
+            assert_eq!(failure.exit, Exit::Config);
+            assert_eq!(std::fs::read_to_string(paths.registry()).unwrap(), "{torn");
+        });
+    }
+
+    #[test]
+    fn a_test_run_never_writes_the_users_own_registry() {
+        let root = Path::new("/home/u/.iapeer");
+        let refused = refuse_the_real_one(true, Some("/home/u".into()), root).unwrap_err();
+        assert!(refused.message.contains("refusing to write the REAL registry"), "{refused}");
+        assert!(refuse_the_real_one(false, Some("/home/u".into()), root).is_ok());
+        assert!(refuse_the_real_one(true, Some("/home/u".into()), Path::new("/tmp/x")).is_ok());
+        assert!(refuse_the_real_one(true, None, root).is_ok());
     }
 
     #[test]
@@ -425,13 +305,5 @@ mod tests {
             });
             assert_eq!(Registry::read(paths).unwrap().peers().len(), 8);
         });
-    }
-
-    #[test]
-    fn runtimes_of_06_1() {
-        let bob = record("bob", "claude");
-        assert_eq!(resolve_runtime(&bob, None).unwrap().as_str(), "claude");
-        let failure = resolve_runtime(&bob, Some(&"codex".parse().unwrap())).unwrap_err();
-        assert!(failure.message.contains("declared: claude"), "{failure}");
     }
 }

@@ -1,0 +1,223 @@
+//! One peer as the registry holds it: a projection of its profile.
+
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::{Intelligence, Personality, Runtime};
+use crate::store::profile::{self, Profile};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// Longest description in a record, in characters.
+pub const MAX_DESCRIPTION: usize = 450;
+
+/// One peer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerRecord {
+    /// Its name.
+    pub personality: Personality,
+    /// Its default runtime.
+    pub default_runtime: Runtime,
+    /// Its declared runtimes, the default first.
+    pub runtimes: Vec<Runtime>,
+    /// What it is for, at most 450 characters.
+    pub description: String,
+    /// Its nature.
+    pub intelligence: Intelligence,
+    /// The word for it as somebody wrote it.
+    pub intelligence_word: String,
+    /// Its working folder.
+    pub cwd: PathBuf,
+    /// Its `interfaces` section.
+    pub interfaces: Option<Value>,
+    /// Keys that we don't know.
+    pub(super) extra: Map<String, Value>,
+}
+
+impl PeerRecord {
+    /// The projection of a profile: its description is cut where a record's ends.
+    pub fn from_profile(profile: &Profile, cwd: &Path) -> PeerRecord {
+        PeerRecord {
+            personality: profile.personality().clone(),
+            default_runtime: profile.default_runtime().clone(),
+            runtimes: profile.runtimes().to_vec(),
+            description: profile.description().chars().take(MAX_DESCRIPTION).collect(),
+            intelligence: profile.intelligence(),
+            intelligence_word: profile.intelligence_word().to_owned(),
+            cwd: cwd.to_owned(),
+            interfaces: profile.interfaces().cloned(),
+            extra: Map::new(),
+        }
+    }
+
+    /// This record as `profile` would have it: folder, unknown keys and, where the nature is the same, the word for it
+    /// stay.
+    pub fn projected(&self, profile: &Profile) -> PeerRecord {
+        let mut local = PeerRecord::from_profile(profile, &self.cwd);
+        if local.intelligence == self.intelligence {
+            local.intelligence_word = self.intelligence_word.clone();
+        }
+        PeerRecord { extra: self.extra.clone(), ..local }
+    }
+
+    /// Whether its interfaces let it write into telegram.
+    pub fn telegram_bot(&self) -> bool {
+        profile::telegram_bot(self.interfaces.as_ref()).is_some()
+    }
+
+    pub(super) fn parse(value: &Value) -> Result<PeerRecord, String> {
+        let Value::Object(map) = value else { return Err("a peer is not an object".into()) };
+        let text = |key: &str| map.get(key).and_then(Value::as_str);
+        let personality: Personality =
+            text("personality").unwrap_or_default().parse().map_err(|error| format!("{error}"))?;
+        let bad = |what: &str| format!("peer {personality}: {what}");
+        let default =
+            ["default_runtime", "runtime"].iter().find_map(|key| map.get(*key).filter(|value| !value.is_null()));
+        let default = default.and_then(Value::as_str).unwrap_or_default();
+        let default_runtime: Runtime = default.parse().map_err(|error| bad(&format!("{error}")))?;
+        let mut runtimes = vec![default_runtime.clone()];
+        for item in map.get("runtimes").and_then(Value::as_array).into_iter().flatten() {
+            let runtime: Runtime =
+                item.as_str().unwrap_or_default().parse().map_err(|error| bad(&format!("{error}")))?;
+            if !runtimes.contains(&runtime) {
+                runtimes.push(runtime);
+            }
+        }
+        let cwd = text("cwd").filter(|cwd| !cwd.trim().is_empty()).ok_or_else(|| bad("cwd is missing"))?;
+        let word = match map.get("intelligence") {
+            None | Some(Value::Null) => "",
+            Some(value) => value.as_str().ok_or_else(|| bad(&format!("unknown intelligence {value}")))?,
+        };
+        let intelligence = match word {
+            "" => Intelligence::default_for(&default_runtime),
+            word => Intelligence::parse(word).ok_or_else(|| bad(&format!("unknown intelligence {word:?}")))?,
+        };
+        if map.get("interfaces").is_some_and(|value| !value.is_object()) {
+            return Err(bad("interfaces is not an object"));
+        }
+        const KNOWN: [&str; 8] = [
+            "personality",
+            "default_runtime",
+            "runtime",
+            "runtimes",
+            "description",
+            "intelligence",
+            "cwd",
+            "interfaces",
+        ];
+        Ok(PeerRecord {
+            description: text("description").unwrap_or_default().chars().take(MAX_DESCRIPTION).collect(),
+            intelligence,
+            intelligence_word: if word.is_empty() { intelligence.as_str().to_owned() } else { word.to_owned() },
+            cwd: PathBuf::from(cwd),
+            interfaces: map.get("interfaces").cloned(),
+            extra: map
+                .iter()
+                .filter(|(key, _)| !KNOWN.contains(&key.as_str()))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+            personality,
+            default_runtime,
+            runtimes,
+        })
+    }
+
+    pub(super) fn to_value(&self) -> Value {
+        let mut map = Map::new();
+        map.insert("personality".into(), self.personality.as_str().into());
+        map.insert("default_runtime".into(), self.default_runtime.as_str().into());
+        map.insert("runtimes".into(), self.runtimes.iter().map(Runtime::as_str).collect::<Vec<_>>().into());
+        map.insert("description".into(), self.description.clone().into());
+        map.insert("intelligence".into(), self.intelligence_word.clone().into());
+        map.insert("cwd".into(), self.cwd.to_string_lossy().into_owned().into());
+        if let Some(interfaces) = &self.interfaces {
+            map.insert("interfaces".into(), interfaces.clone());
+        }
+        map.extend(self.extra.clone());
+        Value::Object(map)
+    }
+
+    /// The projected fields in which this record differs from `other`. The folder is not one of them.
+    pub fn drift(&self, other: &PeerRecord) -> Vec<&'static str> {
+        let mut fields = Vec::new();
+        let mut check = |differs: bool, field| {
+            if differs {
+                fields.push(field);
+            }
+        };
+        check(self.personality != other.personality, "personality");
+        check(self.default_runtime != other.default_runtime, "default_runtime");
+        check(self.runtimes != other.runtimes, "runtimes");
+        check(self.description != other.description, "description");
+        check(self.intelligence != other.intelligence, "intelligence");
+        check(self.interfaces != other.interfaces, "interfaces");
+        fields
+    }
+}
+
+/// The runtime to wake a peer on (06.1): the requested one if it is declared, else the default.
+pub fn resolve_runtime(record: &PeerRecord, requested: Option<&Runtime>) -> Result<Runtime, Failure> {
+    match requested {
+        None => Ok(record.default_runtime.clone()),
+        Some(runtime) if record.runtimes.contains(runtime) => Ok(runtime.clone()),
+        Some(runtime) => {
+            let declared: Vec<&str> = record.runtimes.iter().map(Runtime::as_str).collect();
+            Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "peer {:?} does not declare runtime {:?} (declared: {})",
+                    record.personality.as_str(),
+                    runtime.as_str(),
+                    declared.join(", ")
+                ),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(name: &str, runtime: &str) -> PeerRecord {
+        PeerRecord::parse(&json!({"personality": name, "default_runtime": runtime, "cwd": format!("/w/{name}")}))
+            .unwrap()
+    }
+
+    #[test]
+    fn drift_compares_every_projected_field() {
+        let base = record("bob", "claude");
+        assert!(base.drift(&base.clone()).is_empty());
+        let other =
+            PeerRecord { interfaces: Some(json!({})), description: "x".into(), cwd: "/other".into(), ..base.clone() };
+        assert_eq!(base.drift(&other), ["description", "interfaces"]);
+    }
+
+    #[test]
+    fn the_order_of_keys_is_no_drift() {
+        let with = |interfaces: &str| PeerRecord {
+            interfaces: Some(serde_json::from_str(interfaces).unwrap()),
+            ..record("bob", "claude")
+        };
+        let base = with(r#"{"telegram":{"bot":"b","user_id":7},"web":{}}"#);
+        assert!(base.drift(&with(r#"{"web":{},"telegram":{"user_id":7,"bot":"b"}}"#)).is_empty());
+        assert_eq!(base.drift(&with(r#"{"telegram":{"bot":"b"},"web":{}}"#)), ["interfaces"]);
+        assert_eq!(base.drift(&record("bob", "claude")), ["interfaces"]);
+    }
+
+    #[test]
+    fn a_long_description_is_cut_at_a_character() {
+        let record = PeerRecord::parse(
+            &json!({"personality": "bob", "runtime": "claude", "cwd": "/w", "description": "é".repeat(MAX_DESCRIPTION + 1)}),
+        )
+        .unwrap();
+        assert_eq!(record.description.chars().count(), MAX_DESCRIPTION);
+    }
+
+    #[test]
+    fn runtimes_of_06_1() {
+        let bob = record("bob", "claude");
+        assert_eq!(resolve_runtime(&bob, None).unwrap().as_str(), "claude");
+        let failure = resolve_runtime(&bob, Some(&"codex".parse().unwrap())).unwrap_err();
+        assert!(failure.message.contains("declared: claude"), "{failure}");
+    }
+}

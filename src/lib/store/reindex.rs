@@ -1,0 +1,349 @@
+//! Registry and profiles brought together: drift between them, healing it, and renaming both at once (spec 03.5, 03.6).
+//!
+//! The profile is the source of truth. Only its name is not taken over by [`reindex`]: state files and sockets go by
+//! the name too, and those only a rename carries along.
+
+use crate::core::clock::Clock;
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::Personality;
+use crate::core::paths::Paths;
+use crate::store::profile::Profile;
+use crate::store::registry::{PeerRecord, Registry};
+use serde::Serialize;
+
+/// How a record stands to the profile in its folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// They say the same.
+    Same,
+    /// They differ in these fields.
+    Drift(Vec<&'static str>),
+    /// The folder has no profile.
+    Missing,
+    /// The profile can't be used: why.
+    Unreadable(String),
+}
+
+/// A record that was healed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Healed {
+    /// Whose.
+    pub personality: Personality,
+    /// The fields that differed.
+    pub fields: Vec<&'static str>,
+}
+
+/// A record that was left as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Whose.
+    pub personality: Personality,
+    /// Why.
+    pub why: String,
+}
+
+/// What [`reindex`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Reindexed {
+    /// Records that now say what their profiles say.
+    pub healed: Vec<Healed>,
+    /// Records whose folders have no profile.
+    pub missing: Vec<Personality>,
+    /// Records whose profiles can't be used, or name another peer.
+    pub left: Vec<Left>,
+}
+
+/// Compares a record with the profile in its folder.
+pub fn standing(record: &PeerRecord) -> Standing {
+    match projection(record) {
+        Ok(Some(local)) => match record.drift(&local) {
+            fields if fields.is_empty() => Standing::Same,
+            fields => Standing::Drift(fields),
+        },
+        Ok(None) => Standing::Missing,
+        Err(why) => Standing::Unreadable(why),
+    }
+}
+
+/// What the record would be if it were made from the profile now.
+fn projection(record: &PeerRecord) -> Result<Option<PeerRecord>, String> {
+    let profile = Profile::read(&record.cwd).map_err(|error| error.to_string())?;
+    Ok(profile.map(|profile| record.projected(&profile)))
+}
+
+/// Replaces records by the projections of their profiles (all of them, or only that of `only`): what narrowed in a
+/// profile narrows here. A record without a usable profile stays and is listed.
+pub fn reindex(
+    paths: &Paths,
+    only: Option<&Personality>,
+    program: &str,
+    clock: &dyn Clock,
+) -> Result<Reindexed, Failure> {
+    Registry::change(paths, program, clock, |peers| {
+        let mut done = Reindexed::default();
+        for record in peers.iter_mut().filter(|record| only.is_none_or(|name| record.personality == *name)) {
+            let personality = record.personality.clone();
+            let mut left = |why: String| done.left.push(Left { personality: personality.clone(), why });
+            match projection(record) {
+                Ok(None) => done.missing.push(personality),
+                Err(why) => left(why),
+                Ok(Some(local)) if local.personality != personality => left(format!(
+                    "its profile in {} names peer {}: `iapeer rename` changes both, or correct the profile",
+                    record.cwd.display(),
+                    local.personality
+                )),
+                Ok(Some(local)) => {
+                    let fields = record.drift(&local);
+                    if !fields.is_empty() {
+                        *record = local;
+                        done.healed.push(Healed { personality, fields });
+                    }
+                }
+            }
+        }
+        Ok(done)
+    })
+}
+
+/// Gives a peer another name, in its profile and in the registry: both or neither. Markers, queue and sockets are the
+/// caller's, who holds the peer's locks and knows that it is not live.
+///
+/// 64 for the same name, 67 for an unknown one, 69 where the new one is taken, 78 where the profile is missing or
+/// names somebody else.
+pub fn rename(
+    paths: &Paths,
+    old: &Personality,
+    new: &Personality,
+    program: &str,
+    clock: &dyn Clock,
+) -> Result<PeerRecord, Failure> {
+    rename_then(paths, old, new, program, clock, || ())
+}
+
+/// [`rename`], with something to do between its two writes: for the test of the way back.
+fn rename_then(
+    paths: &Paths,
+    old: &Personality,
+    new: &Personality,
+    program: &str,
+    clock: &dyn Clock,
+    between: impl FnOnce(),
+) -> Result<PeerRecord, Failure> {
+    let mut written = None;
+    let renamed = Registry::change(paths, program, clock, |peers| {
+        check_names(peers, old, new)?;
+        let record = peers
+            .iter_mut()
+            .find(|record| record.personality == *old)
+            .ok_or_else(|| Failure::new(Exit::NoPeer, not_found(old)))?;
+        let missing = || {
+            let folder = record.cwd.display();
+            Failure::new(Exit::Config, format!("{folder} has no .iapeer/peer-profile.json: `iapeer init` there first"))
+        };
+        let profile = Profile::read(&record.cwd)?.ok_or_else(missing)?;
+        // The new name may be there already: a rename that was cut short after its first half.
+        if profile.personality() != old && profile.personality() != new {
+            let (folder, found) = (record.cwd.display(), profile.personality());
+            return Err(Failure::new(
+                Exit::Config,
+                format!(
+                    "registry out of sync: the profile in {folder} names peer {found}, not {old}: `iapeer verify` shows more"
+                ),
+            ));
+        }
+        let profile = Profile::rename(&record.cwd, new)?.ok_or_else(missing)?;
+        written = Some(record.cwd.clone());
+        between();
+        *record = record.projected(&profile);
+        Ok(record.clone())
+    });
+    if let (Err(_), Some(cwd)) = (&renamed, &written)
+        && let Err(error) = Profile::rename(cwd, old)
+    {
+        tracing::error!("{error}; the profile keeps the name {new}: run the rename again");
+    }
+    renamed
+}
+
+fn check_names(peers: &[PeerRecord], old: &Personality, new: &Personality) -> Result<(), Failure> {
+    let known = |name: &Personality| peers.iter().any(|record| record.personality == *name);
+    if old == new {
+        return Err(Failure::new(Exit::Usage, format!("{old} is its name already: give another one")));
+    }
+    if !known(old) {
+        return Err(Failure::new(Exit::NoPeer, not_found(old)));
+    }
+    if known(new) {
+        return Err(Failure::new(Exit::Refused, format!("a peer named {new} already exists: choose another name")));
+    }
+    Ok(())
+}
+
+fn not_found(name: &Personality) -> String {
+    format!("peer {name} not found in the registry: `iapeer list` shows who is there")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::clock::SystemClock;
+    use crate::core::paths::profile_path;
+    use serde_json::{Value, json};
+    use std::path::PathBuf;
+
+    struct House {
+        dir: tempfile::TempDir,
+        paths: Paths,
+        clock: SystemClock,
+    }
+
+    fn house() -> House {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("r");
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| root.clone())).unwrap();
+        paths.ensure().unwrap();
+        House { dir, paths, clock: SystemClock::default() }
+    }
+
+    impl House {
+        fn cwd(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn profile(&self, folder: &str, value: &Value) {
+            std::fs::create_dir_all(self.cwd(folder).join(".iapeer")).unwrap();
+            std::fs::write(profile_path(&self.cwd(folder)), value.to_string()).unwrap();
+        }
+
+        fn peer(&self, name: &str) {
+            self.profile(
+                name,
+                &json!({"personality": name, "default_runtime": "claude", "runtimes": ["claude", "codex"], "intelligence": "human", "description": "d", "interfaces": {"telegram": {"bot": "b"}}}),
+            );
+            let profile = Profile::read(&self.cwd(name)).unwrap().unwrap();
+            let record = PeerRecord::from_profile(&profile, &self.cwd(name));
+            Registry::upsert(&self.paths, record, "test", &self.clock).unwrap();
+        }
+
+        fn record(&self, name: &str) -> Option<PeerRecord> {
+            Registry::read(&self.paths).unwrap().get(&name.parse().unwrap()).cloned()
+        }
+
+        fn reindex(&self) -> Reindexed {
+            reindex(&self.paths, None, "test", &self.clock).unwrap()
+        }
+
+        fn rename(&self, old: &str, new: &str) -> Result<PeerRecord, Failure> {
+            rename(&self.paths, &old.parse().unwrap(), &new.parse().unwrap(), "test", &self.clock)
+        }
+    }
+
+    #[test]
+    fn reindexing_takes_over_what_narrowed_and_leaves_what_it_can_not_read() {
+        let house = house();
+        for name in ["bob", "gone", "torn", "other", "same"] {
+            house.peer(name);
+        }
+        house.profile("bob", &json!({"personality": "bob", "default_runtime": "claude", "intelligence": "natural"}));
+        std::fs::remove_file(profile_path(&house.cwd("gone"))).unwrap();
+        std::fs::write(profile_path(&house.cwd("torn")), "{torn").unwrap();
+        house.profile("other", &json!({"personality": "else", "default_runtime": "claude"}));
+        assert_eq!(
+            standing(&house.record("bob").unwrap()),
+            Standing::Drift(vec!["runtimes", "description", "interfaces"])
+        );
+        assert_eq!(standing(&house.record("gone").unwrap()), Standing::Missing);
+        assert!(matches!(standing(&house.record("torn").unwrap()), Standing::Unreadable(_)));
+        assert_eq!(standing(&house.record("same").unwrap()), Standing::Same);
+
+        let done = house.reindex();
+        assert_eq!(
+            done.healed,
+            [Healed { personality: "bob".parse().unwrap(), fields: vec!["runtimes", "description", "interfaces"] }]
+        );
+        assert_eq!(done.missing, ["gone".parse().unwrap()]);
+        let left: Vec<&str> = done.left.iter().map(|left| left.personality.as_str()).collect();
+        assert_eq!(left, ["other", "torn"]);
+
+        let bob = house.record("bob").unwrap();
+        assert_eq!((bob.runtimes.len(), bob.description.as_str(), &bob.interfaces), (1, "", &None));
+        assert_eq!(bob.intelligence_word, "human", "the same nature keeps the word that was there");
+        assert!(house.record("gone").is_some() && house.record("torn").is_some() && house.record("other").is_some());
+        assert!(house.reindex().healed.is_empty(), "once");
+    }
+
+    #[test]
+    fn one_peer_can_be_reindexed_alone() {
+        let house = house();
+        for name in ["al", "bob"] {
+            house.peer(name);
+            house.profile(name, &json!({"personality": name, "default_runtime": "codex"}));
+        }
+        let done = reindex(&house.paths, Some(&"bob".parse().unwrap()), "test", &house.clock).unwrap();
+        assert_eq!(done.healed.len(), 1);
+        assert_eq!(house.record("al").unwrap().default_runtime.as_str(), "claude");
+        assert_eq!(house.record("bob").unwrap().default_runtime.as_str(), "codex");
+    }
+
+    #[test]
+    fn a_rename_changes_both_and_keeps_the_rest() {
+        let house = house();
+        house.peer("bob");
+        let mut text: Value = serde_json::from_slice(&std::fs::read(house.paths.registry()).unwrap()).unwrap();
+        text["peers"][0]["plug"] = json!([1]);
+        std::fs::write(house.paths.registry(), text.to_string()).unwrap();
+        house.rename("bob", "al").unwrap();
+        assert!(house.record("bob").is_none());
+        let record = house.record("al").unwrap();
+        assert_eq!((record.description.as_str(), &record.extra["plug"]), ("d", &json!([1])));
+        let raw = Profile::read_raw(&house.cwd("bob")).unwrap().unwrap();
+        assert_eq!((&raw["personality"], &raw["intelligence"]), (&json!("al"), &json!("human")));
+    }
+
+    #[test]
+    fn what_a_rename_refuses() {
+        let house = house();
+        for name in ["bob", "al", "gone", "other"] {
+            house.peer(name);
+        }
+        std::fs::remove_file(profile_path(&house.cwd("gone"))).unwrap();
+        house.profile("other", &json!({"personality": "else", "default_runtime": "claude"}));
+        for (old, new, exit, said) in [
+            ("bob", "bob", Exit::Usage, "already"),
+            ("nobody", "x", Exit::NoPeer, "not found"),
+            ("bob", "al", Exit::Refused, "already exists"),
+            ("gone", "x", Exit::Config, "has no .iapeer/peer-profile.json"),
+            ("other", "x", Exit::Config, "registry out of sync"),
+        ] {
+            let failure = house.rename(old, new).unwrap_err();
+            assert_eq!(failure.exit, exit, "{old} {new}");
+            assert!(failure.message.contains(said), "{failure}");
+        }
+        assert!(house.record("bob").is_some() && house.record("x").is_none());
+    }
+
+    #[test]
+    fn a_rename_cut_short_is_finished_by_the_next() {
+        let house = house();
+        house.peer("bob");
+        Profile::rename(&house.cwd("bob"), &"al".parse().unwrap()).unwrap();
+        house.rename("bob", "al").unwrap();
+        assert!(house.record("al").is_some() && house.record("bob").is_none());
+    }
+
+    #[test]
+    fn a_registry_that_can_not_be_written_takes_the_profile_back() {
+        let house = house();
+        house.peer("bob");
+        let moved = house.dir.path().join("moved");
+        let (old, new) = ("bob".parse().unwrap(), "al".parse().unwrap());
+        let result = rename_then(&house.paths, &old, &new, "test", &house.clock, || {
+            assert_eq!(Profile::read(&house.cwd("bob")).unwrap().unwrap().personality(), &new);
+            std::fs::rename(house.paths.root(), &moved).unwrap();
+        });
+        assert_eq!(result.unwrap_err().exit, Exit::Io);
+        std::fs::rename(&moved, house.paths.root()).unwrap();
+        assert!(house.record("bob").is_some());
+        assert_eq!(Profile::read(&house.cwd("bob")).unwrap().unwrap().personality().as_str(), "bob");
+    }
+}
