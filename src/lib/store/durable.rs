@@ -149,27 +149,17 @@ pub enum Published {
     Taken,
 }
 
-/// Writes `bytes` once, then offers it under the names that `next` gives until one is free. Returns that name's index.
-pub fn publish(
-    dir: &Path,
-    bytes: &[u8],
-    mut next: impl FnMut(u32) -> Option<PathBuf>,
-) -> Result<Option<u32>, StoreError> {
-    let temp = write_temp(&dir.join("item"), bytes, true)?;
-    let linked = (|| {
-        for attempt in 0.. {
-            let Some(target) = next(attempt) else { return Ok(None) };
-            match fs::hard_link(&temp, &target) {
-                Ok(()) => {
-                    sync_dir(dir)?;
-                    return Ok(Some(attempt));
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(StoreError::io("publish", &target, error)),
-            }
-        }
-        Ok(None)
-    })();
+/// Writes `bytes` to a new file at `path`, which must not exist yet, durably.
+pub fn publish(path: &Path, bytes: &[u8]) -> Result<Published, StoreError> {
+    let temp = write_temp(path, bytes, true)?;
+    let linked = match fs::hard_link(&temp, path) {
+        Ok(()) => sync_dir(dir_of(path)).map(|()| Published::Done).inspect_err(|_| {
+            // Said to have failed: then nothing may be found of it.
+            let _ = fs::remove_file(path);
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Published::Taken),
+        Err(error) => Err(StoreError::io("publish", path, error)),
+    };
     let _ = fs::remove_file(&temp);
     linked
 }
@@ -259,15 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn publishing_takes_the_first_free_name() {
+    fn publishing_never_replaces() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("1"), b"x").unwrap();
-        let at = publish(dir.path(), b"y", |n| Some(dir.path().join((n + 1).to_string()))).unwrap();
-        assert_eq!(at, Some(1));
-        assert_eq!(fs::read(dir.path().join("2")).unwrap(), b"y");
-        assert_eq!(fs::read(dir.path().join("1")).unwrap(), b"x");
-        assert_eq!(publish(dir.path(), b"z", |n| (n < 1).then(|| dir.path().join("1"))).unwrap(), None);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        let path = dir.path().join("1");
+        assert_eq!(publish(&path, b"x").unwrap(), Published::Done);
+        assert_eq!(publish(&path, b"y").unwrap(), Published::Taken);
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::core::exit::Failure;
 use crate::core::identity::{Identity, Intelligence, Topic};
 use crate::core::message_id::MessageId;
 use crate::core::paths::{self, Paths};
-use crate::store::durable::{self, StoreError};
+use crate::store::durable::{self, Published, StoreError};
 use crate::store::lock::{FileLock, LockError};
 use crate::store::session::names_in;
 use serde::{Deserialize, Serialize};
@@ -25,8 +25,6 @@ use std::time::Duration;
 
 /// How long an acceptor waits for another one's few milliseconds.
 const SEQ_WAIT: Duration = Duration::from_secs(10);
-/// Names tried beyond the last number given, for a folder whose `seq` was lost.
-const NAMES_TRIED: u32 = 1000;
 
 /// A place in the order of acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -254,19 +252,21 @@ impl Queue {
         let seq_path = self.dir.join("seq");
         let _order = FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?;
         meanwhile();
-        let last = self.last_number(&seq_path)?;
-        let bytes = self.encode(Place::Waiting, Seq(last + 1), item)?;
-        let taken = durable::publish(&self.dir, &bytes, |n| {
-            (n < NAMES_TRIED).then(|| self.path(Place::Waiting, Seq(last + 1 + u64::from(n))))
-        })?;
-        let Some(offset) = taken else {
-            let why = format!("no free number after {last}");
-            return Err(StoreError::Corrupt { path: seq_path, why }.into());
-        };
-        let seq = Seq(last + 1 + u64::from(offset));
-        // After the item: a number that was given but not written down is found again by last_number.
-        write_number(&seq_path, seq.0)?;
-        Ok(seq)
+        let mut next = Seq(self.last_number(&seq_path)? + 1);
+        // A power cut can take the last number back: one that is still in use somewhere is not given again.
+        while Place::ALL.iter().any(|place| self.path(*place, next).exists()) {
+            next = Seq(next.0 + 1);
+        }
+        let bytes = self.encode(Place::Waiting, next, item)?;
+        // Before the item: a disk that is too full for the number keeps no item either.
+        write_number(&seq_path, next.0)?;
+        match durable::publish(&self.path(Place::Waiting, next), &bytes)? {
+            Published::Done => Ok(next),
+            Published::Taken => {
+                let why = format!("number {next} was taken by something that ignores the lock");
+                Err(StoreError::Corrupt { path: seq_path, why }.into())
+            }
+        }
     }
 
     /// Waits until whoever is accepting an item right now is done: what they started a drain for is in the queue.
@@ -278,12 +278,14 @@ impl Queue {
         Ok(())
     }
 
-    /// The highest number ever given: what `seq` says, or more if a file stands there with a higher one.
+    /// The last number given: what `seq` says; where that is lost, the highest that is in use.
     fn last_number(&self, seq_path: &Path) -> Result<u64, QueueError> {
-        let noted = durable::read_optional(seq_path)?
-            .and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok())
-            .unwrap_or(0);
-        let mut last = noted;
+        let noted =
+            durable::read_optional(seq_path)?.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
+        if let Some(noted) = noted {
+            return Ok(noted);
+        }
+        let mut last = 0;
         for place in Place::ALL {
             last = last.max(self.list(place)?.last().map_or(0, |seq| seq.0));
         }
