@@ -202,7 +202,7 @@ fn is_queued(home: &TestHome, body: &str) -> bool {
 fn killing_the_sender_after_its_line_loses_nothing() {
     let home = home(&[("PARROT_BOOT_MS", "500")]);
     for n in 0..5 {
-        let mut sender = home.spawn("iapeer-send", &["bob", "--from", "alice", "--wait", "30", "-m", &format!("m{n}")]);
+        let sender = home.spawn("iapeer-send", &["bob", "--from", "alice", "--wait", "30", "-m", &format!("m{n}")]);
         let body = format!("m{n}");
         wait_until("the item to be durable", PATIENCE, || {
             is_queued(&home, &body) || home.bodies("bob").contains(&body)
