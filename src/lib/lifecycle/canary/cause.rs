@@ -83,6 +83,9 @@ pub struct UnitState {
     pub code: i32,
     /// `ExecMainStatus`: the exit status or the signal.
     pub status: i32,
+    /// `Job`: somebody asked for something, and it is under way. A unit whose main process ended by itself is
+    /// `deactivating` too while others of it remain, but without a job (measured).
+    pub has_job: bool,
 }
 
 impl UnitState {
@@ -99,6 +102,7 @@ impl UnitState {
             result: value("Result").to_owned(),
             code: value("ExecMainCode").parse().unwrap_or(0),
             status: value("ExecMainStatus").parse().unwrap_or(0),
+            has_job: !matches!(value("Job"), "" | "0"),
         })
     }
 
@@ -140,8 +144,8 @@ pub fn judge(found: &Evidence) -> Verdict {
     if let Some(line) = &found.journal_stop {
         return verdict(Cause::UnitStopped, format!("journal: {line}"));
     }
-    if let Some(unit) = found.unit.as_ref().filter(|unit| unit.active == "deactivating" && unit.signal().is_none()) {
-        return verdict(Cause::UnitStopped, format!("unit: ActiveState=deactivating, Result={}", unit.result));
+    if let Some(unit) = found.unit.as_ref().filter(|unit| unit.active == "deactivating" && unit.has_job) {
+        return verdict(Cause::UnitStopped, format!("unit: ActiveState=deactivating by a job, Result={}", unit.result));
     }
     if let Some(rc) = found.client.filter(|rc| *rc >= 128) {
         let signal = killed.map(|signal| format!("; signal {signal} ended the server")).unwrap_or_default();
@@ -181,7 +185,7 @@ mod tests {
     use super::*;
 
     fn unit(active: &str, result: &str, code: i32, status: i32) -> Option<UnitState> {
-        Some(UnitState { active: active.into(), result: result.into(), code, status })
+        Some(UnitState { active: active.into(), result: result.into(), code, status, has_job: false })
     }
 
     #[test]
@@ -200,7 +204,9 @@ mod tests {
             ("the counter rose, but it was ended by TERM", Evidence { cgroup_oom_kills: 1, ending: Some(Ending::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
             ("the counter rose and nothing else is known", Evidence { cgroup_oom_kills: 1, ..none() }, Cause::ServerVanished),
             ("the journal saw a stop", Evidence { journal_stop: line(), ending: Some(Ending::Exited(0)), client: Some(0), ..none() }, Cause::UnitStopped),
-            ("the unit is stopping", Evidence { unit: unit("deactivating", "success", 0, 0), client: Some(0), ..none() }, Cause::UnitStopped),
+            ("the unit is being stopped", Evidence { unit: unit("deactivating", "success", 1, 0).map(|unit| UnitState { has_job: true, ..unit }), client: Some(0), ..none() }, Cause::UnitStopped),
+            ("the unit comes down by itself", Evidence { unit: unit("deactivating", "success", 1, 0), client: Some(0), ..none() }, Cause::SignaledServerGone),
+            ("the unit comes down after a kill-server", Evidence { unit: unit("deactivating", "success", 1, 0), client: Some(0), command: line(), ..none() }, Cause::KilledByCommand),
             ("the unit comes down because its main process was killed", Evidence { unit: unit("deactivating", "signal", 2, 9), ..none() }, Cause::Signaled),
             ("SIGKILL", Evidence { ending: killed(9), client: Some(1), ..none() }, Cause::Signaled),
             ("SIGSEGV by the unit alone", Evidence { unit: unit("failed", "core-dump", 3, 11), client: Some(1), ..none() }, Cause::Signaled),
@@ -228,9 +234,11 @@ mod tests {
         assert_eq!(UnitState::parse(after_kill).unwrap().signal(), Some(9));
         let oom = "Result=oom-kill\nExecMainCode=2\nExecMainStatus=9\nLoadState=loaded\nActiveState=failed\nSubState=failed\n";
         assert_eq!(UnitState::parse(oom).unwrap().result, "oom-kill");
-        let stopping = "LoadState=loaded\nActiveState=deactivating\nSubState=stop-sigterm\nResult=success\nExecMainCode=0\nExecMainStatus=0\n";
-        let evidence = Evidence { unit: UnitState::parse(stopping), client: Some(0), ..Evidence::default() };
+        let stopped = "Result=success\nExecMainCode=1\nExecMainStatus=0\nLoadState=loaded\nActiveState=deactivating\nSubState=final-sigterm\nJob=47\n";
+        let evidence = Evidence { unit: UnitState::parse(stopped), client: Some(0), ..Evidence::default() };
         assert_eq!(judge(&evidence).cause, Cause::UnitStopped);
+        let after_kill_server = stopped.replace("Job=47", "Job=").replace("final", "stop");
+        assert!(!UnitState::parse(&after_kill_server).unwrap().has_job);
         let gone = "LoadState=not-found\nActiveState=inactive\nSubState=dead\nResult=success\nExecMainCode=0\nExecMainStatus=0\n";
         assert_eq!(UnitState::parse(gone), None);
         assert_eq!(UnitState::parse("garbage"), None);

@@ -1,6 +1,6 @@
 //! Collecting what tells of a server's end: before it (what to compare with) and after it.
 
-use crate::core::clock::EpochMs;
+use crate::core::clock::{Deadline, EpochMs, wait_for};
 use crate::core::identity::Identity;
 use crate::host::ProcessId;
 use crate::host::cgroup::MemoryEvents;
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A tmux command that ended the server was run this long before the end at most.
 const COMMAND_AGE: Duration = Duration::from_secs(5);
 /// How long a question to the service manager may take.
-const MANAGER_TIME: Duration = Duration::from_millis(700);
+const MANAGER_TIME: Duration = Duration::from_millis(300);
 
 /// What is known while the server lives, to compare with at its end.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Before {
             // v1 does not tell when the counter rose: it is written down, and nothing is concluded from it.
             cgroup_oom_kills: if cgroup.is_some_and(|events| events.notifies) { rose } else { 0 },
             command: command(world, &record.identity, server, Some(world.now())),
-            ..by_unit(record, &mut sections)
+            ..by_unit(world, record, &mut sections)
         };
         (evidence, sections)
     }
@@ -91,7 +91,7 @@ pub fn afterwards(world: &World<'_>, record: &SessionRecord, server: ProcessId) 
         kernel_oom: kernel_log::oom_line(&kernel, server.pid),
         kernel_fault: kernel_log::fault_line(&kernel, server.pid),
         command: command(world, &record.identity, server, None),
-        ..by_unit(record, &mut sections)
+        ..by_unit(world, record, &mut sections)
     };
     (evidence, sections)
 }
@@ -103,14 +103,19 @@ fn started(server: ProcessId) -> Option<Duration> {
 }
 
 /// What the service manager says of the session's unit.
-fn by_unit(record: &SessionRecord, sections: &mut Vec<Section>) -> Evidence {
+fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section>) -> Evidence {
     let Some(unit) = record.unit.as_deref() else { return Evidence::default() };
-    let properties = ["LoadState", "ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus"];
+    let properties = ["LoadState", "ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", "Job"];
     let mut words = vec!["--user", "show", unit];
     for property in &properties {
         words.extend(["-p", property]);
     }
-    let shown = ask("systemctl", &words, MANAGER_TIME).unwrap_or_default();
+    let mut shown = String::new();
+    // The kernel told us as soon as the manager: until that has looked, the unit still counts as active.
+    wait_for(world.clock, Deadline::after(world.clock, MANAGER_TIME), Duration::from_millis(10), || {
+        shown = ask("systemctl", &words, MANAGER_TIME).unwrap_or_default();
+        UnitState::parse(&shown).is_none_or(|state| state.active != "active").then_some(())
+    });
     let journal = ask(
         "journalctl",
         &["--user", "--unit", unit, "--since", "-1min", "--no-pager", "-q", "-o", "cat", "-n", "100"],
@@ -178,7 +183,7 @@ mod tests {
         assert_eq!(parse_trail("kill-session pid=", 12), None);
     }
 
-    /// As systemd 252 writes it to the user's journal (`-o cat`).
+    /// As systemd 252 writes it to the user's journal (`-o cat`); a `kill-server` leaves no `Stopping` there.
     #[test]
     fn a_stop_in_the_journal_is_one_that_was_not_followed_by_a_start() {
         let unit = "iapeer-claude-bob.service";

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long the machine may take to describe itself.
-const FORENSICS_TIME: Duration = Duration::from_millis(1500);
+/// How long the machine may take to describe itself: with the rest it stays below two seconds.
+const FORENSICS_TIME: Duration = Duration::from_millis(700);
 /// How long another recorder of the same end may take.
 const RECORDER_WAIT: Duration = Duration::from_secs(5);
 
