@@ -185,6 +185,27 @@ fn a_sweep_of_server_and_client_is_recorded() {
     }
 }
 
+/// A pattern that takes the canary too: it stays long enough to write down what it sees.
+#[test]
+fn a_sweep_of_server_client_and_canary_is_recorded() {
+    let bob = Watched::new(&[]);
+    for pid in [bob.canary(), bob.client(), bob.server()] {
+        send(pid, Signal::SIGTERM);
+    }
+    assert_eq!(bob.server_exit()["cause"], "signaled-server-gone");
+}
+
+/// A canary that is dismissed goes without a word, and the next tick sets another.
+#[test]
+fn a_dismissed_canary_is_silent() {
+    let bob = Watched::new(&[]);
+    let canary = bob.canary();
+    send(canary, Signal::SIGTERM);
+    bob.silent(canary);
+    assert!(bob.tick().iter().any(|line| line["action"] == "canary"));
+    assert_ne!(bob.canary(), canary);
+}
+
 /// A client that was killed alone says nothing about a server that dies later.
 #[test]
 fn a_client_killed_alone_is_no_evidence_later() {
@@ -285,6 +306,7 @@ fn a_successor_on_the_same_socket_hides_nothing() {
     let found: Vec<_> =
         bob.exits("server-exit").iter().map(|line| (line["server_pid"].clone(), line["cause"].clone())).collect();
     assert_eq!(found, [(old.to_string(), "signaled".into()), (new.to_string(), "signaled-server-gone".into())]);
+    assert_ne!(bob.exits("server-exit")[0]["forensics"], bob.exits("server-exit")[1]["forensics"]);
 }
 
 /// The socket file proves nothing: without it the server lives and is watched.

@@ -160,8 +160,8 @@ impl EventLog {
         let path = self.dir.join(log.file_name());
         let line = format!("ts={ts} {}\n", event.as_str());
         let written = append_line(&path, line.as_bytes(), max, keep, clock).and_then(|file| match log {
-            // A death is often followed by the machine's own.
-            Log::Exits => file.sync_data(),
+            // A death is often followed by the machine's own; the file itself may be new.
+            Log::Exits => file.sync_data().and_then(|()| File::open(&self.dir)?.sync_all()),
             Log::Lifecycle | Log::Delivery => Ok(()),
         });
         if let Err(error) = written {

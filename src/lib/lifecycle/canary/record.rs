@@ -207,7 +207,13 @@ fn write_forensics(
     for (title, body) in sections.iter().filter(|(_, body)| !body.trim().is_empty()) {
         text.push_str(&format!("\n--- {title}\n{}\n", body.trim_end()));
     }
-    let path = dir.join(format!("{identity}-{}.txt", now.0 / 1000));
+    // Two servers may die within a second; the lock is held, so that nobody else takes the name.
+    let mut second = now.0 / 1000;
+    let mut path = dir.join(format!("{identity}-{second}.txt"));
+    while path.exists() {
+        second += 1;
+        path = dir.join(format!("{identity}-{second}.txt"));
+    }
     durable::write_atomic(&path, text.as_bytes())?;
     Ok(path)
 }

@@ -12,9 +12,12 @@ use crate::lifecycle::canary::record;
 use crate::lifecycle::world::World;
 use crate::store::lock::{FileLock, LockError};
 use crate::store::session::SessionRecord;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +26,10 @@ use std::time::{Duration, Instant};
 const PREDECESSOR: Duration = Duration::from_secs(10);
 /// A client that ended this long before the server, or after it, ended with it.
 const TOGETHER: Duration = Duration::from_secs(2);
+/// How long a server has to outlive an OOM kill in its cgroup for that not to have been its own.
+const OUTLIVE_MS: u16 = 200;
+/// How long after its own dismissal a canary looks whether the server goes too.
+const SWEEP_MS: u16 = 1000;
 /// How long the client is waited for after the server's end.
 const CLIENT_WAIT: Duration = Duration::from_millis(500);
 
@@ -52,8 +59,9 @@ pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     };
     let mut before = Before::of(server);
     let mut client = Client::start(world, identity);
-    let ending = until_end(&watch, &mut client, &mut before)
+    let woken = until_end(&watch, &mut client, &mut before)
         .map_err(|error| Failure::new(Exit::Io, format!("cannot watch the server of {identity}: {error}")))?;
+    let Woken::ServerEnded(ending) = woken else { return Ok(Exit::Ok) };
     let ended = Instant::now();
     if record::is_deliberate(world, identity, server) {
         return Ok(Exit::Ok);
@@ -73,42 +81,69 @@ pub fn unwatched(world: &World<'_>, record: &SessionRecord, server: ProcessId) -
     Ok(Exit::Ok)
 }
 
+/// What ended the wait.
+enum Woken {
+    /// The server has ended.
+    ServerEnded(Option<Ending>),
+    /// Somebody dismissed the canary (TERM, INT, HUP).
+    Dismissed,
+}
+
 /// Sleeps until the server has ended.
-fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before) -> io::Result<Option<Ending>> {
-    // How long a server has to outlive an OOM kill in its cgroup for that not to have been its own.
-    let outlive = PollTimeout::from(200_u8);
+fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before) -> io::Result<Woken> {
+    let dismissal = dismissal()?;
     let mut timeout = PollTimeout::NONE;
     slim::slim();
     loop {
-        let mut wanted = vec![PollFd::new(watch.descriptor(), PollFlags::POLLIN)];
-        let events = before.cgroup.as_ref().filter(|events| events.notifies && timeout == PollTimeout::NONE);
-        wanted.extend(events.map(|events| PollFd::new(events.as_fd(), PollFlags::POLLPRI)));
-        let cgroup = wanted.len() - 1;
-        let waiting = client.as_ref().and_then(Client::descriptor);
-        wanted.extend(waiting.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        let ready = match poll(&mut wanted, timeout) {
-            Err(nix::errno::Errno::EINTR) => continue,
+        let mut wanted =
+            vec![PollFd::new(watch.descriptor(), PollFlags::POLLIN), PollFd::new(dismissal.as_fd(), PollFlags::POLLIN)];
+        let client_at = client.as_ref().and_then(Client::descriptor).map(|fd| {
+            wanted.push(PollFd::new(fd, PollFlags::POLLIN));
+            wanted.len() - 1
+        });
+        let events = before.cgroup.as_ref().filter(|events| events.notifies && timeout.is_none());
+        let memory_at = events.map(|events| {
+            wanted.push(PollFd::new(events.as_fd(), PollFlags::POLLPRI));
+            wanted.len() - 1
+        });
+        match poll(&mut wanted, timeout) {
+            Err(Errno::EINTR) => continue,
             Err(error) => return Err(error.into()),
-            Ok(ready) => ready,
-        };
-        let says = |at: usize| wanted.get(at).is_some_and(|fd| fd.any().unwrap_or(false));
-        if says(0) {
-            return Ok(watch.ending());
+            Ok(_) => {}
         }
-        let client_ended = waiting.is_some() && says(wanted.len() - 1);
-        let memory = cgroup > 0 && says(cgroup);
+        let says = |at: usize| wanted[at].any().unwrap_or(false);
+        let (server, dismissed) = (says(0), says(1));
+        let (client_ended, memory) = (client_at.is_some_and(says), memory_at.is_some_and(says));
         drop(wanted);
-        if ready == 0 || timeout != PollTimeout::NONE {
-            timeout = PollTimeout::NONE;
-            before.renew();
-        }
-        if memory {
-            timeout = outlive;
-        }
         if client_ended && let Some(client) = client {
             client.note_end();
         }
+        if server {
+            return Ok(Woken::ServerEnded(watch.ending()));
+        }
+        if dismissed {
+            // A sweep by one pattern takes the canary too; one that was meant alone leaves the server as it is.
+            let ended =
+                poll(&mut [PollFd::new(watch.descriptor(), PollFlags::POLLIN)], PollTimeout::from(SWEEP_MS))? > 0;
+            return Ok(if ended { Woken::ServerEnded(watch.ending()) } else { Woken::Dismissed });
+        }
+        if memory {
+            timeout = PollTimeout::from(OUTLIVE_MS);
+        } else if timeout.is_some() {
+            // The OOM kill was another's: the server has outlived it.
+            timeout = PollTimeout::NONE;
+            before.renew();
+        }
     }
+}
+
+/// Becomes readable when somebody sends TERM, INT or HUP.
+fn dismissal() -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signal_hook::low_level::pipe::register(signal as i32, write.try_clone()?)?;
+    }
+    Ok(read)
 }
 
 /// `tmux wait-for iap-canary-<identity>`: how it ends tells how the server did.
