@@ -173,6 +173,17 @@ fn a_command_that_failed_is_not_blamed() {
     assert_eq!(bob.server_exit()["cause"], "signaled");
 }
 
+/// A command that can't write itself down does what it is to do all the same; who did it is then not known.
+#[test]
+fn a_command_that_leaves_no_trail_still_works() {
+    for command in ["kill-server", "kill-session"] {
+        let bob = Watched::new(&[]);
+        fs::create_dir(bob.state("killed-by")).unwrap();
+        bob.home.tmux(&bob.identity, &[command]);
+        assert_eq!(bob.server_exit()["cause"], "signaled-server-gone", "{command}");
+    }
+}
+
 /// One pattern takes the server and the canary's client together: the record is written all the same.
 #[test]
 fn a_sweep_of_server_and_client_is_recorded() {

@@ -1,7 +1,6 @@
 //! Collecting what tells of a server's end: before it (what to compare with) and after it.
 
 use crate::core::clock::{Deadline, EpochMs, wait_for};
-use crate::core::identity::Identity;
 use crate::host::ProcessId;
 use crate::host::cgroup::MemoryEvents;
 use crate::host::command::ask;
@@ -13,6 +12,7 @@ use crate::lifecycle::world::World;
 use crate::store::event_log;
 use crate::store::session::SessionRecord;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// A tmux command that ended the server was run this long before the end at most.
@@ -68,7 +68,7 @@ impl Before {
             kernel_fault: kernel_log::fault_line(&kernel, server.pid),
             // v1 does not tell when the counter rose: it is written down, and nothing is concluded from it.
             cgroup_oom_kills: if cgroup.is_some_and(|events| events.notifies) { rose } else { 0 },
-            command: command(world, &record.identity, server, Some(world.now())),
+            command: command(world, record, server, Some(world.now())),
             ..by_unit(world, record, &mut sections)
         };
         (evidence, sections)
@@ -90,7 +90,7 @@ pub fn afterwards(world: &World<'_>, record: &SessionRecord, server: ProcessId) 
     let evidence = Evidence {
         kernel_oom: kernel_log::oom_line(&kernel, server.pid),
         kernel_fault: kernel_log::fault_line(&kernel, server.pid),
-        command: command(world, &record.identity, server, None),
+        command: command(world, record, server, None),
         ..by_unit(world, record, &mut sections)
     };
     (evidence, sections)
@@ -144,13 +144,15 @@ fn stop_line(journal: &str, unit: &str) -> Option<String> {
 
 /// The tmux command that ended `server`: as the server's command aliases wrote it down, or as tmux's own log has it.
 /// Where it is not known when the server ended, only `kill-server` counts: the others may leave it alive.
-fn command(world: &World<'_>, identity: &Identity, server: ProcessId, ended: Option<EpochMs>) -> Option<String> {
+fn command(world: &World<'_>, record: &SessionRecord, server: ProcessId, ended: Option<EpochMs>) -> Option<String> {
+    let identity = &record.identity;
     let trail = world.paths.state(identity, "killed-by");
-    let recent = |path: &std::path::Path| {
-        let modified = fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        modified.is_some_and(|at| ended.is_some_and(|ended| ended.since(EpochMs::from(at)) <= COMMAND_AGE))
-    };
-    let written = fs::read_to_string(&trail).ok().and_then(|text| parse_trail(&text, server.pid));
+    let written_at = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok().map(EpochMs::from);
+    let recent =
+        |path: &Path| written_at(path).is_some_and(|at| ended.is_some_and(|ended| ended.since(at) <= COMMAND_AGE));
+    // A trail of before this launch is about an earlier server that had this pid.
+    let is_ours = written_at(&trail).is_some_and(|at| at >= record.woke_at);
+    let written = fs::read_to_string(&trail).ok().and_then(|text| parse_trail(&text, server.pid)).filter(|_| is_ours);
     if let Some(command) = written
         && (command == "kill-server" || recent(&trail))
     {

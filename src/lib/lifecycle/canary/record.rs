@@ -233,8 +233,14 @@ fn plain(text: &str) -> String {
     while let Some(c) = chars.next() {
         match c {
             '\u{1b}' => match chars.next() {
-                // CSI: up to its final byte. OSC: up to BEL or ST.
-                Some('[') => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
+                // CSI: up to its final byte. One that moves to another line is a line's end.
+                Some('[') => {
+                    let last = chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
+                    if matches!(last, Some('A' | 'B' | 'E' | 'F' | 'H' | 'd' | 'f')) {
+                        out.push('\n');
+                    }
+                }
+                // OSC: up to BEL or ST.
                 Some(']') => while chars.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {},
                 _ => {}
             },
@@ -261,6 +267,7 @@ mod tests {
     #[test]
     fn a_pane_stream_becomes_plain_text() {
         assert_eq!(plain("a\u{1b}[31mb\u{1b}[0m\r\n\u{1b}]0;title\u{7}c\u{8}d"), "ab\n\ncd");
+        assert_eq!(plain("one\u{1b}[2;1Htwo\u{1b}["), "one\ntwo");
     }
 
     #[test]
