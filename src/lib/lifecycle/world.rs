@@ -73,6 +73,11 @@ pub trait Host: Send + Sync {
     /// Ends a session with everything that belongs to it (D36). The error says what remains.
     fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String>;
 
+    /// Whether each server of this host gets a canary, and its death is examined.
+    fn has_canaries(&self) -> bool {
+        false
+    }
+
     /// How the session's program ended, if its server lives and keeps the dead pane. Asks tmux.
     fn dead_pane(&self, _identity: &Identity) -> Option<PaneEnd> {
         None

@@ -1,7 +1,7 @@
 //! Seeing to it that a live server is watched, and that a dead pane is recorded and cleared away.
 
 use crate::core::identity::Identity;
-use crate::host::ProcessId;
+use crate::host::{Liveness, ProcessId, process};
 use crate::lifecycle::canary::record::{self, PaneEnd};
 use crate::lifecycle::canary::watch;
 use crate::lifecycle::world::World;
@@ -37,12 +37,16 @@ impl fmt::Display for Armed {
 
 /// Starts a canary for the recorded session of `identity`, unless one watches.
 pub fn ensure(world: &World<'_>, identity: &Identity) -> Armed {
-    if is_held(&world.paths.state(identity, "canary.lock")) { Armed::Already } else { spawn(world, identity) }
+    let watched = !world.host.has_canaries() || is_held(&world.paths.state(identity, "canary.lock"));
+    if watched { Armed::Already } else { spawn(world, identity) }
 }
 
 /// Starts a canary for a server that has just been started: none can watch it yet. One that still records the end of
 /// the server before is waited for by the new one.
 pub fn at_launch(world: &World<'_>, identity: &Identity) {
+    if !world.host.has_canaries() {
+        return;
+    }
     let armed = spawn(world, identity);
     let event = Event::new("canary")
         .field("identity", identity)
@@ -84,7 +88,7 @@ pub fn pane_end(world: &World<'_>, identity: &Identity, server: ProcessId) -> bo
 }
 
 fn server_end(world: &World<'_>, record: &SessionRecord, server: ProcessId) {
-    if crate::host::process::liveness(&server) != crate::host::Liveness::Gone {
+    if !world.host.has_canaries() || process::liveness(&server) != Liveness::Gone {
         return;
     }
     // The canary knows more than we can find out now: while it holds its lock it is at work.

@@ -224,6 +224,10 @@ impl Host for RealHost<'_> {
         Err(format!("processes remain: {}", left.iter().map(|p| p.pid.to_string()).collect::<Vec<_>>().join(" ")))
     }
 
+    fn has_canaries(&self) -> bool {
+        true
+    }
+
     fn dead_pane(&self, identity: &Identity) -> Option<PaneEnd> {
         let server = self.server(identity).ok()?;
         let mut look = server.look().ok().filter(|look| look.pane_dead)?;
