@@ -98,6 +98,40 @@ pub struct Superviser {
     pub verbose: bool,
 }
 
+/// Watch one tmux server and record why it died; list recorded deaths.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-canary", version)]
+#[command(group = ArgGroup::new("what").required(true).args(["identity", "ensure", "session_exit", "report"]))]
+pub struct Canary {
+    /// Whose server to watch, in the foreground, until it ends: RUNTIME-NAME.
+    #[arg(value_name = "IDENTITY")]
+    pub identity: Option<String>,
+    /// Start a canary for each of these, where none watches: spawned, already or failed, a line each.
+    #[arg(long, value_name = "IDENTITY", num_args = 1..)]
+    pub ensure: Vec<String>,
+    /// Record that the program of this session has ended (called by the tmux hook), and have the session cleared away.
+    #[arg(long, value_name = "IDENTITY")]
+    pub session_exit: Option<String>,
+    /// Its exit status, where there is one.
+    #[arg(long, value_name = "S", requires = "session_exit", allow_hyphen_values = true)]
+    pub status: Option<String>,
+    /// The signal that ended it, where there is one.
+    #[arg(long, value_name = "S", requires = "session_exit", allow_hyphen_values = true)]
+    pub signal: Option<String>,
+    /// The pid of its tmux server.
+    #[arg(long, value_name = "PID", requires = "session_exit")]
+    pub server: Option<i32>,
+    /// List recorded deaths, newest first.
+    #[arg(long)]
+    pub report: bool,
+    /// How many of them at most.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub last: usize,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// End sessions deliberately.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-reap", version)]

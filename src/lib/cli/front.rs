@@ -266,13 +266,14 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
 
 /// The command lines of all programs.
 fn commands() -> Vec<clap::Command> {
-    use crate::cli::args::{Drain, Reap, Send, Superviser, Turn, Wake};
+    use crate::cli::args::{Canary, Drain, Reap, Send, Superviser, Turn, Wake};
     vec![
         Front::command(),
         Send::command(),
         Drain::command(),
         Superviser::command(),
         Reap::command(),
+        Canary::command(),
         Wake::command(),
         Turn::command(),
     ]

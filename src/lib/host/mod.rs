@@ -1,7 +1,12 @@
 //! The machine: tmux, processes, the service manager. The one place that talks to any of them.
 
+pub mod cgroup;
+pub mod command;
+pub mod forensics;
+pub mod kernel_log;
 pub mod managed;
 pub mod process;
+pub mod slim;
 pub mod spawn;
 pub mod tmux;
 

@@ -2,6 +2,8 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Topic;
+use crate::lifecycle::canary::arm;
+use crate::lifecycle::canary::record as death;
 use crate::lifecycle::crash_loop;
 use crate::lifecycle::launch;
 use crate::lifecycle::peer::Peer;
@@ -120,6 +122,7 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
     let event = wake_event(peer, decision.mode.as_str(), decision.cause)
         .maybe("ref", decision.reference.as_ref())
         .maybe("topic", call.topic)
+        .maybe("last_death", death::LastDeath::of(world, identity).map(|death| death.cause))
         .maybe("guard", guard.err().map(|_| "passed-by-operator"));
     world.lifecycle(&event);
 
@@ -153,6 +156,7 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
         cause: Some(decision.cause.to_owned()),
     };
     record.write(world.paths).map_err(Failure::from)?;
+    arm::at_launch(world, identity);
     if let Err(reason) = world.host.await_ready(&launch, world.settings.boot_deadline) {
         return Err(failed_boot(world, peer, &record, &reason));
     }
@@ -201,12 +205,14 @@ fn ready(
         markers.note_topic(topic)?;
     }
     markers.trim_deaths(world.now().minus(world.settings.crashloop_window))?;
+    death::healthy(world, &peer.identity)?;
     Ok(record)
 }
 
 fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &str) -> NotUp {
     let event = Event::new("wake-failed").field("identity", &peer.identity).field("reason", reason);
     world.lifecycle(&event);
+    arm::record_end(world, record);
     let failure = match session::fail_launch(world, &peer.identity, record, reason) {
         Ok(()) => Failure::new(Exit::TryAgain, format!("{}: {reason}", peer.identity)),
         Err(remains) => Failure::new(Exit::TryAgain, format!("{}: {reason}; and {remains}", peer.identity)),

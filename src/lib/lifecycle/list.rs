@@ -4,6 +4,7 @@ use crate::core::clock::EpochMs;
 use crate::core::exit::Failure;
 use crate::core::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::host::Liveness;
+use crate::lifecycle::canary::record::LastDeath;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::World;
 use crate::store::markers::Marker;
@@ -45,6 +46,9 @@ pub struct OnRuntime {
     pub runtime: Runtime,
     /// How it stands.
     pub status: Status,
+    /// How it died last, until it is healthy again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_death: Option<LastDeath>,
 }
 
 /// One peer.
@@ -77,6 +81,9 @@ impl Listed {
         let mut line = format!("{}  [{}]  {}", self.personality, self.default_runtime, self.intelligence);
         for on in &self.runtimes {
             line.push_str(&format!("  {} {}", on.status.glyph(), on.runtime));
+            if let Some(death) = &on.last_death {
+                line.push_str(&format!(" died:{}", death.cause));
+            }
         }
         if let Some(runtime) = &self.last_active_runtime {
             line.push_str(&format!("  last-active:{runtime}"));
@@ -109,7 +116,11 @@ fn listed(world: &World<'_>, record: &PeerRecord) -> Listed {
         description: record.description.clone(),
         cwd: record.cwd.clone(),
         runtimes: identities()
-            .map(|id| OnRuntime { runtime: id.runtime().clone(), status: status(world, &id) })
+            .map(|id| OnRuntime {
+                runtime: id.runtime().clone(),
+                status: status(world, &id),
+                last_death: LastDeath::of(world, &id),
+            })
             .collect(),
         last_active_runtime: last_active(world, record),
         waiting: count(Place::Waiting) + count(Place::Inflight),

@@ -3,6 +3,7 @@
 
 pub mod activity;
 pub mod bring_up;
+pub mod canary;
 pub mod control;
 pub mod crash_loop;
 pub mod create;

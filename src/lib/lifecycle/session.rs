@@ -3,7 +3,8 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
-use crate::host::Liveness;
+use crate::host::{Liveness, process};
+use crate::lifecycle::canary::arm;
 use crate::lifecycle::world::World;
 use crate::store::event_log::Event;
 use crate::store::markers::{Intent, Marker};
@@ -53,7 +54,10 @@ pub fn settle(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mende
     let record = SessionRecord::read(world.paths, identity)?;
     match (world.liveness(identity, record.as_ref()), record) {
         (Liveness::Unknown, _) => Ok((Standing::Unknown, mended)),
-        (Liveness::Gone, None) => Ok((Standing::Asleep, mended)),
+        (Liveness::Gone, None) => {
+            clear_dead_pane(world, identity)?;
+            Ok((Standing::Asleep, mended))
+        }
         (Liveness::Gone, Some(record)) => Ok((Standing::Asleep, record_end(world, &record)?)),
         (Liveness::Alive, Some(record)) if is_failed_launch(world, &record) => {
             // Its launcher is gone (we hold the lock) and nobody will ever call it ready.
@@ -77,7 +81,9 @@ fn is_failed_launch(world: &World<'_>, record: &SessionRecord) -> bool {
 fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failure> {
     let identity = &record.identity;
     let markers = world.markers(identity);
+    arm::record_end(world, record);
     if markers.has(Marker::Stopped) {
+        end_leftover(world, record)?;
         SessionRecord::remove(world.paths, identity)?;
         markers.clear(Marker::EphemeralArmed)?;
         markers.set(Marker::IdleReaped, world.now())?;
@@ -91,10 +97,28 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     if !eager {
         markers.add_death(world.now())?;
     }
+    end_leftover(world, record)?;
     markers.clear(Marker::EphemeralArmed)?;
     markers.clear_turn()?;
     SessionRecord::finish_claim(world.paths, identity)?;
     Ok(if eager { Mended::EagerFresh } else { Mended::Death })
+}
+
+/// Ends what is left of a session whose program has ended: the server that keeps its dead pane.
+fn end_leftover(world: &World<'_>, record: &SessionRecord) -> Result<(), Failure> {
+    let server = record.server.filter(|server| process::liveness(server) != Liveness::Gone);
+    if server.is_none() {
+        return Ok(());
+    }
+    end(world, &record.identity, Some(record), &Ending { why: "its program ended", park: Park::No, keep_marks: true })
+}
+
+/// Ends a server that keeps a dead pane and has no record: a launch that was cut short left it.
+fn clear_dead_pane(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+    if !world.host.has_trace(identity) || world.host.dead_pane(identity).is_none() {
+        return Ok(());
+    }
+    end(world, identity, None, &Ending { why: "its program ended", park: Park::No, keep_marks: true })
 }
 
 /// Writes a record for a session that lives without one: whatever is alive must be supervised.

@@ -9,6 +9,7 @@ use crate::core::identity::Identity;
 use crate::host::Liveness;
 use crate::lifecycle::activity::{Activity, Quiet};
 use crate::lifecycle::bring_up::{self, Call};
+use crate::lifecycle::canary::arm::{self, Armed};
 use crate::lifecycle::ephemeral;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::session::{self, Ending, Mended, Park, Standing};
@@ -250,6 +251,9 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
         if verbose || judged.action.is_news() {
             tell(&judged);
         }
+        if !options.dry_run && matches!(judged.action, Action::Alive | Action::Enrolled) {
+            watched(world, identity).iter().for_each(&mut tell);
+        }
     }
     if !options.dry_run {
         sweep(world, &wanted);
@@ -262,6 +266,23 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     }
     summary.ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(summary)
+}
+
+/// Sets a canary on a live session that has none. `None`: it has one.
+fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
+    let armed = arm::ensure(world, identity);
+    if armed == Armed::Already {
+        return None;
+    }
+    let reason = arm::reason(&armed).map(str::to_owned);
+    let event = Event::new("supervise")
+        .field("identity", identity)
+        .field("action", Action::Canary.as_str())
+        .field("state", &armed)
+        .field("origin", "retrofit")
+        .maybe("reason", reason.as_ref());
+    world.lifecycle(&event);
+    Some(plain(identity, Action::Canary, Some(&armed.to_string()), reason))
 }
 
 /// Looks at one identity, decides, acts. `None`: there is nothing to say (a socket without a session).

@@ -7,6 +7,7 @@ use crate::core::message_id::MessageId;
 use crate::core::paths::Paths;
 use crate::core::settings::Settings;
 use crate::host::{Liveness, ProcessId};
+use crate::lifecycle::canary::record::PaneEnd;
 use crate::lifecycle::peer::Peer;
 use crate::runtime::manifest::Evidence;
 use crate::store::event_log::{Event, EventLog, Log};
@@ -71,6 +72,16 @@ pub trait Host: Send + Sync {
 
     /// Ends a session with everything that belongs to it (D36). The error says what remains.
     fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String>;
+
+    /// Whether each server of this host gets a canary, and its death is examined.
+    fn has_canaries(&self) -> bool {
+        false
+    }
+
+    /// How the session's program ended, if its server lives and keeps the dead pane. Asks tmux.
+    fn dead_pane(&self, _identity: &Identity) -> Option<PaneEnd> {
+        None
+    }
 
     /// Starts a program of ours, detached from the caller.
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String>;

@@ -159,7 +159,12 @@ impl EventLog {
         let (max, keep) = if log == Log::Delivery { self.delivery } else { self.lifecycle };
         let path = self.dir.join(log.file_name());
         let line = format!("ts={ts} {}\n", event.as_str());
-        if let Err(error) = append_line(&path, line.as_bytes(), max, keep, clock) {
+        let written = append_line(&path, line.as_bytes(), max, keep, clock).and_then(|file| match log {
+            // A death is often followed by the machine's own; the file itself may be new.
+            Log::Exits => file.sync_data().and_then(|()| File::open(&self.dir)?.sync_all()),
+            Log::Lifecycle | Log::Delivery => Ok(()),
+        });
+        if let Err(error) = written {
             tracing::warn!("cannot write {}: {error} (the event was: {})", path.display(), event.as_str());
         }
     }
@@ -169,7 +174,7 @@ fn open_append(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-fn append_line(path: &Path, line: &[u8], max: u64, keep: u64, clock: &dyn Clock) -> std::io::Result<()> {
+fn append_line(path: &Path, line: &[u8], max: u64, keep: u64, clock: &dyn Clock) -> std::io::Result<File> {
     let full = |file: &File| Ok::<_, std::io::Error>(file.metadata()?.len() + line.len() as u64 > max);
     let mut file = open_append(path)?;
     if full(&file)? {
@@ -187,7 +192,8 @@ fn append_line(path: &Path, line: &[u8], max: u64, keep: u64, clock: &dyn Clock)
             }
         }
     }
-    file.write_all(line)
+    file.write_all(line)?;
+    Ok(file)
 }
 
 fn numbered(path: &Path, n: u64) -> PathBuf {

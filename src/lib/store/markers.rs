@@ -212,9 +212,10 @@ impl<'a> Markers<'a> {
         durable::write_atomic(&self.path("teardown"), &json_line(intent))
     }
 
-    /// Drops the intent: the end is complete.
+    /// Drops the intent: the end is complete. It is kept as `.ended`: whoever sees that server gone a moment later
+    /// must still learn that it was meant to.
     pub fn clear_intent(&self) -> Result<bool, StoreError> {
-        durable::remove(&self.path("teardown"))
+        durable::move_file(&self.path("teardown"), &self.path("ended"))
     }
 
     /// The last turn event. An unreadable file counts as none.

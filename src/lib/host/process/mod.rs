@@ -4,6 +4,7 @@
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+mod watch;
 
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -18,6 +19,8 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+pub use watch::{Ending, ExitWatch, wait_exit};
 
 /// A process: its pid, and when it started, so that a reused pid is not mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

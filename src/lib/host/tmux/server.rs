@@ -37,6 +37,8 @@ pub struct StartSpec {
     /// What the server runs when the pane's program ends: a program of ours by absolute path, and its arguments, in
     /// which tmux formats such as `#{pane_dead_status}` are filled in.
     pub on_exit: Vec<String>,
+    /// Where a command that ends the session writes itself down before it does: `COMMAND pid=N`.
+    pub killed_by: Option<PathBuf>,
 }
 
 /// A session that has been started.
@@ -165,6 +167,11 @@ impl<'a> Server<'a> {
         command(&["set-option", "-s", "extended-keys", "off"]);
         command(&["set-option", "-g", "history-limit", HISTORY]);
         command(&["set-option", "-g", "remain-on-exit", "on"]);
+        for (at, name) in ["kill-server", "kill-session", "kill-window", "kill-pane"].iter().enumerate() {
+            if let Some(path) = &spec.killed_by {
+                command(&["set-option", "-s", &format!("command-alias[{}]", 100 + at), &telling_alias(name, path)]);
+            }
+        }
         command(&["new-session", "-d", "-s", &self.session, SIZE[0], SIZE[1], SIZE[2], SIZE[3], "-c"]);
         words.push(spec.cwd.clone().into());
         // tmux sets TMUX for the pane's program; an agent has no business with it.
@@ -318,6 +325,14 @@ impl<'a> Server<'a> {
     pub fn poke(&self) -> Result<(), TmuxError> {
         self.call(&["run-shell", "-b", "true"]).map(drop)
     }
+}
+
+/// An alias by which the command `name` writes itself to `path` before it runs. The client that runs it does the
+/// writing: no child process, whose end tmux might miss. Braces keep an error there from stopping the command itself.
+fn telling_alias(name: &str, path: &std::path::Path) -> String {
+    let path = tmux_quoted(&path.to_string_lossy().replace('#', "##"));
+    let note = format!("run-shell -C \"set-buffer -b iap-killed-by '{name} pid=#{{pid}}'\"");
+    format!("{name}=if-shell -F 1 {{ {note} ; save-buffer -b iap-killed-by {path} }} ; {name}")
 }
 
 /// A pane that must not be typed into.

@@ -3,7 +3,7 @@
 mod deliver;
 mod ready;
 
-use crate::core::clock::{Clock, EpochMs};
+use crate::core::clock::{Clock, Deadline, EpochMs, wait_for};
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
 use crate::core::message_id::MessageId;
@@ -13,6 +13,7 @@ use crate::host::process;
 use crate::host::spawn;
 use crate::host::tmux::{Key, Server, StartSpec, Tmux, TmuxError};
 use crate::host::{Liveness, ProcessId};
+use crate::lifecycle::canary::record::PaneEnd;
 use crate::lifecycle::launch;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::{Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes};
@@ -23,6 +24,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+/// How long a poked tmux server may take to say how its pane's program ended.
+const POKE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// This machine.
 pub struct RealHost<'a> {
@@ -45,6 +49,21 @@ impl<'a> RealHost<'a> {
     /// The tmux server of `identity`.
     pub fn server(&self, identity: &Identity) -> Result<Server<'_>, TmuxError> {
         Ok(self.tmux()?.server(&self.paths.socket(identity), identity.as_str()))
+    }
+
+    /// What tmux runs when the pane's program ends.
+    fn exit_hook(&self, identity: &Identity) -> Vec<String> {
+        let program = launch::bin_dir().join("iapeer-canary");
+        let words =
+            ["--session-exit", identity.as_str(), "--status=#{pane_dead_status}", "--signal=#{pane_dead_signal}"];
+        // The pane's environment is not the hook's: what finds our files is said outright. A # is a format's to tmux.
+        let root = format!("IAPEER_ROOT={}", self.paths.root().display()).replace('#', "##");
+        let sockets = format!("IAPEER_SOCK_DIR={}", self.paths.socket_dir().display()).replace('#', "##");
+        let program = program.to_string_lossy().replace('#', "##");
+        let mut command = vec!["env".to_owned(), root, sockets, program];
+        command.extend(words.map(str::to_owned));
+        command.push("--server=#{pid}".into());
+        command
     }
 
     fn transcripts<'m>(&self, peer: &'m Peer) -> Option<Transcripts<'m>> {
@@ -150,7 +169,8 @@ impl Host for RealHost<'_> {
             argv: launch.argv.iter().map(OsString::from).collect(),
             env: launch.env.iter().map(|(key, value)| (key.into(), value.into())).collect(),
             pane_log: Some(launch.pane_log.clone()),
-            on_exit: Vec::new(),
+            on_exit: self.exit_hook(&launch.peer.identity),
+            killed_by: Some(self.paths.state(&launch.peer.identity, "killed-by")),
         };
         let started = self.server(&launch.peer.identity).and_then(|server| server.start(&spec)).map_err(failed)?;
         Ok(Processes { server: started.server, pane: started.pane, unit: None })
@@ -206,6 +226,25 @@ impl Host for RealHost<'_> {
             return Ok(());
         }
         Err(format!("processes remain: {}", left.iter().map(|p| p.pid.to_string()).collect::<Vec<_>>().join(" ")))
+    }
+
+    fn has_canaries(&self) -> bool {
+        true
+    }
+
+    fn dead_pane(&self, identity: &Identity) -> Option<PaneEnd> {
+        let server = self.server(identity).ok()?;
+        let mut look = server.look().ok().filter(|look| look.pane_dead)?;
+        if look.dead_status.is_none() && look.dead_signal.is_none() {
+            // tmux 3.3a may have lost the news of the end (D32): it looks again when one more child of its ends.
+            let patience = Deadline::after(self.clock, POKE_PATIENCE);
+            let poked = wait_for(self.clock, patience, Duration::from_millis(10), || {
+                server.poke().ok()?;
+                server.look().ok().filter(|look| look.dead_status.is_some() || look.dead_signal.is_some())
+            });
+            look = poked.unwrap_or(look);
+        }
+        Some(PaneEnd { status: look.dead_status, signal: look.dead_signal })
     }
 
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String> {

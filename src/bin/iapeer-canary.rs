@@ -1,0 +1,71 @@
+//! iapeer-canary: watch one tmux server and record why it died.
+//!
+//! `iapeer-canary IDENTITY` (foreground; a launch and the tick start it detached):
+//! 1. Take `<identity>.canary.lock`: one canary per server.
+//! 2. Open a pidfd (Linux) or kqueue (macOS) on the recorded server's pid and start time; start
+//!    `tmux wait-for iap-canary-IDENTITY`, whose end tells how the server ended. Then sleep: nothing is polled.
+//! 3. The server ended: if an intent names it, stay silent. Else collect the evidence, judge, write the forensics file,
+//!    one fsynced line in exits.log, and `<identity>.last-death`; end.
+//!
+//! A cause is claimed only where its evidence is there; what is not known is `server-vanished`.
+//!
+//! Exit: 0 done, or somebody else watches · 64 usage · 69 no session to watch · 74 I/O · 77 permission · 78 configuration.
+
+use iapeer::cli::{self, Access, args};
+use iapeer::core::{Exit, Failure, Identity};
+use iapeer::lifecycle::canary::record::PaneEnd;
+use iapeer::lifecycle::canary::{arm, report, watch};
+use iapeer::lifecycle::queues;
+use iapeer::lifecycle::world::World;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let access = |given: &args::Canary| if given.report { Access::ReadOnly } else { Access::Write };
+    // Watching takes a short way: a process that sleeps for days should not carry an argument parser's memory.
+    match lone_identity() {
+        Some(identity) => iapeer::core::exit::run("iapeer-canary", || {
+            cli::with_world("iapeer-canary", Access::Write, |world| watch::watch(world, &identity))
+        }),
+        None => cli::main("iapeer-canary", access, run),
+    }
+}
+
+fn lone_identity() -> Option<Identity> {
+    let mut words = std::env::args_os().skip(1);
+    let (word, None) = (words.next()?, words.next()) else { return None };
+    word.to_str()?.parse().ok()
+}
+
+fn run(given: args::Canary, world: &World<'_>) -> Result<Exit, Failure> {
+    if given.report {
+        for line in report::newest(world, given.last) {
+            cli::tell(given.json, &line, || line.text());
+        }
+        return Ok(Exit::Ok);
+    }
+    if let Some(name) = &given.session_exit {
+        let end = PaneEnd { status: number(given.status), signal: number(given.signal) };
+        arm::on_pane_died(world, &queues::chosen(world, std::slice::from_ref(name))?[0], given.server, end);
+        return Ok(Exit::Ok);
+    }
+    if !given.ensure.is_empty() {
+        let mut exit = Exit::Ok;
+        for identity in queues::chosen(world, &given.ensure)? {
+            let armed = arm::ensure(world, &identity);
+            let why = arm::reason(&armed).map(|why| format!(": {why}")).unwrap_or_default();
+            if !why.is_empty() {
+                exit = Exit::TryAgain;
+            }
+            let value = serde_json::json!({ "identity": identity, "state": armed.to_string() });
+            cli::tell(given.json, &value, || format!("{identity}  {armed}{why}"));
+        }
+        return Ok(exit);
+    }
+    let name = given.identity.ok_or_else(|| Failure::new(Exit::Usage, "whose server: iapeer-canary IDENTITY"))?;
+    watch::watch(world, &queues::chosen(world, &[name])?[0])
+}
+
+/// tmux fills in nothing where it does not know.
+fn number(text: Option<String>) -> Option<i32> {
+    text?.trim().parse().ok()
+}
