@@ -317,7 +317,8 @@ fn heal(sim: &Arc<Sim>) -> Result<(), Broken> {
             }
         }
     }
-    sim.run(peers().map(|identity| Act::Start(identity).into()).collect(), 0, 0, None);
+    let stopped = |identity: &iapeer::core::Identity| sim.paths.state(identity, "stopped").exists();
+    sim.run(peers().filter(stopped).map(|identity| Act::Start(identity).into()).collect(), 0, 0, None);
     for round in 0..TICKS_TO_REST {
         laws::after_step(sim);
         verdict(sim)?;

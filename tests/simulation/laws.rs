@@ -26,7 +26,7 @@ pub fn at_start(sim: &Sim, state: &mut State, identity: &Identity) {
     if crash_loop::guard(&markers.deaths(), state.now(), max, window).is_err() && !state.running_act_is_new() {
         state.violate(format!("{identity} is started against the crash-loop guard"));
     }
-    if markers.turn().is_some() || markers.has(Marker::EphemeralArmed) {
+    if markers.turn().is_some() || markers.has(Marker::EphemeralArmed) || markers.has(Marker::NewEager) {
         state.violate(format!("{identity} starts with marks of an earlier session"));
     }
 }

@@ -36,6 +36,29 @@ pub enum Act {
     Remove(Identity, bool),
 }
 
+impl std::fmt::Display for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Act::Send { from, to, topic, body, wait } => write!(f, "send {from} → {to} {topic:?} {body:?} {wait}"),
+            Act::Answer { identity, to } => write!(f, "answer {identity} → {to}"),
+            Act::TurnEnds { identity, .. } => write!(f, "turn of {identity} ends"),
+            Act::SelfDone(identity) => write!(f, "self-done {identity}"),
+            Act::SelfFresh(identity) => write!(f, "self-fresh {identity}"),
+            Act::Drain(identity) => write!(f, "drain {identity}"),
+            Act::Tick(only) => write!(f, "tick {}", only.iter().map(ToString::to_string).collect::<String>()),
+            Act::Stop(identity) => write!(f, "stop {identity}"),
+            Act::Start(identity) => write!(f, "start {identity}"),
+            Act::New(identity) => write!(f, "new {identity}"),
+            Act::Wake(identity, fresh) => write!(f, "wake {identity} fresh={fresh}"),
+            Act::Refresh(identity) => write!(f, "refresh {identity}"),
+            Act::Reap(identity, park) => write!(f, "reap {identity} park={park}"),
+            Act::ReapIdle(secs) => write!(f, "reap idle {secs}"),
+            Act::Plan => write!(f, "plan"),
+            Act::Remove(identity, force) => write!(f, "remove {identity} force={force}"),
+        }
+    }
+}
+
 /// A program, and the session it belongs to: it ends with that.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -167,7 +190,7 @@ impl Program {
                 removed.map(|removed| format!("{removed:?}"))
             }
         };
-        sim.state().note(format!("  {:?}: {outcome:?}", self.act));
+        sim.state().note(format!("  → {outcome:?}"));
     }
 }
 

@@ -415,7 +415,7 @@ impl Sim {
         let Some(program) = state.pending.pop_front() else { return };
         let id = state.next_id;
         state.next_id += 1;
-        state.note(format!("program {id}: {:?}", program.act));
+        state.note(format!("program {id}: {}", program.act));
         state.running.push(Running { id, program: program.clone(), wake: 0 });
         state.turn = Some(id);
         let sim = Arc::clone(self);

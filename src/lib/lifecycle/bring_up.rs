@@ -129,6 +129,7 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
     // What an earlier session left must not speak for this one.
     markers.clear_turn().map_err(Failure::from)?;
     markers.clear(Marker::EphemeralArmed).map_err(Failure::from)?;
+    markers.clear(Marker::NewEager).map_err(Failure::from)?;
     let processes = world.host.start(&launch).map_err(|error| {
         // Nothing lives; a program that can't even be started is a death like any other.
         let tried = error.exit != Exit::Refused;

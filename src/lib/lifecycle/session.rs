@@ -177,11 +177,18 @@ pub fn end(
     finish_teardown(world, identity, &intent)
 }
 
+/// Why of an end after which the next tick brings the peer back at once.
+pub const SELF_FRESH: &str = "self-fresh";
+
 /// Carries out an intent, from wherever it was left.
 fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
     let markers = world.markers(identity);
     if intent.park {
         markers.set(Marker::IdleReaped, intent.at)?;
+    }
+    // After the intent, so that no session lives on with a mark that was meant for its successor.
+    if intent.why == SELF_FRESH {
+        markers.set(Marker::NewEager, intent.at)?;
     }
     if let Err(remains) = world.host.end(identity, intent.server, intent.pane) {
         let event = Event::new("teardown")
