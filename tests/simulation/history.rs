@@ -240,8 +240,9 @@ fn perform(sim: &Arc<Sim>, n: usize, step: &Step) {
     let undisturbed = matches!(step.op, Op::Run(Call::Tick)) && step.with.is_none();
     let healthy = undisturbed && {
         let state = sim.state();
-        state.pending.is_empty()
-            && state.peers.values().all(|t| t.unknown == 0 && t.end_fails == 0 && t.boots.is_empty() && t.fates.is_empty())
+        state.turns_are_calm()
+            && state.pending.is_empty()
+            && state.peers.values().all(|t| t.turns.is_empty() && t.unknown == 0 && t.end_fails == 0 && t.boots.is_empty() && t.fates.is_empty())
     };
     sim.run(programs, step.mix, step.seed, step.kill_in);
     let mut state = sim.state();

@@ -127,6 +127,7 @@ pub fn at_stopped(sim: &Sim, identity: &Identity) {
 /// A peer was removed: what waited for it went with it.
 pub fn at_removed(sim: &Sim, identity: &Identity) {
     let mut state = sim.state();
+    state.removals += 1;
     state.accepted.retain(|_, to| to != identity);
     state.ledger.retain(|_, entry| entry.to != *identity);
     state.places.retain(|(of, _), _| of != identity);

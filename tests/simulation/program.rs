@@ -108,8 +108,12 @@ impl Program {
         let peer = |identity: &Identity| Peer::of(&sim.paths, identity);
         let outcome = match &self.act {
             Act::Send { from, to, topic, body, wait } => {
+                let removals = sim.state().removals;
                 let report = send::send(&world, message(from, to, *topic, body, *wait));
-                laws::at_report(sim, to, body, &report);
+                // A removal takes what waits along, whatever its sender was told before.
+                if removals == sim.state().removals {
+                    laws::at_report(sim, to, body, &report);
+                }
                 report.map(|report| format!("{} {:?}", report.outcome, report.reason))
             }
             Act::Answer { identity, to } if to.personality().as_str() == "iapeer" => {

@@ -187,6 +187,7 @@ pub struct State {
     /// Every message ever seen in a queue.
     pub ledger: BTreeMap<MessageId, Entry>,
     pub places: BTreeMap<(Identity, Seq), MessageId>,
+    pub removals: u32,
     pub ever_stopped: BTreeSet<Identity>,
     /// Messages of which nobody needs to be told: a queue that might hold the notice was removed.
     pub told_less: BTreeSet<MessageId>,
@@ -358,6 +359,7 @@ impl Sim {
             accepted: BTreeMap::new(),
             ledger: BTreeMap::new(),
             places: BTreeMap::new(),
+            removals: 0,
             ever_stopped: BTreeSet::new(),
             told_less: BTreeSet::new(),
             rng: 1,

@@ -4,6 +4,8 @@
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
 use crate::host::Liveness;
+use crate::lifecycle::ephemeral;
+use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::World;
 use crate::store::event_log::Event;
 use crate::store::markers::{Intent, Marker};
@@ -79,7 +81,7 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     let markers = world.markers(identity);
     if markers.has(Marker::Stopped) {
         SessionRecord::remove(world.paths, identity)?;
-        markers.clear(Marker::EphemeralArmed)?;
+        disarm(world, identity)?;
         markers.set(Marker::IdleReaped, world.now())?;
         return Ok(Mended::Stopped);
     }
@@ -91,16 +93,29 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     if !eager {
         markers.add_death(world.now())?;
     }
-    markers.clear(Marker::EphemeralArmed)?;
+    disarm(world, identity)?;
     markers.clear_turn()?;
     SessionRecord::finish_claim(world.paths, identity)?;
     Ok(if eager { Mended::EagerFresh } else { Mended::Death })
 }
 
+/// A worker's session is over: what it has answered is settled before the mark that says so goes.
+fn disarm(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+    let markers = world.markers(identity);
+    if markers.has(Marker::EphemeralArmed)
+        && let Ok(peer) = Peer::of(world.paths, identity)
+        && peer.is_ephemeral()
+    {
+        ephemeral::settle_answered(world, &peer, &world.queue(identity))?;
+    }
+    markers.clear(Marker::EphemeralArmed)?;
+    Ok(())
+}
+
 /// Writes a record for a session that lives without one: whatever is alive must be supervised.
 fn enrol(world: &World<'_>, identity: &Identity) -> Result<Option<SessionRecord>, Failure> {
     let Ok(processes) = world.host.processes(identity) else { return Ok(None) };
-    let cwd = crate::lifecycle::peer::Peer::of(world.paths, identity)
+    let cwd = Peer::of(world.paths, identity)
         .map(|peer| peer.cwd().to_owned())
         .unwrap_or_else(|_| world.paths.root().to_owned());
     let record = SessionRecord {
@@ -207,7 +222,7 @@ fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> R
     if record.is_some_and(|record| record.server == intent.server || record.server.is_none()) {
         SessionRecord::remove(world.paths, identity)?;
     }
-    markers.clear(Marker::EphemeralArmed)?;
+    disarm(world, identity)?;
     markers.clear_turn()?;
     markers.clear_intent()?;
     Ok(())
