@@ -5,6 +5,7 @@ use crate::core::identity::Topic;
 use crate::lifecycle::canary::arm;
 use crate::lifecycle::canary::record as death;
 use crate::lifecycle::crash_loop;
+use crate::lifecycle::ephemeral;
 use crate::lifecycle::launch;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::session::{self, Standing};
@@ -129,9 +130,14 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
     let prompt = launch::write_prompt(world, peer)?;
     let name = launch::new_launch_name(world);
     let launch = launch::build(world, peer, decision.mode, &name, prompt.as_deref())?;
-    // What an earlier session left must not speak for this one.
+    // What an earlier session left must not speak for this one, nor may this one's answer settle its task.
+    if peer.is_ephemeral() {
+        let queue = world.queue(identity);
+        ephemeral::unsettled(world, peer, &queue, "the worker's session ended before it answered", &mut Vec::new())?;
+    }
     markers.clear_turn().map_err(Failure::from)?;
     markers.clear(Marker::EphemeralArmed).map_err(Failure::from)?;
+    markers.clear(Marker::NewEager).map_err(Failure::from)?;
     let processes = world.host.start(&launch).map_err(|error| {
         // Nothing lives; a program that can't even be started is a death like any other.
         let tried = error.exit != Exit::Refused;

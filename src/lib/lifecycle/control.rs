@@ -266,14 +266,23 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
 /// An agent asks for a fresh session of itself: mark, say, end.
 pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) -> Result<(), Failure> {
     let lock = world.lock(identity, world.settings.lock_wait)?;
-    world.markers(identity).set(Marker::NewEager, world.now())?;
-    // Before the end: the caller's terminal goes with it.
-    say();
-    if let Standing::Live(record) = session::settle(world, identity)?.0 {
-        // The relaunch needs somebody who outlives this session.
-        let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
-        session::end(world, identity, Some(&record), &Ending { why: "self-fresh", park: Park::No, keep_marks: false })?;
-        detached.map_err(|why| Failure::new(Exit::TryAgain, format!("the next tick relaunches: {why}")))?;
+    match session::settle(world, identity)?.0 {
+        Standing::Live(record) => {
+            // Before the end: the caller's terminal goes with it.
+            say();
+            // The relaunch needs somebody who outlives this session.
+            let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
+            let ending = Ending { why: session::SELF_FRESH, park: Park::No, keep_marks: false };
+            session::end(world, identity, Some(&record), &ending)?;
+            detached.map_err(|why| Failure::new(Exit::TryAgain, format!("the next tick relaunches: {why}")))?;
+        }
+        Standing::Asleep => {
+            world.markers(identity).set(Marker::NewEager, world.now())?;
+            say();
+        }
+        Standing::Unknown => {
+            return Err(Failure::new(Exit::TryAgain, format!("tmux does not say whether {identity} lives")));
+        }
     }
     drop(lock);
     Ok(())

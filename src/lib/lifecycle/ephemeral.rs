@@ -93,7 +93,7 @@ fn feed(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -
                 if !armed {
                     return Ok(Step::Done);
                 }
-                settle_answered(queue)?;
+                settle_answered(world, peer, queue)?;
                 let left = quiet_in(world, peer, &record);
                 if !left.is_zero() {
                     return Ok(Step::QuietIn(left));
@@ -102,7 +102,7 @@ fn feed(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -
             }
             Standing::Live(_) | Standing::Asleep => {
                 if armed {
-                    settle_answered(queue)?;
+                    settle_answered(world, peer, queue)?;
                 }
                 unsettled(world, peer, queue, "the worker's session ended before it answered", acted)?;
                 if !start_next(world, peer, queue, acted)? {
@@ -157,10 +157,16 @@ pub fn reap(world: &World<'_>, peer: &Peer, record: &SessionRecord, why: &str) -
     session::end(world, &peer.identity, Some(record), &Ending { why, park: Park::No, keep_marks: false })
 }
 
-/// The answered task is settled.
-pub fn settle_answered(queue: &Queue) -> Result<(), Failure> {
+/// The answered task is settled. One that this worker never took, because its drain was killed before it could
+/// hand it over, stays in flight: it is [`unsettled`] when the session has ended.
+pub fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<(), Failure> {
     for seq in queue.list(Place::Inflight)? {
-        queue.remove(Place::Inflight, seq)?;
+        let taken = queue
+            .read(Place::Inflight, seq)?
+            .is_none_or(|item| item.landed.is_some() || world.host.carries(peer, item.id));
+        if taken {
+            queue.remove(Place::Inflight, seq)?;
+        }
     }
     Ok(())
 }

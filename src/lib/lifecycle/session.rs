@@ -5,6 +5,8 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
 use crate::host::{Liveness, process};
 use crate::lifecycle::canary::arm;
+use crate::lifecycle::ephemeral;
+use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::World;
 use crate::store::event_log::Event;
 use crate::store::markers::{Intent, Marker};
@@ -85,7 +87,7 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     if markers.has(Marker::Stopped) {
         end_leftover(world, record)?;
         SessionRecord::remove(world.paths, identity)?;
-        markers.clear(Marker::EphemeralArmed)?;
+        disarm(world, identity)?;
         markers.set(Marker::IdleReaped, world.now())?;
         return Ok(Mended::Stopped);
     }
@@ -98,7 +100,7 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
         markers.add_death(world.now())?;
     }
     end_leftover(world, record)?;
-    markers.clear(Marker::EphemeralArmed)?;
+    disarm(world, identity)?;
     markers.clear_turn()?;
     SessionRecord::finish_claim(world.paths, identity)?;
     Ok(if eager { Mended::EagerFresh } else { Mended::Death })
@@ -121,10 +123,23 @@ fn clear_dead_pane(world: &World<'_>, identity: &Identity) -> Result<(), Failure
     end(world, identity, None, &Ending { why: "its program ended", park: Park::No, keep_marks: true })
 }
 
+/// A worker's session is over: what it has answered is settled before the mark that says so goes.
+fn disarm(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+    let markers = world.markers(identity);
+    if markers.has(Marker::EphemeralArmed)
+        && let Ok(peer) = Peer::of(world.paths, identity)
+        && peer.is_ephemeral()
+    {
+        ephemeral::settle_answered(world, &peer, &world.queue(identity))?;
+    }
+    markers.clear(Marker::EphemeralArmed)?;
+    Ok(())
+}
+
 /// Writes a record for a session that lives without one: whatever is alive must be supervised.
 fn enrol(world: &World<'_>, identity: &Identity) -> Result<Option<SessionRecord>, Failure> {
     let Ok(processes) = world.host.processes(identity) else { return Ok(None) };
-    let cwd = crate::lifecycle::peer::Peer::of(world.paths, identity)
+    let cwd = Peer::of(world.paths, identity)
         .map(|peer| peer.cwd().to_owned())
         .unwrap_or_else(|_| world.paths.root().to_owned());
     let record = SessionRecord {
@@ -201,11 +216,18 @@ pub fn end(
     finish_teardown(world, identity, &intent)
 }
 
+/// Why of an end after which the next tick brings the peer back at once.
+pub const SELF_FRESH: &str = "self-fresh";
+
 /// Carries out an intent, from wherever it was left.
 fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
     let markers = world.markers(identity);
     if intent.park {
         markers.set(Marker::IdleReaped, intent.at)?;
+    }
+    // After the intent, so that no session lives on with a mark that was meant for its successor.
+    if intent.why == SELF_FRESH {
+        markers.set(Marker::NewEager, intent.at)?;
     }
     if let Err(remains) = world.host.end(identity, intent.server, intent.pane) {
         let event = Event::new("teardown")
@@ -224,7 +246,7 @@ fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> R
     if record.is_some_and(|record| record.server == intent.server || record.server.is_none()) {
         SessionRecord::remove(world.paths, identity)?;
     }
-    markers.clear(Marker::EphemeralArmed)?;
+    disarm(world, identity)?;
     markers.clear_turn()?;
     markers.clear_intent()?;
     Ok(())

@@ -391,7 +391,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
             ephemeral::reap(world, &peer, &record, verdict.outcome)?;
             let queue = world.queue(identity);
             if observed.armed {
-                ephemeral::settle_answered(&queue)?;
+                ephemeral::settle_answered(world, &peer, &queue)?;
             } else {
                 ephemeral::unsettled(world, &peer, &queue, "the worker did not answer in time", &mut Vec::new())?;
             }

@@ -1,0 +1,51 @@
+//! The lifecycle in a simulated world: the real functions, over real state files, with a simulated host and clock.
+//!
+//! A history is a list of steps (messages, ticks, deaths, stops, clock jumps, faults of the host). In each step one
+//! or two programs run, interleaved at every look at the clock (each lock is preceded by one, each log line too) and
+//! at every call of the host; any of them may be killed there. The laws are checked while it runs, after each step,
+//! and after the world was healed. Everything is decided by the history, so a failing one can be shrunk and kept
+//! (`simulation/*.proptest-regressions`).
+//!
+//! `PROPTEST_CASES` is the number of histories of all tests together (default 10,000).
+//! A failing test tells the whole story of the shrunk history.
+
+mod simulation {
+    pub mod fleet;
+    pub mod history;
+    pub mod host;
+    pub mod laws;
+    pub mod program;
+    pub mod sim;
+}
+
+use simulation::history::{Mix, check};
+
+/// Messages, faults of sessions and host, stops and jumps; one program at a time, none is killed.
+#[test]
+fn one_program_at_a_time() {
+    check("calm", Mix { kills: false, pairs: false, workers: false });
+}
+
+/// The same, and any program may be killed at any point.
+#[test]
+fn programs_are_killed() {
+    check("kills", Mix { kills: true, pairs: false, workers: false });
+}
+
+/// Two programs at once, interleaved at every point.
+#[test]
+fn programs_overlap() {
+    check("pairs", Mix { kills: false, pairs: true, workers: false });
+}
+
+/// Programs overlap and are killed.
+#[test]
+fn programs_overlap_and_are_killed() {
+    check("storm", Mix { kills: true, pairs: true, workers: false });
+}
+
+/// All of it, with most messages for stateless workers.
+#[test]
+fn workers_in_the_storm() {
+    check("workers", Mix { kills: true, pairs: true, workers: true });
+}

@@ -1,0 +1,338 @@
+//! The simulated host: sessions that boot, take messages, work and die as the history says.
+
+use super::fleet::has_hooks;
+use super::laws;
+use super::program::hook;
+use super::sim::{Boot, Fate, Machine, Session, State, Turn, TurnKind, Typed, atomically};
+use iapeer::core::exit::{Exit, Failure};
+use iapeer::core::identity::Identity;
+use iapeer::core::message_id::MessageId;
+use iapeer::host::{Liveness, ProcessId};
+use iapeer::lifecycle::peer::Peer;
+use iapeer::lifecycle::turn::Hook;
+use iapeer::lifecycle::world::{
+    Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes,
+};
+use iapeer::message::envelope::Envelope;
+use iapeer::runtime::manifest::Evidence;
+use iapeer::store::SessionRecord;
+use std::time::Duration;
+
+/// How long the evidence of a late taking needs.
+const LATE: u64 = 1500;
+
+impl Machine {
+    /// Whether the host refuses to say anything of this session now.
+    fn unknown(&self, identity: &Identity) -> bool {
+        let mut state = self.0.state();
+        let left = &mut state.truth(identity).unknown;
+        let unknown = *left > 0;
+        *left = left.saturating_sub(1);
+        unknown
+    }
+
+    fn took(&self, delivery: &Delivery<'_>, state: &mut State, typed: Typed) {
+        let identity = &delivery.peer.identity;
+        laws::at_taking(&self.0, state, identity, &typed);
+        let (mono, now) = (state.mono, state.now());
+        state.note(format!("{identity} takes {} ({})", typed.id, typed.body.lines().next().unwrap_or_default()));
+        let truth = state.truth(identity);
+        let kind = truth.turns.pop_front().unwrap_or(TurnKind::Plain(200));
+        truth.transcript.push(typed.id);
+        truth.last = Some(now);
+        let Some(session) = truth.session.as_mut() else { return };
+        let (answers_at, ends_at, dies) = match kind {
+            TurnKind::Plain(ms) => (Some(mono + ms), mono + ms, false),
+            TurnKind::Mute(ms) => (None, mono + ms, false),
+            TurnKind::EarlyAnswer(ms) => (Some(mono + 1), mono + ms, false),
+            TurnKind::Dies(ms) => (None, mono + ms, true),
+        };
+        let answers_at = answers_at.filter(|_| super::fleet::is_worker(identity));
+        let before = session.turn.as_ref().map_or(0, |turn| turn.ends_at);
+        session.turn = Some(Turn { answers_at, ends_at: ends_at.max(before), dies, answer_to: typed.from.clone() });
+        session.tasks.push(typed.id);
+        session.last_move = now;
+        truth.taken.push(typed);
+    }
+}
+
+impl Host for Machine {
+    fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness {
+        self.0.point();
+        if self.unknown(identity) {
+            return Liveness::Unknown;
+        }
+        let mut state = self.0.state();
+        let known = record.and_then(|record| record.server);
+        match state.truth(identity).live() {
+            Some(session) if known.is_none_or(|server| server == session.server) => Liveness::Alive,
+            _ => Liveness::Gone,
+        }
+    }
+
+    fn has_trace(&self, identity: &Identity) -> bool {
+        self.0.point();
+        self.0.state().truth(identity).traced
+    }
+
+    fn processes(&self, identity: &Identity) -> Result<Processes, String> {
+        self.0.point();
+        if self.unknown(identity) {
+            return Err("no answer".into());
+        }
+        let mut state = self.0.state();
+        let session = state.truth(identity).live().ok_or("no session")?;
+        Ok(Processes { server: session.server, pane: None, unit: None })
+    }
+
+    fn sockets(&self) -> Vec<Identity> {
+        self.0.point();
+        let state = self.0.state();
+        state.peers.iter().filter(|(_, truth)| truth.traced).map(|(identity, _)| identity.clone()).collect()
+    }
+
+    fn transcript_times(&self, peer: &Peer) -> TranscriptTimes {
+        let mut state = self.0.state();
+        let truth = state.truth(&peer.identity);
+        TranscriptTimes { last: truth.last, turn_end: truth.turn_end }
+    }
+
+    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String> {
+        self.0.point();
+        if self.unknown(identity) {
+            return Err("no answer".into());
+        }
+        let mut state = self.0.state();
+        let now = state.now();
+        let session = state.truth(identity).live().ok_or("no session")?;
+        let window = if session.turn.is_some() { now } else { session.last_move };
+        Ok(TerminalTimes { window: Some(window), keystroke: None })
+    }
+
+    fn resumable(&self, peer: &Peer) -> Result<Option<String>, String> {
+        let mut state = self.0.state();
+        if state.truth(&peer.identity).transcript.is_empty() { Err("no transcript".into()) } else { Ok(None) }
+    }
+
+    fn carries(&self, peer: &Peer, id: MessageId) -> bool {
+        self.0.point();
+        let mut state = self.0.state();
+        let mono = state.mono;
+        let truth = state.truth(&peer.identity);
+        truth.transcript.contains(&id) && !truth.late.iter().any(|(until, late)| *late == id && *until > mono)
+    }
+
+    fn preflight(&self, _: &Peer) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn start(&self, launch: &Launch<'_>) -> Result<Processes, StartError> {
+        self.0.point();
+        let identity = &launch.peer.identity;
+        let server = {
+            let mut state = self.0.state();
+            laws::at_start(&self.0, &mut state, identity);
+            let (mono, now, serial) = (state.mono, state.now(), state.next_serial);
+            state.next_serial += 1;
+            let truth = state.truth(identity);
+            let boot = truth.boots.pop_front().unwrap_or(Boot::Ready(500));
+            truth.traced = true;
+            if boot == Boot::NoStart {
+                truth.failed_starts += 1;
+                state.note(format!("{identity} does not start"));
+                return Err(StartError { exit: Exit::TryAgain, reason: "the server did not start".into() });
+            }
+            let server = ProcessId { pid: serial, start: mono };
+            let name = launch.env.iter().find(|(key, _)| key == "PEER_LAUNCH").map(|(_, value)| value.clone());
+            truth.session = Some(Session {
+                serial,
+                server,
+                alive: true,
+                ready_at: if let Boot::Ready(ms) = boot { Some(mono + ms) } else { None },
+                dies_at: if let Boot::Dies(ms) = boot { Some(mono + ms) } else { None },
+                launch: name,
+                composer: None,
+                turn: None,
+                tasks: Vec::new(),
+                last_move: now,
+            });
+            state.note(format!("{identity} starts ({boot:?}) {:?}", launch.argv));
+            server
+        };
+        self.0.point();
+        Ok(Processes { server, pane: None, unit: None })
+    }
+
+    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
+        let identity = &launch.peer.identity;
+        let deadline = self.0.state().mono + patience.as_millis() as u64;
+        loop {
+            self.0.point();
+            let (mono, ready_at) = {
+                let mut state = self.0.state();
+                let mono = state.mono;
+                match state.truth(identity).live() {
+                    None => return Err("the program ended while it was starting".into()),
+                    Some(session) => (mono, session.ready_at),
+                }
+            };
+            if ready_at.is_some_and(|at| at <= mono) {
+                if has_hooks(identity) {
+                    let name = self.0.state().truth(identity).live().and_then(|session| session.launch.clone());
+                    atomically(|| hook(&self.0, identity, name.as_deref(), Hook::Start, ""));
+                }
+                return Ok(());
+            }
+            if mono >= deadline {
+                let mut state = self.0.state();
+                let truth = state.truth(identity);
+                if let Some(serial) = truth.live().map(|session| session.serial) {
+                    truth.dead_serials.insert(serial);
+                }
+                return Err("not ready in time".into());
+            }
+            let until = ready_at.unwrap_or(mono + 1000).min(mono + 1000).min(deadline);
+            iapeer::core::Clock::sleep(self, Duration::from_millis(until - mono));
+        }
+    }
+
+    fn deliver(&self, delivery: &Delivery<'_>) -> Landing {
+        self.0.point();
+        let identity = &delivery.peer.identity;
+        let gone = || Landing::Failed("the session has ended".into());
+        if self.unknown(identity) {
+            return Landing::Failed("tmux does not answer".into());
+        }
+        let fate = {
+            let mut state = self.0.state();
+            let mono = state.mono;
+            let truth = state.truth(identity);
+            let Some(session) = truth.live() else { return gone() };
+            if session.ready_at.is_none_or(|at| at > mono) {
+                return Landing::Failed("no composer on the screen".into());
+            }
+            let fate = truth.fates.pop_front();
+            match fate {
+                Some(Fate::Held) => return Landing::Held("a draft stands in the composer".into()),
+                Some(Fate::Failed) => return Landing::Failed("a dialog in the way".into()),
+                _ => {}
+            }
+            let Ok(envelope) = Envelope::decode(last_envelope(delivery.text)) else {
+                state.violate(format!("not an envelope: {}", delivery.text));
+                return Landing::Failed("not an envelope".into());
+            };
+            if envelope.id != Some(delivery.id) {
+                state.violate("the envelope's id is not the delivery's");
+            }
+            let typed = Typed {
+                id: delivery.id,
+                redelivered: envelope.redelivered.unwrap_or(0),
+                from: envelope.from,
+                body: envelope.body,
+            };
+            state.note(format!("typed to {identity}: {} {fate:?} resumed={}", typed.id, delivery.resumed));
+            if let Some(session) = state.truth(identity).live() {
+                let stands = session.composer.as_ref().is_some_and(|there| there.id == typed.id);
+                if !(delivery.resumed && stands) {
+                    session.composer = Some(typed);
+                }
+            }
+            fate
+        };
+        // Between the paste and the submit key.
+        self.0.point();
+        let unknown = || Landing::Unknown("no evidence".into());
+        {
+            let mut state = self.0.state();
+            let Some(session) = state.truth(identity).live() else { return unknown() };
+            if fate == Some(Fate::Stuck) {
+                return unknown();
+            }
+            let typed = session.composer.take();
+            match (fate, typed) {
+                (Some(Fate::Lost), _) => return unknown(),
+                (Some(Fate::DiesBefore), _) => {
+                    state.truth(identity).die();
+                    return unknown();
+                }
+                (_, Some(typed)) => self.took(delivery, &mut state, typed),
+                // Another hand emptied the composer: nobody may type but the lock's holder.
+                (_, None) => state.violate("the composer was emptied between paste and submit"),
+            }
+            if fate == Some(Fate::Late) {
+                let until = state.mono + LATE;
+                state.truth(identity).late.push((until, delivery.id));
+                return unknown();
+            }
+            if fate == Some(Fate::DiesAfter) {
+                state.truth(identity).die();
+                return unknown();
+            }
+        }
+        if has_hooks(identity) {
+            atomically(|| hook(&self.0, identity, delivery.launch, Hook::Prompt, delivery.text));
+        }
+        // Taken, and the evidence not read yet.
+        self.0.point();
+        Landing::Landed { by: Evidence::Transcript, forced: false }
+    }
+
+    fn is_busy(&self, peer: &Peer) -> bool {
+        self.0.state().truth(&peer.identity).live().is_some_and(|session| session.turn.is_some())
+    }
+
+    fn press(&self, _: &Peer, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn compact(&self, _: &Peer, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn end(&self, identity: &Identity, server: Option<ProcessId>, _: Option<ProcessId>) -> Result<(), String> {
+        self.0.point();
+        {
+            let mut state = self.0.state();
+            if state.truth(identity).end_fails > 0 {
+                state.truth(identity).end_fails -= 1;
+                state.truth(identity).leftover = true;
+                return Err("a process remains".into());
+            }
+            let meant = |session: &mut Session| server.is_none_or(|server| server == session.server);
+            if state.truth(identity).live().is_some_and(meant) {
+                laws::at_end(&self.0, &mut state, identity);
+                state.note(format!("{identity} is ended"));
+                if let Some(session) = state.truth(identity).live() {
+                    session.alive = false;
+                    session.turn = None;
+                }
+            }
+        }
+        self.0.point();
+        Ok(())
+    }
+
+    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+        self.0.point();
+        let mut state = self.0.state();
+        if state.detach_fails > 0 {
+            state.detach_fails -= 1;
+            return Err("no process to be had".into());
+        }
+        super::program::detached(&mut state, program, arguments);
+        Ok(())
+    }
+
+    fn managed_by(&self, _: &Identity) -> Option<&'static str> {
+        None
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        Some("boot".into())
+    }
+}
+
+/// The message's own envelope, behind a seed.
+fn last_envelope(text: &str) -> &str {
+    text.rfind("<iap ").map_or(text, |at| &text[at..])
+}
