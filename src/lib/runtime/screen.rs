@@ -88,16 +88,20 @@ impl Screen {
         let composer =
             rows.iter().rposition(|row| row.text().starts_with(&rules.composer) || is_bare(row, &rules.composer));
         // A dialog has no composer below it; text that quotes one in the conversation has.
+        let ready = rules.ready.iter().all(|needle| self.holds(needle, &texts));
         if let Some(dialog) = rules.dialogs.iter().find(|d| d.when.iter().all(|n| self.holds(n, &texts[..])))
-            && composer.is_none_or(|at| below(&texts, at, dialog))
+            && composer.is_none_or(|at| below(&texts, at, dialog) || (!ready && is_option(&texts[at], &rules.composer)))
         {
             return Sight::Dialog(dialog);
         }
         let Some(at) = composer else { return Sight::Unknown };
+        // A menu that no rule names: its cursor row looks like a composer with a draft.
+        if !ready && is_option(&texts[at], &rules.composer) {
+            return Sight::Unknown;
+        }
         let draft = draft(&rows[at..], rules);
-        // A long paste or typed text may take the place of the footer's usual words.
-        let ready = rules.ready.iter().all(|needle| self.holds(needle, &texts));
-        if !ready && draft == Draft::Empty {
+        // A long paste may take the place of the footer's usual words; its mark is known in their stead.
+        if !ready && !matches!(draft, Draft::Paste(_)) {
             return Sight::Unknown;
         }
         Sight::Input { draft, busy: rules.busy.iter().any(|needle| self.holds(needle, &texts)) }
@@ -129,6 +133,13 @@ impl Screen {
 /// Trailing blanks are cut by tmux, so an empty composer may lack the space after its glyph.
 fn is_bare(row: &Row, composer: &str) -> bool {
     row.text().trim_end() == composer.trim_end() && !composer.trim_end().is_empty()
+}
+
+/// Whether a row that starts as the composer does is a menu's numbered option: Codex marks both with one glyph.
+fn is_option(row: &str, composer: &str) -> bool {
+    let rest = row.strip_prefix(composer).unwrap_or_default();
+    let digits = rest.chars().take_while(char::is_ascii_digit).count();
+    digits > 0 && rest[digits..].starts_with(". ")
 }
 
 /// Whether all that identifies `dialog` stands below the row `at`: then that row is history, not the composer.
@@ -174,7 +185,8 @@ fn parse_rows(styled: &str, ghost: &[String]) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut style = Style::default();
     for line in styled.lines() {
-        let mut row = Vec::new();
+        let mut row: Vec<(char, bool)> = Vec::new();
+        let mut reversed = Vec::new();
         let mut rest = line;
         while let Some(c) = rest.chars().next() {
             if let Some(after) = rest.strip_prefix("\u{1b}[") {
@@ -194,7 +206,14 @@ fn parse_rows(styled: &str, ghost: &[String]) -> Vec<Row> {
                 continue;
             }
             row.push((c, style.faint || style.ghost_colour));
+            reversed.push(style.reverse);
             rest = &rest[c.len_utf8()..];
+        }
+        // A program that hides the terminal's cursor draws its own in reverse, over ghost text too.
+        for at in 1..row.len() {
+            if row[at].1 && reversed[at - 1] && !reversed[at] {
+                row[at - 1].1 = true;
+            }
         }
         rows.push(Row { chars: row });
     }
@@ -205,6 +224,7 @@ fn parse_rows(styled: &str, ghost: &[String]) -> Vec<Row> {
 struct Style {
     faint: bool,
     ghost_colour: bool,
+    reverse: bool,
 }
 
 impl Style {
@@ -217,6 +237,8 @@ impl Style {
                 "" | "0" => *self = Style::default(),
                 "2" => self.faint = true,
                 "22" => self.faint = false,
+                "7" => self.reverse = true,
+                "27" => self.reverse = false,
                 "38" => {
                     let len = if list.get(at + 1) == Some(&"2") { 5 } else { 3 };
                     let colour = list[at..list.len().min(at + len)].join(";");
@@ -302,6 +324,8 @@ mod tests {
             ("\u{1b}[48;5;2mreal", "real"),
             ("\u{1b}[2mghost\u{1b}[22mreal", "real"),
             ("\u{1b}[1;2mghost", ""),
+            ("\u{1b}[7mg\u{1b}[27;2mhost\u{1b}[0m", ""),
+            ("\u{1b}[7mg\u{1b}[0m", "g"),
         ];
         for (styled, solid) in cases {
             let rows = parse_rows(styled, &["38;5;246".into()]);
