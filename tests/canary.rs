@@ -308,6 +308,7 @@ fn a_successor_on_the_same_socket_hides_nothing() {
     let bob = Watched::new(&[]);
     let old = bob.server();
     send(old, Signal::SIGKILL);
+    wait_until("the signal to have its effect", PATIENCE, || cmdline(old).is_empty());
     bob.wake();
     let new = bob.server();
     assert_ne!(old, new);

@@ -2,6 +2,8 @@
 
 use super::{ProcessId, liveness};
 use crate::host::Liveness;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -45,6 +47,17 @@ impl ExitWatch {
         self.descriptor.as_fd()
     }
 
+    /// Waits until it has ended.
+    pub fn wait(&self) -> io::Result<Option<Ending>> {
+        loop {
+            match poll(&mut [PollFd::new(self.descriptor(), PollFlags::POLLIN)], PollTimeout::NONE) {
+                Ok(_) => return Ok(self.ending()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// How it ended, once it has, where the kernel still tells: from the zombie that waits to be collected, or (Linux
     /// 6.15 and later) from the descriptor itself. Nothing of this is a guess.
     pub fn ending(&self) -> Option<Ending> {
@@ -52,17 +65,9 @@ impl ExitWatch {
     }
 }
 
-/// Waits until `process` has ended.
+/// Waits until `process` has ended. `None`: it had already, or the kernel does not tell how.
 pub fn wait_exit(process: ProcessId) -> io::Result<Option<Ending>> {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let Some(watch) = ExitWatch::on(process)? else { return Ok(None) };
-    loop {
-        match poll(&mut [PollFd::new(watch.descriptor(), PollFlags::POLLIN)], PollTimeout::NONE) {
-            Ok(_) => return Ok(watch.ending()),
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    ExitWatch::on(process)?.map_or(Ok(None), |watch| watch.wait())
 }
 
 #[cfg(target_os = "linux")]
@@ -178,7 +183,8 @@ mod tests {
     #[test]
     fn the_end_of_a_process_is_told_with_the_signal_that_ended_it() {
         let (mut child, process) = sleeper();
-        let waiter = std::thread::spawn(move || wait_exit(process).unwrap());
+        let watch = ExitWatch::on(process).unwrap().unwrap();
+        let waiter = std::thread::spawn(move || watch.wait().unwrap());
         assert!(process.signal(Signal::SIGKILL));
         let ending = waiter.join().unwrap();
         child.wait().unwrap();
@@ -195,6 +201,20 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(ExitWatch::on(process).unwrap().is_none());
+        assert_eq!(wait_exit(process).unwrap(), None);
+    }
+
+    /// Linux 6.15 and later tell; earlier ones and macOS must not tell anything wrong.
+    #[test]
+    fn one_that_was_collected_already_is_not_misjudged() {
+        let (mut child, process) = sleeper();
+        let watch = ExitWatch::on(process).unwrap().unwrap();
+        assert_eq!(watch.ending(), None, "it lives");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let ending = watch.ending();
+        eprintln!("after it was collected: {ending:?}");
+        assert!(matches!(ending, None | Some(Ending::Killed(9))), "{ending:?}");
     }
 
     #[test]
