@@ -104,8 +104,17 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
     let record = SessionRecord::read(world.paths, identity)?;
     match (world.liveness(identity, record.as_ref()), record) {
         (Liveness::Unknown, _) => Ok((Standing::Unknown, mended)),
-        (Liveness::Gone, None) => Ok((Standing::Asleep, mended)),
-        (Liveness::Gone, Some(record)) => Ok((Standing::Asleep, record_end(world, &record)?)),
+        (Liveness::Gone, None) => {
+            if world.host.has_trace(identity) {
+                clear_remains(world, identity, None);
+            }
+            Ok((Standing::Asleep, mended))
+        }
+        (Liveness::Gone, Some(record)) => {
+            let mended = record_end(world, &record)?;
+            clear_remains(world, identity, Some(&record));
+            Ok((Standing::Asleep, mended))
+        }
         (Liveness::Alive, Some(record)) if is_failed_launch(world, &record) => {
             // Its launcher is gone (we hold the lock) and nobody will ever call it ready.
             fail_launch(world, identity, &record, "its launcher died")?;
@@ -146,6 +155,14 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     markers.clear_turn()?;
     SessionRecord::finish_claim(world.paths, identity)?;
     Ok(if eager { Mended::EagerFresh } else { Mended::Death })
+}
+
+/// Ends what a dead session left: its tmux server keeps the dead pane, and would be in a successor's way.
+fn clear_remains(world: &World<'_>, identity: &Identity, record: Option<&SessionRecord>) {
+    let (server, pane) = record.map_or((None, None), |record| (record.server, record.pane));
+    if let Err(remains) = world.host.end(identity, server, pane) {
+        tracing::warn!("{identity}: its session died, and not all of it can be ended: {remains}");
+    }
 }
 
 /// Writes a record for a session that lives without one: whatever is alive must be supervised.
