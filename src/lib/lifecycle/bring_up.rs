@@ -8,12 +8,13 @@ use crate::lifecycle::crash_loop;
 use crate::lifecycle::ephemeral;
 use crate::lifecycle::launch;
 use crate::lifecycle::peer::Peer;
-use crate::lifecycle::session::{self, Standing};
+use crate::lifecycle::session::{self, Ending, Park, Standing};
 use crate::lifecycle::wake::{self, Mode, Request};
-use crate::lifecycle::world::World;
+use crate::lifecycle::world::{Launch, World};
 use crate::store::event_log::Event;
 use crate::store::markers::Marker;
 use crate::store::session::{Phase, SessionRecord};
+use std::time::Duration;
 
 /// A session that is up.
 #[derive(Debug, Clone)]
@@ -66,7 +67,7 @@ impl Default for Call<'_> {
 pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, NotUp> {
     let identity = &peer.identity;
     let markers = world.markers(identity);
-    refuse_by_state(world, peer)?;
+    refuse_mid_wake(world, peer)?;
     match session::settle(world, identity)?.0 {
         Standing::Unknown => {
             let why = format!("tmux does not say whether {identity} lives: nothing is done before it does");
@@ -163,9 +164,7 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
     };
     record.write(world.paths).map_err(Failure::from)?;
     arm::at_launch(world, identity);
-    if let Err(reason) = world.host.await_ready(&launch, world.settings.boot_deadline) {
-        return Err(failed_boot(world, peer, &record, &reason));
-    }
+    await_ready(world, peer, &record, &launch, world.settings.boot_deadline)?;
     let consume = decision.consume;
     let record = ready(world, peer, record, call.topic, decision.mode, &consume)?;
     Ok(Up { record, woke: Some((decision.mode, decision.cause)) })
@@ -177,17 +176,35 @@ fn finish_boot(world: &World<'_>, peer: &Peer, record: SessionRecord, call: Call
     let name = record.launch.clone().unwrap_or_default();
     let launch = launch::build(world, peer, mode, &name, None)?;
     let left = world.settings.boot_deadline.saturating_sub(world.now().since(record.woke_at));
-    if let Err(reason) = world.host.await_ready(&launch, left) {
-        return Err(failed_boot(world, peer, &record, &reason));
-    }
+    await_ready(world, peer, &record, &launch, left)?;
     // The decision was made by the launcher that died; its marks are consumed now as it would have done.
-    let consume = if record.cause.as_deref() == Some("soft-reload") {
-        vec![Marker::Refresh, Marker::IdleReaped]
-    } else {
-        vec![Marker::IdleReaped]
+    let consume = match record.cause.as_deref() {
+        Some("soft-reload") => vec![Marker::Refresh, Marker::IdleReaped],
+        Some("folder-launch" | "attach") => vec![],
+        _ => vec![Marker::IdleReaped],
     };
     let record = ready(world, peer, record, call.topic, mode, &consume)?;
     Ok(Up { record, woke: Some((mode, "launcher-died")) })
+}
+
+/// Waits for READY. A boot that fails is cleared away and counted; one of a peer that was stopped meanwhile is
+/// cleared away, and nobody is to blame.
+fn await_ready(
+    world: &World<'_>,
+    peer: &Peer,
+    record: &SessionRecord,
+    launch: &Launch<'_>,
+    patience: Duration,
+) -> Result<(), NotUp> {
+    let waited = world.host.await_ready(launch, patience);
+    if world.markers(&peer.identity).has(Marker::Stopped) {
+        log_refusal(world, peer, "stopped-mid-wake", "");
+        // The marks stay as the launch found them: `start` lets the next wake decide the same again.
+        let ending = Ending { why: "stopped-mid-wake", park: Park::No, keep_marks: true };
+        session::end(world, &peer.identity, Some(record), &ending)?;
+        return Err(NotUp::refused(stopped(peer)));
+    }
+    waited.map_err(|reason| failed_boot(world, peer, record, &reason))
 }
 
 fn ready(
@@ -232,16 +249,36 @@ pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
     if let Some(by) = world.host.managed_by(identity) {
         let event = wake_event(peer, "refused", "launchd-managed").field("by", by);
         world.lifecycle(&event);
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("{identity} is launchd-managed (by {by}): it is always on and not woken by messages"),
-        ));
+        return Err(managed(peer, by));
     }
     if world.markers(identity).has(Marker::Stopped) {
         log_refusal(world, peer, "stopped", "");
         return Err(stopped(peer));
     }
     Ok(())
+}
+
+/// The same, with the lock held: whoever asks looked before taking it, so this came in between.
+fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    let identity = &peer.identity;
+    if let Some(by) = world.host.managed_by(identity) {
+        let event = wake_event(peer, "refused", "launchd-managed-mid-wake").field("by", by);
+        world.lifecycle(&event);
+        return Err(managed(peer, by));
+    }
+    if world.markers(identity).has(Marker::Stopped) {
+        log_refusal(world, peer, "stopped-mid-wake", "");
+        return Err(stopped(peer));
+    }
+    Ok(())
+}
+
+fn managed(peer: &Peer, by: &str) -> Failure {
+    let identity = &peer.identity;
+    Failure::new(
+        Exit::Refused,
+        format!("{identity} is launchd-managed (by {by}): it is always on and not woken by messages"),
+    )
 }
 
 /// What a stopped peer's callers are told.
@@ -257,7 +294,8 @@ pub fn stopped(peer: &Peer) -> Failure {
     )
 }
 
-fn log_refusal(world: &World<'_>, peer: &Peer, cause: &'static str, reason: &str) {
+/// Logs that a wake was refused, and why.
+pub fn log_refusal(world: &World<'_>, peer: &Peer, cause: &'static str, reason: &str) {
     let event = wake_event(peer, "refused", cause).maybe("reason", (!reason.is_empty()).then_some(reason));
     world.lifecycle(&event);
 }

@@ -170,18 +170,18 @@ pub struct Woken {
 /// Brings a peer up without a message. A session that lives is left as it is.
 pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Topic>) -> Result<Woken, Failure> {
     let started = world.clock.monotonic();
+    // Before the lock: what is forbidden anyway waits for nobody's boot.
+    if let Err(refused) = bring_up::refuse_by_state(world, peer) {
+        return Ok(woken(peer, Err(refused.into()), 0));
+    }
     let wait = world.settings.lock_wait + world.settings.boot_deadline;
     let lock = world.lock(&peer.identity, wait).map_err(|error| {
-        let event = Event::new("wake")
-            .field("identity", &peer.identity)
-            .field("mode", "refused")
-            .field("cause", "wake-lock-held");
-        world.lifecycle(&event);
+        bring_up::log_refusal(world, peer, "wake-lock-held", &error.to_string());
         Failure::from(error)
     })?;
     let up = bring_up::bring_up(world, peer, Call { request, topic, past_guard: false });
-    if up.as_ref().is_ok_and(|up| up.woke.is_some()) {
-        seed(world, peer, &up)?;
+    if let Ok(up) = &up {
+        seed(world, peer, up)?;
     }
     drop(lock);
     world.kick_if_waiting(&peer.identity);
@@ -217,10 +217,10 @@ fn woken(peer: &Peer, up: Result<bring_up::Up, bring_up::NotUp>, ms: u64) -> Wok
 }
 
 /// Tells a fresh session its seed, where the profile has one and no message brings it along.
-fn seed(world: &World<'_>, peer: &Peer, up: &Result<bring_up::Up, bring_up::NotUp>) -> Result<(), Failure> {
+pub fn seed(world: &World<'_>, peer: &Peer, up: &bring_up::Up) -> Result<(), Failure> {
     use crate::lifecycle::wake::Mode;
     use crate::store::queue::{Item, nobody};
-    let (Ok(up), Some(text)) = (up, peer.initial_prompt()) else { return Ok(()) };
+    let Some(text) = peer.initial_prompt() else { return Ok(()) };
     if up.woke.is_none_or(|(mode, _)| mode != Mode::Fresh) || world.queue(&peer.identity).has_waiting()? {
         return Ok(());
     }
@@ -257,7 +257,9 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
         }
     }
     let up = bring_up::bring_up(world, peer, Call { request: Request::Fresh, topic: None, past_guard: true });
-    seed(world, peer, &up)?;
+    if let Ok(up) = &up {
+        seed(world, peer, up)?;
+    }
     drop(lock);
     world.kick_if_waiting(identity);
     Ok(woken(peer, up, (world.clock.monotonic() - started).as_millis() as u64))
@@ -268,6 +270,7 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
     let lock = world.lock(identity, world.settings.lock_wait)?;
     match session::settle(world, identity)?.0 {
         Standing::Live(record) => {
+            world.lifecycle(&Event::new("self-fresh").field("identity", identity));
             // Before the end: the caller's terminal goes with it.
             say();
             // The relaunch needs somebody who outlives this session.

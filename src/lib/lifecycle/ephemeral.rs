@@ -27,7 +27,10 @@ const WATCH: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// Nothing more to do for now: it works, or nothing waits, or something forbids it.
-    Done,
+    Done {
+        /// Whether it was seen to have answered.
+        armed: bool,
+    },
     /// It has answered and will be quiet enough in this long.
     QuietIn(Duration),
 }
@@ -37,6 +40,7 @@ enum Step {
 pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, Failure> {
     let mut acted = Vec::new();
     let mut watch: Option<FileLock> = None;
+    let mut pause = WATCH;
     loop {
         let lock = match world.lock(&peer.identity, Duration::ZERO) {
             Ok(lock) => lock,
@@ -66,12 +70,16 @@ pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, F
                         Err(_) => return Ok(Drained::Ran(acted)),
                     }
                 }
-                world.clock.sleep(left.clamp(Duration::from_millis(10), WATCH));
+                // A turn that goes on after the answer is looked at less and less often.
+                pause = if left == WATCH { (pause * 5 / 4).min(WATCH * 3) } else { WATCH };
+                world.clock.sleep(left.clamp(Duration::from_millis(10), pause));
             }
+            // An answer that came while we held the lock started a drain that found it taken.
+            Step::Done { armed: false } if world.markers(&peer.identity).has(Marker::EphemeralArmed) => {}
             // What was accepted while we held the lock found it taken.
-            Step::Done
+            Step::Done { .. }
                 if queue.list(Place::Waiting)?.last().copied() > seen && queue.list(Place::Inflight)?.is_empty() => {}
-            Step::Done => return Ok(Drained::Ran(acted)),
+            Step::Done { .. } => return Ok(Drained::Ran(acted)),
         }
     }
 }
@@ -81,17 +89,17 @@ fn feed(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -
     let identity = &peer.identity;
     let markers = world.markers(identity);
     if markers.has(Marker::Stopped) || world.host.managed_by(identity).is_some() {
-        return Ok(Step::Done);
+        return Ok(Step::Done { armed: true });
     }
     loop {
         // The mark goes when a death is recorded: read it before looking at the session.
         let armed = markers.has(Marker::EphemeralArmed);
         let (standing, _) = session::settle(world, identity)?;
         match standing {
-            Standing::Unknown => return Ok(Step::Done),
+            Standing::Unknown => return Ok(Step::Done { armed: true }),
             Standing::Live(record) if record.phase == Phase::Ready => {
                 if !armed {
-                    return Ok(Step::Done);
+                    return Ok(Step::Done { armed });
                 }
                 settle_answered(world, peer, queue)?;
                 let left = quiet_in(world, peer, &record);
@@ -106,10 +114,10 @@ fn feed(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -
                 }
                 unsettled(world, peer, queue, "the worker's session ended before it answered", acted)?;
                 if !start_next(world, peer, queue, acted)? {
-                    return Ok(Step::Done);
+                    return Ok(Step::Done { armed: true });
                 }
                 if !markers.has(Marker::EphemeralArmed) {
-                    return Ok(Step::Done);
+                    return Ok(Step::Done { armed: false });
                 }
             }
         }

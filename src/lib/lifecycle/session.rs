@@ -46,7 +46,58 @@ pub enum Mended {
 }
 
 /// Brings the files of `identity` in line with what lives, and says where the session stands.
+///
+/// What had to be mended leaves its line in the log, whoever came across it.
 pub fn settle(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Failure> {
+    let before = SessionRecord::peek(world.paths, identity);
+    let settled = mend(world, identity)?;
+    log_mended(world, identity, settled.1, before.as_ref());
+    Ok(settled)
+}
+
+fn log_mended(world: &World<'_>, identity: &Identity, mended: Mended, before: Option<&SessionRecord>) {
+    let (action, death, reason, outcome) = match mended {
+        // The winner of the claim writes the line.
+        Mended::Nothing | Mended::ClaimedElsewhere => return,
+        Mended::Teardown => ("finished-teardown", None, None, "finished"),
+        Mended::Enrolled => ("enrolled", None, None, "supervised"),
+        Mended::Death => {
+            let (class, reason) = death(world, before);
+            ("reaped-gone", Some(class), Some(reason), "fresh-next-msg")
+        }
+        Mended::Stopped => ("skipped-stopped", None, None, "resume-on-start"),
+        Mended::EagerFresh => ("needs-eager-fresh", None, Some("/new eager mark".to_owned()), "eager-fresh"),
+        Mended::FailedLaunch => (
+            "reaped-gone",
+            Some("failed-launch"),
+            Some("its launcher died during the boot".to_owned()),
+            "fresh-next-msg",
+        ),
+    };
+    let event = Event::new("supervise")
+        .field("identity", identity)
+        .field("action", action)
+        .maybe("death", death)
+        .maybe("reason", reason)
+        .field("outcome", outcome);
+    world.lifecycle(&event);
+}
+
+/// What a death looks like afterwards: its class (`server-dead` or `session-gone`) and a reason for people.
+pub fn death(world: &World<'_>, record: Option<&SessionRecord>) -> (&'static str, String) {
+    let rebooted =
+        record.and_then(|r| r.boot_id.as_deref()).is_some_and(|then| Some(then) != world.host.boot_id().as_deref());
+    let server_lives = record.is_some_and(|record| {
+        record.server.is_some_and(|server| crate::host::process::liveness(&server) == Liveness::Alive)
+    });
+    match (rebooted, server_lives) {
+        (true, _) => ("server-dead", "the host was rebooted".into()),
+        (false, true) => ("session-gone", "the session ended, its tmux server lives".into()),
+        (false, false) => ("server-dead", "the tmux server is gone".into()),
+    }
+}
+
+fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Failure> {
     let markers = world.markers(identity);
     let mut mended = Mended::Nothing;
     if let Some(intent) = markers.intent()? {

@@ -10,6 +10,7 @@ use crate::host::Liveness;
 use crate::lifecycle::activity::{Activity, Quiet};
 use crate::lifecycle::bring_up::{self, Call};
 use crate::lifecycle::canary::arm::{self, Armed};
+use crate::lifecycle::control;
 use crate::lifecycle::ephemeral;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::session::{self, Ending, Mended, Park, Standing};
@@ -221,6 +222,14 @@ pub struct TickOptions {
     pub verbose: bool,
 }
 
+impl TickOptions {
+    /// How long one peer's lock is waited for. A whole tick waits for nobody; an errand for a few peers does, since
+    /// whoever sent it may hold the lock still (`self-fresh`).
+    fn patience(&self, world: &World<'_>) -> Duration {
+        if self.only.is_empty() { Duration::ZERO } else { world.settings.lock_wait }
+    }
+}
+
 /// One tick. `tell` is called once per reported session. The caller holds the superviser's lock, except for a dry run.
 pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judged)) -> Result<Summary, Failure> {
     let started = world.clock.monotonic();
@@ -233,7 +242,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     all.extend(identities_with(world.paths, "teardown"));
     let mut summary = Summary::default();
     for identity in all.iter().filter(|identity| wanted(identity)) {
-        let judged = match judge(world, identity, options.dry_run) {
+        let judged = match judge(world, identity, options) {
             Ok(Some(judged)) => judged,
             Ok(None) => continue,
             Err(failure) => {
@@ -258,7 +267,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     if !options.dry_run {
         sweep(world, &wanted);
         for identity in identities_with(world.paths, "new-eager").iter().filter(|identity| wanted(identity)) {
-            relaunch(world, identity);
+            relaunch(world, identity, options.patience(world));
         }
         for identity in identities_with(world.paths, "queue").iter().filter(|identity| wanted(identity)) {
             summary.drained += usize::from(kick(world, identity));
@@ -286,7 +295,8 @@ fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
 }
 
 /// Looks at one identity, decides, acts. `None`: there is nothing to say (a socket without a session).
-fn judge(world: &World<'_>, identity: &Identity, dry_run: bool) -> Result<Option<Judged>, Failure> {
+fn judge(world: &World<'_>, identity: &Identity, options: &TickOptions) -> Result<Option<Judged>, Failure> {
+    let dry_run = options.dry_run;
     let managed = world.host.managed_by(identity);
     let record = SessionRecord::peek(world.paths, identity);
     if let Some(by) = managed {
@@ -328,7 +338,7 @@ fn judge(world: &World<'_>, identity: &Identity, dry_run: bool) -> Result<Option
         }
         return Ok(Some(judged));
     }
-    let lock = match world.lock(identity, Duration::ZERO) {
+    let lock = match world.lock(identity, options.patience(world)) {
         Ok(lock) => lock,
         Err(LockError::Held { holder, .. }) => {
             return Ok(Some(Judged { by: Some(holder), ..plain(identity, Action::ClaimedElsewhere, None, None) }));
@@ -349,7 +359,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         Mended::Teardown => Some(plain(identity, Action::FinishedTeardown, Some("finished"), None)),
         Mended::Enrolled => Some(plain(identity, Action::Enrolled, Some("supervised"), None)),
         Mended::Death => Some(Judged {
-            reason: Some(death_reason(world, before.as_ref())),
+            reason: Some(session::death(world, before.as_ref()).1),
             ..plain(identity, Action::ReapedGone, Some("fresh-next-msg"), None)
         }),
         Mended::FailedLaunch => Some(plain(
@@ -371,9 +381,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         Mended::Nothing => None,
     };
     if let Some(judged) = judged {
-        if judged.action != Action::ClaimedElsewhere {
-            log(world, &judged, false);
-        }
+        // Its log line is written by whoever mends.
         return Ok(Some(judged));
     }
     let Standing::Live(record) = standing else { return Ok(None) };
@@ -451,24 +459,11 @@ fn observe(
     Ok((observed, None))
 }
 
-fn death_reason(world: &World<'_>, record: Option<&SessionRecord>) -> String {
-    let rebooted =
-        record.and_then(|r| r.boot_id.as_deref()).is_some_and(|then| Some(then) != world.host.boot_id().as_deref());
-    let server_lives = record.is_some_and(|record| {
-        record.server.is_some_and(|server| crate::host::process::liveness(&server) == Liveness::Alive)
-    });
-    match (rebooted, server_lives) {
-        (true, _) => "the host was rebooted".into(),
-        (false, true) => "the session ended, its tmux server lives".into(),
-        (false, false) => "the tmux server is gone".into(),
-    }
-}
-
 /// Brings a peer back that ended itself to come back fresh. The mark goes first: a failed relaunch is not repeated
 /// for ever. The runtime is resolved anew (pitfall 31).
-fn relaunch(world: &World<'_>, identity: &Identity) {
+fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
     let attempt = || -> Result<(), Failure> {
-        let lock = world.lock(identity, Duration::ZERO)?;
+        let lock = world.lock(identity, patience)?;
         let (standing, _) = session::settle(world, identity)?;
         if standing != Standing::Asleep {
             return Ok(());
@@ -476,8 +471,12 @@ fn relaunch(world: &World<'_>, identity: &Identity) {
         world.markers(identity).clear(Marker::NewEager)?;
         drop(lock);
         let peer = Peer::find(world.paths, identity.personality(), None)?;
-        let _lock = world.lock(&peer.identity, Duration::ZERO)?;
-        bring_up::bring_up(world, &peer, Call { request: Request::Fresh, ..Call::default() }).map_err(|e| e.failure)?;
+        bring_up::refuse_by_state(world, &peer)?;
+        let lock = world.lock(&peer.identity, patience)?;
+        let call = Call { request: Request::Fresh, ..Call::default() };
+        let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
+        control::seed(world, &peer, &up)?;
+        drop(lock);
         Ok(())
     };
     if let Err(failure) = attempt() {
@@ -540,6 +539,7 @@ fn log(world: &World<'_>, judged: &Judged, dry_run: bool) {
         .field("action", judged.action.as_str())
         .maybe("reason", judged.reason.as_ref())
         .maybe("age", judged.age_secs.map(|age| format!("{age}s")))
+        .maybe("by", judged.by.as_ref())
         .maybe("outcome", judged.outcome.as_ref());
     world.lifecycle(&event);
 }

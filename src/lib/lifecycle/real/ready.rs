@@ -7,6 +7,7 @@ use crate::host::tmux::{Key, TmuxError};
 use crate::lifecycle::peer::Peer;
 use crate::runtime::manifest::{Answer, Dialog, Kind};
 use crate::runtime::screen::{Screen, Sight};
+use crate::store::markers::{Marker, Markers};
 use std::time::Duration;
 
 /// Pause between two looks at a booting session: short at first, since some are ready in milliseconds.
@@ -27,6 +28,10 @@ pub(super) fn await_ready(host: &RealHost<'_>, peer: &Peer, patience: Duration) 
     let mut agreed = 0;
     let mut tail = String::new();
     while !deadline.passed(clock) {
+        // Nobody waits out the boot of a peer that was stopped meanwhile.
+        if Markers::of(host.paths, &peer.identity).has(Marker::Stopped) {
+            return Err("stopped during the boot".into());
+        }
         let screen = match look(host, peer) {
             Ok(screen) => screen,
             Err(Trouble::Ended(why)) => return Err(with_tail(&why, &tail)),
