@@ -177,15 +177,11 @@ fn confirm(
     delivery: &Delivery<'_>,
     rules: &ScreenRules,
     baseline: &Baseline,
-    busy: bool,
+    mut busy: bool,
     forced: bool,
 ) -> Landing {
     let clock = host.clock;
     let manifest = &delivery.peer.manifest;
-    let key = match (busy, delivery.urgent) {
-        (true, false) => Key::named(&manifest.keys.midturn.key),
-        _ => Key::named(&manifest.keys.submit),
-    };
     let watcher = Watcher { host, delivery, transcripts: host.transcripts(delivery.peer), baseline };
     let keep_pressing = Deadline::after(clock, host.settings.submit_timeout);
     let grace = if delivery.boot {
@@ -198,6 +194,11 @@ fn confirm(
     let mut cleared = false;
     while !deadline.passed(clock) {
         if held && !keep_pressing.passed(clock) {
+            // The turn may have ended since: the key that queues in mid-turn need not submit then.
+            let key = match (busy, delivery.urgent) {
+                (true, false) => Key::named(&manifest.keys.midturn.key),
+                _ => Key::named(&manifest.keys.submit),
+            };
             let pressed =
                 host.server(&delivery.peer.identity).and_then(|server| server.keys(std::slice::from_ref(&key)));
             if let Err(error @ (TmuxError::NoServer | TmuxError::NoSession | TmuxError::PaneDead)) = pressed {
@@ -209,10 +210,11 @@ fn confirm(
         if let Some(by) = evidence {
             return Landing::Landed { by, forced };
         }
-        match ready::look(host, delivery.peer).map(|screen| holds(&screen, rules, delivery)) {
-            Ok(now) => {
-                cleared = cleared || !now;
-                held = now;
+        match ready::look(host, delivery.peer) {
+            Ok(screen) => {
+                held = holds(&screen, rules, delivery);
+                cleared = cleared || !held;
+                busy = matches!(screen.sight(rules), Sight::Input { busy: true, .. });
             }
             Err(Trouble::Passing) => {}
             Err(Trouble::Ended(why)) => return watcher.last_look(&why, forced),
