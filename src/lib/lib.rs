@@ -13,11 +13,13 @@
 //! | [`lifecycle`] | wake, deliver, supervise, reap |
 //! | [`prompt`] | assembling the system prompt |
 //! | [`cli`] | what the programs share around their one call |
+//! | [`mcp`] | the tool that agents send by |
 
 pub mod cli;
 pub mod core;
 pub mod host;
 pub mod lifecycle;
+pub mod mcp;
 pub mod message;
 pub mod prompt;
 pub mod runtime;

@@ -190,6 +190,11 @@ pub struct Wake {
     pub json: bool,
 }
 
+/// Stdio MCP server with one tool, send_to_peer, for an agent inside its own session.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-mcp", version)]
+pub struct Mcp {}
+
 /// Hook entry: record that a session started, took a prompt, finished a turn, or ends. Reads the agent's JSON on
 /// stdin; never exits non-zero.
 #[derive(Debug, Parser)]

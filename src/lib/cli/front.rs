@@ -266,7 +266,7 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
 
 /// The command lines of all programs.
 fn commands() -> Vec<clap::Command> {
-    use crate::cli::args::{Canary, Drain, Reap, Send, Superviser, Turn, Wake};
+    use crate::cli::args::{Canary, Drain, Mcp, Reap, Send, Superviser, Turn, Wake};
     vec![
         Front::command(),
         Send::command(),
@@ -276,6 +276,7 @@ fn commands() -> Vec<clap::Command> {
         Canary::command(),
         Wake::command(),
         Turn::command(),
+        Mcp::command(),
     ]
 }
 

@@ -38,6 +38,9 @@ const ALLOWED: &[&str] = &[
 ];
 const ALLOWED_PREFIXES: &[&str] = &["LC_", "IAPEER_", "IAP_"];
 
+/// What a session is told about itself.
+const OWN: [&str; 4] = ["PEER_PERSONALITY", "PEER_RUNTIME", "PEER_IDENTITY", "PEER_LAUNCH"];
+
 /// Where programs are looked for when the caller's PATH is missing.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin";
 
@@ -108,6 +111,17 @@ pub fn build<'a>(
         ("iapeer_turn_sh".into(), shell_quoted(&bin_dir.join("iapeer-turn").to_string_lossy())),
         ("iapeer_mcp".into(), bin_dir.join("iapeer-mcp").to_string_lossy().into_owned()),
     ]);
+    for event in ["start", "prompt", "stop", "end"] {
+        values.insert(format!("turn_{event}"), format!("{} {event}", values["iapeer_turn_sh"]));
+    }
+    if mode == Mode::Resume
+        && let Ok(Some(reference)) = world.host.resumable(peer)
+    {
+        values.insert("session".into(), session_id(&reference).to_owned());
+    }
+    // A client that gives its servers a reduced environment passes these on by name.
+    let passed: Vec<&str> = environment.keys().map(String::as_str).chain(OWN).collect();
+    values.insert("mcp_env".into(), serde_json::json!(passed).to_string());
     if let Some(prompt) = prompt {
         values.insert("prompt_file".into(), prompt.to_string_lossy().into_owned());
     }
@@ -136,7 +150,7 @@ pub fn build<'a>(
     env.insert("PEER_RUNTIME".into(), peer.identity.runtime().to_string());
     env.insert("PEER_IDENTITY".into(), peer.identity.to_string());
     env.insert("PEER_LAUNCH".into(), name.to_owned());
-    env.retain(|key, _| key != "CLAUDECODE" && !key.starts_with("CLAUDE_CODE_") && key != "TMUX" && key != "TMUX_PANE");
+    env.retain(|key, _| !["CLAUDECODE", "TMUX", "TMUX_PANE"].contains(&key.as_str()));
     Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log: world.paths.pane_log(&peer.identity) })
 }
 
@@ -182,6 +196,15 @@ pub fn write_prompt(world: &World<'_>, peer: &Peer) -> Result<Option<PathBuf>, F
     Ok(Some(path))
 }
 
+/// The conversation's id in the name of its transcript: the UUID it ends with, else all of it.
+fn session_id(reference: &str) -> &str {
+    let tail = reference.len().checked_sub(36).and_then(|at| reference.get(at..));
+    let is_uuid = |text: &&str| {
+        text.char_indices().all(|(at, c)| if [8, 13, 18, 23].contains(&at) { c == '-' } else { c.is_ascii_hexdigit() })
+    };
+    tail.filter(is_uuid).unwrap_or(reference)
+}
+
 fn with_front(dir: &Path, path: &str) -> String {
     let dir = dir.to_string_lossy();
     if dir.is_empty() || path.split(':').any(|part| part == dir) { path.to_owned() } else { format!("{dir}:{path}") }
@@ -214,6 +237,18 @@ mod tests {
         let kept = allowed(given.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())));
         let names: Vec<&str> = kept.keys().map(String::as_str).collect();
         assert_eq!(names, ["HOME", "IAPEER_ROOT", "LC_ALL", "PATH"]);
+    }
+
+    #[test]
+    fn a_conversation_is_named_by_the_uuid_at_the_end() {
+        let uuid = "01a1fd14-5888-70f0-aedf-0707e3f20c8b";
+        assert_eq!(session_id(&format!("rollout-2026-11-21T07-48-51-{uuid}")), uuid);
+        assert_eq!(session_id(uuid), uuid);
+        assert_eq!(
+            session_id("a-long-name-that-is-no-uuid-but-has-more-than-36"),
+            "a-long-name-that-is-no-uuid-but-has-more-than-36"
+        );
+        assert_eq!(session_id("short"), "short");
     }
 
     #[test]

@@ -133,6 +133,10 @@ pub struct Program {
     pub variable: String,
     /// Paths or names to try in order; `{home}` and `{bin_dir}` are filled in.
     pub candidates: Vec<String>,
+    /// Where the program behind a wrapper script is, from the folder the found file really stands in; a part of a
+    /// name may be `*`. The first that exists is started in the wrapper's place: ending a wrapper is not ending it.
+    #[serde(default)]
+    pub native: Vec<String>,
     /// How to install it.
     pub hint: String,
 }
@@ -229,6 +233,9 @@ pub struct ScreenRules {
     /// Milliseconds between those looks.
     #[serde(default)]
     pub apart_ms: u64,
+    /// The program calls the start hook when it starts, not at the first prompt: once it has, one look is enough.
+    #[serde(default)]
+    pub start_hook: bool,
     /// Any of these: a turn is running.
     #[serde(default)]
     pub busy: Vec<Needle>,
@@ -330,6 +337,9 @@ pub struct TranscriptRules {
     /// The cwd that a file states about itself in one of its first records. Without it the folder is the peer's own.
     #[serde(default)]
     pub cwd: Option<String>,
+    /// What else that record must say: a program may keep other threads' files in the same place.
+    #[serde(default)]
+    pub only: Option<RecordRule>,
     /// The time of a record: an ISO string, or a number of milliseconds.
     #[serde(default = "timestamp")]
     pub timestamp: String,
@@ -359,7 +369,9 @@ pub struct RecordRule {
 const BUILT_IN: &[(&str, &str)] = &[
     ("claude", include_str!("builtin/claude.json")),
     ("codex", include_str!("builtin/codex.json")),
+    ("gemini", include_str!("builtin/gemini.json")),
     ("notifier", include_str!("builtin/notifier.json")),
+    ("opencode", include_str!("builtin/opencode.json")),
     ("parrot", include_str!("builtin/parrot.json")),
     ("telegram", include_str!("builtin/telegram.json")),
 ];
@@ -415,7 +427,11 @@ impl Manifest {
             Some(named) => vec![named],
             None => self.program.candidates.iter().map(fill).collect(),
         };
-        tried.iter().find_map(|candidate| look(candidate)).ok_or_else(|| ManifestError::NoProgram {
+        let found = tried.iter().find_map(|candidate| look(candidate)).map(|found| {
+            let native = found.canonicalize().ok().and_then(|real| native_beside(&real, &self.program.native));
+            native.filter(|path| look(&path.to_string_lossy()).is_some()).unwrap_or(found)
+        });
+        found.ok_or_else(|| ManifestError::NoProgram {
             runtime: self.runtime.to_string(),
             looked: tried.join(", "),
             hint: self.program.hint.clone(),
@@ -469,15 +485,54 @@ impl Manifest {
     }
 }
 
-/// Replaces each `{name}` in `text` by its value. An unknown name is an error; `{{` is not special, since JSON
-/// text in a manifest belongs into `files`, where only whole strings are filled.
+/// The program that one of `patterns` finds, seen from the folder of `program`.
+fn native_beside(program: &std::path::Path, patterns: &[String]) -> Option<PathBuf> {
+    patterns.iter().find_map(|pattern| {
+        let mut found = vec![program.parent()?.to_owned()];
+        for part in pattern.split('/') {
+            found = found.iter().flat_map(|dir| matching(dir, part)).collect();
+        }
+        found.into_iter().find(|path| path.is_file())
+    })
+}
+
+/// The entries of `dir` that `part` names; one `*` in it stands for anything.
+fn matching(dir: &std::path::Path, part: &str) -> Vec<PathBuf> {
+    let Some((front, back)) = part.split_once('*') else { return vec![dir.join(part)] };
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.len() >= part.len() - 1 && name.starts_with(front) && name.ends_with(back))
+        .collect();
+    names.sort();
+    names.iter().map(|name| dir.join(name)).collect()
+}
+
+/// Replaces each `{name}` in `text` by its value, `{json:name}` by its value as a JSON string (TOML reads it too),
+/// and `{{` and `}}` by one brace. An unknown name is an error.
 pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
+    while let Some(at) = rest.find(['{', '}']) {
+        out.push_str(&rest[..at]);
+        let brace = &rest[at..=at];
+        let after = &rest[at + 1..];
+        if let Some(tail) = after.strip_prefix(brace) {
+            out.push_str(brace);
+            rest = tail;
+            continue;
+        }
+        if brace == "}" {
+            return Err(format!("{text:?} has a }} without a {{"));
+        }
         let (name, tail) = after.split_once('}').ok_or_else(|| format!("{text:?} has a {{ without a }}"))?;
-        out.push_str(before);
-        out.push_str(values.get(name).ok_or_else(|| format!("{text:?} names {{{name}}}, which is not a value"))?);
+        let (name, quoted) = name.strip_prefix("json:").map_or((name, false), |name| (name, true));
+        let value = values.get(name).ok_or_else(|| format!("{text:?} names {{{name}}}, which is not a value"))?;
+        match quoted {
+            true => out.push_str(&serde_json::Value::from(value.as_str()).to_string()),
+            false => out.push_str(value),
+        }
         rest = tail;
     }
     out.push_str(rest);
@@ -577,6 +632,36 @@ mod tests {
         assert_eq!(args, ["resume", "--last", "-C", "/w", "-x"]);
         let error = manifest.arguments(&["prompt"], &values, &[]).unwrap_err();
         assert!(error.contains("prompt_file"), "{error}");
+    }
+
+    #[test]
+    fn braces_are_doubled_and_json_quotes() {
+        let values = BTreeMap::from([("a".into(), "x \"y\"".into())]);
+        let filled = fill("[{{c={json:a}}}] {a}", &values);
+        assert_eq!(filled.unwrap(), r#"[{c="x \"y\""}] x "y""#);
+        for bad in ["{", "}", "{b}", "{a"] {
+            assert!(fill(bad, &values).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_program_behind_a_wrapper_is_started_where_it_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let p = paths(dir.path());
+        let wrapper = dir.path().join("node_modules/@openai/codex/bin/codex.js");
+        let native = dir.path().join("node_modules/@openai/codex-linux-x64/vendor/x86_64-musl/bin/codex");
+        std::fs::create_dir_all(wrapper.parent().unwrap()).unwrap();
+        std::fs::write(&wrapper, "").unwrap();
+        let manifest = Manifest::load(&p, &"codex".parse().unwrap()).unwrap();
+        let find = || {
+            let look = |name: &str| Some(PathBuf::from(name)).filter(|path| path.is_file());
+            let get = |_: &str| Some(wrapper.to_string_lossy().into_owned());
+            manifest.find_program(&p, dir.path(), get, look).unwrap()
+        };
+        assert_eq!(find(), wrapper);
+        std::fs::create_dir_all(native.parent().unwrap()).unwrap();
+        std::fs::write(&native, "").unwrap();
+        assert_eq!(find().canonicalize().unwrap(), native.canonicalize().unwrap());
     }
 
     #[test]

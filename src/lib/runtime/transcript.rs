@@ -73,22 +73,38 @@ impl<'m> Transcripts<'m> {
                 return false;
             }
             let stated = serde_json::from_slice::<Value>(&line).ok();
-            if let Some(stated) = stated.as_ref().and_then(|record| record.pointer(pointer)?.as_str()) {
-                return Path::new(stated) == self.cwd
-                    || fs::canonicalize(stated).is_ok_and(|stated| stated == self.cwd);
+            let Some(record) = stated else { continue };
+            if let Some(stated) = record.pointer(pointer).and_then(Value::as_str) {
+                let ours =
+                    Path::new(stated) == self.cwd || fs::canonicalize(stated).is_ok_and(|stated| stated == self.cwd);
+                return ours && self.rules.only.as_ref().is_none_or(|rule| matches(&record, rule));
             }
         }
         false
     }
 
-    /// How far every transcript has been written now.
+    /// How far every file in the folder has been written now, whoever's it is: what it states is read only when
+    /// it has grown.
     pub fn baseline(&self) -> Baseline {
-        self.files().into_iter().map(|path| (path.clone(), fs::metadata(&path).map_or(0, |m| m.len()))).collect()
+        let mut found = Vec::new();
+        collect(&self.dir, self.rules.depth, &mut found);
+        found.into_iter().map(|(_, path)| (path.clone(), fs::metadata(&path).map_or(0, |m| m.len()))).collect()
+    }
+
+    /// Our files that were written to since `baseline`, and from where on.
+    fn grown<'b>(&'b self, baseline: &'b Baseline) -> impl Iterator<Item = (PathBuf, u64)> + 'b {
+        let mut found = Vec::new();
+        collect(&self.dir, self.rules.depth, &mut found);
+        found.into_iter().filter_map(|(_, path)| {
+            let from = baseline.get(&path).copied().unwrap_or(0);
+            let grown = fs::metadata(&path).is_ok_and(|meta| meta.len() > from);
+            (grown && self.is_ours(&path)).then_some((path, from))
+        })
     }
 
     /// Whether a record written since `baseline` carries `needle`.
     pub fn carries_since(&self, baseline: &Baseline, needle: &str) -> bool {
-        self.files().iter().take(3).any(|path| carries(path, baseline.get(path).copied().unwrap_or(0), needle))
+        self.grown(baseline).any(|(path, from)| carries(&path, from, needle))
     }
 
     /// Whether any transcript carries `needle`.
@@ -113,9 +129,8 @@ impl<'m> Transcripts<'m> {
 
     /// Whether a record written since `baseline` says that a compaction is done.
     pub fn compacted_since(&self, baseline: &Baseline) -> bool {
-        self.files().iter().take(3).any(|path| {
-            let from = baseline.get(path).copied().unwrap_or(0);
-            lines_from(path, from).any(|line| {
+        self.grown(baseline).any(|(path, from)| {
+            lines_from(&path, from).any(|line| {
                 serde_json::from_slice(&line).is_ok_and(|record: Value| matches_any(&record, &self.rules.compacted))
             })
         })
@@ -135,11 +150,15 @@ fn collect(dir: &Path, depth: u32, found: &mut Vec<(SystemTime, PathBuf)>) {
 }
 
 fn matches_any(record: &Value, rules: &[RecordRule]) -> bool {
-    rules.iter().any(|rule| match (record.pointer(&rule.at), &rule.is) {
+    rules.iter().any(|rule| matches(record, rule))
+}
+
+fn matches(record: &Value, rule: &RecordRule) -> bool {
+    match (record.pointer(&rule.at), &rule.is) {
         (Some(value), Some(wanted)) => value == wanted,
         (Some(value), None) => !value.is_null(),
         (None, _) => false,
-    })
+    }
 }
 
 fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
@@ -207,6 +226,7 @@ mod tests {
             dir: "{home}/t".into(),
             depth: 1,
             cwd: cwd.map(Into::into),
+            only: None,
             timestamp: "/timestamp".into(),
             turn_end: vec![RecordRule { at: "/type".into(), is: Some("end".into()) }],
             compacted: vec![RecordRule { at: "/compact".into(), is: None }],

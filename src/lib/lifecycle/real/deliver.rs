@@ -202,8 +202,7 @@ fn confirm(
 ) -> Landing {
     let clock = host.clock;
     let manifest = &delivery.peer.manifest;
-    let forced = submit.forced;
-    let key = submit_key(delivery, submit.busy);
+    let Submit { mut busy, forced, pressed } = submit;
     let watcher = Watcher { host, delivery, transcripts: host.transcripts(delivery.peer), baseline };
     let keep_pressing = Deadline::after(clock, host.settings.submit_timeout);
     let grace = if delivery.boot {
@@ -212,10 +211,12 @@ fn confirm(
         host.settings.submit_timeout + host.settings.liveness_grace
     };
     let deadline = Deadline::after(clock, grace);
-    let mut held = !submit.pressed;
+    let mut held = !pressed;
     let mut cleared = false;
     while !deadline.passed(clock) {
         if held && !keep_pressing.passed(clock) {
+            // The turn may have ended since: the key that queues in mid-turn need not submit then.
+            let key = submit_key(delivery, busy);
             let pressed =
                 host.server(&delivery.peer.identity).and_then(|server| server.keys(std::slice::from_ref(&key)));
             if let Err(error @ (TmuxError::NoServer | TmuxError::NoSession | TmuxError::PaneDead)) = pressed {
@@ -227,10 +228,11 @@ fn confirm(
         if let Some(by) = evidence {
             return Landing::Landed { by, forced };
         }
-        match ready::look(host, delivery.peer).map(|screen| holds(&screen, rules, delivery)) {
-            Ok(now) => {
-                cleared = cleared || !now;
-                held = now;
+        match ready::look(host, delivery.peer) {
+            Ok(screen) => {
+                held = holds(&screen, rules, delivery);
+                cleared = cleared || !held;
+                busy = matches!(screen.sight(rules), Sight::Input { busy: true, .. });
             }
             Err(Trouble::Passing) => {}
             Err(Trouble::Ended(why)) => return watcher.last_look(&why, forced),

@@ -177,7 +177,7 @@ impl Host for RealHost<'_> {
     }
 
     fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
-        ready::await_ready(self, launch.peer, patience)
+        ready::await_ready(self, launch, patience)
     }
 
     fn deliver(&self, delivery: &Delivery<'_>) -> Landing {

@@ -2,9 +2,10 @@
 //! look, a choice confirmed only when the cursor is seen on it.
 
 use super::RealHost;
-use crate::core::clock::Deadline;
+use crate::core::clock::{Deadline, wait_for};
 use crate::host::tmux::{Key, TmuxError};
 use crate::lifecycle::peer::Peer;
+use crate::lifecycle::world::Launch;
 use crate::runtime::manifest::{Answer, Dialog, Kind};
 use crate::runtime::screen::{Screen, Sight};
 use crate::store::markers::{Marker, Markers};
@@ -17,7 +18,8 @@ const LATER_LOOKS: Duration = Duration::from_millis(150);
 const REACTION: Duration = Duration::from_millis(150);
 
 /// Waits until `peer`'s session is ready for input. The error is the reason, with the screen's tail.
-pub(super) fn await_ready(host: &RealHost<'_>, peer: &Peer, patience: Duration) -> Result<(), String> {
+pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
+    let peer = launch.peer;
     if peer.manifest.kind == Kind::Router {
         return Ok(());
     }
@@ -44,10 +46,13 @@ pub(super) fn await_ready(host: &RealHost<'_>, peer: &Peer, patience: Duration) 
         match screen.sight(rules) {
             Sight::Input { busy: false, .. } => {
                 agreed += 1;
-                if agreed >= rules.looks {
+                let started = || rules.start_hook && start_hook_called(host, launch);
+                if agreed >= rules.looks || started() {
                     return Ok(());
                 }
-                clock.sleep(Duration::from_millis(rules.apart_ms));
+                // The hook may come between two looks; it ends the wait for the second one.
+                let apart = Deadline::after(clock, Duration::from_millis(rules.apart_ms));
+                let _ = wait_for(clock, apart, FIRST_LOOK, || started().then_some(()));
                 continue;
             }
             Sight::Dialog(dialog) => {
@@ -62,6 +67,13 @@ pub(super) fn await_ready(host: &RealHost<'_>, peer: &Peer, patience: Duration) 
         pause = (pause + pause / 2).min(LATER_LOOKS);
     }
     Err(with_tail("never-became-ready (stuck at a startup prompt or boot hang)", &tail))
+}
+
+/// Whether the program that this launch started has called its start hook.
+fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
+    let name = launch.env.iter().find(|(key, _)| key == "PEER_LAUNCH").map(|(_, value)| value.as_str());
+    let turn = Markers::of(host.paths, &launch.peer.identity).turn();
+    name.is_some() && turn.is_some_and(|turn| turn.launch.as_deref() == name)
 }
 
 /// Why a look failed.

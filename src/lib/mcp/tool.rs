@@ -1,0 +1,108 @@
+//! The tool `send_to_peer`: its text, its parameters, and what a call does.
+
+use crate::cli::{self, Access};
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::Topic;
+use crate::core::paths::Paths;
+use crate::lifecycle::send::{self, Message, Report};
+use crate::store::registry::Registry;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The tool's name.
+pub(super) const NAME: &str = "send_to_peer";
+
+/// How long a call watches the message settle. A sleeping peer is up well before; an agent's own patience with a
+/// tool (60 s are common) must not run out first.
+const WAIT: Duration = Duration::from_secs(45);
+
+/// The arguments of a call. An unknown one is refused: it may be what the agent cared about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    personality: String,
+    message: String,
+    topic: Option<String>,
+    attachments: Option<Vec<String>>,
+    runtime: Option<String>,
+}
+
+/// The parameters as a JSON schema.
+pub(super) fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "personality": { "type": "string", "description": "The recipient's name, or RUNTIME-NAME." },
+            "message": { "type": "string", "description": "The message, 16000 characters at most." },
+            "topic": { "type": "string", "description": "What it is about, 200 characters at most. A sleeping peer resumes its conversation about a topic it knows." },
+            "attachments": { "type": "array", "items": { "type": "string" }, "description": "Absolute paths of files that go with it, 20 at most." },
+            "runtime": { "type": "string", "description": "The recipient's runtime, where it has several." }
+        },
+        "required": ["personality", "message"],
+        "additionalProperties": false
+    })
+}
+
+/// What the tool does, and the peers there are, a line each.
+pub(super) fn description() -> String {
+    let mut text = "Send a message to another agent, person or service on this host. It is kept durably and \
+                    delivered into the peer's session; a sleeping peer is woken by it. An answer comes later as a \
+                    message of its own."
+        .to_owned();
+    let own = std::env::var("PEER_PERSONALITY").unwrap_or_default();
+    let registry = Paths::from_env().ok().and_then(|paths| Registry::read(&paths).ok());
+    let peers: Vec<String> = registry
+        .iter()
+        .flat_map(Registry::peers)
+        .filter(|peer| peer.personality.as_str() != own)
+        .map(|peer| {
+            let about = crate::core::exit::one_line(&peer.description);
+            if about.is_empty() {
+                format!("- {}", peer.personality)
+            } else {
+                format!("- {} — {about}", peer.personality)
+            }
+        })
+        .collect();
+    if !peers.is_empty() {
+        text.push_str("\n\nPeers:\n");
+        text.push_str(&peers.join("\n"));
+    }
+    text
+}
+
+/// Carries out a call: the same path as `iapeer-send`. The error is a line for the agent.
+pub(super) fn call(arguments: Value) -> Result<Report, String> {
+    let mut report = None;
+    let done = message(arguments).and_then(|message| {
+        cli::with_world("iapeer-mcp", Access::Write, |world| {
+            report = Some(send::send(world, message)?);
+            Ok(Exit::Ok)
+        })
+    });
+    match (done, report) {
+        (Ok(_), Some(report)) => Ok(report),
+        (Err(failure), _) => {
+            let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };
+            Err(format!("{outcome}: {failure}"))
+        }
+        (Ok(_), None) => Err("failed: no report".into()),
+    }
+}
+
+fn message(arguments: Value) -> Result<Message, Failure> {
+    let usage = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
+    let given: Arguments = serde_json::from_value(arguments).map_err(|error| usage(&error))?;
+    Ok(Message {
+        to: given.personality,
+        runtime: given.runtime.map(|text| text.parse()).transpose().map_err(|error| usage(&error))?,
+        from: None,
+        topic: Topic::parse(&given.topic.unwrap_or_default())
+            .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?,
+        attachments: given.attachments.unwrap_or_default(),
+        urgent: false,
+        wait: WAIT,
+        body: given.message,
+    })
+}

@@ -1,0 +1,157 @@
+//! iapeer-mcp: the protocol, and that a call is a message like any other.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use support::{TestHome, bin};
+
+/// A client that talks to the server line by line. Everything on its stdout must be protocol.
+struct Client {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Client {
+    fn start(home: &TestHome, identity: &str) -> Client {
+        let mut command: Command = home.cmd("iapeer-mcp");
+        let (runtime, name) = identity.split_once('-').unwrap();
+        command.env("PEER_IDENTITY", identity).env("PEER_PERSONALITY", name).env("PEER_RUNTIME", runtime);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Client { input: child.stdin.take(), child, output }
+    }
+
+    fn send(&mut self, message: Value) {
+        writeln!(self.input.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    fn ask(&mut self, id: u64, method: &str, params: Value) -> Value {
+        self.send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+        assert_eq!((&answer["jsonrpc"], &answer["id"]), (&json!("2.0"), &json!(id)), "{answer}");
+        answer
+    }
+
+    fn initialize(&mut self) -> Value {
+        let client = json!({"name": "test", "version": "1"});
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
+        let answer = self.ask(1, "initialize", params);
+        self.send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        answer
+    }
+
+    /// Closes its input; it must end by itself, with 0, and have said nothing more.
+    fn end(mut self) {
+        drop(self.input.take());
+        let mut rest = String::new();
+        self.output.read_line(&mut rest).unwrap();
+        assert_eq!(rest, "");
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(answer: &Value) -> &str {
+    answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[test]
+fn discover_before_initialize_is_answered() {
+    let home = TestHome::new();
+    home.parrot("alice", &[]);
+    let mut client = Client::start(&home, "parrot-alice");
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {}
+    });
+    let answer = client.ask(7, "server/discover", json!({"_meta": meta}));
+    assert!(answer["result"]["supportedVersions"].is_array(), "{answer}");
+    // A client that leaves the metadata out gets an answer too, and may go on.
+    assert!(client.ask(8, "server/discover", json!({}))["error"].is_object());
+    let answer = client.initialize();
+    assert_eq!(answer["result"]["serverInfo"]["name"], "iapeer");
+    client.end();
+}
+
+#[test]
+fn the_tool_names_the_peers_but_not_oneself() {
+    let home = TestHome::new();
+    home.parrot("alice", &[]);
+    home.ok("iapeer", &["create", "bob", "--runtime", "parrot", "--description", "keeps the books"]);
+    let mut client = Client::start(&home, "parrot-alice");
+    client.initialize();
+    let answer = client.ask(2, "tools/list", json!({}));
+    let tools = answer["result"]["tools"].as_array().unwrap();
+    assert_eq!(tools.len(), 1);
+    assert_eq!(tools[0]["name"], "send_to_peer");
+    let description = tools[0]["description"].as_str().unwrap();
+    assert!(description.contains("\n- bob — keeps the books"), "{description}");
+    assert!(!description.contains("alice"), "{description}");
+    assert_eq!(tools[0]["inputSchema"]["required"], json!(["personality", "message"]));
+    client.end();
+}
+
+#[test]
+fn a_call_is_a_message_from_the_session_it_runs_in() {
+    let home = TestHome::new();
+    home.parrot("alice", &[]);
+    home.parrot("bob", &[]);
+    let mut client = Client::start(&home, "parrot-alice");
+    client.initialize();
+    let arguments = json!({"personality": "bob", "message": "hello <b> & \"c\"", "topic": "tea"});
+    let answer = client.ask(3, "tools/call", json!({"name": "send_to_peer", "arguments": arguments}));
+    assert!(text(&answer).starts_with("delivered to parrot-bob (woke: fresh, first-wake) "), "{answer}");
+    assert_ne!(answer["result"]["isError"], true);
+    assert_eq!(home.bodies("bob"), ["hello <b> & \"c\""]);
+    let given = home.record("bob")[0]["text"].as_str().unwrap().to_owned();
+    assert!(given.contains("from-personality=\"alice\"") && given.contains("topic=\"tea\""), "{given}");
+    client.end();
+}
+
+#[test]
+fn a_refusal_is_the_tools_answer_and_keeps_nothing() {
+    let home = TestHome::new();
+    home.parrot("alice", &[]);
+    home.parrot("bob", &[]);
+    home.ok("iapeer", &["stop", "bob"]);
+    let long = "x".repeat(16_001);
+    let mut client = Client::start(&home, "parrot-alice");
+    client.initialize();
+    let cases = [
+        (json!({"personality": "nobody", "message": "x"}), "no peer named"),
+        (json!({"personality": "bob", "message": "x"}), "is stopped"),
+        (json!({"personality": "alice", "message": "x"}), "cannot send to itself"),
+        (json!({"personality": "bob", "message": long}), "16000"),
+        (json!({"personality": "bob"}), "missing field `message`"),
+        (json!({"personality": "bob", "message": "x", "urgnt": true}), "unknown field"),
+    ];
+    for (at, (arguments, wanted)) in cases.into_iter().enumerate() {
+        let params = json!({"name": "send_to_peer", "arguments": arguments});
+        let answer = client.ask(10 + at as u64, "tools/call", params);
+        assert_eq!(answer["result"]["isError"], true, "{answer}");
+        assert!(text(&answer).starts_with("refused: ") && text(&answer).contains(wanted), "{answer}");
+    }
+    assert!(client.ask(30, "tools/call", json!({"name": "other"}))["error"].is_object());
+    assert_eq!(home.ok("iapeer-drain", &["--list"]).stdout, "");
+    client.end();
+}
+
+#[test]
+fn its_command_line_is_like_the_others() {
+    let home = TestHome::new();
+    assert!(bin("iapeer-mcp").exists());
+    assert!(home.ok("iapeer-mcp", &["--help"]).stdout.contains("send_to_peer"));
+    assert_eq!(home.run("iapeer-mcp", &["--nonsense"]).code, 64);
+}
