@@ -19,7 +19,8 @@ pub fn at_start(sim: &Sim, state: &mut State, identity: &Identity) {
     if state.truth(identity).live().is_some() {
         state.violate(format!("a second session of {identity} is started"));
     }
-    if state.truth(identity).stopped {
+    // A new that was under way may have taken the mark away since.
+    if state.truth(identity).stopped && markers.has(Marker::Stopped) {
         state.violate(format!("{identity} is started although a stop has returned"));
     }
     let (max, window) = (sim.settings.crashloop_max, sim.settings.crashloop_window);
@@ -60,7 +61,7 @@ pub fn at_end(sim: &Sim, state: &mut State, identity: &Identity) {
 
 /// A message is taken: in the order of its sender, marked if it was taken before, never by a stopped peer.
 pub fn at_taking(sim: &Sim, state: &mut State, identity: &Identity, typed: &Typed) {
-    if state.truth(identity).stopped {
+    if state.truth(identity).stopped && Markers::of(&sim.paths, identity).has(Marker::Stopped) {
         state.violate(format!("{identity} takes a message although a stop has returned"));
     }
     let truth = state.truth(identity);
