@@ -51,7 +51,10 @@ pub fn at_end(sim: &Sim, state: &mut State, identity: &Identity) {
             state.violate(format!("{identity} is reaped ({}) while the host does not speak of it", intent.why));
         }
     }
-    // A boot that nobody will call ready any more counts as one that failed.
+}
+
+/// Notes what counts as a death though nothing died: a boot that nobody will call ready any more.
+pub fn note_failed_boot(sim: &Sim, state: &mut State, identity: &Identity) {
     let booting = SessionRecord::peek(&sim.paths, identity).is_some_and(|record| record.phase == Phase::Booting);
     let truth = state.truth(identity);
     if booting && let Some(serial) = truth.live().map(|session| session.serial) {
