@@ -331,7 +331,7 @@ fn heal(sim: &Arc<Sim>) -> Result<(), Broken> {
     for round in 0..TICKS_TO_REST {
         laws::after_step(sim);
         verdict(sim)?;
-        if round > 2 && laws::is_quiet(sim) {
+        if round > 0 && laws::is_quiet(sim) {
             return Ok(());
         }
         let to = sim.state().mono + Duration::from_secs(61).as_millis() as u64;

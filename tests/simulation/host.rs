@@ -19,7 +19,7 @@ use iapeer::store::SessionRecord;
 use std::time::Duration;
 
 /// How long the evidence of a late taking needs.
-const LATE: u64 = 1500;
+const LATE: u64 = 150;
 
 impl Machine {
     /// Whether the host refuses to say anything of this session now.
@@ -152,6 +152,7 @@ impl Host for Machine {
                 dies_at: if let Boot::Dies(ms) = boot { Some(mono + ms) } else { None },
                 launch: name,
                 composer: None,
+                late_prompt: None,
                 turn: None,
                 tasks: Vec::new(),
                 last_move: now,
@@ -262,6 +263,9 @@ impl Host for Machine {
             if fate == Some(Fate::Late) {
                 let until = state.mono + LATE;
                 state.truth(identity).late.push((until, delivery.id));
+                if let Some(session) = state.truth(identity).live() {
+                    session.late_prompt = Some((until, delivery.text.to_owned()));
+                }
                 return unknown();
             }
             if fate == Some(Fate::DiesAfter) {
@@ -293,6 +297,7 @@ impl Host for Machine {
         self.0.point();
         {
             let mut state = self.0.state();
+            laws::note_failed_boot(&self.0, &mut state, identity);
             if state.truth(identity).end_fails > 0 {
                 state.truth(identity).end_fails -= 1;
                 state.truth(identity).leftover = true;

@@ -19,7 +19,8 @@ pub fn at_start(sim: &Sim, state: &mut State, identity: &Identity) {
     if state.truth(identity).live().is_some() {
         state.violate(format!("a second session of {identity} is started"));
     }
-    if state.truth(identity).stopped {
+    // A new that was under way may have taken the mark away since.
+    if state.truth(identity).stopped && markers.has(Marker::Stopped) {
         state.violate(format!("{identity} is started although a stop has returned"));
     }
     let (max, window) = (sim.settings.crashloop_max, sim.settings.crashloop_window);
@@ -50,7 +51,10 @@ pub fn at_end(sim: &Sim, state: &mut State, identity: &Identity) {
             state.violate(format!("{identity} is reaped ({}) while the host does not speak of it", intent.why));
         }
     }
-    // A boot that nobody will call ready any more counts as one that failed.
+}
+
+/// Notes what counts as a death though nothing died: a boot that nobody will call ready any more.
+pub fn note_failed_boot(sim: &Sim, state: &mut State, identity: &Identity) {
     let booting = SessionRecord::peek(&sim.paths, identity).is_some_and(|record| record.phase == Phase::Booting);
     let truth = state.truth(identity);
     if booting && let Some(serial) = truth.live().map(|session| session.serial) {
@@ -60,7 +64,7 @@ pub fn at_end(sim: &Sim, state: &mut State, identity: &Identity) {
 
 /// A message is taken: in the order of its sender, marked if it was taken before, never by a stopped peer.
 pub fn at_taking(sim: &Sim, state: &mut State, identity: &Identity, typed: &Typed) {
-    if state.truth(identity).stopped {
+    if state.truth(identity).stopped && Markers::of(&sim.paths, identity).has(Marker::Stopped) {
         state.violate(format!("{identity} takes a message although a stop has returned"));
     }
     let truth = state.truth(identity);

@@ -20,7 +20,8 @@ use std::time::Duration;
 pub enum Act {
     Send { from: Identity, to: Identity, topic: Option<u8>, body: String, wait: u64 },
     Answer { identity: Identity, to: Identity },
-    TurnEnds { identity: Identity, launch: Option<String> },
+    /// The agent's hook: it took this prompt, or its turn is over.
+    Hook { identity: Identity, launch: Option<String>, prompt: Option<String> },
     SelfDone(Identity),
     SelfFresh(Identity),
     Drain(Identity),
@@ -41,7 +42,8 @@ impl std::fmt::Display for Act {
         match self {
             Act::Send { from, to, topic, body, wait } => write!(f, "send {from} → {to} {topic:?} {body:?} {wait}"),
             Act::Answer { identity, to } => write!(f, "answer {identity} → {to}"),
-            Act::TurnEnds { identity, .. } => write!(f, "turn of {identity} ends"),
+            Act::Hook { identity, prompt: None, .. } => write!(f, "turn of {identity} ends"),
+            Act::Hook { identity, .. } => write!(f, "turn of {identity} begins"),
             Act::SelfDone(identity) => write!(f, "self-done {identity}"),
             Act::SelfFresh(identity) => write!(f, "self-fresh {identity}"),
             Act::Drain(identity) => write!(f, "drain {identity}"),
@@ -98,7 +100,7 @@ impl Program {
         let machine = Machine(Arc::clone(sim));
         let name = match &self.act {
             Act::Send { .. } | Act::Answer { .. } => "iapeer-send",
-            Act::TurnEnds { .. } => "iapeer-turn",
+            Act::Hook { .. } => "iapeer-turn",
             Act::Drain(_) => "iapeer-drain",
             Act::Tick(_) | Act::Plan => "iapeer-superviser",
             Act::Reap(..) | Act::ReapIdle(_) => "iapeer-reap",
@@ -123,8 +125,9 @@ impl Program {
                 let body = format!("answer of {identity}");
                 send::send(&world, message(identity, to, None, &body, 0)).map(|report| report.outcome.to_owned())
             }
-            Act::TurnEnds { identity, launch } => {
-                hook(sim, identity, launch.as_deref(), Hook::Stop, "");
+            Act::Hook { identity, launch, prompt } => {
+                let which = if prompt.is_some() { Hook::Prompt } else { Hook::Stop };
+                hook(sim, identity, launch.as_deref(), which, prompt.as_deref().unwrap_or_default());
                 Ok(String::new())
             }
             Act::SelfDone(identity) => control::self_done(&world, identity).map(|armed| format!("armed={armed}")),

@@ -11,6 +11,7 @@ use iapeer::host::ProcessId;
 use iapeer::store::queue::Seq;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ pub struct Session {
     pub dies_at: Option<u64>,
     pub launch: Option<String>,
     pub composer: Option<Typed>,
+    /// A prompt hook that comes late.
+    pub late_prompt: Option<(u64, String)>,
     pub turn: Option<Turn>,
     pub tasks: Vec<MessageId>,
     pub last_move: EpochMs,
@@ -163,6 +166,29 @@ struct Running {
     id: usize,
     program: Program,
     wake: u64,
+    /// Told when it is this one's turn.
+    turn: Arc<Condvar>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs `job` on a thread of its own; threads are kept for the next ones, since a history has hundreds.
+fn on_a_thread(job: Job) {
+    static IDLE: Mutex<Vec<Sender<Job>>> = Mutex::new(Vec::new());
+    let idle = || IDLE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let free = idle().pop();
+    let to = free.unwrap_or_else(|| {
+        let (to, jobs) = channel::<Job>();
+        let own = to.clone();
+        std::thread::spawn(move || {
+            while let Ok(job) = jobs.recv() {
+                job();
+                idle().push(own.clone());
+            }
+        });
+        to
+    });
+    let _ = to.send(job);
 }
 
 /// Everything that changes.
@@ -277,7 +303,7 @@ impl State {
                 .filter_map(|truth| truth.session.as_ref().filter(|session| session.alive))
                 .flat_map(|session| {
                     let turn = session.turn.as_ref();
-                    [session.dies_at, turn.and_then(|t| t.answers_at), turn.map(|t| t.ends_at)]
+                    [session.dies_at, session.late_prompt.as_ref().map(|(at, _)| *at), turn.and_then(|t| t.answers_at), turn.map(|t| t.ends_at)]
                 })
                 .flatten()
                 .min()
@@ -307,6 +333,11 @@ impl State {
         }
         let serial = session.serial;
         let launch = session.launch.clone();
+        if let Some(text) = session.late_prompt.take_if(|(at, _)| *at <= mono).filter(|_| hooks) {
+            let act = Act::Hook { identity: identity.clone(), launch, prompt: Some(text.1) };
+            self.pending.push_back(Program { act, owner: Some((identity.clone(), serial)) });
+            return;
+        }
         let Some(turn) = session.turn.as_mut() else { return };
         let mut acts = Vec::new();
         if turn.answers_at.is_some_and(|at| at <= mono) {
@@ -322,7 +353,7 @@ impl State {
             if dies {
                 truth.die();
             } else if hooks {
-                acts.push(Act::TurnEnds { identity: identity.clone(), launch });
+                acts.push(Act::Hook { identity: identity.clone(), launch, prompt: None });
             }
             self.note(format!("{identity} ends its turn, dies={dies}"));
         }
@@ -409,7 +440,15 @@ impl Sim {
         } else {
             state.turn = None;
         }
-        self.changed.notify_all();
+        self.call(state);
+    }
+
+    /// Wakes whoever has the turn.
+    fn call(&self, state: &State) {
+        match state.running.iter().find(|running| Some(running.id) == state.turn) {
+            Some(running) => running.turn.notify_all(),
+            None => self.changed.notify_all(),
+        }
     }
 
     /// Starts the next program that waits to run.
@@ -418,10 +457,10 @@ impl Sim {
         let id = state.next_id;
         state.next_id += 1;
         state.note(format!("program {id}: {}", program.act));
-        state.running.push(Running { id, program: program.clone(), wake: 0 });
+        state.running.push(Running { id, program: program.clone(), wake: 0, turn: Arc::default() });
         state.turn = Some(id);
         let sim = Arc::clone(self);
-        std::thread::spawn(move || {
+        on_a_thread(Box::new(move || {
             ME.set(Some(id));
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| program.run(&sim)));
             let mut state = sim.state();
@@ -436,7 +475,7 @@ impl Sim {
             }
             state.running.retain(|running| running.id != id);
             sim.go_on(&mut state);
-        });
+        }));
     }
 
     /// A point at which another program may go on, or this one be killed.
@@ -472,13 +511,16 @@ impl Sim {
             None if can_admit => self.admit(&mut state),
             None => return,
         }
-        self.changed.notify_all();
+        self.call(&state);
         self.wait_for_turn(state, me);
     }
 
     fn wait_for_turn(&self, mut state: MutexGuard<'_, State>, me: usize) {
+        let Some(turn) = state.running.iter().find(|running| running.id == me).map(|own| Arc::clone(&own.turn)) else {
+            return;
+        };
         while state.turn != Some(me) {
-            state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            state = turn.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
 

@@ -161,6 +161,7 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
         boot_id: world.host.boot_id(),
         mode: Some(decision.mode.to_string()),
         cause: Some(decision.cause.to_owned()),
+        died_at: None,
     };
     record.write(world.paths).map_err(Failure::from)?;
     arm::at_launch(world, identity);

@@ -6,6 +6,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
+use crate::core::message_id::MessageId;
 use crate::lifecycle::activity::{Activity, Quiet, turn_of};
 use crate::lifecycle::bring_up::{self, Call, Up};
 use crate::lifecycle::ephemeral;
@@ -102,6 +103,9 @@ fn round(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) 
 fn resolve_unknown(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -> Result<bool, Failure> {
     for seq in queue.list(Place::Inflight)? {
         let Some(mut item) = queue.read(Place::Inflight, seq)? else { continue };
+        if finish_burial(world, peer, queue, Place::Inflight, seq, &item, acted)? {
+            continue;
+        }
         let taken = turn_of(world, &peer.identity, None).is_some_and(|turn| turn.taken.contains(&item.id));
         if taken || world.host.carries(peer, item.id) {
             log_delivery(world, peer, &item, &Outcome::found_later());
@@ -167,6 +171,9 @@ fn deliver_one(
     item: Item,
     acted: &mut Vec<Acted>,
 ) -> Result<bool, Failure> {
+    if finish_burial(world, peer, queue, Place::Waiting, seq, &item, acted)? {
+        return Ok(true);
+    }
     let call = Call { topic: item.topic.as_ref(), ..Call::default() };
     let up = match bring_up::bring_up(world, peer, call) {
         Ok(up) => up,
@@ -283,6 +290,24 @@ fn give_back(
     give_back_from(world, peer, queue, Place::Inflight, seq, item, reason, acted)
 }
 
+/// Finishes a burial that was cut short. Says whether there was one.
+pub(super) fn finish_burial(
+    world: &World<'_>,
+    peer: &Peer,
+    queue: &Queue,
+    place: Place,
+    seq: Seq,
+    item: &Item,
+    acted: &mut Vec<Acted>,
+) -> Result<bool, Failure> {
+    if item.notice.is_none() {
+        return Ok(false);
+    }
+    let reason = item.reason.clone().unwrap_or_default();
+    bury_from(world, peer, queue, place, seq, item.clone(), &reason, acted)?;
+    Ok(true)
+}
+
 /// Puts an item whose try failed back to its place at the head, or to the dead letters when it had enough tries.
 /// Its `attempts` are counted already.
 #[allow(clippy::too_many_arguments)]
@@ -322,7 +347,8 @@ fn bury(
     bury_from(world, peer, queue, Place::Inflight, seq, item, reason, acted)
 }
 
-/// Makes an item a dead letter and tells its sender once.
+/// Makes an item a dead letter and tells its sender once: first the item names the notice, then that is sent, then
+/// the item goes. A burial that was cut short is finished by the next drain.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn bury_from(
     world: &World<'_>,
@@ -334,11 +360,15 @@ pub(super) fn bury_from(
     reason: &str,
     acted: &mut Vec<Acted>,
 ) -> Result<(), Failure> {
-    item.reason = Some(reason.to_owned());
-    queue.update(place, seq, &item)?;
+    let again = item.notice.is_some();
+    if !again {
+        item.notice = Some(MessageId::generate(world.now()));
+        item.reason = Some(reason.to_owned());
+        queue.update(place, seq, &item)?;
+    }
+    notice::dead_letter(world, peer, &item, reason, again);
     queue.shift(seq, place, Place::Dead)?;
     log_delivery(world, peer, &item, &Outcome::not_landed("dead", reason));
-    notice::dead_letter(world, peer, &item, reason);
     note(acted, peer, seq, &item, "dead", Some(reason.to_owned()));
     Ok(())
 }

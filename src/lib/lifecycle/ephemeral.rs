@@ -169,9 +169,9 @@ pub fn reap(world: &World<'_>, peer: &Peer, record: &SessionRecord, why: &str) -
 /// hand it over, stays in flight: it is [`unsettled`] when the session has ended.
 pub fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<(), Failure> {
     for seq in queue.list(Place::Inflight)? {
-        let taken = queue
-            .read(Place::Inflight, seq)?
-            .is_none_or(|item| item.landed.is_some() || world.host.carries(peer, item.id));
+        let taken = queue.read(Place::Inflight, seq)?.is_none_or(|item| {
+            item.notice.is_none() && (item.landed.is_some() || world.host.carries(peer, item.id))
+        });
         if taken {
             queue.remove(Place::Inflight, seq)?;
         }
@@ -190,6 +190,9 @@ pub fn unsettled(
 ) -> Result<(), Failure> {
     for seq in queue.list(Place::Inflight)? {
         let Some(mut item) = queue.read(Place::Inflight, seq)? else { continue };
+        if drain::finish_burial(world, peer, queue, Place::Inflight, seq, &item, acted)? {
+            continue;
+        }
         item.attempts += 1;
         item.redelivered += 1;
         let allowed = match item.landed.take() {
@@ -210,7 +213,12 @@ pub fn unsettled(
 
 /// Starts the worker on the next task. Says whether one was started.
 fn start_next(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -> Result<bool, Failure> {
-    let Some((seq, mut item)) = queue.head(Place::Waiting)? else { return Ok(false) };
+    let (seq, mut item) = loop {
+        let Some((seq, item)) = queue.head(Place::Waiting)? else { return Ok(false) };
+        if !drain::finish_burial(world, peer, queue, Place::Waiting, seq, &item, acted)? {
+            break (seq, item);
+        }
+    };
     let event = Event::new("ephemeral-drain")
         .field("identity", &peer.identity)
         .field("seq", seq)

@@ -25,11 +25,10 @@ pub fn seed(peer: &Peer, text: &str, at: EpochMs) -> String {
 }
 
 /// Tells the sender of `item` that it became a dead letter: once, never about a notice, never a stopped peer, and
-/// never in a way that could fail the caller.
-pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str) {
-    if item.from == nobody() {
-        return;
-    }
+/// never in a way that could fail the caller. `item.notice` names the message; `again`: an earlier burial may have
+/// sent it.
+pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, again: bool) {
+    let Some(id) = item.notice.filter(|_| item.from != nobody()) else { return };
     let Ok(sender) = Peer::find(world.paths, item.from.personality(), Some(item.from.runtime()))
         .or_else(|_| Peer::find(world.paths, item.from.personality(), None))
     else {
@@ -44,8 +43,12 @@ pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str) {
         item.id, to.identity, to.identity, item.id
     );
     let topic = Topic::parse("delivery-failed").ok().flatten();
-    let notice = Item { topic, ..Item::new(nobody(), Intelligence::Absent, body, world.now()) };
-    match world.queue(&sender.identity).accept(&notice, world.clock) {
+    let queue = world.queue(&sender.identity);
+    if again && (queue.find(id).is_ok_and(|found| found.is_some()) || world.host.carries(&sender, id)) {
+        return;
+    }
+    let notice = Item { id, topic, ..Item::new(nobody(), Intelligence::Absent, body, world.now()) };
+    match queue.accept(&notice, world.clock) {
         Ok(_) => world.kick(&sender.identity),
         Err(error) => tracing::warn!("cannot tell {} about a dead letter: {error}", sender.identity),
     }

@@ -1,6 +1,7 @@
 //! Sessions as they stand: finding out, recording deaths, ending on purpose. Everything here is called with the
 //! identity's lock held.
 
+use crate::core::clock::EpochMs;
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
 use crate::host::{Liveness, process};
@@ -104,6 +105,10 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
         finish_teardown(world, identity, &intent)?;
         mended = Mended::Teardown;
     }
+    // The lock is ours: who claimed it is gone.
+    if let Some(claimed) = SessionRecord::claimed(world.paths, identity)? {
+        finish_claim(world, identity, claimed.died_at)?;
+    }
     let record = SessionRecord::read(world.paths, identity)?;
     match (world.liveness(identity, record.as_ref()), record) {
         (Liveness::Unknown, _) => Ok((Standing::Unknown, mended)),
@@ -142,13 +147,20 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
         markers.set(Marker::IdleReaped, world.now())?;
         return Ok(Mended::Stopped);
     }
+    let died_at = record.died_at.unwrap_or_else(|| world.now());
+    SessionRecord { died_at: Some(died_at), ..record.clone() }.write(world.paths)?;
     // The rename decides who records it, even against a program that ignores the lock.
     if !SessionRecord::claim_death(world.paths, identity)? {
         return Ok(Mended::ClaimedElsewhere);
     }
+    finish_claim(world, identity, Some(died_at))
+}
+
+fn finish_claim(world: &World<'_>, identity: &Identity, died_at: Option<EpochMs>) -> Result<Mended, Failure> {
+    let markers = world.markers(identity);
     let eager = markers.has(Marker::NewEager);
-    if !eager {
-        markers.add_death(world.now())?;
+    if let Some(at) = died_at.filter(|_| !eager) {
+        markers.add_death_once(at)?;
     }
     end_leftover(world, record)?;
     disarm(world, identity)?;
@@ -207,6 +219,7 @@ fn enrol(world: &World<'_>, identity: &Identity) -> Result<Option<SessionRecord>
         boot_id: world.host.boot_id(),
         mode: None,
         cause: Some("enrolled".into()),
+        died_at: None,
     };
     record.write(world.paths)?;
     Ok(Some(record))
@@ -214,9 +227,10 @@ fn enrol(world: &World<'_>, identity: &Identity) -> Result<Option<SessionRecord>
 
 /// Clears away a launch that came to nothing and counts it as a death (D4, D26).
 pub fn fail_launch(world: &World<'_>, identity: &Identity, record: &SessionRecord, why: &str) -> Result<(), Failure> {
-    let markers = world.markers(identity);
-    markers.add_death(world.now())?;
-    end(world, identity, Some(record), &Ending { why, park: Park::No, keep_marks: true })
+    let ending = Ending { why, park: Park::No, keep_marks: true };
+    let intent = Intent { death: true, ..intent_of(world, identity, Some(record), &ending) };
+    world.markers(identity).write_intent(&intent)?;
+    finish_teardown(world, identity, &intent)
 }
 
 /// Whether a peer may be resumed after a deliberate end.
@@ -248,23 +262,33 @@ pub fn end(
     ending: &Ending<'_>,
 ) -> Result<(), Failure> {
     let markers = world.markers(identity);
-    let processes = match record {
-        Some(record) if record.server.is_some() => None,
-        _ => world.host.processes(identity).ok(),
-    };
-    let intent = Intent {
-        server: record.and_then(|r| r.server).or(processes.as_ref().map(|p| p.server)),
-        pane: record.and_then(|r| r.pane).or(processes.as_ref().and_then(|p| p.pane)),
-        by: format!("{} pid {}", world.program, std::process::id()),
-        why: ending.why.to_owned(),
-        park: ending.park == Park::Yes,
-        at: world.now(),
-    };
+    let intent = intent_of(world, identity, record, ending);
     markers.write_intent(&intent)?;
     if !ending.keep_marks && ending.park == Park::No {
         markers.clear(Marker::IdleReaped)?;
     }
     finish_teardown(world, identity, &intent)
+}
+
+fn intent_of(
+    world: &World<'_>,
+    identity: &Identity,
+    record: Option<&SessionRecord>,
+    ending: &Ending<'_>,
+) -> Intent {
+    let processes = match record {
+        Some(record) if record.server.is_some() => None,
+        _ => world.host.processes(identity).ok(),
+    };
+    Intent {
+        server: record.and_then(|r| r.server).or(processes.as_ref().map(|p| p.server)),
+        pane: record.and_then(|r| r.pane).or(processes.as_ref().and_then(|p| p.pane)),
+        by: format!("{} pid {}", world.program, std::process::id()),
+        why: ending.why.to_owned(),
+        park: ending.park == Park::Yes,
+        death: false,
+        at: world.now(),
+    }
 }
 
 /// Why of an end after which the next tick brings the peer back at once.
@@ -275,6 +299,9 @@ fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> R
     let markers = world.markers(identity);
     if intent.park {
         markers.set(Marker::IdleReaped, intent.at)?;
+    }
+    if intent.death {
+        markers.add_death_once(intent.at)?;
     }
     // After the intent, so that no session lives on with a mark that was meant for its successor.
     if intent.why == SELF_FRESH {

@@ -240,6 +240,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     // Whatever is alive must be supervised, with or without a record; an intent is to be finished.
     all.extend(world.host.sockets());
     all.extend(identities_with(world.paths, "teardown"));
+    all.extend(identities_with(world.paths, "session.reaping"));
     let mut summary = Summary::default();
     for identity in all.iter().filter(|identity| wanted(identity)) {
         let judged = match judge(world, identity, options) {
@@ -303,7 +304,9 @@ fn judge(world: &World<'_>, identity: &Identity, options: &TickOptions) -> Resul
         let judged = plain(identity, Action::SkippedLaunchd, Some("read-only-h4"), None);
         return Ok(record.is_some().then(|| Judged { by: Some(by.to_owned()), ..judged }));
     }
-    let intent = world.markers(identity).intent()?.is_some();
+    // An end or a claim that a crash cut short is finished under the lock.
+    let intent =
+        world.markers(identity).intent()?.is_some() || world.paths.state(identity, "session.reaping").exists();
     let liveness = match record {
         // Most sessions live: one cheap look, without the lock, is all they need.
         Some(_) => world.host.liveness(identity, record.as_ref()),
@@ -511,10 +514,6 @@ fn sweep(world: &World<'_>, wanted: &impl Fn(&Identity) -> bool) {
     }
     for identity in identities_with(world.paths, "queue").iter().filter(|identity| wanted(identity)) {
         world.queue(identity).sweep(LITTER_AGE);
-    }
-    for identity in identities_with(world.paths, "session.reaping").iter().filter(|identity| wanted(identity)) {
-        // The claimant died between the claim and its end; the death is counted already or never will be.
-        let _ = SessionRecord::finish_claim(world.paths, identity);
     }
 }
 

@@ -59,6 +59,9 @@ pub struct Intent {
     pub why: String,
     /// Whether the peer may be resumed afterwards.
     pub park: bool,
+    /// It ends a launch that failed, which counts as a death, at `at`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub death: bool,
     /// When it began.
     pub at: EpochMs,
 }
@@ -160,6 +163,11 @@ impl<'a> Markers<'a> {
         let mut deaths = self.deaths();
         deaths.push(now);
         self.write_deaths(&deaths)
+    }
+
+    /// Records the death that happened at `at`, unless it is recorded: for whoever finishes what a crash cut short.
+    pub fn add_death_once(&self, at: EpochMs) -> Result<(), StoreError> {
+        if self.deaths().contains(&at) { Ok(()) } else { self.add_death(at) }
     }
 
     /// Keeps only the deaths from `since` on.

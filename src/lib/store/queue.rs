@@ -81,6 +81,9 @@ pub struct Item {
     /// When there was evidence that a worker took it as its task; it stays in flight until the worker answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landed: Option<EpochMs>,
+    /// The message that tells the sender of its end, named before it is sent: whoever finds this finishes the burial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<MessageId>,
     /// Why the last try failed, or why the item is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -102,6 +105,7 @@ impl Item {
             attachments: Vec::new(),
             urgent: false,
             landed: None,
+            notice: None,
             reason: None,
         }
     }
@@ -372,6 +376,7 @@ impl Queue {
         let Some(mut item) = self.read(Place::Dead, seq)? else { return Ok(None) };
         item.attempts = 0;
         item.reason = None;
+        item.notice = None;
         let new = self.accept(&item, clock)?;
         // In this order: a crash in between shows the message twice in the queue, never nowhere.
         self.remove(Place::Dead, seq)?;

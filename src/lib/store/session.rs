@@ -57,6 +57,9 @@ pub struct SessionRecord {
     /// Why it was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// When it was found dead: written before the death is claimed, so that it is counted once whoever crashes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub died_at: Option<EpochMs>,
 }
 
 impl SessionRecord {
@@ -88,9 +91,14 @@ impl SessionRecord {
     }
 
     /// Claims the death of the recorded session: of several programs that see it dead, one gets `true` (D5). A
-    /// crash between this and [`SessionRecord::finish_claim`] leaves a file that the tick removes.
+    /// crash between this and [`SessionRecord::finish_claim`] leaves a claim that whoever settles next finishes.
     pub fn claim_death(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
         durable::move_file(&paths.state(identity, "session"), &paths.state(identity, "session.reaping"))
+    }
+
+    /// The record of a death that was claimed and not finished.
+    pub fn claimed(paths: &Paths, identity: &Identity) -> Result<Option<SessionRecord>, StoreError> {
+        durable::read_json(&paths.state(identity, "session.reaping"))
     }
 
     /// Drops the claimed record.
