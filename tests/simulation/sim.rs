@@ -303,7 +303,12 @@ impl State {
                 .filter_map(|truth| truth.session.as_ref().filter(|session| session.alive))
                 .flat_map(|session| {
                     let turn = session.turn.as_ref();
-                    [session.dies_at, session.late_prompt.as_ref().map(|(at, _)| *at), turn.and_then(|t| t.answers_at), turn.map(|t| t.ends_at)]
+                    [
+                        session.dies_at,
+                        session.late_prompt.as_ref().map(|(at, _)| *at),
+                        turn.and_then(|t| t.answers_at),
+                        turn.map(|t| t.ends_at),
+                    ]
                 })
                 .flatten()
                 .min()

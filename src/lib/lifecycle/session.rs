@@ -1,7 +1,6 @@
 //! Sessions as they stand: finding out, recording deaths, ending on purpose. Everything here is called with the
 //! identity's lock held.
 
-use crate::core::clock::EpochMs;
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
 use crate::host::{Liveness, process};
@@ -107,7 +106,7 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
     }
     // The lock is ours: who claimed it is gone.
     if let Some(claimed) = SessionRecord::claimed(world.paths, identity)? {
-        finish_claim(world, identity, claimed.died_at)?;
+        finish_claim(world, &claimed)?;
     }
     let record = SessionRecord::read(world.paths, identity)?;
     match (world.liveness(identity, record.as_ref()), record) {
@@ -148,18 +147,21 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
         return Ok(Mended::Stopped);
     }
     let died_at = record.died_at.unwrap_or_else(|| world.now());
-    SessionRecord { died_at: Some(died_at), ..record.clone() }.write(world.paths)?;
+    let dead = SessionRecord { died_at: Some(died_at), ..record.clone() };
+    dead.write(world.paths)?;
     // The rename decides who records it, even against a program that ignores the lock.
     if !SessionRecord::claim_death(world.paths, identity)? {
         return Ok(Mended::ClaimedElsewhere);
     }
-    finish_claim(world, identity, Some(died_at))
+    finish_claim(world, &dead)
 }
 
-fn finish_claim(world: &World<'_>, identity: &Identity, died_at: Option<EpochMs>) -> Result<Mended, Failure> {
+/// Counts a claimed death and clears away what the session left.
+fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failure> {
+    let identity = &record.identity;
     let markers = world.markers(identity);
     let eager = markers.has(Marker::NewEager);
-    if let Some(at) = died_at.filter(|_| !eager) {
+    if let Some(at) = record.died_at.filter(|_| !eager) {
         markers.add_death_once(at)?;
     }
     end_leftover(world, record)?;
@@ -270,12 +272,7 @@ pub fn end(
     finish_teardown(world, identity, &intent)
 }
 
-fn intent_of(
-    world: &World<'_>,
-    identity: &Identity,
-    record: Option<&SessionRecord>,
-    ending: &Ending<'_>,
-) -> Intent {
+fn intent_of(world: &World<'_>, identity: &Identity, record: Option<&SessionRecord>, ending: &Ending<'_>) -> Intent {
     let processes = match record {
         Some(record) if record.server.is_some() => None,
         _ => world.host.processes(identity).ok(),
