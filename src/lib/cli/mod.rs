@@ -4,6 +4,7 @@
 
 pub mod args;
 pub mod front;
+pub mod verbs;
 
 use crate::core::clock::SystemClock;
 use crate::core::exit::{self, Exit, Failure};

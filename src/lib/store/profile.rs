@@ -169,6 +169,22 @@ impl Profile {
         Ok(profile)
     }
 
+    /// Declares one more runtime in the profile in `cwd`; the default stays.
+    pub fn add_runtime(cwd: &Path, runtime: &Runtime) -> Result<Profile, ProfileError> {
+        let path = paths::profile_path(cwd);
+        let bad = |why: String| ProfileError::Bad { path: path.clone(), why };
+        let profile = Profile::read(cwd)?.ok_or_else(|| bad("there is no profile".into()))?;
+        let mut words: Vec<&str> = profile.runtimes.iter().map(Runtime::as_str).collect();
+        if !words.contains(&runtime.as_str()) {
+            words.push(runtime.as_str());
+        }
+        let mut raw = profile.raw.clone();
+        raw.insert("runtimes".into(), words.into());
+        let profile = Profile::from_raw(raw).map_err(bad)?;
+        profile.save(cwd)?;
+        Ok(profile)
+    }
+
     fn save(&self, cwd: &Path) -> Result<(), ProfileError> {
         let path = paths::profile_path(cwd);
         let mut text = serde_json::to_vec_pretty(&self.raw)

@@ -281,6 +281,20 @@ impl Registry {
         Registry::change(paths, program, clock, |peers| peers.retain(|peer| peer.personality != *name))
     }
 
+    /// Puts `record` in the place of the peer named `old`, in one write. Unknown keys stay.
+    pub fn rename(
+        paths: &Paths,
+        old: &Personality,
+        record: PeerRecord,
+        program: &str,
+        clock: &dyn Clock,
+    ) -> Result<(), Failure> {
+        Registry::change(paths, program, clock, |peers| {
+            peers.retain(|peer| peer.personality != *old);
+            peers.push(record);
+        })
+    }
+
     /// Replaces the records of these peers by their projections: what narrowed in a profile narrows here.
     pub fn replace(paths: &Paths, records: Vec<PeerRecord>, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {
