@@ -243,6 +243,10 @@ fn open_terminal(world: &World<'_>, peer: &Peer, woke: bool) -> Result<Exit, Fai
 fn other(words: &[String]) -> Result<Exit, Failure> {
     let Some(word) = words.first() else { return Err(usage("name a verb: `iapeer --help` lists them")) };
     let name = format!("{PROGRAM}-{word}");
+    // A runtime may have the name of a program of ours (parrot): in a peer's folder the runtime is meant.
+    if words.len() == 1 && is_declared_here(word) {
+        return launch_here(word);
+    }
     let beside = launch::bin_dir().join(&name);
     let path = std::env::var_os("PATH");
     let program =
@@ -253,16 +257,33 @@ fn other(words: &[String]) -> Result<Exit, Failure> {
     }
     let unknown =
         || usage(&format!("{word:?} is no verb, no program {name} and no runtime: `iapeer --help` lists the verbs"));
-    let runtime: Runtime = word.parse().map_err(|_| unknown())?;
     if words.len() > 1 {
         return Err(unknown());
     }
+    let is_runtime = |word: &str| {
+        let paths = crate::core::Paths::from_env().ok()?;
+        Manifest::load(&paths, &word.parse().ok()?).ok()
+    };
+    if is_runtime(word).is_none() {
+        return Err(unknown());
+    }
+    launch_here(word)
+}
+
+/// Whether the current folder is that of a peer which declares the runtime `word`.
+fn is_declared_here(word: &str) -> bool {
+    let profile = std::env::current_dir().ok().and_then(|cwd| Profile::read(&cwd).ok().flatten());
+    profile.is_some_and(|profile| profile.runtimes().iter().any(|runtime| runtime.as_str() == word))
+}
+
+fn launch_here(word: &str) -> Result<Exit, Failure> {
+    let runtime: Runtime = word.parse().map_err(|_| usage(&format!("{word:?} is no runtime")))?;
     cli::with_world(PROGRAM, Access::Write, |world| match Manifest::load(world.paths, &runtime) {
         Ok(manifest) if manifest.kind == Kind::Tui => folder_launch(world, &runtime),
         Ok(_) => {
             Err(Failure::new(Exit::Refused, format!("runtime {runtime} is always on: its service unit starts it")))
         }
-        Err(_) => Err(unknown()),
+        Err(_) => Err(usage(&format!("there is no runtime {runtime}"))),
     })
 }
 
