@@ -256,6 +256,21 @@ pub struct One {
     pub runtime: Option<String>,
 }
 
+/// A runtime, and whose.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("whose").required(true).args(["peer", "all"]))]
+pub struct OfRuntime {
+    /// The runtime.
+    #[arg(value_name = "RT")]
+    pub runtime: String,
+    /// This peer.
+    #[arg(long, value_name = "P")]
+    pub peer: Option<String>,
+    /// Every registered peer.
+    #[arg(long)]
+    pub all: bool,
+}
+
 /// The front's own verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -323,6 +338,55 @@ pub enum Verb {
         /// Even if it lives or messages wait.
         #[arg(long)]
         force: bool,
+    },
+    /// Give a peer another name. Its folder moves along where it is the default one.
+    Rename {
+        /// Its name.
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// Its name from now on.
+        #[arg(value_name = "NEW")]
+        new: String,
+        /// End its session if it lives.
+        #[arg(long)]
+        force: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the profiles, and the registry against them.
+    Verify {
+        /// Make the registry agree with the profiles, and migrate legacy keys.
+        #[arg(long)]
+        fix: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Declare one more runtime. The default stays.
+    AddRuntime(OfRuntime),
+    /// Make a declared runtime the default.
+    DefaultRuntime(OfRuntime),
+    /// Show the last tick, sessions, queues, dead letters and unwatched servers.
+    Status {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the event logs, merged by time.
+    Logs {
+        /// Only what is about this peer.
+        #[arg(value_name = "PEER")]
+        peer: Option<String>,
+        /// Go on as they grow.
+        #[arg(short, long)]
+        follow: bool,
+        /// Only what is newer: 90s, 10m, 2h, 3d, or a time as 2026-01-31T12:00:00Z.
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// For agents: come back in a fresh session.
     SelfFresh,

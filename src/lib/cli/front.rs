@@ -1,12 +1,13 @@
 //! The verbs of `iapeer`.
 
-use crate::cli::args::{Front, One, Target, Verb};
-use crate::cli::{self, Access};
+use crate::cli::args::{Front, OfRuntime, One, Target, Verb};
+use crate::cli::{self, Access, verbs};
 use crate::core::exit::{self, Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Runtime};
 use crate::lifecycle::control::{self, Done};
 use crate::lifecycle::create::{self, Birth, Born};
 use crate::lifecycle::peer::{Peer, split_name};
+use crate::lifecycle::runtimes::Change;
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
 use crate::lifecycle::{demo, launch, list};
@@ -35,6 +36,10 @@ pub fn main() -> ExitCode {
         Verb::Man { dir } => man(dir.as_deref()),
         Verb::Demo { runtime } => demo::run(&runtime),
         Verb::List { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| show(world, json)),
+        Verb::Status { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::status(world, json)),
+        Verb::Logs { peer, follow, since, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
+            verbs::logs(world, peer.as_deref(), since.as_deref(), follow, json)
+        }),
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
     })
 }
@@ -72,6 +77,12 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         }
         Verb::Attach(one) => return attach(world, &one),
         Verb::Remove { peer, force } => return remove(world, &peer, force),
+        Verb::Rename { old, new, force, json } => return verbs::rename(world, &old, &new, force, json),
+        Verb::Verify { fix, json } => return verbs::verify(world, fix, json),
+        Verb::AddRuntime(of) => return verbs::runtimes(world, Change::Add, &of_runtime(&of)?, of.peer.as_deref()),
+        Verb::DefaultRuntime(of) => {
+            return verbs::runtimes(world, Change::Default, &of_runtime(&of)?, of.peer.as_deref());
+        }
         Verb::SelfFresh => {
             let identity = own_identity()?;
             control::self_fresh(world, &identity, || {
@@ -87,7 +98,13 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             };
             cli::say(format!("self-done: armed {identity} for the quiet-window reap (no one woken){note}"));
         }
-        Verb::List { .. } | Verb::Demo { .. } | Verb::Completions { .. } | Verb::Man { .. } | Verb::Other(_) => {}
+        Verb::List { .. }
+        | Verb::Status { .. }
+        | Verb::Logs { .. }
+        | Verb::Demo { .. }
+        | Verb::Completions { .. }
+        | Verb::Man { .. }
+        | Verb::Other(_) => {}
     }
     Ok(Exit::Ok)
 }
@@ -101,6 +118,10 @@ fn parse(runtime: Option<String>) -> Result<Option<Runtime>, Failure> {
         .map(|text| text.parse())
         .transpose()
         .map_err(|error: crate::core::identity::NameError| usage(&error.to_string()))
+}
+
+fn of_runtime(of: &OfRuntime) -> Result<Runtime, Failure> {
+    of.runtime.parse().map_err(|error: crate::core::identity::NameError| usage(&error.to_string()))
 }
 
 fn created(born: &Born) -> String {
@@ -222,6 +243,10 @@ fn open_terminal(world: &World<'_>, peer: &Peer, woke: bool) -> Result<Exit, Fai
 fn other(words: &[String]) -> Result<Exit, Failure> {
     let Some(word) = words.first() else { return Err(usage("name a verb: `iapeer --help` lists them")) };
     let name = format!("{PROGRAM}-{word}");
+    // A runtime may have the name of a program of ours (parrot): in a peer's folder the runtime is meant.
+    if words.len() == 1 && is_declared_here(word) {
+        return launch_here(word);
+    }
     let beside = launch::bin_dir().join(&name);
     let path = std::env::var_os("PATH");
     let program =
@@ -232,16 +257,33 @@ fn other(words: &[String]) -> Result<Exit, Failure> {
     }
     let unknown =
         || usage(&format!("{word:?} is no verb, no program {name} and no runtime: `iapeer --help` lists the verbs"));
-    let runtime: Runtime = word.parse().map_err(|_| unknown())?;
     if words.len() > 1 {
         return Err(unknown());
     }
+    let is_runtime = |word: &str| {
+        let paths = crate::core::Paths::from_env().ok()?;
+        Manifest::load(&paths, &word.parse().ok()?).ok()
+    };
+    if is_runtime(word).is_none() {
+        return Err(unknown());
+    }
+    launch_here(word)
+}
+
+/// Whether the current folder is that of a peer which declares the runtime `word`.
+fn is_declared_here(word: &str) -> bool {
+    let profile = std::env::current_dir().ok().and_then(|cwd| Profile::read(&cwd).ok().flatten());
+    profile.is_some_and(|profile| profile.runtimes().iter().any(|runtime| runtime.as_str() == word))
+}
+
+fn launch_here(word: &str) -> Result<Exit, Failure> {
+    let runtime: Runtime = word.parse().map_err(|_| usage(&format!("{word:?} is no runtime")))?;
     cli::with_world(PROGRAM, Access::Write, |world| match Manifest::load(world.paths, &runtime) {
         Ok(manifest) if manifest.kind == Kind::Tui => folder_launch(world, &runtime),
         Ok(_) => {
             Err(Failure::new(Exit::Refused, format!("runtime {runtime} is always on: its service unit starts it")))
         }
-        Err(_) => Err(unknown()),
+        Err(_) => Err(usage(&format!("there is no runtime {runtime}"))),
     })
 }
 
@@ -255,12 +297,13 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
     if woken.exit != Exit::Ok {
         return Err(Failure::new(woken.exit, format!("launch: {}", woken.reason.unwrap_or_default())));
     }
-    let word = if woken.woke { "launched" } else { "live already:" };
+    let how = if woken.woke { "launched" } else { "live already:" };
+    let mode = if woken.woke { " (fresh)" } else { "" };
     if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
-        cli::say(format!("{word} {} (fresh) — attaching…", peer.identity));
+        cli::say(format!("{how} {}{mode} — attaching…", peer.identity));
         return open_terminal(world, &peer, woken.woke);
     }
-    cli::say(format!("{word} {} (fresh)", peer.identity));
+    cli::say(format!("{how} {}{mode}", peer.identity));
     Ok(Exit::Ok)
 }
 

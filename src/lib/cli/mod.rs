@@ -4,6 +4,7 @@
 
 pub mod args;
 pub mod front;
+pub mod verbs;
 
 use crate::core::clock::SystemClock;
 use crate::core::exit::{self, Exit, Failure};
@@ -78,7 +79,8 @@ pub fn init_logging() {
         .with_max_level(level.unwrap_or(tracing::level_filters::LevelFilter::WARN))
         .with_target(false)
         .without_time()
-        .with_ansi(io::stderr().is_terminal())
+        // Colours need a feature we don't build with; asking for them would panic.
+        .with_ansi(false)
         .try_init();
 }
 

@@ -453,7 +453,7 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
 
 /// Deletes every state file of `identity`, by the dot-delimited prefix: `claude-bob` is not `claude-bob2`. Lock
 /// files stay, since two holders of two files of one name would both think they are alone.
-fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Failure> {
+pub fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Failure> {
     let dir = world.paths.state_dir();
     let prefix = format!("{identity}.");
     let mut purged: Vec<String> = Vec::new();

@@ -152,6 +152,21 @@ impl Registry {
         })
     }
 
+    /// Puts `record` in the place of the peer named `old`, in one write. Unknown keys stay.
+    pub fn rename(
+        paths: &Paths,
+        old: &Personality,
+        record: PeerRecord,
+        program: &str,
+        clock: &dyn Clock,
+    ) -> Result<(), Failure> {
+        Registry::change(paths, program, clock, |peers| {
+            peers.retain(|peer| peer.personality != *old);
+            peers.push(record);
+            Ok(())
+        })
+    }
+
     /// Takes a peer out. One that is not there is fine.
     pub fn remove(paths: &Paths, name: &Personality, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {

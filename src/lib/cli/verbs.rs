@@ -1,0 +1,109 @@
+//! The front's verbs over the registry and the logs: rename, verify, add-runtime, default-runtime, status, logs.
+
+use crate::cli;
+use crate::core::exit::{Exit, Failure};
+use crate::core::identity::{Personality, Runtime};
+use crate::core::normalize;
+use crate::lifecycle::peer::split_name;
+use crate::lifecycle::runtimes::{self, Change};
+use crate::lifecycle::world::World;
+use crate::lifecycle::{logs, rename, status, verify};
+use crate::store::conformance::Severity;
+use crate::store::registry::Registry;
+
+fn usage(message: String) -> Failure {
+    Failure::new(Exit::Usage, message)
+}
+
+/// `iapeer rename OLD NEW`.
+pub fn rename(world: &World<'_>, old: &str, new: &str, force: bool, json: bool) -> Result<Exit, Failure> {
+    let (old, _) = split_name(&Registry::read(world.paths)?, old, None)?;
+    let new = normalize::personality_from(new)
+        .map_err(|_| usage(format!("{new:?} gives no peer name (a letter a-z first, then up to 31 of a-z, 0-9, -)")))?;
+    let renamed = rename::rename(world, &old, &new, force)?;
+    cli::tell(json, &renamed, || {
+        let folder = if renamed.moved { "folder moved" } else { "folder stays" };
+        format!("renamed {:?} to {:?}; {folder}: {}", old.as_str(), new.as_str(), renamed.cwd.display())
+    });
+    Ok(Exit::Ok)
+}
+
+/// `iapeer verify`. Errors, and drift that is not mended, are 78.
+pub fn verify(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure> {
+    let report = verify::verify(world, fix)?;
+    let code = if report.errors > 0 || (report.drift > 0 && !fix) { Exit::Config } else { Exit::Ok };
+    if json {
+        cli::tell(true, &report, String::new);
+        return Ok(code);
+    }
+    for peer in &report.peers {
+        let of = |severity| peer.issues.iter().filter(move |issue| issue.severity == severity);
+        let errors: Vec<String> =
+            of(Severity::Error).map(|issue| format!("{} — {}", issue.field, issue.message)).collect();
+        let warnings: Vec<String> =
+            of(Severity::Warn).map(|issue| format!("{} — {}", issue.field, issue.message)).collect();
+        for (glyph, found) in [('✗', errors), ('⚠', warnings)] {
+            if !found.is_empty() {
+                cli::say(format!("{glyph} {}: {}", peer.personality, found.join("; ")));
+            }
+        }
+        if !peer.drift.is_empty() {
+            cli::say(format!("↯ {}: index↔local drift on {}", peer.personality, peer.drift.join(", ")));
+        }
+    }
+    let names = |list: &[Personality]| list.iter().map(Personality::as_str).collect::<Vec<_>>().join(", ");
+    let done = &report.reconcile;
+    if !done.migrated.is_empty() {
+        cli::say(format!("migrated runtime→default_runtime: {}", names(&done.migrated)));
+    }
+    if !done.healed.is_empty() {
+        cli::say(format!("self-healed index from local profiles: {}", names(&done.healed)));
+    }
+    if !done.untouched.is_empty() {
+        eprintln!("iapeer: peers with no local profile (left untouched): {}", names(&done.untouched));
+    }
+    cli::say(format!(
+        "{} peers · {} error(s) · {} index↔local drift(s)",
+        report.peers.len(),
+        report.errors,
+        report.drift
+    ));
+    Ok(code)
+}
+
+/// `iapeer add-runtime` and `iapeer default-runtime`.
+pub fn runtimes(world: &World<'_>, change: Change, runtime: &Runtime, peer: Option<&str>) -> Result<Exit, Failure> {
+    let name =
+        peer.map(|text| split_name(&Registry::read(world.paths)?, text, None).map(|(name, _)| name)).transpose()?;
+    let mut worst = Exit::Ok;
+    for changed in runtimes::change(world, change, runtime, name.as_ref())? {
+        cli::say(changed.line());
+        worst = worst.max(changed.exit);
+    }
+    Ok(worst)
+}
+
+/// `iapeer status`.
+pub fn status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
+    let seen = status::overview(world)?;
+    cli::tell(json, &seen, || seen.lines().join("\n"));
+    Ok(Exit::Ok)
+}
+
+/// `iapeer logs`.
+pub fn logs(
+    world: &World<'_>,
+    peer: Option<&str>,
+    since: Option<&str>,
+    follow: bool,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let wanted = logs::Wanted {
+        peer: peer
+            .map(|text| split_name(&Registry::read(world.paths)?, text, None).map(|(name, _)| name))
+            .transpose()?,
+        since: since.map(|text| logs::since(text, world.now())).transpose()?,
+    };
+    logs::read(world, &wanted, follow, |line| cli::tell(json, &line.json(), || line.text.clone()));
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,194 @@
+//! The front's verbs over the registry and the logs (spec 13, 16).
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use support::{TestHome, wait_until};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn profile(cwd: &Path) -> Value {
+    serde_json::from_slice(&fs::read(cwd.join(".iapeer/peer-profile.json")).unwrap()).unwrap()
+}
+
+fn change_profile(cwd: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = profile(cwd);
+    change(&mut value);
+    fs::write(cwd.join(".iapeer/peer-profile.json"), value.to_string()).unwrap();
+}
+
+fn send(home: &TestHome, to: &str, text: &str) {
+    home.ok("iapeer-send", &[to, "--from", "bob", "--require", "delivered", "-m", text]);
+}
+
+#[test]
+fn rename_moves_folder_card_record_and_queue_and_purges_the_old_state() {
+    let home = TestHome::new();
+    home.parrot("bob", &[]);
+    home.parrot("ann", &[]);
+    send(&home, "ann", "one");
+    let refused = home.run("iapeer", &["rename", "ann", "eve"]);
+    assert!(refused.code == 69 && refused.stderr.contains("LIVE"), "{refused}");
+    home.ok("iapeer-reap", &["parrot-ann"]);
+    // A message that waits goes along.
+    let old = home.cwd("ann");
+    change_profile(&old, |profile| profile["zzz"] = json!(7));
+    home.ok("iapeer", &["stop", "ann"]);
+    let queue = home.state_dir().join("parrot-ann.queue");
+    fs::write(queue.join("000009"), json!({"task": "kept"}).to_string()).unwrap();
+    let out = home.ok("iapeer", &["rename", "ann", "Eve"]).stdout;
+    assert!(out.starts_with("renamed \"ann\" to \"eve\"; folder moved: "), "{out}");
+    let new = home.cwd("eve");
+    assert!(!old.exists() && new.ends_with("peers/eve"));
+    assert_eq!((&profile(&new)["personality"], &profile(&new)["zzz"]), (&json!("eve"), &json!(7)));
+    let left: Vec<String> = fs::read_dir(home.state_dir())
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("parrot-ann.") && !name.ends_with("lock"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    wait_until("what waited", SOON, || home.bodies("ann").contains(&"kept".to_owned()));
+    assert_eq!(home.run("iapeer-send", &["ann", "--from", "bob", "-m", "x"]).code, 67);
+}
+
+#[test]
+fn rename_is_all_or_nothing() {
+    let home = TestHome::new();
+    home.parrot("bob", &[]);
+    home.parrot("ann", &[]);
+    for (args, code) in
+        [(["rename", "nobody", "eve"], 67), (["rename", "ann", "bob"], 69), (["rename", "ann", "7"], 64)]
+    {
+        assert_eq!(home.run("iapeer", &args).code, code, "{args:?}");
+    }
+    // The queue can't move over a folder that appears: everything is taken back.
+    let cwd = home.cwd("ann");
+    let before = (profile(&cwd), fs::read(home.root().join("peers-profiles.json")).unwrap());
+    fs::create_dir(home.root().join("peers/eve")).unwrap();
+    assert_eq!(home.run("iapeer", &["rename", "ann", "eve"]).code, 69);
+    fs::remove_dir(home.root().join("peers/eve")).unwrap();
+    let card = cwd.join(".iapeer/peer-profile.json");
+    let good = fs::read(&card).unwrap();
+    fs::write(&card, "{ torn").unwrap();
+    // The folder has moved when the card turns out to be torn.
+    assert_eq!(home.run("iapeer", &["rename", "ann", "eve"]).code, 78);
+    assert!(cwd.is_dir() && !home.root().join("peers/eve").exists());
+    fs::write(&card, good).unwrap();
+    assert_eq!((profile(&cwd), fs::read(home.root().join("peers-profiles.json")).unwrap()), before);
+}
+
+#[test]
+fn rename_force_ends_a_live_session_and_a_folder_elsewhere_stays() {
+    let home = TestHome::new();
+    home.parrot("bob", &[]);
+    let dir = home.home().join("ann");
+    home.ok("iapeer", &["create", "ann", "--runtime", "parrot", "--path", dir.to_str().unwrap()]);
+    send(&home, "ann", "one");
+    home.ok("iapeer", &["rename", "ann", "eve", "--force"]);
+    assert_eq!(home.server_pid("parrot-ann"), None);
+    assert_eq!(home.cwd("eve"), dir);
+    send(&home, "eve", "two");
+}
+
+#[test]
+fn verify_finds_errors_and_drift_and_fix_mends_the_drift() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    home.parrot("bob", &[]);
+    assert_eq!(home.ok("iapeer", &["verify"]).stdout, "2 peers · 0 error(s) · 0 index↔local drift(s)\n");
+    change_profile(&home.cwd("ann"), |profile| profile["description"] = json!("new words"));
+    let drifted = home.run("iapeer", &["verify"]);
+    assert!(drifted.code == 78 && drifted.stdout.contains("↯ ann: index↔local drift on description"), "{drifted}");
+    let fixed = home.ok("iapeer", &["verify", "--fix"]).stdout;
+    assert!(fixed.contains("self-healed index from local profiles: ann"), "{fixed}");
+    home.ok("iapeer", &["verify"]);
+
+    change_profile(&home.cwd("ann"), |profile| {
+        profile.as_object_mut().unwrap().remove("default_runtime");
+        profile["runtime"] = json!("parrot");
+    });
+    let fixed = home.ok("iapeer", &["verify", "--fix"]).stdout;
+    assert!(fixed.contains("migrated runtime→default_runtime: ann"), "{fixed}");
+    assert_eq!(profile(&home.cwd("ann"))["default_runtime"], "parrot");
+
+    change_profile(&home.cwd("bob"), |profile| profile["intelligence"] = json!("alien"));
+    let bad = home.run("iapeer", &["verify", "--json"]);
+    assert_eq!((bad.code, bad.json()["errors"].clone()), (78, json!(1)));
+    assert_eq!(bad.json()["peers"][1]["issues"][0]["field"], "intelligence");
+    assert_eq!(home.run("iapeer", &["verify", "--fix"]).code, 78);
+    fs::remove_file(home.cwd("bob").join(".iapeer/peer-profile.json")).unwrap();
+    let missing = home.ok("iapeer", &["verify"]);
+    assert!(missing.stderr.contains("no local profile (left untouched): bob"), "{missing}");
+}
+
+#[test]
+fn add_runtime_and_default_runtime_change_profile_and_registry() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    let verb = |args: &[&str]| home.run("iapeer", args);
+    let undeclared = verb(&["default-runtime", "claude", "--peer", "ann"]);
+    assert!(undeclared.code == 69 && undeclared.stdout.starts_with("ann: refused-undeclared-runtime"), "{undeclared}");
+    assert_eq!(verb(&["add-runtime", "claude", "--peer", "ann"]).stdout, "ann: added\n");
+    assert_eq!(verb(&["add-runtime", "claude", "--all"]).stdout, "ann: already\n");
+    assert_eq!(profile(&home.cwd("ann"))["default_runtime"], "parrot");
+    assert_eq!(verb(&["default-runtime", "claude", "--peer", "ann"]).stdout, "ann: flipped\n");
+    assert_eq!(verb(&["default-runtime", "claude", "--peer", "ann"]).stdout, "ann: already\n");
+    let listed = home.ok("iapeer", &["list", "--json"]).json();
+    assert_eq!(listed["default_runtime"], "claude");
+    assert_eq!(listed["runtimes"].as_array().unwrap().len(), 2);
+    assert_eq!(verb(&["add-runtime", "telegram", "--peer", "ann"]).stdout, "ann: skipped-infra-peer\n");
+    assert_eq!(verb(&["add-runtime", "claude", "--peer", "nobody"]).code, 67);
+    assert_eq!(verb(&["add-runtime", "claude"]).code, 64);
+    home.ok("iapeer", &["verify"]);
+}
+
+#[test]
+fn status_tells_tick_sessions_queues_and_unwatched_servers() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    home.parrot("bob", &[]);
+    let before = home.ok("iapeer", &["status", "--json"]).json();
+    assert_eq!((before["ticking"].clone(), before["peers"].clone()), (json!(false), json!(2)));
+    send(&home, "ann", "hello");
+    home.ok("iapeer", &["stop", "bob"]);
+    home.ok("iapeer-superviser", &[]);
+    let seen = home.ok("iapeer", &["status", "--json"]).json();
+    assert_eq!(
+        (&seen["ticking"], &seen["live"], &seen["stopped"]),
+        (&json!(true), &json!(["parrot-ann"]), &json!(["parrot-bob"]))
+    );
+    let text = home.ok("iapeer", &["status"]).stdout;
+    assert!(
+        text.contains("peers: 2, live 1: parrot-ann")
+            && text.contains("queues: 0 waiting, 0 in flight, 0 dead, 0 corrupt"),
+        "{text}"
+    );
+}
+
+#[test]
+fn logs_are_merged_filtered_and_followed() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    home.parrot("bob", &[]);
+    home.parrot("eve", &[]);
+    send(&home, "ann", "hello");
+    let lines = home.ok("iapeer", &["logs", "ann", "--json"]).json_lines();
+    let order: Vec<(&str, &str)> =
+        lines.iter().map(|line| (line["log"].as_str().unwrap(), line["ev"].as_str().unwrap())).collect();
+    let wake = order.iter().position(|line| *line == ("lifecycle", "wake")).unwrap();
+    let delivery = order.iter().position(|line| *line == ("delivery", "delivery")).unwrap();
+    assert!(wake < delivery, "{order:?}");
+    assert_eq!(home.ok("iapeer", &["logs", "eve"]).stdout, "");
+    assert_eq!(home.ok("iapeer", &["logs", "--since", "2999-01-01T00:00:00Z"]).stdout, "");
+    assert!(!home.ok("iapeer", &["logs", "--since", "1h"]).stdout.is_empty());
+    assert_eq!(home.run("iapeer", &["logs", "--since", "soon"]).code, 64);
+    let follow = home.spawn("iapeer", &["logs", "-f", "ann"]);
+    wait_until("what is there", SOON, || follow.stdout().contains("ev=delivery"));
+    home.ok("iapeer", &["stop", "ann"]);
+    wait_until("what comes", SOON, || follow.stdout().contains("ev=stop"));
+    assert!(follow.stdout().lines().all(|line| line.starts_with("ts=")));
+}
