@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Histories of all tests together, unless `PROPTEST_CASES` says otherwise.
 const HISTORIES: u32 = 10_000;
 /// How many tests share them.
-const TESTS: u32 = 5;
+const TESTS: u32 = 8;
 /// Ticks within which a healed world comes to rest.
 const TICKS_TO_REST: usize = 60;
 
@@ -144,15 +144,21 @@ fn step(mix: Mix) -> impl Strategy<Value = Step> {
     } else {
         Just(None).boxed()
     };
-    (op(mix), with, eager, any::<u64>(), kill)
-        .prop_map(|(op, with, mix, seed, kill_in)| Step { op, with, mix, seed, kill_in })
+    (op(mix), with, eager, any::<u64>(), kill).prop_map(|(op, with, mix, seed, kill_in)| Step {
+        op,
+        with,
+        mix,
+        seed,
+        kill_in,
+    })
 }
 
 /// Runs this test's share of the histories; a failing one is shrunk, kept and told.
 pub fn check(name: &str, mix: Mix) {
     let total = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(HISTORIES);
-    let file: &'static str =
-        Box::leak(format!("{}/tests/simulation/{name}.proptest-regressions", env!("CARGO_MANIFEST_DIR")).into_boxed_str());
+    let file: &'static str = Box::leak(
+        format!("{}/tests/simulation/{name}.proptest-regressions", env!("CARGO_MANIFEST_DIR")).into_boxed_str(),
+    );
     let config = Config {
         cases: total.div_ceil(TESTS),
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(file))),
@@ -242,7 +248,9 @@ fn perform(sim: &Arc<Sim>, n: usize, step: &Step) {
         let state = sim.state();
         state.turns_are_calm()
             && state.pending.is_empty()
-            && state.peers.values().all(|t| t.turns.is_empty() && t.unknown == 0 && t.end_fails == 0 && t.boots.is_empty() && t.fates.is_empty())
+            && state.peers.values().all(|t| {
+                t.turns.is_empty() && t.unknown == 0 && t.end_fails == 0 && t.boots.is_empty() && t.fates.is_empty()
+            })
     };
     sim.run(programs, step.mix, step.seed, step.kill_in);
     let mut state = sim.state();

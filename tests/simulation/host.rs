@@ -341,4 +341,3 @@ impl Host for Machine {
 fn last_envelope(text: &str) -> &str {
     text.rfind("<iap ").map_or(text, |at| &text[at..])
 }
-

@@ -38,8 +38,8 @@ pub fn at_end(sim: &Sim, state: &mut State, identity: &Identity) {
         return state.violate(format!("{identity} is ended without an intent"));
     };
     let idle = intent.why.starts_with("idle ");
-    let policy = idle
-        || matches!(intent.why.as_str(), "resume-eligible" | "ephemeral-done" | "ephemeral-unarmed-bound");
+    let policy =
+        idle || matches!(intent.why.as_str(), "resume-eligible" | "ephemeral-done" | "ephemeral-unarmed-bound");
     let truth = state.truth(identity);
     if policy && !truth.leftover {
         let working = truth.live().is_some_and(|session| session.turn.is_some());

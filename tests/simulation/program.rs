@@ -18,10 +18,23 @@ use std::time::Duration;
 /// What a program does.
 #[derive(Debug, Clone)]
 pub enum Act {
-    Send { from: Identity, to: Identity, topic: Option<u8>, body: String, wait: u64 },
-    Answer { identity: Identity, to: Identity },
+    Send {
+        from: Identity,
+        to: Identity,
+        topic: Option<u8>,
+        body: String,
+        wait: u64,
+    },
+    Answer {
+        identity: Identity,
+        to: Identity,
+    },
     /// The agent's hook: it took this prompt, or its turn is over.
-    Hook { identity: Identity, launch: Option<String>, prompt: Option<String> },
+    Hook {
+        identity: Identity,
+        launch: Option<String>,
+        prompt: Option<String>,
+    },
     SelfDone(Identity),
     SelfFresh(Identity),
     Drain(Identity),
@@ -134,9 +147,9 @@ impl Program {
             Act::SelfFresh(identity) => control::self_fresh(&world, identity, || ()).map(|()| String::new()),
             Act::Drain(identity) => drain::drain(&world, identity).map(|drained| format!("{drained:?}")),
             Act::Tick(only) => {
-                let lock = only.is_empty().then(|| {
-                    FileLock::acquire(&sim.paths.superviser_lock(), name, Duration::ZERO, &machine)
-                });
+                let lock = only
+                    .is_empty()
+                    .then(|| FileLock::acquire(&sim.paths.superviser_lock(), name, Duration::ZERO, &machine));
                 match lock {
                     Some(Err(_)) => Ok("held".into()),
                     _lock => {

@@ -303,7 +303,12 @@ impl State {
                 .filter_map(|truth| truth.session.as_ref().filter(|session| session.alive))
                 .flat_map(|session| {
                     let turn = session.turn.as_ref();
-                    [session.dies_at, session.late_prompt.as_ref().map(|(at, _)| *at), turn.and_then(|t| t.answers_at), turn.map(|t| t.ends_at)]
+                    [
+                        session.dies_at,
+                        session.late_prompt.as_ref().map(|(at, _)| *at),
+                        turn.and_then(|t| t.answers_at),
+                        turn.map(|t| t.ends_at),
+                    ]
                 })
                 .flatten()
                 .min()
@@ -487,8 +492,8 @@ impl Sim {
             state.doomed = true;
             state.violate("a program does not end");
         }
-        let own = state.running.iter().find(|running| running.id == me).map(|running| running.program.clone());
-        let mut kill = state.doomed || own.is_some_and(|program| state.owner_is_dead(&program));
+        let own = state.running.iter().find(|running| running.id == me);
+        let mut kill = state.doomed || own.is_some_and(|running| state.owner_is_dead(&running.program));
         if let Some(left) = state.kill_in {
             state.kill_in = left.checked_sub(1);
             if left == 0 {
@@ -503,8 +508,7 @@ impl Sim {
             return;
         }
         let mono = state.mono;
-        let others: Vec<usize> =
-            state.running.iter().filter(|p| p.id != me && p.wake <= mono).map(|p| p.id).collect();
+        let others: Vec<usize> = state.running.iter().filter(|p| p.id != me && p.wake <= mono).map(|p| p.id).collect();
         let can_admit = state.running.len() < SLOTS && !state.pending.is_empty();
         let pick = state.random(others.len() as u32 + u32::from(can_admit)) as usize;
         match others.get(pick) {

@@ -161,9 +161,9 @@ pub fn reap(world: &World<'_>, peer: &Peer, record: &SessionRecord, why: &str) -
 /// hand it over, stays in flight: it is [`unsettled`] when the session has ended.
 pub fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<(), Failure> {
     for seq in queue.list(Place::Inflight)? {
-        let taken = queue.read(Place::Inflight, seq)?.is_none_or(|item| {
-            item.notice.is_none() && (item.landed.is_some() || world.host.carries(peer, item.id))
-        });
+        let taken = queue
+            .read(Place::Inflight, seq)?
+            .is_none_or(|item| item.notice.is_none() && (item.landed.is_some() || world.host.carries(peer, item.id)));
         if taken {
             queue.remove(Place::Inflight, seq)?;
         }

@@ -195,12 +195,7 @@ pub fn end(
     finish_teardown(world, identity, &intent)
 }
 
-fn intent_of(
-    world: &World<'_>,
-    identity: &Identity,
-    record: Option<&SessionRecord>,
-    ending: &Ending<'_>,
-) -> Intent {
+fn intent_of(world: &World<'_>, identity: &Identity, record: Option<&SessionRecord>, ending: &Ending<'_>) -> Intent {
     let processes = match record {
         Some(record) if record.server.is_some() => None,
         _ => world.host.processes(identity).ok(),

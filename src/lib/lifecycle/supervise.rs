@@ -269,8 +269,7 @@ fn judge(world: &World<'_>, identity: &Identity, dry_run: bool) -> Result<Option
         return Ok(record.is_some().then(|| Judged { by: Some(by.to_owned()), ..judged }));
     }
     // An end or a claim that a crash cut short is finished under the lock.
-    let intent =
-        world.markers(identity).intent()?.is_some() || world.paths.state(identity, "session.reaping").exists();
+    let intent = world.markers(identity).intent()?.is_some() || world.paths.state(identity, "session.reaping").exists();
     let liveness = match record {
         // Most sessions live: one cheap look, without the lock, is all they need.
         Some(_) => world.host.liveness(identity, record.as_ref()),
