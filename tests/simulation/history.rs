@@ -225,7 +225,10 @@ fn perform(sim: &Arc<Sim>, n: usize, step: &Step) {
                 let to = state.mono + ms;
                 state.advance(to);
             }
-            Op::Jump(ms) => state.wall += ms,
+            Op::Jump(ms) => {
+                state.wall += ms;
+                state.set_back |= *ms < 0;
+            }
             Op::Die(n) => drop(state.truth(&peer(*n)).die()),
             Op::Boot(n, boot) => state.truth(&peer(*n)).boots.push_back(*boot),
             Op::Fate(n, fate) => state.truth(&peer(*n)).fates.push_back(*fate),
