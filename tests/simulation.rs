@@ -20,32 +20,52 @@ mod simulation {
 
 use simulation::history::{Mix, check};
 
+const CALM: Mix = Mix { kills: false, pairs: false, workers: false };
+
 /// Messages, faults of sessions and host, stops and jumps; one program at a time, none is killed.
 #[test]
 fn one_program_at_a_time() {
-    check("calm", Mix { kills: false, pairs: false, workers: false });
+    check("calm", CALM);
 }
 
-/// The same, and any program may be killed at any point.
+/// The same, with most messages for stateless workers.
+#[test]
+fn workers_one_program_at_a_time() {
+    check("calm-workers", Mix { workers: true, ..CALM });
+}
+
+/// Any program may be killed at any point.
 #[test]
 fn programs_are_killed() {
-    check("kills", Mix { kills: true, pairs: false, workers: false });
+    check("kills", Mix { kills: true, ..CALM });
+}
+
+/// The programs of workers are killed.
+#[test]
+fn programs_of_workers_are_killed() {
+    check("kills-workers", Mix { kills: true, workers: true, ..CALM });
 }
 
 /// Two programs at once, interleaved at every point.
 #[test]
 fn programs_overlap() {
-    check("pairs", Mix { kills: false, pairs: true, workers: false });
+    check("pairs", Mix { pairs: true, ..CALM });
+}
+
+/// The programs of workers overlap.
+#[test]
+fn programs_of_workers_overlap() {
+    check("pairs-workers", Mix { pairs: true, workers: true, ..CALM });
 }
 
 /// Programs overlap and are killed.
 #[test]
 fn programs_overlap_and_are_killed() {
-    check("storm", Mix { kills: true, pairs: true, workers: false });
+    check("storm", Mix { kills: true, pairs: true, ..CALM });
 }
 
-/// All of it, with most messages for stateless workers.
+/// All of it, for workers.
 #[test]
 fn workers_in_the_storm() {
-    check("workers", Mix { kills: true, pairs: true, workers: true });
+    check("storm-workers", Mix { kills: true, pairs: true, workers: true });
 }

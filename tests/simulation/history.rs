@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Histories of all tests together, unless `PROPTEST_CASES` says otherwise.
 const HISTORIES: u32 = 10_000;
 /// How many tests share them.
-const TESTS: u32 = 5;
+const TESTS: u32 = 8;
 /// Ticks within which a healed world comes to rest.
 const TICKS_TO_REST: usize = 60;
 
@@ -225,7 +225,10 @@ fn perform(sim: &Arc<Sim>, n: usize, step: &Step) {
                 let to = state.mono + ms;
                 state.advance(to);
             }
-            Op::Jump(ms) => state.wall += ms,
+            Op::Jump(ms) => {
+                state.wall += ms;
+                state.set_back |= *ms < 0;
+            }
             Op::Die(n) => drop(state.truth(&peer(*n)).die()),
             Op::Boot(n, boot) => state.truth(&peer(*n)).boots.push_back(*boot),
             Op::Fate(n, fate) => state.truth(&peer(*n)).fates.push_back(*fate),

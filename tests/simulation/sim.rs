@@ -214,6 +214,8 @@ pub struct State {
     pub ledger: BTreeMap<MessageId, Entry>,
     pub places: BTreeMap<(Identity, Seq), MessageId>,
     pub removals: u32,
+    /// The wall clock was set back in this history.
+    pub set_back: bool,
     pub ever_stopped: BTreeSet<Identity>,
     /// Messages of which nobody needs to be told: a queue that might hold the notice was removed.
     pub told_less: BTreeSet<MessageId>,
@@ -396,6 +398,7 @@ impl Sim {
             ledger: BTreeMap::new(),
             places: BTreeMap::new(),
             removals: 0,
+            set_back: false,
             ever_stopped: BTreeSet::new(),
             told_less: BTreeSet::new(),
             rng: 1,
@@ -492,8 +495,8 @@ impl Sim {
             state.doomed = true;
             state.violate("a program does not end");
         }
-        let own = state.running.iter().find(|running| running.id == me).map(|running| running.program.clone());
-        let mut kill = state.doomed || own.is_some_and(|program| state.owner_is_dead(&program));
+        let own = state.running.iter().find(|running| running.id == me);
+        let mut kill = state.doomed || own.is_some_and(|running| state.owner_is_dead(&running.program));
         if let Some(left) = state.kill_in {
             state.kill_in = left.checked_sub(1);
             if left == 0 {
