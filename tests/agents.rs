@@ -184,9 +184,7 @@ fn converse(runtime: &'static str) {
     let first = agent.send("hello one");
     assert_eq!((&first["woke"], &first["mode"]), (&json!(true), &json!("fresh")), "{first}");
     let id = first["id"].as_str().unwrap();
-    let request = stub.asked(id);
-    let tools = request["tool_names"].to_string();
-    assert!(runtime == "codex" || tools.contains("mcp__iapeer__send_to_peer"), "{tools}");
+    stub.asked(id);
     agent.wait_idle();
     wait_until("the transcript to hold the envelope", PATIENCE, || agent.holds(id));
 
@@ -204,7 +202,9 @@ fn converse(runtime: &'static str) {
     // Warm.
     let second = agent.send("hello two");
     assert_eq!(second["woke"], false, "{second}");
-    stub.asked(second["id"].as_str().unwrap());
+    // Claude connects to its servers while it boots: the first message may be on its way before our tool is there.
+    let tools = stub.asked(second["id"].as_str().unwrap())["tool_names"].to_string();
+    assert!(tools.contains("mcp__iapeer"), "{tools}");
     agent.wait_idle();
 
     // In mid-turn: neither lost, nor is the answer cut short.
