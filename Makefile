@@ -21,7 +21,7 @@ endif
 PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
            $(patsubst src/bin/%/main.rs,%,$(wildcard src/bin/*/main.rs))
 
-.PHONY: all build test lint demo bench check-macos install uninstall clean help
+.PHONY: all build test test-agents lint demo bench bench-agents check-macos install uninstall clean help
 
 all: build
 
@@ -31,6 +31,9 @@ build: ## build the programs, optimised
 test: ## run all tests (installs tmux where it is missing)
 	tools/ensure tmux
 	tools/test
+
+test-agents: ## drive the real Codex and Claude Code (npm, some 800 MB once, into a cache) against a stub
+	tools/test-agents
 
 lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents
 	tools/lint
@@ -44,6 +47,9 @@ bench: ## measure against the floor: safecat, bare tmux
 	tools/ensure tmux
 	tools/ensure safecat
 	$(STATIC) $(CARGO) bench --locked --bench figures $(FOR)
+
+bench-agents: ## cold wake and warm delivery of the real programs, to evidence, on this machine
+	tools/test-agents bench
 
 check-macos: ## type-check for macOS
 	tools/check-macos

@@ -316,6 +316,15 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Try a runtime: start its program in a scratch session and say which rule matched what on its screens.
+    Doctor {
+        /// The runtime.
+        #[arg(long, value_name = "RT")]
+        runtime: String,
+        /// Print one JSON object a screen.
+        #[arg(long)]
+        json: bool,
+    },
     /// Let a stopped peer accept messages again.
     Start(Target),
     /// Stop a peer: it accepts nothing, its session is parked.

@@ -7,6 +7,7 @@ use crate::core::identity::{Identity, Intelligence, Runtime};
 use crate::lifecycle::control::{self, Done};
 use crate::lifecycle::create::{self, Birth, Born};
 use crate::lifecycle::peer::{Peer, split_name};
+use crate::lifecycle::real::probe;
 use crate::lifecycle::runtimes::Change;
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
@@ -61,6 +62,13 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             let birth = Birth { runtime: parse(runtime)?, description, ..Birth::default() };
             let born = create::init(world, &dir.unwrap_or_else(|| PathBuf::from(".")), &birth)?;
             cli::say(created(&born));
+        }
+        Verb::Doctor { runtime, json } => {
+            let runtime: Runtime = runtime.parse().map_err(|error| usage(&format!("{error}")))?;
+            probe::probe(world, &runtime, |seen| cli::tell(json, seen, || seen.line()))?;
+            if !json {
+                cli::say(format!("{runtime}: ready"));
+            }
         }
         Verb::Start(target) => return each(world, &target, control::start),
         Verb::Stop(target) => return each(world, &target, control::stop),

@@ -9,7 +9,7 @@ use crate::lifecycle::session::{self, Ending, Park, Standing};
 use crate::lifecycle::world::World;
 use crate::store::durable;
 use crate::store::event_log::Event;
-use crate::store::profile::{Profile, ProfileUpdate};
+use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use std::path::{Path, PathBuf};
 
@@ -106,19 +106,10 @@ fn carry_out(
     if cwd != record.cwd {
         undo.move_now(&record.cwd, cwd)?;
     }
-    if let Some(profile) = Profile::read(cwd)? {
-        let path = paths::profile_path(cwd);
-        if let Some(bytes) = durable::read_optional(&path)? {
-            undo.0.push(Step::Restore(path, bytes));
-        }
-        let update = ProfileUpdate {
-            personality: new.clone(),
-            default_runtime: profile.default_runtime().clone(),
-            description: None,
-            intelligence: None,
-            ephemeral: None,
-        };
-        Profile::write(cwd, &update)?;
+    let path = paths::profile_path(cwd);
+    if let Some(bytes) = durable::read_optional(&path)? {
+        undo.0.push(Step::Restore(path, bytes));
+        Profile::rename(cwd, new)?;
     }
     for (from, to) in identities {
         let queue = world.paths.state(from, "queue");

@@ -5,8 +5,8 @@ use crate::core::identity::{Personality, Runtime};
 use crate::lifecycle::world::World;
 use crate::runtime::{Kind, Manifest};
 use crate::store::profile::{Profile, ProfileUpdate};
-use crate::store::reindex;
 use crate::store::registry::{PeerRecord, Registry};
+use crate::store::reindex;
 use serde::Serialize;
 
 /// What became of one peer.

@@ -107,6 +107,25 @@ impl Screen {
         Sight::Input { draft, busy: rules.busy.iter().any(|needle| self.holds(needle, &texts)) }
     }
 
+    /// Each rule by its place in the manifest, and whether it holds: the composer, `ready`, `busy`, the dialogs.
+    pub fn verdicts(&self, rules: &ScreenRules) -> Vec<(String, bool)> {
+        let rows = parse_rows(&self.styled, &rules.ghost);
+        let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
+        let composer = rows.iter().any(|row| row.text().starts_with(&rules.composer) || is_bare(row, &rules.composer));
+        let mut out = vec![("composer".to_owned(), composer)];
+        let numbered = |name: &str, list: &[Needle]| -> Vec<(String, bool)> {
+            list.iter().enumerate().map(|(n, needle)| (format!("{name}[{n}]"), self.holds(needle, &texts))).collect()
+        };
+        out.extend(numbered("ready", &rules.ready));
+        out.extend(numbered("busy", &rules.busy));
+        // A dialog that has nothing to do with the screen is not worth a word.
+        let near = rules.dialogs.iter().filter(|dialog| dialog.when.iter().any(|needle| self.holds(needle, &texts)));
+        for dialog in near {
+            out.extend(numbered(&format!("dialogs.{}.when", dialog.name), &dialog.when));
+        }
+        out
+    }
+
     fn holds(&self, needle: &Needle, rows: &[String]) -> bool {
         let visible: Vec<&String> = match needle.last_rows {
             Some(n) => {

@@ -1,10 +1,10 @@
-//! Registry and profiles brought together: drift between them, healing it, and renaming both at once (spec 03.5, 03.6).
+//! Registry and profiles brought together: drift between them, and healing it (spec 03.5).
 //!
 //! The profile is the source of truth. Only its name is not taken over by [`reindex`]: state files and sockets go by
 //! the name too, and those only a rename carries along.
 
 use crate::core::clock::Clock;
-use crate::core::exit::{Exit, Failure};
+use crate::core::exit::Failure;
 use crate::core::identity::Personality;
 use crate::core::paths::Paths;
 use crate::store::profile::Profile;
@@ -105,84 +105,6 @@ pub fn reindex(
     })
 }
 
-/// Gives a peer another name, in its profile and in the registry: both or neither. Markers, queue and sockets are the
-/// caller's, who holds the peer's locks and knows that it is not live.
-///
-/// 64 for the same name, 67 for an unknown one, 69 where the new one is taken, 78 where the profile is missing or
-/// names somebody else.
-pub fn rename(
-    paths: &Paths,
-    old: &Personality,
-    new: &Personality,
-    program: &str,
-    clock: &dyn Clock,
-) -> Result<PeerRecord, Failure> {
-    rename_then(paths, old, new, program, clock, || ())
-}
-
-/// [`rename`], with something to do between its two writes: for the test of the way back.
-fn rename_then(
-    paths: &Paths,
-    old: &Personality,
-    new: &Personality,
-    program: &str,
-    clock: &dyn Clock,
-    between: impl FnOnce(),
-) -> Result<PeerRecord, Failure> {
-    let mut written = None;
-    let renamed = Registry::change(paths, program, clock, |peers| {
-        check_names(peers, old, new)?;
-        let record = peers
-            .iter_mut()
-            .find(|record| record.personality == *old)
-            .ok_or_else(|| Failure::new(Exit::NoPeer, not_found(old)))?;
-        let missing = || {
-            let folder = record.cwd.display();
-            Failure::new(Exit::Config, format!("{folder} has no .iapeer/peer-profile.json: `iapeer init` there first"))
-        };
-        let profile = Profile::read(&record.cwd)?.ok_or_else(missing)?;
-        // The new name may be there already: a rename that was cut short after its first half.
-        if profile.personality() != old && profile.personality() != new {
-            let (folder, found) = (record.cwd.display(), profile.personality());
-            return Err(Failure::new(
-                Exit::Config,
-                format!(
-                    "registry out of sync: the profile in {folder} names peer {found}, not {old}: `iapeer verify` shows more"
-                ),
-            ));
-        }
-        let profile = Profile::rename(&record.cwd, new)?.ok_or_else(missing)?;
-        written = Some(record.cwd.clone());
-        between();
-        *record = record.projected(&profile);
-        Ok(record.clone())
-    });
-    if let (Err(_), Some(cwd)) = (&renamed, &written)
-        && let Err(error) = Profile::rename(cwd, old)
-    {
-        tracing::error!("{error}; the profile keeps the name {new}: run the rename again");
-    }
-    renamed
-}
-
-fn check_names(peers: &[PeerRecord], old: &Personality, new: &Personality) -> Result<(), Failure> {
-    let known = |name: &Personality| peers.iter().any(|record| record.personality == *name);
-    if old == new {
-        return Err(Failure::new(Exit::Usage, format!("{old} is its name already: give another one")));
-    }
-    if !known(old) {
-        return Err(Failure::new(Exit::NoPeer, not_found(old)));
-    }
-    if known(new) {
-        return Err(Failure::new(Exit::Refused, format!("a peer named {new} already exists: choose another name")));
-    }
-    Ok(())
-}
-
-fn not_found(name: &Personality) -> String {
-    format!("peer {name} not found in the registry: `iapeer list` shows who is there")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,10 +154,6 @@ mod tests {
         fn reindex(&self) -> Reindexed {
             reindex(&self.paths, None, "test", &self.clock).unwrap()
         }
-
-        fn rename(&self, old: &str, new: &str) -> Result<PeerRecord, Failure> {
-            rename(&self.paths, &old.parse().unwrap(), &new.parse().unwrap(), "test", &self.clock)
-        }
     }
 
     #[test]
@@ -283,67 +201,5 @@ mod tests {
         assert_eq!(done.healed.len(), 1);
         assert_eq!(house.record("al").unwrap().default_runtime.as_str(), "claude");
         assert_eq!(house.record("bob").unwrap().default_runtime.as_str(), "codex");
-    }
-
-    #[test]
-    fn a_rename_changes_both_and_keeps_the_rest() {
-        let house = house();
-        house.peer("bob");
-        let mut text: Value = serde_json::from_slice(&std::fs::read(house.paths.registry()).unwrap()).unwrap();
-        text["peers"][0]["plug"] = json!([1]);
-        std::fs::write(house.paths.registry(), text.to_string()).unwrap();
-        house.rename("bob", "al").unwrap();
-        assert!(house.record("bob").is_none());
-        let record = house.record("al").unwrap();
-        assert_eq!((record.description.as_str(), &record.extra["plug"]), ("d", &json!([1])));
-        let raw = Profile::read_raw(&house.cwd("bob")).unwrap().unwrap();
-        assert_eq!((&raw["personality"], &raw["intelligence"]), (&json!("al"), &json!("human")));
-    }
-
-    #[test]
-    fn what_a_rename_refuses() {
-        let house = house();
-        for name in ["bob", "al", "gone", "other"] {
-            house.peer(name);
-        }
-        std::fs::remove_file(profile_path(&house.cwd("gone"))).unwrap();
-        house.profile("other", &json!({"personality": "else", "default_runtime": "claude"}));
-        for (old, new, exit, said) in [
-            ("bob", "bob", Exit::Usage, "already"),
-            ("nobody", "x", Exit::NoPeer, "not found"),
-            ("bob", "al", Exit::Refused, "already exists"),
-            ("gone", "x", Exit::Config, "has no .iapeer/peer-profile.json"),
-            ("other", "x", Exit::Config, "registry out of sync"),
-        ] {
-            let failure = house.rename(old, new).unwrap_err();
-            assert_eq!(failure.exit, exit, "{old} {new}");
-            assert!(failure.message.contains(said), "{failure}");
-        }
-        assert!(house.record("bob").is_some() && house.record("x").is_none());
-    }
-
-    #[test]
-    fn a_rename_cut_short_is_finished_by_the_next() {
-        let house = house();
-        house.peer("bob");
-        Profile::rename(&house.cwd("bob"), &"al".parse().unwrap()).unwrap();
-        house.rename("bob", "al").unwrap();
-        assert!(house.record("al").is_some() && house.record("bob").is_none());
-    }
-
-    #[test]
-    fn a_registry_that_can_not_be_written_takes_the_profile_back() {
-        let house = house();
-        house.peer("bob");
-        let moved = house.dir.path().join("moved");
-        let (old, new) = ("bob".parse().unwrap(), "al".parse().unwrap());
-        let result = rename_then(&house.paths, &old, &new, "test", &house.clock, || {
-            assert_eq!(Profile::read(&house.cwd("bob")).unwrap().unwrap().personality(), &new);
-            std::fs::rename(house.paths.root(), &moved).unwrap();
-        });
-        assert_eq!(result.unwrap_err().exit, Exit::Io);
-        std::fs::rename(&moved, house.paths.root()).unwrap();
-        assert!(house.record("bob").is_some());
-        assert_eq!(Profile::read(&house.cwd("bob")).unwrap().unwrap().personality().as_str(), "bob");
     }
 }

@@ -1,6 +1,7 @@
 //! The real host: tmux, processes, transcripts.
 
 mod deliver;
+pub mod probe;
 mod ready;
 
 use crate::core::clock::{Clock, Deadline, EpochMs, wait_for};

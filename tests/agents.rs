@@ -1,0 +1,284 @@
+//! The real Codex and Claude Code against a stub of their APIs: woken, written to, interrupted, resumed.
+//! `make test-agents` installs both and sets `IAPEER_AGENTS_DIR`; without it these tests say so and pass.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use support::{TestHome, wait_for, wait_until};
+
+const KEY: &str = "sk-ant-api03-stub-0123456789abcdefghij";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The stub of the models' APIs.
+struct Stub {
+    child: Child,
+    port: u16,
+    log: PathBuf,
+}
+
+impl Stub {
+    fn start(home: &TestHome) -> Stub {
+        let log = home.dir().join("stub.log");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/model_stub.py");
+        let mut child = Command::new("python3")
+            .arg(script)
+            .args(["--port", "0", "--log"])
+            .arg(&log)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is there: tools/test-agents looked");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().trim_end_matches(')').rsplit(' ').next().unwrap().parse().unwrap();
+        Stub { child, port, log }
+    }
+
+    /// Every request so far.
+    fn requests(&self) -> Vec<Value> {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits until the model was asked, with our tool at hand, about a message that carries `needle`.
+    fn asked(&self, needle: &str) -> Value {
+        wait_for(&format!("the model to be asked about {needle}"), PATIENCE, || {
+            self.requests().into_iter().find(|request| {
+                request["user"].as_str().is_some_and(|user| user.contains(needle))
+                    && request["tools"].as_u64().is_some_and(|n| n > 0)
+            })
+        })
+    }
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A peer on a real program.
+struct Agent {
+    home: TestHome,
+    stub: Stub,
+    runtime: &'static str,
+    identity: String,
+}
+
+impl Agent {
+    /// A home where the program is set up (logged in, introduced) but has never seen the peer's folder. `None`
+    /// where the programs are not installed.
+    fn new(runtime: &'static str) -> Option<Agent> {
+        let Some(dir) = std::env::var_os("IAPEER_AGENTS_DIR").map(PathBuf::from) else {
+            eprintln!("the real {runtime} was NOT tried: `make test-agents` installs it and does");
+            return None;
+        };
+        let home = TestHome::new();
+        let stub = Stub::start(&home);
+        let program = dir.join("node_modules/.bin").join(runtime);
+        assert!(program.exists(), "{} is missing", program.display());
+        home.set(&format!("IAPEER_{}_BIN", runtime.to_uppercase()), program);
+        set_up(&home, runtime, stub.port);
+        home.ok("iapeer", &["create", "op", "--runtime", "parrot"]);
+        home.ok("iapeer", &["create", "ada", "--runtime", runtime]);
+        let cwd = home.cwd("ada");
+        // Codex asks for trust in a repository only.
+        assert!(Command::new("git").args(["init", "-q"]).arg(&cwd).status().unwrap().success());
+        let folder = cwd.join(".iapeer/runtimes").join(runtime);
+        fs::create_dir_all(&folder).unwrap();
+        let env = format!(
+            "IS_SANDBOX=1\nANTHROPIC_API_KEY={KEY}\nANTHROPIC_BASE_URL=http://127.0.0.1:{}\nSTUB_KEY=k\n",
+            stub.port
+        );
+        fs::write(folder.join("launch.env"), env).unwrap();
+        Some(Agent { home, stub, runtime, identity: format!("{runtime}-ada") })
+    }
+
+    /// Sends `body`; what iapeer-send reported, which must be `delivered`.
+    #[track_caller]
+    fn send(&self, body: &str) -> Value {
+        let sent = self.home.run("iapeer-send", &["ada", "--from", "op", "--json", "-m", body]);
+        let report = sent.json();
+        assert_eq!(report["outcome"], "delivered", "{report}\n{}", self.home.screen(&self.identity));
+        report
+    }
+
+    /// The main transcripts of the peer.
+    fn transcripts(&self) -> Vec<PathBuf> {
+        let dir = self.home.home().join(match self.runtime {
+            "claude" => ".claude/projects",
+            _ => ".codex/sessions",
+        });
+        let mut found = Vec::new();
+        collect(&dir, &mut found);
+        found
+    }
+
+    fn holds(&self, needle: &str) -> bool {
+        self.transcripts().iter().any(|path| fs::read_to_string(path).unwrap_or_default().contains(needle))
+    }
+
+    #[track_caller]
+    fn wait_idle(&self) {
+        let turn = self.home.state_dir().join(format!("{}.turn", self.identity));
+        wait_until("the turn to end", PATIENCE, || {
+            fs::read_to_string(&turn).is_ok_and(|text| text.contains("\"idle\""))
+        });
+    }
+}
+
+fn set_up(home: &TestHome, runtime: &str, port: u16) {
+    let dir = home.home();
+    if runtime == "claude" {
+        let approved = &KEY[KEY.len() - 20..];
+        let state = json!({"hasCompletedOnboarding": true,
+            "customApiKeyResponses": {"approved": [approved], "rejected": []}});
+        fs::write(dir.join(".claude.json"), state.to_string()).unwrap();
+        return;
+    }
+    fs::create_dir(dir.join(".codex")).unwrap();
+    let config = format!(
+        "model = \"stub-model\"\nmodel_provider = \"stub\"\ncheck_for_update_on_startup = false\n\
+         [model_providers.stub]\nname = \"stub\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\n\
+         wire_api = \"responses\"\nenv_key = \"STUB_KEY\"\n"
+    );
+    fs::write(dir.join(".codex/config.toml"), config).unwrap();
+    // A hook of the user's own that was never reviewed.
+    let hook = json!({"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}});
+    fs::write(dir.join(".codex/hooks.json"), hook.to_string()).unwrap();
+}
+
+fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|e| e == "jsonl") {
+            found.push(path);
+        }
+    }
+}
+
+/// A whole conversation, from the first dialog to the resume.
+fn converse(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    let canaries = [
+        ("CLAUDECODE", "1"),
+        ("CLAUDE_CODE_SESSION_ID", "x"),
+        ("TMUX", "/x,1,0"),
+        ("CANARY_SECRET", "s3cret"),
+        ("PEER_LAUNCH", "foreign"),
+        ("PEER_IDENTITY", "parrot-op"),
+    ];
+    for (name, value) in canaries {
+        home.set(name, value);
+    }
+
+    // Cold: trust, bypass and hooks dialogs stand in the way.
+    let first = agent.send("hello one");
+    assert_eq!((&first["woke"], &first["mode"]), (&json!(true), &json!("fresh")), "{first}");
+    let id = first["id"].as_str().unwrap();
+    stub.asked(id);
+    agent.wait_idle();
+    wait_until("the transcript to hold the envelope", PATIENCE, || agent.holds(id));
+
+    // The session has nothing of the sender's.
+    let pane = home.tmux(identity, &["display-message", "-p", "-t", &format!("={identity}:"), "#{pane_pid}"]).stdout;
+    let environ = PathBuf::from(format!("/proc/{}/environ", pane.trim()));
+    if let Ok(bytes) = fs::read(&environ) {
+        let vars: Vec<String> = bytes.split(|b| *b == 0).map(|v| String::from_utf8_lossy(v).into_owned()).collect();
+        assert!(vars.contains(&format!("PEER_IDENTITY={identity}")), "{vars:?}");
+        for (name, value) in canaries {
+            assert!(!vars.contains(&format!("{name}={value}")), "{name} reached the session");
+        }
+    }
+
+    // Warm.
+    let second = agent.send("hello two");
+    assert_eq!(second["woke"], false, "{second}");
+    // Claude connects to its servers while it boots: the first message may be on its way before our tool is there.
+    let tools = stub.asked(second["id"].as_str().unwrap())["tool_names"].to_string();
+    assert!(tools.contains("mcp__iapeer"), "{tools}");
+    agent.wait_idle();
+
+    // In mid-turn: neither lost, nor is the answer cut short.
+    let slow = agent.send("SLOW:4 three");
+    stub.asked(slow["id"].as_str().unwrap());
+    let mid = agent.send("four, in mid-turn");
+    stub.asked(mid["id"].as_str().unwrap());
+    wait_until("the slow answer, whole", PATIENCE, || agent.holds("w6 w7"));
+    agent.wait_idle();
+
+    // Interrupt.
+    let long = agent.send("SLOW:60 five");
+    stub.asked(long["id"].as_str().unwrap());
+    home.ok("iapeer", &["interrupt", "ada"]);
+    wait_until("the interruption to show", PATIENCE, || home.screen(identity).contains("nterrupted"));
+
+    // Reaped, it goes on with the same conversation.
+    home.ok("iapeer-reap", &[identity]);
+    let after = agent.send("after the reap");
+    assert_eq!((&after["woke"], &after["mode"]), (&json!(true), &json!("resume")), "{after}");
+    let last = after["id"].as_str().unwrap();
+    stub.asked(last);
+    agent.wait_idle();
+    let both = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.contains(id) && text.contains(last)
+    };
+    wait_until("one file to hold the first and the last message", PATIENCE, || agent.transcripts().iter().any(both));
+
+    // The user's own files know nothing of us.
+    for file in [".codex/config.toml", ".codex/hooks.json", ".claude/settings.json", ".claude.json"] {
+        let text = fs::read_to_string(home.home().join(file)).unwrap_or_default();
+        assert!(!text.contains("iapeer-turn") && !text.contains("iapeer-mcp"), "{file}: {text}");
+    }
+    home.ok("iapeer-reap", &[identity]);
+}
+
+#[test]
+fn claude_converses() {
+    converse("claude");
+}
+
+#[test]
+fn codex_converses() {
+    converse("codex");
+}
+
+/// `make bench-agents`: milliseconds from accept to evidence.
+#[test]
+fn figures() {
+    if std::env::var_os("IAPEER_BENCH_AGENTS").is_none() {
+        return;
+    }
+    for runtime in ["claude", "codex"] {
+        let Some(agent) = Agent::new(runtime) else { return };
+        // The first wake answers the dialogs: it is no figure.
+        agent.send("warm the caches");
+        let (mut cold, mut warm) = (Vec::new(), Vec::new());
+        for round in 0..5 {
+            agent.wait_idle();
+            agent.home.ok("iapeer-reap", &[&agent.identity, "--no-park"]);
+            cold.push(agent.send(&format!("cold {round}"))["ms"].as_u64().unwrap());
+            for turn in 0..3 {
+                agent.wait_idle();
+                warm.push(agent.send(&format!("warm {round} {turn}"))["ms"].as_u64().unwrap());
+            }
+        }
+        cold.sort_unstable();
+        warm.sort_unstable();
+        let show = |what: &str, all: &[u64], limit: u64| {
+            println!("{runtime:7} {what}: median {} ms (limit {limit}), all {all:?}", all[all.len() / 2]);
+        };
+        show("cold wake to evidence", &cold, 1500);
+        show("warm delivery to evidence", &warm, 300);
+        agent.home.ok("iapeer-reap", &[&agent.identity]);
+    }
+}
