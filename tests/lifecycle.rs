@@ -403,6 +403,9 @@ fn a_dry_run_changes_nothing_at_all() {
     delivered(&home, "one", &[]);
     home.ok("iapeer", &["create", "eve", "--runtime", "parrot"]);
     home.ok("iapeer-wake", &["eve"]);
+    // Hooks that still run would write.
+    calm(&home);
+    wait_until("the hook of eve", SOON, || home.state("parrot-eve", "turn"));
     die(&home);
     home.set("IAPEER_IDLE_SECS", "0.001");
     // What an agent's screen logs is not ours; everything else is.
@@ -424,14 +427,14 @@ fn a_plan_goes_through_a_pipe_and_skips_what_changed() {
     delivered(&home, "one", &[]);
     calm(&home);
     let pipe = "iapeer-superviser --dry-run --json | iapeer-reap --plan - --json";
-    home.set("IAPEER_IDLE_SECS", "0.01");
+    home.set("IAPEER_IDLE_SECS", "0.001");
     let reaped = home.ok("sh", &["-c", pipe]).json_lines();
     assert!(reaped.iter().any(|line| line["identity"] == ANN && line["action"] == "reaped"), "{reaped:?}");
     assert!(home.state(ANN, "idle-reaped"));
     home.unset("IAPEER_IDLE_SECS");
     delivered(&home, "two", &[]);
     calm(&home);
-    home.set("IAPEER_IDLE_SECS", "0.01");
+    home.set("IAPEER_IDLE_SECS", "0.001");
     let plan = home.ok("iapeer-superviser", &["--dry-run", "--json"]).stdout;
     home.unset("IAPEER_IDLE_SECS");
     home.ok("iapeer", &["new", "ann"]);
