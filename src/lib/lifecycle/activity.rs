@@ -6,6 +6,7 @@ use crate::core::identity::Identity;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::{TerminalTimes, TranscriptTimes, World};
 use crate::store::markers::{Turn, TurnState};
+use crate::store::queue::Place;
 use crate::store::session::SessionRecord;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Activity {
     pub turn: Option<Turn>,
     /// The terminal's times, where they were asked for.
     pub terminal: Option<TerminalTimes>,
+    /// A message was typed into it of which nobody knows yet whether it took it.
+    pub in_flight: bool,
 }
 
 /// Whether a session works, or since when it has been quiet.
@@ -49,7 +52,16 @@ impl Activity {
             transcript: world.host.transcript_times(peer),
             turn: turn_of(world, &record.identity, record.launch.as_deref()),
             terminal: None,
+            in_flight: false,
         }
+    }
+
+    /// [`Activity::from_files`] for whoever may put the session to sleep: a message in flight keeps it awake until a
+    /// drain has settled it. A worker's task is in flight all along and proves nothing.
+    pub fn for_reaping(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
+        let in_flight = !peer.is_ephemeral()
+            && world.queue(&peer.identity).list(Place::Inflight).map_or(true, |items| !items.is_empty());
+        Activity { in_flight, ..Activity::from_files(world, peer, record) }
     }
 
     /// Adds what the terminal tells. The error is why it can't be asked: then nothing may be concluded.
@@ -60,6 +72,9 @@ impl Activity {
 
     /// Whether the session works, or since when it has been quiet.
     pub fn quiet(&self) -> Quiet {
+        if self.in_flight {
+            return Quiet::Working;
+        }
         let mut latest = self.woke_at;
         let mut count = |at: Option<EpochMs>| latest = latest.max(at.unwrap_or_default());
         count(self.transcript.last);
@@ -117,6 +132,7 @@ mod tests {
             ("a turn ended: repaints do not count", Activity { transcript: times(150, None), turn: turn(TurnState::Idle, 160), terminal: terminal(999, None), ..base() }, Quiet::Since(EpochMs(160))),
             ("a person's keystroke counts always", Activity { turn: turn(TurnState::Idle, 160), terminal: terminal(999, Some(500)), ..base() }, Quiet::Since(EpochMs(500))),
             ("an interrupted turn is over", Activity { transcript: times(150, Some(150)), turn: turn(TurnState::Busy, 120), ..base() }, Quiet::Since(EpochMs(150))),
+            ("a message in flight", Activity { in_flight: true, ..base() }, Quiet::Working),
             ("an earlier turn's end ends nothing", Activity { transcript: times(150, Some(110)), turn: turn(TurnState::Busy, 120), ..base() }, Quiet::Working),
         ];
         for (name, activity, expected) in rows {

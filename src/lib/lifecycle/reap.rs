@@ -104,7 +104,7 @@ pub fn planned(world: &World<'_>, line: &Judged) -> Reaped {
 /// How long a session has been quiet; asks the terminal too, and concludes nothing where that does not answer.
 fn quiet_for(world: &World<'_>, identity: &Identity, record: &SessionRecord) -> Result<Duration, Failure> {
     let peer = Peer::of(world.paths, identity)?;
-    let mut activity = Activity::from_files(world, &peer, record);
+    let mut activity = Activity::for_reaping(world, &peer, record);
     if activity.quiet() != Quiet::Working {
         activity.ask_terminal(world, identity).map_err(|why| Failure::new(Exit::TryAgain, why))?;
     }

@@ -442,7 +442,7 @@ fn observe(
     let peer = Peer::of(world.paths, identity)?;
     observed.ephemeral = peer.is_ephemeral();
     let now = world.now();
-    let mut activity = Activity::from_files(world, &peer, record);
+    let mut activity = Activity::for_reaping(world, &peer, record);
     observed.quiet = ephemeral::bound(world, &peer, &activity);
     let fill = |observed: &mut Observed, activity: &Activity| {
         observed.working = activity.quiet() == Quiet::Working;
