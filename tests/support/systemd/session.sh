@@ -3,11 +3,12 @@
 . "$(dirname "$0")/lib.sh"
 unit=iapeer-parrot-bob.service
 systemctl --user set-environment LEAKED=secret
+iapeer create alice --runtime parrot
 parrot bob OWN_KEY='a $HOME b'
 printf '%s' '{"personality":"bob","default_runtime":"parrot","limits":{"memory_max":"2G","memory_high":"1G","tasks_max":77}}' \
     >"$ROOT/peers/bob/.iapeer/peer-profile.json"
 
-NOT_ALLOWED=secret iapeer-send bob -m one --from parrot-bob --require delivered
+NOT_ALLOWED=secret iapeer-send bob -m one --from parrot-alice --require delivered
 is "$(show $unit ActiveState)" active "the unit"
 is "$(show $unit MainPID)" "$(server parrot-bob)" "the unit's main process"
 grep -q '"unit":"iapeer-parrot-bob.service"' "$ROOT/state/lifecycle/parrot-bob.session" || fail "no unit on record"
