@@ -22,6 +22,8 @@ use std::time::Duration;
 const AFTER_STOP: Duration = Duration::from_millis(200);
 /// How often a watcher looks.
 const WATCH: Duration = Duration::from_millis(100);
+/// The longest it rests between two looks: activity may have begun again.
+const LONGEST_WATCH: Duration = Duration::from_secs(1);
 
 /// Where a worker stands after a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +73,7 @@ pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, F
                         Err(_) => return Ok(Drained::Ran(acted)),
                     }
                 }
-                world.clock.sleep(left.clamp(Duration::from_millis(10), WATCH));
+                world.clock.sleep(left.clamp(Duration::from_millis(10), LONGEST_WATCH));
             }
             // The drain of a turn that ended while we held the lock found it taken: look whether it goes on still.
             Step::Working if is_working(world, peer) => return Ok(Drained::Ran(acted)),
