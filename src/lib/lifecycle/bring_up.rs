@@ -222,6 +222,8 @@ fn ready(
     for marker in consume {
         markers.clear(*marker)?;
     }
+    // A worker armed during its boot would settle a task that it has not seen yet.
+    markers.clear(Marker::EphemeralArmed)?;
     if mode == Mode::Fresh {
         markers.clear_topics()?;
     }

@@ -22,6 +22,8 @@ use std::time::Duration;
 const AFTER_STOP: Duration = Duration::from_millis(200);
 /// How often a watcher looks.
 const WATCH: Duration = Duration::from_millis(100);
+/// The longest it rests between two looks: activity may have begun again.
+const LONGEST_WATCH: Duration = Duration::from_secs(1);
 
 /// Where a worker stands after a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ enum Step {
         /// Whether it was seen to have answered.
         armed: bool,
     },
+    /// It has answered and its turn goes on: the end of the turn starts a drain of its own.
+    Working,
     /// It has answered and will be quiet enough in this long.
     QuietIn(Duration),
 }
@@ -40,7 +44,6 @@ enum Step {
 pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, Failure> {
     let mut acted = Vec::new();
     let mut watch: Option<FileLock> = None;
-    let mut pause = WATCH;
     loop {
         let lock = match world.lock(&peer.identity, Duration::ZERO) {
             Ok(lock) => lock,
@@ -70,10 +73,11 @@ pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, F
                         Err(_) => return Ok(Drained::Ran(acted)),
                     }
                 }
-                // A turn that goes on after the answer is looked at less and less often.
-                pause = if left == WATCH { (pause * 5 / 4).min(WATCH * 3) } else { WATCH };
-                world.clock.sleep(left.clamp(Duration::from_millis(10), pause));
+                world.clock.sleep(left.clamp(Duration::from_millis(10), LONGEST_WATCH));
             }
+            // The drain of a turn that ended while we held the lock found it taken: look whether it goes on still.
+            Step::Working if is_working(world, peer) => return Ok(Drained::Ran(acted)),
+            Step::Working => {}
             // An answer that came while we held the lock started a drain that found it taken.
             Step::Done { armed: false } if world.markers(&peer.identity).has(Marker::EphemeralArmed) => {}
             // What was accepted while we held the lock found it taken.
@@ -102,9 +106,10 @@ fn feed(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -
                     return Ok(Step::Done { armed });
                 }
                 settle_answered(world, peer, queue)?;
-                let left = quiet_in(world, peer, &record);
-                if !left.is_zero() {
-                    return Ok(Step::QuietIn(left));
+                match quiet_in(world, peer, &record) {
+                    None => return Ok(Step::Working),
+                    Some(Duration::ZERO) => {}
+                    Some(left) => return Ok(Step::QuietIn(left)),
                 }
                 reap(world, peer, &record, "ephemeral-done")?;
             }
@@ -124,20 +129,26 @@ fn feed(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -
     }
 }
 
-/// How long until an answered worker is quiet enough; zero when it is.
-fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Duration {
+/// Whether the worker's turn goes on.
+fn is_working(world: &World<'_>, peer: &Peer) -> bool {
+    SessionRecord::peek(world.paths, &peer.identity)
+        .is_some_and(|record| Activity::from_files(world, peer, &record).quiet() == Quiet::Working)
+}
+
+/// How long until an answered worker is quiet enough; zero when it is. `None`: its turn goes on.
+fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Option<Duration> {
     let mut activity = Activity::from_files(world, peer, record);
     let bound = bound(world, peer, &activity);
     if let Quiet::Since(at) = activity.quiet()
         && world.now().since(at) > bound
         && activity.ask_terminal(world, &peer.identity).is_err()
     {
-        return WATCH;
+        return Some(WATCH);
     }
     match activity.quiet() {
-        Quiet::Working => WATCH,
-        Quiet::Since(at) if world.now().since(at) > bound => Duration::ZERO,
-        Quiet::Since(at) => (bound + Duration::from_millis(1)).saturating_sub(world.now().since(at)),
+        Quiet::Working => None,
+        Quiet::Since(at) if world.now().since(at) > bound => Some(Duration::ZERO),
+        Quiet::Since(at) => Some((bound + Duration::from_millis(1)).saturating_sub(world.now().since(at))),
     }
 }
 
