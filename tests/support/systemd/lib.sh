@@ -5,9 +5,10 @@ set -euo pipefail
 PATH=$IAPEER_BIN:/usr/local/bin:/usr/bin:/bin
 ROOT=$HOME/.iapeer
 export PATH
-trap 'status=$?; [ $status = 0 ] || explain' EXIT
+trap 'explain $?' EXIT
 
 explain() {
+    [ "$1" != 0 ] || return 0
     echo "--- failed; what the machine knew:"
     systemctl --user list-units 'iapeer-*' --all --no-pager --no-legend || true
     journalctl --user --no-pager -o cat -n 60 -u 'iapeer-*' 2>/dev/null || true

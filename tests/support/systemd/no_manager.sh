@@ -1,5 +1,6 @@
 #!/bin/bash
 # Without a user manager at hand, and where it is turned off, a session is a process session, and the log says so.
+# shellcheck source=tests/support/systemd/lib.sh
 . "$(dirname "$0")/lib.sh"
 check() {
     is "$(systemctl --user list-units 'iapeer-*' --all --no-legend | wc -l)" 0 "the number of units"

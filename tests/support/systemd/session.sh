@@ -1,5 +1,7 @@
 #!/bin/bash
 # A session is a unit of its own: environment, limits, ends, leftovers.
+# shellcheck disable=SC2016 # the words with a dollar are to arrive as they are
+# shellcheck source=tests/support/systemd/lib.sh
 . "$(dirname "$0")/lib.sh"
 unit=iapeer-parrot-bob.service
 systemctl --user set-environment LEAKED=secret

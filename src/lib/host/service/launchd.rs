@@ -230,13 +230,25 @@ mod tests {
         let job = parsed(&file.text);
         assert_eq!((file.name.as_str(), job["Label"].as_string()), ("com.iapeer.bridge", Some("com.iapeer.bridge")));
         let keys: Vec<&str> = job.keys().map(String::as_str).collect();
-        let wanted = ["Label", "com.iapeer.managed", "ProgramArguments", "WorkingDirectory", "EnvironmentVariables", "RunAtLoad", "KeepAlive", "ThrottleInterval"];
+        let wanted = [
+            "Label",
+            "com.iapeer.managed",
+            "ProgramArguments",
+            "WorkingDirectory",
+            "EnvironmentVariables",
+            "RunAtLoad",
+            "KeepAlive",
+            "ThrottleInterval",
+        ];
         assert_eq!(keys[..wanted.len()], wanted);
         assert_eq!(keys[keys.len() - 2..], ["StandardOutPath", "StandardErrorPath"]);
         assert_eq!(job["WorkingDirectory"].as_string(), Some("/Users/u/a<b"));
         let variables = job["EnvironmentVariables"].as_dictionary().unwrap();
         let names: Vec<&str> = variables.keys().map(String::as_str).collect();
-        assert_eq!(names, ["PEER_PERSONALITY", "PEER_RUNTIME", "PEER_IDENTITY", "PATH", "IAPEER_ROOT", "TELEGRAM_RUNTIME_BIN"]);
+        assert_eq!(
+            names,
+            ["PEER_PERSONALITY", "PEER_RUNTIME", "PEER_IDENTITY", "PATH", "IAPEER_ROOT", "TELEGRAM_RUNTIME_BIN"]
+        );
         assert!(crate::host::service::target::has_sentinel(&file.text));
     }
 }

@@ -96,7 +96,8 @@ impl fmt::Display for UnitResult {
 
 /// What systemd says of `unit`. `None`: there is no such unit, or nobody answers.
 pub fn unit_result(unit: &str) -> Option<UnitResult> {
-    let shown = show(&[unit], &["LoadState", "Result", "ExecMainCode", "ExecMainStatus", "ActiveState", "Description"])?;
+    let shown =
+        show(&[unit], &["LoadState", "Result", "ExecMainCode", "ExecMainStatus", "ActiveState", "Description"])?;
     parse_result(&shown)
 }
 
@@ -131,7 +132,8 @@ pub fn show(units: &[&str], properties: &[&str]) -> Option<String> {
 
 /// `systemctl --user WORDS…`.
 pub fn systemctl(words: &[&str], limit: Duration) -> Result<Ran, String> {
-    let words: Vec<OsString> = ["--user", "--no-pager", "--no-ask-password"].iter().chain(words).map(OsString::from).collect();
+    let words: Vec<OsString> =
+        ["--user", "--no-pager", "--no-ask-password"].iter().chain(words).map(OsString::from).collect();
     command::run("systemctl", &words, &[], limit)
 }
 
@@ -163,7 +165,9 @@ pub fn own_unit() -> Option<String> {
 
 /// The service in `/proc/PID/cgroup`: the last part of the v2 path, or of systemd's own v1 hierarchy.
 fn leaf_service(groups: &str) -> Option<String> {
-    let path = |line: &str| line.strip_prefix("0::").or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path)).map(str::to_owned);
+    let path = |line: &str| {
+        line.strip_prefix("0::").or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path)).map(str::to_owned)
+    };
     groups.lines().filter_map(path).find_map(|path| {
         let leaf = path.rsplit('/').next()?;
         leaf.ends_with(".service").then(|| leaf.to_owned())
@@ -298,7 +302,8 @@ mod tests {
 
     #[test]
     fn complaints_as_systemd_252_writes_them() {
-        let loaded = "Failed to start transient service unit: Unit iapeer-x.service was already loaded or has a fragment file.";
+        let loaded =
+            "Failed to start transient service unit: Unit iapeer-x.service was already loaded or has a fragment file.";
         assert_eq!(refusal(loaded), StartRefused::NameInUse);
         let limit = "Failed to parse MemoryMax=lots: Invalid argument";
         assert_eq!(refusal(limit), StartRefused::BadProperty(limit.into()));

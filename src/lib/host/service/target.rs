@@ -62,7 +62,8 @@ impl Target {
 /// Homebrew keeps each version in a folder of its own that goes with the next one; its `opt` link stays.
 fn lasting(bin_dir: &Path) -> PathBuf {
     let text = bin_dir.to_string_lossy();
-    let stable = text.split_once("/Cellar/iapeer/").map(|(prefix, _)| PathBuf::from(format!("{prefix}/opt/iapeer/bin")));
+    let stable =
+        text.split_once("/Cellar/iapeer/").map(|(prefix, _)| PathBuf::from(format!("{prefix}/opt/iapeer/bin")));
     stable.filter(|dir| dir.is_dir()).unwrap_or_else(|| bin_dir.to_owned())
 }
 

@@ -54,7 +54,8 @@ fn render(text: &str, target: &Target, extra: &[(&str, String)]) -> String {
                 out.push_str(&format!(" {arguments}"));
             }
         } else if line.starts_with("Environment=PATH=") {
-            let variables = target.variables().into_iter().chain(extra.iter().map(|(name, value)| (*name, value.clone())));
+            let variables =
+                target.variables().into_iter().chain(extra.iter().map(|(name, value)| (*name, value.clone())));
             let lines: Vec<String> =
                 variables.map(|(name, value)| format!("Environment={}", quoted(&format!("{name}={value}")))).collect();
             out.push_str(&lines.join("\n"));

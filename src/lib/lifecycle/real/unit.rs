@@ -126,7 +126,8 @@ fn of(host: &RealHost<'_>, identity: &Identity, server: Option<ProcessId>) -> Op
         .and_then(|server| systemd::unit_of(server.pid));
     let name = Name::of(host, identity);
     // A server that was started by hand, or without a manager, is in its starter's unit: never end that.
-    let is_session = |unit: &String| unit.strip_suffix(".service").is_some_and(|u| u == name.plain || u == name.of_this_root);
+    let is_session =
+        |unit: &String| unit.strip_suffix(".service").is_some_and(|u| u == name.plain || u == name.of_this_root);
     living.filter(is_session).or_else(|| {
         SessionRecord::peek(host.paths, identity).filter(|record| record.server == server)?.unit.filter(is_session)
     })
