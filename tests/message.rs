@@ -220,6 +220,13 @@ fn drain_pid(home: &TestHome) -> Option<i32> {
     text.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Kills a drain, and waits until its locks are gone with it.
+fn kill_drain(pid: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    let gone = || std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().is_empty();
+    wait_until("the end of the drain", PATIENCE, gone);
+}
+
 #[test]
 fn killing_the_drain_in_the_middle_of_a_wake_loses_nothing_and_the_booting_session_is_adopted() {
     let home = home(&[("PARROT_BOOT_MS", "1500")]);
@@ -228,7 +235,7 @@ fn killing_the_drain_in_the_middle_of_a_wake_loses_nothing_and_the_booting_sessi
         home.session_json("parrot-bob").is_some_and(|record| record["phase"] == "booting")
     });
     let drain = drain_pid(&home).expect("a drain boots the session");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(drain), Signal::SIGKILL).unwrap();
+    kill_drain(drain);
     home.ok("iapeer-superviser", &[]);
     wait_until("the message", PATIENCE, || home.bodies("bob") == ["survivor"]);
     wait_until("the queue to be empty", PATIENCE, || home.queue("parrot-bob") == (0, 0, 0));

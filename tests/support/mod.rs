@@ -101,6 +101,10 @@ impl TestHome {
                 env.insert(name.to_owned(), value);
             }
         }
+        // Sessions as units of a user manager that exists for these tests alone (tools/test-units).
+        if std::env::var_os("IAPEER_TEST_USER_MANAGER").is_some_and(|given| given == "1") {
+            env.extend(std::env::var_os("XDG_RUNTIME_DIR").map(|dir| ("XDG_RUNTIME_DIR".to_owned(), dir)));
+        }
         TestHome { dir, env: Mutex::new(env), runs: AtomicU32::new(0) }
     }
 
