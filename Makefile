@@ -1,9 +1,20 @@
 # iapeer: build, check, install. `make help` lists the targets.
 
 CARGO  ?= cargo
-PREFIX ?= $(HOME)/.local
+SYSTEM ?= $(shell uname)
 TARGET  = $(or $(CARGO_TARGET_DIR),target)
-BINDIR  = $(DESTDIR)$(PREFIX)/bin
+
+# Where things go. DESTDIR goes before all of it, for packages; it is in no installed file.
+PREFIX   ?= $(HOME)/.local
+BINDIR   ?= $(PREFIX)/bin
+MANDIR   ?= $(PREFIX)/share/man/man1
+DOCDIR   ?= $(PREFIX)/share/doc/iapeer
+BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
+PLISTDIR ?= $(PREFIX)/share/iapeer/plists
+# systemd looks for user units in lib below /usr and /usr/local, but in share below a home.
+UNITDIR  ?= $(PREFIX)/$(if $(filter $(HOME)/%,$(PREFIX)),share,lib)/systemd/user
 
 # Where the C library can be linked in, it is: such a program starts in two thirds of the time, and these programs
 # are started for every message. The target has to be named, or cargo would build its own helpers so too.
@@ -20,6 +31,9 @@ endif
 # Every page in src/bin is a program.
 PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
            $(patsubst src/bin/%/main.rs,%,$(wildcard src/bin/*/main.rs))
+
+# What tools/install reads.
+export SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR UNITDIR
 
 .PHONY: all build test test-agents lint demo bench bench-agents check-macos install uninstall clean help
 
@@ -54,13 +68,12 @@ bench-agents: ## cold wake and warm delivery of the real programs, to evidence, 
 check-macos: ## type-check for macOS
 	tools/check-macos
 
-install: ## install the programs into PREFIX/bin (PREFIX is ~/.local unless given)
-	$(STATIC) $(CARGO) build --release --locked $(FOR)
-	install -d "$(BINDIR)"
-	set -e; for p in $(PROGRAMS); do install -m 755 "$(RELEASE)/$$p" "$(BINDIR)/$$p"; done
+# BUILT=DIR installs the programs that are in DIR and builds none.
+install: $(if $(BUILT),,build) ## install programs, manual, completions, units: PREFIX (~/.local), DESTDIR
+	tools/install put "$(or $(BUILT),$(RELEASE))" $(PROGRAMS)
 
-uninstall: ## remove the programs again; peers and their messages stay
-	set -e; for p in $(PROGRAMS); do rm -f "$(BINDIR)/$$p"; done
+uninstall: ## remove what install put there (same PREFIX); peers and their messages stay
+	tools/install remove $(PROGRAMS)
 
 clean: ## remove what was built
 	$(CARGO) clean
