@@ -71,6 +71,7 @@ check-macos: ## type-check for macOS
 # BUILT=DIR installs the programs that are in DIR and builds none.
 install: $(if $(BUILT),,build) ## install programs, manual, completions, units: PREFIX (~/.local), DESTDIR
 	tools/install put "$(or $(BUILT),$(RELEASE))" $(PROGRAMS)
+	@echo "iapeer is in $(DESTDIR)$(BINDIR). \`iapeer units install\` has $(if $(filter Darwin,$(SYSTEM)),launchd,systemd) run it."
 
 uninstall: ## remove what install put there (same PREFIX); peers and their messages stay
 	tools/install remove $(PROGRAMS)
