@@ -35,7 +35,7 @@ PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
 # What tools/install reads.
 export SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR UNITDIR
 
-.PHONY: all build test test-agents lint demo bench bench-agents check-macos install uninstall clean help
+.PHONY: all build test test-agents lint demo bench bench-agents check-macos install uninstall deb clean help
 
 all: build
 
@@ -75,6 +75,9 @@ install: $(if $(BUILT),,build) ## install programs, manual, completions, units: 
 
 uninstall: ## remove what install put there (same PREFIX); peers and their messages stay
 	tools/install remove $(PROGRAMS)
+
+deb: $(if $(BUILT),,build) ## a Debian package, in target/debian (by cargo-deb, installed where it is missing)
+	tools/deb "$(or $(BUILT),$(RELEASE))" "$(TARGET)/debian"
 
 clean: ## remove what was built
 	$(CARGO) clean
