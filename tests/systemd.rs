@@ -100,7 +100,7 @@ fn a_package_installs_works_from_usr_bin_and_leaves_nothing() {
     let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/deb"))
         .arg(stripped(stage.path()))
         .arg(stage.path().join("deb"))
-        .args(["--fast", "--compress-type", "gz", "--offline"])
+        .args(["--fast", "--compress-type", "gz", "--compress-system", "--offline"])
         .env("CARGO", cargo)
         .env_remove("MAKEFLAGS")
         .output()

@@ -33,6 +33,7 @@ programs! {
     Reap "iapeer-reap",
     Canary "iapeer-canary",
     Wake "iapeer-wake",
+    Run "iapeer-run",
     Turn "iapeer-turn",
     Mcp "iapeer-mcp",
     Parrot "iapeer-parrot",
