@@ -49,7 +49,7 @@ test: ## run all tests (installs tmux where it is missing)
 test-agents: ## drive the real Codex and Claude Code (npm, some 800 MB once, into a cache) against a stub
 	tools/test-agents
 
-lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents
+lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents, formula, workflow
 	tools/lint
 
 demo: ## see it work in a throw-away home (a debug build: the soonest to be there)
