@@ -1,9 +1,20 @@
 # iapeer: build, check, install. `make help` lists the targets.
 
 CARGO  ?= cargo
-PREFIX ?= $(HOME)/.local
+SYSTEM ?= $(shell uname)
 TARGET  = $(or $(CARGO_TARGET_DIR),target)
-BINDIR  = $(DESTDIR)$(PREFIX)/bin
+
+# Where things go. DESTDIR goes before all of it, for packages; it is in no installed file.
+PREFIX   ?= $(HOME)/.local
+BINDIR   ?= $(PREFIX)/bin
+MANDIR   ?= $(PREFIX)/share/man/man1
+DOCDIR   ?= $(PREFIX)/share/doc/iapeer
+BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
+PLISTDIR ?= $(PREFIX)/share/iapeer/plists
+# systemd looks for user units in lib below /usr and /usr/local, but in share below a home.
+UNITDIR  ?= $(PREFIX)/$(if $(filter $(HOME)/%,$(PREFIX)),share,lib)/systemd/user
 
 # Where the C library can be linked in, it is: such a program starts in two thirds of the time, and these programs
 # are started for every message. The target has to be named, or cargo would build its own helpers so too.
@@ -21,7 +32,10 @@ endif
 PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
            $(patsubst src/bin/%/main.rs,%,$(wildcard src/bin/*/main.rs))
 
-.PHONY: all build test test-agents lint demo bench bench-agents check-macos install uninstall clean help
+# What tools/install reads.
+export SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR UNITDIR
+
+.PHONY: all build test test-agents lint demo bench bench-agents check-macos install uninstall deb clean help
 
 all: build
 
@@ -35,7 +49,7 @@ test: ## run all tests (installs tmux where it is missing)
 test-agents: ## drive the real Codex and Claude Code (npm, some 800 MB once, into a cache) against a stub
 	tools/test-agents
 
-lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents
+lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents, formula, workflow
 	tools/lint
 
 demo: ## see it work in a throw-away home (a debug build: the soonest to be there)
@@ -54,13 +68,16 @@ bench-agents: ## cold wake and warm delivery of the real programs, to evidence, 
 check-macos: ## type-check for macOS
 	tools/check-macos
 
-install: ## install the programs into PREFIX/bin (PREFIX is ~/.local unless given)
-	$(STATIC) $(CARGO) build --release --locked $(FOR)
-	install -d "$(BINDIR)"
-	set -e; for p in $(PROGRAMS); do install -m 755 "$(RELEASE)/$$p" "$(BINDIR)/$$p"; done
+# BUILT=DIR installs the programs that are in DIR and builds none.
+install: $(if $(BUILT),,build) ## install programs, manual, completions, units: PREFIX (~/.local), DESTDIR
+	tools/install put "$(or $(BUILT),$(RELEASE))" $(PROGRAMS)
+	@echo "iapeer is in $(DESTDIR)$(BINDIR). \`iapeer units install\` has $(if $(filter Darwin,$(SYSTEM)),launchd,systemd) run it."
 
-uninstall: ## remove the programs again; peers and their messages stay
-	set -e; for p in $(PROGRAMS); do rm -f "$(BINDIR)/$$p"; done
+uninstall: ## remove what install put there (same PREFIX); peers and their messages stay
+	tools/install remove $(PROGRAMS)
+
+deb: $(if $(BUILT),,build) ## a Debian package, in target/debian (by cargo-deb, installed where it is missing)
+	tools/deb "$(or $(BUILT),$(RELEASE))" "$(TARGET)/debian"
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -97,3 +97,34 @@ fn an_always_on_peer_is_held_from_create_to_remove() {
 fn sessions_outlive_the_logout_of_a_user_who_lingers() {
     scenario("linger.sh", &["--user", "root"]);
 }
+
+/// The programs without what only a debugger wants: a package of them is made in seconds.
+fn stripped(stage: &Path) -> PathBuf {
+    let to = stage.join("stripped");
+    fs::create_dir(&to).unwrap();
+    for entry in fs::read_dir(stage.join("bin")).unwrap().map(Result::unwrap) {
+        let strip = Command::new("strip").arg("-o").arg(to.join(entry.file_name())).arg(entry.path()).status().unwrap();
+        assert!(strip.success());
+    }
+    to
+}
+
+#[test]
+fn a_package_installs_works_from_usr_bin_and_leaves_nothing() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let has_cargo_deb = Command::new(&cargo).args(["deb", "--version"]).output().is_ok_and(|ran| ran.status.success());
+    if !has_cargo_deb && std::env::var_os("CI").is_none_or(|ci| ci != "true") {
+        return eprintln!("LEFT OUT: the package: no cargo-deb (tools/ensure-cargo-deb installs it)");
+    }
+    let stage = stage();
+    let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/deb"))
+        .arg(stripped(stage.path()))
+        .arg(stage.path().join("deb"))
+        .args(["--fast", "--compress-type", "gz", "--compress-system", "--offline"])
+        .env("CARGO", cargo)
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "tools/deb: {}", String::from_utf8_lossy(&made.stderr));
+    scenario_on("package.sh", &["--user", "root"], stage.path());
+}

@@ -11,33 +11,15 @@
 //! Exit codes: 0 left by the person or end of input · 1 nothing to resume, folder not trusted, unreadable system
 //! prompt · 64 usage or no terminal · 74 terminal or file failed · 78 a malformed variable · 128+n ended by signal n.
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches};
+use iapeer::cli::args::Parrot;
 use iapeer::runtime::parrot::{self, Options, Resume, VARIABLES};
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// A small, honest agent in a terminal that answers by repeating
-#[derive(Parser)]
-#[command(name = "iapeer-parrot", version)]
-struct Args {
-    /// Go on with this session; without an id, with the newest of this folder
-    #[arg(long, value_name = "SESSION_ID", num_args = 0..=1)]
-    resume: Option<Option<String>>,
-    /// Count the bytes of this file as a system prompt
-    #[arg(long, value_name = "FILE")]
-    system_prompt_file: Option<PathBuf>,
-    /// Run PROGRAM start|prompt|stop|end with a JSON object on its standard input
-    #[arg(long, value_name = "PROGRAM")]
-    hook: Option<PathBuf>,
-    /// Arguments meant for other agents; accepted after the others and not used
-    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
-    extra: Vec<String>,
-}
 
 fn main() -> ExitCode {
     let variables: String = VARIABLES.iter().map(|(name, what)| format!("  {name:<18} {what}\n")).collect();
-    let command = Args::command().after_help(format!("Environment:\n{variables}"));
-    let args = match command.try_get_matches().and_then(|matches| Args::from_arg_matches(&matches)) {
+    let command = Parrot::command().after_help(format!("Environment:\n{variables}"));
+    let args = match command.try_get_matches().and_then(|matches| Parrot::from_arg_matches(&matches)) {
         Ok(args) => args,
         Err(error) => {
             let _ = error.print();

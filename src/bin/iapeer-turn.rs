@@ -17,10 +17,13 @@ const INPUT_LIMIT: u64 = 16 << 20;
 
 fn main() -> ExitCode {
     cli::init_logging();
-    if let Ok(given) = args::Turn::try_parse()
-        && let Err(failure) = run(given)
-    {
-        tracing::debug!("iapeer-turn: {failure}");
+    match args::Turn::try_parse() {
+        Ok(given) => {
+            let _ = run(given).inspect_err(|failure| tracing::debug!("iapeer-turn: {failure}"));
+        }
+        // Help or version, which no hook asks for.
+        Err(asked) if !asked.use_stderr() => drop(asked.print()),
+        Err(_) => {}
     }
     ExitCode::SUCCESS
 }

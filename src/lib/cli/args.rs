@@ -231,6 +231,24 @@ pub enum TurnEvent {
     End,
 }
 
+/// A small, honest agent in a terminal that answers by repeating.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-parrot", version)]
+pub struct Parrot {
+    /// Go on with this session; without an id, with the newest of this folder.
+    #[arg(long, value_name = "SESSION_ID", num_args = 0..=1)]
+    pub resume: Option<Option<String>>,
+    /// Count the bytes of this file as a system prompt.
+    #[arg(long, value_name = "FILE")]
+    pub system_prompt_file: Option<PathBuf>,
+    /// Run PROGRAM start|prompt|stop|end with a JSON object on its standard input.
+    #[arg(long, value_name = "PROGRAM")]
+    pub hook: Option<PathBuf>,
+    /// Arguments meant for other agents; accepted after the others and not used.
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    pub extra: Vec<String>,
+}
+
 /// The operator's front: `iapeer VERB` runs `iapeer-VERB` where such a program exists, else a verb of its own;
 /// `iapeer RUNTIME` launches the current folder's peer afresh.
 #[derive(Debug, Parser)]
@@ -449,11 +467,14 @@ pub enum Verb {
         #[command(subcommand)]
         act: Units,
     },
-    /// Print completions for a shell.
+    /// Print completions for a shell, or write a file for each program into a folder.
     Completions {
         /// The shell.
         #[arg(value_name = "SHELL", value_enum)]
         shell: clap_complete::Shell,
+        /// The folder.
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// Write the manual pages of all programs into a folder, or print iapeer's own.
     Man {

@@ -1,6 +1,7 @@
 //! The verbs of `iapeer`.
 
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
+use crate::cli::manual::{self, PROGRAMS};
 use crate::cli::{self, Access, verbs};
 use crate::core::exit::{self, Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Runtime};
@@ -16,7 +17,8 @@ use crate::runtime::{Kind, Manifest};
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
 use crate::store::registry::Registry;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
+use clap_complete::Generator;
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ pub fn main() -> ExitCode {
     cli::init_logging();
     exit::run(PROGRAM, || match verb {
         Verb::Other(words) => other(&words),
-        Verb::Completions { shell } => completions(shell),
+        Verb::Completions { shell, dir } => completions(shell, dir.as_deref()),
         Verb::Man { dir } => man(dir.as_deref()),
         Verb::Demo { runtime } => demo::run(&runtime),
         Verb::List { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| show(world, json)),
@@ -330,47 +332,44 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
     Ok(Exit::Ok)
 }
 
-/// The command lines of all programs.
-fn commands() -> Vec<clap::Command> {
-    use crate::cli::args::{Canary, Drain, Mcp, Reap, Run, Send, Superviser, Turn, Wake};
-    vec![
-        Front::command(),
-        Send::command(),
-        Drain::command(),
-        Superviser::command(),
-        Reap::command(),
-        Canary::command(),
-        Wake::command(),
-        Run::command(),
-        Turn::command(),
-        Mcp::command(),
-    ]
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
-    for mut command in commands() {
-        let name = command.get_name().to_owned();
-        clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
+fn completions(shell: clap_complete::Shell, dir: Option<&Path>) -> Result<Exit, Failure> {
+    if let Some(dir) = dir {
+        std::fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))?;
+    }
+    for program in PROGRAMS {
+        let (name, mut command) = (program.name, program.completed());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, name, &mut script);
+        match dir {
+            None => cli::say(String::from_utf8_lossy(&script).trim_end()),
+            Some(dir) => {
+                // The name by which the shell finds it by itself.
+                let file = match shell {
+                    clap_complete::Shell::Bash => name.to_owned(),
+                    _ => shell.file_name(name),
+                };
+                write(&dir.join(file), &script)?;
+            }
+        }
     }
     Ok(Exit::Ok)
 }
 
 fn man(dir: Option<&Path>) -> Result<Exit, Failure> {
     let Some(dir) = dir else {
-        return clap_mangen::Man::new(Front::command())
-            .render(&mut std::io::stdout())
-            .map(|()| Exit::Ok)
-            .map_err(|error| Failure::new(Exit::Io, format!("cannot print: {error}")));
+        PROGRAMS.iter().take(1).for_each(|front| cli::say(manual::page(front).trim_end()));
+        return Ok(Exit::Ok);
     };
     std::fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))?;
-    for command in commands() {
-        let path = dir.join(format!("{}.1", command.get_name()));
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command)
-            .render(&mut page)
-            .and_then(|()| std::fs::write(&path, page))
-            .map_err(|error| Failure::io("write", &path, &error))?;
-        cli::say(path.display().to_string());
+    for program in PROGRAMS {
+        write(&dir.join(format!("{}.1", program.name)), manual::page(program).as_bytes())?;
     }
     Ok(Exit::Ok)
+}
+
+/// Writes a file that is a result, and says so.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| Failure::io("write", path, &error))?;
+    cli::say(path.display().to_string());
+    Ok(())
 }

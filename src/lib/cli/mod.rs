@@ -4,6 +4,7 @@
 
 pub mod args;
 pub mod front;
+pub mod manual;
 pub mod verbs;
 
 use crate::core::clock::SystemClock;

@@ -1,0 +1,11 @@
+//! Manual pages and completions of all programs, from what is there anyway: the command lines in [`super::args`], the
+//! pages under `docs/`, the table of settings.
+//!
+//! [`programs`] lists the programs; [`page`] lays one page out; [`markdown`] turns the Markdown of `docs/` into roff.
+
+mod markdown;
+mod page;
+mod programs;
+
+pub use page::page;
+pub use programs::{PROGRAMS, Program};
