@@ -31,7 +31,7 @@ systemctl --user daemon-reload
 eventually "the peer" test -s "$HOME/bell.starts"
 is "$(show $unit ActiveState)" active "the unit"
 is "$(systemctl --user is-enabled $unit)" enabled "the unit"
-eventually "a session" alive bell
+eventually "a session" up notifier-bell
 iapeer-send bell -m "ding" --from parrot-alice --wait 20
 eventually "the message" grep -q ding "$HOME/bell.record"
 
@@ -42,7 +42,7 @@ starts() { wc -l <"$HOME/bell.starts"; }
 is "$(starts)" 1 "the number of starts"
 
 # Killed: the program, then the server, then what holds it. Each time it comes back.
-again() { [ "$(starts)" -gt "$1" ] && [ "$(show $unit ActiveState)" = active ] && lives "$(server notifier-bell)"; }
+again() { [ "$(starts)" -gt "$1" ] && [ "$(show $unit ActiveState)" = active ] && up notifier-bell; }
 kill -9 "$(tail -1 "$HOME/bell.starts" | cut -d' ' -f1)"
 eventually "another program" again 1
 n=$(starts)
@@ -69,7 +69,7 @@ status=0
 iapeer-send bell -m lost --from parrot-alice 2>"$HOME/why" || status=$?
 is $status 69 "the status of a send to a stopped peer"
 iapeer start bell
-eventually "the peer after start" alive bell
+eventually "the peer after start" up notifier-bell
 
 # TERM to what holds it ends the session as well, without a death on record.
 old=$(server notifier-bell)
@@ -77,7 +77,7 @@ deaths=$(grep -c cause= "$ROOT/logs/iapeer/exits.log" || true)
 systemctl --user stop $unit
 holds gone "$old"
 systemctl --user start $unit
-eventually "the peer once more" alive bell
+eventually "the peer once more" up notifier-bell
 is "$(grep -c cause= "$ROOT/logs/iapeer/exits.log" || true)" "$deaths" "deaths after a stopped unit"
 
 # Install and uninstall know of it: its variable stays although nobody exports it now.

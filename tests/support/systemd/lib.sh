@@ -34,7 +34,7 @@ server() { sed -n 's/.*"server":{"pid":\([0-9]*\).*/\1/p' "$ROOT/state/lifecycle
 lives() { [ -d "/proc/$1" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
 gone() { ! lives "$1"; }
 cgroup() { sed -n 's/^0:://p' "/proc/$1/cgroup"; }
-alive() { iapeer list | grep -q "^$1 .*● "; }
+up() { local pid; pid=$(server "$1") && [ -n "$pid" ] && lives "$pid"; }
 # parrot NAME [VARIABLE=VALUE...]: a peer that records what it is told in $HOME/NAME.record.
 parrot() {
     local name=$1
