@@ -264,14 +264,14 @@ pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
 /// The same, with the lock held: whoever asks looked before taking it, so this came in between.
 fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
     let identity = &peer.identity;
+    if world.markers(identity).has(Marker::Stopped) {
+        log_refusal(world, peer, "stopped-mid-wake", "");
+        return Err(stopped(peer));
+    }
     if let Some(by) = world.host.managed_by(identity) {
         let event = wake_event(peer, "refused", "launchd-managed-mid-wake").field("by", by);
         world.lifecycle(&event);
         return Err(managed(peer, by));
-    }
-    if world.markers(identity).has(Marker::Stopped) {
-        log_refusal(world, peer, "stopped-mid-wake", "");
-        return Err(stopped(peer));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::store::event_log::Event;
 use crate::store::markers::{Marker, TurnState};
 use crate::store::queue::Place;
 use crate::store::registry::Registry;
-use crate::store::session::names_in;
+use crate::store::session::{SessionRecord, names_in};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -181,6 +181,10 @@ pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Top
     })?;
     let up = bring_up::bring_up(world, peer, Call { request, topic, past_guard: false });
     if let Ok(up) = &up {
+        if up.woke.is_none() {
+            // Somebody wants it up: it is idle from now on, not since its last turn.
+            SessionRecord { woke_at: world.now(), ..up.record.clone() }.write(world.paths)?;
+        }
         seed(world, peer, up)?;
     }
     drop(lock);
