@@ -240,8 +240,11 @@ impl Host for Machine {
             }
             fate
         };
-        // Between the paste and the submit key.
+        // Between the paste and the submit key. An agent waits for its hook before it takes the next prompt.
         self.0.point();
+        while self.0.state().hook_is_out(identity) {
+            iapeer::core::Clock::sleep(self, Duration::from_millis(1));
+        }
         let unknown = || Landing::Unknown("no evidence".into());
         {
             let mut state = self.0.state();
@@ -265,6 +268,10 @@ impl Host for Machine {
                 state.truth(identity).late.push((until, delivery.id));
                 if let Some(session) = state.truth(identity).live() {
                     session.late_prompt = Some((until, delivery.text.to_owned()));
+                    // The prompt is told of before the turn's end.
+                    if let Some(turn) = session.turn.as_mut() {
+                        turn.ends_at = turn.ends_at.max(until + 1);
+                    }
                 }
                 return unknown();
             }

@@ -81,6 +81,13 @@ pub struct Program {
     pub owner: Option<(Identity, i32)>,
 }
 
+impl Program {
+    /// Whose hook it is.
+    pub fn hook_of(&self) -> Option<&Identity> {
+        if let Act::Hook { identity, .. } = &self.act { Some(identity) } else { None }
+    }
+}
+
 impl From<Act> for Program {
     fn from(act: Act) -> Self {
         Program { act, owner: None }
