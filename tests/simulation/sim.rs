@@ -126,7 +126,10 @@ pub struct Truth {
     pub transcript: Vec<MessageId>,
     pub late: Vec<(u64, MessageId)>,
     pub last: Option<EpochMs>,
-    pub turn_end: Option<EpochMs>,
+    /// Records of the transcript so far, where its prompts stand, and its last turn's end.
+    pub records: u64,
+    pub prompts: Vec<(MessageId, u64)>,
+    pub turn_end: Option<(EpochMs, u64)>,
     pub taken: Vec<Typed>,
     pub answered: BTreeSet<MessageId>,
     /// Sessions that ended by a fault, and launches that failed without one.
@@ -375,7 +378,8 @@ impl State {
             let dies = session.turn.take().is_some_and(|turn| turn.dies);
             session.last_move = now;
             truth.last = Some(now);
-            truth.turn_end = Some(now);
+            truth.turn_end = Some((now, truth.records));
+            truth.records += 1;
             if dies {
                 truth.die();
             } else if hooks {
