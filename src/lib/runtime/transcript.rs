@@ -356,6 +356,27 @@ mod tests {
     }
 
     #[test]
+    fn what_ends_a_turn_of_claude_without_a_hook() {
+        let dir = tempfile::tempdir().unwrap();
+        let p = home(dir.path());
+        let manifest = crate::runtime::Manifest::load(&p, &"claude".parse().unwrap()).unwrap();
+        let t = Transcripts::of(manifest.transcript.as_ref().unwrap(), &p, dir.path(), |_| None);
+        fs::create_dir_all(&t.dir).unwrap();
+        let path = t.dir.join("a.jsonl");
+        #[rustfmt::skip]
+        let rows = [
+            ("a person's prompt", r#"{"type":"user","message":{"content":"[Request interrupted by user] ?"},"timestamp":"2026-01-01T00:00:01Z"}"#, false),
+            ("its end", r#"{"type":"system","subtype":"turn_duration","timestamp":"2026-01-01T00:00:01Z"}"#, true),
+            ("Escape", r#"{"type":"user","message":{"content":[{"type":"text","text":"[Request interrupted by user]"}]},"timestamp":"2026-01-01T00:00:01Z"}"#, true),
+            ("Escape during a tool", r#"{"type":"user","message":{"content":[{"type":"text","text":"[Request interrupted by user for tool use]"}]},"timestamp":"2026-01-01T00:00:01Z"}"#, true),
+        ];
+        for (name, record, ends) in rows {
+            fs::write(&path, format!("{record}\n")).unwrap();
+            assert_eq!(t.last_turn_end(&turn(None, &path, 0)).is_some(), ends, "{name}");
+        }
+    }
+
+    #[test]
     fn only_what_stands_beyond_the_baseline_counts_as_new() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("t")).unwrap();
