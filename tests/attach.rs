@@ -120,3 +120,21 @@ fn row_7_a_person_who_types_is_never_reaped_and_one_who_left_is() {
     });
     assert!(home.state(ANN, "idle-reaped"));
 }
+
+#[test]
+fn attach_to_a_live_session_waits_for_nobody_and_asks_no_service_manager() {
+    let home = home();
+    delivered(&home, "one");
+    let agents = home.dir().join("agents");
+    std::fs::create_dir_all(&agents).unwrap();
+    home.set("IAPEER_LAUNCHAGENTS_DIR", &agents);
+    std::fs::write(agents.join("com.iapeer.ann.plist"), "").unwrap();
+    let lock = std::fs::File::create(home.state_dir().join(format!("{ANN}.lock"))).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let person = Terminal::new(&home);
+    person.types("iapeer attach ann");
+    person.enter();
+    wait_until("the client", SOON, || clients(&home) == 1);
+    let attach = home.log("lifecycle.log").into_iter().rfind(|line| line["ev"] == "attach").unwrap();
+    assert_eq!((attach["identity"].as_str(), attach["woke"].as_str()), (ANN, "false"));
+}

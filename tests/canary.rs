@@ -282,7 +282,10 @@ fn a_server_that_died_unwatched_is_recorded_by_the_tick_once() {
     wait_until("the canary's end", PATIENCE, || cmdline(canary).is_empty());
     // What nobody watched, its unit knows where it has one.
     let has_unit = bob.home.session_json(&bob.identity).unwrap()["unit"].is_string();
-    send(bob.server(), Signal::SIGKILL);
+    let server = bob.server();
+    send(server, Signal::SIGKILL);
+    // A tick that still sees it alive would set a new canary on it.
+    wait_until("the server's end", PATIENCE, || cmdline(server).is_empty());
     wait_until("the tick to see it", PATIENCE, || bob.tick().iter().any(|line| line["action"] == "reaped-gone"));
     bob.tick();
     let line = bob.server_exit();

@@ -5,9 +5,9 @@ mod support;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::{LogLine, Output, TestHome, wait_until};
+use support::{LogLine, Output, TestHome, wait_for, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
@@ -73,6 +73,51 @@ fn die(home: &TestHome) {
     let pid = home.server_pid(ANN).expect("it lives");
     kill(pid);
     wait_until("its server's end", SOON, || home.server_pid(ANN).is_none());
+}
+
+fn woke_at(home: &TestHome) -> u64 {
+    home.session_json(ANN).unwrap()["wokeAt"].as_u64().unwrap()
+}
+
+fn wake_lines(home: &TestHome) -> Vec<LogLine> {
+    events(home, "wake").into_iter().filter(|line| line["identity"] == ANN).collect()
+}
+
+/// Holds the identity's lock until it is dropped.
+fn hold_lock(home: &TestHome) -> fs::File {
+    fs::create_dir_all(home.state_dir()).unwrap();
+    let file = fs::File::create(home.state_dir().join(format!("{ANN}.lock"))).unwrap();
+    fs2::FileExt::lock_exclusive(&file).unwrap();
+    file
+}
+
+/// Whether the process has the lock file open: it waits for the lock, or holds it.
+fn is_at_the_lock(home: &TestHome, pid: i32) -> bool {
+    let name = format!("{ANN}.lock");
+    match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(open) => open.flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).any(|path| path.ends_with(&name)),
+        Err(_) => home.run("lsof", &["-p", &pid.to_string()]).stdout.contains(&name),
+    }
+}
+
+/// Runs a wake that finds the lock taken, and does `meanwhile` once it has passed all checks before that.
+fn wake_behind_the_lock(home: &TestHome, meanwhile: impl FnOnce()) -> Output {
+    let lock = hold_lock(home);
+    let waking = home.spawn("iapeer-wake", &["ann"]);
+    wait_until("it at the lock", SOON, || is_at_the_lock(home, waking.pid()));
+    meanwhile();
+    drop(lock);
+    waking.wait(SOON)
+}
+
+/// Folders for service files of this home only.
+fn service_folders(home: &TestHome) -> (PathBuf, PathBuf) {
+    let (agents, units) = (home.dir().join("agents"), home.dir().join("units"));
+    for (dir, variable) in [(&agents, "IAPEER_LAUNCHAGENTS_DIR"), (&units, "IAPEER_SYSTEMD_USER_DIR")] {
+        fs::create_dir_all(dir).unwrap();
+        home.set(variable, dir);
+    }
+    (agents, units)
 }
 
 /// Every file below a folder: content and time of change.
@@ -157,7 +202,7 @@ fn row_3s_refresh_is_consumed_by_ready_only() {
 }
 
 #[test]
-fn the_initial_prompt_is_told_once_per_fresh_session() {
+fn step_13_of_06_3_the_initial_prompt_is_told_once_per_fresh_session() {
     let home = home_with(&[]);
     profile(&home, "initial_prompt", json!("read the manual"));
     let told = |home: &TestHome| home.bodies("ann").iter().filter(|body| *body == "read the manual").count();
@@ -180,46 +225,198 @@ fn the_initial_prompt_is_told_once_per_fresh_session() {
 }
 
 #[test]
-fn step_order_of_06_3() {
+fn step_1_of_06_3_a_wake_first_mends_what_it_finds() {
     let home = home_with(&[]);
-    // 2: an unknown peer leaves no line.
-    assert_eq!(home.run("iapeer-wake", &["nobody"]).code, 67);
-    assert_eq!(events(&home, "wake").len(), 0);
-    // 4: a runtime that is not declared.
-    assert_eq!(home.run("iapeer-wake", &["ann", "--runtime", "claude"]).code, 64);
-    // 6: stopped, before the lock is even tried.
-    home.ok("iapeer", &["stop", "ann"]);
-    let lock = home.state_dir().join(format!("{ANN}.lock"));
-    let holder = home.spawn("flock", &[lock.to_str().unwrap(), "sleep", "60"]);
-    wait_until("the lock held", SOON, || home.run("flock", &["-n", lock.to_str().unwrap(), "true"]).code != 0);
-    let refused = home.run("iapeer-wake", &["ann", "--json"]);
-    assert_eq!((refused.code, refused.json()["status"].clone()), (69, json!("refused")), "{refused}");
-    assert_eq!(last_wake(&home), is("refused", "stopped"));
-    // 7: a wake that does not get the lock says so.
-    fs::remove_file(home.state_dir().join(format!("{ANN}.stopped"))).unwrap();
-    home.set("IAPEER_LOCK_WAIT_SECS", "0.1").set("IAPEER_BOOT_DEADLINE_SECS", "0.1");
-    assert_eq!(home.run("iapeer-wake", &["ann"]).code, 75);
-    assert_eq!(last_wake(&home), is("refused", "wake-lock-held"));
-    drop(holder);
+    delivered(&home, "one", &[]);
+    die(&home);
+    home.ok("iapeer-wake", &["ann"]);
+    let lines = home.log("lifecycle.log");
+    let death = lines.iter().rposition(|line| line["ev"] == "supervise" && line["action"] == "reaped-gone");
+    let wake = lines.iter().rposition(|line| line["ev"] == "wake");
+    assert!(death.is_some() && death < wake, "the death is recorded before the decision");
+    assert_eq!((last_wake(&home), events(&home, "supervise").len()), (is("fresh", "crash-or-self-close"), 1));
 }
 
 #[test]
-fn step_8_a_live_session_is_left_as_it_is_and_step_9_a_folder_must_be_there() {
+fn step_2_of_06_3_an_unknown_peer_leaves_no_line() {
+    let home = home_with(&[]);
+    let refused = home.run("iapeer-wake", &["nobody"]);
+    assert!(refused.code == 67 && refused.stderr.contains("nobody"), "{refused}");
+    assert_eq!(home.log("lifecycle.log").len(), 0);
+}
+
+#[test]
+fn step_3_of_06_3_what_the_service_manager_holds_is_refused_before_anything_else() {
+    let home = home_with(&[]);
+    let (agents, units) = service_folders(&home);
+    // Stopped too, and its lock is held: step 3 comes first.
+    home.ok("iapeer", &["stop", "ann"]);
+    let _holder = hold_lock(&home);
+    for (file, by) in [
+        (agents.join("com.iapeer.ann.plist"), "launchd"),
+        (units.join(format!("iapeer-peer@{ANN}.service")), "systemd"),
+    ] {
+        fs::write(&file, "whatever it says").unwrap();
+        let refused = home.run("iapeer-wake", &["ann"]);
+        assert!(refused.code == 69 && refused.stderr.contains("launchd-managed"), "{refused}");
+        let line = wake_lines(&home).pop().unwrap();
+        assert_eq!((last_wake(&home), line["by"].as_str()), (is("refused", "launchd-managed"), by));
+        fs::remove_file(&file).unwrap();
+    }
+    // Enabled is held too, wherever the unit itself may be; another peer's file holds nobody else.
+    fs::create_dir_all(units.join("default.target.wants")).unwrap();
+    let enabled = units.join("default.target.wants").join(format!("iapeer-peer@{ANN}.service"));
+    std::os::unix::fs::symlink("/nonexistent", &enabled).unwrap();
+    assert!(home.run("iapeer-wake", &["ann"]).stderr.contains("launchd-managed"));
+    fs::remove_file(&enabled).unwrap();
+    fs::write(agents.join("com.iapeer.ann2.plist"), "").unwrap();
+    assert!(home.run("iapeer-wake", &["ann"]).stderr.contains("stopped"));
+}
+
+#[test]
+fn step_4_of_06_3_an_undeclared_runtime_leaves_no_line() {
+    let home = home_with(&[]);
+    let refused = home.run("iapeer-wake", &["ann", "--runtime", "claude"]);
+    assert!(refused.code == 64 && refused.stderr.contains("does not declare runtime \"claude\""), "{refused}");
+    assert_eq!(home.log("lifecycle.log").len(), 0);
+}
+
+#[test]
+fn step_5_of_06_3_a_runtime_that_cannot_be_read_leaves_no_line() {
+    let home = home_with(&[]);
+    let manifest = home.root().join("runtimes/parrot/runtime.json");
+    fs::create_dir_all(manifest.parent().unwrap()).unwrap();
+    fs::write(&manifest, "{").unwrap();
+    let failed = home.run("iapeer-wake", &["ann"]);
+    assert!(failed.code == 78 && failed.stderr.contains("runtime.json"), "{failed}");
+    assert_eq!(home.log("lifecycle.log").len(), 0);
+}
+
+#[test]
+fn step_6_of_06_3_a_stopped_peer_is_refused_before_its_lock_is_tried() {
+    let home = home_with(&[]);
+    home.ok("iapeer", &["stop", "ann"]);
+    let _holder = hold_lock(&home);
+    let refused = home.run("iapeer-wake", &["ann", "--json"]);
+    assert_eq!((refused.code, refused.json()["status"].clone()), (69, json!("refused")), "{refused}");
+    assert!(refused.json()["reason"].as_str().unwrap().contains("is stopped and not accepting messages"));
+    assert_eq!(last_wake(&home), is("refused", "stopped"));
+}
+
+#[test]
+fn step_7_of_06_3_a_wake_that_does_not_get_the_lock_says_so() {
+    let home = home_with(&[]);
+    let _holder = hold_lock(&home);
+    home.set("IAPEER_LOCK_WAIT_SECS", "0.1").set("IAPEER_BOOT_DEADLINE_SECS", "0.1");
+    assert_eq!(home.run("iapeer-wake", &["ann"]).code, 75);
+    assert_eq!(last_wake(&home), is("refused", "wake-lock-held"));
+}
+
+#[test]
+fn step_7a_of_06_3_stopped_while_the_lock_was_waited_for() {
+    let home = home_with(&[]);
+    let stopped = home.state_dir().join(format!("{ANN}.stopped"));
+    let refused = wake_behind_the_lock(&home, || fs::write(&stopped, "2026-01-01T00:00:00.000Z\n").unwrap());
+    assert_eq!(refused.code, 69, "{refused}");
+    assert_eq!(last_wake(&home), is("refused", "stopped-mid-wake"));
+    assert!(home.server_pid(ANN).is_none() && !home.state(ANN, "session") && !home.state(ANN, "deaths"));
+}
+
+#[test]
+fn step_7b_of_06_3_managed_while_the_lock_was_waited_for() {
+    let home = home_with(&[]);
+    let (agents, _) = service_folders(&home);
+    let refused = wake_behind_the_lock(&home, || fs::write(agents.join("com.iapeer.ann.plist"), "").unwrap());
+    assert!(refused.code == 69 && refused.stderr.contains("launchd-managed"), "{refused}");
+    assert_eq!(last_wake(&home), is("refused", "launchd-managed-mid-wake"));
+    assert!(home.server_pid(ANN).is_none() && !home.state(ANN, "session"));
+}
+
+#[test]
+fn step_8_of_06_3_a_live_session_is_left_as_it_is_and_counts_as_woken_now() {
     let home = home_with(&[]);
     delivered(&home, "one", &[]);
-    let server = home.server_pid(ANN);
-    let wakes = events(&home, "wake").len();
+    let (server, wakes, before) = (home.server_pid(ANN), wake_lines(&home).len(), woke_at(&home));
     let again = home.ok("iapeer-wake", &["ann", "--fresh", "--json"]).json();
     assert_eq!((again["status"].clone(), again["woke"].clone()), (json!("ready"), json!(false)));
-    assert_eq!((home.server_pid(ANN), events(&home, "wake").len()), (server, wakes));
-    home.ok("iapeer-reap", &[ANN]);
+    assert_eq!((home.server_pid(ANN), wake_lines(&home).len()), (server, wakes), "no line, the same session");
+    assert!(woke_at(&home) > before);
+}
+
+#[test]
+fn step_9_of_06_3_a_missing_folder_leaves_no_line() {
+    let home = home_with(&[]);
     let cwd = home.cwd("ann");
     fs::rename(&cwd, cwd.with_extension("away")).unwrap();
     let refused = home.run("iapeer-wake", &["ann"]);
     assert!(refused.code == 69 && format!("{refused}").contains("does not exist"), "{refused}");
-    assert_eq!(events(&home, "wake").len(), wakes, "no line");
+    assert_eq!(home.log("lifecycle.log").len(), 0);
     fs::rename(cwd.with_extension("away"), &cwd).unwrap();
     delivered(&home, "two", &[]);
+}
+
+#[test]
+fn step_11_of_06_3_the_decision_is_logged_before_the_launch() {
+    let home = home_with(&[("PARROT_BOOT_MS", "60000")]);
+    let waking = home.spawn("iapeer-wake", &["ann", "--topic", "t"]);
+    wait_until("the boot", SOON, || home.session_json(ANN).is_some_and(|record| record["phase"] == "booting"));
+    let line = wake_lines(&home).pop().expect("the decision is on record while it boots");
+    for (key, value) in
+        [("personality", "ann"), ("runtime", "parrot"), ("mode", "fresh"), ("cause", "first-wake"), ("topic", "t")]
+    {
+        assert_eq!(line[key], value, "{key}");
+    }
+    home.ok("iapeer", &["stop", "ann"]);
+    assert_eq!(waking.wait(SOON).code, 69);
+}
+
+#[test]
+fn step_12_of_06_3_the_system_prompt_is_written_where_the_folder_has_doctrine() {
+    let home = home_with(&[]);
+    let prompt = home.root().join(format!("cache/iapeer/prompts/{ANN}.md"));
+    let doctrine = home.cwd("ann").join(".iapeer/IAPEER.md");
+    let _ = fs::remove_file(&doctrine);
+    home.ok("iapeer-wake", &["ann"]);
+    assert!(!prompt.exists(), "no doctrine, no prompt");
+    home.ok("iapeer-reap", &[ANN]);
+    fs::write(&doctrine, "Be brief.").unwrap();
+    home.ok("iapeer-wake", &["ann"]);
+    let meta = fs::metadata(&prompt).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o777, 0o600);
+    assert!(fs::read_to_string(&prompt).unwrap().contains("Be brief."));
+}
+
+#[test]
+fn step_14_of_06_3_with_d4_a_launch_that_failed_is_a_death_and_nothing_of_it_lives() {
+    let home = home_with(&[("PARROT_HANG", "boot")]);
+    home.set("IAPEER_BOOT_DEADLINE_SECS", "1");
+    assert_eq!(send(&home, "hello", &["--wait", "30"]).code, 0);
+    wait_until("the failed launch", SOON, || deaths(&home) == 1);
+    wait_until("its end", SOON, || !home.state(ANN, "session") && !home.state(ANN, "teardown"));
+    assert!(home.server_pid(ANN).is_none());
+    assert!(events(&home, "wake-failed").pop().unwrap().contains_key("reason"));
+    assert_eq!(home.queue(ANN), (1, 0, 0), "the message stays at the head");
+}
+
+#[test]
+fn step_15_of_06_3_ready_leaves_the_files_as_a_new_session_needs_them() {
+    let home = home_with(&[]);
+    fs::create_dir_all(home.state_dir()).unwrap();
+    let write = |kind: &str, text: &str| fs::write(home.state_dir().join(format!("{ANN}.{kind}")), text).unwrap();
+    write("ephemeral-armed", "2026-01-01T00:00:00.000Z\n");
+    write("topic", "old\n");
+    write("deaths", "[1,2]\n");
+    home.ok("iapeer-wake", &["ann", "--topic", "new"]);
+    let record = home.session_json(ANN).unwrap();
+    assert_eq!((record["phase"].clone(), record["cause"].clone()), (json!("ready"), json!("first-wake")));
+    assert_eq!(record["server"]["pid"], json!(home.server_pid(ANN)));
+    assert!(!home.state(ANN, "ephemeral-armed"), "armed is of an earlier session");
+    assert_eq!(fs::read_to_string(home.state_dir().join(format!("{ANN}.topic"))).unwrap(), "new\n");
+    assert!(!home.state(ANN, "deaths"), "deaths beyond the window are trimmed");
+    delivered(&home, "something to resume", &[]);
+    home.ok("iapeer-reap", &[ANN]);
+    home.ok("iapeer-wake", &["ann", "--resume", "--topic", "more"]);
+    assert_eq!(fs::read_to_string(home.state_dir().join(format!("{ANN}.topic"))).unwrap(), "new\nmore\n");
 }
 
 #[test]
@@ -237,35 +434,33 @@ fn rows_2a_and_2b_resume_or_a_loud_failure() {
 }
 
 #[test]
-fn the_crash_loop_guard_refuses_the_fourth_wake_and_lets_go_after_its_window() {
+fn step_10_of_06_3_the_crash_loop_guard_refuses_the_fourth_wake_and_lets_go_after_its_window() {
     let home = home_with(&[("PARROT_CRASH", "boot")]);
-    home.set("IAPEER_CRASHLOOP_WINDOW_SECS", "12");
     assert_eq!(send(&home, "hello", &["--no-wait"]).code, 0);
-    wait_until("three deaths", SOON, || {
+    // A death is counted before its drain lets go: another one is refused only after that.
+    let refused = wait_for("the guard", SOON, || {
         let _ = home.run("iapeer-drain", &[ANN]);
-        deaths(&home) == 3
+        events(&home, "wake").into_iter().find(|line| line["cause"] == "crash-loop")
     });
-    let refused = || events(&home, "wake").into_iter().find(|line| line["cause"] == "crash-loop");
-    // The drain of the third death may hold the peer a moment longer; another one then leaves it to that.
-    wait_until("the refusal", SOON, || {
-        home.ok("iapeer-drain", &[ANN]);
-        refused().is_some()
-    });
-    let refused = refused().expect("just seen");
-    assert_eq!((refused["mode"].as_str(), refused["reason"].as_str()), ("refused", "3 deaths in 12s"));
+    assert_eq!((refused["mode"].as_str(), refused["reason"].as_str()), ("refused", "3 deaths in 300s"));
     assert_eq!((deaths(&home), home.queue(ANN)), (3, (1, 0, 0)), "the message stays queued");
     let waiting = home.run("iapeer-wake", &["ann"]);
     assert!(waiting.code == 69 && format!("{waiting}").contains("iapeer new ann"), "{waiting}");
     home.launch_env("ann", &[]);
-    wait_until("the window's end", SOON, || {
-        tick(&home);
-        home.bodies("ann") == ["hello"]
-    });
+    tick(&home);
+    assert_eq!(home.queue(ANN), (1, 0, 0), "within the window a tick does not wake it");
+    // The window passes.
+    let path = home.state_dir().join(format!("{ANN}.deaths"));
+    let ring: Vec<u64> = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let aged: Vec<u64> = ring.iter().map(|at| at - 301_000).collect();
+    fs::write(&path, serde_json::to_string(&aged).unwrap()).unwrap();
+    tick(&home);
+    wait_until("the message", SOON, || home.bodies("ann") == ["hello"]);
     assert_eq!(last_wake(&home), is("fresh", "first-wake"));
 }
 
 #[test]
-fn new_passes_the_guard_and_says_so() {
+fn step_10_of_06_3_with_d4_new_passes_the_guard_and_says_so() {
     let home = home_with(&[]);
     fs::create_dir_all(home.state_dir()).unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
@@ -491,4 +686,101 @@ fn every_decision_leaves_its_line_with_the_fields_of_12() {
     assert!(wake < failed);
     let text = fs::read_to_string(home.root().join("logs/iapeer/delivery.log")).unwrap();
     assert!(!text.contains("one"), "no body text in a log");
+}
+
+#[test]
+fn row_0_of_07_2_one_peer_that_cannot_be_judged_stops_no_other() {
+    let home = home_with(&[]);
+    delivered(&home, "one", &[]);
+    calm(&home);
+    home.ok("iapeer-wake", &["bob"]);
+    // A session of a peer that nobody knows any more: its registry entry was lost.
+    let registry = home.root().join("peers-profiles.json");
+    let mut all: Value = serde_json::from_slice(&fs::read(&registry).unwrap()).unwrap();
+    all["peers"].as_array_mut().unwrap().retain(|peer| peer["personality"] != "ann");
+    fs::write(&registry, all.to_string()).unwrap();
+    home.set("IAPEER_IDLE_SECS", "0.001");
+    wait_until("the end of bob", SOON, || {
+        let ticked = home.ok("iapeer-superviser", &["--json"]).json_lines();
+        let line = ticked.iter().find(|line| line["identity"] == ANN).expect("it is said each time");
+        assert_eq!((&line["action"], &line["outcome"]), (&json!("skipped-error"), &json!("peer-error-isolated")));
+        !home.state("parrot-bob", "session")
+    });
+    let logged = events(&home, "supervise").into_iter().find(|line| line["action"] == "skipped-error").unwrap();
+    assert!(logged["outcome"] == "peer-error-isolated" && logged["reason"].contains("ann"), "{logged:?}");
+    assert!(home.server_pid(ANN).is_some(), "what can't be judged is not ended");
+}
+
+#[test]
+fn row_1_of_07_2_what_the_service_manager_holds_is_looked_at_only() {
+    let home = home_with(&[]);
+    let (agents, units) = service_folders(&home);
+    delivered(&home, "one", &[]);
+    calm(&home);
+    home.set("IAPEER_IDLE_SECS", "0.001");
+    let state = || {
+        let mut all = listing(&home.state_dir());
+        all.retain(|path, _| path.contains(&format!("{ANN}.")) && !path.contains(".canary"));
+        all
+    };
+    let before = state();
+    for (file, by) in [
+        (agents.join("com.iapeer.ann.plist"), "launchd"),
+        (units.join(format!("iapeer-peer@{ANN}.service")), "systemd"),
+    ] {
+        fs::write(&file, "").unwrap();
+        let ticked = home.ok("iapeer-superviser", &["--json", "-v"]).json_lines();
+        let line = ticked.iter().find(|line| line["identity"] == ANN).unwrap();
+        assert_eq!(
+            (&line["action"], &line["outcome"], &line["by"]),
+            (&json!("skipped-launchd"), &json!("read-only-h4"), &json!(by))
+        );
+        assert_eq!(events(&home, "supervise").pop().unwrap()["by"], by);
+        let quiet = home.ok("iapeer-superviser", &["--json"]).json_lines();
+        assert!(quiet.iter().all(|line| line["identity"] != ANN), "only with -v: {quiet:?}");
+        assert_eq!(home.ok("iapeer-reap", &[ANN, "--json"]).json()["action"], "skipped");
+        assert!(home.server_pid(ANN).is_some() && state() == before, "nothing is done about it");
+        fs::remove_file(&file).unwrap();
+    }
+    // Dead and held: still nothing.
+    fs::write(agents.join("com.iapeer.ann.plist"), "").unwrap();
+    die(&home);
+    tick(&home);
+    assert!(home.state(ANN, "session") && deaths(&home) == 0, "its death is the service manager's to mend");
+    fs::remove_file(agents.join("com.iapeer.ann.plist")).unwrap();
+    tick(&home);
+    assert_eq!((home.state(ANN, "session"), deaths(&home)), (false, 1), "held no more, it is judged again");
+}
+
+#[test]
+fn row_3_of_07_2_a_session_that_ended_itself_to_come_back_fresh_does_so_in_the_same_tick() {
+    let home = home_with(&[]);
+    delivered(&home, "one", &[]);
+    fs::write(home.state_dir().join(format!("{ANN}.new-eager")), "2026-01-01T00:00:00.000Z\n").unwrap();
+    die(&home);
+    let ticked = home.ok("iapeer-superviser", &["--json"]).json_lines();
+    let line = ticked.iter().find(|line| line["identity"] == ANN).unwrap();
+    assert_eq!((&line["action"], &line["outcome"]), (&json!("needs-eager-fresh"), &json!("eager-fresh")));
+    let logged = events(&home, "supervise").into_iter().find(|line| line["action"] == "needs-eager-fresh").unwrap();
+    assert_eq!((logged["reason"].as_str(), logged["outcome"].as_str()), ("/new eager mark", "eager-fresh"));
+    assert_eq!(home.session_json(ANN).unwrap()["phase"], "ready");
+    assert_eq!(last_wake(&home), is("fresh", "folder-launch"));
+    assert!(!home.state(ANN, "new-eager") && deaths(&home) == 0, "no fault (D4), and not repeated");
+}
+
+#[test]
+fn row_8_of_07_2_a_session_that_lives_is_told_of_with_v_only() {
+    let home = home_with(&[]);
+    delivered(&home, "one", &[]);
+    let quiet = home.ok("iapeer-superviser", &["--json"]).json_lines();
+    assert!(quiet.iter().all(|line| line["identity"] != ANN), "{quiet:?}");
+    assert!(events(&home, "supervise").iter().all(|line| line["action"] != "alive"));
+    let told = home.ok("iapeer-superviser", &["--json", "-v"]).json_lines();
+    let line = told.iter().find(|line| line["identity"] == ANN && line["action"] == "alive").expect("told");
+    assert!(line["age_secs"].is_u64(), "{line}");
+    let logged = events(&home, "supervise").pop().unwrap();
+    assert!(logged["action"] == "alive" && logged["age"].ends_with('s'), "{logged:?}");
+    home.set("IAPEER_SUPERVISE_LOG_VERBOSE", " Yes ");
+    let told = home.ok("iapeer-superviser", &["--json"]).json_lines();
+    assert!(told.iter().any(|line| line["action"] == "alive"), "{told:?}");
 }

@@ -55,6 +55,57 @@ fn rename_moves_folder_card_record_and_queue_and_purges_the_old_state() {
     assert_eq!(home.run("iapeer-send", &["ann", "--from", "bob", "-m", "x"]).code, 67);
 }
 
+fn cause_of_the_last_wake(home: &TestHome, name: &str) -> String {
+    let lines = home.log("lifecycle.log");
+    let mut wakes = lines.iter().filter(|line| {
+        let is = |key: &str, value: &str| line.get(key).is_some_and(|there| there == value);
+        is("ev", "wake") && is("personality", name)
+    });
+    wakes.next_back().and_then(|line| line.get("cause").cloned()).unwrap_or_default()
+}
+
+#[test]
+fn rename_resumes_the_conversation_where_the_folder_stays() {
+    let home = TestHome::new();
+    home.parrot("bob", &[]);
+    let dir = home.home().join("ann");
+    home.ok("iapeer", &["create", "ann", "--runtime", "parrot", "--path", dir.to_str().unwrap()]);
+    send(&home, "ann", "one");
+    let renamed = home.ok("iapeer", &["rename", "ann", "eve", "--force", "--json"]).json();
+    assert_eq!(renamed["forgets"], json!([]));
+    send(&home, "eve", "two");
+    assert_eq!(cause_of_the_last_wake(&home, "eve"), "idle-reaped-resume");
+}
+
+#[test]
+fn rename_says_that_a_conversation_stays_with_the_old_folder_and_the_wake_says_why_it_is_fresh() {
+    let home = TestHome::new();
+    home.parrot("bob", &[]);
+    home.parrot("ann", &[]);
+    send(&home, "ann", "one");
+    let out = home.ok("iapeer", &["rename", "ann", "eve", "--force"]).stdout;
+    assert!(out.contains("parrot-eve: its conversation stays with the old folder, the next session is fresh"), "{out}");
+    let attached = home.run("iapeer", &["attach", "eve"]);
+    assert!(attached.code != 0 && attached.stderr.contains("no transcript to resume"), "{attached}");
+    send(&home, "eve", "two");
+    assert_eq!(cause_of_the_last_wake(&home, "eve"), "idle-reaped-no-resume");
+}
+
+#[test]
+fn rename_never_takes_up_what_an_earlier_peer_of_that_name_said() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    home.ok("iapeer", &["create", "claude-peer", "--runtime", "claude"]);
+    let new = fs::canonicalize(home.root().join("peers")).unwrap().join("eve");
+    let slug = new.to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let left = home.home().join(".claude/projects").join(slug);
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("theirs.jsonl"), "{}\n").unwrap();
+    fs::write(home.state_dir().join("claude-claude-peer.idle-reaped"), "\n").unwrap();
+    home.ok("iapeer", &["rename", "claude-peer", "eve"]);
+    assert!(!home.state("claude-eve", "idle-reaped"), "a wake would resume another's conversation");
+}
+
 #[test]
 fn rename_is_all_or_nothing() {
     let home = TestHome::new();

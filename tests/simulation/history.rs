@@ -239,15 +239,20 @@ fn perform(sim: &Arc<Sim>, n: usize, step: &Step) {
             Op::Unknown(n, times) => state.truth(&peer(*n)).unknown += times,
             Op::EndFails(n) => state.truth(&peer(*n)).end_fails += 1,
             Op::DetachFails(times) => state.detach_fails += times,
-            Op::Typing(n, ms) => typing = state.typing(&peer(*n), *ms).then(|| peer(*n)),
+            Op::Typing(n, ms) => typing = Some((peer(*n), *ms)),
         }
         if let Some(with) = &step.with {
             programs.extend(program(&mut state, with, &format!("message {n} too")));
         }
     }
-    if let Some(identity) = typing.filter(fleet::has_hooks) {
-        let launch = sim.state().truth(&identity).live().and_then(|session| session.launch.clone());
-        hook(sim, &identity, launch.as_deref(), Hook::Prompt, "what a person types");
+    if let Some((identity, ms)) = typing {
+        // What its agent still has to tell of the last turn comes first.
+        let hooks = sim.state().take_hooks(&identity);
+        hooks.iter().for_each(|hook| hook.run(sim));
+        if sim.state().typing(&identity, ms) && fleet::has_hooks(&identity) {
+            let launch = sim.state().truth(&identity).live().and_then(|session| session.launch.clone());
+            hook(sim, &identity, launch.as_deref(), Hook::Prompt, "what a person types");
+        }
     }
     let undisturbed = matches!(step.op, Op::Run(Call::Tick)) && step.with.is_none();
     let healthy = undisturbed && {

@@ -15,7 +15,10 @@ use iapeer::lifecycle::world::{
 };
 use iapeer::message::envelope::Envelope;
 use iapeer::runtime::manifest::Evidence;
+use iapeer::runtime::transcript::TurnEnd;
 use iapeer::store::SessionRecord;
+use iapeer::store::markers::Turn as Marked;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long the evidence of a late taking needs.
@@ -39,6 +42,8 @@ impl Machine {
         let truth = state.truth(identity);
         let kind = truth.turns.pop_front().unwrap_or(TurnKind::Plain(200));
         truth.transcript.push(typed.id);
+        truth.prompts.push((typed.id, truth.records));
+        truth.records += 1;
         truth.last = Some(now);
         let Some(session) = truth.session.as_mut() else { return };
         let (answers_at, ends_at, dies) = match kind {
@@ -91,10 +96,20 @@ impl Host for Machine {
         state.peers.iter().filter(|(_, truth)| truth.traced).map(|(identity, _)| identity.clone()).collect()
     }
 
-    fn transcript_times(&self, peer: &Peer) -> TranscriptTimes {
+    fn transcript_times(&self, peer: &Peer, running: Option<&Marked>) -> TranscriptTimes {
         let mut state = self.0.state();
         let truth = state.truth(&peer.identity);
-        TranscriptTimes { last: truth.last, turn_end: truth.turn_end }
+        let turn_end = running.zip(truth.turn_end).map(|(turn, (at, position))| TurnEnd {
+            at,
+            position: Some(position),
+            follows_prompt: truth.prompts.iter().any(|(id, place)| turn.id == Some(*id) && *place < position),
+        });
+        TranscriptTimes { last: truth.last, turn_end }
+    }
+
+    fn transcript_size(&self, path: &Path) -> u64 {
+        let identity = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        identity.map_or(0, |identity| self.0.state().truth(&identity).records)
     }
 
     fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String> {
@@ -240,8 +255,11 @@ impl Host for Machine {
             }
             fate
         };
-        // Between the paste and the submit key.
+        // Between the paste and the submit key. An agent waits for its hook before it takes the next prompt.
         self.0.point();
+        while self.0.state().hook_is_out(identity) {
+            iapeer::core::Clock::sleep(self, Duration::from_millis(1));
+        }
         let unknown = || Landing::Unknown("no evidence".into());
         {
             let mut state = self.0.state();
@@ -265,6 +283,10 @@ impl Host for Machine {
                 state.truth(identity).late.push((until, delivery.id));
                 if let Some(session) = state.truth(identity).live() {
                     session.late_prompt = Some((until, delivery.text.to_owned()));
+                    // The prompt is told of before the turn's end.
+                    if let Some(turn) = session.turn.as_mut() {
+                        turn.ends_at = turn.ends_at.max(until + 1);
+                    }
                 }
                 return unknown();
             }

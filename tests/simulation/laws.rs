@@ -1,12 +1,14 @@
 //! What must hold, whatever happens.
 
 use super::fleet::{is_worker, peers};
-use super::sim::{Sim, State, Typed};
+use super::sim::{Machine, Sim, State, Typed};
 use iapeer::core::exit::Failure;
 use iapeer::core::identity::Identity;
 use iapeer::core::message_id::MessageId;
-use iapeer::lifecycle::crash_loop;
+use iapeer::lifecycle::activity::{Activity, Quiet};
+use iapeer::lifecycle::peer::Peer;
 use iapeer::lifecycle::send::Report;
+use iapeer::lifecycle::{World, crash_loop};
 use iapeer::store::queue::{Place, Queue, nobody};
 use iapeer::store::{Marker, Markers, Phase, SessionRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,9 +46,7 @@ pub fn at_end(sim: &Sim, state: &mut State, identity: &Identity) {
     if policy && !truth.leftover {
         let working = truth.live().is_some_and(|session| session.turn.is_some());
         let unknown = truth.unknown > 0;
-        // Known limit: after a clock was set back, the recorded end of an earlier turn may lie behind the start of
-        // this one, and the hook's marker then looks like that of an interrupted turn.
-        if working && !state.set_back {
+        if working {
             state.violate(format!("{identity} is reaped ({}) while it works", intent.why));
         }
         if unknown {
@@ -263,6 +263,7 @@ pub fn supervised(sim: &Sim, state: &mut State) {
 
 /// When the world is healed and quiet: nothing is stuck, and every death of a message was told.
 pub fn at_rest(sim: &Arc<Sim>) {
+    at_rest_all_may_sleep(sim);
     let mut state = sim.state();
     supervised(sim, &mut state);
     for identity in peers() {
@@ -292,6 +293,25 @@ pub fn at_rest(sim: &Arc<Sim>) {
         let exempt = from == nobody() || state.ever_stopped.contains(&from) || state.told_less.contains(&id);
         if !exempt && !told.contains_key(&id) {
             state.violate(format!("the sender {from} of the dead letter {id} was never told"));
+        }
+    }
+}
+
+/// No session is taken for a working one for ever: it would never be put to sleep.
+fn at_rest_all_may_sleep(sim: &Arc<Sim>) {
+    let machine = Machine(Arc::clone(sim));
+    let world = World::new(&sim.paths, &sim.settings, &machine, &machine, "test");
+    // Known limit: what a person typed has no id, so a turn that began with it and whose hook was killed is known
+    // to be over by wall time only.
+    if sim.state().set_back {
+        return;
+    }
+    for identity in peers() {
+        let Some(record) = SessionRecord::peek(&sim.paths, &identity) else { continue };
+        let Ok(peer) = Peer::of(&sim.paths, &identity) else { continue };
+        let idle = sim.state().truth(&identity).live().is_some_and(|session| session.turn.is_none());
+        if idle && Activity::from_files(&world, &peer, &record).quiet() == Quiet::Working {
+            sim.state().violate(format!("{identity} is idle and would never be put to sleep"));
         }
     }
 }

@@ -81,6 +81,13 @@ pub struct Program {
     pub owner: Option<(Identity, i32)>,
 }
 
+impl Program {
+    /// Whose hook it is.
+    pub fn hook_of(&self) -> Option<&Identity> {
+        if let Act::Hook { identity, .. } = &self.act { Some(identity) } else { None }
+    }
+}
+
 impl From<Act> for Program {
     fn from(act: Act) -> Self {
         Program { act, owner: None }
@@ -102,7 +109,7 @@ pub fn detached(state: &mut State, program: &str, arguments: &[&str]) {
 pub fn hook(sim: &Arc<Sim>, identity: &Identity, launch: Option<&str>, which: Hook, prompt: &str) {
     let machine = Machine(Arc::clone(sim));
     let world = World::new(&sim.paths, &sim.settings, &machine, &machine, "iapeer-turn");
-    let input = serde_json::json!({ "prompt": prompt, "session_id": "s" }).to_string();
+    let input = serde_json::json!({ "prompt": prompt, "session_id": "s", "transcript_path": identity }).to_string();
     // A hook never fails its agent.
     let _ = turn::record(&world, identity, launch, which, input.as_bytes());
 }

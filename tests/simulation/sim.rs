@@ -126,7 +126,10 @@ pub struct Truth {
     pub transcript: Vec<MessageId>,
     pub late: Vec<(u64, MessageId)>,
     pub last: Option<EpochMs>,
-    pub turn_end: Option<EpochMs>,
+    /// Records of the transcript so far, where its prompts stand, and its last turn's end.
+    pub records: u64,
+    pub prompts: Vec<(MessageId, u64)>,
+    pub turn_end: Option<(EpochMs, u64)>,
     pub taken: Vec<Typed>,
     pub answered: BTreeSet<MessageId>,
     /// Sessions that ended by a fault, and launches that failed without one.
@@ -290,6 +293,25 @@ impl State {
         true
     }
 
+    /// Whether a hook of this agent has not returned yet: it waits for that before it takes a prompt.
+    pub fn hook_is_out(&self, identity: &Identity) -> bool {
+        let is_it = |program: &Program| program.hook_of() == Some(identity) && !self.owner_is_dead(program);
+        self.pending.iter().any(is_it) || self.running.iter().any(|running| is_it(&running.program))
+    }
+
+    /// The hooks of this agent that wait to run; it is not running any.
+    pub fn take_hooks(&mut self, identity: &Identity) -> Vec<Program> {
+        let (hooks, others) = self.pending.drain(..).partition(|program| program.hook_of() == Some(identity));
+        self.pending = others;
+        Vec::from_iter::<VecDeque<Program>>(hooks).into_iter().filter(|hook| !self.owner_is_dead(hook)).collect()
+    }
+
+    /// Which of the programs that wait may start: an agent calls its hooks one after the other.
+    fn next_pending(&self) -> Option<usize> {
+        let out = |identity| self.running.iter().any(|running| running.program.hook_of() == Some(identity));
+        self.pending.iter().position(|program| !program.hook_of().is_some_and(out))
+    }
+
     fn owner_is_dead(&self, program: &Program) -> bool {
         program.owner.as_ref().is_some_and(|(identity, serial)| {
             !self.peers[identity].session.as_ref().is_some_and(|session| session.alive && session.serial == *serial)
@@ -356,7 +378,8 @@ impl State {
             let dies = session.turn.take().is_some_and(|turn| turn.dies);
             session.last_move = now;
             truth.last = Some(now);
-            truth.turn_end = Some(now);
+            truth.turn_end = Some((now, truth.records));
+            truth.records += 1;
             if dies {
                 truth.die();
             } else if hooks {
@@ -440,7 +463,7 @@ impl Sim {
         let ready = state.running.iter().position(|program| program.wake <= mono);
         if let Some(at) = ready {
             state.turn = Some(state.running[at].id);
-        } else if state.running.len() < SLOTS && !state.pending.is_empty() {
+        } else if state.running.len() < SLOTS && state.next_pending().is_some() {
             self.admit(state);
         } else if let Some((id, wake)) = state.running.iter().map(|p| (p.id, p.wake)).min_by_key(|(_, wake)| *wake) {
             state.advance(wake);
@@ -461,7 +484,7 @@ impl Sim {
 
     /// Starts the next program that waits to run.
     fn admit(self: &Arc<Self>, state: &mut State) {
-        let Some(program) = state.pending.pop_front() else { return };
+        let Some(program) = state.next_pending().and_then(|at| state.pending.remove(at)) else { return };
         let id = state.next_id;
         state.next_id += 1;
         state.note(format!("program {id}: {}", program.act));
@@ -512,7 +535,7 @@ impl Sim {
         }
         let mono = state.mono;
         let others: Vec<usize> = state.running.iter().filter(|p| p.id != me && p.wake <= mono).map(|p| p.id).collect();
-        let can_admit = state.running.len() < SLOTS && !state.pending.is_empty();
+        let can_admit = state.running.len() < SLOTS && state.next_pending().is_some();
         let pick = state.random(others.len() as u32 + u32::from(can_admit)) as usize;
         match others.get(pick) {
             Some(other) => state.turn = Some(*other),

@@ -402,7 +402,7 @@ pub enum Verb {
         #[arg(long)]
         force: bool,
     },
-    /// Give a peer another name. Its folder moves along where it is the default one.
+    /// Give a peer another name. Its folder moves along where it is the default one; then its next session is fresh.
     Rename {
         /// Its name.
         #[arg(value_name = "OLD")]

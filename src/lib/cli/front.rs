@@ -12,7 +12,7 @@ use crate::lifecycle::real::probe;
 use crate::lifecycle::runtimes::Change;
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
-use crate::lifecycle::{demo, launch, list, remove as removal, units};
+use crate::lifecycle::{demo, launch, list, remove as removal, session, units};
 use crate::runtime::{Kind, Manifest};
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
@@ -238,6 +238,10 @@ fn attach(world: &World<'_>, one: &One) -> Result<Exit, Failure> {
     // Where no runtime is named: the one it was last active on.
     let last = registry.get(&name).and_then(|record| list::last_active(world, record));
     let peer = Peer::find(world.paths, &name, typed.or(last).as_ref())?;
+    // Looking at a session that lives waits for nobody's lock, and one that the service manager holds may be looked at.
+    if session::is_live(world, &peer.identity) {
+        return open_terminal(world, &peer, false);
+    }
     let woken = control::wake(world, &peer, Request::Resume, None)?;
     if woken.exit != Exit::Ok {
         return Err(Failure::new(woken.exit, format!("attach: {}", woken.reason.unwrap_or_default())));

@@ -25,7 +25,13 @@ pub fn rename(world: &World<'_>, old: &str, new: &str, force: bool, json: bool) 
     let renamed = rename::rename(world, &old, &new, force)?;
     cli::tell(json, &renamed, || {
         let folder = if renamed.moved { "folder moved" } else { "folder stays" };
-        format!("renamed {:?} to {:?}; {folder}: {}", old.as_str(), new.as_str(), renamed.cwd.display())
+        let mut said = format!("renamed {:?} to {:?}; {folder}: {}", old.as_str(), new.as_str(), renamed.cwd.display());
+        for identity in &renamed.forgets {
+            said.push_str(&format!(
+                "\n{identity}: its conversation stays with the old folder, the next session is fresh"
+            ));
+        }
+        said
     });
     Ok(Exit::Ok)
 }

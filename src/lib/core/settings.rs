@@ -118,7 +118,7 @@ settings! {
     boot_deadline: Seconds -> Duration = "IAPEER_BOOT_DEADLINE_SECS", "240", "s", "How long a starting session may take until its composer is ready.";
     ready_gate: Seconds -> Duration = "IAPEER_READY_GATE_SECS", "120", "s", "How long the first message may take to show evidence after a cold start.";
     idle: Seconds -> Duration = "IAPEER_IDLE_SECS", "3600", "s", "A live peer without activity for longer is put to sleep.";
-    resume_max_age: Seconds -> Duration = "IAPEER_RESUME_MAX_AGE_SECS", "86400", "s", "A peer parked for longer comes back fresh.";
+    resume_max_age: Seconds -> Duration = "IAPEER_RESUME_MAX_AGE_SECS", "86400", "s", "Without a topic, a peer parked for longer comes back fresh.";
     crashloop_max: Count -> u64 = "IAPEER_CRASHLOOP_MAX", "3", "count", "Deaths within the window after which a peer is left asleep.";
     crashloop_window: Seconds -> Duration = "IAPEER_CRASHLOOP_WINDOW_SECS", "300", "s", "The window of the crash-loop guard.";
     ephemeral_quiet: Seconds -> Duration = "IAPEER_EPHEMERAL_QUIET_SECS", "20", "s", "A worker that has answered and is quiet for longer is ended.";

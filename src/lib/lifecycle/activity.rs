@@ -5,6 +5,7 @@ use crate::core::clock::EpochMs;
 use crate::core::identity::Identity;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::{TerminalTimes, TranscriptTimes, World};
+use crate::runtime::transcript::TurnEnd;
 use crate::store::markers::{Turn, TurnState};
 use crate::store::queue::Place;
 use crate::store::session::SessionRecord;
@@ -47,10 +48,12 @@ impl Quiet {
 impl Activity {
     /// What the files tell of the session of `record`.
     pub fn from_files(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
+        let turn = turn_of(world, &record.identity, record.launch.as_deref());
+        let running = turn.as_ref().filter(|turn| turn.state == TurnState::Busy);
         Activity {
             woke_at: record.woke_at,
-            transcript: world.host.transcript_times(peer),
-            turn: turn_of(world, &record.identity, record.launch.as_deref()),
+            transcript: world.host.transcript_times(peer, running),
+            turn,
             terminal: None,
             in_flight: false,
         }
@@ -82,7 +85,9 @@ impl Activity {
         count(terminal.keystroke);
         match &self.turn {
             // An interrupted turn has no hook; its record says that it is over.
-            Some(turn) if turn.state == TurnState::Busy && self.transcript.turn_end.is_none_or(|end| end < turn.at) => {
+            Some(turn)
+                if turn.state == TurnState::Busy && self.transcript.turn_end.is_none_or(|end| !ends(&end, turn)) =>
+            {
                 return Quiet::Working;
             }
             // The runtime reports its turns: what still moves in the window is decoration.
@@ -90,6 +95,17 @@ impl Activity {
             None => count(terminal.window),
         }
         Quiet::Since(latest)
+    }
+}
+
+/// Whether the record ended this very turn. Its place in the file tells, which no clock that is set back can
+/// change; its time does where the place is not known.
+fn ends(end: &TurnEnd, turn: &Turn) -> bool {
+    match (turn.written, end.position) {
+        (Some(written), Some(position)) if position < written => false,
+        // An agent may write the end of its last turn after it has taken the next prompt.
+        (Some(_), Some(_)) if end.follows_prompt => true,
+        _ => end.at >= turn.at,
     }
 }
 
@@ -113,11 +129,17 @@ mod tests {
                 launch: None,
                 session: None,
                 transcript: None,
+                written: None,
             })
         };
+        let begun = |at, written| turn(TurnState::Busy, at).map(|turn| Turn { written: Some(written), ..turn });
         let times = |last, turn_end: Option<u64>| TranscriptTimes {
             last: Some(EpochMs(last)),
-            turn_end: turn_end.map(EpochMs),
+            turn_end: turn_end.map(|at| TurnEnd { at: EpochMs(at), position: None, follows_prompt: false }),
+        };
+        let ended = |at, position, follows_prompt| TranscriptTimes {
+            last: Some(EpochMs(150)),
+            turn_end: Some(TurnEnd { at: EpochMs(at), position: Some(position), follows_prompt }),
         };
         let terminal = |window, keystroke: Option<u64>| {
             Some(TerminalTimes { window: Some(EpochMs(window)), keystroke: keystroke.map(EpochMs) })
@@ -134,6 +156,11 @@ mod tests {
             ("an interrupted turn is over", Activity { transcript: times(150, Some(150)), turn: turn(TurnState::Busy, 120), ..base() }, Quiet::Since(EpochMs(150))),
             ("a message in flight", Activity { in_flight: true, ..base() }, Quiet::Working),
             ("an earlier turn's end ends nothing", Activity { transcript: times(150, Some(110)), turn: turn(TurnState::Busy, 120), ..base() }, Quiet::Working),
+            ("an end before the prompt, the clock set back between", Activity { transcript: ended(130, 7, false), turn: begun(120, 8), ..base() }, Quiet::Working),
+            ("an end behind the prompt, the clock set back between", Activity { transcript: ended(110, 9, true), turn: begun(120, 8), ..base() }, Quiet::Since(EpochMs(150))),
+            ("the last turn's end, written late", Activity { transcript: ended(119, 8, false), turn: begun(120, 8), ..base() }, Quiet::Working),
+            ("an end after a prompt that is no message", Activity { transcript: ended(140, 8, false), turn: begun(120, 8), ..base() }, Quiet::Since(EpochMs(150))),
+            ("an end in another file, by its time", Activity { transcript: times(150, Some(150)), turn: begun(120, 8), ..base() }, Quiet::Since(EpochMs(150))),
         ];
         for (name, activity, expected) in rows {
             assert_eq!(activity.quiet(), expected, "{name}");

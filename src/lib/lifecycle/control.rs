@@ -15,6 +15,7 @@ use crate::runtime::Kind;
 use crate::store::event_log::Event;
 use crate::store::markers::{Marker, TurnState};
 use crate::store::registry::Registry;
+use crate::store::session::SessionRecord;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -180,6 +181,10 @@ pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Top
     })?;
     let up = bring_up::bring_up(world, peer, Call { request, topic, ..Call::default() });
     if let Ok(up) = &up {
+        if up.woke.is_none() {
+            // Somebody wants it up: it is idle from now on, not since its last turn.
+            SessionRecord { woke_at: world.now(), ..up.record.clone() }.write(world.paths)?;
+        }
         seed(world, peer, up)?;
     }
     drop(lock);

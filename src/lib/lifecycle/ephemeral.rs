@@ -6,10 +6,10 @@
 use crate::core::exit::Failure;
 use crate::core::identity::Identity;
 use crate::lifecycle::activity::{Activity, Quiet};
-use crate::lifecycle::bring_up::{self, Call};
-use crate::lifecycle::drain::{self, Acted, Drained, Outcome};
+use crate::lifecycle::drain::{Acted, Drained};
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::session::{self, Ending, Park, Standing};
+use crate::lifecycle::tries::{HandedOver, Held, Outcome, Tried, Tries};
 use crate::lifecycle::world::{Landing, World};
 use crate::store::event_log::Event;
 use crate::store::lock::{FileLock, LockError};
@@ -199,80 +199,48 @@ pub fn unsettled(
     why: &str,
     acted: &mut Vec<Acted>,
 ) -> Result<(), Failure> {
+    let mut tries = Tries { world, peer, queue, acted };
     for seq in queue.list(Place::Inflight)? {
-        let Some(mut item) = queue.read(Place::Inflight, seq)? else { continue };
-        if drain::finish_burial(world, peer, queue, Place::Inflight, seq, &item, acted)? {
+        let Some(item) = queue.read(Place::Inflight, seq)? else { continue };
+        let mut held = Held { place: Place::Inflight, seq, item };
+        if tries.finish_burial(&held)? {
             continue;
         }
-        item.attempts += 1;
-        item.redelivered += 1;
-        let allowed = match item.landed.take() {
-            Some(_) => peer.max_attempts().unwrap_or(1),
-            None => world.settings.queue_max_attempts as u32,
+        held.item.redelivered += 1;
+        let allowed = match held.item.landed.take() {
+            Some(_) => u64::from(peer.max_attempts().unwrap_or(1)),
+            None => world.settings.queue_max_attempts,
         };
-        if item.attempts >= allowed {
-            drain::bury_from(world, peer, queue, Place::Inflight, seq, item, why, acted)?;
-        } else {
-            item.reason = Some(why.to_owned());
-            queue.update(Place::Inflight, seq, &item)?;
-            queue.shift(seq, Place::Inflight, Place::Waiting)?;
-            drain::note(acted, peer, seq, &item, "queued", Some(why.to_owned()));
-        }
+        tries.give_back_within(held, why, allowed)?;
     }
     Ok(())
 }
 
 /// Starts the worker on the next task. Says whether one was started.
 fn start_next(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -> Result<bool, Failure> {
-    let (seq, mut item) = loop {
-        let Some((seq, item)) = queue.head(Place::Waiting)? else { return Ok(false) };
-        if !drain::finish_burial(world, peer, queue, Place::Waiting, seq, &item, acted)? {
-            break (seq, item);
-        }
-    };
+    let mut tries = Tries { world, peer, queue, acted };
+    let Some(held) = tries.head()? else { return Ok(false) };
     let event = Event::new("ephemeral-drain")
         .field("identity", &peer.identity)
-        .field("seq", seq)
+        .field("seq", held.seq)
         .field("depth", queue.list(Place::Waiting)?.len());
     world.lifecycle(&event);
-    let up = match bring_up::bring_up(world, peer, Call { topic: item.topic.as_ref(), ..Call::default() }) {
-        Ok(up) => up,
-        Err(not_up) => {
-            let reason = not_up.failure.to_string();
-            if not_up.tried {
-                item.attempts += 1;
-                drain::give_back_from(world, peer, queue, Place::Waiting, seq, item, &reason, acted)?;
-            } else {
-                drain::log_delivery(world, peer, &item, &Outcome::not_landed("queued", &reason));
-                drain::note(acted, peer, seq, &item, "queued", Some(reason));
-            }
-            return Ok(false);
-        }
-    };
-    if !queue.shift(seq, Place::Waiting, Place::Inflight)? {
-        return Ok(false);
-    }
-    let text = drain::first_text(peer, &item, &up);
-    let delivery = drain::delivery(peer, &item, &text, &up.record, up.woke.map(|(mode, _)| mode), false);
-    match world.host.deliver(&delivery) {
+    let HandedOver::Tried(tried) = tries.hand_over(held)? else { return Ok(false) };
+    let Tried { mut held, record, woke, landing } = *tried;
+    match landing {
         Landing::Landed { by, forced } => {
-            item.landed = Some(world.now());
-            drain::log_delivery(world, peer, &item, &Outcome::landed_by(up.woke, by, forced));
-            queue.update(Place::Inflight, seq, &item)?;
-            drain::note(acted, peer, seq, &item, "delivered", None);
+            held.item.landed = Some(world.now());
+            tries.log(&held.item, &Outcome::landed(woke, by, forced));
+            queue.update(Place::Inflight, held.seq, &held.item)?;
+            tries.note(&held, "delivered", None);
             Ok(true)
         }
         Landing::Held(reason) | Landing::Unknown(reason) | Landing::Failed(reason) => {
             // A worker without its task is of no use: the next try starts clean.
-            session::end(
-                world,
-                &peer.identity,
-                Some(&up.record),
-                &Ending { why: "task-not-taken", park: Park::No, keep_marks: false },
-            )?;
-            item.attempts += 1;
-            item.redelivered += 1;
-            drain::give_back_from(world, peer, queue, Place::Inflight, seq, item, &reason, acted)?;
+            let ending = Ending { why: "task-not-taken", park: Park::No, keep_marks: false };
+            session::end(world, &peer.identity, Some(&record), &ending)?;
+            held.item.redelivered += 1;
+            tries.give_back(held, &reason)?;
             Ok(false)
         }
     }

@@ -146,7 +146,7 @@ pub fn last_active(world: &World<'_>, record: &PeerRecord) -> Option<Runtime> {
         let identity = Identity::new(runtime.clone(), record.personality.clone());
         let Ok(peer) = Peer::of(world.paths, &identity) else { continue };
         let woke = SessionRecord::peek(world.paths, &identity).map(|session| session.woke_at);
-        let Some(at) = world.host.transcript_times(&peer).last.max(woke) else { continue };
+        let Some(at) = world.host.transcript_times(&peer, None).last.max(woke) else { continue };
         if newest.as_ref().is_none_or(|(best, _)| at > *best) {
             newest = Some((at, runtime.clone()));
         }

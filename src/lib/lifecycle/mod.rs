@@ -26,6 +26,7 @@ pub mod send;
 pub mod session;
 pub mod status;
 pub mod supervise;
+mod tries;
 pub mod turn;
 pub mod units;
 pub mod verify;

@@ -1,9 +1,13 @@
-//! Giving a peer another name: its folder, its card, its record and its queue go along; the state of its old
-//! sessions does not. All of it happens, or nothing.
+//! Giving a peer another name: its folder, its card, its record, its queue and whether it is parked go along; the
+//! rest of the state of its old sessions does not. All of it happens, or nothing.
+//!
+//! Programs find a conversation by the folder it was held in, and their files are theirs (moved by hand they were
+//! seen to be ignored, or written over): where the folder moves, the next session is fresh, and that is said.
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Personality};
 use crate::core::paths;
+use crate::lifecycle::peer::Peer;
 use crate::lifecycle::remove;
 use crate::lifecycle::session::{self, Ending, Park, Standing};
 use crate::lifecycle::world::World;
@@ -26,6 +30,8 @@ pub struct Renamed {
     pub moved: bool,
     /// State files of its old sessions that were purged.
     pub purged: Vec<String>,
+    /// Identities whose conversation stays with the old folder: their next session is fresh.
+    pub forgets: Vec<Identity>,
 }
 
 /// Renames `old` to `new`. A live peer is refused, or ended with `force`.
@@ -63,7 +69,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
         match session::settle(world, from)?.0 {
             Standing::Asleep => {}
             Standing::Live(live) if force => {
-                let ending = Ending { why: "rename", park: Park::No, keep_marks: false };
+                let ending = Ending { why: "rename", park: Park::Yes, keep_marks: false };
                 session::end(world, from, Some(&live), &ending)?;
             }
             Standing::Live(_) => {
@@ -78,21 +84,29 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
         }
     }
     let mut undo = Undo::default();
-    if let Err(failure) = carry_out(world, &record, new, &cwd, &identities, &mut undo) {
-        undo.run();
-        return Err(failure);
-    }
+    let forgets = match carry_out(world, &record, new, &cwd, &identities, &mut undo) {
+        Ok(forgets) => forgets,
+        Err(failure) => {
+            undo.run();
+            return Err(failure);
+        }
+    };
     let mut purged = Vec::new();
     for (from, _) in &identities {
         purged.extend(remove::purge(world, from)?);
     }
-    let event = Event::new("rename").field("personality", old).field("to", new).field("by", world.program);
+    let words: Vec<&str> = forgets.iter().map(Identity::as_str).collect();
+    let event = Event::new("rename")
+        .field("personality", old)
+        .field("to", new)
+        .field("by", world.program)
+        .maybe("forgets", (!words.is_empty()).then(|| words.join(",")));
     world.lifecycle(&event);
     drop(locks);
     for (_, to) in &identities {
         world.kick_if_waiting(to);
     }
-    Ok(Renamed { old: old.clone(), new: new.clone(), moved: is_default, cwd, purged })
+    Ok(Renamed { old: old.clone(), new: new.clone(), moved: is_default, cwd, purged, forgets })
 }
 
 fn carry_out(
@@ -102,8 +116,21 @@ fn carry_out(
     cwd: &Path,
     identities: &[(Identity, Identity)],
     undo: &mut Undo,
-) -> Result<(), Failure> {
-    if cwd != record.cwd {
+) -> Result<Vec<Identity>, Failure> {
+    let moves = cwd != record.cwd;
+    let mut forgets = Vec::new();
+    let mut parked = Vec::new();
+    for (from, to) in identities {
+        // A peer that can't be read has nothing to resume.
+        let peer = Peer::of(world.paths, from).ok();
+        let finds = |cwd: &Path| peer.as_ref().is_some_and(|peer| has_conversation(world, peer, cwd));
+        if moves && finds(&record.cwd) {
+            forgets.push(to.clone());
+        }
+        // What an earlier peer left in a folder of that name is not to be resumed.
+        parked.push(!moves || !finds(cwd));
+    }
+    if moves {
         undo.move_now(&record.cwd, cwd)?;
     }
     let path = paths::profile_path(cwd);
@@ -111,10 +138,14 @@ fn carry_out(
         undo.0.push(Step::Restore(path, bytes));
         Profile::rename(cwd, new)?;
     }
-    for (from, to) in identities {
-        let queue = world.paths.state(from, "queue");
-        if queue.exists() {
-            undo.move_now(&queue, &world.paths.state(to, "queue"))?;
+    for ((from, to), parked) in identities.iter().zip(parked) {
+        // The parking mark too: the next wake resumes, or says that there is nothing to resume.
+        let kinds: &[&str] = if parked { &["queue", "idle-reaped", "topic"] } else { &["queue"] };
+        for kind in kinds {
+            let path = world.paths.state(from, kind);
+            if path.exists() {
+                undo.move_now(&path, &world.paths.state(to, kind))?;
+            }
         }
     }
     durable::sync_dir(&world.paths.state_dir())?;
@@ -122,7 +153,15 @@ fn carry_out(
     let mut renamed = record.clone();
     renamed.personality = new.clone();
     renamed.cwd = cwd.to_owned();
-    Registry::rename(world.paths, &record.personality, renamed, world.program, world.clock)
+    Registry::rename(world.paths, &record.personality, renamed, world.program, world.clock)?;
+    Ok(forgets)
+}
+
+/// Whether the program finds a conversation of the peer when it starts in `cwd`.
+fn has_conversation(world: &World<'_>, peer: &Peer, cwd: &Path) -> bool {
+    let mut peer = peer.clone();
+    cwd.clone_into(&mut peer.record.cwd);
+    peer.manifest.transcript.is_some() && world.host.resumable(&peer).is_ok()
 }
 
 /// What has been done, to be taken back in reverse.

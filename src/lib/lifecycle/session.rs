@@ -83,6 +83,13 @@ fn log_mended(world: &World<'_>, identity: &Identity, mended: Mended, before: Op
     world.lifecycle(&event);
 }
 
+/// Whether the session of `identity` lives and is ready, as seen without the lock.
+pub fn is_live(world: &World<'_>, identity: &Identity) -> bool {
+    let record = SessionRecord::peek(world.paths, identity);
+    let booting = record.as_ref().is_some_and(|record| record.phase == Phase::Booting);
+    !booting && world.liveness(identity, record.as_ref()) == Liveness::Alive
+}
+
 /// What a death looks like afterwards: its class (`server-dead` or `session-gone`) and a reason for people.
 pub fn death(world: &World<'_>, record: Option<&SessionRecord>) -> (&'static str, String) {
     let rebooted =

@@ -547,13 +547,23 @@ pub fn last_tick(paths: &crate::core::Paths) -> Option<EpochMs> {
     std::fs::metadata(paths.superviser_lock()).and_then(|meta| meta.modified()).ok().map(EpochMs::from)
 }
 
+/// The rows of spec 07.2 with D6 and D10, a test each. Row 0 (an error while judging one peer) is an act of the tick
+/// and is shown with real sessions, in `tests/lifecycle.rs`.
 #[cfg(test)]
-mod tests {
+mod rows_of_07_2 {
     use super::*;
+    use crate::host::Liveness::{Gone, Unknown as Silent};
+    use Action::*;
 
     const BOUNDS: Bounds = Bounds { unarmed: Duration::from_secs(600), idle: Duration::from_secs(3600) };
+    const EVER: Duration = Duration::from_secs(99_999);
 
-    fn seen() -> Observed {
+    fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    /// A session that lives, of a peer that is no worker, just active, without a mark.
+    fn plain() -> Observed {
         Observed {
             managed: false,
             liveness: Liveness::Alive,
@@ -563,44 +573,52 @@ mod tests {
             armed: false,
             working: false,
             age: Duration::ZERO,
-            quiet: Duration::from_secs(20),
+            quiet: secs(20),
         }
     }
 
-    /// Each row of spec 07.2, by its number.
-    #[test]
-    fn rows_of_07_2() {
-        use Action::*;
-        use Liveness::{Alive as Up, Gone};
-        let secs = Duration::from_secs;
-        let base = seen;
-        #[rustfmt::skip]
-        let rows: Vec<(&str, Observed, Action, &str)> = vec![
-            ("1", Observed { managed: true, liveness: Gone, stopped: true, ..base() }, SkippedLaunchd, "read-only-h4"),
-            ("2", Observed { liveness: Gone, stopped: true, new_eager: true, ..base() }, SkippedStopped, "resume-on-start"),
-            ("3", Observed { liveness: Gone, new_eager: true, ..base() }, NeedsEagerFresh, "eager-fresh"),
-            ("4", Observed { liveness: Gone, armed: true, ephemeral: true, ..base() }, ReapedGone, "fresh-next-msg"),
-            ("4.5", Observed { stopped: true, working: true, ..base() }, ReapedIdle, "operator-halt-enforced"),
-            ("5", Observed { ephemeral: true, armed: true, age: secs(21), ..base() }, ReapedEphemeral, "ephemeral-done"),
-            ("5 is strict", Observed { ephemeral: true, armed: true, age: secs(20), ..base() }, Alive, ""),
-            ("5 unarmed is not quiet", Observed { ephemeral: true, age: secs(21), ..base() }, Alive, ""),
-            ("6", Observed { ephemeral: true, age: secs(601), ..base() }, ReapedEphemeral, "ephemeral-unarmed-bound"),
-            ("6 is strict", Observed { ephemeral: true, age: secs(600), ..base() }, Alive, ""),
-            ("7", Observed { age: secs(3601), ..base() }, ReapedIdle, "resume-eligible"),
-            ("7 is strict", Observed { age: secs(3600), ..base() }, Alive, ""),
-            ("7 a running turn is never idle (D10)", Observed { working: true, age: secs(99_999), ..base() }, Alive, "working"),
-            ("5 a running turn is never quiet (D10)", Observed { ephemeral: true, armed: true, working: true, age: secs(99_999), ..base() }, Alive, "working"),
-            ("8", Observed { liveness: Up, age: secs(1), ..base() }, Alive, ""),
-            ("D6 unknown never reaps", Observed { liveness: Liveness::Unknown, age: secs(99_999), stopped: true, ..base() }, Unknown, "left-alone"),
-        ];
-        for (row, observed, action, outcome) in rows {
-            assert_eq!(decide(&observed, BOUNDS), Verdict { action, outcome }, "row {row}");
-        }
+    /// `row: { what differs from the plain session } => action, outcome`.
+    macro_rules! rows {
+        ($($row:ident: { $($field:ident: $value:expr),* } => $action:ident, $outcome:literal;)*) => {$(
+            #[test]
+            fn $row() {
+                let observed = Observed { $($field: $value,)* ..plain() };
+                assert_eq!(decide(&observed, BOUNDS), Verdict { action: $action, outcome: $outcome });
+            }
+        )*};
+    }
+
+    rows! {
+        row_1_managed_by_the_os: { managed: true } => SkippedLaunchd, "read-only-h4";
+        row_1_beats_every_other: { managed: true, liveness: Gone, stopped: true, new_eager: true, age: EVER } => SkippedLaunchd, "read-only-h4";
+        row_2_dead_and_stopped: { liveness: Gone, stopped: true } => SkippedStopped, "resume-on-start";
+        row_2_beats_a_wish_to_come_back: { liveness: Gone, stopped: true, new_eager: true } => SkippedStopped, "resume-on-start";
+        row_3_dead_and_wants_to_come_back_fresh: { liveness: Gone, new_eager: true } => NeedsEagerFresh, "eager-fresh";
+        row_4_dead: { liveness: Gone } => ReapedGone, "fresh-next-msg";
+        row_4_a_worker_too_armed_or_not: { liveness: Gone, ephemeral: true, armed: true } => ReapedGone, "fresh-next-msg";
+        row_4_5_alive_though_stopped: { stopped: true } => ReapedIdle, "operator-halt-enforced";
+        row_4_5_whatever_it_is_doing: { stopped: true, working: true, ephemeral: true } => ReapedIdle, "operator-halt-enforced";
+        row_5_a_worker_that_answered_and_is_quiet: { ephemeral: true, armed: true, age: secs(21) } => ReapedEphemeral, "ephemeral-done";
+        row_5_is_strict: { ephemeral: true, armed: true, age: secs(20) } => Alive, "";
+        row_5_needs_the_answer: { ephemeral: true, age: secs(21) } => Alive, "";
+        row_5_under_d10_a_running_turn_is_never_quiet: { ephemeral: true, armed: true, working: true, age: EVER } => Alive, "working";
+        row_5_is_for_workers_only: { armed: true, age: secs(21) } => Alive, "";
+        row_6_a_worker_that_never_answers: { ephemeral: true, age: secs(601) } => ReapedEphemeral, "ephemeral-unarmed-bound";
+        row_6_is_strict: { ephemeral: true, age: secs(600) } => Alive, "";
+        row_6_fires_for_an_armed_one_too: { ephemeral: true, armed: true, quiet: secs(9_999), age: secs(601) } => ReapedEphemeral, "ephemeral-unarmed-bound";
+        row_6_under_d10_a_running_turn_is_never_idle: { ephemeral: true, working: true, age: EVER } => Alive, "working";
+        row_7_idle: { age: secs(3601) } => ReapedIdle, "resume-eligible";
+        row_7_is_strict: { age: secs(3600) } => Alive, "";
+        row_7_under_d10_a_running_turn_is_never_idle: { working: true, age: EVER } => Alive, "working";
+        row_8_alive: { age: secs(1) } => Alive, "";
+        row_8_a_wish_to_come_back_waits_for_the_end: { new_eager: true } => Alive, "";
+        d6_unknown_is_left_alone: { liveness: Silent, age: EVER } => Unknown, "left-alone";
+        d6_unknown_is_left_alone_even_if_stopped: { liveness: Silent, stopped: true, ephemeral: true, armed: true, age: EVER } => Unknown, "left-alone";
     }
 
     #[test]
     fn the_words_of_the_actions_are_those_of_json() {
-        for action in [Action::SkippedLaunchd, Action::ReapedIdle, Action::NeedsEagerFresh, Action::ClaimedElsewhere] {
+        for action in [SkippedLaunchd, ReapedIdle, NeedsEagerFresh, ClaimedElsewhere] {
             assert_eq!(serde_json::to_string(&action).unwrap(), format!("\"{}\"", action.as_str()));
         }
     }

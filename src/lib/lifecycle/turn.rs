@@ -53,6 +53,8 @@ pub fn record(
         taken.extend(ids);
         taken.drain(..taken.len().saturating_sub(RING));
     }
+    let transcript = text("transcript_path").map(Into::into).or_else(|| previous.as_ref()?.transcript.clone());
+    let written = transcript.as_deref().filter(|_| hook == Hook::Prompt).map(|path| world.host.transcript_size(path));
     let turn = Turn {
         state: match hook {
             Hook::Start => TurnState::Start,
@@ -64,8 +66,9 @@ pub fn record(
         id,
         taken,
         launch: launch.map(str::to_owned),
-        session: text("session_id").map(str::to_owned).or_else(|| previous.as_ref()?.session.clone()),
-        transcript: text("transcript_path").map(Into::into).or_else(|| previous?.transcript),
+        session: text("session_id").map(str::to_owned).or_else(|| previous?.session),
+        transcript,
+        written,
     };
     markers.write_turn(&turn)?;
     if hook == Hook::Stop {

@@ -52,7 +52,7 @@ pub struct Observed<'a> {
     pub topics: &'a [Topic],
     /// Whether there is a conversation to resume, with the agent's name for it.
     pub transcript: Result<Option<String>, String>,
-    /// A peer parked for longer comes back fresh.
+    /// Without a topic, a peer parked for longer comes back fresh.
     pub max_age: Duration,
 }
 
@@ -144,26 +144,32 @@ pub fn decide(seen: &Observed<'_>) -> Result<Decision, NothingToResume> {
         ResumePolicy::Topic if seen.topic.is_none() => return Ok(fresh("idle-reaped-no-topic", PARKED)),
         ResumePolicy::Topic | ResumePolicy::Default => {}
     }
-    if seen.topic.is_some_and(|topic| !seen.topics.contains(topic)) {
-        return Ok(fresh("idle-reaped-new-topic", PARKED));
-    }
-    if parked > seen.max_age {
-        return Ok(fresh("idle-reaped-stale", PARKED));
+    match seen.topic {
+        Some(topic) if !seen.topics.contains(topic) => return Ok(fresh("idle-reaped-new-topic", PARKED)),
+        // A topic says by itself what the conversation is about, however long ago it was.
+        Some(_) => {}
+        None if parked > seen.max_age => return Ok(fresh("idle-reaped-stale", PARKED)),
+        None => {}
     }
     Ok(resume_or("idle-reaped-resume", "idle-reaped-no-resume", PARKED))
 }
 
+/// The rows of spec 06.2 with D1, a test each.
 #[cfg(test)]
-mod tests {
+mod rows_of_06_2 {
     use super::*;
+    use Marker::{IdleReaped, Refresh};
+    use Mode::{Fresh, Resume};
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn topic(text: &str) -> Topic {
         Topic::parse(text).unwrap().unwrap()
     }
 
-    fn seen(topics: &[Topic]) -> Observed<'_> {
+    /// A peer with a transcript and no marks, woken by a message without a topic.
+    fn plain(topics: &[Topic]) -> Observed<'_> {
         Observed {
             request: Request::Default,
             refresh: false,
@@ -174,55 +180,62 @@ mod tests {
             topic: None,
             topics,
             transcript: Ok(Some("ref".into())),
-            max_age: 24 * HOUR,
+            max_age: DAY,
         }
     }
 
-    /// Each row of spec 06.2 with D1, by name: what differs from the quiet default, and what comes out.
-    #[test]
-    fn rows_of_06_2() {
-        use Marker::{IdleReaped, Refresh};
-        use Mode::{Fresh, Resume};
-        let known = [topic("a"), topic("b")];
-        let none = || Err("no transcript to resume".to_owned());
-        let (a, c) = (topic("a"), topic("c"));
-        let base = || seen(&known);
-        let parked = || Observed { parked: Some(HOUR), ..base() };
-        #[rustfmt::skip]
-        let rows: Vec<(&str, Observed<'_>, Mode, &str, &[Marker])> = vec![
-            ("1", Observed { request: Request::Fresh, parked: Some(HOUR), refresh: true, ..base() }, Fresh, "folder-launch", &[]),
-            ("2b", Observed { request: Request::Resume, refresh: true, ..base() }, Resume, "attach", &[]),
-            ("3s", Observed { refresh: true, human: true, ..parked() }, Fresh, "soft-reload", &[Refresh, IdleReaped]),
-            ("3e", Observed { ephemeral: true, human: true, ..parked() }, Fresh, "ephemeral-policy", &[IdleReaped]),
-            ("3a", base(), Fresh, "crash-or-self-close", &[]),
-            ("3a'", Observed { transcript: none(), ..base() }, Fresh, "first-wake", &[]),
-            ("3b-h", Observed { human: true, topic: Some(&c), parked: Some(48 * HOUR), ..base() }, Resume, "idle-reaped-human", &[IdleReaped]),
-            ("3b-h'", Observed { human: true, transcript: none(), ..parked() }, Fresh, "idle-reaped-human-no-resume", &[IdleReaped]),
-            ("3b-n under D1: no topic resumes", parked(), Resume, "idle-reaped-resume", &[IdleReaped]),
-            ("D1 stale", Observed { parked: Some(25 * HOUR), ..base() }, Fresh, "idle-reaped-stale", &[IdleReaped]),
-            ("D1 exactly the bound is not stale", Observed { parked: Some(24 * HOUR), ..base() }, Resume, "idle-reaped-resume", &[IdleReaped]),
-            ("D1 policy topic without a topic", Observed { policy: ResumePolicy::Topic, ..parked() }, Fresh, "idle-reaped-no-topic", &[IdleReaped]),
-            ("D1 policy topic with a known one", Observed { policy: ResumePolicy::Topic, topic: Some(&a), ..parked() }, Resume, "idle-reaped-resume", &[IdleReaped]),
-            ("D1 policy never", Observed { policy: ResumePolicy::Never, topic: Some(&a), ..parked() }, Fresh, "idle-reaped-never", &[IdleReaped]),
-            ("D1 policy always", Observed { policy: ResumePolicy::Always, topic: Some(&c), parked: Some(48 * HOUR), ..base() }, Resume, "idle-reaped-resume", &[IdleReaped]),
-            ("3b-t", Observed { topic: Some(&c), ..parked() }, Fresh, "idle-reaped-new-topic", &[IdleReaped]),
-            ("3b-r", Observed { topic: Some(&a), ..parked() }, Resume, "idle-reaped-resume", &[IdleReaped]),
-            ("3b-x", Observed { topic: Some(&a), transcript: none(), ..parked() }, Fresh, "idle-reaped-no-resume", &[IdleReaped]),
-        ];
-        for (row, observed, mode, cause, consume) in rows {
-            let decision = decide(&observed).unwrap();
-            assert_eq!(
-                (decision.mode, decision.cause, decision.consume.as_slice()),
-                (mode, cause, consume),
-                "row {row}"
-            );
-            assert_eq!(decision.reference.is_some(), mode == Resume, "row {row}");
-        }
+    fn nothing() -> Result<Option<String>, String> {
+        Err("no transcript to resume".to_owned())
+    }
+
+    /// `row: { what differs from the plain peer } => mode, cause, the marks that READY consumes`. The topics of the
+    /// last session are `a` and `b`.
+    macro_rules! rows {
+        ($($row:ident: { $($field:ident: $value:expr),* } => $mode:ident, $cause:literal, [$($mark:ident),*];)*) => {$(
+            #[test]
+            fn $row() {
+                let known = [topic("a"), topic("b")];
+                let decision = decide(&Observed { $($field: $value,)* ..plain(&known) });
+                let reference = ($mode == Resume).then(|| "ref".to_owned());
+                let expected = Decision { mode: $mode, cause: $cause, reference, consume: vec![$($mark),*] };
+                assert_eq!(decision, Ok(expected));
+            }
+        )*};
+    }
+
+    rows! {
+        row_1_fresh_was_asked_for: { request: Request::Fresh } => Fresh, "folder-launch", [];
+        row_1_beats_every_mark_and_consumes_none: { request: Request::Fresh, parked: Some(HOUR), refresh: true, human: true, ephemeral: true } => Fresh, "folder-launch", [];
+        row_2b_resume_was_asked_for: { request: Request::Resume } => Resume, "attach", [];
+        row_2b_beats_every_mark_and_consumes_none: { request: Request::Resume, parked: Some(2 * DAY), refresh: true, ephemeral: true } => Resume, "attach", [];
+        row_3s_refresh: { refresh: true } => Fresh, "soft-reload", [Refresh, IdleReaped];
+        row_3s_beats_a_person_a_worker_and_a_known_topic: { refresh: true, parked: Some(HOUR), human: true, ephemeral: true, topic: Some(&topic("a")) } => Fresh, "soft-reload", [Refresh, IdleReaped];
+        row_3e_a_worker: { ephemeral: true } => Fresh, "ephemeral-policy", [IdleReaped];
+        row_3e_beats_a_person: { ephemeral: true, human: true, parked: Some(HOUR) } => Fresh, "ephemeral-policy", [IdleReaped];
+        row_3a_not_parked_with_a_transcript: {} => Fresh, "crash-or-self-close", [];
+        row_3a_whatever_the_topic_and_the_policy: { topic: Some(&topic("a")), policy: ResumePolicy::Always, human: true } => Fresh, "crash-or-self-close", [];
+        row_3a_prime_not_parked_without_a_transcript: { transcript: nothing() } => Fresh, "first-wake", [];
+        row_3b_the_parking_mark_is_consumed_whatever_follows: { parked: Some(HOUR), topic: Some(&topic("c")) } => Fresh, "idle-reaped-new-topic", [IdleReaped];
+        row_3b_h_a_person_always_resumes: { human: true, parked: Some(2 * DAY), topic: Some(&topic("c")), policy: ResumePolicy::Never } => Resume, "idle-reaped-human", [IdleReaped];
+        row_3b_h_prime_a_person_without_a_transcript: { human: true, parked: Some(HOUR), transcript: nothing() } => Fresh, "idle-reaped-human-no-resume", [IdleReaped];
+        row_3b_n_with_policy_topic_no_topic_is_fresh: { parked: Some(HOUR), policy: ResumePolicy::Topic } => Fresh, "idle-reaped-no-topic", [IdleReaped];
+        row_3b_n_under_d1_no_topic_resumes: { parked: Some(HOUR) } => Resume, "idle-reaped-resume", [IdleReaped];
+        row_3b_n_under_d1_without_a_transcript: { parked: Some(HOUR), transcript: nothing() } => Fresh, "idle-reaped-no-resume", [IdleReaped];
+        row_3b_t_a_new_topic: { parked: Some(HOUR), topic: Some(&topic("c")), policy: ResumePolicy::Topic } => Fresh, "idle-reaped-new-topic", [IdleReaped];
+        row_3b_r_a_known_topic: { parked: Some(HOUR), topic: Some(&topic("a")) } => Resume, "idle-reaped-resume", [IdleReaped];
+        row_3b_r_any_topic_of_the_set: { parked: Some(HOUR), topic: Some(&topic("b")), policy: ResumePolicy::Topic } => Resume, "idle-reaped-resume", [IdleReaped];
+        row_3b_r_however_long_it_was_parked: { parked: Some(2 * DAY), topic: Some(&topic("a")) } => Resume, "idle-reaped-resume", [IdleReaped];
+        row_3b_x_a_known_topic_without_a_transcript: { parked: Some(HOUR), topic: Some(&topic("a")), transcript: nothing() } => Fresh, "idle-reaped-no-resume", [IdleReaped];
+        d1_without_a_topic_and_parked_for_too_long_is_fresh: { parked: Some(DAY + Duration::from_millis(1)) } => Fresh, "idle-reaped-stale", [IdleReaped];
+        d1_exactly_the_bound_still_resumes: { parked: Some(DAY) } => Resume, "idle-reaped-resume", [IdleReaped];
+        d1_policy_never: { parked: Some(HOUR), policy: ResumePolicy::Never, topic: Some(&topic("a")) } => Fresh, "idle-reaped-never", [IdleReaped];
+        d1_policy_always_with_a_new_topic_and_a_great_age: { parked: Some(2 * DAY), policy: ResumePolicy::Always, topic: Some(&topic("c")) } => Resume, "idle-reaped-resume", [IdleReaped];
+        d1_policy_always_without_a_transcript: { parked: Some(HOUR), policy: ResumePolicy::Always, transcript: nothing() } => Fresh, "idle-reaped-no-resume", [IdleReaped];
     }
 
     #[test]
-    fn row_2a_asked_to_resume_with_nothing_there_fails() {
-        let observed = Observed { request: Request::Resume, transcript: Err("nothing".into()), ..seen(&[]) };
-        assert_eq!(decide(&observed), Err(NothingToResume { reason: "nothing".into() }));
+    fn row_2a_resume_was_asked_for_and_there_is_nothing() {
+        let observed = Observed { request: Request::Resume, transcript: nothing(), parked: Some(HOUR), ..plain(&[]) };
+        assert_eq!(decide(&observed), Err(NothingToResume { reason: "no transcript to resume".into() }));
     }
 }

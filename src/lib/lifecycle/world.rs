@@ -10,12 +10,13 @@ use crate::host::{Liveness, ProcessId};
 use crate::lifecycle::canary::record::PaneEnd;
 use crate::lifecycle::peer::Peer;
 use crate::runtime::manifest::Evidence;
+use crate::runtime::transcript::TurnEnd;
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::lock::{FileLock, LockError};
-use crate::store::markers::Markers;
+use crate::store::markers::{Markers, Turn};
 use crate::store::queue::Queue;
 use crate::store::session::SessionRecord;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long after a first look that finds a session gone the second one is taken (D6).
@@ -36,8 +37,12 @@ pub trait Host: Send + Sync {
     /// Identities for which there is a socket, with or without a record.
     fn sockets(&self) -> Vec<Identity>;
 
-    /// When the transcript last moved, and when a record last ended a turn. Reads files only.
-    fn transcript_times(&self, peer: &Peer) -> TranscriptTimes;
+    /// When the transcript last moved, and, where a turn runs by what the hooks told, what record last ended one.
+    /// Reads files only.
+    fn transcript_times(&self, peer: &Peer, running: Option<&Turn>) -> TranscriptTimes;
+
+    /// How many bytes this transcript has.
+    fn transcript_size(&self, path: &Path) -> u64;
 
     /// When the terminal last moved. Asks tmux.
     fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String>;
@@ -109,8 +114,8 @@ pub struct Processes {
 pub struct TranscriptTimes {
     /// The newest record's time.
     pub last: Option<EpochMs>,
-    /// The newest record that ended a turn.
-    pub turn_end: Option<EpochMs>,
+    /// The newest record that ended a turn, where one runs.
+    pub turn_end: Option<TurnEnd>,
 }
 
 /// Times asked of tmux.

@@ -4,6 +4,7 @@
 use crate::core::clock::EpochMs;
 use crate::core::paths::Paths;
 use crate::runtime::manifest::{RecordRule, TranscriptRules};
+use crate::store::markers::Turn;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,6 +25,17 @@ pub struct Transcripts<'m> {
     rules: &'m TranscriptRules,
     dir: PathBuf,
     cwd: PathBuf,
+}
+
+/// A record that ends a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnEnd {
+    /// When it was written.
+    pub at: EpochMs,
+    /// Where it begins in the transcript that the running turn's hook named; unknown in another file.
+    pub position: Option<u64>,
+    /// In that file it stands behind the message that the turn began with.
+    pub follows_prompt: bool,
 }
 
 /// How far each file had been written at some moment: what stands beyond is new.
@@ -114,17 +126,27 @@ impl<'m> Transcripts<'m> {
 
     /// The time of the newest record that has one.
     pub fn last_activity(&self) -> Option<EpochMs> {
-        last_matching(&self.newest()?, |record| record_time(record, &self.rules.timestamp))
+        last_matching(&self.newest()?, |record| record_time(record, &self.rules.timestamp)).map(|(at, _)| at)
     }
 
-    /// When the newest record that ends a turn without a hook was written.
-    pub fn last_turn_end(&self) -> Option<EpochMs> {
+    /// The newest record that ends a turn without a hook, seen from the turn that runs by what the hooks told.
+    pub fn last_turn_end(&self, running: &Turn) -> Option<TurnEnd> {
         if self.rules.turn_end.is_empty() {
             return None;
         }
-        last_matching(&self.newest()?, |record| {
+        let newest = self.newest()?;
+        let (at, position) = last_matching(&newest, |record| {
             matches_any(record, &self.rules.turn_end).then(|| record_time(record, &self.rules.timestamp))?
-        })
+        })?;
+        let position = Some(position).filter(|_| running.transcript.as_deref() == Some(&newest));
+        let follows_prompt = match (running.id, running.written, position) {
+            // Some programs write the prompt before they call its hook: look a little further back.
+            (Some(id), Some(written), Some(position)) if position >= written => {
+                carries_between(&newest, written.saturating_sub(WINDOW), position, &id.to_string())
+            }
+            _ => false,
+        };
+        Some(TurnEnd { at, position, follows_prompt })
     }
 
     /// Whether a record written since `baseline` says that a compaction is done.
@@ -187,13 +209,25 @@ fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
 }
 
 fn carries(path: &Path, from: u64, needle: &str) -> bool {
-    let needle = needle.as_bytes();
-    lines_from(path, from).any(|line| line.windows(needle.len()).any(|window| window == needle))
+    carries_between(path, from, u64::MAX, needle)
 }
 
-/// What `pick` says of the last complete record for which it says anything. The window from the end grows until
+/// Whether a line that begins at `from` or later, and before `to`, carries `needle`.
+fn carries_between(path: &Path, from: u64, to: u64, needle: &str) -> bool {
+    let needle = needle.as_bytes();
+    let mut at = from;
+    lines_from(path, from)
+        .take_while(|line| {
+            let before = at < to;
+            at += line.len() as u64;
+            before
+        })
+        .any(|line| line.windows(needle.len()).any(|window| window == needle))
+}
+
+/// What `pick` says of the last complete record for which it says anything, and where that begins. The window from the end grows until
 /// one is found: a record can be larger than any fixed window (368 KB was seen).
-fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<T> {
+fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<(T, u64)> {
     let mut file = File::open(path).ok()?;
     let len = file.metadata().ok()?.len();
     let mut window = WINDOW;
@@ -202,13 +236,18 @@ fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<T
         file.seek(SeekFrom::Start(from)).ok()?;
         let mut bytes = Vec::new();
         (&mut file).take(len - from).read_to_end(&mut bytes).ok()?;
-        let mut lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
+        let mut lines: Vec<(&[u8], u64)> = Vec::new();
+        let mut at = from;
+        for line in bytes.split(|b| *b == b'\n') {
+            lines.push((line, at));
+            at += line.len() as u64 + 1;
+        }
         // What follows the last LF is not complete yet; what precedes the first one has its start cut off.
         lines.pop();
         if from > 0 && !lines.is_empty() {
             lines.remove(0);
         }
-        let found = lines.iter().rev().find_map(|line| pick(&serde_json::from_slice(line).ok()?));
+        let found = lines.iter().rev().find_map(|(line, at)| Some((pick(&serde_json::from_slice(line).ok()?)?, *at)));
         if found.is_some() || from == 0 {
             return found;
         }
@@ -219,6 +258,8 @@ fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::message_id::MessageId;
+    use crate::store::markers::TurnState;
     use std::io::Write;
 
     fn rules(cwd: Option<&str>) -> TranscriptRules {
@@ -267,7 +308,72 @@ mod tests {
         let rules = rules(None);
         let t = Transcripts::of(&rules, &home(dir.path()), dir.path(), |_| None);
         assert_eq!(t.last_activity(), Some(EpochMs(1_767_225_601_500)));
-        assert_eq!(t.last_turn_end(), None);
+        assert_eq!(t.last_turn_end(&turn(None, &path, 0)), None);
+    }
+
+    fn turn(id: Option<MessageId>, transcript: &Path, written: u64) -> Turn {
+        Turn {
+            state: TurnState::Busy,
+            at: EpochMs(5),
+            id,
+            taken: vec![],
+            launch: None,
+            session: None,
+            transcript: Some(transcript.to_owned()),
+            written: Some(written),
+        }
+    }
+
+    #[test]
+    fn a_turns_end_has_a_place_and_follows_its_prompt_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("t")).unwrap();
+        let path = dir.path().join("t/a.jsonl");
+        let rules = rules(None);
+        let t = Transcripts::of(&rules, &home(dir.path()), dir.path(), |_| None);
+        let id: MessageId = "01M7Q5CQG0BYHCDT2D4AREQYBQ".parse().unwrap();
+        let prompt = format!("{{\"type\":\"user\",\"text\":\"{id}\"}}\n");
+        let end = "{\"type\":\"end\",\"timestamp\":7}\n";
+        let len = |text: &str| text.len() as u64;
+        let found = |text: String, id, file: &Path, written| {
+            fs::write(&path, text).unwrap();
+            t.last_turn_end(&turn(id, file, written)).map(|end| (end.at, end.position, end.follows_prompt))
+        };
+        let at = EpochMs(7);
+        assert_eq!(found(prompt.clone(), Some(id), &path, 0), None);
+        let ended = format!("{end}{prompt}{end}");
+        let last = len(end) + len(&prompt);
+        assert_eq!(found(ended.clone(), Some(id), &path, len(end)), Some((at, Some(last), true)));
+        assert_eq!(
+            found(ended.clone(), Some(id), &path, last),
+            Some((at, Some(last), true)),
+            "prompt first, then hook"
+        );
+        assert_eq!(found(ended.clone(), None, &path, len(end)), Some((at, Some(last), false)), "no message");
+        assert_eq!(found(ended, Some(id), Path::new("/other"), 0), Some((at, None, false)));
+        assert_eq!(found(format!("{end}{prompt}"), Some(id), &path, 0), Some((at, Some(0), false)), "written late");
+        assert_eq!(found(format!("{end}{prompt}"), Some(id), &path, len(end)), Some((at, Some(0), false)));
+    }
+
+    #[test]
+    fn what_ends_a_turn_of_claude_without_a_hook() {
+        let dir = tempfile::tempdir().unwrap();
+        let p = home(dir.path());
+        let manifest = crate::runtime::Manifest::load(&p, &"claude".parse().unwrap()).unwrap();
+        let t = Transcripts::of(manifest.transcript.as_ref().unwrap(), &p, dir.path(), |_| None);
+        fs::create_dir_all(&t.dir).unwrap();
+        let path = t.dir.join("a.jsonl");
+        #[rustfmt::skip]
+        let rows = [
+            ("a person's prompt", r#"{"type":"user","message":{"content":"[Request interrupted by user] ?"},"timestamp":"2026-01-01T00:00:01Z"}"#, false),
+            ("its end", r#"{"type":"system","subtype":"turn_duration","timestamp":"2026-01-01T00:00:01Z"}"#, true),
+            ("Escape", r#"{"type":"user","message":{"content":[{"type":"text","text":"[Request interrupted by user]"}]},"timestamp":"2026-01-01T00:00:01Z"}"#, true),
+            ("Escape during a tool", r#"{"type":"user","message":{"content":[{"type":"text","text":"[Request interrupted by user for tool use]"}]},"timestamp":"2026-01-01T00:00:01Z"}"#, true),
+        ];
+        for (name, record, ends) in rows {
+            fs::write(&path, format!("{record}\n")).unwrap();
+            assert_eq!(t.last_turn_end(&turn(None, &path, 0)).is_some(), ends, "{name}");
+        }
     }
 
     #[test]

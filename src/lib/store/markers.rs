@@ -102,6 +102,9 @@ pub struct Turn {
     /// The transcript the hook named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<PathBuf>,
+    /// How many bytes that had when it took the prompt: what ends this turn stands beyond, whatever the clock says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<u64>,
 }
 
 /// The state files of one identity.

@@ -23,9 +23,10 @@ use crate::lifecycle::world::{Delivery, Host, Landing, Launch, Processes, StartE
 use crate::runtime::screen::Sight;
 use crate::runtime::transcript::Transcripts;
 use crate::store::event_log::{Event, EventLog, Log};
+use crate::store::markers::Turn;
 use crate::store::session::{SessionRecord, names_in};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -138,11 +139,15 @@ impl Host for RealHost<'_> {
         found
     }
 
-    fn transcript_times(&self, peer: &Peer) -> TranscriptTimes {
+    fn transcript_times(&self, peer: &Peer, running: Option<&Turn>) -> TranscriptTimes {
         self.transcripts(peer).map_or_else(TranscriptTimes::default, |transcripts| TranscriptTimes {
             last: transcripts.last_activity(),
-            turn_end: transcripts.last_turn_end(),
+            turn_end: running.and_then(|turn| transcripts.last_turn_end(turn)),
         })
+    }
+
+    fn transcript_size(&self, path: &Path) -> u64 {
+        std::fs::metadata(path).map_or(0, |meta| meta.len())
     }
 
     fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String> {
