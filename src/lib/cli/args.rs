@@ -370,12 +370,15 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Try a runtime: start its program in a scratch session and say which rule matched what on its screens.
+    /// Say what is not as it should be on this host, why, and what to do about it.
     Doctor {
-        /// The runtime.
+        /// Mend what is safe to mend.
+        #[arg(long, conflicts_with = "runtime")]
+        fix: bool,
+        /// Try a runtime instead: start its program in a scratch session and say which rule matched what on its screens.
         #[arg(long, value_name = "RT")]
-        runtime: String,
-        /// Print one JSON object a screen.
+        runtime: Option<String>,
+        /// Print one JSON object a finding, or a screen.
         #[arg(long)]
         json: bool,
     },

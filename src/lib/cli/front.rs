@@ -46,6 +46,10 @@ pub fn main() -> ExitCode {
         Verb::Units { act: Units::Status { json } } => {
             cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::units_status(world, json))
         }
+        // An examination reports what a program would be refused for.
+        Verb::Doctor { runtime: None, fix, json } => {
+            cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, json))
+        }
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
     })
 }
@@ -72,7 +76,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         }
         Verb::Units { act: Units::Install(how) } => return verbs::units(world, units::install, &how),
         Verb::Units { act: Units::Uninstall(how) } => return verbs::units(world, units::uninstall, &how),
-        Verb::Doctor { runtime, json } => {
+        Verb::Doctor { runtime: Some(runtime), json, .. } => {
             let runtime: Runtime = runtime.parse().map_err(|error| usage(&format!("{error}")))?;
             probe::probe(world, &runtime, |seen| cli::tell(json, seen, || seen.line()))?;
             if !json {
@@ -118,6 +122,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         Verb::List { .. }
         | Verb::Units { .. }
         | Verb::Status { .. }
+        | Verb::Doctor { .. }
         | Verb::Logs { .. }
         | Verb::Demo { .. }
         | Verb::Completions { .. }

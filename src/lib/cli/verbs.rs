@@ -9,7 +9,7 @@ use crate::host::service::Manager;
 use crate::lifecycle::peer::split_name;
 use crate::lifecycle::runtimes::{self, Change};
 use crate::lifecycle::world::World;
-use crate::lifecycle::{logs, rename, status, units, verify};
+use crate::lifecycle::{doctor, logs, rename, status, units, verify};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
 
@@ -96,6 +96,13 @@ pub fn status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
     let seen = status::overview(world)?;
     cli::tell(json, &seen, || seen.lines().join("\n"));
     Ok(Exit::Ok)
+}
+
+/// `iapeer doctor`.
+pub fn doctor(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure> {
+    let (summary, exit) = doctor::examine(world, fix, |finding| cli::tell(json, finding, || finding.line()))?;
+    cli::tell(json, &serde_json::json!({ "doctor": summary }), || summary.line());
+    Ok(exit)
 }
 
 /// `iapeer logs`.

@@ -9,6 +9,7 @@ pub mod control;
 pub mod crash_loop;
 pub mod create;
 pub mod demo;
+pub mod doctor;
 pub mod drain;
 pub mod ephemeral;
 pub mod launch;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// A tick older than this has been missed: the timer's period is 60 s.
-const TICK_IS_DUE: Duration = Duration::from_secs(180);
+pub(super) const TICK_IS_DUE: Duration = Duration::from_secs(180);
 
 /// How the whole stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

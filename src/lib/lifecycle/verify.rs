@@ -80,7 +80,8 @@ pub fn verify(world: &World<'_>, fix: bool) -> Result<Report, Failure> {
     Ok(report)
 }
 
-fn look(record: &PeerRecord) -> Result<Found, Failure> {
+/// Looks at one peer.
+pub(super) fn look(record: &PeerRecord) -> Result<Found, Failure> {
     let mut found =
         Found { personality: record.personality.clone(), issues: Vec::new(), drift: Vec::new(), missing: false };
     let Some(bytes) = durable::read_optional(&paths::profile_path(&record.cwd))? else {

@@ -6,6 +6,7 @@
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Intelligence, Runtime};
 use crate::core::paths::Paths;
+use crate::runtime::login::Login;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -123,6 +124,9 @@ pub struct Manifest {
     /// Where its transcripts are.
     #[serde(default)]
     pub transcript: Option<TranscriptRules>,
+    /// How one can tell that somebody has logged in. Without it, nobody has to.
+    #[serde(default)]
+    pub login: Option<Login>,
 }
 
 /// Where a program is.

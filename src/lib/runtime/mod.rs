@@ -1,6 +1,7 @@
 //! Agent programs as data: what differs between them is a JSON manifest; the code knows kinds of rules. One
 //! program of ours is an agent too: the parrot.
 
+pub mod login;
 pub mod manifest;
 pub mod parrot;
 pub mod screen;

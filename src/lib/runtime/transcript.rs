@@ -3,6 +3,7 @@
 
 use crate::core::clock::EpochMs;
 use crate::core::paths::Paths;
+use crate::runtime::login::fill_env;
 use crate::runtime::manifest::{RecordRule, TranscriptRules};
 use crate::store::markers::Turn;
 use serde_json::Value;
@@ -48,13 +49,8 @@ impl<'m> Transcripts<'m> {
         // The agents' own encoding: every character outside A-Z a-z 0-9 becomes a dash.
         let slug: String =
             cwd.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let mut dir = rules.dir.replace("{home}", &paths.home().to_string_lossy()).replace("{slug}", &slug);
-        while let Some((before, after)) = dir.split_once("{env:") {
-            let Some((name, rest)) = after.split_once('}') else { break };
-            let (name, default) = name.split_once(':').unwrap_or((name, ""));
-            dir =
-                format!("{before}{}{rest}", get(name).filter(|v| !v.is_empty()).unwrap_or_else(|| default.to_owned()));
-        }
+        let dir = rules.dir.replace("{home}", &paths.home().to_string_lossy()).replace("{slug}", &slug);
+        let dir = fill_env(&dir, get);
         Transcripts { rules, dir: PathBuf::from(dir), cwd }
     }
 

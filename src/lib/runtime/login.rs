@@ -1,0 +1,86 @@
+//! Signs that a program is logged in, for `iapeer doctor`: files and variables, never their content's worth.
+
+use crate::core::paths::Paths;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// How one can tell that somebody has logged in. Any one sign will do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Files that are there after a login.
+    #[serde(default)]
+    pub files: Vec<LoginFile>,
+    /// Variables of the session that stand for one.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// How to log in.
+    pub hint: String,
+}
+
+/// A file that says so.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginFile {
+    /// Where; `{home}` and `{env:NAME:DEFAULT}` are filled in.
+    pub path: String,
+    /// What must stand in it; without it, being there is enough.
+    #[serde(default)]
+    pub contains: Option<String>,
+}
+
+impl Login {
+    /// Whether there is any sign. `get` looks a variable of the session up.
+    pub fn is_seen(&self, paths: &Paths, get: impl Fn(&str) -> Option<String>) -> bool {
+        let is_set = |name: &String| get(name).is_some_and(|value| !value.is_empty());
+        self.env.iter().any(is_set) || self.files.iter().any(|file| file.says_so(paths, &get))
+    }
+}
+
+impl LoginFile {
+    fn says_so(&self, paths: &Paths, get: impl Fn(&str) -> Option<String>) -> bool {
+        let path = PathBuf::from(fill_env(&self.path.replace("{home}", &paths.home().to_string_lossy()), get));
+        match &self.contains {
+            None => path.exists(),
+            Some(words) => std::fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(words)),
+        }
+    }
+}
+
+/// Replaces each `{env:NAME:DEFAULT}` in `text` by the variable's value, or by the default where it is empty.
+pub(super) fn fill_env(text: &str, get: impl Fn(&str) -> Option<String>) -> String {
+    let mut text = text.to_owned();
+    while let Some((before, after)) = text.split_once("{env:") {
+        let Some((name, rest)) = after.split_once('}') else { break };
+        let (name, default) = name.split_once(':').unwrap_or((name, ""));
+        text = format!("{before}{}{rest}", get(name).filter(|v| !v.is_empty()).unwrap_or_else(|| default.to_owned()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_sign_will_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_owned();
+        let paths = Paths::read(|name| (name == "HOME").then(|| home.clone())).unwrap();
+        let login: Login = serde_json::from_str(
+            r#"{"files":[{"path":"{env:X_DIR:{home}/.x}/auth.json"},{"path":"{home}/.x.json","contains":"\"account\""}],
+                "env":["X_KEY"],"hint":"x login"}"#,
+        )
+        .unwrap();
+        assert!(!login.is_seen(&paths, |_| None));
+        assert!(!login.is_seen(&paths, |_| Some(String::new())));
+        assert!(login.is_seen(&paths, |name| (name == "X_KEY").then(|| "k".into())));
+        std::fs::write(home.join(".x.json"), "{}").unwrap();
+        assert!(!login.is_seen(&paths, |_| None));
+        std::fs::write(home.join(".x.json"), r#"{"account":1}"#).unwrap();
+        assert!(login.is_seen(&paths, |_| None));
+        std::fs::remove_file(home.join(".x.json")).unwrap();
+        std::fs::write(home.join("auth.json"), "").unwrap();
+        assert!(login.is_seen(&paths, |name| (name == "X_DIR").then(|| home.to_string_lossy().into_owned())));
+    }
+}
