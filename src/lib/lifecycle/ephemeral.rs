@@ -14,8 +14,10 @@ use crate::lifecycle::world::{Landing, World};
 use crate::store::event_log::Event;
 use crate::store::lock::{FileLock, LockError};
 use crate::store::markers::{Marker, TurnState};
+use crate::store::profile::Profile;
 use crate::store::queue::{Place, Queue};
 use crate::store::session::{Phase, SessionRecord};
+use std::path::Path;
 use std::time::Duration;
 
 /// A turn that a hook reported as over, after the answer, needs no long silence to prove it.
@@ -279,9 +281,8 @@ fn start_next(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Act
 }
 
 /// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone.
-pub fn arm(world: &World<'_>, caller: &Identity) -> bool {
-    let Ok(peer) = Peer::of(world.paths, caller) else { return false };
-    if !peer.is_ephemeral() {
+pub fn arm(world: &World<'_>, caller: &Identity, cwd: &Path) -> bool {
+    if !Profile::read(cwd).is_ok_and(|profile| profile.is_some_and(|profile| profile.ephemeral())) {
         return false;
     }
     match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {

@@ -11,7 +11,7 @@ use crate::lifecycle::canary::record::PaneEnd;
 use crate::lifecycle::peer::Peer;
 use crate::runtime::manifest::Evidence;
 use crate::store::event_log::{Event, EventLog, Log};
-use crate::store::lock::{FileLock, LockError};
+use crate::store::lock::{self, FileLock, LockError};
 use crate::store::markers::Markers;
 use crate::store::queue::Queue;
 use crate::store::session::SessionRecord;
@@ -229,6 +229,14 @@ impl<'a> World<'a> {
     /// Takes the identity's lock: what starts, ends or types into the session holds it.
     pub fn lock(&self, identity: &Identity, wait: Duration) -> Result<FileLock, LockError> {
         FileLock::acquire(&self.paths.state(identity, "lock"), self.program, wait, self.clock)
+    }
+
+    /// Whether somebody holds the identity's lock.
+    ///
+    /// A drain that comes in the moment of this look finds the lock taken and leaves: whoever is told that it is free
+    /// starts one.
+    pub fn is_held(&self, identity: &Identity) -> bool {
+        lock::is_held(&self.paths.state(identity, "lock"))
     }
 
     /// Appends to `lifecycle.log`.
