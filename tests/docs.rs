@@ -25,7 +25,7 @@ an empty one means the default. Paths are absolute.
 | `IAPEER_SOCK_DIR` | `<root>/socks` | The folder of the tmux sockets. |
 
 Units: `s` seconds (decimals are fine), `ms` whole milliseconds, `count` and `bytes` whole numbers over zero, `flag` one
-of 1, true, yes, on or 0, false, no, off.
+of 1, true, yes, on or 0, false, no, off, `word` one of the words named.
 
 | variable | default | unit | what it is for |
 |---|---|---|---|

@@ -407,6 +407,11 @@ fn a_dry_run_changes_nothing_at_all() {
     calm(&home);
     wait_until("the hook of eve", SOON, || home.state("parrot-eve", "turn"));
     die(&home);
+    // Its canary writes down why: it holds its lock until that is done.
+    wait_until("the canary's end", SOON, || {
+        let lock = fs::File::open(home.state_dir().join(format!("{ANN}.canary.lock"))).unwrap();
+        fs2::FileExt::try_lock_shared(&lock).is_ok()
+    });
     home.set("IAPEER_IDLE_SECS", "0.001");
     // What an agent's screen logs is not ours; everything else is.
     let ours = || {

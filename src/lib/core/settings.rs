@@ -12,7 +12,7 @@ pub struct Setting {
     pub name: &'static str,
     /// Default, as one would write it.
     pub default: &'static str,
-    /// `s`, `ms`, `bytes`, `count` or `flag`.
+    /// `s`, `ms`, `bytes`, `count`, `flag` or `word`.
     pub unit: &'static str,
     /// What it is for.
     pub doc: &'static str,
@@ -60,6 +60,18 @@ impl Parse for Flag {
     }
 }
 
+/// `auto`, or `none`.
+struct Manager(bool);
+impl Parse for Manager {
+    fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Some(Manager(true)),
+            "none" => Some(Manager(false)),
+            _ => None,
+        }
+    }
+}
+
 macro_rules! settings {
     ($($field:ident: $kind:ident -> $type:ty = $var:literal, $default:literal, $unit:literal, $doc:literal;)*) => {
         /// The settings in force, read once at the start of a program.
@@ -93,6 +105,7 @@ fn bad(name: &str, text: &str, unit: &str, default: &str) -> Failure {
         "s" => "seconds over 0",
         "ms" => "whole milliseconds",
         "flag" => "1, true, yes, 0, false or no",
+        "word" => "auto or none",
         _ => "a whole number over 0",
     };
     Failure::new(
@@ -119,6 +132,7 @@ settings! {
     lock_wait: Seconds -> Duration = "IAPEER_LOCK_WAIT_SECS", "30", "s", "How long an operator's verb waits for a peer's lock.";
     tmux_timeout: Seconds -> Duration = "IAPEER_TMUX_TIMEOUT_SECS", "5", "s", "How long one tmux call may take.";
     end_grace: Seconds -> Duration = "IAPEER_END_GRACE_SECS", "5", "s", "How long what belongs to an ended session may take to go before it is killed.";
+    use_service_manager: Manager -> bool = "IAPEER_SERVICE_MANAGER", "auto", "word", "`auto`: where a systemd user manager answers, each session is a unit of its own. `none`: never.";
     verbose: Flag -> bool = "IAPEER_SUPERVISE_LOG_VERBOSE", "0", "flag", "Log live and OS-managed peers at each tick too.";
     lifecycle_log_max: Count -> u64 = "IAPEER_LIFECYCLE_LOG_MAX_BYTES", "5242880", "bytes", "Size at which lifecycle.log and exits.log rotate.";
     lifecycle_log_keep: Count -> u64 = "IAPEER_LIFECYCLE_LOG_KEEP", "5", "count", "How many rotated files of them are kept.";

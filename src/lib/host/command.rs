@@ -1,11 +1,11 @@
 //! Asking a program of the system something, for no longer than a limit.
 
 use crate::host::spawn::find_program;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where the system's own programs are: the caller's PATH may be anything.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
@@ -38,6 +38,60 @@ pub fn ask(program: &str, arguments: &[&str], limit: Duration) -> Option<String>
     answer.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// How a program ended that was run to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// It exited with 0.
+    pub success: bool,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of, trimmed.
+    pub stderr: String,
+}
+
+/// Runs `program` of the system to its end with `environment` besides our own; `Err` where there is none or it does
+/// not end within `limit`: then it is killed.
+pub fn run(
+    program: &str,
+    arguments: &[OsString],
+    environment: &[(OsString, OsString)],
+    limit: Duration,
+) -> Result<Ran, String> {
+    let path = find_program(program, Some(OsStr::new(SYSTEM_PATH))).ok_or_else(|| format!("no {program} here"))?;
+    let mut child = Command::new(path)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .envs(environment.iter().map(|(key, value)| (key, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot run {program}: {error}"))?;
+    let read = |stream: Option<Box<dyn Read + Send>>| {
+        let (done, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = stream.map(|stream| stream.take(ANSWER_MAX).read_to_end(&mut bytes));
+            let _ = done.send(bytes);
+        });
+        wait
+    };
+    let stdout = read(child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>));
+    let stderr = read(child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>));
+    let end = Instant::now() + limit;
+    let answers = stdout
+        .recv_timeout(limit)
+        .and_then(|out| Ok((out, stderr.recv_timeout(end.saturating_duration_since(Instant::now()))?)));
+    let Ok((out, err)) = answers else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(format!("{program} does not answer within {}s", limit.as_secs_f32()));
+    };
+    let status = child.wait().map_err(|error| format!("cannot wait for {program}: {error}"))?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ran { success: status.success(), stdout: text(out), stderr: text(err).trim().to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +101,15 @@ mod tests {
         assert_eq!(ask("echo", &["hello"], Duration::from_secs(10)).as_deref(), Some("hello\n"));
         assert_eq!(ask("sleep", &["60"], Duration::from_millis(20)), None);
         assert_eq!(ask("no-such-program", &[], Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn a_run_tells_status_and_complaint_and_is_cut_short_at_its_limit() {
+        let words = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
+        let limit = Duration::from_secs(10);
+        let ran = run("sh", &words(&["-c", "echo $X; echo no >&2; exit 3"]), &[("X".into(), "y".into())], limit);
+        assert_eq!(ran, Ok(Ran { success: false, stdout: "y\n".into(), stderr: "no".into() }));
+        assert!(run("sleep", &words(&["60"]), &[], Duration::from_millis(20)).is_err());
+        assert!(run("no-such-program", &[], &[], limit).is_err());
     }
 }

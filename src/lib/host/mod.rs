@@ -6,6 +6,7 @@ pub mod forensics;
 pub mod kernel_log;
 pub mod managed;
 pub mod process;
+pub mod service;
 pub mod slim;
 pub mod spawn;
 pub mod tmux;

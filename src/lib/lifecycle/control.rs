@@ -273,10 +273,12 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
             world.lifecycle(&Event::new("self-fresh").field("identity", identity));
             // Before the end: the caller's terminal goes with it.
             say();
-            // The relaunch needs somebody who outlives this session.
-            let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
             let ending = Ending { why: session::SELF_FRESH, park: Park::No, keep_marks: false };
-            session::end(world, identity, Some(&record), &ending)?;
+            let intent = session::intend(world, identity, Some(&record), &ending)?;
+            // The relaunch needs somebody who outlives this session. The intent is there before it looks, or it would
+            // see a session that lives and leave.
+            let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
+            session::finish_teardown(world, identity, &intent)?;
             detached.map_err(|why| Failure::new(Exit::TryAgain, format!("the next tick relaunches: {why}")))?;
         }
         Standing::Asleep => {

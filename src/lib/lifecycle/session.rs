@@ -263,13 +263,23 @@ pub fn end(
     record: Option<&SessionRecord>,
     ending: &Ending<'_>,
 ) -> Result<(), Failure> {
+    finish_teardown(world, identity, &intend(world, identity, record, ending)?)
+}
+
+/// The first half of [`end`]: from here on whoever takes the lock finishes it.
+pub fn intend(
+    world: &World<'_>,
+    identity: &Identity,
+    record: Option<&SessionRecord>,
+    ending: &Ending<'_>,
+) -> Result<Intent, Failure> {
     let markers = world.markers(identity);
     let intent = intent_of(world, identity, record, ending);
     markers.write_intent(&intent)?;
     if !ending.keep_marks && ending.park == Park::No {
         markers.clear(Marker::IdleReaped)?;
     }
-    finish_teardown(world, identity, &intent)
+    Ok(intent)
 }
 
 fn intent_of(world: &World<'_>, identity: &Identity, record: Option<&SessionRecord>, ending: &Ending<'_>) -> Intent {
@@ -291,8 +301,8 @@ fn intent_of(world: &World<'_>, identity: &Identity, record: Option<&SessionReco
 /// Why of an end after which the next tick brings the peer back at once.
 pub const SELF_FRESH: &str = "self-fresh";
 
-/// Carries out an intent, from wherever it was left.
-fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
+/// The second half of [`end`]: carries out an intent, from wherever it was left.
+pub fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
     let markers = world.markers(identity);
     if intent.park {
         markers.set(Marker::IdleReaped, intent.at)?;

@@ -21,6 +21,14 @@ fn client_environment() -> Vec<(&'static str, OsString)> {
 }
 
 impl Tmux {
+    /// What every command line begins with: the program, no configuration file, UTF-8, the socket.
+    pub(super) fn command_line(&self, socket: &Path) -> Vec<OsString> {
+        let program = self.program().as_os_str();
+        [program, "-u".as_ref(), "-f".as_ref(), "/dev/null".as_ref(), "-S".as_ref(), socket.as_os_str()]
+            .map(OsString::from)
+            .into()
+    }
+
     /// Runs tmux on `socket` with `arguments`; `input` goes to its stdin. Returns its stdout.
     pub(super) fn call(
         &self,
@@ -46,8 +54,9 @@ impl Tmux {
     ) -> Result<String, TmuxError> {
         let name = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         let other = |message: String| TmuxError::Other { call: name.clone(), message };
-        let mut command = Command::new(self.program());
-        command.args(["-u", "-f", "/dev/null", "-S"]).arg(socket).args(arguments);
+        let line = self.command_line(socket);
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).args(arguments);
         command.env_clear();
         match environment {
             Some(environment) => command.envs(environment.iter().map(|(key, value)| (key, value))),

@@ -50,6 +50,17 @@ pub struct Started {
     pub pane: Option<ProcessId>,
 }
 
+impl Started {
+    fn of(look: &Look) -> Result<Started, TmuxError> {
+        let server = ProcessId::of(look.server_pid).ok_or_else(|| start_error("the new server is gone already"))?;
+        Ok(Started { server, pane: ProcessId::of(look.pane_pid) })
+    }
+}
+
+fn start_error(message: &str) -> TmuxError {
+    TmuxError::Other { call: "new-session".into(), message: message.into() }
+}
+
 /// What one look at a session tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
@@ -169,7 +180,38 @@ impl<'a> Server<'a> {
     /// Starts the server with its one session, and everything it needs, in one tmux process. A leftover socket file
     /// does not matter; a session that lives is an error of its own.
     pub fn start(&self, spec: &StartSpec) -> Result<Started, TmuxError> {
-        let other = |message: &str| TmuxError::Other { call: "new-session".into(), message: message.into() };
+        let mut words = self.start_words(spec)?;
+        words.extend([";", "display-message", "-p", "-t", &self.pane_target(), LOOK].map(OsString::from));
+        let said = self.tmux.call(&self.socket, Some(&spec.env), &words, None).map_err(|error| match error {
+            // A session that ended while it was being set up takes its target along.
+            TmuxError::NoSession => start_error("the session ended at once"),
+            error => error,
+        })?;
+        let mut lines = said.lines();
+        let look = Look::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+            .ok_or_else(|| start_error("tmux said nothing about the new session"))?;
+        Started::of(&look)
+    }
+
+    /// The command line that does what [`Server::start`] does, for somebody else to run with `spec.env`. What became
+    /// of it is asked by [`Server::started`].
+    pub fn start_command(&self, spec: &StartSpec) -> Result<Vec<OsString>, TmuxError> {
+        let mut command = self.tmux.command_line(&self.socket);
+        command.extend(self.start_words(spec)?);
+        Ok(command)
+    }
+
+    /// The processes of a session that somebody else has just started.
+    pub fn started(&self) -> Result<Started, TmuxError> {
+        let look = self.look().map_err(|error| match error {
+            TmuxError::NoSession | TmuxError::NoServer => start_error("the session ended at once"),
+            error => error,
+        })?;
+        Started::of(&look)
+    }
+
+    fn start_words(&self, spec: &StartSpec) -> Result<Vec<OsString>, TmuxError> {
+        let other = start_error;
         if let Some(dir) = self.socket.parent() {
             crate::core::paths::create_dirs(dir).map_err(|failure| other(&failure.message))?;
         }
@@ -210,17 +252,7 @@ impl<'a> Server<'a> {
             let path = shell_quoted(&log.to_string_lossy()).replace('#', "##");
             command(&["pipe-pane", "-O", "-t", &pane, &format!("exec cat >> {path}")]);
         }
-        command(&["display-message", "-p", "-t", &pane, LOOK]);
-        let said = self.tmux.call(&self.socket, Some(&spec.env), &words, None).map_err(|error| match error {
-            // A session that ended while it was being set up takes its target along.
-            TmuxError::NoSession => other("the session ended at once"),
-            error => error,
-        })?;
-        let mut lines = said.lines();
-        let look = Look::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
-            .ok_or_else(|| other("tmux said nothing about the new session"))?;
-        let server = ProcessId::of(look.server_pid).ok_or_else(|| other("the new server is gone already"))?;
-        Ok(Started { server, pane: ProcessId::of(look.pane_pid) })
+        Ok(words)
     }
 
     /// One look at the session.

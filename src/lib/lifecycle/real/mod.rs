@@ -3,6 +3,7 @@
 mod deliver;
 pub mod probe;
 mod ready;
+mod unit;
 
 use crate::core::clock::{Clock, Deadline, EpochMs, wait_for};
 use crate::core::exit::{Exit, Failure};
@@ -11,6 +12,7 @@ use crate::core::message_id::MessageId;
 use crate::core::paths::{self, Paths};
 use crate::core::settings::Settings;
 use crate::host::process;
+use crate::host::service::UserManager;
 use crate::host::spawn;
 use crate::host::tmux::{Key, Server, StartSpec, Tmux, TmuxError};
 use crate::host::{Liveness, ProcessId};
@@ -20,6 +22,7 @@ use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::{Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes};
 use crate::runtime::screen::Sight;
 use crate::runtime::transcript::Transcripts;
+use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::session::{SessionRecord, names_in};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,16 +38,23 @@ pub struct RealHost<'a> {
     settings: &'a Settings,
     clock: &'a dyn Clock,
     tmux: OnceLock<Result<Tmux, TmuxError>>,
+    manager: OnceLock<Option<UserManager>>,
 }
 
 impl<'a> RealHost<'a> {
     /// This machine, with the files below `paths`.
     pub fn new(paths: &'a Paths, settings: &'a Settings, clock: &'a dyn Clock) -> Self {
-        RealHost { paths, settings, clock, tmux: OnceLock::new() }
+        RealHost { paths, settings, clock, tmux: OnceLock::new(), manager: OnceLock::new() }
     }
 
     fn tmux(&self) -> Result<&Tmux, TmuxError> {
         self.tmux.get_or_init(|| Tmux::find(self.settings.tmux_timeout)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The user manager, if one answers and is to be used. Asked once.
+    fn manager(&self) -> Option<&UserManager> {
+        let reach = || self.settings.use_service_manager.then(UserManager::reach).flatten();
+        self.manager.get_or_init(reach).as_ref()
     }
 
     /// The tmux server of `identity`.
@@ -117,7 +127,7 @@ impl Host for RealHost<'_> {
     fn processes(&self, identity: &Identity) -> Result<Processes, String> {
         let look = self.server(identity).and_then(|server| server.look()).map_err(|error| error.to_string())?;
         let server = ProcessId::of(look.server_pid).ok_or("the server ended meanwhile")?;
-        Ok(Processes { server, pane: ProcessId::of(look.pane_pid), unit: None })
+        Ok(Processes { server, pane: ProcessId::of(look.pane_pid), unit: unit::of_server(self, identity, server) })
     }
 
     fn sockets(&self) -> Vec<Identity> {
@@ -173,8 +183,19 @@ impl Host for RealHost<'_> {
             on_exit: self.exit_hook(&launch.peer.identity),
             killed_by: Some(self.paths.state(&launch.peer.identity, "killed-by")),
         };
-        let started = self.server(&launch.peer.identity).and_then(|server| server.start(&spec)).map_err(failed)?;
-        Ok(Processes { server: started.server, pane: started.pane, unit: None })
+        let identity = &launch.peer.identity;
+        let server = self.server(identity).map_err(failed)?;
+        let (started, unit) = match unit::start(self, launch.peer, &server, &spec)? {
+            Some((started, unit)) => (started, Some(unit)),
+            // tmux makes a process session of its own, and the units that may start it leave it alone.
+            None => (server.start(&spec).map_err(failed)?, None),
+        };
+        let event = Event::new("launch")
+            .field("identity", identity)
+            .field("server", started.server.pid)
+            .field("unit", unit.as_deref().unwrap_or("none"));
+        EventLog::new(self.paths, self.settings).append(Log::Lifecycle, self.clock, &event);
+        Ok(Processes { server: started.server, pane: started.pane, unit })
     }
 
     fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
@@ -203,6 +224,7 @@ impl Host for RealHost<'_> {
     fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String> {
         // What belongs to the session is known only while its first process lives: look before ending it.
         let mut family = pane.map(|pane| process::tree(&pane)).unwrap_or_default();
+        unit::end(self, identity, server);
         let lives = match server {
             Some(server) => process::liveness(&server) != Liveness::Gone,
             None => self.paths.socket(identity).exists(),
@@ -257,7 +279,9 @@ impl Host for RealHost<'_> {
         }
         let environment: Vec<(OsString, OsString)> =
             environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let names: Vec<&str> = environment.iter().filter_map(|(name, _)| name.to_str()).collect();
+        let (path, arguments) = unit::escape(self, &path, arguments, &names)
+            .unwrap_or_else(|| (path.clone(), arguments.iter().map(OsString::from).collect()));
         spawn::detached(&path, &arguments, &environment)
             .map(drop)
             .map_err(|error| format!("{}: {error}", path.display()))

@@ -1,0 +1,254 @@
+//! launchd: agents as they are shipped in `plists/`, written out for one user, and `launchctl`.
+//!
+//! An agent is loaded by `bootstrap` and unloaded by `bootout`, never by `kickstart`, which can loop on launch
+//! constraints. `bootout` returns before the job is gone: whoever loads it again waits for that first.
+
+use super::target::{ServiceFile, Target};
+use crate::core::clock::{Clock, Deadline, wait_for};
+use crate::core::identity::{Identity, Personality};
+use crate::host::command;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+/// The shipped agents. Their labels are outside `com.iapeer.`, which is the peers' (D16).
+const SHIPPED: &[(&str, &str)] = &[
+    ("io.iapeer.superviser", include_str!("../../../../plists/io.iapeer.superviser.plist")),
+    ("io.iapeer.drain", include_str!("../../../../plists/io.iapeer.drain.plist")),
+];
+/// How long launchctl may take.
+const CALL: Duration = Duration::from_secs(15);
+/// How long an unloaded job may take to vanish.
+const VANISH: Duration = Duration::from_secs(10);
+/// Pauses before each try to load a job: right after a bootout launchd answers with errors that pass.
+const PAUSES: [u64; 4] = [0, 2, 5, 15];
+
+/// All shipped agents for `target`, to stand in `dir`.
+pub fn shipped(target: &Target, dir: &Path) -> Vec<ServiceFile> {
+    let file = |(label, text): &(&str, &str)| ServiceFile {
+        name: (*label).to_owned(),
+        path: dir.join(format!("{label}.plist")),
+        text: render(text, target),
+    };
+    SHIPPED.iter().map(file).collect()
+}
+
+/// A shipped agent says `/Users/you` for the home, which launchd would not fill in.
+fn render(text: &str, target: &Target) -> String {
+    let bin = format!("{}/", target.bin_dir.to_string_lossy());
+    let kick = target.root.join("state/lifecycle/kick");
+    let variables: String = target
+        .variables()
+        .iter()
+        .map(|(name, value)| format!("    <key>{name}</key>\n    <string>{}</string>\n", xml(value)))
+        .collect();
+    let mut out = String::with_capacity(text.len() + 256);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == "<key>PATH</key>" {
+            // Its value is the next line.
+            lines.next();
+            out.push_str(&variables);
+            continue;
+        }
+        let line = line
+            .replace("/Users/you/.local/bin/", &xml(&bin))
+            .replace("/Users/you/.iapeer/state/lifecycle/kick", &xml(&kick.to_string_lossy()))
+            .replace("/Users/you/", &xml(&format!("{}/", target.home.to_string_lossy())));
+        // The comment about the home that is to be filled in has done its duty.
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+/// The label of an always-on peer's agent: the peer's, whatever its runtime.
+pub fn peer_label(name: &Personality) -> String {
+    format!("com.iapeer.{name}")
+}
+
+/// The agent that holds the always-on peer `identity`, in the shape that earlier versions wrote.
+pub fn peer(
+    target: &Target,
+    dir: &Path,
+    identity: &Identity,
+    cwd: &Path,
+    logs: &Path,
+    variables: &[(&str, String)],
+) -> ServiceFile {
+    let label = peer_label(identity.personality());
+    let text = |value: &str| format!("<string>{}</string>", xml(value));
+    let path = |value: &Path| text(&value.to_string_lossy());
+    let own = [
+        ("PEER_PERSONALITY", identity.personality().to_string()),
+        ("PEER_RUNTIME", identity.runtime().to_string()),
+        ("PEER_IDENTITY", identity.to_string()),
+    ];
+    let variables: String = own
+        .into_iter()
+        .chain(target.variables())
+        .chain(variables.iter().map(|(name, value)| (*name, value.clone())))
+        .map(|(name, value)| format!("        <key>{name}</key>\n        {}\n", text(&value)))
+        .collect();
+    let program = path(&target.bin_dir.join("iapeer-run"));
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
+         <plist version=\"1.0\">\n<dict>\n\
+         \x20   <key>Label</key>\n    {label_text}\n\
+         \x20   <key>com.iapeer.managed</key>\n    <true/>\n\
+         \x20   <key>ProgramArguments</key>\n    <array>\n        {program}\n        {identity_text}\n    </array>\n\
+         \x20   <key>WorkingDirectory</key>\n    {cwd}\n\
+         \x20   <key>EnvironmentVariables</key>\n    <dict>\n{variables}    </dict>\n\
+         \x20   <key>RunAtLoad</key>\n    <true/>\n\
+         \x20   <key>KeepAlive</key>\n    <true/>\n\
+         \x20   <key>ThrottleInterval</key>\n    <integer>10</integer>\n\
+         \x20   <key>AbandonProcessGroup</key>\n    <true/>\n\
+         \x20   <key>ExitTimeOut</key>\n    <integer>60</integer>\n\
+         \x20   <key>ProcessType</key>\n    <string>Interactive</string>\n\
+         \x20   <key>Umask</key>\n    <integer>63</integer>\n\
+         \x20   <key>StandardOutPath</key>\n    {stdout}\n\
+         \x20   <key>StandardErrorPath</key>\n    {stderr}\n\
+         </dict>\n</plist>\n",
+        label_text = text(&label),
+        identity_text = text(identity.as_str()),
+        cwd = path(cwd),
+        stdout = path(&logs.join("launchd-stdout.log")),
+        stderr = path(&logs.join("launchd-stderr.log")),
+    );
+    ServiceFile { path: dir.join(format!("{label}.plist")), name: label, text: body }
+}
+
+/// Text for XML: its three special characters, and none of the control characters that XML forbids.
+fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\t' | '\n' | '\r' => out.push(c),
+            c if (c as u32) < 0x20 => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn launchctl(words: &[&str]) -> Result<command::Ran, String> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    command::run("launchctl", &words, &[], CALL)
+}
+
+/// The domain of this user's agents: that of the desktop session where there is one, else (over ssh) the user's own.
+fn domain() -> String {
+    let uid = nix::unistd::getuid();
+    let gui = format!("gui/{uid}");
+    match launchctl(&["print", &gui]) {
+        Ok(ran) if ran.success => gui,
+        _ => format!("user/{uid}"),
+    }
+}
+
+/// What launchd knows of a job: `None` where it is not loaded.
+pub fn print(label: &str) -> Option<String> {
+    launchctl(&["print", &format!("{}/{label}", domain())]).ok().filter(|ran| ran.success).map(|ran| ran.stdout)
+}
+
+/// Unloads a job and waits until it is gone. One that is not loaded is fine.
+pub fn bootout(label: &str, clock: &dyn Clock) -> Result<(), String> {
+    if print(label).is_none() {
+        return Ok(());
+    }
+    let ran = launchctl(&["bootout", &format!("{}/{label}", domain())])?;
+    let gone = wait_for(clock, Deadline::after(clock, VANISH), Duration::from_millis(500), || {
+        print(label).is_none().then_some(())
+    });
+    gone.ok_or_else(|| format!("{label} is still loaded: {}", ran.stderr))
+}
+
+/// Loads the job of `file`. A job of that label that is still going is waited for.
+pub fn bootstrap(file: &ServiceFile, clock: &dyn Clock) -> Result<(), String> {
+    let mut last = String::new();
+    for pause in PAUSES {
+        clock.sleep(Duration::from_secs(pause));
+        if print(&file.name).is_some() {
+            return Ok(());
+        }
+        let ran = launchctl(&["bootstrap", &domain(), &file.path.to_string_lossy()])?;
+        if ran.success {
+            return Ok(());
+        }
+        last = ran.stderr;
+    }
+    Err(format!("{} bootstrap attempts failed (last: {last})", PAUSES.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            bin_dir: "/opt/homebrew/opt/iapeer/bin".into(),
+            home: "/Users/u".into(),
+            root: "/Users/u/R&D".into(),
+            socket_dir: None,
+            path: Some("/usr/bin".into()),
+        }
+    }
+
+    fn parsed(text: &str) -> plist::Dictionary {
+        plist::Value::from_reader_xml(text.as_bytes()).unwrap().into_dictionary().unwrap()
+    }
+
+    #[test]
+    fn shipped_agents_are_filled_in_and_stay_property_lists() {
+        for file in shipped(&target(), Path::new("/d")) {
+            let job = parsed(&file.text);
+            assert_eq!(job["Label"].as_string(), Some(file.name.as_str()));
+            assert!(!file.text.contains("<string>/Users/you"), "{}", file.text);
+            let program = job["ProgramArguments"].as_array().unwrap()[0].as_string().unwrap();
+            assert!(program.starts_with("/opt/homebrew/opt/iapeer/bin/iapeer-"), "{program}");
+            let variables = job["EnvironmentVariables"].as_dictionary().unwrap();
+            assert_eq!(variables["IAPEER_ROOT"].as_string(), Some("/Users/u/R&D"));
+            assert!(variables["PATH"].as_string().unwrap().starts_with("/opt/homebrew/opt/iapeer/bin:"));
+        }
+    }
+
+    #[test]
+    fn a_peer_s_agent_has_the_keys_of_the_contract_in_their_order() {
+        let identity: Identity = "telegram-bridge".parse().unwrap();
+        let file = peer(
+            &target(),
+            Path::new("/d"),
+            &identity,
+            Path::new("/Users/u/a<b"),
+            Path::new("/logs"),
+            &[("TELEGRAM_RUNTIME_BIN", "/t".into())],
+        );
+        let job = parsed(&file.text);
+        assert_eq!((file.name.as_str(), job["Label"].as_string()), ("com.iapeer.bridge", Some("com.iapeer.bridge")));
+        let keys: Vec<&str> = job.keys().map(String::as_str).collect();
+        let wanted = [
+            "Label",
+            "com.iapeer.managed",
+            "ProgramArguments",
+            "WorkingDirectory",
+            "EnvironmentVariables",
+            "RunAtLoad",
+            "KeepAlive",
+            "ThrottleInterval",
+        ];
+        assert_eq!(keys[..wanted.len()], wanted);
+        assert_eq!(keys[keys.len() - 2..], ["StandardOutPath", "StandardErrorPath"]);
+        assert_eq!(job["WorkingDirectory"].as_string(), Some("/Users/u/a<b"));
+        let variables = job["EnvironmentVariables"].as_dictionary().unwrap();
+        let names: Vec<&str> = variables.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["PEER_PERSONALITY", "PEER_RUNTIME", "PEER_IDENTITY", "PATH", "IAPEER_ROOT", "TELEGRAM_RUNTIME_BIN"]
+        );
+        assert!(crate::host::service::target::has_sentinel(&file.text));
+    }
+}

@@ -1,0 +1,13 @@
+//! The operating system's service manager: systemd's user manager, launchd.
+//!
+//! [`systemd`] runs sessions as transient units and asks about units; [`unit_files`] and [`launchd`] write what is
+//! shipped in `units/` and `plists/` for one user; [`Target`] says for which. What is installed when is the business
+//! of `lifecycle::units`.
+
+pub mod launchd;
+pub mod systemd;
+mod target;
+pub mod unit_files;
+
+pub use systemd::{UnitResult, UserManager, unit_result};
+pub use target::{ServiceFile, Standing, Target};

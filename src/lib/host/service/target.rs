@@ -1,0 +1,174 @@
+//! For whom service files are written, and how such a file stands.
+
+use crate::core::paths::Paths;
+use std::path::{Path, PathBuf};
+
+/// For whom service files are written: absolute paths, since a service manager knows no shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The folder of the programs.
+    pub bin_dir: PathBuf,
+    /// The user's home.
+    pub home: PathBuf,
+    /// The root.
+    pub root: PathBuf,
+    /// The socket folder, where it is not the root's own.
+    pub socket_dir: Option<PathBuf>,
+    /// The PATH of whoever installs: where the user's agents are.
+    pub path: Option<String>,
+}
+
+impl Target {
+    /// This user's, with programs in `bin_dir`.
+    pub fn of(paths: &Paths, bin_dir: &Path) -> Target {
+        let own = paths.socket_dir() != paths.root().join("socks");
+        Target {
+            bin_dir: lasting(bin_dir),
+            home: paths.home().to_owned(),
+            root: paths.root().to_owned(),
+            socket_dir: own.then(|| paths.socket_dir().to_owned()),
+            path: std::env::var("PATH").ok(),
+        }
+    }
+
+    /// The PATH of the services: our own folder first, then the user's, without what is relative or there already.
+    pub fn service_path(&self) -> String {
+        let local = self.home.join(".local/bin");
+        let given = self.path.as_deref().unwrap_or_default().split(':').map(PathBuf::from);
+        let last = ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from);
+        let mut dirs: Vec<PathBuf> = Vec::new();
+        for dir in [self.bin_dir.clone(), local].into_iter().chain(given).chain(last) {
+            let plain = !dir.to_string_lossy().chars().any(|c| c.is_control() || c == ':');
+            if dir.is_absolute() && plain && !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
+        }
+        dirs.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>().join(":")
+    }
+
+    /// What tells our programs where everything is, where it is not where they look by themselves.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("PATH", self.service_path())];
+        if self.root != self.home.join(".iapeer") {
+            variables.push(("IAPEER_ROOT", self.root.to_string_lossy().into_owned()));
+        }
+        if let Some(dir) = &self.socket_dir {
+            variables.push(("IAPEER_SOCK_DIR", dir.to_string_lossy().into_owned()));
+        }
+        variables
+    }
+}
+
+/// Homebrew keeps each version in a folder of its own that goes with the next one; its `opt` link stays.
+fn lasting(bin_dir: &Path) -> PathBuf {
+    let text = bin_dir.to_string_lossy();
+    let stable =
+        text.split_once("/Cellar/iapeer/").map(|(prefix, _)| PathBuf::from(format!("{prefix}/opt/iapeer/bin")));
+    stable.filter(|dir| dir.is_dir()).unwrap_or_else(|| bin_dir.to_owned())
+}
+
+/// A file for the service manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceFile {
+    /// The unit's name or the agent's label.
+    pub name: String,
+    /// Where it belongs.
+    pub path: PathBuf,
+    /// What is in it.
+    pub text: String,
+}
+
+/// How a place for a service file stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// There is nothing.
+    Missing,
+    /// Byte for byte what it should be.
+    Current,
+    /// Ours, with another content.
+    Outdated,
+    /// Somebody else's: never touched.
+    Foreign,
+}
+
+impl ServiceFile {
+    /// How its place stands.
+    pub fn standing(&self) -> Standing {
+        match std::fs::read_to_string(&self.path) {
+            _ if self.path.symlink_metadata().is_err() => Standing::Missing,
+            Ok(text) if is_ours(&self.path) => match text == self.text {
+                true => Standing::Current,
+                false => Standing::Outdated,
+            },
+            _ => Standing::Foreign,
+        }
+    }
+}
+
+/// Whether the file at `path` is one that we wrote: a plain file with our sentinel in it. A link (a masked unit, a
+/// file kept elsewhere) is somebody's own arrangement.
+pub fn is_ours(path: &Path) -> bool {
+    let plain = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+    plain && std::fs::read_to_string(path).is_ok_and(|text| has_sentinel(&text))
+}
+
+/// Whether a unit or plist carries our sentinel (D16).
+pub fn has_sentinel(text: &str) -> bool {
+    text.contains("<key>com.iapeer.managed</key>") || text.lines().any(|line| line.trim() == "X-Iapeer-Managed=true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            bin_dir: "/opt/iapeer/bin".into(),
+            home: "/home/u".into(),
+            root: "/home/u/.iapeer".into(),
+            socket_dir: None,
+            path: Some("/usr/bin:relative::/home/u/node/bin:/opt/iapeer/bin".into()),
+        }
+    }
+
+    #[test]
+    fn the_path_begins_with_ours_and_has_each_folder_once() {
+        assert_eq!(
+            target().service_path(),
+            "/opt/iapeer/bin:/home/u/.local/bin:/usr/bin:/home/u/node/bin:/usr/local/bin:/bin"
+        );
+        assert_eq!(target().variables().len(), 1, "the default root needs no word");
+        let other = Target { root: "/srv/r".into(), socket_dir: Some("/s".into()), ..target() };
+        assert_eq!(other.variables()[1..], [("IAPEER_ROOT", "/srv/r".into()), ("IAPEER_SOCK_DIR", "/s".into())]);
+    }
+
+    #[test]
+    fn a_place_stands_as_one_of_four() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = ServiceFile {
+            name: "x".into(),
+            path: dir.path().join("x.service"),
+            text: "[Unit]\nX-Iapeer-Managed=true\n".into(),
+        };
+        let put = |text: &str| std::fs::write(&file.path, text).unwrap();
+        assert_eq!(file.standing(), Standing::Missing);
+        put(&file.text);
+        assert_eq!(file.standing(), Standing::Current);
+        put("[Unit]\nDescription=old\nX-Iapeer-Managed=true\n");
+        assert_eq!(file.standing(), Standing::Outdated);
+        put("[Unit]\n# X-Iapeer-Managed=true is what theirs say\n");
+        assert_eq!(file.standing(), Standing::Foreign);
+        std::fs::remove_file(&file.path).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &file.path).unwrap();
+        assert_eq!(file.standing(), Standing::Foreign, "a masked unit");
+    }
+
+    #[test]
+    fn homebrew_s_lasting_link_is_taken_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let cellar = dir.path().join("Cellar/iapeer/1.2/bin");
+        assert_eq!(lasting(&cellar), cellar);
+        std::fs::create_dir_all(dir.path().join("opt/iapeer/bin")).unwrap();
+        assert_eq!(lasting(&cellar), dir.path().join("opt/iapeer/bin"));
+    }
+}

@@ -1,0 +1,162 @@
+//! systemd user units as they are shipped in `units/`, written out for one user with absolute paths.
+
+use super::target::{ServiceFile, Target};
+use crate::core::identity::Identity;
+use std::path::{Path, PathBuf};
+
+/// The shipped units, in the order they are written. Templates come with them; instances are made where needed.
+const SHIPPED: &[(&str, &str)] = &[
+    ("iapeer-superviser.service", include_str!("../../../../units/iapeer-superviser.service")),
+    ("iapeer-superviser.timer", include_str!("../../../../units/iapeer-superviser.timer")),
+    ("iapeer-drain.service", include_str!("../../../../units/iapeer-drain.service")),
+    ("iapeer-drain.path", include_str!("../../../../units/iapeer-drain.path")),
+    ("iapeer-failure@.service", include_str!("../../../../units/iapeer-failure@.service")),
+    ("iapeer-canary@.service", include_str!("../../../../units/iapeer-canary@.service")),
+    ("iapeer-peer@.service", PEER),
+];
+const PEER: &str = include_str!("../../../../units/iapeer-peer@.service");
+
+/// What is enabled and started; the services behind them are started by these.
+pub const ENABLED: &[&str] = &["iapeer-superviser.timer", "iapeer-drain.path"];
+/// What those start.
+pub const STARTED: &[&str] = &["iapeer-superviser.service", "iapeer-drain.service"];
+
+/// All shipped units for `target`, to stand in `dir`.
+pub fn shipped(target: &Target, dir: &Path) -> Vec<ServiceFile> {
+    let file = |(name, text): &(&str, &str)| ServiceFile {
+        name: (*name).to_owned(),
+        path: dir.join(name),
+        text: render(text, target, &[]),
+    };
+    SHIPPED.iter().map(file).collect()
+}
+
+/// The name of the unit that holds an always-on peer.
+pub fn peer_unit(identity: &Identity) -> String {
+    format!("iapeer-peer@{identity}.service")
+}
+
+/// The unit that holds the always-on peer `identity`, with variables of its own.
+pub fn peer(target: &Target, dir: &Path, identity: &Identity, variables: &[(&str, String)]) -> ServiceFile {
+    let name = peer_unit(identity);
+    ServiceFile { path: dir.join(&name), text: render(PEER, target, variables), name }
+}
+
+/// Fills in absolute paths. A shipped unit says `%h/.local/bin` and `%h/.iapeer`, which holds for `make install`.
+fn render(text: &str, target: &Target, extra: &[(&str, String)]) -> String {
+    let mut out = String::with_capacity(text.len() + 256);
+    for line in text.lines() {
+        if let Some((key, program)) = line.split_once("=%h/.local/bin/") {
+            let (program, arguments) = program.split_once(' ').map_or((program, ""), |(p, a)| (p, a));
+            let path = target.bin_dir.join(program);
+            out.push_str(&format!("{key}={}", command_word(&path.to_string_lossy())));
+            if !arguments.is_empty() {
+                out.push_str(&format!(" {arguments}"));
+            }
+        } else if line.starts_with("Environment=PATH=") {
+            let variables =
+                target.variables().into_iter().chain(extra.iter().map(|(name, value)| (*name, value.clone())));
+            let lines: Vec<String> =
+                variables.map(|(name, value)| format!("Environment={}", quoted(&format!("{name}={value}")))).collect();
+            out.push_str(&lines.join("\n"));
+        } else {
+            let root = target.root.to_string_lossy().replace('%', "%%");
+            out.push_str(&line.replace("%h/.iapeer", &root));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// A word of a command line.
+fn command_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
+    match text.chars().all(plain) {
+        true => text.to_owned(),
+        false => quoted(&text.replace('$', "$$")),
+    }
+}
+
+/// In double quotes, where `\`, `"` and `%` mean something.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '%' => out.push_str("%%"),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Where `systemctl enable` puts its link for a unit of ours: what is left to remove where no manager answers.
+pub fn wanted_links(dir: &Path, name: &str) -> Vec<PathBuf> {
+    ["timers.target.wants", "paths.target.wants", "default.target.wants"]
+        .iter()
+        .map(|wants| dir.join(wants).join(name))
+        .filter(|link| link.symlink_metadata().is_ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::service::target::has_sentinel;
+
+    fn target(root: &str, bin_dir: &str) -> Target {
+        Target {
+            bin_dir: bin_dir.into(),
+            home: "/home/u".into(),
+            root: root.into(),
+            socket_dir: None,
+            path: Some("/usr/bin".into()),
+        }
+    }
+
+    #[test]
+    fn every_shipped_unit_is_ours_and_has_no_specifier_of_a_home_left() {
+        for file in shipped(&target("/home/u/.iapeer", "/usr/bin"), Path::new("/d")) {
+            assert!(has_sentinel(&file.text), "{}", file.name);
+            assert!(!file.text.contains("%h"), "{}: {}", file.name, file.text);
+            assert_eq!(file.path, Path::new("/d").join(&file.name));
+        }
+    }
+
+    #[test]
+    fn the_folder_of_shipped_units_holds_these_and_no_others() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
+        let mut found: Vec<String> =
+            std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut known: Vec<String> = SHIPPED.iter().map(|(name, _)| (*name).to_owned()).collect();
+        found.sort();
+        known.sort();
+        assert_eq!(found, known);
+    }
+
+    #[test]
+    fn odd_paths_are_quoted_where_systemd_reads_words() {
+        let odd = target("/srv/50% off", "/srv/a b/$x%");
+        let text = |name: &str| shipped(&odd, Path::new("/d")).into_iter().find(|file| file.name == name).unwrap().text;
+        let drain = text("iapeer-drain.service");
+        assert!(drain.contains("\nExecStart=\"/srv/a b/$$x%%/iapeer-drain\" --all\n"), "{drain}");
+        assert!(drain.contains("\nEnvironment=\"IAPEER_ROOT=/srv/50%% off\"\n"), "{drain}");
+        assert!(drain.contains("\nEnvironment=\"PATH=/srv/a b/$x%%:/home/u/.local/bin:/usr/bin"), "{drain}");
+        assert!(text("iapeer-drain.path").contains("\nPathChanged=/srv/50%% off/state/lifecycle/kick\n"));
+    }
+
+    #[test]
+    fn a_peer_s_unit_has_its_variables() {
+        let file = peer(
+            &target("/home/u/.iapeer", "/usr/bin"),
+            Path::new("/d"),
+            &"telegram-bridge".parse().unwrap(),
+            &[("TELEGRAM_RUNTIME_BIN", "/opt/t".into())],
+        );
+        assert_eq!(file.name, "iapeer-peer@telegram-bridge.service");
+        assert!(file.text.contains("\nExecStart=/usr/bin/iapeer-run %i\n"), "{}", file.text);
+        assert!(file.text.contains("\nEnvironment=\"TELEGRAM_RUNTIME_BIN=/opt/t\"\n"), "{}", file.text);
+    }
+}

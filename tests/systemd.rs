@@ -1,0 +1,79 @@
+//! Under a real systemd: sessions as units, timers and path units, always-on peers, lingering, packages.
+//!
+//! `tests/support/with-systemd` boots one in a throw-away copy of this machine and runs a scenario of
+//! `tests/support/systemd/` in it, as an ordinary user. That takes root and Debian's systemd packages; where they are
+//! missing the scenario is left out and says so, with `CI=true` it fails.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What with-systemd exits with where it can't run.
+const SKIPPED: i32 = 77;
+
+/// Programs and scenarios where an ordinary user may read them: the repository may be in root's home.
+fn stage() -> tempfile::TempDir {
+    let dir = tempfile::Builder::new().prefix("iap-systemd.").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (from, to) in [(support::bin_dir(), "bin"), (source.join("tests/support/systemd"), "scenarios")] {
+        let to = dir.path().join(to);
+        fs::create_dir(&to).unwrap();
+        for entry in fs::read_dir(&from).unwrap().map(Result::unwrap) {
+            let name = entry.file_name();
+            let ours = name.to_string_lossy().starts_with("iapeer") && entry.path().extension().is_none();
+            if ours || from.ends_with("systemd") {
+                // A link where that is possible: all programs together are large.
+                let (from, to) = (entry.path(), to.join(&name));
+                fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
+            }
+        }
+    }
+    dir
+}
+
+/// Runs a scenario, with options of with-systemd.
+#[track_caller]
+fn scenario(name: &str, options: &[&str]) {
+    scenario_on(name, options, stage().path());
+}
+
+#[track_caller]
+fn scenario_on(name: &str, options: &[&str], stage: &Path) {
+    let tool: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/with-systemd");
+    let output = Command::new(tool)
+        .args(options)
+        .arg("--env")
+        .arg(format!("IAPEER_BIN={}", stage.join("bin").display()))
+        .arg("--")
+        .arg(stage.join("scenarios").join(name))
+        .env_clear()
+        .envs(["CI", "WITH_SYSTEMD_DEBUG"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LANG", "C.UTF-8")
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    match output.status.code() {
+        Some(0) => {}
+        Some(SKIPPED) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
+            eprintln!("LEFT OUT: {name}: {said}");
+        }
+        status => panic!("{name} ended with {status:?}:\n{said}"),
+    }
+}
+
+#[test]
+fn a_session_is_a_unit_of_its_own() {
+    scenario("session.sh", &[]);
+}
+
+#[test]
+fn without_a_user_manager_a_session_is_a_process_session() {
+    scenario("no_manager.sh", &[]);
+}
