@@ -10,7 +10,7 @@ use iapeer::lifecycle::session::Park;
 use iapeer::lifecycle::supervise::{self, TickOptions};
 use iapeer::lifecycle::turn::{self, Hook};
 use iapeer::lifecycle::wake::Request;
-use iapeer::lifecycle::{World, control, drain, reap, send};
+use iapeer::lifecycle::{World, control, drain, reap, remove, send};
 use iapeer::store::FileLock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,7 +202,7 @@ impl Program {
                 ticked.map(|_| format!("{said:?}"))
             }
             Act::Remove(identity, force) => {
-                let removed = control::remove(&world, identity.personality(), *force);
+                let removed = remove::remove(&world, identity.personality(), *force);
                 if removed.as_ref().is_ok_and(|removed| removed.registered) {
                     laws::at_removed(sim, identity);
                     super::sim::atomically(|| fleet::create(&world, identity));

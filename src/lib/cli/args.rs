@@ -190,6 +190,16 @@ pub struct Wake {
     pub json: bool,
 }
 
+/// Hold one always-on peer (telegram, notifier) in the foreground: what its service unit runs. TERM or INT ends its
+/// session.
+#[derive(Debug, Parser)]
+#[command(name = "iapeer-run", version)]
+pub struct Run {
+    /// Who: RUNTIME-NAME.
+    #[arg(value_name = "IDENTITY")]
+    pub identity: String,
+}
+
 /// Stdio MCP server with one tool, send_to_peer, for an agent inside its own session.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-mcp", version)]
@@ -269,6 +279,32 @@ pub struct OfRuntime {
     /// Every registered peer.
     #[arg(long)]
     pub all: bool,
+}
+
+/// What `iapeer units` does.
+#[derive(Debug, Subcommand)]
+pub enum Units {
+    /// Write the units for this user where they differ, and have them run. Repeat it after an upgrade.
+    Install(Planned),
+    /// Stop and remove them. Sessions and messages stay.
+    Uninstall(Planned),
+    /// Show each unit's file, state, last run and next.
+    Status {
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How to change something.
+#[derive(Debug, Args)]
+pub struct Planned {
+    /// Say what would be done and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The front's own verbs.
@@ -406,6 +442,12 @@ pub enum Verb {
         /// The agent to show. Default: the embedded parrot.
         #[arg(long, value_name = "RT", default_value = "parrot")]
         runtime: String,
+    },
+    /// Have the service manager run the tick, the drain and the always-on peers.
+    Units {
+        /// What to do.
+        #[command(subcommand)]
+        act: Units,
     },
     /// Print completions for a shell.
     Completions {

@@ -1,6 +1,6 @@
 //! The verbs of `iapeer`.
 
-use crate::cli::args::{Front, OfRuntime, One, Target, Verb};
+use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::{self, Access, verbs};
 use crate::core::exit::{self, Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Runtime};
@@ -11,7 +11,7 @@ use crate::lifecycle::real::probe;
 use crate::lifecycle::runtimes::Change;
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
-use crate::lifecycle::{demo, launch, list};
+use crate::lifecycle::{demo, launch, list, remove as removal, units};
 use crate::runtime::{Kind, Manifest};
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
@@ -41,6 +41,9 @@ pub fn main() -> ExitCode {
         Verb::Logs { peer, follow, since, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
             verbs::logs(world, peer.as_deref(), since.as_deref(), follow, json)
         }),
+        Verb::Units { act: Units::Status { json } } => {
+            cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::units_status(world, json))
+        }
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
     })
 }
@@ -57,12 +60,16 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
                 Birth { name: Some(name), runtime: parse(runtime)?, path, description, intelligence, ephemeral };
             let born = create::create(world, &birth)?;
             cli::tell(json, &born, || created(&born));
+            return Ok(held(&born));
         }
         Verb::Init { dir, runtime, description } => {
             let birth = Birth { runtime: parse(runtime)?, description, ..Birth::default() };
             let born = create::init(world, &dir.unwrap_or_else(|| PathBuf::from(".")), &birth)?;
             cli::say(created(&born));
+            return Ok(held(&born));
         }
+        Verb::Units { act: Units::Install(how) } => return verbs::units(world, units::install, &how),
+        Verb::Units { act: Units::Uninstall(how) } => return verbs::units(world, units::uninstall, &how),
         Verb::Doctor { runtime, json } => {
             let runtime: Runtime = runtime.parse().map_err(|error| usage(&format!("{error}")))?;
             probe::probe(world, &runtime, |seen| cli::tell(json, seen, || seen.line()))?;
@@ -107,6 +114,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             cli::say(format!("self-done: armed {identity} for the quiet-window reap (no one woken){note}"));
         }
         Verb::List { .. }
+        | Verb::Units { .. }
         | Verb::Status { .. }
         | Verb::Logs { .. }
         | Verb::Demo { .. }
@@ -133,7 +141,14 @@ fn of_runtime(of: &OfRuntime) -> Result<Runtime, Failure> {
 }
 
 fn created(born: &Born) -> String {
-    format!("created {:?} ({}) at {}", born.personality.as_str(), born.runtime, born.cwd.display())
+    let unit = born.unit.as_ref().map(|unit| format!("; {}", unit.line())).unwrap_or_default();
+    format!("created {:?} ({}) at {}{unit}", born.personality.as_str(), born.runtime, born.cwd.display())
+}
+
+/// An always-on peer whose unit did not start is there, but not up.
+fn held(born: &Born) -> Exit {
+    let failed = born.unit.as_ref().is_some_and(|unit| unit.action == "failed");
+    if failed { Exit::TryAgain } else { Exit::Ok }
 }
 
 fn named(world: &World<'_>, one: &One) -> Result<Peer, Failure> {
@@ -198,7 +213,7 @@ fn single(
 
 fn remove(world: &World<'_>, text: &str, force: bool) -> Result<Exit, Failure> {
     let (name, _) = split_name(&Registry::read(world.paths)?, text, None)?;
-    let removed = control::remove(world, &name, force)?;
+    let removed = removal::remove(world, &name, force)?;
     if !removed.registered {
         cli::say(format!("{:?} not registered — no-op", name.as_str()));
         return Ok(Exit::Ok);
@@ -317,7 +332,7 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
 
 /// The command lines of all programs.
 fn commands() -> Vec<clap::Command> {
-    use crate::cli::args::{Canary, Drain, Mcp, Reap, Send, Superviser, Turn, Wake};
+    use crate::cli::args::{Canary, Drain, Mcp, Reap, Run, Send, Superviser, Turn, Wake};
     vec![
         Front::command(),
         Send::command(),
@@ -326,6 +341,7 @@ fn commands() -> Vec<clap::Command> {
         Reap::command(),
         Canary::command(),
         Wake::command(),
+        Run::command(),
         Turn::command(),
         Mcp::command(),
     ]

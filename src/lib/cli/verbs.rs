@@ -1,13 +1,15 @@
-//! The front's verbs over the registry and the logs: rename, verify, add-runtime, default-runtime, status, logs.
+//! The front's verbs over the registry, the logs and the units.
 
 use crate::cli;
+use crate::cli::args::Planned;
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Personality, Runtime};
 use crate::core::normalize;
+use crate::host::service::Manager;
 use crate::lifecycle::peer::split_name;
 use crate::lifecycle::runtimes::{self, Change};
 use crate::lifecycle::world::World;
-use crate::lifecycle::{logs, rename, status, verify};
+use crate::lifecycle::{logs, rename, status, units, verify};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
 
@@ -105,5 +107,34 @@ pub fn logs(
         since: since.map(|text| logs::since(text, world.now())).transpose()?,
     };
     logs::read(world, &wanted, follow, |line| cli::tell(json, &line.json(), || line.text.clone()));
+    Ok(Exit::Ok)
+}
+
+/// `iapeer units install` and `uninstall`.
+pub fn units(
+    world: &World<'_>,
+    act: impl Fn(&World<'_>, bool, &mut dyn FnMut(&units::Step)) -> Result<Exit, Failure>,
+    how: &Planned,
+) -> Result<Exit, Failure> {
+    let exit = act(world, how.dry_run, &mut |step| cli::tell(how.json, step, || step.line()))?;
+    if let Some(why) = units::lingering_off(Manager::here()).filter(|_| !how.json) {
+        cli::say(why);
+    }
+    Ok(exit)
+}
+
+/// `iapeer units status`.
+pub fn units_status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
+    let seen = units::status(world)?;
+    for unit in &seen.units {
+        cli::tell(json, unit, || unit.line());
+    }
+    for want in &seen.wants {
+        if json {
+            eprintln!("iapeer: {want}");
+        } else {
+            cli::say(want);
+        }
+    }
     Ok(Exit::Ok)
 }

@@ -33,6 +33,11 @@ pub fn unit_folders(paths: &Paths) -> Vec<PathBuf> {
     }
 }
 
+/// Whether one of those folders is named by a variable: it is none that a service manager looks at.
+pub fn is_sandbox() -> bool {
+    folder("IAPEER_SYSTEMD_USER_DIR").is_some() || folder("IAPEER_LAUNCHAGENTS_DIR").is_some()
+}
+
 fn folder(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

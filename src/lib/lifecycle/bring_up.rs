@@ -55,11 +55,13 @@ pub struct Call<'a> {
     pub topic: Option<&'a Topic>,
     /// An operator insists: the crash-loop guard is passed, and that is said.
     pub past_guard: bool,
+    /// The caller is what the service manager runs to hold the peer: nobody else may wake it.
+    pub holder: bool,
 }
 
 impl Default for Call<'_> {
     fn default() -> Self {
-        Call { request: Request::Default, topic: None, past_guard: false }
+        Call { request: Request::Default, topic: None, past_guard: false, holder: false }
     }
 }
 
@@ -67,7 +69,7 @@ impl Default for Call<'_> {
 pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, NotUp> {
     let identity = &peer.identity;
     let markers = world.markers(identity);
-    refuse_mid_wake(world, peer)?;
+    refuse_mid_wake(world, peer, call.holder)?;
     match session::settle(world, identity)?.0 {
         Standing::Unknown => {
             let why = format!("tmux does not say whether {identity} lives: nothing is done before it does");
@@ -262,9 +264,9 @@ pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
 }
 
 /// The same, with the lock held: whoever asks looked before taking it, so this came in between.
-fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+fn refuse_mid_wake(world: &World<'_>, peer: &Peer, holder: bool) -> Result<(), Failure> {
     let identity = &peer.identity;
-    if let Some(by) = world.host.managed_by(identity) {
+    if let Some(by) = world.host.managed_by(identity).filter(|_| !holder) {
         let event = wake_event(peer, "refused", "launchd-managed-mid-wake").field("by", by);
         world.lifecycle(&event);
         return Err(managed(peer, by));

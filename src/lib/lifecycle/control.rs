@@ -8,15 +8,13 @@ use crate::lifecycle::bring_up::{self, Call};
 use crate::lifecycle::ephemeral;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::session::{self, Ending, Park, Standing};
+use crate::lifecycle::units;
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
 use crate::runtime::Kind;
-use crate::store::durable;
 use crate::store::event_log::Event;
 use crate::store::markers::{Marker, TurnState};
-use crate::store::queue::Place;
 use crate::store::registry::Registry;
-use crate::store::session::names_in;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -85,11 +83,12 @@ pub fn targets(
     }
 }
 
-/// Stops a peer: it accepts nothing until it is started again. Its session is parked.
+/// Stops a peer: it accepts nothing until it is started again. Its session is parked. One that is always on is stopped
+/// by its service manager.
 pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let identity = &peer.identity;
-    if let Some(refused) = refuse_managed(world, peer) {
-        return Ok(refused);
+    if world.host.managed_by(identity).is_some() {
+        return Ok(by_manager(world, peer, false));
     }
     // The mark goes first: a drain that holds the lock sees it at its next step, and senders at once.
     world.markers(identity).set(Marker::Stopped, world.now())?;
@@ -120,8 +119,8 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
 
 /// Lets a stopped peer accept messages again. Nothing is launched; what waits is delivered.
 pub fn start(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
-    if let Some(refused) = refuse_managed(world, peer) {
-        return Ok(refused);
+    if world.host.managed_by(&peer.identity).is_some() {
+        return Ok(by_manager(world, peer, true));
     }
     let was = world.markers(&peer.identity).clear(Marker::Stopped)?;
     let event = Event::new("start").field("identity", &peer.identity).field("was_stopped", was);
@@ -179,7 +178,7 @@ pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Top
         bring_up::log_refusal(world, peer, "wake-lock-held", &error.to_string());
         Failure::from(error)
     })?;
-    let up = bring_up::bring_up(world, peer, Call { request, topic, past_guard: false });
+    let up = bring_up::bring_up(world, peer, Call { request, topic, ..Call::default() });
     if let Ok(up) = &up {
         seed(world, peer, up)?;
     }
@@ -256,7 +255,7 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
             return Err(Failure::new(Exit::TryAgain, format!("tmux does not say whether {identity} lives")));
         }
     }
-    let up = bring_up::bring_up(world, peer, Call { request: Request::Fresh, topic: None, past_guard: true });
+    let up = bring_up::bring_up(world, peer, Call { request: Request::Fresh, past_guard: true, ..Call::default() });
     if let Ok(up) = &up {
         seed(world, peer, up)?;
     }
@@ -377,104 +376,28 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     Ok(Done::ok(identity, action))
 }
 
-/// What `remove` did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Removed {
-    /// Whether it was registered.
-    pub registered: bool,
-    /// State files that were purged.
-    pub purged: Vec<String>,
-    /// The working folder, which is kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kept: Option<std::path::PathBuf>,
+/// Starts or stops what the service manager holds.
+fn by_manager(world: &World<'_>, peer: &Peer, on: bool) -> Done {
+    if let Some(refused) = refuse_managed(world, peer) {
+        return refused;
+    }
+    let action = if on { "bootstrap" } else { "bootout" };
+    let event =
+        Event::new(if on { "start" } else { "stop" }).field("identity", &peer.identity).field("by", world.program);
+    let outcome = units::run(world, &peer.identity, on);
+    world.lifecycle(&event.field("action", action).maybe("reason", outcome.as_ref().err()));
+    match outcome {
+        Ok(()) => Done::ok(&peer.identity, action),
+        Err(why) => Done::with(&peer.identity, action, Some(format!("failed: {why}")), Exit::TryAgain),
+    }
 }
 
-/// Takes a peer out of the registry and purges its state. A live one, or one with messages waiting, only with `force`.
-pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Removed, Failure> {
-    let registry = Registry::read(world.paths)?;
-    let Some(record) = registry.get(name).cloned() else {
-        return Ok(Removed { registered: false, purged: vec![], kept: None });
-    };
-    let mut locks = Vec::new();
-    for runtime in &record.runtimes {
-        let identity = Identity::new(runtime.clone(), name.clone());
-        if let Some(by) = world.host.managed_by(&identity)
-            && !force
-        {
-            return Err(Failure::new(
-                Exit::Refused,
-                format!("{identity} is held by {by}: take its unit away first, or give --force"),
-            ));
-        }
-        locks.push(world.lock(&identity, world.settings.lock_wait)?);
-        let live = match session::settle(world, &identity)?.0 {
-            Standing::Live(record) => Some(record),
-            Standing::Asleep => None,
-            Standing::Unknown if force => None,
-            Standing::Unknown => {
-                return Err(Failure::new(
-                    Exit::TryAgain,
-                    format!("tmux does not say whether {identity} lives; --force removes it all the same"),
-                ));
-            }
-        };
-        let waiting =
-            world.queue(&identity).list(Place::Waiting)?.len() + world.queue(&identity).list(Place::Inflight)?.len();
-        match (live, waiting, force) {
-            (Some(_), _, false) => {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!("{name} is LIVE on {runtime}: `iapeer stop {name}` first, or give --force"),
-                ));
-            }
-            (None, 1.., false) => {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!("{waiting} messages wait for {identity}: give --force to drop them"),
-                ));
-            }
-            (Some(record), ..) => {
-                session::end(
-                    world,
-                    &identity,
-                    Some(&record),
-                    &Ending { why: "remove", park: Park::No, keep_marks: false },
-                )?;
-            }
-            (None, ..) => {}
-        }
-    }
-    Registry::remove(world.paths, name, world.program, world.clock)?;
-    let mut purged = Vec::new();
-    for runtime in &record.runtimes {
-        purged.extend(purge(world, &Identity::new(runtime.clone(), name.clone()))?);
-    }
-    drop(locks);
-    Ok(Removed { registered: true, purged, kept: record.cwd.exists().then_some(record.cwd) })
-}
-
-/// Deletes every state file of `identity`, by the dot-delimited prefix: `claude-bob` is not `claude-bob2`. Lock
-/// files stay, since two holders of two files of one name would both think they are alone.
-pub fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Failure> {
-    let dir = world.paths.state_dir();
-    let prefix = format!("{identity}.");
-    let mut purged: Vec<String> = Vec::new();
-    for name in names_in(&dir).filter(|name| name.starts_with(&prefix) && !name.ends_with("lock")) {
-        let path = dir.join(&name);
-        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        removed.map_err(|error| Failure::io("remove", &path, &error))?;
-        purged.push(name);
-    }
-    durable::sync_dir(&dir)?;
-    let _ = std::fs::remove_file(world.paths.prompt(identity));
-    let _ = std::fs::remove_dir_all(world.paths.launch_files(identity));
-    let _ = std::fs::remove_file(world.paths.socket(identity));
-    purged.sort();
-    Ok(purged)
-}
-
+/// Refuses a peer that somebody else's unit holds.
 fn refuse_managed(world: &World<'_>, peer: &Peer) -> Option<Done> {
     let by = world.host.managed_by(&peer.identity)?;
+    if units::is_held_by_us(world, &peer.identity) {
+        return None;
+    }
     let reason = format!("held by {by}: use its service manager");
     Some(Done::with(&peer.identity, "refused-foreign-launchd", Some(reason), Exit::Refused))
 }

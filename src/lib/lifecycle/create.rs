@@ -5,6 +5,7 @@ use crate::core::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::core::normalize;
 use crate::core::paths;
 use crate::lifecycle::launch;
+use crate::lifecycle::units::{self, Step};
 use crate::lifecycle::world::World;
 use crate::runtime::{Kind, Manifest};
 use crate::store::profile::{Profile, ProfileUpdate};
@@ -40,6 +41,9 @@ pub struct Born {
     pub runtime: Runtime,
     /// Its working folder.
     pub cwd: PathBuf,
+    /// What became of the unit that holds it, where it is always on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Step>,
 }
 
 /// Makes a peer in `<root>/peers/<name>`, or in `path`.
@@ -112,6 +116,10 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
     }
     world.paths.check_socket(&identity)?;
     refuse_other_folder(world, name, cwd)?;
+    let always_on = units::is_always_on(world, manifest.kind);
+    if always_on {
+        units::refuse_foreign(world, &identity)?;
+    }
 
     paths::create_dirs(cwd)?;
     paths::create_dirs(&cwd.join(".iapeer"))?;
@@ -126,7 +134,8 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
     doctrine(cwd, name, &manifest)?;
     let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
     Registry::upsert(world.paths, PeerRecord::from_profile(&profile, &cwd), world.program, world.clock)?;
-    Ok(Born { personality: name.clone(), identity, runtime, cwd })
+    let unit = always_on.then(|| units::hold(world, &identity)).transpose()?;
+    Ok(Born { personality: name.clone(), identity, runtime, cwd, unit })
 }
 
 fn refuse_other_folder(world: &World<'_>, name: &Personality, cwd: &Path) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 //! carries it out.
 
 pub mod activity;
+pub mod always_on;
 pub mod bring_up;
 pub mod canary;
 pub mod control;
@@ -18,6 +19,7 @@ pub mod peer;
 pub mod queues;
 pub mod real;
 pub mod reap;
+pub mod remove;
 pub mod rename;
 pub mod runtimes;
 pub mod send;
@@ -25,6 +27,7 @@ pub mod session;
 pub mod status;
 pub mod supervise;
 pub mod turn;
+pub mod units;
 pub mod verify;
 pub mod wake;
 pub mod world;

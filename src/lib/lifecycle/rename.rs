@@ -4,7 +4,7 @@
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Personality};
 use crate::core::paths;
-use crate::lifecycle::control;
+use crate::lifecycle::remove;
 use crate::lifecycle::session::{self, Ending, Park, Standing};
 use crate::lifecycle::world::World;
 use crate::store::durable;
@@ -84,7 +84,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
     }
     let mut purged = Vec::new();
     for (from, _) in &identities {
-        purged.extend(control::purge(world, from)?);
+        purged.extend(remove::purge(world, from)?);
     }
     let event = Event::new("rename").field("personality", old).field("to", new).field("by", world.program);
     world.lifecycle(&event);

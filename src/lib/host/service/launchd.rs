@@ -3,12 +3,13 @@
 //! An agent is loaded by `bootstrap` and unloaded by `bootout`, never by `kickstart`, which can loop on launch
 //! constraints. `bootout` returns before the job is gone: whoever loads it again waits for that first.
 
+use super::manager::Seen;
 use super::target::{ServiceFile, Target};
 use crate::core::clock::{Clock, Deadline, wait_for};
 use crate::core::identity::{Identity, Personality};
 use crate::host::command;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The shipped agents. Their labels are outside `com.iapeer.`, which is the peers' (D16).
@@ -67,16 +68,21 @@ pub fn peer_label(name: &Personality) -> String {
     format!("com.iapeer.{name}")
 }
 
+/// Where its output goes. launchd makes the files, not the folder.
+pub fn peer_logs(target: &Target, name: &Personality) -> PathBuf {
+    target.root.join("logs").join(name.as_str())
+}
+
 /// The agent that holds the always-on peer `identity`, in the shape that earlier versions wrote.
 pub fn peer(
     target: &Target,
     dir: &Path,
     identity: &Identity,
     cwd: &Path,
-    logs: &Path,
-    variables: &[(&str, String)],
+    variables: &[(String, String)],
 ) -> ServiceFile {
     let label = peer_label(identity.personality());
+    let logs = peer_logs(target, identity.personality());
     let text = |value: &str| format!("<string>{}</string>", xml(value));
     let path = |value: &Path| text(&value.to_string_lossy());
     let own = [
@@ -87,7 +93,7 @@ pub fn peer(
     let variables: String = own
         .into_iter()
         .chain(target.variables())
-        .chain(variables.iter().map(|(name, value)| (*name, value.clone())))
+        .chain(variables.iter().map(|(name, value)| (name.as_str(), value.clone())))
         .map(|(name, value)| format!("        <key>{name}</key>\n        {}\n", text(&value)))
         .collect();
     let program = path(&target.bin_dir.join("iapeer-run"));
@@ -133,6 +139,31 @@ fn xml(text: &str) -> String {
         }
     }
     out
+}
+
+/// The value of a variable in an agent as [`peer`] writes it.
+pub fn variable(agent: &str, name: &str) -> Option<String> {
+    let (_, after) = agent.split_once(&format!("<key>{name}</key>"))?;
+    let (value, _) = after.trim_start().strip_prefix("<string>")?.split_once("</string>")?;
+    Some(value.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+}
+
+/// How a job stands, from what launchd prints of it.
+pub fn seen(label: &str) -> Seen {
+    print(label).map(|printed| parse(&printed)).unwrap_or_default()
+}
+
+fn parse(printed: &str) -> Seen {
+    let value = |key: &str| {
+        let line = printed.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='));
+        line.map(|value| value.trim().to_owned())
+    };
+    let code = value("last exit code").filter(|code| !matches!(code.as_str(), "0" | "(never exited)"));
+    Seen {
+        state: value("state").unwrap_or_default(),
+        trouble: code.map(|code| format!("exit code {code}")),
+        ..Seen::default()
+    }
 }
 
 fn launchctl(words: &[&str]) -> Result<command::Ran, String> {
@@ -202,6 +233,15 @@ mod tests {
         plist::Value::from_reader_xml(text.as_bytes()).unwrap().into_dictionary().unwrap()
     }
 
+    /// As `launchctl print gui/501/LABEL` shows a job (public captures; no Mac at hand).
+    #[test]
+    fn a_job_as_launchd_prints_it() {
+        let printed = "gui/501/io.iapeer.drain = {\n\tactive count = 0\n\tpath = /x.plist\n\tstate = not running\n\n\truns = 3\n\tlast exit code = 78: EX_CONFIG\n}\n";
+        let job = parse(printed);
+        assert_eq!((job.state.as_str(), job.trouble.as_deref()), ("not running", Some("exit code 78: EX_CONFIG")));
+        assert_eq!(parse("\tstate = running\n\tlast exit code = (never exited)\n").trouble, None);
+    }
+
     #[test]
     fn shipped_agents_are_filled_in_and_stay_property_lists() {
         for file in shipped(&target(), Path::new("/d")) {
@@ -224,8 +264,7 @@ mod tests {
             Path::new("/d"),
             &identity,
             Path::new("/Users/u/a<b"),
-            Path::new("/logs"),
-            &[("TELEGRAM_RUNTIME_BIN", "/t".into())],
+            &[("TELEGRAM_RUNTIME_BIN".into(), "/t & <u>".into())],
         );
         let job = parsed(&file.text);
         assert_eq!((file.name.as_str(), job["Label"].as_string()), ("com.iapeer.bridge", Some("com.iapeer.bridge")));
@@ -250,5 +289,7 @@ mod tests {
             ["PEER_PERSONALITY", "PEER_RUNTIME", "PEER_IDENTITY", "PATH", "IAPEER_ROOT", "TELEGRAM_RUNTIME_BIN"]
         );
         assert!(crate::host::service::target::has_sentinel(&file.text));
+        assert_eq!(variable(&file.text, "TELEGRAM_RUNTIME_BIN").as_deref(), Some("/t & <u>"));
+        assert_eq!(variable(&file.text, "NOTIFIER_RUNTIME_BIN"), None);
     }
 }

@@ -5,9 +5,12 @@
 //! of `lifecycle::units`.
 
 pub mod launchd;
+pub mod manager;
+mod seen;
 pub mod systemd;
 mod target;
 pub mod unit_files;
 
+pub use manager::{Manager, Seen};
 pub use systemd::{UnitResult, UserManager, unit_result};
-pub use target::{ServiceFile, Standing, Target};
+pub use target::{ServiceFile, Standing, Target, is_ours};

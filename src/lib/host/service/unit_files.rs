@@ -18,8 +18,11 @@ const PEER: &str = include_str!("../../../../units/iapeer-peer@.service");
 
 /// What is enabled and started; the services behind them are started by these.
 pub const ENABLED: &[&str] = &["iapeer-superviser.timer", "iapeer-drain.path"];
-/// What those start.
-pub const STARTED: &[&str] = &["iapeer-superviser.service", "iapeer-drain.service"];
+
+/// Whether a unit of this name is shipped.
+pub fn is_shipped(name: &str) -> bool {
+    SHIPPED.iter().any(|(shipped, _)| *shipped == name)
+}
 
 /// All shipped units for `target`, to stand in `dir`.
 pub fn shipped(target: &Target, dir: &Path) -> Vec<ServiceFile> {
@@ -37,13 +40,13 @@ pub fn peer_unit(identity: &Identity) -> String {
 }
 
 /// The unit that holds the always-on peer `identity`, with variables of its own.
-pub fn peer(target: &Target, dir: &Path, identity: &Identity, variables: &[(&str, String)]) -> ServiceFile {
+pub fn peer(target: &Target, dir: &Path, identity: &Identity, variables: &[(String, String)]) -> ServiceFile {
     let name = peer_unit(identity);
     ServiceFile { path: dir.join(&name), text: render(PEER, target, variables), name }
 }
 
 /// Fills in absolute paths. A shipped unit says `%h/.local/bin` and `%h/.iapeer`, which holds for `make install`.
-fn render(text: &str, target: &Target, extra: &[(&str, String)]) -> String {
+fn render(text: &str, target: &Target, extra: &[(String, String)]) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     for line in text.lines() {
         if let Some((key, program)) = line.split_once("=%h/.local/bin/") {
@@ -54,10 +57,10 @@ fn render(text: &str, target: &Target, extra: &[(&str, String)]) -> String {
                 out.push_str(&format!(" {arguments}"));
             }
         } else if line.starts_with("Environment=PATH=") {
-            let variables =
-                target.variables().into_iter().chain(extra.iter().map(|(name, value)| (*name, value.clone())));
+            let extra = extra.iter().map(|(name, value)| (name.as_str(), value.clone()));
+            let all = target.variables().into_iter().chain(extra);
             let lines: Vec<String> =
-                variables.map(|(name, value)| format!("Environment={}", quoted(&format!("{name}={value}")))).collect();
+                all.map(|(name, value)| format!("Environment={}", quoted(&format!("{name}={value}")))).collect();
             out.push_str(&lines.join("\n"));
         } else {
             let root = target.root.to_string_lossy().replace('%', "%%");
@@ -90,6 +93,31 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// The value of a variable in a unit as [`peer`] writes it.
+pub fn variable(unit: &str, name: &str) -> Option<String> {
+    unit.lines().find_map(|line| {
+        let text = unquoted(line.strip_prefix("Environment=")?)?;
+        Some(text.strip_prefix(name)?.strip_prefix('=')?.to_owned())
+    })
+}
+
+/// What [`quoted`] was given.
+fn unquoted(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut chars = text.strip_prefix('"')?.strip_suffix('"')?.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                c => c,
+            },
+            '%' => chars.next()?,
+            c => c,
+        });
+    }
+    Some(out)
 }
 
 /// Where `systemctl enable` puts its link for a unit of ours: what is left to remove where no manager answers.
@@ -153,10 +181,12 @@ mod tests {
             &target("/home/u/.iapeer", "/usr/bin"),
             Path::new("/d"),
             &"telegram-bridge".parse().unwrap(),
-            &[("TELEGRAM_RUNTIME_BIN", "/opt/t".into())],
+            &[("TELEGRAM_RUNTIME_BIN".into(), "/opt/\"t\" 5%".into())],
         );
         assert_eq!(file.name, "iapeer-peer@telegram-bridge.service");
         assert!(file.text.contains("\nExecStart=/usr/bin/iapeer-run %i\n"), "{}", file.text);
-        assert!(file.text.contains("\nEnvironment=\"TELEGRAM_RUNTIME_BIN=/opt/t\"\n"), "{}", file.text);
+        assert!(file.text.contains("\nEnvironment=\"TELEGRAM_RUNTIME_BIN=/opt/\\\"t\\\" 5%%\"\n"), "{}", file.text);
+        assert_eq!(variable(&file.text, "TELEGRAM_RUNTIME_BIN").as_deref(), Some("/opt/\"t\" 5%"));
+        assert_eq!(variable(&file.text, "NOTIFIER_RUNTIME_BIN"), None);
     }
 }

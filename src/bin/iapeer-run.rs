@@ -1,0 +1,21 @@
+//! iapeer-run: hold one always-on peer (telegram, notifier) in the foreground, for its service unit.
+//!
+//! 1. Start its session, or take over the one that lives.
+//! 2. Wait, without polling, for the end of its server or for TERM or INT.
+//! 3. It ended: so do we, and the service manager starts both again. TERM or INT: end the session, then ourselves.
+//!
+//! Exit: 0 the session ended or was ended · 64 usage · 67 no such peer · 69 refused (no always-on runtime, its program
+//! is missing) · 75 it did not come up, or ended at once · 77 permission · 78 configuration.
+
+use iapeer::cli::{self, Access, args};
+use iapeer::core::{Exit, Failure};
+use iapeer::lifecycle::{always_on, queues, world::World};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main("iapeer-run", |_| Access::Write, run)
+}
+
+fn run(given: args::Run, world: &World<'_>) -> Result<Exit, Failure> {
+    always_on::run(world, &queues::chosen(world, &[given.identity])?[0])
+}

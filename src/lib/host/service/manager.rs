@@ -1,0 +1,224 @@
+//! One face for systemd and launchd: load and unload what was written for them, and see how it stands.
+
+use super::target::{ServiceFile, Target};
+use super::{launchd, seen, systemd, unit_files};
+use crate::core::clock::Clock;
+use crate::core::identity::Identity;
+use crate::core::paths::Paths;
+use crate::host::managed;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long loading or unloading one unit may take: a peer's session is ended within this.
+const CHANGE: Duration = Duration::from_secs(90);
+
+/// What starts and restarts programs on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manager {
+    /// systemd's user manager.
+    Systemd,
+    /// launchd.
+    Launchd,
+}
+
+/// An always-on peer's own variables, kept in its unit.
+pub type Variables = Vec<(String, String)>;
+
+/// How a unit stands with its manager.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// `active`, `inactive`, `failed`, … in the manager's words; empty where it does not know the unit.
+    pub state: String,
+    /// How its last run ended, where that was not well.
+    pub trouble: Option<String>,
+    /// How long ago it last ran or started.
+    pub last: Option<Duration>,
+    /// When it runs next.
+    pub next: Option<Duration>,
+}
+
+impl Manager {
+    /// The one of this platform.
+    pub fn here() -> Manager {
+        if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd }
+    }
+
+    /// `systemd` or `launchd`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Manager::Systemd => "systemd",
+            Manager::Launchd => "launchd",
+        }
+    }
+
+    /// The folder of this user's own units.
+    pub fn dir(self, paths: &Paths) -> PathBuf {
+        match self {
+            Manager::Systemd => managed::unit_folders(paths).swap_remove(0),
+            Manager::Launchd => managed::launch_agents(paths),
+        }
+    }
+
+    /// Why it can't be asked now, and what helps. `None`: it answers.
+    pub fn unreachable(self) -> Option<String> {
+        match self {
+            _ if managed::is_sandbox() => Some("a folder of its own is set: no service manager looks there".into()),
+            Manager::Systemd if systemd::UserManager::reach().is_some() => None,
+            Manager::Systemd if !Path::new("/run/systemd/system").exists() => {
+                Some("systemd does not run here: have iapeer-superviser run every minute by other means".into())
+            }
+            Manager::Systemd => Some(
+                "no user manager answers: log in as this user, not by su or sudo (machinectl shell USER@ does it)"
+                    .into(),
+            ),
+            Manager::Launchd => None,
+        }
+    }
+
+    /// All shipped units, as they should stand in `dir`.
+    pub fn shipped(self, target: &Target, dir: &Path) -> Vec<ServiceFile> {
+        match self {
+            Manager::Systemd => unit_files::shipped(target, dir),
+            Manager::Launchd => launchd::shipped(target, dir),
+        }
+    }
+
+    /// The unit of an always-on peer.
+    pub fn peer(self, target: &Target, dir: &Path, identity: &Identity, cwd: &Path, own: &Variables) -> ServiceFile {
+        match self {
+            Manager::Systemd => unit_files::peer(target, dir, identity, own),
+            Manager::Launchd => launchd::peer(target, dir, identity, cwd, own),
+        }
+    }
+
+    /// The value of a variable in the unit of a peer.
+    pub fn variable(self, unit: &str, name: &str) -> Option<String> {
+        match self {
+            Manager::Systemd => unit_files::variable(unit, name),
+            Manager::Launchd => launchd::variable(unit, name),
+        }
+    }
+
+    /// The units of always-on peers that stand in `dir`, whoever wrote them.
+    pub fn peers_in(self, dir: &Path) -> Vec<PathBuf> {
+        let (prefix, suffix) = match self {
+            Manager::Systemd => ("iapeer-peer@", ".service"),
+            Manager::Launchd => ("com.iapeer.", ".plist"),
+        };
+        let is_peer = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix)).is_some_and(|peer| !peer.is_empty())
+        };
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut found: Vec<PathBuf> = entries.filter(is_peer).collect();
+        found.sort();
+        found
+    }
+
+    /// Whether a unit is started by us; the others are started by these.
+    pub fn starts(self, name: &str) -> bool {
+        match self {
+            Manager::Systemd => unit_files::ENABLED.contains(&name) || !is_shipped_unit(name),
+            Manager::Launchd => true,
+        }
+    }
+
+    /// The folder that the unit of a peer writes to, where the manager does not make it.
+    pub fn peer_logs(self, target: &Target, identity: &Identity) -> Option<PathBuf> {
+        (self == Manager::Launchd).then(|| launchd::peer_logs(target, identity.personality()))
+    }
+
+    /// Makes the manager read changed files.
+    pub fn reread(self) -> Result<(), String> {
+        match self {
+            Manager::Systemd => systemd::must(&["daemon-reload"], CHANGE),
+            Manager::Launchd => Ok(()),
+        }
+    }
+
+    /// Has a unit run, now and after each login; one whose file has `changed` is restarted.
+    pub fn load(self, file: &ServiceFile, changed: bool, clock: &dyn Clock) -> Result<(), String> {
+        match self {
+            Manager::Systemd => {
+                systemd::must(&["enable", "--now", "--quiet", "--", &file.name], CHANGE)?;
+                match changed {
+                    true => systemd::must(&["restart", "--", &file.name], CHANGE),
+                    false => Ok(()),
+                }
+            }
+            Manager::Launchd => {
+                if changed {
+                    launchd::bootout(&file.name, clock)?;
+                }
+                launchd::bootstrap(file, clock)
+            }
+        }
+    }
+
+    /// Ends a unit; it starts again after the next login, or by [`Manager::start`].
+    pub fn stop(self, name: &str, clock: &dyn Clock) -> Result<(), String> {
+        match self {
+            Manager::Systemd => systemd::must(&["stop", "--", name], CHANGE),
+            Manager::Launchd => launchd::bootout(name, clock),
+        }
+    }
+
+    /// Starts a unit that was stopped.
+    pub fn start(self, file: &ServiceFile, clock: &dyn Clock) -> Result<(), String> {
+        match self {
+            Manager::Systemd => systemd::must(&["start", "--", &file.name], CHANGE),
+            Manager::Launchd => launchd::bootstrap(file, clock),
+        }
+    }
+
+    /// Ends a unit for good.
+    pub fn unload(self, name: &str, clock: &dyn Clock) -> Result<(), String> {
+        match self {
+            Manager::Systemd if self.starts(name) => {
+                systemd::must(&["disable", "--now", "--quiet", "--", name], CHANGE)
+            }
+            // Instances of a template go by a pattern; what is not there is fine.
+            Manager::Systemd => systemd::must(&["stop", "--", &name.replace("@.", "@*.")], CHANGE),
+            Manager::Launchd => launchd::bootout(name, clock),
+        }
+    }
+
+    /// What is left of a unit whose file is removed: links that have it started, a failure on record.
+    pub fn forget(self, dir: &Path, name: &str) {
+        if self == Manager::Systemd {
+            for link in unit_files::wanted_links(dir, name) {
+                if let Err(error) = std::fs::remove_file(&link) {
+                    tracing::warn!("cannot remove {}: {error}", link.display());
+                }
+            }
+            // Fails where there is nothing to forget.
+            let _ = systemd::systemctl(&["reset-failed", "--", &name.replace("@.", "@*.")], CHANGE);
+        }
+    }
+
+    /// How units stand. Nothing is said of one that the manager does not know.
+    pub fn look(self, names: &[&str]) -> Vec<Seen> {
+        match self {
+            Manager::Systemd => seen::units(names),
+            Manager::Launchd => names.iter().map(|name| launchd::seen(name)).collect(),
+        }
+    }
+
+    /// What would end our units although nobody asked for it, and the command against it.
+    pub fn lingering(self) -> Option<Lingering> {
+        (self == Manager::Systemd).then(seen::lingering).flatten()
+    }
+}
+
+/// Whether units outlive the last logout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lingering {
+    /// They do.
+    pub on: bool,
+    /// Whose they are.
+    pub user: String,
+}
+
+fn is_shipped_unit(name: &str) -> bool {
+    unit_files::is_shipped(name)
+}
