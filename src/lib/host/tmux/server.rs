@@ -296,8 +296,9 @@ impl<'a> Server<'a> {
     /// A survey and, if `decide` says so, a paste with `then` pressed behind it, in one tmux process: between what was
     /// seen and what is typed there is next to no time, for a person at the keyboard as for us. Says whether it typed.
     ///
-    /// tmux answers the survey and then waits for the text. Without any it makes no buffer, and there is nothing to paste.
-    /// An error before `decide` was asked means that nothing was typed.
+    /// tmux answers the survey and then waits for the text; its other clients don't notice. Where none comes, because
+    /// `decide` declined or this process was killed, nothing happens in the session. An error before `decide` was asked
+    /// means that nothing was typed.
     pub fn survey_and_paste(
         &self,
         input: &Input<'_>,
@@ -330,7 +331,7 @@ impl<'a> Server<'a> {
         );
         match (bad, wanted) {
             (Some(error), _) => Err(error),
-            // A paste without a buffer is tmux's error and no news.
+            // That there is no buffer is tmux's error and no news.
             (None, Some(false)) => Ok(false),
             (None, None) => said.and(Err(TmuxError::NoSession)),
             (None, Some(true)) => {
@@ -342,6 +343,9 @@ impl<'a> Server<'a> {
     }
 
     /// Loads `buffer` from stdin and pastes it, unless the pane must not be typed into; `then` is pressed behind it.
+    ///
+    /// An empty stdin makes no buffer, and giving it its name is then an error, which ends the sequence: nobody is
+    /// thrown out of copy mode for nothing.
     fn paste_words(&self, buffer: &str, input: &Input<'_>, then: Option<&Key>) -> Vec<OsString> {
         let pane = self.pane_target();
         let flags = if input.router { "-p -r -d" } else { "-p -d" };
@@ -349,7 +353,8 @@ impl<'a> Server<'a> {
         let press = then.map(|key| format!(" ; send-keys -t '{pane}' -- {}", tmux_quoted(&key.0))).unwrap_or_default();
         let paste = format!("paste-buffer {flags} -b {buffer} -t '{pane}'{press} ; display-message -p done");
         let leave = format!("send-keys -t '{pane}' -X cancel");
-        let mut words = vec!["load-buffer", "-b", buffer, "-", ";"];
+        let loaded = format!("{buffer}-in");
+        let mut words = vec!["load-buffer", "-b", &loaded, "-", ";", "set-buffer", "-b", &loaded, "-n", buffer, ";"];
         words.extend(["if-shell", "-F", "-t", &pane, "#{pane_in_mode}", &leave, ";"]);
         words.extend(["if-shell", "-F", "-t", &pane, BLOCKED, &refuse, &paste]);
         words.iter().map(OsString::from).collect()
