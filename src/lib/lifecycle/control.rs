@@ -137,7 +137,6 @@ pub fn refresh(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let lock = world.lock(&peer.identity, world.settings.lock_wait)?;
     world.markers(&peer.identity).set(Marker::Refresh, world.now())?;
     drop(lock);
-    world.kick_if_waiting(&peer.identity);
     Ok(Done::ok(&peer.identity, "refresh-armed"))
 }
 
@@ -183,7 +182,6 @@ pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Top
         seed(world, peer, up)?;
     }
     drop(lock);
-    world.kick_if_waiting(&peer.identity);
     let ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(woken(peer, up, ms))
 }
@@ -260,7 +258,6 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
         seed(world, peer, up)?;
     }
     drop(lock);
-    world.kick_if_waiting(identity);
     Ok(woken(peer, up, (world.clock.monotonic() - started).as_millis() as u64))
 }
 
@@ -332,7 +329,6 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let event = Event::new("interrupt").field("identity", identity).field("by", world.program);
     world.lifecycle(&event);
     drop(lock);
-    world.kick_if_waiting(identity);
     Ok(Done::ok(identity, "interrupted"))
 }
 
@@ -372,7 +368,6 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let event = Event::new("compact").field("identity", identity).field("by", world.program);
     world.lifecycle(&event);
     drop(lock);
-    world.kick_if_waiting(identity);
     Ok(Done::ok(identity, action))
 }
 

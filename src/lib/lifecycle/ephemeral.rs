@@ -47,7 +47,7 @@ pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, F
     let mut acted = Vec::new();
     let mut watch: Option<FileLock> = None;
     loop {
-        let lock = match world.lock(&peer.identity, Duration::ZERO) {
+        let lock = match world.lock_to_deliver(&peer.identity, Duration::ZERO) {
             Ok(lock) => lock,
             Err(LockError::Held { holder, .. }) if acted.is_empty() && watch.is_none() => {
                 return Ok(Drained::Busy(holder));

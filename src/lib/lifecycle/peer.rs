@@ -42,7 +42,12 @@ impl Peer {
     }
 
     /// [`Peer::named`] by a registry that has been read already.
-    pub fn named_in(paths: &Paths, registry: &Registry, text: &str, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
+    pub fn named_in(
+        paths: &Paths,
+        registry: &Registry,
+        text: &str,
+        runtime: Option<&Runtime>,
+    ) -> Result<Peer, Failure> {
         let (name, runtime) = split_name(registry, text, runtime)?;
         let record = registry.get(&name).ok_or_else(|| unknown(&name))?.clone();
         let runtime = resolve_runtime(&record, runtime.as_ref())?;

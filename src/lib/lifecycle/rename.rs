@@ -89,9 +89,6 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
     let event = Event::new("rename").field("personality", old).field("to", new).field("by", world.program);
     world.lifecycle(&event);
     drop(locks);
-    for (_, to) in &identities {
-        world.kick_if_waiting(to);
-    }
     Ok(Renamed { old: old.clone(), new: new.clone(), moved: is_default, cwd, purged })
 }
 

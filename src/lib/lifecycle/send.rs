@@ -124,19 +124,19 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
 /// letting go; where nobody does, a drain is started, comes up while the item is being written, and waits for it.
 fn accept(world: &World<'_>, identity: &Identity, item: &Item) -> Result<Seq, Failure> {
     let queue = world.queue(identity);
-    let held = world.is_held(identity);
-    let seq = std::thread::scope(|scope| {
-        queue.accept_while(item, world.clock, || {
-            if !held {
-                scope.spawn(|| world.kick(identity));
-            }
-        })
-    })?;
-    // That holder may have looked for the last time before the item was there.
-    if held && !world.is_held(identity) {
-        world.kick(identity);
+    let mut kicked = false;
+    let accepted = queue.accept_while(item, world.clock, || {
+        if !world.is_held(identity) {
+            world.kick(identity);
+            kicked = true;
+        }
+    });
+    // That holder may have looked for the last time before the item was there; and a drain that came in the moment of
+    // our look relies on us.
+    if !kicked && !world.is_held(identity) {
+        world.kick_if_waiting(identity);
     }
-    Ok(seq)
+    Ok(accepted?)
 }
 
 /// Who sends.
