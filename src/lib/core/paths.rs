@@ -189,6 +189,10 @@ pub fn launch_env_path(cwd: &Path, runtime: &Runtime) -> PathBuf {
 
 /// Creates `dir` and what is missing above it, 0700.
 pub fn create_dirs(dir: &Path) -> Result<(), Failure> {
+    // Nearly always it is there, and asking is cheaper than trying.
+    if dir.is_dir() {
+        return Ok(());
+    }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
         let mut failure = Failure::io("create", dir, &error);
         if failure.exit == Exit::Io && error.kind() != std::io::ErrorKind::StorageFull {

@@ -38,7 +38,6 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
     drop(lock);
     let began = world.clock.monotonic();
-    world.kick_if_waiting(identity);
     let server =
         up.record.server.ok_or_else(|| Failure::new(Exit::TryAgain, format!("{identity}: it has no server")))?;
     // tmux keeps the pane of a program that has ended.

@@ -138,7 +138,6 @@ pub fn refresh(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let lock = world.lock(&peer.identity, world.settings.lock_wait)?;
     world.markers(&peer.identity).set(Marker::Refresh, world.now())?;
     drop(lock);
-    world.kick_if_waiting(&peer.identity);
     Ok(Done::ok(&peer.identity, "refresh-armed"))
 }
 
@@ -188,7 +187,6 @@ pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Top
         seed(world, peer, up)?;
     }
     drop(lock);
-    world.kick_if_waiting(&peer.identity);
     let ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(woken(peer, up, ms))
 }
@@ -265,7 +263,6 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
         seed(world, peer, up)?;
     }
     drop(lock);
-    world.kick_if_waiting(identity);
     Ok(woken(peer, up, (world.clock.monotonic() - started).as_millis() as u64))
 }
 
@@ -300,7 +297,7 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
 /// A worker says that it is done although it has nothing to send.
 pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure> {
     let peer = Peer::of(world.paths, identity)?;
-    if ephemeral::arm(world, identity) {
+    if ephemeral::arm(world, identity, peer.cwd()) {
         return Ok(true);
     }
     world.markers(&peer.identity).set(Marker::EphemeralArmed, world.now())?;
@@ -337,7 +334,6 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let event = Event::new("interrupt").field("identity", identity).field("by", world.program);
     world.lifecycle(&event);
     drop(lock);
-    world.kick_if_waiting(identity);
     Ok(Done::ok(identity, "interrupted"))
 }
 
@@ -377,7 +373,6 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let event = Event::new("compact").field("identity", identity).field("by", world.program);
     world.lifecycle(&event);
     drop(lock);
-    world.kick_if_waiting(identity);
     Ok(Done::ok(identity, action))
 }
 

@@ -164,7 +164,7 @@ fn choose_runtime(world: &World<'_>, cwd: &Path) -> Result<Runtime, Failure> {
             |manifest| {
                 let look = |candidate: &str| crate::host::spawn::find_program(candidate, path);
                 manifest
-                    .find_program(world.paths, &launch::bin_dir(), |name| environment.get(name).cloned(), look)
+                    .find_program(world.paths, launch::bin_dir(), |name| environment.get(name).cloned(), look)
                     .is_ok()
             },
         )

@@ -58,7 +58,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
     }
     let mut acted = Vec::new();
     loop {
-        let lock = match world.lock(identity, Duration::ZERO) {
+        let lock = match world.lock_to_deliver(identity, Duration::ZERO) {
             Ok(lock) => lock,
             Err(LockError::Held { holder, .. }) if acted.is_empty() => return Ok(Drained::Busy(holder)),
             Err(LockError::Held { .. }) => return Ok(Drained::Ran(acted)),

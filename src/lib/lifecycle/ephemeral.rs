@@ -14,8 +14,10 @@ use crate::lifecycle::world::{Landing, World};
 use crate::store::event_log::Event;
 use crate::store::lock::{FileLock, LockError};
 use crate::store::markers::{Marker, TurnState};
+use crate::store::profile::Profile;
 use crate::store::queue::{Place, Queue};
 use crate::store::session::{Phase, SessionRecord};
+use std::path::Path;
 use std::time::Duration;
 
 /// A turn that a hook reported as over, after the answer, needs no long silence to prove it.
@@ -45,7 +47,7 @@ pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, F
     let mut acted = Vec::new();
     let mut watch: Option<FileLock> = None;
     loop {
-        let lock = match world.lock(&peer.identity, Duration::ZERO) {
+        let lock = match world.lock_to_deliver(&peer.identity, Duration::ZERO) {
             Ok(lock) => lock,
             Err(LockError::Held { holder, .. }) if acted.is_empty() && watch.is_none() => {
                 return Ok(Drained::Busy(holder));
@@ -247,9 +249,8 @@ fn start_next(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Act
 }
 
 /// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone.
-pub fn arm(world: &World<'_>, caller: &Identity) -> bool {
-    let Ok(peer) = Peer::of(world.paths, caller) else { return false };
-    if !peer.is_ephemeral() {
+pub fn arm(world: &World<'_>, caller: &Identity, cwd: &Path) -> bool {
+    if !Profile::read(cwd).is_ok_and(|profile| profile.is_some_and(|profile| profile.ephemeral())) {
         return false;
     }
     match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {

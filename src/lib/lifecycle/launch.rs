@@ -13,6 +13,7 @@ use crate::store::durable;
 use crate::store::launch_env::LaunchEnv;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Variables that a session gets from the program that starts it. Nothing else of that environment reaches it:
 /// it may be another agent's, with that agent's secrets.
@@ -64,12 +65,15 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 /// The folder this program was started from: where its siblings are.
-pub fn bin_dir() -> PathBuf {
-    std::env::current_exe()
-        .ok()
-        .and_then(|exe| exe.canonicalize().ok())
-        .and_then(|exe| exe.parent().map(Path::to_owned))
-        .unwrap_or_default()
+pub fn bin_dir() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        std::env::current_exe()
+            .ok()
+            .and_then(|exe| exe.canonicalize().ok())
+            .and_then(|exe| exe.parent().map(Path::to_owned))
+            .unwrap_or_default()
+    })
 }
 
 /// Names this launch: its hooks carry it back.
@@ -146,7 +150,7 @@ pub fn build<'a>(
     env.extend(launch_env.vars);
     // Last, so that nothing can override who the session is.
     let path = env.get("PATH").cloned().unwrap_or_default();
-    env.insert("PATH".into(), with_front(&bin_dir, &path));
+    env.insert("PATH".into(), with_front(bin_dir, &path));
     env.insert("IAPEER_ROOT".into(), world.paths.root().to_string_lossy().into_owned());
     env.insert("PEER_PERSONALITY".into(), peer.identity.personality().to_string());
     env.insert("PEER_RUNTIME".into(), peer.identity.runtime().to_string());
@@ -161,7 +165,7 @@ pub fn find_program(paths: &Paths, peer: &Peer, environment: &BTreeMap<String, S
     let path = environment.get("PATH").map(std::ffi::OsStr::new);
     Ok(peer.manifest.find_program(
         paths,
-        &bin_dir(),
+        bin_dir(),
         |name| environment.get(name).cloned(),
         |candidate| crate::host::spawn::find_program(candidate, path),
     )?)

@@ -38,8 +38,17 @@ impl Peer {
 
     /// The peer that an argument names: `NAME`, or `RUNTIME-NAME` where that is no peer's name but an identity.
     pub fn named(paths: &Paths, text: &str, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
-        let registry = Registry::read(paths)?;
-        let (name, runtime) = split_name(&registry, text, runtime)?;
+        Peer::named_in(paths, &Registry::read(paths)?, text, runtime)
+    }
+
+    /// [`Peer::named`] by a registry that has been read already.
+    pub fn named_in(
+        paths: &Paths,
+        registry: &Registry,
+        text: &str,
+        runtime: Option<&Runtime>,
+    ) -> Result<Peer, Failure> {
+        let (name, runtime) = split_name(registry, text, runtime)?;
         let record = registry.get(&name).ok_or_else(|| unknown(&name))?.clone();
         let runtime = resolve_runtime(&record, runtime.as_ref())?;
         Peer::assemble(paths, record, runtime)

@@ -150,10 +150,6 @@ fn guarded_unless(
         },
     };
     let reaped = act(world).unwrap_or_else(|failure| Reaped::new(identity, "failed", failure.to_string()));
-    let held = lock.is_some();
     drop(lock);
-    if held && !world.markers(identity).has(Marker::Stopped) {
-        world.kick_if_waiting(identity);
-    }
     reaped
 }

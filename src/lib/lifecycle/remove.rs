@@ -4,9 +4,8 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Personality};
 use crate::lifecycle::session::{self, Ending, Park, Standing};
 use crate::lifecycle::units;
-use crate::lifecycle::world::World;
+use crate::lifecycle::world::{Held, World};
 use crate::store::durable;
-use crate::store::lock::FileLock;
 use crate::store::queue::Place;
 use crate::store::registry::Registry;
 use crate::store::session::{SessionRecord, names_in};
@@ -67,7 +66,11 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
 }
 
 /// Takes the lock of an identity and looks whether it may go. The record is that of its live session.
-fn claim(world: &World<'_>, identity: &Identity, force: bool) -> Result<(FileLock, Option<SessionRecord>), Failure> {
+fn claim<'w>(
+    world: &'w World<'_>,
+    identity: &Identity,
+    force: bool,
+) -> Result<(Held<'w>, Option<SessionRecord>), Failure> {
     let (name, runtime) = (identity.personality(), identity.runtime());
     let lock = world.lock(identity, world.settings.lock_wait)?;
     match session::settle(world, identity)?.0 {

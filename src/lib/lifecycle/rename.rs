@@ -103,9 +103,6 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
         .maybe("forgets", (!words.is_empty()).then(|| words.join(",")));
     world.lifecycle(&event);
     drop(locks);
-    for (_, to) in &identities {
-        world.kick_if_waiting(to);
-    }
     Ok(Renamed { old: old.clone(), new: new.clone(), moved: is_default, cwd, purged, forgets })
 }
 

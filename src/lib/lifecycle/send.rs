@@ -4,7 +4,6 @@
 use crate::core::clock::{Deadline, wait_for};
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Personality, Runtime, Topic};
-use crate::core::paths::Paths;
 use crate::lifecycle::bring_up;
 use crate::lifecycle::ephemeral;
 use crate::lifecycle::peer::Peer;
@@ -17,7 +16,11 @@ use crate::store::profile::Profile;
 use crate::store::queue::{Item, Place, Seq, Settled};
 use crate::store::registry::Registry;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// Pause between two looks at an accepted item, at first: a warm delivery takes milliseconds.
+const LOOK: Duration = Duration::from_micros(250);
 
 /// What to send.
 #[derive(Debug, Clone)]
@@ -85,8 +88,8 @@ impl Report {
 pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
-    let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
-    let peer = Peer::named(world.paths, &message.to, message.runtime.as_ref())?;
+    let sender = Sender::find(&registry, message.from.as_deref())?;
+    let peer = Peer::named_in(world.paths, &registry, &message.to, message.runtime.as_ref())?;
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
     if peer.identity == sender.identity
@@ -117,15 +120,32 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
         urgent: message.urgent,
         ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
     };
-    let queue = world.queue(&peer.identity);
-    // The drain comes up while the item is being written, and waits for it.
-    let seq = queue.accept_while(&item, world.clock, || world.kick(&peer.identity))?;
+    let seq = accept(world, &peer.identity, &item)?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
-    ephemeral::arm(world, &sender.identity);
+    ephemeral::arm(world, &sender.identity, &sender.cwd);
     let mut report = watch(world, &peer, &item, seq, message.wait);
     report.ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(report)
+}
+
+/// Accepts `item` and sees to it that somebody delivers it: whoever holds the identity looks at the queue again after
+/// letting go; where nobody does, a drain is started, comes up while the item is being written, and waits for it.
+fn accept(world: &World<'_>, identity: &Identity, item: &Item) -> Result<Seq, Failure> {
+    let queue = world.queue(identity);
+    let mut kicked = false;
+    let accepted = queue.accept_while(item, world.clock, || {
+        if !world.is_held(identity) {
+            world.kick(identity);
+            kicked = true;
+        }
+    });
+    // That holder may have looked for the last time before the item was there; and a drain that came in the moment of
+    // our look relies on us.
+    if !kicked && !world.is_held(identity) {
+        world.kick_if_waiting(identity);
+    }
+    Ok(accepted?)
 }
 
 /// Who sends.
@@ -135,13 +155,15 @@ pub struct Sender {
     pub identity: Identity,
     /// Its nature.
     pub intelligence: Intelligence,
+    /// Where its profile is.
+    pub cwd: PathBuf,
     /// Whether it may write into telegram.
     pub telegram_bot: bool,
 }
 
 impl Sender {
     /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder. Never guessed.
-    pub fn find(paths: &Paths, registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
+    pub fn find(registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
         let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
         let (name, runtime) = match given.map(str::to_owned).or(session) {
             Some(text) => crate::lifecycle::peer::split_name(registry, &text, None)?,
@@ -159,7 +181,6 @@ impl Sender {
                 }
             }
         };
-        let _ = paths;
         Sender::registered(registry, &name, runtime)
     }
 
@@ -183,6 +204,7 @@ impl Sender {
         Ok(Sender {
             identity: Identity::new(runtime, name.clone()),
             intelligence: record.intelligence,
+            cwd: record.cwd.clone(),
             telegram_bot: record.telegram_bot(),
         })
     }
@@ -231,7 +253,7 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
     };
     let deadline = Deadline::after(world.clock, wait);
     let mut last_reason = None;
-    let settled = wait_for(world.clock, deadline, Duration::from_millis(1), || match queue.settled(seq) {
+    let settled = wait_for(world.clock, deadline, LOOK, || match queue.settled(seq) {
         Settled::Gone => Some(Settled::Gone),
         Settled::Dead => Some(Settled::Dead),
         place @ (Settled::Waiting | Settled::Inflight) => {

@@ -349,7 +349,6 @@ fn judge(world: &World<'_>, identity: &Identity, options: &TickOptions) -> Resul
     };
     let judged = act(world, identity, bounds);
     drop(lock);
-    world_kick(world, identity);
     judged
 }
 
@@ -495,12 +494,6 @@ fn kick(world: &World<'_>, identity: &Identity) -> bool {
     }
     world.kick(identity);
     true
-}
-
-fn world_kick(world: &World<'_>, identity: &Identity) {
-    if !world.markers(identity).has(Marker::Stopped) {
-        world.kick_if_waiting(identity);
-    }
 }
 
 /// Removes what crashes left behind.

@@ -12,8 +12,8 @@ use crate::lifecycle::peer::Peer;
 use crate::runtime::manifest::Evidence;
 use crate::runtime::transcript::TurnEnd;
 use crate::store::event_log::{Event, EventLog, Log};
-use crate::store::lock::{FileLock, LockError};
-use crate::store::markers::{Markers, Turn};
+use crate::store::lock::{self, FileLock, LockError};
+use crate::store::markers::{Marker, Markers, Turn};
 use crate::store::queue::Queue;
 use crate::store::session::SessionRecord;
 use std::path::{Path, PathBuf};
@@ -232,8 +232,22 @@ impl<'a> World<'a> {
     }
 
     /// Takes the identity's lock: what starts, ends or types into the session holds it.
-    pub fn lock(&self, identity: &Identity, wait: Duration) -> Result<FileLock, LockError> {
+    pub fn lock(&self, identity: &Identity, wait: Duration) -> Result<Held<'_>, LockError> {
+        let lock = self.lock_to_deliver(identity, wait)?;
+        Ok(Held { lock: Some(lock), world: self, identity: identity.clone() })
+    }
+
+    /// [`World::lock`] for a drain, which looks at the queue again by itself after letting go.
+    pub fn lock_to_deliver(&self, identity: &Identity, wait: Duration) -> Result<FileLock, LockError> {
         FileLock::acquire(&self.paths.state(identity, "lock"), self.program, wait, self.clock)
+    }
+
+    /// Whether somebody holds the identity's lock, and thus will look at the queue after letting go.
+    ///
+    /// A drain that tries the lock in the moment of this look finds it taken and leaves: whoever is told that it is
+    /// free starts one.
+    pub fn is_held(&self, identity: &Identity) -> bool {
+        lock::is_held(&self.paths.state(identity, "lock"))
     }
 
     /// Appends to `lifecycle.log`.
@@ -268,11 +282,29 @@ impl<'a> World<'a> {
         }
     }
 
-    /// [`World::kick`] where something waits: what every holder of an identity's lock does after letting go, since
-    /// a drain that came meanwhile found the lock taken and left.
+    /// [`World::kick`] where something waits.
     pub fn kick_if_waiting(&self, identity: &Identity) {
         if self.queue(identity).has_waiting().unwrap_or(true) {
             self.kick(identity);
+        }
+    }
+}
+
+/// An identity's lock, held. Whoever lets go of it, on whatever way out, looks at the queue again: a sender that found
+/// it taken started no drain, and a drain that found it taken left.
+#[must_use]
+pub struct Held<'w> {
+    lock: Option<FileLock>,
+    world: &'w World<'w>,
+    identity: Identity,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        drop(self.lock.take());
+        // What waits for a stopped peer waits for its start.
+        if !self.world.markers(&self.identity).has(Marker::Stopped) {
+            self.world.kick_if_waiting(&self.identity);
         }
     }
 }

@@ -391,22 +391,24 @@ impl Manifest {
         let path = paths.manifest(runtime);
         let bad = |why: String| ManifestError::Bad { path: path.clone(), why };
         let base = BUILT_IN.iter().find(|(name, _)| *name == runtime.as_str()).map(|(_, text)| *text);
-        let mut value: serde_json::Value = match base {
-            Some(text) => {
-                serde_json::from_str(text).map_err(|error| bad(format!("the built-in one is broken: {error}")))?
-            }
-            None => serde_json::Value::Null,
+        let broken = |error: serde_json::Error| bad(format!("the built-in one is broken: {error}"));
+        let own = match std::fs::read(&path) {
+            Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(bad(error.to_string())),
         };
-        match std::fs::read(&path) {
-            Ok(bytes) => merge(&mut value, serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && base.is_some() => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        let manifest: Manifest = match (base, own) {
+            (Some(text), None) => serde_json::from_str(text).map_err(broken)?,
+            (base, Some(own)) => {
+                let mut value = base.map_or(Ok(serde_json::Value::Null), serde_json::from_str).map_err(broken)?;
+                merge(&mut value, own);
+                serde_json::from_value(value).map_err(|error| bad(error.to_string()))?
+            }
+            (None, None) => {
                 let known = built_in().collect::<Vec<_>>().join(", ");
                 return Err(ManifestError::Unknown { runtime: runtime.to_string(), known, path });
             }
-            Err(error) => return Err(bad(error.to_string())),
-        }
-        let manifest: Manifest = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
+        };
         if manifest.runtime != *runtime {
             return Err(bad(format!("it says it is for runtime {}", manifest.runtime)));
         }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | replace | temp (O_EXCL) → write → fsync → rename → fsync dir |
 //! | publish | temp (O_EXCL) → write → fsync → link (fails where the name exists) → fsync dir → unlink temp |
-//! | move | rename → fsync both dirs |
+//! | move | rename → fsync the dir it is in now |
 //! | remove | unlink → fsync dir |
 //!
 //! A directory is fsynced because the entry, not the file, is what a power cut takes
@@ -171,10 +171,9 @@ pub fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => return Ok(false),
         Err(error) => return Err(StoreError::io("move", from, error)),
     }
+    // One is enough for a move between two: a journal keeps both halves of a rename together, and where there is none,
+    // a crash shows the file in both places, never in neither.
     sync_dir(dir_of(to))?;
-    if dir_of(from) != dir_of(to) {
-        sync_dir(dir_of(from))?;
-    }
     Ok(true)
 }
 

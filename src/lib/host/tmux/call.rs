@@ -37,6 +37,21 @@ impl Tmux {
         arguments: &[OsString],
         input: Option<&[u8]>,
     ) -> Result<String, TmuxError> {
+        match input {
+            Some(input) => self.converse(socket, environment, arguments, Some(&mut |_| Some(input))),
+            None => self.converse(socket, environment, arguments, None),
+        }
+    }
+
+    /// Runs tmux on `socket` with `arguments`. `reply` is shown what it has said so far until it gives what goes to its
+    /// stdin, which is then closed. Returns its stdout.
+    pub(super) fn converse(
+        &self,
+        socket: &Path,
+        environment: Option<&[(OsString, OsString)]>,
+        arguments: &[OsString],
+        reply: Option<Reply<'_, '_>>,
+    ) -> Result<String, TmuxError> {
         let name = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         let other = |message: String| TmuxError::Other { call: name.clone(), message };
         let line = self.command_line(socket);
@@ -48,14 +63,14 @@ impl Tmux {
             None => command.envs(client_environment()),
         };
         command
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if reply.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A process group of its own: a Ctrl-C at the caller's terminal must not end a server being born.
             .process_group(0);
         let mut child =
             command.spawn().map_err(|error| other(format!("cannot run {}: {error}", self.program().display())))?;
-        let talked = talk(&mut child, input.unwrap_or_default(), self.timeout);
+        let talked = talk(&mut child, reply.unwrap_or(&mut |_| Some(&[])), self.timeout);
         match talked {
             Ok(Some((stdout, stderr))) => match child.wait() {
                 Ok(status) if status.success() => Ok(String::from_utf8_lossy(&stdout).into_owned()),
@@ -74,8 +89,11 @@ impl Tmux {
     }
 }
 
+/// What goes to a tmux process's stdin, once its stdout so far tells.
+pub(super) type Reply<'f, 'i> = &'f mut dyn FnMut(&[u8]) -> Option<&'i [u8]>;
+
 /// Feeds a child and reads what it says until it closes both its streams. `None`: it did not within `limit`.
-fn talk(child: &mut Child, mut input: &[u8], limit: Duration) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+fn talk(child: &mut Child, reply: Reply<'_, '_>, limit: Duration) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let deadline = Instant::now() + limit;
     let mut stdin = child.stdin.take();
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
@@ -84,9 +102,22 @@ fn talk(child: &mut Child, mut input: &[u8], limit: Duration) -> io::Result<Opti
     for stream in streams.into_iter().flatten() {
         fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     }
+    let mut input = reply(&out);
     while stdout.is_some() || stderr.is_some() {
+        if let (Some(stream), Some(left)) = (&mut stdin, &mut input) {
+            match stream.write(left) {
+                Ok(written) => *left = &left[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // A client that ended early: its exit status says what happened.
+                Err(_) => *left = &[],
+            }
+            if left.is_empty() {
+                stdin = None;
+            }
+        }
         let mut watched = Vec::with_capacity(3);
-        watched.extend(stdin.as_ref().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLOUT)));
+        let writing = stdin.as_ref().filter(|_| input.is_some());
+        watched.extend(writing.map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLOUT)));
         watched.extend(stdout.as_ref().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
         watched.extend(stderr.as_ref().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
         let left = deadline.saturating_duration_since(Instant::now());
@@ -96,19 +127,11 @@ fn talk(child: &mut Child, mut input: &[u8], limit: Duration) -> io::Result<Opti
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        if let Some(stream) = &mut stdin {
-            match stream.write(input) {
-                Ok(written) => input = &input[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // A client that ended early: its exit status says what happened.
-                Err(_) => input = &[],
-            }
-            if input.is_empty() {
-                stdin = None;
-            }
-        }
         drain(&mut stdout, &mut out);
         drain(&mut stderr, &mut err);
+        if input.is_none() {
+            input = reply(&out);
+        }
     }
     Ok(Some((out, err)))
 }

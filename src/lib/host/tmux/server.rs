@@ -135,6 +135,30 @@ pub struct Survey {
     pub screen: String,
 }
 
+impl Survey {
+    fn parse(said: &str) -> Result<Survey, TmuxError> {
+        let bad = || TmuxError::Other { call: "survey".into(), message: "an answer of an unknown shape".into() };
+        let (head, screen) = said.split_once("\nscreen\n").ok_or_else(bad)?;
+        let mut lines = head.lines();
+        let facts = lines.next().unwrap_or_default();
+        let look = Look::parse(facts, lines.next().unwrap_or_default()).ok_or_else(bad)?;
+        let clients = lines
+            .filter_map(|line| line.strip_prefix("client|")?.split_once('|'))
+            .map(|(activity, name)| Client {
+                activity: EpochMs(activity.parse::<u64>().unwrap_or(0) * 1000),
+                name: name.to_owned(),
+            })
+            .collect();
+        Ok(Survey { look, clients, screen: screen.to_owned() })
+    }
+}
+
+/// A buffer name that nobody else uses.
+fn next_buffer() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("iap-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 impl<'a> Server<'a> {
     pub(super) fn new(tmux: &'a Tmux, socket: PathBuf, session: String) -> Self {
         Server { tmux, socket, session }
@@ -150,12 +174,8 @@ impl<'a> Server<'a> {
     }
 
     fn call(&self, words: &[&str]) -> Result<String, TmuxError> {
-        self.call_with(words, None)
-    }
-
-    fn call_with(&self, words: &[&str], input: Option<&[u8]>) -> Result<String, TmuxError> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        self.tmux.call(&self.socket, None, &words, input)
+        self.tmux.call(&self.socket, None, &words, None)
     }
 
     /// Starts the server with its one session, and everything it needs, in one tmux process. A leftover socket file
@@ -248,6 +268,11 @@ impl<'a> Server<'a> {
 
     /// A look, the attached terminals and the screen, with its SGR sequences where `styled`.
     pub fn survey(&self, styled: bool) -> Result<Survey, TmuxError> {
+        let said = self.tmux.call(&self.socket, None, &self.survey_words(styled), None)?;
+        Survey::parse(&said)
+    }
+
+    fn survey_words(&self, styled: bool) -> Vec<OsString> {
         let (pane, session) = (self.pane_target(), self.session_target());
         let mut words = vec!["has-session", "-t", &session, ";", "display-message", "-p", "-t", &pane, LOOK, ";"];
         words.extend(["list-clients", "-t", &session, "-F", "client|#{client_activity}|#{client_name}", ";"]);
@@ -255,59 +280,90 @@ impl<'a> Server<'a> {
         if styled {
             words.push("-e");
         }
-        let said = self.call(&words)?;
-        let bad = || TmuxError::Other { call: "survey".into(), message: "an answer of an unknown shape".into() };
-        let (head, screen) = said.split_once("\nscreen\n").ok_or_else(bad)?;
-        let mut lines = head.lines();
-        let facts = lines.next().unwrap_or_default();
-        let look = Look::parse(facts, lines.next().unwrap_or_default()).ok_or_else(bad)?;
-        let clients = lines
-            .filter_map(|line| line.strip_prefix("client|")?.split_once('|'))
-            .map(|(activity, name)| Client {
-                activity: EpochMs(activity.parse::<u64>().unwrap_or(0) * 1000),
-                name: name.to_owned(),
-            })
-            .collect();
-        Ok(Survey { look, clients, screen: screen.to_owned() })
+        words.iter().map(OsString::from).collect()
     }
 
-    /// Pastes `input`, bracketed, by way of stdin and a buffer, and presses `then` behind it if given. In one command sequence: copy mode is left, a dead
-    /// pane or one that stays in a mode is refused (pasting into a dead pane crashes tmux before 3.4, measured).
-    pub fn paste(&self, input: &Input<'_>, then: Option<&Key>) -> Result<(), TmuxError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let buffer = format!("iap-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    /// Pastes `input`, bracketed, by way of stdin and a buffer. In one command sequence: copy mode is left, a dead pane
+    /// or one that stays in a mode is refused (pasting into a dead pane crashes tmux before 3.4, measured).
+    pub fn paste(&self, input: &Input<'_>) -> Result<(), TmuxError> {
+        let buffer = next_buffer();
+        let said = self
+            .tmux
+            .call(&self.socket, None, &self.paste_words(&buffer, input, None), Some(input.text.as_bytes()))
+            .inspect_err(|_| self.delete_buffer(&buffer))?;
+        self.done(&said)
+    }
+
+    /// A survey and, if `decide` says so, a paste with `then` pressed behind it, in one tmux process: between what was
+    /// seen and what is typed there is next to no time, for a person at the keyboard as for us. Says whether it typed.
+    ///
+    /// tmux answers the survey and then waits for the text; its other clients don't notice. Where none comes, because
+    /// `decide` declined or this process was killed, nothing happens in the session. An error before `decide` was asked
+    /// means that nothing was typed.
+    pub fn survey_and_paste(
+        &self,
+        input: &Input<'_>,
+        then: Option<&Key>,
+        decide: &mut dyn FnMut(Survey) -> bool,
+    ) -> Result<bool, TmuxError> {
+        let buffer = next_buffer();
+        let end = format!("end-of-survey {buffer}");
+        let mut words = self.survey_words(true);
+        words.extend([";", "display-message", "-p", &end, ";"].map(OsString::from));
+        words.extend(self.paste_words(&buffer, input, then));
+        let end = format!("{end}\n");
+        let (mut wanted, mut bad) = (None, None);
+        let said = self.tmux.converse(
+            &self.socket,
+            None,
+            &words,
+            Some(&mut |said| {
+                let text = String::from_utf8_lossy(said.strip_suffix(end.as_bytes())?);
+                let go = match Survey::parse(&text) {
+                    Ok(survey) => decide(survey),
+                    Err(error) => {
+                        bad = Some(error);
+                        false
+                    }
+                };
+                wanted = Some(go);
+                Some(if go { input.text.as_bytes() } else { &[] })
+            }),
+        );
+        match (bad, wanted) {
+            (Some(error), _) => Err(error),
+            // That there is no buffer is tmux's error and no news.
+            (None, Some(false)) => Ok(false),
+            (None, None) => said.and(Err(TmuxError::NoSession)),
+            (None, Some(true)) => {
+                let said = said.inspect_err(|_| self.delete_buffer(&buffer))?;
+                let (_, answer) = said.rsplit_once(&end).unwrap_or_default();
+                self.done(answer).map(|()| true)
+            }
+        }
+    }
+
+    /// Loads `buffer` from stdin and pastes it, unless the pane must not be typed into; `then` is pressed behind it.
+    ///
+    /// An empty stdin makes no buffer, and giving it its name is then an error, which ends the sequence: nobody is
+    /// thrown out of copy mode for nothing.
+    fn paste_words(&self, buffer: &str, input: &Input<'_>, then: Option<&Key>) -> Vec<OsString> {
         let pane = self.pane_target();
         let flags = if input.router { "-p -r -d" } else { "-p -d" };
         let refuse = format!("{REFUSE} ; delete-buffer -b {buffer}");
         let press = then.map(|key| format!(" ; send-keys -t '{pane}' -- {}", tmux_quoted(&key.0))).unwrap_or_default();
         let paste = format!("paste-buffer {flags} -b {buffer} -t '{pane}'{press} ; display-message -p done");
         let leave = format!("send-keys -t '{pane}' -X cancel");
-        let words = [
-            "if-shell",
-            "-F",
-            "-t",
-            &pane,
-            "#{pane_in_mode}",
-            &leave,
-            ";",
-            "load-buffer",
-            "-b",
-            &buffer,
-            "-",
-            ";",
-            "if-shell",
-            "-F",
-            "-t",
-            &pane,
-            BLOCKED,
-            &refuse,
-            &paste,
-        ];
-        let said = self.call_with(&words, Some(input.text.as_bytes())).inspect_err(|_| {
-            // After a failure the buffer may have stayed; a server that is gone took it along.
-            let _ = self.call(&["delete-buffer", "-b", &buffer]);
-        })?;
-        self.done(&said)
+        let loaded = format!("{buffer}-in");
+        let mut words = vec!["load-buffer", "-b", &loaded, "-", ";", "set-buffer", "-b", &loaded, "-n", buffer, ";"];
+        words.extend(["if-shell", "-F", "-t", &pane, "#{pane_in_mode}", &leave, ";"]);
+        words.extend(["if-shell", "-F", "-t", &pane, BLOCKED, &refuse, &paste]);
+        words.iter().map(OsString::from).collect()
+    }
+
+    /// After a failure a buffer may have stayed; a server that is gone took it along.
+    fn delete_buffer(&self, buffer: &str) {
+        let _ = self.call(&["delete-buffer", "-b", buffer]);
     }
 
     /// Presses keys, guarded like a paste.

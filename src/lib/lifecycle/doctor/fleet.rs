@@ -146,11 +146,8 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
 }
 
 fn settle(world: &World<'_>, identity: &Identity) -> Result<(), String> {
-    let lock = world.lock(identity, Duration::ZERO).map_err(|error| error.to_string())?;
-    let settled = session::settle(world, identity).map(drop).map_err(|failure| failure.to_string());
-    drop(lock);
-    world.kick_if_waiting(identity);
-    settled
+    let _held = world.lock(identity, Duration::ZERO).map_err(|error| error.to_string())?;
+    session::settle(world, identity).map(drop).map_err(|failure| failure.to_string())
 }
 
 fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>> {

@@ -3,7 +3,7 @@
 //! ```text
 //! survey: dead pane, dialog, unknown screen → nothing is typed
 //!         a person's draft → held; a running turn that could only be steered → held
-//! paste (bracketed, guarded) → settle → submit key
+//! paste (bracketed, guarded, by the same tmux process) → settle → submit key
 //! evidence: a hook's turn marker or a transcript record that carries the id
 //!           the composer still holds it → the key again, up to the submit timeout
 //!           neither → unknown
@@ -12,17 +12,17 @@
 use super::RealHost;
 use super::ready::{self, Trouble};
 use crate::core::clock::{Deadline, EpochMs};
-use crate::host::tmux::{Client, Input, Key, TmuxError};
+use crate::host::tmux::{Client, Input, Key, Survey, TmuxError};
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::{Delivery, Landing};
-use crate::runtime::manifest::{Evidence, Kind, Meaning, ScreenRules};
+use crate::runtime::manifest::{Dialog, Evidence, Kind, Meaning, ScreenRules};
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::transcript::{Baseline, Transcripts};
 use crate::store::markers::Markers;
 use std::time::Duration;
 
 /// Pause between two looks for evidence.
-const EVIDENCE_LOOK: Duration = Duration::from_millis(1);
+const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
 /// How long the submit key may take to show before it is pressed again.
 const RESUBMIT: Duration = Duration::from_millis(450);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
@@ -37,142 +37,156 @@ pub(super) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     let Some(rules) = peer.manifest.screen.as_ref() else {
         return Landing::Failed(format!("runtime {} has no screen rules", peer.manifest.runtime));
     };
+    // Before the paste: what stands in the transcript beyond this is new.
+    let baseline = baseline(host, delivery);
     match approach(host, delivery, rules) {
-        Approach::Paste { busy, forced } => paste_and_confirm(host, delivery, rules, busy, forced),
-        Approach::Submit { busy } => {
-            let baseline = baseline(host, delivery);
-            confirm(host, delivery, rules, &baseline, Submit { busy, forced: false, pressed: false })
-        }
-        Approach::Not(landing) => landing,
+        Ok(submit) => confirm(host, delivery, rules, &baseline, submit),
+        Err(landing) => landing,
     }
 }
 
 /// What a look at the session allows.
-enum Approach {
+enum Sighting<'r> {
     /// The composer is free.
-    Paste { busy: bool, forced: bool },
+    Free { busy: bool },
     /// The message stands in the composer already, from a delivery that was cut short.
-    Submit { busy: bool },
-    /// Nothing is typed.
-    Not(Landing),
+    Ours { busy: bool },
+    /// A draft that nobody has touched for long.
+    Stale,
+    /// Nothing may be typed for now.
+    Hold(&'static str),
+    /// A dialog stands in the way.
+    Dialog(Screen, &'r Dialog),
+    /// A screen that the manifest does not know, or one in the middle of a repaint: its last lines.
+    Strange(String),
+    /// The program has ended, in these words.
+    Ended(String),
 }
 
-fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> Approach {
+/// Brings the message into the composer: survey and paste are one tmux process. `Err`: nothing was typed, or nobody
+/// knows.
+fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> Result<Submit, Landing> {
+    let failed = |error: TmuxError| Landing::Failed(error.to_string());
+    let server = host.server(&delivery.peer.identity).map_err(failed)?;
+    let input = Input::message(delivery.text).map_err(failed)?;
+    // A program that takes the key right behind the paste saves a tmux call.
+    let settle = delivery.peer.manifest.settle();
+    let keys = (submit_key(delivery, false), submit_key(delivery, true));
+    let together = (settle.is_zero() && keys.0 == keys.1).then_some(&keys.0);
     let deadline = Deadline::after(host.clock, OBSTACLE);
-    let mut tail;
+    let mut forced = false;
     loop {
-        let server = match host.server(&delivery.peer.identity) {
-            Ok(server) => server,
-            Err(error) => return Approach::Not(Landing::Failed(error.to_string())),
+        let mut sighting = None;
+        let pasted = server.survey_and_paste(&input, together, &mut |survey| {
+            let seen = sight(host, delivery, rules, survey);
+            let free = matches!(seen, Sighting::Free { .. });
+            sighting = Some(seen);
+            free
+        });
+        let tail = match (sighting, pasted) {
+            (Some(Sighting::Free { busy }), Ok(_)) => {
+                host.clock.sleep(settle);
+                return Ok(Submit { busy, forced, pressed: together.is_some() });
+            }
+            // tmux did not say in time; the paste may have happened.
+            (Some(Sighting::Free { .. }), Err(error @ TmuxError::Timeout { .. })) => {
+                return Err(Landing::Unknown(error.to_string()));
+            }
+            (Some(Sighting::Free { .. }), Err(error)) => return Err(failed(error)),
+            (Some(Sighting::Ours { busy }), _) => return Ok(Submit { busy, forced, pressed: false }),
+            (Some(Sighting::Stale), _) if !forced && clear_draft(host, delivery, rules) => {
+                forced = true;
+                continue;
+            }
+            (Some(Sighting::Stale), _) => {
+                return Err(Landing::Held("a draft stands in the composer and does not clear".into()));
+            }
+            (Some(Sighting::Hold(why)), _) => return Err(Landing::Held(why.into())),
+            (Some(Sighting::Dialog(screen, dialog)), _) => {
+                ready::answer(host, delivery.peer, &screen, dialog).map_err(Landing::Held)?;
+                screen.tail()
+            }
+            (Some(Sighting::Strange(tail)), _) => tail,
+            (Some(Sighting::Ended(how)), _) => {
+                return Err(Landing::Failed(format!("the program has ended ({how})")));
+            }
+            (None, Err(TmuxError::NoServer | TmuxError::NoSession)) => {
+                return Err(Landing::Failed("the session has ended".into()));
+            }
+            (None, Err(error)) => error.to_string(),
+            (None, Ok(_)) => "tmux showed nothing".into(),
         };
-        match server.survey(true) {
-            Ok(survey) if survey.look.pane_dead => {
-                return Approach::Not(Landing::Failed(format!("the program has ended ({})", survey.look.ending())));
-            }
-            Ok(survey) => {
-                let screen = Screen { styled: survey.screen, title: survey.look.title, host: survey.look.host };
-                tail = screen.tail();
-                match screen.sight(rules) {
-                    Sight::Input { draft, busy } => return at_composer(host, delivery, &survey.clients, draft, busy),
-                    Sight::Dialog(dialog) => {
-                        if let Err(reason) = ready::answer(host, delivery.peer, &screen, dialog) {
-                            return Approach::Not(Landing::Held(reason));
-                        }
-                    }
-                    Sight::Blank | Sight::Unknown => {}
-                }
-            }
-            Err(TmuxError::NoServer | TmuxError::NoSession) => {
-                return Approach::Not(Landing::Failed("the session has ended".into()));
-            }
-            Err(error) => tail = error.to_string(),
-        }
         if deadline.passed(host.clock) {
             let why =
                 format!("the screen is none that the manifest of {} knows: {tail}", delivery.peer.manifest.runtime);
-            return Approach::Not(Landing::Failed(why));
+            return Err(Landing::Failed(why));
         }
         host.clock.sleep(Duration::from_millis(100));
     }
 }
 
+/// What a survey shows.
+fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRules, survey: Survey) -> Sighting<'r> {
+    if survey.look.pane_dead {
+        return Sighting::Ended(survey.look.ending());
+    }
+    let screen = Screen { styled: survey.screen, title: survey.look.title, host: survey.look.host };
+    match screen.sight(rules) {
+        Sight::Input { draft, busy } => at_composer(host, delivery, &survey.clients, draft, busy),
+        Sight::Dialog(dialog) => Sighting::Dialog(screen, dialog),
+        Sight::Blank | Sight::Unknown => Sighting::Strange(screen.tail()),
+    }
+}
+
 /// The composer is on the screen: what is in it, and who is at the keyboard?
-fn at_composer(host: &RealHost<'_>, delivery: &Delivery<'_>, clients: &[Client], draft: Draft, busy: bool) -> Approach {
+fn at_composer(
+    host: &RealHost<'_>,
+    delivery: &Delivery<'_>,
+    clients: &[Client],
+    draft: Draft,
+    busy: bool,
+) -> Sighting<'static> {
     let keys = &delivery.peer.manifest.keys;
     if busy && keys.midturn.meaning == Meaning::Steer && !delivery.urgent {
         let waited = host.clock.now().since(delivery.accepted);
         if waited < host.settings.midturn_wait {
-            return Approach::Not(Landing::Held("a turn is running, and a message now would cut it short".into()));
+            return Sighting::Hold("a turn is running, and a message now would cut it short");
         }
     }
     match draft {
-        Draft::Empty => Approach::Paste { busy, forced: false },
-        Draft::Text(text) if text.contains(&delivery.id.to_string()) => Approach::Submit { busy },
-        Draft::Paste(_) if delivery.resumed && clients.is_empty() => Approach::Submit { busy },
+        Draft::Empty => Sighting::Free { busy },
+        Draft::Text(text) if text.contains(&delivery.id.to_string()) => Sighting::Ours { busy },
+        Draft::Paste(_) if delivery.resumed && clients.is_empty() => Sighting::Ours { busy },
         Draft::Text(_) | Draft::Paste(_) => {
             let last = clients.iter().map(|client| client.activity).max();
             let still = last.map(|at: EpochMs| host.clock.now().since(at));
             match still {
                 Some(still) if still < host.settings.composer_hold => {
-                    Approach::Not(Landing::Held("somebody has a draft in the composer".into()))
+                    Sighting::Hold("somebody has a draft in the composer")
                 }
-                _ => clear_draft(host, delivery, busy),
+                _ => Sighting::Stale,
             }
         }
     }
 }
 
-/// A draft that nobody has touched for long makes way: merged with a message it would be neither.
-fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, busy: bool) -> Approach {
-    let held = || Approach::Not(Landing::Held("a draft stands in the composer and does not clear".into()));
-    let (Some(key), Some(rules)) = (&delivery.peer.manifest.keys.clear, &delivery.peer.manifest.screen) else {
-        return held();
-    };
+/// Empties the composer of a draft that nobody has touched for long: merged with a message it would be neither. Says
+/// whether it is empty now.
+fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> bool {
+    let Some(key) = &delivery.peer.manifest.keys.clear else { return false };
     let identity = &delivery.peer.identity;
     let pressed = host.server(identity).and_then(|server| server.keys(&[Key::named(key)]));
     let deadline = Deadline::after(host.clock, Duration::from_secs(1));
-    let emptied = pressed.is_ok()
+    pressed.is_ok()
         && crate::core::clock::wait_for(host.clock, deadline, Duration::from_millis(20), || {
             let screen = ready::look(host, delivery.peer).ok()?;
             matches!(screen.sight(rules), Sight::Input { draft: Draft::Empty, .. }).then_some(())
         })
-        .is_some();
-    if emptied { Approach::Paste { busy, forced: true } } else { held() }
+        .is_some()
 }
 
 fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
     host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
-}
-
-fn paste_and_confirm(
-    host: &RealHost<'_>,
-    delivery: &Delivery<'_>,
-    rules: &ScreenRules,
-    busy: bool,
-    forced: bool,
-) -> Landing {
-    // Before the paste: what stands in the transcript beyond this is new.
-    let baseline = baseline(host, delivery);
-    let server = match host.server(&delivery.peer.identity) {
-        Ok(server) => server,
-        Err(error) => return Landing::Failed(error.to_string()),
-    };
-    let input = match Input::message(delivery.text) {
-        Ok(input) => input,
-        Err(error) => return Landing::Failed(error.to_string()),
-    };
-    // A program that takes the key right behind the paste saves a tmux call.
-    let settle = delivery.peer.manifest.settle();
-    let key = submit_key(delivery, busy);
-    let together = settle.is_zero().then_some(&key);
-    match server.paste(&input, together) {
-        Ok(()) => {}
-        // tmux did not say in time; the paste may have happened.
-        Err(error @ TmuxError::Timeout { .. }) => return Landing::Unknown(error.to_string()),
-        Err(error) => return Landing::Failed(error.to_string()),
-    }
-    host.clock.sleep(settle);
-    confirm(host, delivery, rules, &baseline, Submit { busy, forced, pressed: together.is_some() })
 }
 
 /// The key that submits, by what the session is doing.
@@ -300,7 +314,7 @@ impl Watcher<'_> {
 /// A router reads lines: paste, settle, end of line; it proves nothing, and nothing more is asked of it.
 fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     let typed = host.server(&delivery.peer.identity).and_then(|server| {
-        server.paste(&Input::router(delivery.text)?, None)?;
+        server.paste(&Input::router(delivery.text)?)?;
         host.clock.sleep(host.settings.paste_settle);
         server.keys(&[Key::named("C-j")])
     });
@@ -329,7 +343,7 @@ pub(super) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
     }
     let baseline = transcripts.baseline();
     let server = host.server(&peer.identity).map_err(|error| error.to_string())?;
-    let typed = Input::control(text).and_then(|input| server.paste(&input, None));
+    let typed = Input::control(text).and_then(|input| server.paste(&input));
     typed.map_err(|error| error.to_string())?;
     host.clock.sleep(peer.manifest.settle().max(Duration::from_millis(100)));
     server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(|error| error.to_string())?;
