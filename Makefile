@@ -21,7 +21,7 @@ endif
 PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
            $(patsubst src/bin/%/main.rs,%,$(wildcard src/bin/*/main.rs))
 
-.PHONY: all build test test-agents lint demo bench bench-agents check-macos install uninstall clean help
+.PHONY: all build test test-agents lint demo bench bench-large bench-agents check-macos install uninstall clean help
 
 all: build
 
@@ -47,6 +47,10 @@ bench: ## measure against the floor: safecat, bare tmux
 	tools/ensure tmux
 	tools/ensure safecat
 	$(STATIC) $(CARGO) bench --locked --bench figures $(FOR)
+
+bench-large: ## the tick over 1,000 live sessions (some 4 GB of memory) and 10,000 sleeping peers
+	tools/ensure tmux
+	IAPEER_BENCH_LIVE=1000 IAPEER_BENCH_ASLEEP=10000 $(STATIC) $(CARGO) bench --locked --bench figures $(FOR) -- tick
 
 bench-agents: ## cold wake and warm delivery of the real programs, to evidence, on this machine
 	tools/test-agents bench

@@ -2,6 +2,8 @@
 
 mod support;
 
+use iapeer::core::clock::SystemClock;
+use iapeer::store::lock::{FileLock, is_held};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use support::{Output, PATIENCE, TestHome, wait_until};
@@ -221,6 +223,22 @@ fn drain_pid(home: &TestHome) -> Option<i32> {
 }
 
 #[test]
+fn whoever_held_the_lock_delivers_what_was_accepted_meanwhile_even_where_it_refuses() {
+    for verb in ["interrupt", "compact", "remove"] {
+        let home = home(&[]);
+        std::fs::create_dir_all(home.state_dir()).unwrap();
+        let path = home.state_dir().join("parrot-bob.lock");
+        let lock = FileLock::acquire(&path, "a test", Duration::ZERO, &SystemClock::default()).unwrap();
+        home.ok("iapeer-send", &["bob", "--from", "alice", "--no-wait", "-m", "meanwhile"]);
+        assert!(is_queued(&home, "meanwhile"));
+        drop(lock);
+        let refused = home.run("iapeer", &[verb, "bob"]);
+        assert_eq!(refused.code, 69, "{refused}");
+        wait_until("the message", PATIENCE, || home.bodies("bob") == ["meanwhile"]);
+    }
+}
+
+#[test]
 fn killing_the_drain_in_the_middle_of_a_wake_loses_nothing_and_the_booting_session_is_adopted() {
     let home = home(&[("PARROT_BOOT_MS", "1500")]);
     home.ok("iapeer-send", &["bob", "--from", "alice", "--no-wait", "-m", "survivor"]);
@@ -229,6 +247,7 @@ fn killing_the_drain_in_the_middle_of_a_wake_loses_nothing_and_the_booting_sessi
     });
     let drain = drain_pid(&home).expect("a drain boots the session");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(drain), Signal::SIGKILL).unwrap();
+    wait_until("its end", PATIENCE, || !is_held(&home.state_dir().join("parrot-bob.lock")));
     home.ok("iapeer-superviser", &[]);
     wait_until("the message", PATIENCE, || home.bodies("bob") == ["survivor"]);
     wait_until("the queue to be empty", PATIENCE, || home.queue("parrot-bob") == (0, 0, 0));
