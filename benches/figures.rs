@@ -307,7 +307,8 @@ fn tick(bed: &Bed) {
 fn tick_asleep(bed: &Bed) {
     let asleep = number("IAPEER_BENCH_ASLEEP", 200);
     bed.parrot("p0", "");
-    bed.run("iapeer-send", &["p0", "--from", "p0", "-m", "wake up", "--topic", "t"]);
+    bed.parrot("alice", "");
+    bed.run("iapeer-send", &["p0", "--from", "alice", "-m", "wake up", "--topic", "t"]);
     bed.run("iapeer-reap", &["parrot-p0"]);
     copies(bed, asleep);
     let mut times: Vec<Duration> = (0..7 + WARM_UP).map(|_| timed(|| bed.run("iapeer-superviser", &[]))).collect();
@@ -327,7 +328,7 @@ fn copies(bed: &Bed, count: usize) {
         serde_json::Value::Array(records) => records,
         json => json["peers"].as_array_mut().expect("the registry's list"),
     };
-    let template = records[0].to_string();
+    let template = records.iter().find(|record| record["personality"] == "p0").expect("p0's record").to_string();
     let copy_of = |text: &str, n: usize| {
         text.replace("/p0\"", &format!("/p{n}\""))
             .replace("\"p0\"", &format!("\"p{n}\""))
