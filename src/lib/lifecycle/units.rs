@@ -139,7 +139,7 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) 
     let mut report = Report { tell, dry_run, exit: Exit::Ok };
     let answers = manager.unreachable().is_none();
     let dir = manager.dir(world.paths);
-    let shipped = manager.shipped(&Target::of(world.paths, &launch::bin_dir()), &dir);
+    let shipped = manager.shipped(&Target::of(world.paths, launch::bin_dir()), &dir);
     let mut files: Vec<(String, PathBuf)> =
         manager.peers_in(&dir).into_iter().map(|path| (file_name(&path), path)).collect();
     // Triggers before what they trigger: nothing is started again meanwhile.
@@ -303,7 +303,7 @@ fn file_name(path: &std::path::Path) -> String {
 /// Every unit that should be there: the shipped ones, and one for each registered peer that is always on.
 fn wanted(world: &World<'_>) -> Result<Vec<ServiceFile>, Failure> {
     let manager = Manager::here();
-    let mut files = manager.shipped(&Target::of(world.paths, &launch::bin_dir()), &manager.dir(world.paths));
+    let mut files = manager.shipped(&Target::of(world.paths, launch::bin_dir()), &manager.dir(world.paths));
     files.extend(always_on(world)?.iter().map(|peer| unit_of(world, peer)));
     Ok(files)
 }
@@ -332,7 +332,7 @@ fn stopped(world: &World<'_>) -> Result<BTreeSet<String>, Failure> {
 /// The unit that holds an always-on peer, with the variables that the caller's environment or its last unit gives it.
 fn unit_of(world: &World<'_>, peer: &Peer) -> ServiceFile {
     let manager = Manager::here();
-    let target = Target::of(world.paths, &launch::bin_dir());
+    let target = Target::of(world.paths, launch::bin_dir());
     let dir = manager.dir(world.paths);
     let bare = manager.peer(&target, &dir, &peer.identity, peer.cwd(), &Variables::new());
     let last = std::fs::read_to_string(&bare.path).unwrap_or_default();
@@ -364,7 +364,7 @@ pub fn is_always_on(world: &World<'_>, kind: Kind) -> bool {
 /// Refuses a peer whose unit's place is taken by somebody else's, before anything is written.
 pub fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let manager = Manager::here();
-    let target = Target::of(world.paths, &launch::bin_dir());
+    let target = Target::of(world.paths, launch::bin_dir());
     let file = manager.peer(&target, &manager.dir(world.paths), identity, world.paths.root(), &Variables::new());
     if file.standing() != Standing::Foreign {
         return Ok(());
@@ -381,7 +381,7 @@ pub fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Fail
 pub fn hold(world: &World<'_>, identity: &Identity) -> Result<Step, Failure> {
     let manager = Manager::here();
     let file = unit_of(world, &Peer::of(world.paths, identity)?);
-    if let Some(dir) = manager.peer_logs(&Target::of(world.paths, &launch::bin_dir()), identity) {
+    if let Some(dir) = manager.peer_logs(&Target::of(world.paths, launch::bin_dir()), identity) {
         paths::create_dirs(&dir)?;
     }
     let step = |action: &str, reason: Option<String>| {
@@ -411,7 +411,7 @@ fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, String> {
     let manager = Manager::here();
     let by = world.host.managed_by(identity).unwrap_or("its service manager");
     let foreign = || format!("held by {by} through a unit that is not ours: use {by} itself");
-    let target = Target::of(world.paths, &launch::bin_dir());
+    let target = Target::of(world.paths, launch::bin_dir());
     let file = manager.peer(&target, &manager.dir(world.paths), identity, world.paths.root(), &Variables::new());
     if is_ours(&file.path) { Ok(file) } else { Err(foreign()) }
 }
