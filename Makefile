@@ -35,7 +35,7 @@ PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
 # What tools/install reads.
 export SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR UNITDIR
 
-.PHONY: all build test test-agents lint demo bench bench-agents check-macos install uninstall deb clean help
+.PHONY: all build test test-agents lint demo bench bench-large bench-agents check-macos install uninstall deb clean help
 
 all: build
 
@@ -61,6 +61,10 @@ bench: ## measure against the floor: safecat, bare tmux
 	tools/ensure tmux
 	tools/ensure safecat
 	$(STATIC) $(CARGO) bench --locked --bench figures $(FOR)
+
+bench-large: ## the tick over 1,000 live sessions (some 4 GB of memory) and 10,000 sleeping peers
+	tools/ensure tmux
+	IAPEER_BENCH_LIVE=1000 IAPEER_BENCH_ASLEEP=10000 $(STATIC) $(CARGO) bench --locked --bench figures $(FOR) -- tick
 
 bench-agents: ## cold wake and warm delivery of the real programs, to evidence, on this machine
 	tools/test-agents bench

@@ -1,5 +1,7 @@
 //! The figures iapeer is held to, each as a ratio against a floor measured in the same run, one after the other in
 //! turns, so that whatever else the machine does hits both alike. Nothing here passes or fails.
+//!
+//! `IAPEER_BENCH_LIVE` and `IAPEER_BENCH_ASLEEP` say how many peers the tick looks at (`make bench-large`: 1,000 and 10,000).
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,7 +17,14 @@ fn main() {
     // `cargo bench` passes --bench; a filter word picks figures by name.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     type Figure = fn(&Bed);
-    let figures: [(&str, Figure); 4] = [("accept", accept), ("warm", warm), ("cold", cold), ("tick", tick)];
+    let figures: [(&str, Figure); 6] = [
+        ("accept", accept),
+        ("accept-held", accept_held),
+        ("warm", warm),
+        ("cold", cold),
+        ("tick", tick),
+        ("tick-asleep", tick_asleep),
+    ];
     for (name, figure) in figures {
         if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
             figure(&Bed::new());
@@ -67,6 +76,11 @@ impl Bed {
         assert!(child.wait().expect("to wait").success());
     }
 
+    /// Sends a message from alice to bob and does not wait for what becomes of it.
+    fn accept(&self) {
+        self.feed(self.command("iapeer-send").args(["bob", "--from", "alice", "--no-wait"]), BODY);
+    }
+
     fn parrot(&self, name: &str, environment: &str) {
         self.run("iapeer", &["create", name, "--runtime", "parrot"]);
         let folder = self.path(&format!("root/peers/{name}/.iapeer/runtimes/parrot"));
@@ -112,9 +126,31 @@ fn until(mut ready: impl FnMut() -> bool) {
     }
 }
 
+/// Rounds that only warm caches up.
+const WARM_UP: usize = 3;
+
+/// Runs the floor and ours in turns, now the one first, now the other; the first rounds don't count.
+fn in_turns(
+    rounds: usize,
+    mut floor: impl FnMut() -> Duration,
+    mut ours: impl FnMut() -> Duration,
+) -> (Vec<Duration>, Vec<Duration>) {
+    let (mut floors, mut all) = (Vec::new(), Vec::new());
+    for round in 0..rounds + WARM_UP {
+        let early = round.is_multiple_of(2).then(&mut floor);
+        all.push(ours());
+        floors.push(early.unwrap_or_else(&mut floor));
+    }
+    (floors.split_off(WARM_UP), all.split_off(WARM_UP))
+}
+
 fn median(times: &mut [Duration]) -> Duration {
     times.sort();
     times[times.len() / 2]
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn ms(time: Duration) -> f64 {
@@ -131,31 +167,52 @@ fn report(figure: &str, ours: &mut [Duration], floor: &mut [Duration], what: &st
     );
 }
 
-/// Accepting a message, against safecat writing the same bytes durably. The drain finds the identity held, as it
-/// does whenever another one is at work.
+/// Accepting a message to a live session, against safecat writing the same bytes durably. Nobody is at work: a drain
+/// is started with each.
 fn accept(bed: &Bed) {
-    if Command::new("safecat").stdin(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        println!("accept: safecat is missing: tools/ensure safecat");
-        return;
-    }
+    bed.parrot("alice", "");
+    bed.parrot("bob", "");
+    bed.run("iapeer-send", &["bob", "--from", "alice", "-m", "wake up"]);
+    accepting(bed, "accept", || {
+        let before = bed.recorded("bob");
+        let time = timed(|| bed.accept());
+        // The delivery is another figure: what is measured next waits for its end.
+        until(|| bed.recorded("bob") > before && !held(bed));
+        time
+    });
+}
+
+/// The same while another delivery is at work, which takes this message along.
+fn accept_held(bed: &Bed) {
     bed.parrot("alice", "");
     bed.parrot("bob", "");
     let lock = File::create(bed.path("root/state/lifecycle/parrot-bob.lock")).expect("a lock file");
     fs2::FileExt::lock_exclusive(&lock).expect("the lock");
+    accepting(bed, "accept behind another delivery", || timed(|| bed.accept()));
+}
+
+fn accepting(bed: &Bed, figure: &str, ours: impl FnMut() -> Duration) {
+    if Command::new("safecat").stdin(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        println!("{figure}: safecat is missing: tools/ensure safecat");
+        return;
+    }
     for name in ["tmp", "box"] {
         fs::create_dir(bed.path(name)).expect("a folder");
     }
-    let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for _ in 0..100 {
-        floor.push(timed(|| {
+    let floor = || {
+        timed(|| {
             let mut safecat = bed.command("safecat");
             bed.feed(safecat.args([bed.path("tmp"), bed.path("box")]), BODY);
-        }));
-        ours.push(timed(|| {
-            bed.feed(bed.command("iapeer-send").args(["bob", "--from", "alice", "--no-wait"]), BODY);
-        }));
-    }
-    report("accept", &mut ours, &mut floor, "safecat", "1.5 ×");
+        })
+    };
+    let (mut floor, mut ours) = in_turns(100, floor, ours);
+    report(figure, &mut ours, &mut floor, "safecat", "1.5 ×");
+}
+
+/// Whether a drain of bob is at work.
+fn held(bed: &Bed) -> bool {
+    let lock = File::open(bed.path("root/state/lifecycle/parrot-bob.lock"));
+    lock.is_ok_and(|lock| fs2::FileExt::try_lock_shared(&lock).is_err())
 }
 
 /// A message into a live session, against the bare tmux commands it needs plus the agent's own echo.
@@ -168,29 +225,26 @@ fn warm(bed: &Bed) {
     let envelope = format!(
         "<iap from-personality=\"alice\" from-runtime=\"parrot\">\n<message><![CDATA[{BODY}]]></message>\n</iap>"
     );
-    let (mut ours, mut floor, mut echo) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..40 {
+    let mut echo = Vec::new();
+    let floor = || {
         let before = bed.recorded("bob");
-        let mut bare = Duration::ZERO;
-        let whole = timed(|| {
-            bare = timed(|| {
-                bed.feed(bed.command("tmux").args(["-S", &socket, "load-buffer", "-b", "x", "-"]), &envelope);
-                tmux(&["paste-buffer", "-p", "-d", "-b", "x", "-t", "=parrot-bob:"]);
-                tmux(&["send-keys", "-t", "=parrot-bob:", "Enter"]);
-            });
-            until(|| bed.recorded("bob") > before);
+        let bare = timed(|| {
+            bed.feed(bed.command("tmux").args(["-S", &socket, "load-buffer", "-b", "x", "-"]), &envelope);
+            tmux(&["paste-buffer", "-p", "-d", "-b", "x", "-t", "=parrot-bob:"]);
+            tmux(&["send-keys", "-t", "=parrot-bob:", "Enter"]);
         });
-        floor.push(bare);
-        echo.push(whole - bare);
-        let before = bed.recorded("bob");
-        ours.push(timed(|| {
-            bed.run("iapeer-send", &["bob", "--from", "alice", "-m", BODY]);
-        }));
-        until(|| bed.recorded("bob") > before);
-    }
+        echo.push(timed(|| until(|| bed.recorded("bob") > before)));
+        bare
+    };
+    let ours = || {
+        let time = timed(|| bed.run("iapeer-send", &["bob", "--from", "alice", "-m", BODY]));
+        until(|| !held(bed));
+        time
+    };
+    let (mut floor, ours) = in_turns(60, floor, ours);
     let echo = median(&mut echo);
-    let mut with_echo: Vec<Duration> = ours.iter().map(|time| time.saturating_sub(echo)).collect();
-    report("warm delivery", &mut with_echo, &mut floor, "bare tmux commands, echo time taken off", "1.3 ×");
+    let mut without_echo: Vec<Duration> = ours.iter().map(|time| time.saturating_sub(echo)).collect();
+    report("warm delivery", &mut without_echo, &mut floor, "bare tmux commands, echo time taken off", "1.3 ×");
 }
 
 /// A message to a sleeping peer, against `tmux new-session` with the same agent until its composer shows.
@@ -199,43 +253,26 @@ fn cold(bed: &Bed) {
     bed.parrot("bob", "");
     let parrot = Path::new(env!("CARGO_BIN_EXE_iapeer-parrot"));
     let socket = bed.path("floor.sock").display().to_string();
-    let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for _ in 0..12 {
-        floor.push(timed(|| {
-            let parrot = parrot.display().to_string();
-            bed.run(
-                "tmux",
-                &[
-                    "-S",
-                    &socket,
-                    "-f",
-                    "/dev/null",
-                    "new-session",
-                    "-d",
-                    "-s",
-                    "floor",
-                    "-x",
-                    "220",
-                    "-y",
-                    "50",
-                    &parrot,
-                ],
-            );
+    let agent = parrot.display().to_string();
+    let session = ["new-session", "-d", "-s", "floor", "-x", "220", "-y", "50", agent.as_str()];
+    let floor = || {
+        let time = timed(|| {
+            bed.run("tmux", &[&["-S", socket.as_str(), "-f", "/dev/null"], &session[..]].concat());
             until(|| {
-                let output = bed
-                    .command("tmux")
-                    .args(["-S", &socket, "capture-pane", "-p", "-t", "floor"])
-                    .stdout(Stdio::piped())
-                    .output();
+                let mut capture = bed.command("tmux");
+                let output = capture.args(["-S", &socket, "capture-pane", "-p", "-t", "floor"]);
+                let output = output.stdout(Stdio::piped()).output();
                 output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("parrot ready"))
             });
-        }));
+        });
         bed.run("tmux", &["-S", &socket, "kill-server"]);
+        time
+    };
+    let ours = || {
         bed.run("iapeer-reap", &["parrot-bob", "--no-park"]);
-        ours.push(timed(|| {
-            bed.run("iapeer-send", &["bob", "--from", "alice", "-m", BODY]);
-        }));
-    }
+        timed(|| bed.run("iapeer-send", &["bob", "--from", "alice", "-m", BODY]))
+    };
+    let (mut floor, mut ours) = in_turns(12, floor, ours);
     let (ours, floor) = (median(&mut ours), median(&mut floor));
     println!(
         "cold wake: {:.0} ms more than the floor ({:.0} ms against {:.0} ms of tmux new-session and the agent's start); held to 100 ms more",
@@ -245,25 +282,80 @@ fn cold(bed: &Bed) {
     );
 }
 
-/// A tick over live sessions against as many `tmux has-session`, and over sleeping peers.
+/// A tick over live sessions against as many `tmux has-session`.
 fn tick(bed: &Bed) {
-    const LIVE: usize = 20;
-    for n in 0..LIVE {
+    let live = number("IAPEER_BENCH_LIVE", 20);
+    for n in 0..live {
         let name = format!("p{n}");
         bed.parrot(&name, "");
         bed.run("iapeer-wake", &[&name]);
     }
-    let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for _ in 0..10 {
-        floor.push(timed(|| {
-            for n in 0..LIVE {
-                bed.run(
-                    "tmux",
-                    &["-S", &bed.socket(&format!("parrot-p{n}")), "has-session", "-t", &format!("=parrot-p{n}")],
-                );
+    let floor = || {
+        timed(|| {
+            for n in 0..live {
+                let target = format!("=parrot-p{n}");
+                bed.run("tmux", &["-S", &bed.socket(&format!("parrot-p{n}")), "has-session", "-t", &target]);
             }
-        }));
-        ours.push(timed(|| bed.run("iapeer-superviser", &[])));
+        })
+    };
+    let (mut floor, mut ours) = in_turns(7, floor, || timed(|| bed.run("iapeer-superviser", &[])));
+    let what = format!("{live} tmux has-session");
+    report(&format!("tick over {live} live sessions"), &mut ours, &mut floor, &what, "0.1 × (at 1,000)");
+}
+
+/// A tick over peers that sleep, as they are after a reap: each has a parking mark, topics and an empty queue.
+fn tick_asleep(bed: &Bed) {
+    let asleep = number("IAPEER_BENCH_ASLEEP", 200);
+    bed.parrot("p0", "");
+    bed.parrot("alice", "");
+    bed.run("iapeer-send", &["p0", "--from", "alice", "-m", "wake up", "--topic", "t"]);
+    bed.run("iapeer-reap", &["parrot-p0"]);
+    copies(bed, asleep);
+    let mut times: Vec<Duration> = (0..7 + WARM_UP).map(|_| timed(|| bed.run("iapeer-superviser", &[]))).collect();
+    println!(
+        "tick over {asleep} sleeping peers: {:.1} ms; held to 50 ms (at 10,000)",
+        ms(median(&mut times.split_off(WARM_UP)))
+    );
+}
+
+/// Makes `count` peers of the sleeping one, p0.
+fn copies(bed: &Bed, count: usize) {
+    let state = bed.path("root/state/lifecycle");
+    let registry = bed.path("root/peers-profiles.json");
+    let text = fs::read_to_string(&registry).expect("the registry");
+    let mut json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let records = match &mut json {
+        serde_json::Value::Array(records) => records,
+        json => json["peers"].as_array_mut().expect("the registry's list"),
+    };
+    let template = records.iter().find(|record| record["personality"] == "p0").expect("p0's record").to_string();
+    let copy_of = |text: &str, n: usize| {
+        text.replace("/p0\"", &format!("/p{n}\""))
+            .replace("\"p0\"", &format!("\"p{n}\""))
+            .replace("parrot-p0", &format!("parrot-p{n}"))
+    };
+    let names: Vec<String> = fs::read_dir(&state)
+        .expect("the state folder")
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("parrot-p0."))
+        .collect();
+    let profile = fs::read_to_string(bed.path("root/peers/p0/.iapeer/peer-profile.json")).expect("a profile");
+    for n in 1..count {
+        records.push(serde_json::from_str(&copy_of(&template, n)).expect("JSON"));
+        let folder = bed.path(&format!("root/peers/p{n}/.iapeer"));
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("peer-profile.json"), copy_of(&profile, n)).expect("a profile");
+        for name in &names {
+            let to = state.join(name.replace("parrot-p0.", &format!("parrot-p{n}.")));
+            match fs::read_to_string(state.join(name)) {
+                Ok(text) => fs::write(to, copy_of(&text, n)).expect("a state file"),
+                Err(_) => {
+                    fs::create_dir_all(to.join("inflight")).expect("a queue");
+                    fs::write(to.join("seq"), "1\n").expect("a number");
+                }
+            }
+        }
     }
-    report(&format!("tick over {LIVE} live sessions"), &mut ours, &mut floor, "tmux has-session", "0.1 × (at 1,000)");
+    fs::write(&registry, json.to_string()).expect("the registry");
 }

@@ -2,6 +2,8 @@
 
 mod support;
 
+use iapeer::core::clock::SystemClock;
+use iapeer::store::lock::{FileLock, is_held};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use support::{Output, PATIENCE, TestHome, wait_until};
@@ -221,10 +223,25 @@ fn drain_pid(home: &TestHome) -> Option<i32> {
 }
 
 /// Kills a drain, and waits until its locks are gone with it.
-fn kill_drain(pid: i32) {
+fn kill_drain(home: &TestHome, pid: i32) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    let gone = || std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().is_empty();
-    wait_until("the end of the drain", PATIENCE, gone);
+    wait_until("its end", PATIENCE, || !is_held(&home.state_dir().join("parrot-bob.lock")));
+}
+
+#[test]
+fn whoever_held_the_lock_delivers_what_was_accepted_meanwhile_even_where_it_refuses() {
+    for verb in ["interrupt", "compact", "remove"] {
+        let home = home(&[]);
+        std::fs::create_dir_all(home.state_dir()).unwrap();
+        let path = home.state_dir().join("parrot-bob.lock");
+        let lock = FileLock::acquire(&path, "a test", Duration::ZERO, &SystemClock::default()).unwrap();
+        home.ok("iapeer-send", &["bob", "--from", "alice", "--no-wait", "-m", "meanwhile"]);
+        assert!(is_queued(&home, "meanwhile"));
+        drop(lock);
+        let refused = home.run("iapeer", &[verb, "bob"]);
+        assert_eq!(refused.code, 69, "{refused}");
+        wait_until("the message", PATIENCE, || home.bodies("bob") == ["meanwhile"]);
+    }
 }
 
 #[test]
@@ -235,7 +252,7 @@ fn killing_the_drain_in_the_middle_of_a_wake_loses_nothing_and_the_booting_sessi
         home.session_json("parrot-bob").is_some_and(|record| record["phase"] == "booting")
     });
     let drain = drain_pid(&home).expect("a drain boots the session");
-    kill_drain(drain);
+    kill_drain(&home, drain);
     home.ok("iapeer-superviser", &[]);
     wait_until("the message", PATIENCE, || home.bodies("bob") == ["survivor"]);
     wait_until("the queue to be empty", PATIENCE, || home.queue("parrot-bob") == (0, 0, 0));

@@ -20,8 +20,8 @@ use crate::store::cap::keep_tail;
 use crate::store::event_log::Event;
 use crate::store::lock::LockError;
 use crate::store::markers::Marker;
-use crate::store::queue::{Place, sweep_dir};
-use crate::store::session::{SessionRecord, identities_with, names_in};
+use crate::store::queue;
+use crate::store::session::{SessionRecord, identities_among, names_in};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -235,12 +235,13 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     let started = world.clock.monotonic();
     let verbose = options.verbose || options.dry_run || world.settings.verbose;
     let wanted = |identity: &Identity| options.only.is_empty() || options.only.contains(identity);
-    let recorded: BTreeSet<Identity> = identities_with(world.paths, "session").into_iter().collect();
+    let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
+    let recorded: BTreeSet<Identity> = identities_among(&names, "session").into_iter().collect();
     let mut all = recorded.clone();
     // Whatever is alive must be supervised, with or without a record; an intent is to be finished.
     all.extend(world.host.sockets());
-    all.extend(identities_with(world.paths, "teardown"));
-    all.extend(identities_with(world.paths, "session.reaping"));
+    all.extend(identities_among(&names, "teardown"));
+    all.extend(identities_among(&names, "session.reaping"));
     let mut summary = Summary::default();
     for identity in all.iter().filter(|identity| wanted(identity)) {
         let judged = match judge(world, identity, options) {
@@ -266,11 +267,13 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
         }
     }
     if !options.dry_run {
-        sweep(world, &wanted);
-        for identity in identities_with(world.paths, "new-eager").iter().filter(|identity| wanted(identity)) {
+        // Read anew: what was done above left marks.
+        let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
+        sweep(world, &names);
+        for identity in identities_among(&names, "new-eager").iter().filter(|identity| wanted(identity)) {
             relaunch(world, identity, options.patience(world));
         }
-        for identity in identities_with(world.paths, "queue").iter().filter(|identity| wanted(identity)) {
+        for identity in identities_among(&names, "queue").iter().filter(|identity| wanted(identity)) {
             summary.drained += usize::from(kick(world, identity));
         }
     }
@@ -485,27 +488,22 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
     }
 }
 
-/// Starts a drain where something waits or is in flight.
+/// Tidies a queue, and starts a drain where something waits or is in flight.
 fn kick(world: &World<'_>, identity: &Identity) -> bool {
-    let queue = world.queue(identity);
-    let any = |place| queue.list(place).is_ok_and(|list| !list.is_empty());
-    if world.markers(identity).has(Marker::Stopped) || !(any(Place::Waiting) || any(Place::Inflight)) {
+    if !world.queue(identity).tend(LITTER_AGE) || world.markers(identity).has(Marker::Stopped) {
         return false;
     }
     world.kick(identity);
     true
 }
 
-/// Removes what crashes left behind.
-fn sweep(world: &World<'_>, wanted: &impl Fn(&Identity) -> bool) {
-    sweep_dir(&world.paths.state_dir(), LITTER_AGE);
+/// Removes what crashes left behind among the state files `names`, and keeps pane logs within bounds.
+fn sweep(world: &World<'_>, names: &[String]) {
+    queue::sweep(&world.paths.state_dir(), names, LITTER_AGE);
     let pane_logs = world.paths.pane_log_dir();
     for name in names_in(&pane_logs).filter(|name| name.ends_with(".log")) {
         // Best effort: a log that can't be trimmed now is trimmed by a later tick.
         let _ = keep_tail(&pane_logs.join(name), PANE_LOG_CAP, PANE_LOG_KEEP);
-    }
-    for identity in identities_with(world.paths, "queue").iter().filter(|identity| wanted(identity)) {
-        world.queue(identity).sweep(LITTER_AGE);
     }
 }
 

@@ -302,6 +302,10 @@ pub struct Held<'w> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         drop(self.lock.take());
+        // A crash is a crash: the next tick delivers, as after a kill.
+        if std::thread::panicking() {
+            return;
+        }
         // What waits for a stopped peer waits for its start.
         if !self.world.markers(&self.identity).has(Marker::Stopped) {
             self.world.kick_if_waiting(&self.identity);

@@ -409,22 +409,33 @@ impl Queue {
         Ok(None)
     }
 
-    /// Removes temporary files older than `age`, which a crash left behind. Returns how many.
-    pub fn sweep(&self, age: Duration) -> usize {
-        Place::ALL.iter().map(|place| sweep_dir(&self.folder(*place), age)).sum()
+    /// Removes temporary files older than `age`, which a crash left behind, and says whether anything waits or is in
+    /// flight. Each folder is read once: a tick does this for every peer there is.
+    pub fn tend(&self, age: Duration) -> bool {
+        let names: Vec<String> = names_in(&self.dir).collect();
+        sweep(&self.dir, &names, age);
+        let holds_items = |names: &[String]| names.iter().any(|name| Seq::parse(name).is_some());
+        let mut due = holds_items(&names);
+        for place in [Place::Inflight, Place::Dead, Place::Corrupt] {
+            if names.iter().any(|name| name == place.folder()) {
+                let dir = self.folder(place);
+                let names: Vec<String> = names_in(&dir).collect();
+                sweep(&dir, &names, age);
+                due |= place == Place::Inflight && holds_items(&names);
+            }
+        }
+        due
     }
 }
 
-/// Removes temporary files of ours in `dir` that are older than `age`.
-pub fn sweep_dir(dir: &Path, age: Duration) -> usize {
-    names_in(dir)
-        .filter(|name| durable::is_temp(name))
-        .map(|name| dir.join(name))
-        .filter(|path| {
-            fs::metadata(path).and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|e| e > age))
-        })
-        .filter(|path| fs::remove_file(path).is_ok())
-        .count()
+/// Removes those of `names` in `dir` that are temporary files of ours older than `age`.
+pub fn sweep(dir: &Path, names: &[String], age: Duration) {
+    let old = |path: &PathBuf| {
+        fs::metadata(path).and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|e| e > age))
+    };
+    for path in names.iter().filter(|name| durable::is_temp(name)).map(|name| dir.join(name)).filter(old) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<Item, String> {
@@ -535,6 +546,28 @@ mod tests {
         fs::set_permissions(&q.dir, fs::Permissions::from_mode(0o000)).unwrap();
         assert!(q.list(Place::Waiting).is_err());
         fs::set_permissions(&q.dir, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn tending_a_queue_sweeps_litter_and_tells_what_is_due() {
+        let dir = tempfile::tempdir().unwrap();
+        let (q, clock) = (queue(dir.path()), SystemClock::default());
+        let hour = Duration::from_secs(3600);
+        assert!(!q.tend(hour), "no queue");
+        let seq = q.accept(&item("a"), &clock).unwrap();
+        assert!(q.tend(hour));
+        q.shift(seq, Place::Waiting, Place::Inflight).unwrap();
+        assert!(q.tend(hour));
+        q.shift(seq, Place::Inflight, Place::Dead).unwrap();
+        assert!(!q.tend(hour), "a dead letter waits for a person");
+        for place in [Place::Waiting, Place::Inflight, Place::Dead] {
+            let litter = q.folder(place).join(".tmp-1-2-3");
+            fs::write(&litter, "").unwrap();
+            q.tend(hour);
+            assert!(litter.exists(), "somebody may be writing it");
+            q.tend(Duration::ZERO);
+            assert!(!litter.exists());
+        }
     }
 
     #[test]

@@ -109,7 +109,14 @@ impl SessionRecord {
 
 /// The identities that have a file of `kind` (`session`, `queue`, …) in the state folder, sorted.
 pub fn identities_with(paths: &Paths, kind: &str) -> Vec<Identity> {
-    names_in(&paths.state_dir())
+    let names: Vec<String> = names_in(&paths.state_dir()).collect();
+    identities_among(&names, kind)
+}
+
+/// [`identities_with`] by names that were read already: a folder of thousands is read once.
+pub fn identities_among(names: &[String], kind: &str) -> Vec<Identity> {
+    names
+        .iter()
         .filter_map(|name| name.strip_suffix(kind)?.strip_suffix('.')?.parse().ok())
         .collect::<std::collections::BTreeSet<Identity>>()
         .into_iter()
