@@ -1,7 +1,7 @@
 //! Manual pages and completions of all programs, from what is there anyway: the command lines in [`super::args`], the
 //! pages under `docs/`, the table of settings.
 //!
-//! [`programs`] lists the programs; [`page`] lays one page out; [`markdown`] turns the Markdown of `docs/` into roff.
+//! `programs` lists the programs; `page` lays one page out; `markdown` turns the Markdown of `docs/` into roff.
 
 mod markdown;
 mod page;
