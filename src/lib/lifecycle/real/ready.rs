@@ -29,6 +29,7 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     let mut pause = FIRST_LOOK;
     let mut agreed = 0;
     let mut tail = String::new();
+    let tool_fetched = || rules.tool && tool_fetched(host, launch);
     while !deadline.passed(clock) {
         // Nobody waits out the boot of a peer that was stopped meanwhile.
         if Markers::of(host.paths, &peer.identity).has(Marker::Stopped) {
@@ -44,9 +45,10 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
         };
         tail = screen.tail();
         match screen.sight(rules) {
-            Sight::Input { busy: false, .. } => {
+            // Nothing can run yet but the start itself: with our tool fetched, that is over for all we need.
+            Sight::Input { busy, .. } if !busy || tool_fetched() => {
                 agreed += 1;
-                let started = || rules.start_hook && start_hook_called(host, launch);
+                let started = || tool_fetched() || rules.start_hook && start_hook_called(host, launch);
                 if agreed >= rules.looks || started() {
                     return Ok(());
                 }
@@ -61,7 +63,7 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
                 clock.sleep(REACTION);
                 continue;
             }
-            Sight::Blank | Sight::Unknown | Sight::Input { busy: true, .. } => agreed = 0,
+            Sight::Blank | Sight::Unknown | Sight::Input { .. } => agreed = 0,
         }
         clock.sleep(pause.min(deadline.left(clock)));
         pause = (pause + pause / 2).min(LATER_LOOKS);
@@ -69,9 +71,20 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     Err(with_tail("never-became-ready (stuck at a startup prompt or boot hang)", &tail))
 }
 
+/// Whether the program that this launch started has fetched our tool.
+fn tool_fetched(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
+    let name = launch_name(launch);
+    let listed = Markers::of(host.paths, &launch.peer.identity).tool_listed();
+    name.is_some() && listed.is_some_and(|(launch, _)| Some(launch.as_str()) == name)
+}
+
+fn launch_name<'l>(launch: &'l Launch<'_>) -> Option<&'l str> {
+    launch.env.iter().find(|(key, _)| key == "PEER_LAUNCH").map(|(_, value)| value.as_str())
+}
+
 /// Whether the program that this launch started has called its start hook.
 fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
-    let name = launch.env.iter().find(|(key, _)| key == "PEER_LAUNCH").map(|(_, value)| value.as_str());
+    let name = launch_name(launch);
     let turn = Markers::of(host.paths, &launch.peer.identity).turn();
     name.is_some() && turn.is_some_and(|turn| turn.launch.as_deref() == name)
 }
