@@ -14,8 +14,10 @@ use std::time::Duration;
 /// Pause between two looks at a booting session: short at first, since some are ready in milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LATER_LOOKS: Duration = Duration::from_millis(150);
-/// How long a dialog may take to react to a key before it is looked at again.
-const REACTION: Duration = Duration::from_millis(150);
+/// How long a dialog may take to react to a key before that counts as lost.
+const REACTION: Duration = Duration::from_secs(3);
+/// Pause between two looks for it.
+const REACTION_LOOK: Duration = Duration::from_millis(30);
 
 /// Waits until `peer`'s session is ready for input. The error is the reason, with the screen's tail.
 pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
@@ -60,7 +62,7 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
             Sight::Dialog(dialog) => {
                 agreed = 0;
                 answer(host, peer, &screen, dialog)?;
-                clock.sleep(REACTION);
+                clock.sleep(REACTION_LOOK);
                 continue;
             }
             Sight::Blank | Sight::Unknown | Sight::Input { .. } => agreed = 0,
@@ -125,8 +127,23 @@ pub(super) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
         },
     };
     // A failed key is seen at the next look: the dialog still stands.
-    let _ = host.server(&peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
+    let pressed = host.server(&peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
+    if pressed.is_ok() {
+        // One key at a time: a second one, sent because the first had not been drawn yet, moves the cursor on after
+        // it was seen in the right place.
+        let deadline = Deadline::after(host.clock, REACTION);
+        let _ = wait_for(host.clock, deadline, REACTION_LOOK, || has_reacted(host, peer, screen, dialog).then_some(()));
+    }
     Ok(())
+}
+
+/// Whether the dialog that `before` shows is gone, or its cursor has moved.
+fn has_reacted(host: &RealHost<'_>, peer: &Peer, before: &Screen, dialog: &Dialog) -> bool {
+    let (Ok(now), Some(rules)) = (look(host, peer), peer.manifest.screen.as_ref()) else { return true };
+    let Sight::Dialog(still) = now.sight(rules) else { return true };
+    let Answer::Choose(choice) = &dialog.answer else { return still.name != dialog.name };
+    let row = now.cursor_row(&choice.cursor);
+    still.name != dialog.name || row.is_some() && row != before.cursor_row(&choice.cursor)
 }
 
 fn with_tail(why: &str, tail: &str) -> String {
