@@ -184,7 +184,8 @@ fn converse(runtime: &'static str) {
     let first = agent.send("hello one");
     assert_eq!((&first["woke"], &first["mode"]), (&json!(true), &json!("fresh")), "{first}");
     let id = first["id"].as_str().unwrap();
-    stub.asked(id);
+    let tools = stub.asked(id)["tool_names"].to_string();
+    assert!(tools.contains("mcp__iapeer"), "the first message came before our tool: {tools}");
     agent.wait_idle();
     wait_until("the transcript to hold the envelope", PATIENCE, || agent.holds(id));
 
@@ -202,9 +203,7 @@ fn converse(runtime: &'static str) {
     // Warm.
     let second = agent.send("hello two");
     assert_eq!(second["woke"], false, "{second}");
-    // Claude connects to its servers while it boots: the first message may be on its way before our tool is there.
-    let tools = stub.asked(second["id"].as_str().unwrap())["tool_names"].to_string();
-    assert!(tools.contains("mcp__iapeer"), "{tools}");
+    stub.asked(second["id"].as_str().unwrap());
     agent.wait_idle();
 
     // In mid-turn: neither lost, nor is the answer cut short.
@@ -250,6 +249,131 @@ fn claude_converses() {
 #[test]
 fn codex_converses() {
     converse("codex");
+}
+
+/// A terminal as large as a session's window that nobody types into, for the command in its arguments.
+const TERMINAL: &str = "
+import fcntl, os, pty, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 50, 220, 0, 0))
+    os.execvp(sys.argv[1], sys.argv[1:])
+try:
+    while os.read(fd, 65536): pass
+except OSError: pass
+";
+
+/// Drafts, an urgent message, a compaction.
+fn has_manners(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    let target = format!("={identity}:");
+    let draft = || {
+        home.tmux(identity, &["send-keys", "-t", &target, "-l", "half a thought"]);
+        wait_until("the draft to show", PATIENCE, || home.screen(identity).contains("half a thought"));
+    };
+    agent.send("hello one");
+    agent.wait_idle();
+    agent.send("hello two");
+    agent.wait_idle();
+
+    home.ok("iapeer", &["compact", "ada"]);
+    let three = agent.send("hello three");
+    stub.asked(three["id"].as_str().unwrap());
+    agent.wait_idle();
+
+    // Nobody is there: what was left in the composer makes way, and is no part of the message.
+    draft();
+    let four = agent.send("hello four");
+    stub.asked(four["id"].as_str().unwrap());
+    agent.wait_idle();
+
+    // Somebody is: the message waits, the draft stays.
+    let mut attach = home.cmd("python3");
+    attach
+        .args(["-c", TERMINAL, "tmux", "-S"])
+        .arg(home.sockets().join(format!("tmux-iap-{identity}.sock")))
+        .args(["attach", "-t", &format!("={identity}")])
+        .env("TERM", "xterm-256color");
+    let person = home.start(attach, None);
+    wait_until("the terminal", PATIENCE, || {
+        home.tmux(identity, &["list-clients", "-F", "#{client_pid}"]).stdout.trim().parse::<i32>().is_ok()
+    });
+    draft();
+    let held = home.run("iapeer-send", &["ada", "--from", "op", "--wait", "2", "--json", "-m", "hello five"]).json();
+    assert_eq!(held["outcome"], "queued", "{held}");
+    assert!(home.screen(identity).contains("half a thought"), "{}", home.screen(identity));
+    for _ in 0.."half a thought".len() {
+        home.tmux(identity, &["send-keys", "-t", &target, "BSpace"]);
+    }
+    wait_until("the message to go in", PATIENCE, || {
+        home.ok("iapeer-drain", &[identity]);
+        home.queue(identity) == (0, 0, 0)
+    });
+    stub.asked(held["id"].as_str().unwrap());
+    agent.wait_idle();
+    person.signal(nix::sys::signal::Signal::SIGTERM);
+    let merged: Vec<Value> =
+        stub.requests().into_iter().filter(|request| request.to_string().contains("half a thought")).collect();
+    assert!(merged.is_empty(), "a draft went along: {merged:?}");
+
+    // Urgent: a minute's answer is cut short.
+    let long = agent.send("SLOW:60 six");
+    stub.asked(long["id"].as_str().unwrap());
+    let shown = if runtime == "claude" { "esc to interrupt" } else { "w1" };
+    wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains(shown));
+    let urgent = home.run("iapeer-send", &["ada", "--from", "op", "--urgent", "--json", "-m", "seven"]).json();
+    assert_eq!(urgent["outcome"], "delivered", "{urgent}");
+    stub.asked(urgent["id"].as_str().unwrap());
+    agent.wait_idle();
+    home.ok("iapeer-reap", &[identity]);
+}
+
+#[test]
+fn claude_has_manners() {
+    has_manners("claude");
+}
+
+#[test]
+fn codex_has_manners() {
+    has_manners("codex");
+}
+
+/// Repairs the runtime's manifest.
+fn repair(agent: &Agent, patch: &Value) {
+    let dir = agent.home.root().join("runtimes").join(agent.runtime);
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("runtime.json"), patch.to_string()).unwrap();
+}
+
+/// However long its servers take to start, the model is never asked without our tool.
+#[test]
+fn claude_waits_for_a_slow_tool() {
+    let Some(agent) = Agent::new("claude") else { return };
+    let slow = agent.home.dir().join("slow-mcp");
+    let script = format!("#!/bin/sh\nsleep 1.5\nexec {}\n", support::bin("iapeer-mcp").display());
+    fs::write(&slow, script).unwrap();
+    fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    repair(&agent, &json!({"files": {"mcp": {"mcpServers": {"iapeer": {"command": slow}}}}}));
+    let first = agent.send("hello one");
+    let tools = agent.stub.asked(first["id"].as_str().unwrap())["tool_names"].to_string();
+    assert!(tools.contains("mcp__iapeer"), "{tools}");
+    agent.wait_idle();
+    agent.home.ok("iapeer-reap", &[&agent.identity]);
+}
+
+/// Where an operator wants the user's own hooks reviewed, the dialog is answered, without trusting them.
+#[test]
+fn codex_hooks_dialog_is_answered() {
+    let Some(agent) = Agent::new("codex") else { return };
+    repair(&agent, &json!({"groups": {"hooks": []}, "turns": false}));
+    let first = agent.send("hello one");
+    agent.stub.asked(first["id"].as_str().unwrap());
+    let seen = fs::read(agent.home.root().join(format!("logs/lifecycle/{}.log", agent.identity))).unwrap();
+    assert!(String::from_utf8_lossy(&seen).contains("Hooks need review"), "the dialog was not in the way");
+    let config = fs::read_to_string(agent.home.home().join(".codex/config.toml")).unwrap();
+    assert!(!config.contains("trusted_hash"), "{config}");
+    agent.home.ok("iapeer-reap", &[&agent.identity]);
 }
 
 /// `make bench-agents`: milliseconds from accept to evidence.

@@ -43,6 +43,10 @@ fn run(given: args::Turn) -> Result<Exit, Failure> {
         args::TurnEvent::End => Hook::End,
     };
     cli::with_world("iapeer-turn", Access::Write, |world| {
-        turn::record(world, &identity, launch.as_deref(), hook, &input).map(|()| Exit::Ok)
+        turn::record(world, &identity, launch.as_deref(), hook, &input)?;
+        if let (Hook::Prompt, Some(launch)) = (hook, &launch) {
+            turn::hold_for_tool(world, &identity, launch);
+        }
+        Ok(Exit::Ok)
     })
 }

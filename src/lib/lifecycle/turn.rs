@@ -2,13 +2,17 @@
 //!
 //! A hook of ours never fails the agent: the caller prints nothing and exits 0 whatever this returns.
 
+use crate::core::clock::{Deadline, wait_for};
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
 use crate::lifecycle::world::World;
 use crate::message::envelope;
+use crate::runtime::Manifest;
+use crate::store::event_log::Event;
 use crate::store::markers::{RING, Turn, TurnState};
 use crate::store::session::SessionRecord;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Which hook called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,32 @@ pub fn record(
         after_turn(world, identity);
     }
     Ok(())
+}
+
+/// How long the first turn of a session is held back for our tool.
+const TOOL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a program may take from fetching the tool to having it at hand. Claude Code's first start in a folder asked
+/// its model without it 0.45 s after it had fetched it; 0.6 s were enough (measured under load).
+const TOOL_SETTLES: Duration = Duration::from_millis(800);
+
+/// Holds a prompt back until the agent has our tool: one that connects to its servers in the background would ask its
+/// model about the first message without it. The prompt has been recorded by then, so nobody waits for evidence.
+pub fn hold_for_tool(world: &World<'_>, identity: &Identity, launch: &str) {
+    let manifest = Manifest::load(world.paths, identity.runtime());
+    if !manifest.is_ok_and(|manifest| manifest.screen.is_some_and(|screen| screen.tool)) {
+        return;
+    }
+    let markers = world.markers(identity);
+    let fetched = || markers.tool_listed().filter(|(name, _)| name == launch).map(|(_, at)| at);
+    let deadline = Deadline::after(world.clock, TOOL_PATIENCE);
+    match wait_for(world.clock, deadline, Duration::from_millis(10), fetched) {
+        Some(at) => world.clock.sleep(TOOL_SETTLES.saturating_sub(world.now().since(at))),
+        None => {
+            world.lifecycle(&Event::new("no-tool").field("identity", identity));
+            // Once is enough: later prompts do not wait for what does not come.
+            let _ = markers.note_tool_listed(launch);
+        }
+    }
 }
 
 /// At the end of a turn: what was held back for it can go in, and a worker that has answered can be ended.

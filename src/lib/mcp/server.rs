@@ -27,6 +27,7 @@ impl ServerHandler for Peers {
         let Value::Object(schema) = tool::schema() else {
             return Err(ErrorData::internal_error("the schema is no object", None));
         };
+        tool::note_listed();
         Ok(ListToolsResult::with_all_items(vec![Tool::new(tool::NAME, tool::description(), Arc::new(schema))]))
     }
 

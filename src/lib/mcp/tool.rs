@@ -5,6 +5,7 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Topic;
 use crate::core::paths::Paths;
 use crate::lifecycle::send::{self, Message, Report};
+use crate::store::markers::Markers;
 use crate::store::registry::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,6 +27,17 @@ struct Arguments {
     topic: Option<String>,
     attachments: Option<Vec<String>>,
     runtime: Option<String>,
+}
+
+/// Says that this launch's program has fetched the tool: a message that came earlier could not be answered with it.
+/// Nobody but us is to notice when it can't be said: the message then waits a little longer.
+pub(super) fn note_listed() {
+    let (identity, launch) = (std::env::var("PEER_IDENTITY"), std::env::var("PEER_LAUNCH"));
+    let (Ok(Ok(identity)), Ok(launch)) = (identity.map(|text| text.parse()), launch) else { return };
+    let noted = Paths::from_env().and_then(|paths| Ok(Markers::of(&paths, &identity).note_tool_listed(&launch)?));
+    if let Err(failure) = noted {
+        tracing::warn!("{failure}");
+    }
 }
 
 /// The parameters as a JSON schema.

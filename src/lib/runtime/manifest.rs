@@ -167,6 +167,9 @@ pub struct Keys {
     /// Submits while a turn runs.
     #[serde(default)]
     pub midturn: MidTurn,
+    /// Has what the submit key queued in mid-turn taken at once, for an urgent message; empty where that key does.
+    #[serde(default)]
+    pub urgent: Vec<String>,
     /// Interrupts a running turn.
     #[serde(default)]
     pub interrupt: Option<String>,
@@ -183,7 +186,15 @@ pub struct Keys {
 
 impl Default for Keys {
     fn default() -> Self {
-        Keys { submit: enter(), midturn: MidTurn::default(), interrupt: None, clear: None, compact: None, settle_ms: 0 }
+        Keys {
+            submit: enter(),
+            midturn: MidTurn::default(),
+            urgent: Vec::new(),
+            interrupt: None,
+            clear: None,
+            compact: None,
+            settle_ms: 0,
+        }
     }
 }
 
@@ -240,6 +251,10 @@ pub struct ScreenRules {
     /// The program calls the start hook when it starts, not at the first prompt: once it has, one look is enough.
     #[serde(default)]
     pub start_hook: bool,
+    /// The program fetches our tool while it starts. Once it has, one look is enough, even one at which it still looks
+    /// busy starting; until it has, its prompt hook holds the first turn back (within reason).
+    #[serde(default)]
+    pub tool: bool,
     /// Any of these: a turn is running.
     #[serde(default)]
     pub busy: Vec<Needle>,

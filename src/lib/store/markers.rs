@@ -229,6 +229,19 @@ impl<'a> Markers<'a> {
         durable::move_file(&self.path("teardown"), &self.path("ended"))
     }
 
+    /// The launch whose program has fetched our tool, and when it did.
+    pub fn tool_listed(&self) -> Option<(String, EpochMs)> {
+        let path = self.path("tool");
+        let bytes = durable::read_optional(&path).ok()??;
+        let at = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok()?;
+        Some((String::from_utf8_lossy(&bytes).trim().to_owned(), at.into()))
+    }
+
+    /// Says that the program of `launch` has fetched our tool.
+    pub fn note_tool_listed(&self, launch: &str) -> Result<(), StoreError> {
+        durable::write_volatile(&self.path("tool"), format!("{launch}\n").as_bytes())
+    }
+
     /// The last turn event. An unreadable file counts as none.
     pub fn turn(&self) -> Option<Turn> {
         durable::peek_json(&self.path("turn"))

@@ -4,7 +4,6 @@ use super::Finding;
 use crate::core::exit::Exit;
 use crate::lifecycle::world::World;
 use crate::store::durable::is_temp;
-use crate::store::queue::sweep_dir;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -124,8 +123,8 @@ pub(super) fn litter<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let Some(first) = old.first() else { return vec![] };
     let what = format!("{} left behind by a crash", count(old.len()));
     vec![Finding::warn("files", first.display(), what).todo("remove them, or let --fix do it").mend(move || {
-        for dir in old.iter().filter_map(|path| path.parent()) {
-            sweep_dir(dir, LITTER_AGE);
+        for path in &old {
+            fs::remove_file(path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
         }
         Ok(())
     })]

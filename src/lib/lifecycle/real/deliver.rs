@@ -25,6 +25,8 @@ use std::time::Duration;
 const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
 /// How long the submit key may take to show before it is pressed again.
 const RESUBMIT: Duration = Duration::from_millis(450);
+/// How long a screen may lag behind what it shows.
+const REPAINT: Duration = Duration::from_secs(1);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
 const OBSTACLE: Duration = Duration::from_secs(5);
 
@@ -40,7 +42,14 @@ pub(super) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     // Before the paste: what stands in the transcript beyond this is new.
     let baseline = baseline(host, delivery);
     match approach(host, delivery, rules) {
-        Ok(submit) => confirm(host, delivery, rules, &baseline, submit),
+        Ok(submit) => {
+            let busy = submit.busy;
+            let landing = confirm(host, delivery, rules, &baseline, submit);
+            if busy && delivery.urgent && matches!(landing, Landing::Landed { .. }) {
+                hurry(host, delivery, rules);
+            }
+            landing
+        }
         Err(landing) => landing,
     }
 }
@@ -189,10 +198,25 @@ fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
     host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
 }
 
+/// Has a queued urgent message taken at once, if the turn it is queued behind still runs. It has landed by now:
+/// where a key fails it waits for the turn's end.
+fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
+    let keys: Vec<Key> = delivery.peer.manifest.keys.urgent.iter().map(|key| Key::named(key)).collect();
+    if keys.is_empty() {
+        return;
+    }
+    let runs = ready::look(host, delivery.peer)
+        .is_ok_and(|screen| matches!(screen.sight(rules), Sight::Input { busy: true, draft: Draft::Empty }));
+    if runs && let Err(error) = host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys)) {
+        tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
+    }
+}
+
 /// The key that submits, by what the session is doing.
 fn submit_key(delivery: &Delivery<'_>, busy: bool) -> Key {
     let keys = &delivery.peer.manifest.keys;
-    if busy && !delivery.urgent { Key::named(&keys.midturn.key) } else { Key::named(&keys.submit) }
+    // What looks busy before the first message is the start, not a turn: there is nothing to queue behind.
+    if busy && !delivery.urgent && !delivery.boot { Key::named(&keys.midturn.key) } else { Key::named(&keys.submit) }
 }
 
 /// How a submit begins.
@@ -335,11 +359,23 @@ pub(super) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
         Err(Trouble::Ended(why)) => Err(why),
         Err(Trouble::Passing) => Err("tmux does not answer".to_owned()),
     };
-    match look()?.sight(rules) {
-        Sight::Input { draft: Draft::Empty, busy: false } => {}
-        Sight::Input { busy: true, .. } => return Err("a turn is running; try again when it is over".into()),
-        Sight::Input { .. } => return Err("somebody has a draft in the composer".into()),
-        _ => return Err("the composer is not on the screen".into()),
+    let obstacle = || -> Result<Option<&str>, String> {
+        Ok(match look()?.sight(rules) {
+            Sight::Input { draft: Draft::Empty, busy: false } => None,
+            Sight::Input { busy: true, .. } => Some("a turn is running; try again when it is over"),
+            Sight::Input { .. } => Some("somebody has a draft in the composer"),
+            _ => Some("the composer is not on the screen"),
+        })
+    };
+    // A program calls its stop hook a moment before its screen says so too: one look may come between the two.
+    let passing = Deadline::after(host.clock, REPAINT);
+    let mut seen = obstacle()?;
+    while seen.is_some() && !passing.passed(host.clock) {
+        host.clock.sleep(Duration::from_millis(50));
+        seen = obstacle()?;
+    }
+    if let Some(why) = seen {
+        return Err(why.into());
     }
     let baseline = transcripts.baseline();
     let server = host.server(&peer.identity).map_err(|error| error.to_string())?;

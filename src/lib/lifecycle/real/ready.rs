@@ -14,8 +14,10 @@ use std::time::Duration;
 /// Pause between two looks at a booting session: short at first, since some are ready in milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LATER_LOOKS: Duration = Duration::from_millis(150);
-/// How long a dialog may take to react to a key before it is looked at again.
-const REACTION: Duration = Duration::from_millis(150);
+/// How long a dialog may take to react to a key before that counts as lost.
+const REACTION: Duration = Duration::from_secs(3);
+/// Pause between two looks for it.
+const REACTION_LOOK: Duration = Duration::from_millis(30);
 
 /// Waits until `peer`'s session is ready for input. The error is the reason, with the screen's tail.
 pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
@@ -29,6 +31,7 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     let mut pause = FIRST_LOOK;
     let mut agreed = 0;
     let mut tail = String::new();
+    let tool_fetched = || rules.tool && tool_fetched(host, launch);
     while !deadline.passed(clock) {
         // Nobody waits out the boot of a peer that was stopped meanwhile.
         if Markers::of(host.paths, &peer.identity).has(Marker::Stopped) {
@@ -44,9 +47,10 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
         };
         tail = screen.tail();
         match screen.sight(rules) {
-            Sight::Input { busy: false, .. } => {
+            // Nothing can run yet but the start itself: with our tool fetched, that is over for all we need.
+            Sight::Input { busy, .. } if !busy || tool_fetched() => {
                 agreed += 1;
-                let started = || rules.start_hook && start_hook_called(host, launch);
+                let started = || tool_fetched() || rules.start_hook && start_hook_called(host, launch);
                 if agreed >= rules.looks || started() {
                     return Ok(());
                 }
@@ -58,10 +62,10 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
             Sight::Dialog(dialog) => {
                 agreed = 0;
                 answer(host, peer, &screen, dialog)?;
-                clock.sleep(REACTION);
+                clock.sleep(REACTION_LOOK);
                 continue;
             }
-            Sight::Blank | Sight::Unknown | Sight::Input { busy: true, .. } => agreed = 0,
+            Sight::Blank | Sight::Unknown | Sight::Input { .. } => agreed = 0,
         }
         clock.sleep(pause.min(deadline.left(clock)));
         pause = (pause + pause / 2).min(LATER_LOOKS);
@@ -69,9 +73,20 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     Err(with_tail("never-became-ready (stuck at a startup prompt or boot hang)", &tail))
 }
 
+/// Whether the program that this launch started has fetched our tool.
+fn tool_fetched(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
+    let name = launch_name(launch);
+    let listed = Markers::of(host.paths, &launch.peer.identity).tool_listed();
+    name.is_some() && listed.is_some_and(|(launch, _)| Some(launch.as_str()) == name)
+}
+
+fn launch_name<'l>(launch: &'l Launch<'_>) -> Option<&'l str> {
+    launch.env.iter().find(|(key, _)| key == "PEER_LAUNCH").map(|(_, value)| value.as_str())
+}
+
 /// Whether the program that this launch started has called its start hook.
 fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
-    let name = launch.env.iter().find(|(key, _)| key == "PEER_LAUNCH").map(|(_, value)| value.as_str());
+    let name = launch_name(launch);
     let turn = Markers::of(host.paths, &launch.peer.identity).turn();
     name.is_some() && turn.is_some_and(|turn| turn.launch.as_deref() == name)
 }
@@ -112,8 +127,23 @@ pub(super) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
         },
     };
     // A failed key is seen at the next look: the dialog still stands.
-    let _ = host.server(&peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
+    let pressed = host.server(&peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
+    if pressed.is_ok() {
+        // One key at a time: a second one, sent because the first had not been drawn yet, moves the cursor on after
+        // it was seen in the right place.
+        let deadline = Deadline::after(host.clock, REACTION);
+        let _ = wait_for(host.clock, deadline, REACTION_LOOK, || has_reacted(host, peer, screen, dialog).then_some(()));
+    }
     Ok(())
+}
+
+/// Whether the dialog that `before` shows is gone, or its cursor has moved.
+fn has_reacted(host: &RealHost<'_>, peer: &Peer, before: &Screen, dialog: &Dialog) -> bool {
+    let (Ok(now), Some(rules)) = (look(host, peer), peer.manifest.screen.as_ref()) else { return true };
+    let Sight::Dialog(still) = now.sight(rules) else { return true };
+    let Answer::Choose(choice) = &dialog.answer else { return still.name != dialog.name };
+    let row = now.cursor_row(&choice.cursor);
+    still.name != dialog.name || row.is_some() && row != before.cursor_row(&choice.cursor)
 }
 
 fn with_tail(why: &str, tail: &str) -> String {
