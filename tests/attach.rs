@@ -59,6 +59,7 @@ fn home() -> TestHome {
 
 fn delivered(home: &TestHome, text: &str) {
     home.ok("iapeer-send", &["ann", "--from", "bob", "--require", "delivered", "-m", text]);
+    home.at_rest(ANN);
 }
 
 fn clients(home: &TestHome) -> usize {

@@ -19,6 +19,7 @@ fn home_with(vars: &[(&str, &str)]) -> TestHome {
 
 fn delivered(home: &TestHome, text: &str) {
     home.ok("iapeer-send", &["ann", "--from", "bob", "--require", "delivered", "-m", text]);
+    home.at_rest(ANN);
 }
 
 fn wakes(home: &TestHome) -> Vec<LogLine> {

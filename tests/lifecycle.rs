@@ -27,6 +27,7 @@ fn send(home: &TestHome, text: &str, extra: &[&str]) -> Output {
 fn delivered(home: &TestHome, text: &str, extra: &[&str]) {
     let sent = send(home, text, &[&["--require", "delivered"], extra].concat());
     assert_eq!(sent.code, 0, "{sent}");
+    home.at_rest(ANN);
 }
 
 fn events(home: &TestHome, ev: &str) -> Vec<LogLine> {

@@ -327,6 +327,7 @@ fn a_dead_letter_is_listed_told_to_its_sender_once_and_can_be_tried_again() {
     wait_until("the notice", PATIENCE, || home.bodies("alice").len() == 1);
     let notice = &home.record("alice")[0]["text"];
     assert!(notice.as_str().unwrap().contains("topic=\"delivery-failed\""), "{notice}");
+    home.at_rest("parrot-alice");
     let row = home.ok("iapeer-drain", &["--list", "--json"]).json_lines().remove(0);
     assert_eq!((row["place"].as_str(), row["attempts"].as_u64()), (Some("dead"), Some(2)));
     home.launch_env("bob", &[]);

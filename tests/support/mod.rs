@@ -145,6 +145,13 @@ impl TestHome {
         self.root().join("state/lifecycle")
     }
 
+    /// Waits until nobody is at work on a peer: a drain lets go a moment after its message is seen to be delivered.
+    #[track_caller]
+    pub fn at_rest(&self, identity: &str) {
+        let lock = self.state_dir().join(format!("{identity}.lock"));
+        wait_until("the drain to let go", Duration::from_secs(60), || !iapeer::store::lock::is_held(&lock));
+    }
+
     /// A command in this home: a program under test by its name, any other from the system's PATH.
     pub fn cmd(&self, program: &str) -> Command {
         let ours = bin(program);
