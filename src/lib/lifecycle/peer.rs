@@ -36,6 +36,13 @@ impl Peer {
         Peer::find(paths, identity.personality(), Some(identity.runtime()))
     }
 
+    /// [`Peer::of`] by a registry that has been read already; one that is missing there is looked for anew.
+    pub fn of_in(paths: &Paths, registry: &Registry, identity: &Identity) -> Result<Peer, Failure> {
+        let Some(record) = registry.get(identity.personality()) else { return Peer::of(paths, identity) };
+        let runtime = resolve_runtime(record, Some(identity.runtime()))?;
+        Peer::assemble(paths, record.clone(), runtime)
+    }
+
     /// The peer that an argument names: `NAME`, or `RUNTIME-NAME` where that is no peer's name but an identity.
     pub fn named(paths: &Paths, text: &str, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
         Peer::named_in(paths, &Registry::read(paths)?, text, runtime)

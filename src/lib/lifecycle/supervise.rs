@@ -21,6 +21,7 @@ use crate::store::event_log::Event;
 use crate::store::lock::LockError;
 use crate::store::markers::Marker;
 use crate::store::queue;
+use crate::store::registry::Registry;
 use crate::store::session::{SessionRecord, identities_among, names_in};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -242,9 +243,12 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     all.extend(world.host.sockets());
     all.extend(identities_among(&names, "teardown"));
     all.extend(identities_among(&names, "session.reaping"));
+    // Once for all that is only looked at: with a thousand sessions, reading it for each is most of a tick. One that
+    // can't be read is each peer's own error, as it would be without.
+    let registry = Registry::read(world.paths).unwrap_or_default();
     let mut summary = Summary::default();
     for identity in all.iter().filter(|identity| wanted(identity)) {
-        let judged = match judge(world, identity, options) {
+        let judged = match judge(world, &registry, identity, options) {
             Ok(Some(judged)) => judged,
             Ok(None) => continue,
             Err(failure) => {
@@ -299,7 +303,12 @@ fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
 }
 
 /// Looks at one identity, decides, acts. `None`: there is nothing to say (a socket without a session).
-fn judge(world: &World<'_>, identity: &Identity, options: &TickOptions) -> Result<Option<Judged>, Failure> {
+fn judge(
+    world: &World<'_>,
+    registry: &Registry,
+    identity: &Identity,
+    options: &TickOptions,
+) -> Result<Option<Judged>, Failure> {
     let dry_run = options.dry_run;
     let managed = world.host.managed_by(identity);
     let record = SessionRecord::peek(world.paths, identity);
@@ -317,7 +326,7 @@ fn judge(world: &World<'_>, identity: &Identity, options: &TickOptions) -> Resul
     if record.is_none() && liveness == Liveness::Gone && !intent {
         return Ok(None);
     }
-    let (observed, activity_error) = observe(world, identity, record.as_ref(), liveness)?;
+    let (observed, activity_error) = observe(world, registry, identity, record.as_ref(), liveness)?;
     let bounds = Bounds { unarmed: world.settings.ephemeral_unarmed, idle: world.settings.idle };
     let verdict = decide(&observed, bounds);
     let describe = |verdict: Verdict, age: Option<Duration>| Judged {
@@ -389,7 +398,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         return Ok(Some(judged));
     }
     let Standing::Live(record) = standing else { return Ok(None) };
-    let (observed, error) = observe(world, identity, Some(&record), Liveness::Alive)?;
+    let (observed, error) = observe(world, &Registry::read(world.paths)?, identity, Some(&record), Liveness::Alive)?;
     let verdict = decide(&observed, bounds);
     let mut judged = Judged {
         age_secs: Some(observed.age.as_secs()),
@@ -424,6 +433,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
 /// What there is to see of one session. The second value: why its terminal can't be asked.
 fn observe(
     world: &World<'_>,
+    registry: &Registry,
     identity: &Identity,
     record: Option<&SessionRecord>,
     liveness: Liveness,
@@ -441,7 +451,7 @@ fn observe(
         quiet: world.settings.ephemeral_quiet,
     };
     let (Some(record), Liveness::Alive) = (record, liveness) else { return Ok((observed, None)) };
-    let peer = Peer::of(world.paths, identity)?;
+    let peer = Peer::of_in(world.paths, registry, identity)?;
     observed.ephemeral = peer.is_ephemeral();
     let now = world.now();
     let mut activity = Activity::for_reaping(world, &peer, record);
