@@ -77,3 +77,23 @@ fn a_session_is_a_unit_of_its_own() {
 fn without_a_user_manager_a_session_is_a_process_session() {
     scenario("no_manager.sh", &[]);
 }
+
+#[test]
+fn units_run_by_themselves_and_leave_nothing() {
+    scenario("units.sh", &[]);
+}
+
+#[test]
+fn a_session_outlives_all_but_the_end_of_its_own_unit() {
+    scenario("ends.sh", &[]);
+}
+
+#[test]
+fn an_always_on_peer_is_held_from_create_to_remove() {
+    scenario("always_on.sh", &[]);
+}
+
+#[test]
+fn sessions_outlive_the_logout_of_a_user_who_lingers() {
+    scenario("linger.sh", &["--user", "root"]);
+}

@@ -32,6 +32,11 @@ pub fn detached(program: &Path, arguments: &[OsString], environment: &[(OsString
     Ok(())
 }
 
+/// A word as it is written in a shell's command line to arrive unchanged.
+pub fn shell_quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// Makes this process the leader of a session of its own, if it was started by [`detached`]: the end of its
 /// starter's terminal is not its end.
 pub fn leave_session() {
@@ -83,6 +88,11 @@ mod tests {
         };
         let text = start("a");
         assert!(text.contains("ONLY=this") && text.contains("IAPEER_DETACHED=1") && !text.contains("CARGO"), "{text}");
+    }
+
+    #[test]
+    fn quoting_survives_a_quote() {
+        assert_eq!(shell_quoted("/a b/it's"), r"'/a b/it'\''s'");
     }
 
     #[test]

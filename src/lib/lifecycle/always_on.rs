@@ -2,6 +2,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
+use crate::host::ProcessId;
 use crate::host::process::ExitWatch;
 use crate::lifecycle::bring_up::{self, Call};
 use crate::lifecycle::peer::Peer;
@@ -40,11 +41,12 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     world.kick_if_waiting(identity);
     let server =
         up.record.server.ok_or_else(|| Failure::new(Exit::TryAgain, format!("{identity}: it has no server")))?;
-    let watch = ExitWatch::on(server)
-        .map_err(|error| Failure::new(Exit::Internal, format!("cannot watch pid {}: {error}", server.pid)))?;
-    let stopped = match &watch {
-        Some(watch) => either(watch, &asked)?,
-        None => false,
+    // tmux keeps the pane of a program that has ended.
+    let stopped = match (watch(server)?, up.record.pane.map(watch).transpose()?) {
+        (None, _) | (_, Some(None)) => false,
+        (Some(server), pane) => {
+            first(&[&server].into_iter().chain(pane.flatten().as_ref()).collect::<Vec<_>>(), &asked)?
+        }
     };
     let lock = world.lock(identity, world.settings.lock_wait)?;
     let (standing, _) = session::settle(world, identity)?;
@@ -77,16 +79,21 @@ fn signals() -> Result<UnixStream, Failure> {
     made().map_err(|error| Failure::new(Exit::Internal, format!("cannot wait for signals: {error}")))
 }
 
-/// Waits for the end of the server (`false`) or for being asked to stop (`true`).
-fn either(server: &ExitWatch, asked: &UnixStream) -> Result<bool, Failure> {
+fn watch(process: ProcessId) -> Result<Option<ExitWatch>, Failure> {
+    ExitWatch::on(process)
+        .map_err(|error| Failure::new(Exit::Internal, format!("cannot watch pid {}: {error}", process.pid)))
+}
+
+/// Waits for the first of these to end (`false`) or for being asked to stop (`true`).
+fn first(ends: &[&ExitWatch], asked: &UnixStream) -> Result<bool, Failure> {
     loop {
-        let mut fds =
-            [PollFd::new(server.descriptor(), PollFlags::POLLIN), PollFd::new(asked.as_fd(), PollFlags::POLLIN)];
+        let mut fds = vec![PollFd::new(asked.as_fd(), PollFlags::POLLIN)];
+        fds.extend(ends.iter().map(|end| PollFd::new(end.descriptor(), PollFlags::POLLIN)));
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => {
                 let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
-                if ready(&fds[1]) || ready(&fds[0]) {
-                    return Ok(ready(&fds[1]));
+                if fds.iter().any(ready) {
+                    return Ok(ready(&fds[0]));
                 }
             }
             Err(nix::errno::Errno::EINTR) => {}

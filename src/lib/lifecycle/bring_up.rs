@@ -69,7 +69,7 @@ impl Default for Call<'_> {
 pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, NotUp> {
     let identity = &peer.identity;
     let markers = world.markers(identity);
-    refuse_mid_wake(world, peer, call.holder)?;
+    refuse_mid_wake(world, peer)?;
     match session::settle(world, identity)?.0 {
         Standing::Unknown => {
             let why = format!("tmux does not say whether {identity} lives: nothing is done before it does");
@@ -77,7 +77,7 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
         }
         Standing::Live(record) if record.phase == Phase::Booting => return finish_boot(world, peer, record, call),
         Standing::Live(record) => return Ok(Up { record, woke: None }),
-        Standing::Asleep => {}
+        Standing::Asleep => refuse_managed(world, peer, call.holder)?,
     }
     if !peer.cwd().is_dir() {
         let why = format!("the working folder of {identity} does not exist: {}", peer.cwd().display());
@@ -256,7 +256,12 @@ pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
         world.lifecycle(&event);
         return Err(managed(peer, by));
     }
-    if world.markers(identity).has(Marker::Stopped) {
+    refuse_stopped(world, peer)
+}
+
+/// Refuses a peer that was stopped.
+pub fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    if world.markers(&peer.identity).has(Marker::Stopped) {
         log_refusal(world, peer, "stopped", "");
         return Err(stopped(peer));
     }
@@ -264,18 +269,24 @@ pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
 }
 
 /// The same, with the lock held: whoever asks looked before taking it, so this came in between.
-fn refuse_mid_wake(world: &World<'_>, peer: &Peer, holder: bool) -> Result<(), Failure> {
-    let identity = &peer.identity;
-    if let Some(by) = world.host.managed_by(identity).filter(|_| !holder) {
-        let event = wake_event(peer, "refused", "launchd-managed-mid-wake").field("by", by);
-        world.lifecycle(&event);
-        return Err(managed(peer, by));
-    }
-    if world.markers(identity).has(Marker::Stopped) {
+fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    if world.markers(&peer.identity).has(Marker::Stopped) {
         log_refusal(world, peer, "stopped-mid-wake", "");
         return Err(stopped(peer));
     }
     Ok(())
+}
+
+/// A sleeping peer that the service manager holds is started by that and by nobody else; one that lives is told.
+fn refuse_managed(world: &World<'_>, peer: &Peer, holder: bool) -> Result<(), Failure> {
+    match world.host.managed_by(&peer.identity).filter(|_| !holder) {
+        Some(by) => {
+            let event = wake_event(peer, "refused", "launchd-managed-mid-wake").field("by", by);
+            world.lifecycle(&event);
+            Err(managed(peer, by))
+        }
+        None => Ok(()),
+    }
 }
 
 fn managed(peer: &Peer, by: &str) -> Failure {

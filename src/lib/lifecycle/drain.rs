@@ -84,7 +84,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
 /// One hold of the lock. Says whether everything that was seen waiting is settled.
 fn round(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -> Result<bool, Failure> {
     let identity = &peer.identity;
-    if world.host.managed_by(identity).is_none() && world.markers(identity).has(Marker::Stopped) {
+    if world.markers(identity).has(Marker::Stopped) {
         return Ok(false);
     }
     if !resolve_unknown(world, peer, queue, acted)? {

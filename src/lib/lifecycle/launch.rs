@@ -3,6 +3,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::paths::{self, Paths};
+use crate::host::spawn::shell_quoted;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::wake::Mode;
 use crate::lifecycle::world::{Launch, World};
@@ -26,6 +27,7 @@ const ALLOWED: &[&str] = &[
     "TZ",
     "TMPDIR",
     "XDG_RUNTIME_DIR",
+    "NOTIFIER_FALLBACK_TARGET",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
     "XDG_CACHE_HOME",
@@ -210,11 +212,6 @@ fn with_front(dir: &Path, path: &str) -> String {
     if dir.is_empty() || path.split(':').any(|part| part == dir) { path.to_owned() } else { format!("{dir}:{path}") }
 }
 
-/// Quoted for the one shell that runs a hook's command line.
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,10 +251,5 @@ mod tests {
     #[test]
     fn a_missing_path_gets_the_default() {
         assert_eq!(allowed(std::iter::empty())["PATH"], DEFAULT_PATH);
-    }
-
-    #[test]
-    fn quoting_survives_a_quote() {
-        assert_eq!(shell_quoted("/a b/it's"), r"'/a b/it'\''s'");
     }
 }

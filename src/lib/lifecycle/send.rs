@@ -8,6 +8,7 @@ use crate::core::paths::Paths;
 use crate::lifecycle::bring_up;
 use crate::lifecycle::ephemeral;
 use crate::lifecycle::peer::Peer;
+use crate::lifecycle::units;
 use crate::lifecycle::world::World;
 use crate::message::limits;
 use crate::store::event_log::{self, Log};
@@ -94,13 +95,21 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
         return Err(Failure::new(Exit::Refused, format!("{} cannot send to itself", sender.identity)));
     }
     refuse_by_policy(&peer, &sender)?;
-    bring_up::refuse_by_state(world, &peer)?;
+    let held = units::is_held_by_us(world, &peer.identity);
+    if held {
+        // What holds it starts it, and then has what waits delivered.
+        bring_up::refuse_stopped(world, &peer)?;
+    } else {
+        bring_up::refuse_by_state(world, &peer)?;
+    }
     if !peer.cwd().is_dir() {
         let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
         return Err(Failure::new(Exit::Refused, why));
     }
     // Nobody waits for a boot that can't come.
-    world.host.preflight(&peer)?;
+    if !held {
+        world.host.preflight(&peer)?;
+    }
 
     let item = Item {
         topic: message.topic,

@@ -13,6 +13,7 @@ use crate::lifecycle::world::World;
 use crate::runtime::Kind;
 use crate::store::durable;
 use crate::store::event_log::Event;
+use crate::store::markers::Marker;
 use crate::store::registry::Registry;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -28,8 +29,8 @@ const FALLBACK_TARGET: &str = "NOTIFIER_FALLBACK_TARGET";
 pub struct Step {
     /// The unit.
     pub name: String,
-    /// `written`, `current`, `started`, `restarted`, `removed`, `refused-foreign`, `failed`, `not-started`; with
-    /// `would-be-` before it in a dry run.
+    /// `written`, `current`, `started`, `restarted`, `running`, `stopped`, `removed`, `refused-foreign`, `failed`,
+    /// `not-started`, `not-held`, `nothing`; with `would-be-` before it in a dry run.
     pub action: String,
     /// The file, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +112,7 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) ->
         manager.reread().map_err(|why| Failure::new(Exit::TryAgain, why))?;
     }
     let started: Vec<&ServiceFile> = ours.iter().filter(|file| manager.starts(&file.name)).collect();
+    let stopped = stopped(world)?;
     let seen = manager.look(&started.iter().map(|file| file.name.as_str()).collect::<Vec<_>>());
     for (file, seen) in started.iter().zip(seen) {
         let changed = changed.contains(&file.name);
@@ -118,6 +120,9 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) ->
             ("active" | "running" | "waiting", false) => report.step(&file.name, "running", None, None),
             ("active" | "running" | "waiting", true) => {
                 report.change(&file.name, "restarted", None, || manager.load(file, true, world.clock));
+            }
+            _ if stopped.contains(&file.name) => {
+                report.step(&file.name, "stopped", None, Some("`iapeer start` starts it".into()));
             }
             _ => report.change(&file.name, "started", None, || manager.load(file, false, world.clock)),
         }
@@ -243,9 +248,10 @@ pub fn status(world: &World<'_>) -> Result<Overview, Failure> {
     if units.iter().any(|unit| matches!(unit.file, "missing" | "outdated")) {
         wants.push("units are missing or outdated: `iapeer units install` writes them".to_owned());
     }
+    let stopped = stopped(world)?;
     let is_idle = |unit: &&UnitStatus| {
         let idle = matches!(unit.state.as_deref(), Some("inactive" | "failed"));
-        idle && unit.file == "current" && manager.starts(&unit.name)
+        idle && unit.file == "current" && manager.starts(&unit.name) && !stopped.contains(&unit.name)
     };
     let idle: Vec<&str> = units.iter().filter(is_idle).map(|unit| unit.name.as_str()).collect();
     if wants.is_empty() && !idle.is_empty() {
@@ -298,16 +304,29 @@ fn file_name(path: &std::path::Path) -> String {
 fn wanted(world: &World<'_>) -> Result<Vec<ServiceFile>, Failure> {
     let manager = Manager::here();
     let mut files = manager.shipped(&Target::of(world.paths, &launch::bin_dir()), &manager.dir(world.paths));
+    files.extend(always_on(world)?.iter().map(|peer| unit_of(world, peer)));
+    Ok(files)
+}
+
+/// Every registered peer that is always on.
+fn always_on(world: &World<'_>) -> Result<Vec<Peer>, Failure> {
+    let mut peers = Vec::new();
     for record in Registry::read(world.paths)?.peers() {
         for runtime in &record.runtimes {
             match Peer::find(world.paths, &record.personality, Some(runtime)) {
-                Ok(peer) if peer.manifest.kind == Kind::Router => files.push(unit_of(world, &peer)),
+                Ok(peer) if peer.manifest.kind == Kind::Router => peers.push(peer),
                 Ok(_) => {}
                 Err(failure) => tracing::warn!("{runtime}-{}: {failure}", record.personality),
             }
         }
     }
-    Ok(files)
+    Ok(peers)
+}
+
+/// The units of the peers among them that were stopped.
+fn stopped(world: &World<'_>) -> Result<BTreeSet<String>, Failure> {
+    let is_stopped = |peer: &&Peer| world.markers(&peer.identity).has(Marker::Stopped);
+    Ok(always_on(world)?.iter().filter(is_stopped).map(|peer| unit_of(world, peer).name).collect())
 }
 
 /// The unit that holds an always-on peer, with the variables that the caller's environment or its last unit gives it.
@@ -374,10 +393,12 @@ pub fn hold(world: &World<'_>, identity: &Identity) -> Result<Step, Failure> {
         let why = format!("{why}; `iapeer-run {identity}` holds it in the foreground");
         return Ok(step("not-held", Some(why)));
     }
-    let changed = file.standing() != Standing::Current;
-    if changed {
+    let standing = file.standing();
+    if standing != Standing::Current {
         write(&file)?;
     }
+    // One that is new is started by being loaded.
+    let changed = standing == Standing::Outdated;
     let started = manager.reread().and_then(|()| manager.load(&file, changed, world.clock));
     Ok(match started {
         Ok(()) => step("started", None),
@@ -395,9 +416,9 @@ fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, String> {
     if is_ours(&file.path) { Ok(file) } else { Err(foreign()) }
 }
 
-/// Whether the unit that holds a peer is one of ours.
+/// Whether a unit of ours holds a peer.
 pub fn is_held_by_us(world: &World<'_>, identity: &Identity) -> bool {
-    held(world, identity).is_ok()
+    world.host.managed_by(identity).is_some() && held(world, identity).is_ok()
 }
 
 /// Stops (`false`) or starts (`true`) an always-on peer. The reason of an error is for people.
@@ -407,7 +428,15 @@ pub fn run(world: &World<'_>, identity: &Identity, on: bool) -> Result<(), Strin
     if let Some(why) = manager.unreachable() {
         return Err(why);
     }
-    if on { manager.start(&file, world.clock) } else { manager.stop(&file.name, world.clock) }
+    let markers = world.markers(identity);
+    if on {
+        markers.clear(Marker::Stopped).map_err(|error| error.to_string())?;
+        manager.load(&file, false, world.clock)
+    } else {
+        // First the mark, so that nothing is accepted that would then wait.
+        markers.set(Marker::Stopped, world.now()).map_err(|error| error.to_string())?;
+        manager.unload(&file.name, world.clock)
+    }
 }
 
 /// Takes a peer away from the service manager: its session ends, its unit goes.

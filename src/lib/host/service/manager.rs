@@ -155,23 +155,7 @@ impl Manager {
         }
     }
 
-    /// Ends a unit; it starts again after the next login, or by [`Manager::start`].
-    pub fn stop(self, name: &str, clock: &dyn Clock) -> Result<(), String> {
-        match self {
-            Manager::Systemd => systemd::must(&["stop", "--", name], CHANGE),
-            Manager::Launchd => launchd::bootout(name, clock),
-        }
-    }
-
-    /// Starts a unit that was stopped.
-    pub fn start(self, file: &ServiceFile, clock: &dyn Clock) -> Result<(), String> {
-        match self {
-            Manager::Systemd => systemd::must(&["start", "--", &file.name], CHANGE),
-            Manager::Launchd => launchd::bootstrap(file, clock),
-        }
-    }
-
-    /// Ends a unit for good.
+    /// Ends a unit until it is loaded again; launchd starts one whose file stands after the next login too.
     pub fn unload(self, name: &str, clock: &dyn Clock) -> Result<(), String> {
         match self {
             Manager::Systemd if self.starts(name) => {

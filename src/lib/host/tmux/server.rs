@@ -3,6 +3,7 @@
 use super::{Input, Key, Tmux, TmuxError};
 use crate::core::clock::EpochMs;
 use crate::host::ProcessId;
+use crate::host::spawn::shell_quoted;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -378,11 +379,6 @@ fn escape_semicolon(word: &OsString) -> OsString {
         Some(start) => format!("{start}\\;").into(),
         None => word.clone(),
     }
-}
-
-/// Quoted for the shell that `run-shell` and `pipe-pane` use.
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// Quoted for tmux's own command parser: in double quotes, where `"`, `\`, `$` and `~` are escaped.

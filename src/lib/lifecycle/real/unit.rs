@@ -1,15 +1,18 @@
 //! A session as a unit of its own (D31): started by the user manager where one answers, and ended as a whole.
 
 use super::RealHost;
-use crate::core::exit::Exit;
+use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
+use crate::core::paths;
 use crate::host::ProcessId;
 use crate::host::process;
 use crate::host::service::systemd::{self, SessionUnit, StartRefused};
 use crate::host::service::{UserManager, unit_result};
+use crate::host::spawn::shell_quoted;
 use crate::host::tmux::{Server, StartSpec, Started};
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::StartError;
+use crate::store::durable;
 use crate::store::profile::Limits;
 use crate::store::session::SessionRecord;
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -46,6 +49,7 @@ pub(super) fn start(
     let Some(manager) = host.manager() else { return Ok(None) };
     let failed = |exit, reason: String| StartError { exit, reason };
     let argv = server.start_command(spec).map_err(|error| failed(error.exit(), error.to_string()))?;
+    let argv = script(host, &peer.identity, &argv).map_err(|failure| failed(failure.exit, failure.message))?;
     let name = Name::of(host, &peer.identity);
     let limits = peer.profile.as_ref().map(|profile| profile.limits()).unwrap_or_default();
     let properties = properties(&limits);
@@ -113,6 +117,20 @@ fn clear(host: &RealHost<'_>, manager: &UserManager, unit: &str, description: &s
     true
 }
 
+/// Writes `argv` into a file, and gives the command line that runs it.
+///
+/// systemd 252 writes the command line of a transient unit to a file that it can't read back where it has `\;` or quotes
+/// in it; a daemon-reload between start and exec then starts something else, or nothing.
+fn script(host: &RealHost<'_>, identity: &Identity, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
+    let words: Option<Vec<String>> = argv.iter().map(|word| Some(shell_quoted(word.to_str()?))).collect();
+    let words = words.ok_or_else(|| Failure::new(Exit::Config, format!("{identity}: a path is not in UTF-8")))?;
+    let dir = host.paths.launch_files(identity);
+    paths::create_dirs(&dir)?;
+    let path = dir.join("start.sh");
+    durable::write_volatile(&path, format!("exec {}\n", words.join(" ")).as_bytes())?;
+    Ok(vec!["/bin/sh".into(), path.into()])
+}
+
 /// The unit properties of a profile's limits.
 fn properties(limits: &Limits) -> Vec<String> {
     let all = [("MemoryMax", &limits.memory_max), ("MemoryHigh", &limits.memory_high), ("TasksMax", &limits.tasks_max)];
@@ -170,8 +188,8 @@ fn outlive_the_stop() {
     }
 }
 
-/// How a program of ours is started so that the end of the unit it was called from is not its end. `None`: it is in
-/// none of ours, or no manager is at hand, and plain starting will do.
+/// How a program of ours is started so that the end of its caller's unit or login is not its end. `None`: no manager is
+/// at hand, or plain starting will do.
 pub(super) fn escape(
     host: &RealHost<'_>,
     program: &std::path::Path,
@@ -183,8 +201,12 @@ pub(super) fn escape(
     if !host.settings.use_service_manager || !systemd::has_socket() {
         return None;
     }
-    systemd::own_unit()?;
     let name = program.file_name()?.to_string_lossy().into_owned();
+    // A drain that ends with its sender's unit is made up for by the next; only a session, when it is its own end that
+    // is asked for, must not take its drain along. A canary has nobody to take its place at once.
+    if name != "iapeer-canary" && !systemd::in_our_unit() {
+        return None;
+    }
     // No identity ends so: a personality begins with a letter.
     let unit = format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     Some((systemd::systemd_run()?, systemd::escape_words(&unit, program, arguments, variables)))
