@@ -3,9 +3,13 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use support::{TestHome, bin};
+use std::time::{Duration, Instant};
+use support::{TestHome, bin, wait_until};
+
+const SOON: Duration = Duration::from_secs(30);
 
 /// A client that talks to the server line by line. Everything on its stdout must be protocol.
 struct Client {
@@ -83,6 +87,37 @@ fn discover_before_initialize_is_answered() {
     let answer = client.initialize();
     assert_eq!(answer["result"]["serverInfo"]["name"], "iapeer");
     client.end();
+}
+
+/// The first prompt of a session whose program connects in the background is recorded at once, and held until the
+/// program has fetched the tool; later ones pass.
+#[test]
+fn a_prompt_waits_until_the_tool_was_fetched() {
+    let home = TestHome::new();
+    home.set("PEER_IDENTITY", "claude-alice").set("PEER_LAUNCH", "launch-1");
+    let (turn, tool) = (home.state_dir().join("claude-alice.turn"), home.state_dir().join("claude-alice.tool"));
+    let prompt = home.spawn("iapeer-turn", &["prompt"]);
+    wait_until("the prompt to be recorded", SOON, || turn.exists());
+    let mut client = Client::start(&home, "claude-alice");
+    client.initialize();
+    assert!(!tool.exists());
+    client.ask(2, "tools/list", json!({}));
+    client.end();
+    assert_eq!(fs::read_to_string(&tool).unwrap(), "launch-1\n");
+    assert_eq!(prompt.wait(SOON).code, 0);
+    let held = fs::metadata(&tool).unwrap().modified().unwrap().elapsed().unwrap();
+    assert!(held >= Duration::from_millis(800), "it went on {held:?} after the tool was fetched");
+    assert!(home.log("lifecycle.log").iter().all(|line| line["ev"] != "no-tool"));
+    let later = Instant::now();
+    home.ok("iapeer-turn", &["prompt"]);
+    // Another launch's tool is none; what never comes is waited for once.
+    let first = later.elapsed();
+    home.set("PEER_LAUNCH", "launch-2");
+    home.ok("iapeer-turn", &["prompt"]);
+    assert!(later.elapsed() - first >= Duration::from_secs(5));
+    assert_eq!(home.log("lifecycle.log").iter().filter(|line| line["ev"] == "no-tool").count(), 1);
+    home.ok("iapeer-turn", &["prompt"]);
+    assert_eq!(home.log("lifecycle.log").iter().filter(|line| line["ev"] == "no-tool").count(), 1);
 }
 
 #[test]
