@@ -217,6 +217,9 @@ fn converse(runtime: &'static str) {
     // Interrupt.
     let long = agent.send("SLOW:60 five");
     stub.asked(long["id"].as_str().unwrap());
+    // The program asks its model before its screen says that a turn runs.
+    let shown = if runtime == "claude" { "esc to interrupt" } else { "w1" };
+    wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains(shown));
     home.ok("iapeer", &["interrupt", "ada"]);
     wait_until("the interruption to show", PATIENCE, || home.screen(identity).contains("nterrupted"));
 
