@@ -185,7 +185,8 @@ fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules
     let Some(key) = &delivery.peer.manifest.keys.clear else { return false };
     let identity = &delivery.peer.identity;
     let pressed = host.server(identity).and_then(|server| server.keys(&[Key::named(key)]));
-    let deadline = Deadline::after(host.clock, Duration::from_secs(1));
+    // Claude Code's footer speaks of its clear key for a second.
+    let deadline = Deadline::after(host.clock, Duration::from_secs(3));
     pressed.is_ok()
         && crate::core::clock::wait_for(host.clock, deadline, Duration::from_millis(20), || {
             let screen = ready::look(host, delivery.peer).ok()?;
@@ -205,9 +206,19 @@ fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
     if keys.is_empty() {
         return;
     }
-    let runs = ready::look(host, delivery.peer)
-        .is_ok_and(|screen| matches!(screen.sight(rules), Sight::Input { busy: true, draft: Draft::Empty }));
-    if runs && let Err(error) = host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys)) {
+    // The hook speaks before the screen: only what has left the composer is queued.
+    let deadline = Deadline::after(host.clock, REPAINT);
+    let runs = crate::core::clock::wait_for(host.clock, deadline, Duration::from_millis(20), || {
+        match ready::look(host, delivery.peer).ok()?.sight(rules) {
+            Sight::Input { busy: true, draft: Draft::Empty } => Some(true),
+            Sight::Input { busy: false, .. } => Some(false),
+            _ => None,
+        }
+    });
+    host.clock.sleep(Duration::from_millis(100));
+    if runs == Some(true)
+        && let Err(error) = host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys))
+    {
         tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
     }
 }

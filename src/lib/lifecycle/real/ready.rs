@@ -16,6 +16,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LATER_LOOKS: Duration = Duration::from_millis(150);
 /// How long a dialog may take to react to a key before that counts as lost.
 const REACTION: Duration = Duration::from_secs(3);
+/// How long the cursor must stand on the wanted row before the choice is confirmed.
+const SETTLED: Duration = Duration::from_millis(400);
 /// Pause between two looks for it.
 const REACTION_LOOK: Duration = Duration::from_millis(30);
 
@@ -120,7 +122,15 @@ pub(super) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
         Answer::Fail(reason) => return Err(format!("{} screen: {reason}", dialog.name)),
         Answer::Press(key) => key,
         Answer::Choose(choice) => match screen.cursor_row(&choice.cursor) {
-            Some(row) if row.contains(&choice.label) => &choice.confirm,
+            Some(row) if row.contains(&choice.label) => {
+                // Claude Code draws the cursor before its key handler knows of the move: an Enter right then took
+                // the row before (measured).
+                host.clock.sleep(SETTLED);
+                match look(host, peer) {
+                    Ok(now) if now.cursor_row(&choice.cursor).as_ref() == Some(&row) => &choice.confirm,
+                    _ => return Ok(()),
+                }
+            }
             Some(_) => &choice.next,
             // No cursor to be seen yet: never a blind key.
             None => return Ok(()),
