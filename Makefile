@@ -32,8 +32,8 @@ endif
 PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
            $(patsubst src/bin/%/main.rs,%,$(wildcard src/bin/*/main.rs))
 
-# What tools/install reads.
-export SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR UNITDIR
+# What tools/install reads. Not exported: a test that calls make itself would inherit it.
+PLACES = $(foreach place,SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR UNITDIR,$(place)="$($(place))")
 
 .PHONY: all build test test-agents lint demo bench bench-large bench-agents check-macos install uninstall deb clean help
 
@@ -74,11 +74,11 @@ check-macos: ## type-check for macOS
 
 # BUILT=DIR installs the programs that are in DIR and builds none.
 install: $(if $(BUILT),,build) ## install programs, manual, completions, units: PREFIX (~/.local), DESTDIR
-	tools/install put "$(or $(BUILT),$(RELEASE))" $(PROGRAMS)
+	$(PLACES) tools/install put "$(or $(BUILT),$(RELEASE))" $(PROGRAMS)
 	@echo "iapeer is in $(DESTDIR)$(BINDIR). \`iapeer units install\` has $(if $(filter Darwin,$(SYSTEM)),launchd,systemd) run it."
 
 uninstall: ## remove what install put there (same PREFIX); peers and their messages stay
-	tools/install remove $(PROGRAMS)
+	$(PLACES) tools/install remove $(PROGRAMS)
 
 deb: $(if $(BUILT),,build) ## a Debian package, in target/debian (by cargo-deb, installed where it is missing)
 	tools/deb "$(or $(BUILT),$(RELEASE))" "$(TARGET)/debian"
