@@ -74,11 +74,11 @@ check-macos: ## type-check for macOS
 
 # BUILT=DIR installs the programs that are in DIR and builds none.
 install: $(if $(BUILT),,build) ## install programs, manual, completions, units: PREFIX (~/.local), DESTDIR
-	$(PLACES) tools/install put "$(or $(BUILT),$(RELEASE))" $(PROGRAMS)
+	@$(PLACES) tools/install put "$(or $(BUILT),$(RELEASE))" $(PROGRAMS)
 	@echo "iapeer is in $(DESTDIR)$(BINDIR). \`iapeer units install\` has $(if $(filter Darwin,$(SYSTEM)),launchd,systemd) run it."
 
 uninstall: ## remove what install put there (same PREFIX); peers and their messages stay
-	$(PLACES) tools/install remove $(PROGRAMS)
+	@$(PLACES) tools/install remove $(PROGRAMS)
 
 deb: $(if $(BUILT),,build) ## a Debian package, in target/debian (by cargo-deb, installed where it is missing)
 	tools/deb "$(or $(BUILT),$(RELEASE))" "$(TARGET)/debian"
