@@ -256,10 +256,13 @@ fn cold(bed: &Bed) {
     bed.parrot("alice", "");
     bed.parrot("bob", "");
     let parrot = Path::new(env!("CARGO_BIN_EXE_iapeer-parrot"));
-    let socket = bed.path("floor.sock").display().to_string();
     let agent = parrot.display().to_string();
     let session = ["new-session", "-d", "-s", "floor", "-x", "220", "-y", "50", agent.as_str()];
+    let mut servers = 0;
     let floor = || {
+        // A server that was just ended may still hold its socket.
+        servers += 1;
+        let socket = bed.path(&format!("floor{servers}.sock")).display().to_string();
         let time = timed(|| {
             bed.run("tmux", &[&["-S", socket.as_str(), "-f", "/dev/null"], &session[..]].concat());
             until(|| {
