@@ -134,11 +134,16 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
 fn accept(world: &World<'_>, identity: &Identity, item: &Item) -> Result<Seq, Failure> {
     let queue = world.queue(identity);
     let mut kicked = false;
-    let accepted = queue.accept_while(item, world.clock, || {
-        if !world.is_held(identity) {
-            world.kick(identity);
-            kicked = true;
-        }
+    let accepted = std::thread::scope(|scope| {
+        queue.accept_while(item, world.clock, || {
+            kicked = !world.is_held(identity);
+            match world.host.has_threads() {
+                _ if !kicked => {}
+                // Starting a process takes as long as a write to the disk.
+                true => drop(scope.spawn(|| world.kick(identity))),
+                false => world.kick(identity),
+            }
+        })
     });
     // That holder may have looked for the last time before the item was there; and a drain that came in the moment of
     // our look relies on us.
