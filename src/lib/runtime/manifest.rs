@@ -170,6 +170,8 @@ pub struct Keys {
     /// Has what the submit key queued in mid-turn taken at once, for an urgent message; empty where that key does.
     #[serde(default)]
     pub urgent: Vec<String>,
+    /// What the screen says while a message is queued: the `urgent` keys are pressed until it says so no longer.
+    pub queued: Option<String>,
     /// Interrupts a running turn.
     #[serde(default)]
     pub interrupt: Option<String>,
@@ -190,6 +192,7 @@ impl Default for Keys {
             submit: enter(),
             midturn: MidTurn::default(),
             urgent: Vec::new(),
+            queued: None,
             interrupt: None,
             clear: None,
             compact: None,

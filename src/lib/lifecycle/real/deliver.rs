@@ -27,6 +27,10 @@ const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
 const RESUBMIT: Duration = Duration::from_millis(450);
 /// How long a screen may lag behind what it shows.
 const REPAINT: Duration = Duration::from_secs(1);
+/// How long an urgent message's keys are pressed.
+const HURRY: Duration = Duration::from_secs(3);
+/// Pause between two looks at what a key did.
+const KEY_LOOK: Duration = Duration::from_millis(20);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
 const OBSTACLE: Duration = Duration::from_secs(5);
 
@@ -206,20 +210,37 @@ fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
     if keys.is_empty() {
         return;
     }
+    let look = || ready::look(host, delivery.peer).ok();
+    let mark = delivery.peer.manifest.keys.queued.as_deref();
+    let is_queued = |screen: &Screen| mark.is_some_and(|mark| screen.rows().iter().any(|row| row.contains(mark)));
     // The hook speaks before the screen: only what has left the composer is queued.
     let deadline = Deadline::after(host.clock, REPAINT);
-    let runs = crate::core::clock::wait_for(host.clock, deadline, Duration::from_millis(20), || {
-        match ready::look(host, delivery.peer).ok()?.sight(rules) {
-            Sight::Input { busy: true, draft: Draft::Empty } => Some(true),
+    let runs = crate::core::clock::wait_for(host.clock, deadline, KEY_LOOK, || {
+        let screen = look()?;
+        match screen.sight(rules) {
+            Sight::Input { busy: true, draft: Draft::Empty } if mark.is_none() || is_queued(&screen) => Some(true),
             Sight::Input { busy: false, .. } => Some(false),
             _ => None,
         }
     });
-    host.clock.sleep(Duration::from_millis(100));
-    if runs == Some(true)
-        && let Err(error) = host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys))
-    {
-        tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
+    if runs != Some(true) {
+        return;
+    }
+    // A key may come a moment before the program listens for it.
+    let patience = Deadline::after(host.clock, HURRY);
+    loop {
+        host.clock.sleep(Duration::from_millis(100));
+        if let Err(error) = host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys)) {
+            tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
+            return;
+        }
+        let shown = Deadline::after(host.clock, RESUBMIT);
+        let taken = crate::core::clock::wait_for(host.clock, shown, KEY_LOOK, || {
+            look().filter(|screen| !is_queued(screen)).map(drop)
+        });
+        if taken.is_some() || patience.passed(host.clock) {
+            return;
+        }
     }
 }
 
