@@ -14,7 +14,6 @@ use crate::lifecycle::world::World;
 use crate::runtime::Kind;
 use crate::store::event_log::Event;
 use crate::store::markers::{Marker, TurnState};
-use crate::store::registry::Registry;
 use crate::store::session::SessionRecord;
 use serde::Serialize;
 use std::time::Duration;
@@ -67,19 +66,7 @@ pub fn targets(
 ) -> Result<Vec<Peer>, Failure> {
     match (name, all) {
         (Some(name), false) => Ok(vec![Peer::named(world.paths, name, runtime)?]),
-        (None, true) => {
-            let registry = Registry::read(world.paths)?;
-            let mut peers = Vec::new();
-            for record in registry.peers() {
-                for runtime in &record.runtimes {
-                    match Peer::find(world.paths, &record.personality, Some(runtime)) {
-                        Ok(peer) => peers.push(peer),
-                        Err(failure) => tracing::warn!("{}-{}: {failure}", runtime, record.personality),
-                    }
-                }
-            }
-            Ok(peers)
-        }
+        (None, true) => Peer::all(world.paths),
         _ => Err(Failure::new(Exit::Usage, "name one peer, or give --all")),
     }
 }

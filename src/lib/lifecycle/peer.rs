@@ -43,6 +43,18 @@ impl Peer {
         Peer::assemble(paths, record.clone(), runtime)
     }
 
+    /// Every registered peer, once for each of its runtimes. One that can't be read is left out, with a warning.
+    pub fn all(paths: &Paths) -> Result<Vec<Peer>, Failure> {
+        let registry = Registry::read(paths)?;
+        let identities = registry.peers().iter().flat_map(|record| {
+            record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), record.personality.clone()))
+        });
+        let read = |identity: Identity| {
+            Peer::of_in(paths, &registry, &identity).inspect_err(|failure| tracing::warn!("{identity}: {failure}")).ok()
+        };
+        Ok(identities.filter_map(read).collect())
+    }
+
     /// The peer that an argument names: `NAME`, or `RUNTIME-NAME` where that is no peer's name but an identity.
     pub fn named(paths: &Paths, text: &str, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
         Peer::named_in(paths, &Registry::read(paths)?, text, runtime)
@@ -137,7 +149,7 @@ pub fn split_name(
         return Ok((name, runtime.cloned()));
     }
     if let Ok(identity) = text.parse::<Identity>()
-        && registry.get(identity.personality()).is_some_and(|record| record.runtimes.contains(identity.runtime()))
+        && registry.declares(&identity)
     {
         if runtime.is_some_and(|given| given != identity.runtime()) {
             return Err(bad());

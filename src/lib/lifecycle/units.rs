@@ -14,11 +14,10 @@ use crate::runtime::Kind;
 use crate::store::durable;
 use crate::store::event_log::Event;
 use crate::store::markers::Marker;
-use crate::store::registry::Registry;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A variable of the notifier that is kept in its unit besides its program's.
@@ -88,7 +87,8 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) ->
     let manager = Manager::here();
     let mut report = Report { tell, dry_run, exit: Exit::Ok };
     let (mut ours, mut changed) = (Vec::new(), BTreeSet::new());
-    for file in wanted(world)? {
+    let peers = always_on(world)?;
+    for file in wanted(world, &peers) {
         match file.standing() {
             Standing::Foreign => {
                 report.foreign(&file);
@@ -112,7 +112,7 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) ->
         manager.reread().map_err(|why| Failure::new(Exit::TryAgain, why))?;
     }
     let started: Vec<&ServiceFile> = ours.iter().filter(|file| manager.starts(&file.name)).collect();
-    let stopped = stopped(world)?;
+    let stopped = stopped(world, &peers);
     let seen = manager.look(&started.iter().map(|file| file.name.as_str()).collect::<Vec<_>>());
     for (file, seen) in started.iter().zip(seen) {
         let changed = changed.contains(&file.name);
@@ -139,17 +139,10 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) 
     let mut report = Report { tell, dry_run, exit: Exit::Ok };
     let answers = manager.unreachable().is_none();
     let dir = manager.dir(world.paths);
-    let shipped = manager.shipped(&target(world), &dir);
-    let mut files: Vec<(String, PathBuf)> =
-        manager.peers_in(&dir).into_iter().map(|path| (file_name(&path), path)).collect();
+    let shipped = manager.shipped(&target(world), &dir).into_iter().map(|file| (file.name, file.path));
     // Triggers before what they trigger: nothing is started again meanwhile.
-    let (triggers, rest): (Vec<_>, Vec<_>) =
-        shipped.into_iter().map(|file| (file.name, file.path)).partition(|(name, _)| manager.starts(name));
-    files.splice(0..0, triggers);
-    files.extend(rest);
-    files.dedup();
-    let mut seen = BTreeSet::new();
-    files.retain(|(name, _)| seen.insert(name.clone()));
+    let (triggers, rest): (Vec<_>, Vec<_>) = shipped.partition(|(name, _)| manager.starts(name));
+    let files: Vec<(String, PathBuf)> = triggers.into_iter().chain(manager.peers_in(&dir)).chain(rest).collect();
     let mut removed = 0;
     for (name, path) in files {
         if path.symlink_metadata().is_err() {
@@ -159,14 +152,7 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) 
             report.foreign(&ServiceFile { name, path, text: String::new() });
             continue;
         }
-        report.change(&name, "removed", Some(path.clone()), || {
-            if answers {
-                manager.unload(&name, world.clock)?;
-            }
-            std::fs::remove_file(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
-            manager.forget(&dir, &name);
-            Ok(())
-        });
+        report.change(&name, "removed", Some(path.clone()), || take_down(world, &name, &path, answers));
         removed += 1;
     }
     if !dry_run && removed > 0 {
@@ -179,6 +165,17 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) 
         report.step(manager.as_str(), "nothing", None, Some("no units of ours are installed".into()));
     }
     Ok(report.exit)
+}
+
+/// Ends a unit of ours for good, where its manager answers, and removes its file and what had it started.
+fn take_down(world: &World<'_>, name: &str, path: &Path, answers: bool) -> Result<(), String> {
+    let manager = Manager::here();
+    if answers {
+        manager.unload(name, world.clock)?;
+    }
+    std::fs::remove_file(path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+    manager.forget(&manager.dir(world.paths), name);
+    Ok(())
 }
 
 /// How one unit stands.
@@ -231,11 +228,12 @@ pub struct Overview {
 /// Looks; changes nothing.
 pub fn status(world: &World<'_>) -> Result<Overview, Failure> {
     let manager = Manager::here();
-    let mut files = wanted(world)?;
-    for path in manager.peers_in(&manager.dir(world.paths)) {
+    let peers = always_on(world)?;
+    let mut files = wanted(world, &peers);
+    for (name, path) in manager.peers_in(&manager.dir(world.paths)) {
         if !files.iter().any(|file| file.path == path) {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            files.push(ServiceFile { name: file_name(&path), path, text });
+            files.push(ServiceFile { name, path, text });
         }
     }
     let unreachable = manager.unreachable();
@@ -248,7 +246,7 @@ pub fn status(world: &World<'_>) -> Result<Overview, Failure> {
     if units.iter().any(|unit| matches!(unit.file, "missing" | "outdated")) {
         wants.push("units are missing or outdated: `iapeer units install` writes them".to_owned());
     }
-    let stopped = stopped(world)?;
+    let stopped = stopped(world, &peers);
     let is_idle = |unit: &&UnitStatus| {
         let idle = matches!(unit.state.as_deref(), Some("inactive" | "failed"));
         idle && unit.file == "current" && manager.starts(&unit.name) && !stopped.contains(&unit.name)
@@ -300,37 +298,25 @@ fn target(world: &World<'_>) -> Target {
     Target::of(world.paths, launch::bin_dir())
 }
 
-fn file_name(path: &std::path::Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// Every unit that should be there: the shipped ones, and one for each registered peer that is always on.
-fn wanted(world: &World<'_>) -> Result<Vec<ServiceFile>, Failure> {
+/// Every unit that should be there: the shipped ones, and one for each peer that is always on.
+fn wanted(world: &World<'_>, peers: &[Peer]) -> Vec<ServiceFile> {
     let manager = Manager::here();
     let mut files = manager.shipped(&target(world), &manager.dir(world.paths));
-    files.extend(always_on(world)?.iter().map(|peer| unit_of(world, peer)));
-    Ok(files)
+    files.extend(peers.iter().map(|peer| unit_of(world, peer)));
+    files
 }
 
 /// Every registered peer that is always on.
 fn always_on(world: &World<'_>) -> Result<Vec<Peer>, Failure> {
-    let mut peers = Vec::new();
-    for record in Registry::read(world.paths)?.peers() {
-        for runtime in &record.runtimes {
-            match Peer::find(world.paths, &record.personality, Some(runtime)) {
-                Ok(peer) if peer.manifest.kind == Kind::Router => peers.push(peer),
-                Ok(_) => {}
-                Err(failure) => tracing::warn!("{runtime}-{}: {failure}", record.personality),
-            }
-        }
-    }
+    let mut peers = Peer::all(world.paths)?;
+    peers.retain(|peer| peer.manifest.kind == Kind::Router);
     Ok(peers)
 }
 
-/// The units of the peers among them that were stopped.
-fn stopped(world: &World<'_>) -> Result<BTreeSet<String>, Failure> {
+/// The units of those among `peers` that were stopped.
+fn stopped(world: &World<'_>, peers: &[Peer]) -> BTreeSet<String> {
     let is_stopped = |peer: &&Peer| world.markers(&peer.identity).has(Marker::Stopped);
-    Ok(always_on(world)?.iter().filter(is_stopped).map(|peer| unit_of(world, peer).name).collect())
+    peers.iter().filter(is_stopped).map(|peer| unit_of(world, peer).name).collect()
 }
 
 /// The unit that holds an always-on peer, with the variables that the caller's environment or its last unit gives it.
@@ -420,9 +406,9 @@ fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, String> {
     if is_ours(&file.path) { Ok(file) } else { Err(foreign()) }
 }
 
-/// Whether a unit of ours holds a peer.
+/// Whether the unit that holds a peer is one of ours.
 pub fn is_held_by_us(world: &World<'_>, identity: &Identity) -> bool {
-    world.host.managed_by(identity).is_some() && held(world, identity).is_ok()
+    held(world, identity).is_ok()
 }
 
 /// Stops (`false`) or starts (`true`) an always-on peer. The reason of an error is for people.
@@ -448,11 +434,7 @@ pub fn release(world: &World<'_>, identity: &Identity) -> Result<(), String> {
     let file = held(world, identity)?;
     let manager = Manager::here();
     let answers = manager.unreachable().is_none();
-    if answers {
-        manager.unload(&file.name, world.clock)?;
-    }
-    std::fs::remove_file(&file.path).map_err(|error| format!("cannot remove {}: {error}", file.path.display()))?;
-    manager.forget(&manager.dir(world.paths), &file.name);
+    take_down(world, &file.name, &file.path, answers)?;
     if answers {
         manager.reread()?;
     }

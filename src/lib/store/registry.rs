@@ -4,7 +4,7 @@
 
 use crate::core::clock::Clock;
 use crate::core::exit::{Exit, Failure};
-use crate::core::identity::Personality;
+use crate::core::identity::{Identity, Personality};
 use crate::core::paths::Paths;
 use crate::store::durable::{self, StoreError};
 use crate::store::lock::FileLock;
@@ -91,6 +91,11 @@ impl Registry {
     /// The peer named `name`.
     pub fn get(&self, name: &Personality) -> Option<&PeerRecord> {
         self.peers.iter().find(|peer| peer.personality == *name)
+    }
+
+    /// Whether the peer of `identity` is registered, on that runtime.
+    pub fn declares(&self, identity: &Identity) -> bool {
+        self.get(identity.personality()).is_some_and(|record| record.runtimes.contains(identity.runtime()))
     }
 
     /// Reads, changes and writes the registry under its lock. The only way to write it. What `change` leaves as it was

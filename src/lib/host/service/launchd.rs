@@ -56,7 +56,6 @@ fn render(text: &str, target: &Target) -> String {
             .replace("/Users/you/.local/bin/", &xml(&bin))
             .replace("/Users/you/.iapeer/state/lifecycle/kick", &xml(&kick.to_string_lossy()))
             .replace("/Users/you/", &xml(&format!("{}/", target.home.to_string_lossy())));
-        // The comment about the home that is to be filled in has done its duty.
         out.push_str(&line);
         out.push('\n');
     }

@@ -99,18 +99,21 @@ impl Manager {
         }
     }
 
-    /// The units of always-on peers that stand in `dir`, whoever wrote them.
-    pub fn peers_in(self, dir: &Path) -> Vec<PathBuf> {
+    /// The units of always-on peers that stand in `dir`, whoever wrote them, by the names the manager has for them.
+    pub fn peers_in(self, dir: &Path) -> Vec<(String, PathBuf)> {
         let (prefix, suffix) = match self {
             Manager::Systemd => ("iapeer-peer@", ".service"),
             Manager::Launchd => ("com.iapeer.", ".plist"),
         };
-        let is_peer = |path: &PathBuf| {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix)).is_some_and(|peer| !peer.is_empty())
+        let name_of = |path: &Path| {
+            let file = path.file_name()?.to_str()?.to_owned();
+            let stem = file.strip_suffix(suffix)?;
+            stem.strip_prefix(prefix).filter(|peer| !peer.is_empty())?;
+            // A label is the file's name without its end.
+            Some(if self == Manager::Launchd { stem.to_owned() } else { file })
         };
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut found: Vec<PathBuf> = entries.filter(is_peer).collect();
+        let mut found: Vec<(String, PathBuf)> = entries.filter_map(|path| Some((name_of(&path)?, path))).collect();
         found.sort();
         found
     }
@@ -118,7 +121,7 @@ impl Manager {
     /// Whether a unit is started by us; the others are started by these.
     pub fn starts(self, name: &str) -> bool {
         match self {
-            Manager::Systemd => unit_files::ENABLED.contains(&name) || !is_shipped_unit(name),
+            Manager::Systemd => unit_files::ENABLED.contains(&name) || !unit_files::is_shipped(name),
             Manager::Launchd => true,
         }
     }
@@ -203,6 +206,20 @@ pub struct Lingering {
     pub user: String,
 }
 
-fn is_shipped_unit(name: &str) -> bool {
-    unit_files::is_shipped(name)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_of_peers_are_found_by_the_managers_own_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ["iapeer-peer@notifier-bell.service", "iapeer-peer@.service", "com.iapeer.bell.plist"];
+        for file in files.iter().chain(&["io.iapeer.drain.plist", "other.service"]) {
+            std::fs::write(dir.path().join(file), "").unwrap();
+        }
+        let names =
+            |manager: Manager| manager.peers_in(dir.path()).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(Manager::Systemd), ["iapeer-peer@notifier-bell.service"]);
+        assert_eq!(names(Manager::Launchd), ["com.iapeer.bell"]);
+    }
 }
