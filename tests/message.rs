@@ -3,7 +3,7 @@
 mod support;
 
 use iapeer::core::clock::SystemClock;
-use iapeer::store::lock::{FileLock, is_held};
+use iapeer::store::lock::FileLock;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use support::{Output, PATIENCE, TestHome, wait_until};
@@ -225,7 +225,7 @@ fn drain_pid(home: &TestHome) -> Option<i32> {
 /// Kills a drain, and waits until its locks are gone with it.
 fn kill_drain(home: &TestHome, pid: i32) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    wait_until("its end", PATIENCE, || !is_held(&home.state_dir().join("parrot-bob.lock")));
+    home.at_rest("parrot-bob");
 }
 
 #[test]

@@ -77,7 +77,12 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
         }
         Standing::Live(record) if record.phase == Phase::Booting => return finish_boot(world, peer, record, call),
         Standing::Live(record) => return Ok(Up { record, woke: None }),
-        Standing::Asleep => refuse_managed(world, peer, call.holder)?,
+        Standing::Asleep => {
+            // One that sleeps is started by what holds it and by nobody else; one that lives is told.
+            if let Some(by) = world.host.managed_by(identity).filter(|_| !call.holder) {
+                return Err(refuse_managed(world, peer, by, "launchd-managed-mid-wake").into());
+            }
+        }
     }
     if !peer.cwd().is_dir() {
         let why = format!("the working folder of {identity} does not exist: {}", peer.cwd().display());
@@ -250,11 +255,8 @@ fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &
 
 /// Refuses what the peer's state forbids: stopped, or held by the service manager.
 pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
-    let identity = &peer.identity;
-    if let Some(by) = world.host.managed_by(identity) {
-        let event = wake_event(peer, "refused", "launchd-managed").field("by", by);
-        world.lifecycle(&event);
-        return Err(managed(peer, by));
+    if let Some(by) = world.host.managed_by(&peer.identity) {
+        return Err(refuse_managed(world, peer, by, "launchd-managed"));
     }
     refuse_stopped(world, peer)
 }
@@ -277,24 +279,11 @@ fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A sleeping peer that the service manager holds is started by that and by nobody else; one that lives is told.
-fn refuse_managed(world: &World<'_>, peer: &Peer, holder: bool) -> Result<(), Failure> {
-    match world.host.managed_by(&peer.identity).filter(|_| !holder) {
-        Some(by) => {
-            let event = wake_event(peer, "refused", "launchd-managed-mid-wake").field("by", by);
-            world.lifecycle(&event);
-            Err(managed(peer, by))
-        }
-        None => Ok(()),
-    }
-}
-
-fn managed(peer: &Peer, by: &str) -> Failure {
-    let identity = &peer.identity;
-    Failure::new(
-        Exit::Refused,
-        format!("{identity} is launchd-managed (by {by}): it is always on and not woken by messages"),
-    )
+/// The refusal of a peer that the service manager holds, with its line in the log.
+pub fn refuse_managed(world: &World<'_>, peer: &Peer, by: &str, cause: &'static str) -> Failure {
+    world.lifecycle(&wake_event(peer, "refused", cause).field("by", by));
+    let why = format!("{} is launchd-managed (by {by}): it is always on and not woken by messages", peer.identity);
+    Failure::new(Exit::Refused, why)
 }
 
 /// What a stopped peer's callers are told.

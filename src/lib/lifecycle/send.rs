@@ -98,13 +98,14 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
         return Err(Failure::new(Exit::Refused, format!("{} cannot send to itself", sender.identity)));
     }
     refuse_by_policy(&peer, &sender)?;
-    let held = units::is_held_by_us(world, &peer.identity);
-    if held {
-        // What holds it starts it, and then has what waits delivered.
-        bring_up::refuse_stopped(world, &peer)?;
-    } else {
-        bring_up::refuse_by_state(world, &peer)?;
-    }
+    // What a unit of ours holds is started by that, which then has what waits delivered.
+    let held = match world.host.managed_by(&peer.identity) {
+        Some(by) if !units::is_held_by_us(world, &peer.identity) => {
+            return Err(bring_up::refuse_managed(world, &peer, by, "launchd-managed"));
+        }
+        managed => managed.is_some(),
+    };
+    bring_up::refuse_stopped(world, &peer)?;
     if !peer.cwd().is_dir() {
         let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
         return Err(Failure::new(Exit::Refused, why));

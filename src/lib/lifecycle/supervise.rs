@@ -17,18 +17,15 @@ use crate::lifecycle::session::{self, Ending, Mended, Park, Standing};
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
 use crate::store::cap::keep_tail;
+use crate::store::durable;
 use crate::store::event_log::Event;
 use crate::store::lock::LockError;
 use crate::store::markers::Marker;
-use crate::store::queue;
 use crate::store::registry::Registry;
 use crate::store::session::{SessionRecord, identities_among, names_in};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Temporary files older than this are a crash's litter.
-const LITTER_AGE: Duration = Duration::from_secs(3600);
 
 /// A pane log over the first size is cut to the second.
 const PANE_LOG_CAP: u64 = 32 << 20;
@@ -500,7 +497,7 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
 
 /// Tidies a queue, and starts a drain where something waits or is in flight.
 fn kick(world: &World<'_>, identity: &Identity) -> bool {
-    if !world.queue(identity).tend(LITTER_AGE) || world.markers(identity).has(Marker::Stopped) {
+    if !world.queue(identity).tend(durable::LITTER_AGE) || world.markers(identity).has(Marker::Stopped) {
         return false;
     }
     world.kick(identity);
@@ -509,7 +506,7 @@ fn kick(world: &World<'_>, identity: &Identity) -> bool {
 
 /// Removes what crashes left behind among the state files `names`, and keeps pane logs within bounds.
 fn sweep(world: &World<'_>, names: &[String]) {
-    queue::sweep(&world.paths.state_dir(), names, LITTER_AGE);
+    durable::sweep(&world.paths.state_dir(), names, durable::LITTER_AGE);
     let pane_logs = world.paths.pane_log_dir();
     for name in names_in(&pane_logs).filter(|name| name.ends_with(".log")) {
         // Best effort: a log that can't be trimmed now is trimmed by a later tick.

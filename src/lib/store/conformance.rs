@@ -5,13 +5,13 @@ use crate::core::normalize;
 use serde::Serialize;
 use serde_json::Value;
 
-/// How bad something in a profile is.
+/// How bad something is that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It can't be used like this.
+    /// It does not work like this.
     Error,
-    /// It can, but somebody should look.
+    /// It does, but somebody should look.
     Warn,
 }
 

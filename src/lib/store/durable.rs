@@ -17,6 +17,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A failed operation on a state file.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +77,25 @@ impl From<StoreError> for Failure {
 /// Temporary files carry this prefix and suffix; the tick removes those older than an hour.
 const TEMP_PREFIX: &str = ".tmp-";
 
+/// Temporary files older than this are a crash's litter: nobody is writing them any more.
+pub const LITTER_AGE: Duration = Duration::from_secs(3600);
+
 /// Whether a file name is that of a temporary file of ours.
 pub fn is_temp(name: &str) -> bool {
     name.starts_with(TEMP_PREFIX)
+}
+
+/// Whether the file `name` in `dir` is a temporary one of ours that is older than `age`.
+pub fn is_litter(dir: &Path, name: &str, age: Duration) -> bool {
+    let modified = || fs::metadata(dir.join(name)).and_then(|meta| meta.modified());
+    is_temp(name) && modified().is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed > age))
+}
+
+/// Removes those of `names` in `dir` that are temporary files of ours older than `age`.
+pub fn sweep(dir: &Path, names: &[String], age: Duration) {
+    for name in names.iter().filter(|name| is_litter(dir, name, age)) {
+        let _ = fs::remove_file(dir.join(name));
+    }
 }
 
 fn temp_path(dir: &Path) -> PathBuf {

@@ -413,28 +413,18 @@ impl Queue {
     /// flight. Each folder is read once: a tick does this for every peer there is.
     pub fn tend(&self, age: Duration) -> bool {
         let names: Vec<String> = names_in(&self.dir).collect();
-        sweep(&self.dir, &names, age);
+        durable::sweep(&self.dir, &names, age);
         let holds_items = |names: &[String]| names.iter().any(|name| Seq::parse(name).is_some());
         let mut due = holds_items(&names);
         for place in [Place::Inflight, Place::Dead, Place::Corrupt] {
             if names.iter().any(|name| name == place.folder()) {
                 let dir = self.folder(place);
                 let names: Vec<String> = names_in(&dir).collect();
-                sweep(&dir, &names, age);
+                durable::sweep(&dir, &names, age);
                 due |= place == Place::Inflight && holds_items(&names);
             }
         }
         due
-    }
-}
-
-/// Removes those of `names` in `dir` that are temporary files of ours older than `age`.
-pub fn sweep(dir: &Path, names: &[String], age: Duration) {
-    let old = |path: &PathBuf| {
-        fs::metadata(path).and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|e| e > age))
-    };
-    for path in names.iter().filter(|name| durable::is_temp(name)).map(|name| dir.join(name)).filter(old) {
-        let _ = fs::remove_file(path);
     }
 }
 

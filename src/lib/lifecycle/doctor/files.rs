@@ -3,14 +3,11 @@
 use super::Finding;
 use crate::core::exit::Exit;
 use crate::lifecycle::world::World;
-use crate::store::durable::is_temp;
+use crate::store::durable;
+use std::borrow::Cow;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// Temporary files older than this are a crash's litter.
-const LITTER_AGE: Duration = Duration::from_secs(3600);
 
 /// The root and the socket folder: what every program refuses.
 pub(super) fn root<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
@@ -97,10 +94,14 @@ fn count(n: usize) -> String {
     if n == 1 { "one file or folder".into() } else { format!("this and {} more files or folders", n - 1) }
 }
 
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
 /// Files that could not be read and were set aside. They hold something that somebody may want back.
 pub(super) fn set_aside<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let is_aside = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = file_name(path);
         let at = name.rsplit_once(".corrupt-").map(|(_, at)| at).unwrap_or_default();
         !at.is_empty() && at.chars().all(|c| c.is_ascii_digit())
     };
@@ -115,9 +116,7 @@ pub(super) fn set_aside<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
 /// Temporary files that a crash left.
 pub(super) fn litter<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let is_old = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let age = fs::metadata(path).and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
-        is_temp(&name) && age.is_some_and(|age| age > LITTER_AGE)
+        path.parent().is_some_and(|dir| durable::is_litter(dir, &file_name(path), durable::LITTER_AGE))
     };
     let old: Vec<PathBuf> = ours(world).into_iter().filter(is_old).collect();
     let Some(first) = old.first() else { return vec![] };

@@ -20,10 +20,6 @@ const STUCK: Duration = Duration::from_secs(600);
 /// Kinds of state files that stay when a peer goes: locks are never removed, and a queue holds somebody's words.
 const KEPT: [&str; 4] = ["lock", "canary.lock", "death.lock", "queue"];
 
-fn is_declared(registry: &Registry, identity: &Identity) -> bool {
-    registry.get(identity.personality()).is_some_and(|record| record.runtimes.contains(identity.runtime()))
-}
-
 /// Dead letters, messages that nobody takes up, items that are none.
 pub(super) fn queues<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
     identities_with(world.paths, "queue").iter().flat_map(|identity| queue(world, registry, identity)).collect()
@@ -53,7 +49,7 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
     if waiting + inflight == 0 {
         return findings;
     }
-    if !is_declared(registry, identity) {
+    if !registry.declares(identity) {
         let what = format!("{} message(s) for a peer that is not registered", waiting + inflight);
         findings.push(Finding::warn("queue", identity, what).todo(format!(
             "`iapeer create {}` brings it back, or remove {}",
@@ -130,7 +126,7 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
         Liveness::Gone if record.is_some() => vec![settle("its record names a session that is gone")],
         Liveness::Gone if has("session.reaping") => vec![settle("the record of its death was cut short")],
         Liveness::Gone => vec![],
-        Liveness::Alive if !is_declared(registry, &identity) => {
+        Liveness::Alive if !registry.declares(&identity) => {
             let what = "a session lives for a peer that is not registered";
             vec![Finding::warn("session", &identity, what).todo(format!("`iapeer-reap {identity}` ends it"))]
         }
@@ -169,7 +165,7 @@ pub(super) fn leftovers<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fi
         let Some((identity, kind)) = name.split_once('.') else { continue };
         let Ok(identity) = identity.parse::<Identity>() else { continue };
         // What was set aside has a finding of its own.
-        if !KEPT.contains(&kind) && !kind.contains(".corrupt-") && !is_declared(registry, &identity) {
+        if !KEPT.contains(&kind) && !kind.contains(".corrupt-") && !registry.declares(&identity) {
             left.entry(identity).or_default().push(kind.to_owned());
         }
     }

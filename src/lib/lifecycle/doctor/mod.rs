@@ -11,18 +11,9 @@ mod runtimes;
 
 use crate::core::exit::{Exit, Failure};
 use crate::lifecycle::world::World;
+use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
 use serde::Serialize;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Something does not work.
-    Error,
-    /// It works, but somebody should know.
-    Warn,
-}
 
 /// What `--fix` came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use crate::core::exit::Exit;
 use crate::core::paths;
 use crate::lifecycle::verify::{self, Found};
 use crate::lifecycle::world::World;
-use crate::store::conformance::Severity as Grade;
+use crate::store::conformance::Severity;
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::reindex;
@@ -38,8 +38,8 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
         .map(|issue| {
             let what = format!("{}: {} — {}", card.display(), issue.field, issue.message);
             match issue.severity {
-                Grade::Error => bad(what).todo("correct it: the peer runs on the defaults until then"),
-                Grade::Warn => Finding::warn("profile", &name, what).todo("correct it"),
+                Severity::Error => bad(what).todo("correct it: the peer runs on the defaults until then"),
+                Severity::Warn => Finding::warn("profile", &name, what).todo("correct it"),
             }
         })
         .collect();

@@ -1,7 +1,7 @@
 //! The runtimes that registered peers declare: manifest, program, login.
 
 use super::Finding;
-use crate::core::identity::Runtime;
+use crate::core::identity::{Identity, Runtime};
 use crate::core::paths;
 use crate::lifecycle::launch;
 use crate::lifecycle::peer::Peer;
@@ -16,10 +16,11 @@ pub(super) fn runtimes<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fin
     let mut found: BTreeMap<(Runtime, String), (Finding<'a>, Vec<String>)> = BTreeMap::new();
     for record in registry.peers().iter().filter(|record| record.cwd.is_dir()) {
         for runtime in &record.runtimes {
-            let finding = match Peer::find(world.paths, &record.personality, Some(runtime)) {
-                Ok(peer) => of_peer(world, &peer),
-                Err(failure) => Some(Finding::error("runtime", failure.exit, runtime, failure.message)),
-            };
+            let finding =
+                match Peer::of_in(world.paths, registry, &Identity::new(runtime.clone(), record.personality.clone())) {
+                    Ok(peer) => of_peer(world, &peer),
+                    Err(failure) => Some(Finding::error("runtime", failure.exit, runtime, failure.message)),
+                };
             if let Some(finding) = finding {
                 let (_, names) =
                     found.entry((runtime.clone(), finding.what.clone())).or_insert_with(|| (finding, Vec::new()));
