@@ -31,7 +31,8 @@ eventually() {
 
 show() { systemctl --user show "$1" -p "$2" --value; }
 server() { sed -n 's/.*"server":{"pid":\([0-9]*\).*/\1/p' "$ROOT/state/lifecycle/$1.session"; }
-lives() { [ -d "/proc/$1" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
+# One read: a process may go between two. A zombie does not live.
+lives() { grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" 2>/dev/null; }
 gone() { ! lives "$1"; }
 cgroup() { sed -n 's/^0:://p' "/proc/$1/cgroup"; }
 up() { local pid; pid=$(server "$1") && [ -n "$pid" ] && lives "$pid"; }
