@@ -16,12 +16,12 @@ PLISTDIR ?= $(PREFIX)/share/iapeer/plists
 # systemd looks for user units in lib below /usr and /usr/local, but in share below a home.
 UNITDIR  ?= $(PREFIX)/$(if $(filter $(HOME)/%,$(PREFIX)),share,lib)/systemd/user
 
-# Where the C library can be linked in, it is: such a program starts in two thirds of the time, and these programs
-# are started for every message. The target has to be named, or cargo would build its own helpers so too.
+# Where the C library can be linked in, it is, and at fixed addresses: such a program starts in half the time, and these
+# programs are started for every message. The target has to be named, or cargo would build its own helpers so too.
 HOST    = $(shell $(firstword $(CARGO:cargo=rustc)) -vV | sed -n 's/^host: //p')
 LIBC_A  = $(filter /%,$(shell cc -print-file-name=libc.a 2>/dev/null))
 ifneq (,$(and $(findstring linux-gnu,$(HOST)),$(LIBC_A)))
-STATIC  = RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static"
+STATIC  = RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static -C relocation-model=static"
 FOR     = --target $(HOST)
 RELEASE = $(TARGET)/$(HOST)/release
 else

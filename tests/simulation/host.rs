@@ -339,11 +339,6 @@ impl Host for Machine {
         Ok(())
     }
 
-    fn has_threads(&self) -> bool {
-        // Who runs when is the schedule's to say.
-        false
-    }
-
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
         self.0.point();
         let mut state = self.0.state();

@@ -39,7 +39,6 @@ pub fn main<A: Parser>(
     access: impl FnOnce(&A) -> Access,
     body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
 ) -> ExitCode {
-    crate::host::spawn::leave_session();
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),

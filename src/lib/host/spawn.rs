@@ -1,55 +1,68 @@
 //! Starting programs detached, and finding them.
 
-use std::ffi::{OsStr, OsString};
+use nix::libc;
+use nix::sys::signal::SigSet;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+use std::ffi::{CString, NulError, OsStr, OsString};
+use std::fs::OpenOptions;
 use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
-/// Set in the environment of a detached program of ours: it leaves its starter's process session first thing.
-const DETACHED: &str = "IAPEER_DETACHED";
-
-/// Starts a program of ours with the given environment, no terminal and no standard streams, so that it outlives its
-/// starter and keeps none of its descriptors. Returns when it has been started.
+/// Starts a program of ours with the given environment, no terminal and no standard streams, in a process session of
+/// its own, so that it outlives its starter and keeps none of its descriptors.
 ///
-/// The program makes its own process session ([`leave_session`]): the standard library can then use `posix_spawn`,
-/// which costs a fraction of a fork. Children that have ended are waited for at the next start.
+/// Returns as soon as there is a process for it: the caller goes on while the kernel loads the program, which a
+/// `posix_spawn` would wait for. Children that have ended are waited for at the next start.
 pub fn detached(program: &Path, arguments: &[OsString], environment: &[(OsString, OsString)]) -> io::Result<()> {
-    static STARTED: Mutex<Vec<Child>> = Mutex::new(Vec::new());
-    let child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().map(|(key, value)| (key, value)))
-        .env(DETACHED, "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+    static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+    if !is_executable(program) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "no such program"));
+    }
+    let c_strings = |words: &mut dyn Iterator<Item = OsString>| -> Result<Vec<CString>, NulError> {
+        words.map(|word| CString::new(word.into_vec())).collect()
+    };
+    let words = c_strings(&mut std::iter::once(program.into()).chain(arguments.iter().cloned()))?;
+    let variables =
+        c_strings(&mut environment.iter().map(|(name, value)| [name.as_os_str(), value].join(OsStr::new("="))))?;
+    let (argv, envp) = (pointers(&words), pointers(&variables));
+    let signals = SigSet::empty();
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    // SAFETY: until it is another program, the child only makes calls that are safe after a fork of a process with
+    // several threads (signal-safety(7)), on memory that was made before.
+    let child = match unsafe { fork() }? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => unsafe {
+            libc::setsid();
+            libc::chdir(c"/".as_ptr());
+            for fd in 0..3 {
+                libc::dup2(null.as_raw_fd(), fd);
+            }
+            // What the standard library does for its children too.
+            libc::sigprocmask(libc::SIG_SETMASK, signals.as_ref(), std::ptr::null_mut());
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            libc::execve(argv[0], argv.as_ptr(), envp.as_ptr());
+            libc::_exit(127)
+        },
+    };
     let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    started.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    started.retain(|child| waitpid(*child, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive));
     started.push(child);
     Ok(())
+}
+
+/// The array that exec wants: one pointer for each, and a null.
+fn pointers(words: &[CString]) -> Vec<*const libc::c_char> {
+    words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
 /// A word as it is written in a shell's command line to arrive unchanged.
 pub fn shell_quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
-}
-
-/// Makes this process the leader of a session of its own, if it was started by [`detached`]: the end of its
-/// starter's terminal is not its end.
-pub fn leave_session() {
-    if std::env::var_os(DETACHED).is_some() {
-        // It fails only for the leader of a process group, which a spawned child is not.
-        let _ = nix::unistd::setsid();
-        let _ = std::env::set_current_dir("/");
-    }
-}
-
-/// Whether a variable is between a program and its starter only.
-pub fn is_private(variable: &str) -> bool {
-    variable == DETACHED
 }
 
 /// Finds an executable: a path as it is, a name in `path` (the value of PATH).
@@ -72,22 +85,36 @@ fn is_executable(path: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::core::clock::{Deadline, SystemClock, wait_for};
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::getsid;
     use std::time::Duration;
 
     #[test]
-    fn a_detached_program_has_only_the_given_environment_and_leaves_no_zombie() {
+    fn a_detached_program_has_a_session_and_an_environment_of_its_own_and_leaves_no_zombie() {
         let dir = tempfile::tempdir().unwrap();
+        let clock = SystemClock::default();
+        let patience = || Deadline::after(&clock, Duration::from_secs(10));
+        let look = Duration::from_millis(5);
         let start = |name: &str| {
             let out = dir.path().join(name);
-            let script = format!("env > {0}.tmp; mv {0}.tmp {0}", out.display());
+            let script = format!("{{ echo $$; env; }} > {0}.tmp; mv {0}.tmp {0}; exec sleep 60", out.display());
             let environment = [("PATH".into(), std::env::var_os("PATH").unwrap()), ("ONLY".into(), "this".into())];
             detached(Path::new("/bin/sh"), &["-c".into(), script.into()], &environment).unwrap();
-            let clock = SystemClock::default();
-            let deadline = Deadline::after(&clock, Duration::from_secs(10));
-            wait_for(&clock, deadline, Duration::from_millis(5), || std::fs::read_to_string(&out).ok()).unwrap()
+            let text = wait_for(&clock, patience(), look, || std::fs::read_to_string(&out).ok()).unwrap();
+            let (pid, environment) = text.split_once('\n').unwrap();
+            (Pid::from_raw(pid.parse().unwrap()), environment.to_owned())
         };
-        let text = start("a");
-        assert!(text.contains("ONLY=this") && text.contains("IAPEER_DETACHED=1") && !text.contains("CARGO"), "{text}");
+        let (first, environment) = start("a");
+        assert!(environment.contains("ONLY=this") && !environment.contains("CARGO"), "{environment}");
+        assert_eq!(getsid(Some(first)), Ok(first));
+        kill(first, Signal::SIGKILL).unwrap();
+        // It is waited for at a later start.
+        let gone = wait_for(&clock, patience(), look, || {
+            kill(start("b").0, Signal::SIGKILL).unwrap();
+            std::fs::remove_file(dir.path().join("b")).unwrap();
+            kill(first, None).is_err().then_some(())
+        });
+        assert!(gone.is_some(), "a zombie is left");
     }
 
     #[test]

@@ -52,7 +52,6 @@ pub enum Drained {
 pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     let queue = world.queue(identity);
-    queue.await_acceptors(world.clock)?;
     if peer.is_ephemeral() {
         return ephemeral::drain(world, &peer, &queue);
     }

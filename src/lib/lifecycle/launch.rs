@@ -50,7 +50,6 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sb
 /// The part of `environment` that may reach a session or a detached program of ours.
 pub fn allowed(environment: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
     let mut kept: BTreeMap<String, String> = environment
-        .filter(|(name, _)| !crate::host::spawn::is_private(name))
         .filter(|(name, _)| {
             ALLOWED.contains(&name.as_str()) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         })

@@ -131,27 +131,13 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
 }
 
 /// Accepts `item` and sees to it that somebody delivers it: whoever holds the identity looks at the queue again after
-/// letting go; where nobody does, a drain is started, comes up while the item is being written, and waits for it.
+/// letting go; where nobody does, a drain is started.
 fn accept(world: &World<'_>, identity: &Identity, item: &Item) -> Result<Seq, Failure> {
-    let queue = world.queue(identity);
-    let mut kicked = false;
-    let accepted = std::thread::scope(|scope| {
-        queue.accept_while(item, world.clock, || {
-            kicked = !world.is_held(identity);
-            match world.host.has_threads() {
-                _ if !kicked => {}
-                // Starting a process takes as long as a write to the disk.
-                true => drop(scope.spawn(|| world.kick(identity))),
-                false => world.kick(identity),
-            }
-        })
-    });
-    // That holder may have looked for the last time before the item was there; and a drain that came in the moment of
-    // our look relies on us.
-    if !kicked && !world.is_held(identity) {
-        world.kick_if_waiting(identity);
+    let seq = world.queue(identity).accept(item, world.clock)?;
+    if !world.is_held(identity) {
+        world.kick(identity);
     }
-    Ok(accepted?)
+    Ok(seq)
 }
 
 /// Who sends.

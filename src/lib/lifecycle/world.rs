@@ -88,11 +88,6 @@ pub trait Host: Send + Sync {
         None
     }
 
-    /// Whether a caller may use several threads at once.
-    fn has_threads(&self) -> bool {
-        true
-    }
-
     /// Starts a program of ours, detached from the caller.
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String>;
 

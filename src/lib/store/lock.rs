@@ -98,12 +98,20 @@ impl FileLock {
     }
 }
 
-/// Whether somebody holds the lock at `path` right now. Takes nothing and creates nothing.
+/// Closing the file alone would not let go while a process that was just forked, and is not yet another program, has
+/// a duplicate of the descriptor.
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        let _ = FileExt::unlock(&self.file);
+    }
+}
+
+/// Whether somebody holds the lock at `path` right now. Creates nothing; a free lock is taken, shared, for an instant.
 pub fn is_held(path: &Path) -> bool {
-    OpenOptions::new()
-        .read(true)
-        .open(path)
-        .is_ok_and(|file| matches!(FileExt::try_lock_shared(&file), Err(error) if error.kind() == fs2::lock_contended_error().kind()))
+    let Ok(file) = OpenOptions::new().read(true).open(path) else { return false };
+    let probe = FileExt::try_lock_shared(&file);
+    let _ = FileExt::unlock(&file);
+    matches!(probe, Err(error) if error.kind() == fs2::lock_contended_error().kind())
 }
 
 /// What the last holder of the lock at `path` wrote into it: `pid N (program)`.

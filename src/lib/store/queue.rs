@@ -246,16 +246,9 @@ impl Queue {
 
     /// Accepts `item` durably and returns its place in the order. When this returns an error, nothing was kept.
     pub fn accept(&self, item: &Item, clock: &dyn Clock) -> Result<Seq, QueueError> {
-        self.accept_while(item, clock, || ())
-    }
-
-    /// [`Queue::accept`] that runs `meanwhile` once the order of acceptance is held: a drain started there comes up
-    /// while the item is being written, and waits for it ([`Queue::await_acceptors`]).
-    pub fn accept_while(&self, item: &Item, clock: &dyn Clock, meanwhile: impl FnOnce()) -> Result<Seq, QueueError> {
         self.make(Place::Waiting)?;
         let seq_path = self.dir.join("seq");
         let _order = FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?;
-        meanwhile();
         let mut next = Seq(self.last_number(&seq_path)? + 1);
         // A power cut can take the last number back: one that is still in use somewhere is not given again.
         while Place::ALL.iter().any(|place| self.path(*place, next).exists()) {
@@ -271,15 +264,6 @@ impl Queue {
                 Err(StoreError::Corrupt { path: seq_path, why }.into())
             }
         }
-    }
-
-    /// Waits until whoever is accepting an item right now is done: what they started a drain for is in the queue.
-    pub fn await_acceptors(&self, clock: &dyn Clock) -> Result<(), QueueError> {
-        let seq_path = self.dir.join("seq");
-        if seq_path.exists() {
-            drop(FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?);
-        }
-        Ok(())
     }
 
     /// The last number given: what `seq` says; where that is lost, the highest that is in use.
