@@ -785,3 +785,29 @@ fn row_8_of_07_2_a_session_that_lives_is_told_of_with_v_only() {
     let told = home.ok("iapeer-superviser", &["--json"]).json_lines();
     assert!(told.iter().any(|line| line["action"] == "alive"), "{told:?}");
 }
+
+/// A tick looks at what is marked as due; what came about past the marks is found by a look at everything.
+#[test]
+fn a_peer_at_rest_loses_its_mark_and_a_full_look_finds_what_was_moved_by_hand() {
+    let home = home_with(&[]);
+    let due = home.root().join("state/due");
+    let marked = || due.join(ANN).exists();
+    delivered(&home, "one", &[]);
+    assert!(marked(), "its session lives");
+    tick(&home);
+    assert!(marked(), "its session lives still");
+    home.ok("iapeer-reap", &[ANN]);
+    tick(&home);
+    assert!(!marked(), "it sleeps, and nothing waits");
+
+    // The way in of an operator: past every program of ours.
+    let item = json!({"task": "by hand", "from": "parrot-bob"}).to_string();
+    fs::write(home.state_dir().join(format!("{ANN}.queue/000777")), item).unwrap();
+    assert!(tick(&home).stdout.contains("0 drains started"));
+    assert_eq!(home.queue(ANN), (1, 0, 0));
+    fs::remove_dir_all(&due).unwrap();
+    assert!(tick(&home).stdout.contains("1 drains started"));
+    wait_until("what was put there by hand", SOON, || home.bodies("ann").contains(&"by hand".to_owned()));
+    home.at_rest(ANN);
+    assert!(marked(), "the wake marked it");
+}

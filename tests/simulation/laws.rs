@@ -9,6 +9,7 @@ use iapeer::lifecycle::activity::{Activity, Quiet};
 use iapeer::lifecycle::peer::Peer;
 use iapeer::lifecycle::send::Report;
 use iapeer::lifecycle::{World, crash_loop};
+use iapeer::store::due::Due;
 use iapeer::store::queue::{Place, Queue, nobody};
 use iapeer::store::{Marker, Markers, Phase, SessionRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,6 +176,7 @@ pub fn after_step(sim: &Arc<Sim>) {
                 places.entry(id).or_default().push(place);
             }
         }
+        due(sim, &mut state, &identity);
         let stopped = Markers::of(&sim.paths, &identity).has(Marker::Stopped);
         if stopped {
             state.ever_stopped.insert(identity.clone());
@@ -204,6 +206,17 @@ pub fn after_step(sim: &Arc<Sim>) {
         if times > 1 {
             state.violate(format!("the sender of {id} was told {times} times"));
         }
+    }
+}
+
+/// Whatever a tick has to look at is marked.
+fn due(sim: &Sim, state: &mut State, identity: &Identity) {
+    let queue = Queue::of(&sim.paths, identity);
+    let file = |kind: &&str| sim.paths.state(identity, kind).exists();
+    let is_due = queue.is_at_rest().is_ok_and(|at_rest| !at_rest)
+        || ["session", "session.reaping", "teardown", "new-eager"].iter().any(file);
+    if is_due && !Due::of(&sim.paths).is_marked(identity) {
+        state.violate(format!("no tick would look at {identity}"));
     }
 }
 

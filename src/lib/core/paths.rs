@@ -111,6 +111,11 @@ impl Paths {
         self.state_dir().join(format!("{identity}.{kind}"))
     }
 
+    /// Whom a tick has to look at.
+    pub fn due_dir(&self) -> PathBuf {
+        self.root.join("state/due")
+    }
+
     /// The file that is touched on every accept, for a path unit to watch.
     pub fn kick(&self) -> PathBuf {
         self.state_dir().join("kick")

@@ -17,6 +17,7 @@ use crate::lifecycle::session::{self, Ending, Mended, Park, Standing};
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
 use crate::store::cap::keep_tail;
+use crate::store::due::Due;
 use crate::store::durable;
 use crate::store::event_log::Event;
 use crate::store::lock::LockError;
@@ -24,7 +25,9 @@ use crate::store::markers::Marker;
 use crate::store::registry::Registry;
 use crate::store::session::{SessionRecord, identities_among, names_in};
 use serde::{Deserialize, Serialize};
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 /// A pane log over the first size is cut to the second.
@@ -232,19 +235,13 @@ impl TickOptions {
 pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judged)) -> Result<Summary, Failure> {
     let started = world.clock.monotonic();
     let verbose = options.verbose || options.dry_run || world.settings.verbose;
-    let wanted = |identity: &Identity| options.only.is_empty() || options.only.contains(identity);
-    let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
-    let recorded: BTreeSet<Identity> = identities_among(&names, "session").into_iter().collect();
-    let mut all = recorded.clone();
-    // Whatever is alive must be supervised, with or without a record; an intent is to be finished.
-    all.extend(world.host.sockets());
-    all.extend(identities_among(&names, "teardown"));
-    all.extend(identities_among(&names, "session.reaping"));
+    let look = Look::of(world, options);
+    let all = look.sessions(world);
     // Once for all that is only looked at: with a thousand sessions, reading it for each is most of a tick. One that
     // can't be read is each peer's own error, as it would be without.
-    let registry = Registry::read(world.paths).unwrap_or_default();
+    let registry = LazyCell::new(|| Registry::read(world.paths).unwrap_or_default());
     let mut summary = Summary::default();
-    for identity in all.iter().filter(|identity| wanted(identity)) {
+    for identity in &all {
         let judged = match judge(world, &registry, identity, options) {
             Ok(Some(judged)) => judged,
             Ok(None) => continue,
@@ -268,18 +265,104 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
         }
     }
     if !options.dry_run {
-        // Read anew: what was done above left marks.
-        let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
-        sweep(world, &names);
-        for identity in identities_among(&names, "new-eager").iter().filter(|identity| wanted(identity)) {
-            relaunch(world, identity, options.patience(world));
-        }
-        for identity in identities_among(&names, "queue").iter().filter(|identity| wanted(identity)) {
+        // Anew: what was done above left marks.
+        for identity in &look.rest(world) {
+            if world.markers(identity).has(Marker::NewEager) {
+                relaunch(world, identity, options.patience(world));
+            }
             summary.drained += usize::from(kick(world, identity));
         }
+        look.done(world)?;
     }
     summary.ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(summary)
+}
+
+/// What a tick looks at.
+enum Look {
+    /// These, by request.
+    Only(BTreeSet<Identity>),
+    /// Those that are marked as due.
+    Due,
+    /// Everything there is, from this moment on.
+    Full(EpochMs),
+}
+
+impl Look {
+    fn of(world: &World<'_>, options: &TickOptions) -> Look {
+        let now = world.now();
+        if !options.only.is_empty() {
+            Look::Only(options.only.iter().cloned().collect())
+        } else if Due::of(world.paths).suffices(now, world.host.boot_id().as_deref()) {
+            Look::Due
+        } else {
+            Look::Full(now)
+        }
+    }
+
+    /// Whoever may have a session, or an end of one that is to be finished.
+    fn sessions(&self, world: &World<'_>) -> BTreeSet<Identity> {
+        let mut all = match self {
+            Look::Only(identities) => return identities.clone(),
+            Look::Due => Due::of(world.paths).marked().collect(),
+            Look::Full(_) => with_any_of(world, &["session", "teardown", "session.reaping"]),
+        };
+        // Whatever is alive must be supervised, with or without a record.
+        all.extend(world.host.sockets());
+        all
+    }
+
+    /// Whoever may wait for something else: a fresh start, a delivery.
+    fn rest(&self, world: &World<'_>) -> BTreeSet<Identity> {
+        match self {
+            Look::Only(identities) => identities.clone(),
+            Look::Due => Due::of(world.paths).marked().collect(),
+            Look::Full(_) => with_any_of(world, &["new-eager", "queue"]),
+        }
+    }
+
+    /// Sees to the marks, and to what grows.
+    fn done(&self, world: &World<'_>) -> Result<(), Failure> {
+        let due = Due::of(world.paths);
+        if let Look::Full(since) = self {
+            due.note_full_look(*since, world.host.boot_id().as_deref())?;
+            sweep(world);
+        }
+        if let Look::Only(_) = self {
+            return Ok(());
+        }
+        for identity in due.marked() {
+            trim(&world.paths.pane_log(&identity));
+            retire(world, &due, &identity);
+        }
+        Ok(())
+    }
+}
+
+/// Everyone who has a state file of one of these `kinds`.
+fn with_any_of(world: &World<'_>, kinds: &[&str]) -> BTreeSet<Identity> {
+    let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
+    kinds.iter().flat_map(|kind| identities_among(&names, kind)).collect()
+}
+
+/// Takes the mark off one that has nothing a tick would have to look at.
+fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
+    let is_at_rest = || {
+        let left = ["session", "teardown", "session.reaping", "new-eager"];
+        !left.iter().any(|kind| world.paths.state(identity, kind).exists())
+            && world.queue(identity).is_at_rest().is_ok_and(|at_rest| at_rest)
+    };
+    if !is_at_rest() {
+        return;
+    }
+    // Whoever starts or ends a session, or moves items, holds the lock; only one who accepts does not.
+    let Ok(_lock) = world.lock(identity, Duration::ZERO) else { return };
+    if is_at_rest() {
+        due.unmark(identity);
+        if !is_at_rest() && due.mark(identity).is_err() {
+            tracing::warn!("{identity}: its mark is lost; the next look at everything finds it");
+        }
+    }
 }
 
 /// Sets a canary on a live session that has none. `None`: it has one.
@@ -504,14 +587,20 @@ fn kick(world: &World<'_>, identity: &Identity) -> bool {
     true
 }
 
-/// Removes what crashes left behind among the state files `names`, and keeps pane logs within bounds.
-fn sweep(world: &World<'_>, names: &[String]) {
-    durable::sweep(&world.paths.state_dir(), names, durable::LITTER_AGE);
+/// Removes what crashes left behind among the state files, and keeps all pane logs within bounds.
+fn sweep(world: &World<'_>) {
+    let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
+    durable::sweep(&world.paths.state_dir(), &names, durable::LITTER_AGE);
     let pane_logs = world.paths.pane_log_dir();
     for name in names_in(&pane_logs).filter(|name| name.ends_with(".log")) {
-        // Best effort: a log that can't be trimmed now is trimmed by a later tick.
-        let _ = keep_tail(&pane_logs.join(name), PANE_LOG_CAP, PANE_LOG_KEEP);
+        trim(&pane_logs.join(name));
     }
+}
+
+/// Keeps a pane log within bounds.
+fn trim(log: &Path) {
+    // Best effort: one that can't be trimmed now is trimmed by a later tick.
+    let _ = keep_tail(log, PANE_LOG_CAP, PANE_LOG_KEEP);
 }
 
 fn plain(identity: &Identity, action: Action, outcome: Option<&str>, reason: Option<String>) -> Judged {

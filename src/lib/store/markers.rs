@@ -6,6 +6,7 @@ use crate::core::identity::{Identity, Topic};
 use crate::core::message_id::MessageId;
 use crate::core::paths::Paths;
 use crate::host::ProcessId;
+use crate::store::due::Due;
 use crate::store::durable::{self, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -131,6 +132,9 @@ impl<'a> Markers<'a> {
 
     /// Sets `marker`.
     pub fn set(&self, marker: Marker, now: EpochMs) -> Result<(), StoreError> {
+        if marker == Marker::NewEager {
+            Due::of(self.paths).mark(self.identity)?;
+        }
         durable::write_atomic(&self.path(marker.kind()), format!("{}\n", now.utc()).as_bytes())
     }
 
@@ -220,6 +224,7 @@ impl<'a> Markers<'a> {
 
     /// Announces a deliberate end, before anything is ended.
     pub fn write_intent(&self, intent: &Intent) -> Result<(), StoreError> {
+        Due::of(self.paths).mark(self.identity)?;
         durable::write_atomic(&self.path("teardown"), &json_line(intent))
     }
 

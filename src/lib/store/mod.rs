@@ -3,6 +3,7 @@
 
 pub mod cap;
 pub mod conformance;
+pub mod due;
 pub mod durable;
 pub mod event_log;
 pub mod launch_env;

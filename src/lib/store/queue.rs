@@ -13,6 +13,7 @@ use crate::core::exit::Failure;
 use crate::core::identity::{Identity, Intelligence, Topic};
 use crate::core::message_id::MessageId;
 use crate::core::paths::{self, Paths};
+use crate::store::due::Due;
 use crate::store::durable::{self, Published, StoreError};
 use crate::store::lock::{FileLock, LockError};
 use crate::store::session::names_in;
@@ -211,12 +212,13 @@ impl From<QueueError> for Failure {
 pub struct Queue {
     identity: Identity,
     dir: PathBuf,
+    due: Due,
 }
 
 impl Queue {
     /// The queue of `identity`. Nothing is created before something is accepted.
     pub fn of(paths: &Paths, identity: &Identity) -> Queue {
-        Queue { identity: identity.clone(), dir: paths.state(identity, "queue") }
+        Queue { identity: identity.clone(), dir: paths.state(identity, "queue"), due: Due::of(paths) }
     }
 
     /// Whose queue.
@@ -257,8 +259,13 @@ impl Queue {
         let bytes = self.encode(Place::Waiting, next, item)?;
         // Before the item: a disk that is too full for the number keeps no item either.
         write_number(&seq_path, next.0)?;
+        self.due.mark(&self.identity)?;
         match durable::publish(&self.path(Place::Waiting, next), &bytes)? {
-            Published::Done => Ok(next),
+            Published::Done => {
+                // It is accepted, whatever becomes of this: a drain is started, and the next full look sees it too.
+                let _ = self.due.mark(&self.identity);
+                Ok(next)
+            }
             Published::Taken => {
                 let why = format!("number {next} was taken by something that ignores the lock");
                 Err(StoreError::Corrupt { path: seq_path, why }.into())
@@ -305,6 +312,11 @@ impl Queue {
     /// Whether anything waits.
     pub fn has_waiting(&self) -> Result<bool, StoreError> {
         Ok(!self.list(Place::Waiting)?.is_empty())
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub fn is_at_rest(&self) -> Result<bool, StoreError> {
+        Ok(self.list(Place::Waiting)?.is_empty() && self.list(Place::Inflight)?.is_empty())
     }
 
     /// Reads an item. Gone: `None`. Unreadable: moved to `corrupt/` with the reason beside it, `None`.
@@ -442,7 +454,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn queue(dir: &Path) -> Queue {
-        Queue { identity: "parrot-bob".parse().unwrap(), dir: dir.join("parrot-bob.queue") }
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.join("root"))).unwrap();
+        paths.ensure().unwrap();
+        Queue::of(&paths, &"parrot-bob".parse().unwrap())
     }
 
     fn item(task: &str) -> Item {

@@ -4,6 +4,7 @@ use crate::core::clock::EpochMs;
 use crate::core::identity::{Identity, Personality, Runtime};
 use crate::core::paths::Paths;
 use crate::host::ProcessId;
+use crate::store::due::Due;
 use crate::store::durable::{self, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,7 @@ impl SessionRecord {
             why: error.to_string(),
         })?;
         line.push(b'\n');
+        Due::of(paths).mark(&self.identity)?;
         durable::write_atomic(&paths.state(&self.identity, "session"), &line)
     }
 

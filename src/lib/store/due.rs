@@ -1,0 +1,149 @@
+//! `state/due/`: whom a tick has to look at. One empty file for each identity that has, or may have, a session, a
+//! message or anything else that is not at rest.
+//!
+//! ```text
+//! whoever makes something:   mark → make it → mark again, should a tick have come in between
+//! a tick, under the lock:    nothing there → unmark → look again, should something have come in between
+//! ```
+//!
+//! So a tick costs what is going on, not what there is. What comes about past the marks (files moved by hand, what a
+//! power cut left) is found by a look at everything: after a boot, every hour, and when this folder is removed.
+
+use crate::core::clock::EpochMs;
+use crate::core::identity::Identity;
+use crate::core::paths::Paths;
+use crate::store::durable::{self, StoreError};
+use crate::store::session::names_in;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything is looked at this often.
+const FULL_LOOK: Duration = Duration::from_secs(3600);
+
+/// The marks.
+#[derive(Debug, Clone)]
+pub struct Due {
+    dir: PathBuf,
+}
+
+impl Due {
+    /// The marks of this root.
+    pub fn of(paths: &Paths) -> Due {
+        Due { dir: paths.due_dir() }
+    }
+
+    /// Marks `identity`. Costs one look where it is marked.
+    pub fn mark(&self, identity: &Identity) -> Result<(), StoreError> {
+        let path = self.dir.join(identity.as_str());
+        let made = match touch(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.make_dir().and_then(|()| touch(&path)),
+            made => made,
+        };
+        made.map_err(|error| StoreError::io("mark", &path, error))
+    }
+
+    /// Takes the mark of `identity` away. Not durable: a mark too many costs a look.
+    pub fn unmark(&self, identity: &Identity) {
+        let _ = std::fs::remove_file(self.dir.join(identity.as_str()));
+    }
+
+    /// Whether `identity` is marked.
+    pub fn is_marked(&self, identity: &Identity) -> bool {
+        self.dir.join(identity.as_str()).exists()
+    }
+
+    /// Everyone who is marked.
+    pub fn marked(&self) -> impl Iterator<Item = Identity> {
+        names_in(&self.dir).filter_map(|name| name.parse().ok())
+    }
+
+    fn make_dir(&self) -> io::Result<()> {
+        // The folder above it was there when the program started.
+        match DirBuilder::new().mode(0o700).create(&self.dir) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
+    }
+
+    fn looked(&self) -> PathBuf {
+        self.dir.join(".looked")
+    }
+
+    /// Whether marks alone will do: everything was looked at in this boot of the machine and the last hour.
+    pub fn suffices(&self, now: EpochMs, boot: Option<&str>) -> bool {
+        let noted = durable::read_optional(&self.looked()).ok().flatten().and_then(|text| String::from_utf8(text).ok());
+        let Some((at, in_boot)) = noted.as_deref().and_then(|text| text.strip_suffix('\n')?.split_once(' ')) else {
+            return false;
+        };
+        let at = at.parse::<jiff::Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok()).map(EpochMs);
+        // A clock that was set back makes the last look one of the future.
+        at.is_some_and(|at| at <= now && now.since(at) < FULL_LOOK) && in_boot == boot.unwrap_or_default()
+    }
+
+    /// Notes that everything was looked at, from `started` on.
+    pub fn note_full_look(&self, started: EpochMs, boot: Option<&str>) -> Result<(), StoreError> {
+        let text = format!("{} {}\n", started.utc(), boot.unwrap_or_default());
+        self.make_dir().map_err(|error| StoreError::io("make", &self.dir, error))?;
+        durable::write_volatile(&self.looked(), text.as_bytes())
+    }
+}
+
+fn touch(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_stays_until_it_is_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.path().join("root"))).unwrap();
+        paths.ensure().unwrap();
+        let due = Due::of(&paths);
+        let bob: Identity = "parrot-bob".parse().unwrap();
+        assert_eq!((due.marked().count(), due.is_marked(&bob)), (0, false));
+        due.unmark(&bob);
+        for _ in 0..2 {
+            due.mark(&bob).unwrap();
+        }
+        assert_eq!(due.marked().collect::<Vec<_>>(), std::slice::from_ref(&bob));
+        due.unmark(&bob);
+        assert!(!due.is_marked(&bob));
+    }
+
+    #[test]
+    fn everything_is_looked_at_each_hour_after_a_boot_and_when_the_clock_was_set_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.path().join("root"))).unwrap();
+        paths.ensure().unwrap();
+        let due = Due::of(&paths);
+        let at = EpochMs(1_795_273_907_006);
+        let later = |secs: u64| EpochMs(at.0 + secs * 1000);
+        assert!(!due.suffices(at, Some("a")));
+        due.mark(&"parrot-bob".parse().unwrap()).unwrap();
+        due.note_full_look(at, Some("a")).unwrap();
+        for (now, boot, suffices) in [
+            (at, Some("a"), true),
+            (later(3599), Some("a"), true),
+            (later(3600), Some("a"), false),
+            (EpochMs(at.0 - 1), Some("a"), false),
+            (at, Some("b"), false),
+            (at, None, false),
+        ] {
+            assert_eq!(due.suffices(now, boot), suffices, "{now:?} {boot:?}");
+        }
+        assert_eq!(due.marked().count(), 1);
+        std::fs::write(due.looked(), "torn").unwrap();
+        assert!(!due.suffices(at, Some("a")));
+        due.note_full_look(at, None).unwrap();
+        assert!(due.suffices(at, None));
+    }
+}
