@@ -452,6 +452,9 @@ impl Manifest {
             None => self.program.candidates.iter().map(fill).collect(),
         };
         let found = tried.iter().find_map(|candidate| look(candidate)).map(|found| {
+            if self.program.native.is_empty() {
+                return found;
+            }
             let native = found.canonicalize().ok().and_then(|real| native_beside(&real, &self.program.native));
             native.filter(|path| look(&path.to_string_lossy()).is_some()).unwrap_or(found)
         });

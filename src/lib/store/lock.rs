@@ -90,6 +90,11 @@ impl FileLock {
         }
     }
 
+    /// The lock file, opened to read and write.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     fn sign(&mut self, program: &str) {
         // For people only: a failure to write it must not cost the lock.
         let text = format!("pid {} ({program})\n", std::process::id());

@@ -19,7 +19,7 @@ use crate::store::lock::{FileLock, LockError};
 use crate::store::session::names_in;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -250,15 +250,18 @@ impl Queue {
     pub fn accept(&self, item: &Item, clock: &dyn Clock) -> Result<Seq, QueueError> {
         self.make(Place::Waiting)?;
         let seq_path = self.dir.join("seq");
-        let _order = FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?;
-        let mut next = Seq(self.last_number(&seq_path)? + 1);
+        let order = FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?;
+        let failed = |what| move |error| StoreError::io(what, &self.dir.join("seq"), error);
+        let mut noted = Vec::new();
+        order.file().read_to_end(&mut noted).map_err(failed("read"))?;
+        let mut next = Seq(self.last_number(&noted)? + 1);
         // A power cut can take the last number back: one that is still in use somewhere is not given again.
         while Place::ALL.iter().any(|place| self.path(*place, next).exists()) {
             next = Seq(next.0 + 1);
         }
         let bytes = self.encode(Place::Waiting, next, item)?;
         // Before the item: a disk that is too full for the number keeps no item either.
-        write_number(&seq_path, next.0)?;
+        write_number(order.file(), next, noted.len()).map_err(failed("write"))?;
         self.due.mark(&self.identity)?;
         match durable::publish(&self.path(Place::Waiting, next), &bytes)? {
             Published::Done => {
@@ -274,10 +277,8 @@ impl Queue {
     }
 
     /// The last number given: what `seq` says; where that is lost, the highest that is in use.
-    fn last_number(&self, seq_path: &Path) -> Result<u64, QueueError> {
-        let noted =
-            durable::read_optional(seq_path)?.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
-        if let Some(noted) = noted {
+    fn last_number(&self, noted: &[u8]) -> Result<u64, QueueError> {
+        if let Some(noted) = std::str::from_utf8(noted).ok().and_then(|text| text.trim().parse().ok()) {
             return Ok(noted);
         }
         let mut last = 0;
@@ -432,19 +433,13 @@ fn decode(bytes: &[u8]) -> Result<Item, String> {
     if item.task.trim().is_empty() { Err("the message is empty".into()) } else { Ok(item) }
 }
 
-/// Writes `number` in place: the file is the lock, so it must not be replaced by a rename.
-fn write_number(path: &Path, number: u64) -> Result<(), StoreError> {
-    let text = format!("{number}\n");
-    let write = || {
-        let mut file = OpenOptions::new().write(true).read(true).open(path)?;
-        let mut old = String::new();
-        file.read_to_string(&mut old)?;
-        file.rewind()?;
-        file.write_all(text.as_bytes())?;
-        // A number only grows, so the new text covers the old one; anything longer was garbage.
-        if old.len() > text.len() { file.set_len(text.len() as u64) } else { Ok(()) }
-    };
-    write().map_err(|error| StoreError::io("write", path, error))
+/// Writes `number` over the `before` bytes of `seq`. In place: the file is a lock, and stays the one that it is.
+fn write_number(mut seq: &File, number: Seq, before: usize) -> std::io::Result<()> {
+    let text = format!("{}\n", number.0);
+    seq.rewind()?;
+    seq.write_all(text.as_bytes())?;
+    // A number only grows, so the new text covers the old one; anything longer was garbage.
+    if before > text.len() { seq.set_len(text.len() as u64) } else { Ok(()) }
 }
 
 #[cfg(test)]
