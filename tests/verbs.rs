@@ -51,6 +51,7 @@ fn rename_moves_folder_card_record_and_queue_and_purges_the_old_state() {
         .filter(|name| name.starts_with("parrot-ann.") && !name.ends_with("lock"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+    assert!(home.root().join("state/due/parrot-eve").exists(), "no tick would look at it");
     wait_until("what waited", SOON, || home.bodies("ann").contains(&"kept".to_owned()));
     assert_eq!(home.run("iapeer-send", &["ann", "--from", "bob", "-m", "x"]).code, 67);
 }

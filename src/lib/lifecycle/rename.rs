@@ -11,6 +11,7 @@ use crate::lifecycle::peer::Peer;
 use crate::lifecycle::remove;
 use crate::lifecycle::session::{self, Ending, Park, Standing};
 use crate::lifecycle::world::World;
+use crate::store::due::Due;
 use crate::store::durable;
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
@@ -136,6 +137,8 @@ fn carry_out(
         Profile::rename(cwd, new)?;
     }
     for ((from, to), parked) in identities.iter().zip(parked) {
+        // What goes along is to be looked at under its new name.
+        Due::of(world.paths).mark(to)?;
         // The parking mark too: the next wake resumes, or says that there is nothing to resume.
         let kinds: &[&str] = if parked { &["queue", "idle-reaped", "topic"] } else { &["queue"] };
         for kind in kinds {
