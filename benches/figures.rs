@@ -17,13 +17,15 @@ fn main() {
     // `cargo bench` passes --bench; a filter word picks figures by name.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     type Figure = fn(&Bed);
-    let figures: [(&str, Figure); 6] = [
+    let figures: [(&str, Figure); 8] = [
         ("accept", accept),
         ("accept-held", accept_held),
         ("warm", warm),
         ("cold", cold),
         ("tick", tick),
         ("tick-asleep", tick_asleep),
+        ("next-task", next_task),
+        ("canary", canary),
     ];
     for (name, figure) in figures {
         if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
@@ -83,6 +85,11 @@ impl Bed {
 
     fn parrot(&self, name: &str, environment: &str) {
         self.run("iapeer", &["create", name, "--runtime", "parrot"]);
+        self.parrot_env(name, environment);
+    }
+
+    /// What the parrot of an existing peer is started with.
+    fn parrot_env(&self, name: &str, environment: &str) {
         let folder = self.path(&format!("root/peers/{name}/.iapeer/runtimes/parrot"));
         fs::create_dir_all(&folder).expect("a folder");
         let record = self.path(&format!("{name}.record"));
@@ -323,6 +330,54 @@ fn tick_asleep(bed: &Bed) {
         "tick over {asleep} sleeping peers: {:.1} ms; held to 50 ms (at 10,000)",
         ms(median(&mut times.split_off(WARM_UP)))
     );
+}
+
+/// From one task of a stateless worker to its next: the answer, the end of the session, a fresh one, the delivery.
+fn next_task(bed: &Bed) {
+    bed.parrot("alice", "");
+    bed.run("iapeer", &["create", "bob", "--runtime", "parrot", "--ephemeral"]);
+    bed.parrot_env("bob", "PARROT_REPLY=1\n");
+    let tasks = 12;
+    for _ in 0..tasks {
+        bed.run("iapeer-send", &["bob", "--from", "alice", "--no-wait", "-m", "do it"]);
+    }
+    until(|| bed.recorded("bob") == tasks);
+    let record = fs::read_to_string(bed.path("bob.record")).expect("a record");
+    let at =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["at"].as_u64().expect("a time");
+    let times: Vec<u64> = record.lines().map(at).collect();
+    let mut gaps: Vec<Duration> = times.windows(2).map(|pair| Duration::from_millis(pair[1] - pair[0])).collect();
+    println!(
+        "next task of a worker: {:.0} ms after the one before, which takes no time; held to 1000 ms",
+        ms(median(&mut gaps))
+    );
+    until(|| !bed.path("root/state/lifecycle/parrot-bob.session").exists());
+}
+
+/// What a canary holds in memory.
+fn canary(bed: &Bed) {
+    bed.parrot("bob", "");
+    bed.run("iapeer-wake", &["bob"]);
+    let pid = || {
+        let text = fs::read_to_string(bed.path("root/state/lifecycle/parrot-bob.canary.lock")).ok()?;
+        text.split_whitespace().find_map(|word| word.parse::<u32>().ok())
+    };
+    until(|| pid().is_some());
+    let resident = || -> Option<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", pid()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    // It gives back what its start took, and then sleeps.
+    let (start, mut least) = (Instant::now(), f64::INFINITY);
+    while start.elapsed() < Duration::from_secs(2) {
+        least = resident().unwrap_or(least).min(least);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    match least.is_finite() {
+        true => println!("canary: {:.1} MB resident; held to 2 MB", least / 1024.0),
+        false => println!("canary: this system does not say what it holds in memory"),
+    }
 }
 
 /// Makes `count` peers of the sleeping one, p0.
