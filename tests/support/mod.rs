@@ -86,7 +86,9 @@ impl TestHome {
         for name in ["home", "root", "tmp", "out"] {
             DirBuilder::new().mode(0o700).create(dir.join(name)).expect("a fresh folder takes a new one");
         }
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", bin_dir().display());
+        // Another tmux than the system's, to try everything with it.
+        let tmux = std::env::var("IAPEER_TEST_TMUX_DIR").map_or(String::new(), |dir| format!("{dir}:"));
+        let path = format!("{}:{tmux}/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", bin_dir().display());
         let mut env = BTreeMap::from([
             ("IAPEER_ROOT".to_owned(), dir.join("root").into()),
             ("HOME".to_owned(), dir.join("home").into()),
