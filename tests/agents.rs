@@ -331,12 +331,11 @@ fn has_manners(runtime: &'static str) {
     wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains(shown));
     let urgent = home.run("iapeer-send", &["ada", "--from", "op", "--urgent", "--json", "-m", "seven"]).json();
     assert_eq!(urgent["outcome"], "delivered", "{urgent}");
-    if runtime == "claude" {
-        // Claude Code does not always take the keys that send what is queued: then it comes at the turn's end.
-        return;
-    }
-    stub.asked(urgent["id"].as_str().unwrap());
+    let id = urgent["id"].as_str().unwrap();
+    stub.asked(id);
     agent.wait_idle();
+    let asked = |request: &&Value| request["tools"] != 0 && request["user"].as_str().is_some_and(|t| t.contains(id));
+    assert_eq!(stub.requests().iter().filter(asked).count(), 1, "the model was asked once");
     home.ok("iapeer-reap", &[identity]);
 }
 

@@ -10,6 +10,7 @@
 //! ```
 
 use super::RealHost;
+use super::hurry::hurry;
 use super::ready::{self, Trouble};
 use crate::core::clock::{Deadline, EpochMs};
 use crate::host::tmux::{Client, Input, Key, Survey, TmuxError};
@@ -24,13 +25,9 @@ use std::time::Duration;
 /// Pause between two looks for evidence.
 const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
 /// How long the submit key may take to show before it is pressed again.
-const RESUBMIT: Duration = Duration::from_millis(450);
+pub(super) const RESUBMIT: Duration = Duration::from_millis(450);
 /// How long a screen may lag behind what it shows.
-const REPAINT: Duration = Duration::from_secs(1);
-/// How long an urgent message's keys are pressed.
-const HURRY: Duration = Duration::from_secs(3);
-/// Pause between two looks at what a key did.
-const KEY_LOOK: Duration = Duration::from_millis(20);
+pub(super) const REPAINT: Duration = Duration::from_secs(1);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
 const OBSTACLE: Duration = Duration::from_secs(5);
 
@@ -201,47 +198,6 @@ fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules
 
 fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
     host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
-}
-
-/// Has a queued urgent message taken at once, if the turn it is queued behind still runs. It has landed by now:
-/// where a key fails it waits for the turn's end.
-fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
-    let keys: Vec<Key> = delivery.peer.manifest.keys.urgent.iter().map(|key| Key::named(key)).collect();
-    if keys.is_empty() {
-        return;
-    }
-    let look = || ready::look(host, delivery.peer).ok();
-    let mark = delivery.peer.manifest.keys.queued.as_deref();
-    let is_queued = |screen: &Screen| mark.is_some_and(|mark| screen.rows().iter().any(|row| row.contains(mark)));
-    // The hook speaks before the screen: only what has left the composer is queued.
-    let deadline = Deadline::after(host.clock, REPAINT);
-    let runs = crate::core::clock::wait_for(host.clock, deadline, KEY_LOOK, || {
-        let screen = look()?;
-        match screen.sight(rules) {
-            Sight::Input { busy: true, draft: Draft::Empty } if mark.is_none() || is_queued(&screen) => Some(true),
-            Sight::Input { busy: false, .. } => Some(false),
-            _ => None,
-        }
-    });
-    if runs != Some(true) {
-        return;
-    }
-    // A key may come a moment before the program listens for it.
-    let patience = Deadline::after(host.clock, HURRY);
-    loop {
-        host.clock.sleep(Duration::from_millis(100));
-        if let Err(error) = host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys)) {
-            tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
-            return;
-        }
-        let shown = Deadline::after(host.clock, RESUBMIT);
-        let taken = crate::core::clock::wait_for(host.clock, shown, KEY_LOOK, || {
-            look().filter(|screen| !is_queued(screen)).map(drop)
-        });
-        if taken.is_some() || patience.passed(host.clock) {
-            return;
-        }
-    }
 }
 
 /// The key that submits, by what the session is doing.
