@@ -291,35 +291,31 @@ fn has_manners(runtime: &'static str) {
     stub.asked(four["id"].as_str().unwrap());
     agent.wait_idle();
 
-    // Somebody is: the message waits, the draft stays. Not with Codex: a draft typed into an attached terminal does not
-    // always come out of its composer again, and why is not known.
-    if runtime == "claude" {
-        let mut attach = home.cmd("python3");
-        attach
-            .args(["-c", TERMINAL, "tmux", "-S"])
-            .arg(home.sockets().join(format!("tmux-iap-{identity}.sock")))
-            .args(["attach", "-t", &format!("={identity}")])
-            .env("TERM", "xterm-256color");
-        let person = home.start(attach, None);
-        wait_until("the terminal", PATIENCE, || {
-            home.tmux(identity, &["list-clients", "-F", "#{client_pid}"]).stdout.trim().parse::<i32>().is_ok()
-        });
-        draft();
-        let held =
-            home.run("iapeer-send", &["ada", "--from", "op", "--wait", "2", "--json", "-m", "hello five"]).json();
-        assert_eq!(held["outcome"], "queued", "{held}");
-        assert!(home.screen(identity).contains("half a thought"), "{}", home.screen(identity));
-        for _ in 0.."half a thought".len() {
-            home.tmux(identity, &["send-keys", "-t", &target, "BSpace"]);
-        }
-        wait_until("the message to go in", PATIENCE, || {
-            home.ok("iapeer-drain", &[identity]);
-            home.queue(identity) == (0, 0, 0)
-        });
-        stub.asked(held["id"].as_str().unwrap());
-        agent.wait_idle();
-        person.signal(nix::sys::signal::Signal::SIGTERM);
+    // Somebody is: the message waits, the draft stays.
+    let mut attach = home.cmd("python3");
+    attach
+        .args(["-c", TERMINAL, "tmux", "-S"])
+        .arg(home.sockets().join(format!("tmux-iap-{identity}.sock")))
+        .args(["attach", "-t", &format!("={identity}")])
+        .env("TERM", "xterm-256color");
+    let person = home.start(attach, None);
+    wait_until("the terminal", PATIENCE, || {
+        home.tmux(identity, &["list-clients", "-F", "#{client_pid}"]).stdout.trim().parse::<i32>().is_ok()
+    });
+    draft();
+    let held = home.run("iapeer-send", &["ada", "--from", "op", "--wait", "2", "--json", "-m", "hello five"]).json();
+    assert_eq!(held["outcome"], "queued", "{held}");
+    assert!(home.screen(identity).contains("half a thought"), "{}", home.screen(identity));
+    for _ in 0.."half a thought".len() {
+        home.tmux(identity, &["send-keys", "-t", &target, "BSpace"]);
     }
+    wait_until("the message to go in", PATIENCE, || {
+        home.ok("iapeer-drain", &[identity]);
+        home.queue(identity) == (0, 0, 0)
+    });
+    stub.asked(held["id"].as_str().unwrap());
+    agent.wait_idle();
+    person.signal(nix::sys::signal::Signal::SIGTERM);
     let merged: Vec<Value> =
         stub.requests().into_iter().filter(|request| request.to_string().contains("half a thought")).collect();
     assert!(merged.is_empty(), "a draft went along: {merged:?}");

@@ -13,6 +13,7 @@ use super::RealHost;
 use super::hurry::hurry;
 use super::ready::{self, Trouble};
 use crate::core::clock::{Deadline, EpochMs};
+use crate::host::process;
 use crate::host::tmux::{Client, Input, Key, Survey, TmuxError};
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::{Delivery, Landing};
@@ -67,8 +68,8 @@ enum Sighting<'r> {
     Hold(&'static str),
     /// A dialog stands in the way.
     Dialog(Screen, &'r Dialog),
-    /// A screen that the manifest does not know, or one in the middle of a repaint: its last lines.
-    Strange(String),
+    /// A screen that the manifest does not know, or one in the middle of a repaint: its last lines, the pane's process.
+    Strange(String, i32),
     /// The program has ended, in these words.
     Ended(String),
 }
@@ -84,7 +85,8 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
     let keys = (submit_key(delivery, false), submit_key(delivery, true));
     let together = (settle.is_zero() && keys.0 == keys.1).then_some(&keys.0);
     let deadline = Deadline::after(host.clock, OBSTACLE);
-    let mut forced = false;
+    let repainted = Deadline::after(host.clock, REPAINT);
+    let (mut forced, mut redrawn) = (false, false);
     loop {
         let mut sighting = None;
         let pasted = server.survey_and_paste(&input, together, &mut |survey| {
@@ -116,7 +118,14 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
                 ready::answer(host, delivery.peer, &screen, dialog).map_err(Landing::Held)?;
                 screen.tail()
             }
-            (Some(Sighting::Strange(tail)), _) => tail,
+            (Some(Sighting::Strange(tail, pane)), _) => {
+                // Codex misses a change of its terminal's size now and then (measured: 1 in 10 when somebody attaches
+                // at the end of a turn), and draws over its own rows until it is told of one.
+                if repainted.passed(host.clock) && !std::mem::replace(&mut redrawn, true) {
+                    process::redraw(pane);
+                }
+                tail
+            }
             (Some(Sighting::Ended(how)), _) => {
                 return Err(Landing::Failed(format!("the program has ended ({how})")));
             }
@@ -144,7 +153,7 @@ fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRule
     match screen.sight(rules) {
         Sight::Input { draft, busy } => at_composer(host, delivery, &survey.clients, draft, busy),
         Sight::Dialog(dialog) => Sighting::Dialog(screen, dialog),
-        Sight::Blank | Sight::Unknown => Sighting::Strange(screen.tail()),
+        Sight::Blank | Sight::Unknown => Sighting::Strange(screen.tail(), survey.look.pane_pid),
     }
 }
 
