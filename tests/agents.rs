@@ -84,7 +84,7 @@ impl Agent {
         assert!(program.exists(), "{} is missing", program.display());
         home.set(&format!("IAPEER_{}_BIN", runtime.to_uppercase()), program);
         set_up(&home, runtime, stub.port);
-        home.ok("iapeer", &["create", "op", "--runtime", "parrot"]);
+        home.parrot("op", &[]);
         home.ok("iapeer", &["create", "ada", "--runtime", runtime]);
         let cwd = home.cwd("ada");
         // Codex asks for trust in a repository only.
@@ -198,12 +198,25 @@ fn converse(runtime: &'static str) {
         for (name, value) in canaries {
             assert!(!vars.contains(&format!("{name}={value}")), "{name} reached the session");
         }
+        let foreign = ["CLAUDECODE=", "CLAUDE_CODE_", "TMUX=", "TMUX_PANE=", "CANARY_SECRET="];
+        assert!(vars.iter().all(|var| foreign.iter().all(|name| !var.starts_with(name))), "{vars:?}");
     }
 
     // Warm.
     let second = agent.send("hello two");
     assert_eq!(second["woke"], false, "{second}");
     stub.asked(second["id"].as_str().unwrap());
+    agent.wait_idle();
+
+    // The model calls our tool: a message like any other, from this peer.
+    let ask = agent.send("SEND:op the tea is ready");
+    wait_until("the agent's own message", PATIENCE, || home.bodies("op") == ["the tea is ready"]);
+    let given = home.record("op")[0]["text"].as_str().unwrap().to_owned();
+    assert!(given.contains(&format!("from-personality=\"ada\" from-runtime=\"{runtime}\"")), "{given}");
+    wait_until("the model to be told so", PATIENCE, || {
+        stub.requests().iter().any(|request| request["had_result"] == true)
+    });
+    stub.asked(ask["id"].as_str().unwrap());
     agent.wait_idle();
 
     // In mid-turn: neither lost, nor is the answer cut short.
@@ -223,8 +236,13 @@ fn converse(runtime: &'static str) {
     home.ok("iapeer", &["interrupt", "ada"]);
     wait_until("the interruption to show", PATIENCE, || home.screen(identity).contains("nterrupted"));
 
-    // Reaped, it goes on with the same conversation.
-    home.ok("iapeer-reap", &[identity]);
+    // Reaped when it was idle, it goes on with the same conversation. A turn that was interrupted is over.
+    home.set("IAPEER_IDLE_SECS", "2");
+    wait_until("the idle reap", PATIENCE, || {
+        home.ok("iapeer-superviser", &["--only", identity]);
+        home.state(identity, "idle-reaped")
+    });
+    home.unset("IAPEER_IDLE_SECS");
     let after = agent.send("after the reap");
     assert_eq!((&after["woke"], &after["mode"]), (&json!(true), &json!("resume")), "{after}");
     let last = after["id"].as_str().unwrap();

@@ -93,7 +93,9 @@ fn a_mutated_screen_is_unknown() {
                 let mut screen = screen(name);
                 screen.styled = screen.rows().join("\n").replace(from, to);
                 let now = class(&screen, &rules);
-                let was_input = composers.contains(&class_was.as_str());
+                // A paste's mark is known without the footer, whose place another one may take; not without the glyph.
+                let glyph = from.chars().count() == 1;
+                let was_input = composers.contains(&class_was.as_str()) || glyph && class_was.starts_with("paste");
                 assert!(!was_input || now == "unknown", "{name} with {to:?} is {now}");
                 tried += usize::from(was_input);
             }
