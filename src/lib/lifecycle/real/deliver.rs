@@ -28,7 +28,7 @@ const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
 /// How long the submit key may take to show before it is pressed again.
 pub(super) const RESUBMIT: Duration = Duration::from_millis(450);
 /// How long a screen may lag behind what it shows.
-pub(super) const REPAINT: Duration = Duration::from_secs(1);
+const REPAINT: Duration = Duration::from_secs(1);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
 const OBSTACLE: Duration = Duration::from_secs(5);
 

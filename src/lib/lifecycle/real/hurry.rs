@@ -1,7 +1,7 @@
 //! Having an urgent message taken at once that a program has put into its own queue, behind the turn that runs.
 
 use super::RealHost;
-use super::deliver::{REPAINT, RESUBMIT};
+use super::deliver::RESUBMIT;
 use super::ready;
 use crate::core::clock::{Deadline, wait_for};
 use crate::host::tmux::Key;
@@ -10,39 +10,50 @@ use crate::runtime::manifest::ScreenRules;
 use crate::runtime::screen::{Draft, Screen, Sight};
 use std::time::Duration;
 
-/// How long the keys are pressed.
+/// How long the screen may take to show the message as queued, and how long the keys are pressed.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Pause before a press: a key may come a moment before the program listens for it.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Pause between two looks at what a key did.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Presses the manifest's `urgent` keys until the message has left the program's queue. It has landed by now: where the
-/// keys fail it waits for the turn's end.
+/// Presses the manifest's `urgent` keys until the message has left the program's queue; where they do nothing, the turn
+/// is interrupted. The message has landed by now: at worst it waits for the turn's end.
 pub(super) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
-    let keys: Vec<Key> = delivery.peer.manifest.keys.urgent.iter().map(|key| Key::named(key)).collect();
-    if keys.is_empty() {
+    let keys = &delivery.peer.manifest.keys;
+    if keys.urgent.is_empty() {
         return;
     }
+    let clock = host.clock;
+    let mark = keys.queued.as_deref();
     let look = || ready::look(host, delivery.peer).ok();
-    let mark = delivery.peer.manifest.keys.queued.as_deref();
+    let queued = |patience| wait_for(clock, Deadline::after(clock, patience), LOOK, || waits(&look()?, rules, mark));
+    let press = |names: &[String]| {
+        let keys: Vec<Key> = names.iter().map(|name| Key::named(name)).collect();
+        host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys))
+    };
+    let taken = || look().filter(|screen| is_taken(screen, rules, mark)).map(drop);
     // The hook speaks before the screen.
-    let deadline = Deadline::after(host.clock, REPAINT);
-    if wait_for(host.clock, deadline, LOOK, || waits(&look()?, rules, mark)) != Some(true) {
+    if queued(PATIENCE) != Some(true) {
         return;
     }
-    let patience = Deadline::after(host.clock, PATIENCE);
-    loop {
-        host.clock.sleep(PAUSE);
-        if let Err(error) = host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys)) {
+    let patience = Deadline::after(clock, PATIENCE);
+    while !patience.passed(clock) {
+        clock.sleep(PAUSE);
+        if let Err(error) = press(&keys.urgent) {
             tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
             return;
         }
-        let shown = Deadline::after(host.clock, RESUBMIT);
-        let taken = wait_for(host.clock, shown, LOOK, || look().filter(|screen| !is_queued(screen, mark)).map(drop));
-        if taken.is_some() || patience.passed(host.clock) {
+        if wait_for(clock, Deadline::after(clock, RESUBMIT), LOOK, taken).is_some() {
             return;
         }
+    }
+    // An interrupted program takes up what is queued (Claude Code does, 12 of 12). Once: a second press is another command.
+    if let Some(interrupt) = &keys.interrupt
+        && queued(RESUBMIT) == Some(true)
+    {
+        tracing::warn!("{}: urgent, and its keys do nothing: the turn is interrupted", delivery.peer.identity);
+        let _ = press(std::slice::from_ref(interrupt));
     }
 }
 
@@ -54,6 +65,11 @@ fn waits(screen: &Screen, rules: &ScreenRules, mark: Option<&str>) -> Option<boo
         Sight::Input { draft: Draft::Empty, busy: false } => Some(false),
         _ => None,
     }
+}
+
+/// Whether nothing is queued any more. A screen in the middle of a repaint does not tell.
+fn is_taken(screen: &Screen, rules: &ScreenRules, mark: Option<&str>) -> bool {
+    matches!(screen.sight(rules), Sight::Input { .. }) && !is_queued(screen, mark)
 }
 
 fn is_queued(screen: &Screen, mark: Option<&str>) -> bool {
