@@ -430,3 +430,29 @@ fn figures() {
         agent.home.ok("iapeer-reap", &[&agent.identity]);
     }
 }
+
+/// Where nobody has logged in, the wake fails and says what to do, and the message waits.
+fn needs_a_login(runtime: &'static str, wanted: &str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    fs::write(home.cwd("ada").join(".iapeer/runtimes").join(runtime).join("launch.env"), "IS_SANDBOX=1\n").unwrap();
+    if runtime == "codex" {
+        fs::remove_file(home.home().join(".codex/config.toml")).unwrap();
+    }
+    let sent = home.run("iapeer-send", &["ada", "--from", "op", "--wait", "20", "--json", "-m", "hello"]).json();
+    assert_eq!(sent["outcome"], "queued", "{sent}");
+    assert!(sent["reason"].as_str().is_some_and(|reason| reason.contains(wanted)), "{sent}");
+    home.at_rest(identity);
+    assert_eq!((home.queue(identity), stub.requests().len()), ((1, 0, 0), 0));
+    assert!(home.server_pid(identity).is_none(), "what is left of a failed wake is ended");
+}
+
+#[test]
+fn claude_needs_a_login() {
+    needs_a_login("claude", "run claude once in a terminal and log in");
+}
+
+#[test]
+fn codex_needs_a_login() {
+    needs_a_login("codex", "run codex login in a terminal");
+}
