@@ -190,6 +190,21 @@ fn a_message_in_mid_turn_waits_for_the_turn_and_is_not_lost() {
 }
 
 #[test]
+fn a_runtime_is_added_by_its_manifest_alone() {
+    let home = home(&[]);
+    let manifest = include_str!("../src/lib/runtime/builtin/parrot.json");
+    let mut manifest: serde_json::Value = serde_json::from_str(manifest).unwrap();
+    manifest["runtime"] = "budgie".into();
+    let folder = home.root().join("runtimes/budgie");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("runtime.json"), manifest.to_string()).unwrap();
+    home.ok("iapeer", &["create", "joey", "--runtime", "budgie"]);
+    let sent = home.run("iapeer-send", &["joey", "--from", "alice", "-m", "hello joey"]);
+    assert!(sent.code == 0 && sent.stdout.starts_with("delivered to budgie-joey"), "{sent}");
+    assert!(home.screen("budgie-joey").contains("hello joey"), "{}", home.screen("budgie-joey"));
+}
+
+#[test]
 fn a_screen_that_the_program_has_drawn_over_is_drawn_anew_before_it_is_given_up() {
     let home = home(&[]);
     delivered(&send(&home, "one"));
