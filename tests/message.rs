@@ -189,6 +189,37 @@ fn a_message_in_mid_turn_waits_for_the_turn_and_is_not_lost() {
     assert_eq!(home.bodies("bob"), ["one", "two", "three"]);
 }
 
+#[test]
+fn a_runtime_is_added_by_its_manifest_alone() {
+    let home = home(&[]);
+    let manifest = include_str!("../src/lib/runtime/builtin/parrot.json");
+    let mut manifest: serde_json::Value = serde_json::from_str(manifest).unwrap();
+    manifest["runtime"] = "budgie".into();
+    let folder = home.root().join("runtimes/budgie");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("runtime.json"), manifest.to_string()).unwrap();
+    home.ok("iapeer", &["create", "joey", "--runtime", "budgie"]);
+    let sent = home.run("iapeer-send", &["joey", "--from", "alice", "-m", "hello joey"]);
+    assert!(sent.code == 0 && sent.stdout.starts_with("delivered to budgie-joey"), "{sent}");
+    assert!(home.screen("budgie-joey").contains("hello joey"), "{}", home.screen("budgie-joey"));
+}
+
+#[test]
+fn a_screen_that_the_program_has_drawn_over_is_drawn_anew_before_it_is_given_up() {
+    let home = home(&[]);
+    delivered(&send(&home, "one"));
+    let bob = "parrot-bob";
+    wait_until("the end of the turn", PATIENCE, || home.screen(bob).contains("  parrot ready"));
+    // What it writes to its terminal it would never look at again: it draws what changes.
+    let ask = ["display-message", "-p", "-t", "=parrot-bob:", "#{pane_tty}"];
+    let tty = home.tmux(bob, &ask).stdout;
+    std::fs::write(tty.trim(), "\x1b7\x1b[50;1Hspoilt\x1b8").unwrap();
+    wait_until("the footer to be spoilt", PATIENCE, || home.screen(bob).contains("spoilt"));
+    delivered(&send(&home, "two"));
+    assert_eq!(home.bodies("bob"), ["one", "two"]);
+    assert!(!home.screen(bob).contains("spoilt"));
+}
+
 /// Whether a message with this body stands in bob's queue.
 fn is_queued(home: &TestHome, body: &str) -> bool {
     let queue = home.state_dir().join("parrot-bob.queue");

@@ -93,7 +93,9 @@ fn a_mutated_screen_is_unknown() {
                 let mut screen = screen(name);
                 screen.styled = screen.rows().join("\n").replace(from, to);
                 let now = class(&screen, &rules);
-                let was_input = composers.contains(&class_was.as_str());
+                // A paste's mark is known without the footer, whose place another one may take; not without the glyph.
+                let glyph = from.chars().count() == 1;
+                let was_input = composers.contains(&class_was.as_str()) || glyph && class_was.starts_with("paste");
                 assert!(!was_input || now == "unknown", "{name} with {to:?} is {now}");
                 tried += usize::from(was_input);
             }
@@ -112,7 +114,9 @@ fn a_mutated_screen_is_unknown() {
                 }
                 // A screen may show an older dialog above the one that is meant.
                 assert_ne!(class(&screen, &rules), *class_was, "{name} reworded");
-                assert!(!composers.contains(&class(&screen, &rules).as_str()), "{name} reworded");
+                // What is said beside a composer does not hide it.
+                let beside = dialog.name == "not-logged-in";
+                assert!(beside || !composers.contains(&class(&screen, &rules).as_str()), "{name} reworded");
                 tried += 1;
             }
         }
@@ -151,7 +155,11 @@ fn a_choice_is_confirmed_only_on_its_label() {
 
 #[test]
 fn a_login_screen_is_never_answered() {
-    for name in ["claude/2.1.329/02b-login-method-after-blind-enter", "codex/0.169.0/11b-login-no-config"] {
+    for name in [
+        "claude/2.1.329/02b-login-method-after-blind-enter",
+        "claude/2.1.329/b-25-not-logged-in",
+        "codex/0.169.0/11b-login-no-config",
+    ] {
         let rules = rules(name.split('/').next().unwrap());
         let screen = screen(name);
         let Sight::Dialog(dialog) = screen.sight(&rules) else { panic!("{name} is no dialog") };

@@ -14,7 +14,7 @@ use macos as platform;
 use crate::core::clock::{Clock, Deadline, wait_for};
 use crate::host::Liveness;
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,15 @@ impl ProcessId {
     /// Sends a signal, if it is still the same process. Says whether it was sent.
     pub fn signal(&self, signal: Signal) -> bool {
         liveness(self) == Liveness::Alive && kill(Pid::from_raw(self.pid), signal).is_ok()
+    }
+}
+
+/// Tells a terminal's program, and what it wraps, that the terminal's size has changed: it draws the whole screen anew.
+/// `leader` is the terminal's first process. Whoever does not draw ignores the signal.
+pub fn redraw(leader: i32) {
+    // 0 would be our own group, 1 everybody's first.
+    if leader > 1 {
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGWINCH);
     }
 }
 

@@ -10,8 +10,10 @@
 //! ```
 
 use super::RealHost;
+use super::hurry::hurry;
 use super::ready::{self, Trouble};
 use crate::core::clock::{Deadline, EpochMs};
+use crate::host::process;
 use crate::host::tmux::{Client, Input, Key, Survey, TmuxError};
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::{Delivery, Landing};
@@ -24,13 +26,9 @@ use std::time::Duration;
 /// Pause between two looks for evidence.
 const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
 /// How long the submit key may take to show before it is pressed again.
-const RESUBMIT: Duration = Duration::from_millis(450);
+pub(super) const RESUBMIT: Duration = Duration::from_millis(450);
 /// How long a screen may lag behind what it shows.
 const REPAINT: Duration = Duration::from_secs(1);
-/// How long an urgent message's keys are pressed.
-const HURRY: Duration = Duration::from_secs(3);
-/// Pause between two looks at what a key did.
-const KEY_LOOK: Duration = Duration::from_millis(20);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
 const OBSTACLE: Duration = Duration::from_secs(5);
 
@@ -70,8 +68,8 @@ enum Sighting<'r> {
     Hold(&'static str),
     /// A dialog stands in the way.
     Dialog(Screen, &'r Dialog),
-    /// A screen that the manifest does not know, or one in the middle of a repaint: its last lines.
-    Strange(String),
+    /// A screen that the manifest does not know, or one in the middle of a repaint: its last lines, the pane's process.
+    Strange(String, i32),
     /// The program has ended, in these words.
     Ended(String),
 }
@@ -87,7 +85,8 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
     let keys = (submit_key(delivery, false), submit_key(delivery, true));
     let together = (settle.is_zero() && keys.0 == keys.1).then_some(&keys.0);
     let deadline = Deadline::after(host.clock, OBSTACLE);
-    let mut forced = false;
+    let repainted = Deadline::after(host.clock, REPAINT);
+    let (mut forced, mut redrawn) = (false, false);
     loop {
         let mut sighting = None;
         let pasted = server.survey_and_paste(&input, together, &mut |survey| {
@@ -119,7 +118,14 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
                 ready::answer(host, delivery.peer, &screen, dialog).map_err(Landing::Held)?;
                 screen.tail()
             }
-            (Some(Sighting::Strange(tail)), _) => tail,
+            (Some(Sighting::Strange(tail, pane)), _) => {
+                // Codex misses a change of its terminal's size now and then (measured: 1 in 10 when somebody attaches
+                // at the end of a turn), and draws over its own rows until it is told of one.
+                if repainted.passed(host.clock) && !std::mem::replace(&mut redrawn, true) {
+                    process::redraw(pane);
+                }
+                tail
+            }
             (Some(Sighting::Ended(how)), _) => {
                 return Err(Landing::Failed(format!("the program has ended ({how})")));
             }
@@ -147,7 +153,7 @@ fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRule
     match screen.sight(rules) {
         Sight::Input { draft, busy } => at_composer(host, delivery, &survey.clients, draft, busy),
         Sight::Dialog(dialog) => Sighting::Dialog(screen, dialog),
-        Sight::Blank | Sight::Unknown => Sighting::Strange(screen.tail()),
+        Sight::Blank | Sight::Unknown => Sighting::Strange(screen.tail(), survey.look.pane_pid),
     }
 }
 
@@ -201,47 +207,6 @@ fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules
 
 fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
     host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
-}
-
-/// Has a queued urgent message taken at once, if the turn it is queued behind still runs. It has landed by now:
-/// where a key fails it waits for the turn's end.
-fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
-    let keys: Vec<Key> = delivery.peer.manifest.keys.urgent.iter().map(|key| Key::named(key)).collect();
-    if keys.is_empty() {
-        return;
-    }
-    let look = || ready::look(host, delivery.peer).ok();
-    let mark = delivery.peer.manifest.keys.queued.as_deref();
-    let is_queued = |screen: &Screen| mark.is_some_and(|mark| screen.rows().iter().any(|row| row.contains(mark)));
-    // The hook speaks before the screen: only what has left the composer is queued.
-    let deadline = Deadline::after(host.clock, REPAINT);
-    let runs = crate::core::clock::wait_for(host.clock, deadline, KEY_LOOK, || {
-        let screen = look()?;
-        match screen.sight(rules) {
-            Sight::Input { busy: true, draft: Draft::Empty } if mark.is_none() || is_queued(&screen) => Some(true),
-            Sight::Input { busy: false, .. } => Some(false),
-            _ => None,
-        }
-    });
-    if runs != Some(true) {
-        return;
-    }
-    // A key may come a moment before the program listens for it.
-    let patience = Deadline::after(host.clock, HURRY);
-    loop {
-        host.clock.sleep(Duration::from_millis(100));
-        if let Err(error) = host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys)) {
-            tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
-            return;
-        }
-        let shown = Deadline::after(host.clock, RESUBMIT);
-        let taken = crate::core::clock::wait_for(host.clock, shown, KEY_LOOK, || {
-            look().filter(|screen| !is_queued(screen)).map(drop)
-        });
-        if taken.is_some() || patience.passed(host.clock) {
-            return;
-        }
-    }
 }
 
 /// The key that submits, by what the session is doing.

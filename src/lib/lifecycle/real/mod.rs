@@ -1,6 +1,7 @@
 //! The real host: tmux, processes, transcripts.
 
 mod deliver;
+mod hurry;
 pub mod probe;
 mod ready;
 mod unit;
