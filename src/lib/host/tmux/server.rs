@@ -54,7 +54,7 @@ pub struct Started {
 impl Started {
     fn of(look: &Look) -> Result<Started, TmuxError> {
         let server = ProcessId::of(look.server_pid).ok_or_else(|| start_error("the new server is gone already"))?;
-        Ok(Started { server, pane: ProcessId::of(look.pane_pid) })
+        Ok(Started { server, pane: look.pane_pid.and_then(ProcessId::of) })
     }
 }
 
@@ -67,8 +67,8 @@ fn start_error(message: &str) -> TmuxError {
 pub struct Look {
     /// The server's pid.
     pub server_pid: i32,
-    /// The pid of the pane's first process.
-    pub pane_pid: i32,
+    /// The pid of the pane's first process; tmux 3.8 has none for a dead pane, earlier ones name what it was.
+    pub pane_pid: Option<i32>,
     /// Its program has ended.
     pub pane_dead: bool,
     /// With this exit status.
@@ -93,7 +93,7 @@ impl Look {
         let mut next = || fields.next().unwrap_or_default().to_owned();
         Some(Look {
             server_pid: next().parse().ok()?,
-            pane_pid: next().parse().ok()?,
+            pane_pid: next().parse().ok(),
             pane_dead: next() == "1",
             dead_status: next().parse().ok(),
             dead_signal: next().parse().ok(),
@@ -454,4 +454,19 @@ fn tmux_quoted(text: &str) -> String {
 fn private_file(path: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_pane_has_a_pid_up_to_tmux_3_5_and_none_in_3_8() {
+        for (pid, parsed) in [("17057", Some(17057)), ("", None)] {
+            let look = Look::parse(&format!("9|{pid}|1|3|||1795279052|vm|$0:%0"), "title").unwrap();
+            assert_eq!((look.server_pid, look.pane_pid, look.dead_status), (9, parsed, Some(3)));
+            assert!(look.pane_dead && look.token == "$0:%0");
+        }
+        assert_eq!(Look::parse("no server", ""), None);
+    }
 }

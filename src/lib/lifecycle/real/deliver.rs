@@ -69,7 +69,7 @@ enum Sighting<'r> {
     /// A dialog stands in the way.
     Dialog(Screen, &'r Dialog),
     /// A screen that the manifest does not know, or one in the middle of a repaint: its last lines, the pane's process.
-    Strange(String, i32),
+    Strange(String, Option<i32>),
     /// The program has ended, in these words.
     Ended(String),
 }
@@ -122,7 +122,7 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
                 // Codex misses a change of its terminal's size now and then (measured: 1 in 10 when somebody attaches
                 // at the end of a turn), and draws over its own rows until it is told of one.
                 if repainted.passed(host.clock) && !std::mem::replace(&mut redrawn, true) {
-                    process::redraw(pane);
+                    pane.into_iter().for_each(process::redraw);
                 }
                 tail
             }

@@ -129,7 +129,11 @@ impl Host for RealHost<'_> {
     fn processes(&self, identity: &Identity) -> Result<Processes, String> {
         let look = self.server(identity).and_then(|server| server.look()).map_err(|error| error.to_string())?;
         let server = ProcessId::of(look.server_pid).ok_or("the server ended meanwhile")?;
-        Ok(Processes { server, pane: ProcessId::of(look.pane_pid), unit: unit::of_server(self, identity, server) })
+        Ok(Processes {
+            server,
+            pane: look.pane_pid.and_then(ProcessId::of),
+            unit: unit::of_server(self, identity, server),
+        })
     }
 
     fn sockets(&self) -> Vec<Identity> {
