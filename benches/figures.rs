@@ -105,6 +105,12 @@ impl Bed {
         fs::read_to_string(self.path(&format!("{name}.record"))).map_or(0, |text| text.lines().count())
     }
 
+    /// Whether the agent's hooks say that its turn is over.
+    fn is_idle(&self, identity: &str) -> bool {
+        let turn = self.path(&format!("root/state/lifecycle/{identity}.turn"));
+        fs::read_to_string(turn).is_ok_and(|text| text.contains("idle"))
+    }
+
     fn socket(&self, identity: &str) -> String {
         self.path(&format!("root/socks/tmux-iap-{identity}.sock")).display().to_string()
     }
@@ -187,8 +193,9 @@ fn accept(bed: &Bed) {
     accepting(bed, "accept", || {
         let before = bed.recorded("bob");
         let time = timed(|| bed.accept());
-        // The delivery is another figure: what is measured next waits for its end.
-        until(|| bed.recorded("bob") > before && !held(bed));
+        // The delivery is another figure: what is measured next waits for its end, and that of the turn.
+        until(|| bed.recorded("bob") > before && !held(bed) && bed.is_idle("parrot-bob"));
+        std::thread::sleep(Duration::from_millis(5));
         time
     });
 }
@@ -207,15 +214,13 @@ fn accepting(bed: &Bed, figure: &str, ours: impl FnMut() -> Duration) {
         println!("{figure}: safecat is missing: tools/ensure safecat");
         return;
     }
-    for name in ["tmp", "box"] {
-        fs::create_dir(bed.path(name)).expect("a folder");
+    // Beside the queue: what a new file costs depends on where its folder lies (ext4 passes over each inode of the group
+    // that was deleted lately, and a delivery deletes some).
+    let [tmp, dest] = ["tmp", "box"].map(|name| bed.path("root/state/lifecycle").join(name));
+    for dir in [&tmp, &dest] {
+        fs::create_dir(dir).expect("a folder");
     }
-    let floor = || {
-        timed(|| {
-            let mut safecat = bed.command("safecat");
-            bed.feed(safecat.args([bed.path("tmp"), bed.path("box")]), BODY);
-        })
-    };
+    let floor = || timed(|| bed.feed(bed.command("safecat").args([&tmp, &dest]), BODY));
     let (mut floor, mut ours) = in_turns(100, floor, ours);
     report(figure, &mut ours, &mut floor, "safecat", "1.5 ×");
 }

@@ -35,8 +35,12 @@ pub(super) fn tmux<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         ],
         Some(found) if found < OLDEST => vec![old(format!("is {}, too old to work with", said.trim()))],
         Some(found) if found < WELL => vec![
-            Finding::warn("tmux", &program, format!("is {}, which does not say which signal ended a program", said.trim()))
-                .todo("install tmux 3.3 or newer"),
+            Finding::warn(
+                "tmux",
+                &program,
+                format!("is {}, which does not say which signal ended a program", said.trim()),
+            )
+            .todo("install tmux 3.3 or newer"),
         ],
         Some(_) => vec![],
     }
