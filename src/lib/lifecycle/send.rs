@@ -121,23 +121,27 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
         urgent: message.urgent,
         ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
     };
-    let seq = accept(world, &peer.identity, &item)?;
+    let seq = world.queue(&peer.identity).accept(&item, world.clock)?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
     ephemeral::arm(world, &sender.identity, &sender.cwd);
-    let mut report = watch(world, &peer, &item, seq, message.wait);
+    let have_delivered = || {
+        // Whoever holds the identity looks at the queue again after letting go.
+        if !world.is_held(&peer.identity) {
+            world.kick(&peer.identity);
+        }
+    };
+    let mut report = if message.wait.is_zero() {
+        // Last of all: after a fork each page that is written to is copied first.
+        let report = watch(world, &peer, &item, seq, message.wait);
+        have_delivered();
+        report
+    } else {
+        have_delivered();
+        watch(world, &peer, &item, seq, message.wait)
+    };
     report.ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(report)
-}
-
-/// Accepts `item` and sees to it that somebody delivers it: whoever holds the identity looks at the queue again after
-/// letting go; where nobody does, a drain is started.
-fn accept(world: &World<'_>, identity: &Identity, item: &Item) -> Result<Seq, Failure> {
-    let seq = world.queue(identity).accept(item, world.clock)?;
-    if !world.is_held(identity) {
-        world.kick(identity);
-    }
-    Ok(seq)
 }
 
 /// Who sends.
