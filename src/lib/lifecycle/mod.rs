@@ -15,6 +15,7 @@ pub mod ephemeral;
 pub mod launch;
 pub mod list;
 pub mod logs;
+mod look;
 pub mod notice;
 pub mod peer;
 pub mod queues;
