@@ -23,12 +23,8 @@ pub fn detached(program: &Path, arguments: &[OsString], environment: &[(OsString
     if !is_executable(program) {
         return Err(io::Error::new(io::ErrorKind::NotFound, "no such program"));
     }
-    let c_strings = |words: &mut dyn Iterator<Item = OsString>| -> Result<Vec<CString>, NulError> {
-        words.map(|word| CString::new(word.into_vec())).collect()
-    };
-    let words = c_strings(&mut std::iter::once(program.into()).chain(arguments.iter().cloned()))?;
-    let variables =
-        c_strings(&mut environment.iter().map(|(name, value)| [name.as_os_str(), value].join(OsStr::new("="))))?;
+    let words = c_strings(std::iter::once(program.into()).chain(arguments.iter().cloned()))?;
+    let variables = c_strings(environment.iter().map(|(name, value)| [name.as_os_str(), value].join(OsStr::new("="))))?;
     let (argv, envp) = (pointers(&words), pointers(&variables));
     let signals = SigSet::empty();
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
@@ -53,6 +49,10 @@ pub fn detached(program: &Path, arguments: &[OsString], environment: &[(OsString
     started.retain(|child| waitpid(*child, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive));
     started.push(child);
     Ok(())
+}
+
+fn c_strings(words: impl Iterator<Item = OsString>) -> Result<Vec<CString>, NulError> {
+    words.map(|word| CString::new(word.into_vec())).collect()
 }
 
 /// The array that exec wants: one pointer for each, and a null.

@@ -102,12 +102,16 @@ fn touch(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_mark_stays_until_it_is_taken_away() {
+    fn marks() -> (tempfile::TempDir, Due) {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.path().join("root"))).unwrap();
         paths.ensure().unwrap();
-        let due = Due::of(&paths);
+        (dir, Due::of(&paths))
+    }
+
+    #[test]
+    fn a_mark_stays_until_it_is_taken_away() {
+        let (_dir, due) = marks();
         let bob: Identity = "parrot-bob".parse().unwrap();
         assert_eq!((due.marked().count(), due.is_marked(&bob)), (0, false));
         due.unmark(&bob);
@@ -121,10 +125,7 @@ mod tests {
 
     #[test]
     fn everything_is_looked_at_each_hour_after_a_boot_and_when_the_clock_was_set_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.path().join("root"))).unwrap();
-        paths.ensure().unwrap();
-        let due = Due::of(&paths);
+        let (_dir, due) = marks();
         let at = EpochMs(1_795_273_907_006);
         let later = |secs: u64| EpochMs(at.0 + secs * 1000);
         assert!(!due.suffices(at, Some("a")));

@@ -251,7 +251,8 @@ impl Queue {
         self.make(Place::Waiting)?;
         let seq_path = self.dir.join("seq");
         let order = FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?;
-        let failed = |what| move |error| StoreError::io(what, &self.dir.join("seq"), error);
+        let path = seq_path.as_path();
+        let failed = |what| move |error| StoreError::io(what, path, error);
         let mut noted = Vec::new();
         order.file().read_to_end(&mut noted).map_err(failed("read"))?;
         let mut next = Seq(self.last_number(&noted)? + 1);
