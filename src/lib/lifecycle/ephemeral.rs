@@ -3,6 +3,7 @@
 //! A task stays in `inflight/` from the moment a worker took it until the worker answers (`iapeer-send`, the MCP
 //! tool, or `self-done`: the armed mark). Then, once the worker is quiet, its session ends and the next task boots.
 
+use crate::core::clock::{Deadline, wait_for};
 use crate::core::exit::Failure;
 use crate::core::identity::Identity;
 use crate::lifecycle::activity::{Activity, Quiet};
@@ -26,6 +27,8 @@ const AFTER_STOP: Duration = Duration::from_millis(200);
 const WATCH: Duration = Duration::from_millis(100);
 /// The longest it rests between two looks: activity may have begun again.
 const LONGEST_WATCH: Duration = Duration::from_secs(1);
+/// How often it looks whether a hook has reported what is in the transcript already.
+const REPORT: Duration = Duration::from_millis(20);
 
 /// Where a worker stands after a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,7 @@ enum Step {
 pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, Failure> {
     let mut acted = Vec::new();
     let mut watch: Option<FileLock> = None;
+    let markers = world.markers(&peer.identity);
     loop {
         let lock = match world.lock_to_deliver(&peer.identity, Duration::ZERO) {
             Ok(lock) => lock,
@@ -60,6 +64,7 @@ pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, F
             Err(error) => return Err(error.into()),
         };
         let seen = queue.list(Place::Waiting)?.last().copied();
+        let turn = markers.turn();
         let step = feed(world, peer, queue, &mut acted)?;
         drop(lock);
         match step {
@@ -75,13 +80,21 @@ pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, F
                         Err(_) => return Ok(Drained::Ran(acted)),
                     }
                 }
-                world.clock.sleep(left.clamp(Duration::from_millis(10), LONGEST_WATCH));
+                let rest = left.clamp(Duration::from_millis(10), LONGEST_WATCH);
+                if turn.as_ref().is_some_and(|turn| turn.state == TurnState::Busy) {
+                    // Its transcript has the end, its hook has not reported it. The drain that the hook starts leaves
+                    // it to this one.
+                    let reported = || (markers.turn() != turn).then_some(());
+                    let _ = wait_for(world.clock, Deadline::after(world.clock, rest), REPORT, reported);
+                } else {
+                    world.clock.sleep(rest);
+                }
             }
             // The drain of a turn that ended while we held the lock found it taken: look whether it goes on still.
             Step::Working if is_working(world, peer) => return Ok(Drained::Ran(acted)),
             Step::Working => {}
             // An answer that came while we held the lock started a drain that found it taken.
-            Step::Done { armed: false } if world.markers(&peer.identity).has(Marker::EphemeralArmed) => {}
+            Step::Done { armed: false } if markers.has(Marker::EphemeralArmed) => {}
             // What was accepted while we held the lock found it taken.
             Step::Done { .. }
                 if queue.list(Place::Waiting)?.last().copied() > seen && queue.list(Place::Inflight)?.is_empty() => {}
