@@ -142,7 +142,7 @@ impl fmt::Display for Identity {
 }
 
 /// What a conversation is about: trimmed, 1 to 200 characters, one line.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Topic(String);
 
@@ -159,6 +159,12 @@ impl Topic {
             n if n > Self::MAX_CHARS => Err(NameError::Topic(n)),
             _ => Ok(Some(Topic(flat.to_owned()))),
         }
+    }
+
+    /// Reads a topic as [`Topic::parse`] does, for a file that anybody may have written.
+    pub fn lenient<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<Topic>, D::Error> {
+        let text = Option::<String>::deserialize(given)?.unwrap_or_default();
+        Topic::parse(&text).map_err(serde::de::Error::custom)
     }
 
     /// The topic as text.

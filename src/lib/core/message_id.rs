@@ -3,7 +3,7 @@
 use crate::core::clock::EpochMs;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::str::FromStr;
 use ulid::Ulid;
 
@@ -24,6 +24,20 @@ impl MessageId {
         // costs a virtual machine more than writing the message.
         let half = || u128::from(RandomState::new().build_hasher().finish());
         MessageId(Ulid::from_parts(now.0, half() << 64 | half()))
+    }
+}
+
+impl MessageId {
+    /// The id of what has none; no message is made with it.
+    pub fn nil() -> MessageId {
+        MessageId(Ulid::nil())
+    }
+
+    /// The id of something that was made at `made` and has none: the same at each call.
+    pub fn of(made: EpochMs, what: &impl Hash) -> MessageId {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        MessageId(Ulid::from_parts(made.0, hasher.finish().into()))
     }
 }
 

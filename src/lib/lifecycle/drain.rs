@@ -52,6 +52,7 @@ pub enum Drained {
 pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     let queue = world.queue(identity);
+    queue.adopt();
     if peer.is_ephemeral() {
         return ephemeral::drain(world, &peer, &queue);
     }

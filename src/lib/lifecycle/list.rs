@@ -73,6 +73,9 @@ pub struct Listed {
     pub waiting: usize,
     /// Dead letters.
     pub dead: usize,
+    /// Why a queue of it can't be read and is not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 impl Listed {
@@ -94,6 +97,9 @@ impl Listed {
         if self.dead > 0 {
             line.push_str(&format!("  dead:{}", self.dead));
         }
+        if let Some(why) = &self.unreadable {
+            line.push_str(&format!("  queue:? ({why})"));
+        }
         line
     }
 }
@@ -106,9 +112,13 @@ pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
 fn listed(world: &World<'_>, record: &PeerRecord) -> Listed {
     let identities =
         || record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), record.personality.clone()));
-    let count = |place| -> usize {
-        identities().map(|id| Queue::of(world.paths, &id).list(place).map_or(0, |list| list.len())).sum()
+    let mut unreadable = None;
+    let mut count = |place| -> usize {
+        let lists = identities().map(|id| Queue::of(world.paths, &id).list(place));
+        lists.map(|list| list.map_or_else(|error| (unreadable = Some(error.to_string()), 0).1, |list| list.len())).sum()
     };
+    let waiting = count(Place::Waiting) + count(Place::Inflight);
+    let dead = count(Place::Dead);
     Listed {
         personality: record.personality.clone(),
         default_runtime: record.default_runtime.clone(),
@@ -123,8 +133,9 @@ fn listed(world: &World<'_>, record: &PeerRecord) -> Listed {
             })
             .collect(),
         last_active_runtime: last_active(world, record),
-        waiting: count(Place::Waiting) + count(Place::Inflight),
-        dead: count(Place::Dead),
+        waiting,
+        dead,
+        unreadable,
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Overview {
     pub dead: usize,
     /// Files in queues that are no messages.
     pub corrupt: usize,
+    /// Identities whose queue can't be read; it is not counted.
+    pub unreadable: Vec<Identity>,
     /// Sessions whose server no canary watches.
     pub unwatched: Vec<Identity>,
 }
@@ -62,7 +64,12 @@ impl Overview {
                 self.waiting, self.inflight, self.dead, self.corrupt
             ),
         ];
-        for (what, which) in [("stopped", &self.stopped), ("unknown", &self.unknown), ("unwatched", &self.unwatched)] {
+        for (what, which) in [
+            ("stopped", &self.stopped),
+            ("unknown", &self.unknown),
+            ("unreadable queues", &self.unreadable),
+            ("unwatched", &self.unwatched),
+        ] {
             if !which.is_empty() {
                 lines.push(format!("{what}{}", names(which)));
             }
@@ -98,11 +105,13 @@ pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
     }
     for identity in identities_with(world.paths, "queue") {
         let queue = world.queue(&identity);
-        let count = |place| queue.list(place).map_or(0, |list| list.len());
-        seen.waiting += count(Place::Waiting);
-        seen.inflight += count(Place::Inflight);
-        seen.dead += count(Place::Dead);
-        seen.corrupt += count(Place::Corrupt);
+        match Place::ALL.iter().map(|place| queue.list(*place).map(|list| list.len())).collect::<Result<Vec<_>, _>>() {
+            Ok(counts) => {
+                let sums = [&mut seen.waiting, &mut seen.inflight, &mut seen.dead, &mut seen.corrupt];
+                sums.into_iter().zip(counts).for_each(|(sum, count)| *sum += count);
+            }
+            Err(_) => seen.unreadable.push(identity),
+        }
     }
     Ok(seen)
 }

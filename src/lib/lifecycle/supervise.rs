@@ -17,7 +17,7 @@ use crate::lifecycle::peer::Peer;
 use crate::lifecycle::session::{self, Ending, Mended, Park, Standing};
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
-use crate::store::durable;
+use crate::store::durable::{self, StoreError};
 use crate::store::event_log::Event;
 use crate::store::lock::LockError;
 use crate::store::markers::Marker;
@@ -263,7 +263,15 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
             if world.markers(identity).has(Marker::NewEager) {
                 relaunch(world, identity, options.patience(world));
             }
-            summary.drained += usize::from(kick(world, identity));
+            match kick(world, identity) {
+                Ok(kicked) => summary.drained += usize::from(kicked),
+                Err(error) => {
+                    let judged =
+                        plain(identity, Action::SkippedError, Some("queue-error-isolated"), Some(error.to_string()));
+                    log(world, &judged, false);
+                    tell(&judged);
+                }
+            }
         }
         look.done(world)?;
     }
@@ -485,12 +493,12 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
 }
 
 /// Tidies a queue, and starts a drain where something waits or is in flight.
-fn kick(world: &World<'_>, identity: &Identity) -> bool {
-    if !world.queue(identity).tend(durable::LITTER_AGE) || world.markers(identity).has(Marker::Stopped) {
-        return false;
+fn kick(world: &World<'_>, identity: &Identity) -> Result<bool, StoreError> {
+    if !world.queue(identity).tend(durable::LITTER_AGE)? || world.markers(identity).has(Marker::Stopped) {
+        return Ok(false);
     }
     world.kick(identity);
-    true
+    Ok(true)
 }
 
 fn plain(identity: &Identity, action: Action, outcome: Option<&str>, reason: Option<String>) -> Judged {

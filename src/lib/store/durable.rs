@@ -213,6 +213,18 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     }
 }
 
+/// The names in `dir`, without those that are not UTF-8. A missing folder has none.
+pub fn names_of(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let failed = |error| StoreError::io("list", dir, error);
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let names = entries.map(|entry| Ok(entry.map_err(failed)?.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect()
+}
+
 /// Reads a JSON file. A missing one is `None`; one that can't be understood is set aside as `*.corrupt-<epoch>`,
 /// said so on stderr, and `None` too: a torn or foreign file never stops a program.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {

@@ -40,6 +40,11 @@ impl fmt::Display for Seq {
 
 impl Seq {
     fn parse(name: &str) -> Option<Seq> {
+        Seq::number(name).filter(|seq| seq.to_string() == name)
+    }
+
+    /// The number, with however many zeros it is written.
+    fn number(name: &str) -> Option<Seq> {
         (!name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())).then(|| name.parse().ok().map(Seq))?
     }
 }
@@ -51,12 +56,12 @@ pub struct Item {
     #[serde(default = "one")]
     pub v: u32,
     /// The message's id.
-    #[serde(default = "new_id")]
+    #[serde(default = "MessageId::nil")]
     pub id: MessageId,
     /// The message's body.
     pub task: String,
     /// What it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
     /// Who sent it.
     #[serde(default = "nobody")]
@@ -118,10 +123,6 @@ fn one() -> u32 {
 
 fn is_zero(n: &u32) -> bool {
     *n == 0
-}
-
-fn new_id() -> MessageId {
-    MessageId::generate(EpochMs::from(std::time::SystemTime::now()))
 }
 
 fn absent() -> Intelligence {
@@ -255,10 +256,9 @@ impl Queue {
         let failed = |what| move |error| StoreError::io(what, path, error);
         let mut noted = Vec::new();
         order.file().read_to_end(&mut noted).map_err(failed("read"))?;
-        let mut next = Seq(self.last_number(&noted)? + 1);
-        // A power cut can take the last number back: one that is still in use somewhere is not given again.
+        let mut next = self.after(self.last_number(&noted)?)?;
         while Place::ALL.iter().any(|place| self.path(*place, next).exists()) {
-            next = Seq(next.0 + 1);
+            next = self.after(next)?;
         }
         let bytes = self.encode(Place::Waiting, next, item)?;
         // Before the item: a disk that is too full for the number keeps no item either.
@@ -277,16 +277,23 @@ impl Queue {
         }
     }
 
-    /// The last number given: what `seq` says; where that is lost, the highest that is in use.
-    fn last_number(&self, noted: &[u8]) -> Result<u64, QueueError> {
-        if let Some(noted) = std::str::from_utf8(noted).ok().and_then(|text| text.trim().parse().ok()) {
+    /// The last number given: what `seq` says, unless that is lost or a power cut took it back behind what waits:
+    /// then the highest that is in use.
+    fn last_number(&self, noted: &[u8]) -> Result<Seq, QueueError> {
+        let noted = std::str::from_utf8(noted).ok().and_then(|text| text.trim().parse().ok()).map(Seq);
+        let mut last = self.list(Place::Waiting)?.last().copied().unwrap_or(Seq(0));
+        if let Some(noted) = noted.filter(|noted| *noted >= last) {
             return Ok(noted);
         }
-        let mut last = 0;
-        for place in Place::ALL {
-            last = last.max(self.list(place)?.last().map_or(0, |seq| seq.0));
+        for place in [Place::Inflight, Place::Dead, Place::Corrupt] {
+            last = last.max(self.list(place)?.last().copied().unwrap_or(last));
         }
         Ok(last)
+    }
+
+    fn after(&self, seq: Seq) -> Result<Seq, QueueError> {
+        let exhausted = || StoreError::Corrupt { path: self.dir.join("seq"), why: format!("no number follows {seq}") };
+        Ok(seq.0.checked_add(1).map(Seq).ok_or_else(exhausted)?)
     }
 
     fn encode(&self, place: Place, seq: Seq, item: &Item) -> Result<Vec<u8>, QueueError> {
@@ -294,7 +301,8 @@ impl Queue {
             .map_err(|error| StoreError::Corrupt { path: self.path(place, seq), why: error.to_string() }.into())
     }
 
-    /// The numbers in `place`, ascending. A missing folder is empty; an unreadable one is an error, never empty.
+    /// The numbers in `place`, ascending. A missing folder is empty; an unreadable one is an error, never empty. What is
+    /// no regular file is no item.
     pub fn list(&self, place: Place) -> Result<Vec<Seq>, StoreError> {
         let dir = self.folder(place);
         let entries = match fs::read_dir(&dir) {
@@ -305,10 +313,26 @@ impl Queue {
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|error| StoreError::io("list", &dir, error))?;
-            found.extend(entry.file_name().to_str().and_then(Seq::parse));
+            let seq = entry.file_name().to_str().and_then(Seq::parse);
+            found.extend(seq.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())));
         }
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// Gives items that were put there under another form of their number (`7`) the name that they are found by. One
+    /// whose number is taken stays.
+    pub fn adopt(&self) {
+        for name in names_in(&self.dir) {
+            if let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) {
+                let path = self.dir.join(&name);
+                if path.symlink_metadata().is_ok_and(|meta| meta.is_file())
+                    && fs::hard_link(&path, self.path(Place::Waiting, seq)).is_ok()
+                {
+                    let _ = fs::remove_file(&path);
+                }
+            }
+        }
     }
 
     /// Whether anything waits.
@@ -325,7 +349,7 @@ impl Queue {
     pub fn read(&self, place: Place, seq: Seq) -> Result<Option<Item>, QueueError> {
         let path = self.path(place, seq);
         let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
-        match decode(&bytes) {
+        match self.decode(&path, seq, &bytes) {
             Ok(item) => Ok(Some(item)),
             Err(why) => {
                 let dir = self.make(Place::Corrupt)?;
@@ -339,7 +363,23 @@ impl Queue {
 
     /// Reads an item and leaves an unreadable one where it is.
     pub fn peek(&self, place: Place, seq: Seq) -> Option<Item> {
-        decode(&durable::read_optional(&self.path(place, seq)).ok()??).ok()
+        let path = self.path(place, seq);
+        self.decode(&path, seq, &durable::read_optional(&path).ok()??).ok()
+    }
+
+    /// An item of the earlier system has neither id nor time: it gets them from what stays the same wherever it is moved.
+    fn decode(&self, path: &Path, seq: Seq, bytes: &[u8]) -> Result<Item, String> {
+        let mut item = decode(bytes)?;
+        if item.id == MessageId::nil() || item.accepted == EpochMs::default() {
+            let written = fs::metadata(path).and_then(|meta| meta.modified()).map_err(|error| error.to_string())?;
+            if item.accepted == EpochMs::default() {
+                item.accepted = written.into();
+            }
+            if item.id == MessageId::nil() {
+                item.id = MessageId::of(item.accepted, &(&self.identity, seq));
+            }
+        }
+        Ok(item)
     }
 
     /// The first readable item in `place`.
@@ -408,21 +448,21 @@ impl Queue {
     }
 
     /// Removes temporary files older than `age`, which a crash left behind, and says whether anything waits or is in
-    /// flight. Each folder is read once: a tick does this for every peer there is.
-    pub fn tend(&self, age: Duration) -> bool {
-        let names: Vec<String> = names_in(&self.dir).collect();
+    /// flight. Each folder is read once: a tick does this for every peer there is. One that can't be read is an error.
+    pub fn tend(&self, age: Duration) -> Result<bool, StoreError> {
+        let names = durable::names_of(&self.dir)?;
         durable::sweep(&self.dir, &names, age);
-        let holds_items = |names: &[String]| names.iter().any(|name| Seq::parse(name).is_some());
+        let holds_items = |names: &[String]| names.iter().any(|name| Seq::number(name).is_some());
         let mut due = holds_items(&names);
         for place in [Place::Inflight, Place::Dead, Place::Corrupt] {
             if names.iter().any(|name| name == place.folder()) {
                 let dir = self.folder(place);
-                let names: Vec<String> = names_in(&dir).collect();
+                let names = durable::names_of(&dir)?;
                 durable::sweep(&dir, &names, age);
                 due |= place == Place::Inflight && holds_items(&names);
             }
         }
-        due
+        Ok(due)
     }
 }
 
@@ -468,8 +508,12 @@ mod tests {
         q.remove(Place::Waiting, Seq(1)).unwrap();
         q.remove(Place::Waiting, Seq(2)).unwrap();
         assert_eq!(q.accept(&item("c"), &clock).unwrap(), Seq(3));
-        fs::write(q.dir.join("seq"), "garbage\n").unwrap();
-        assert_eq!(q.accept(&item("d"), &clock).unwrap(), Seq(4));
+        for (seq, next) in [("garbage\n", 4), ("2\n", 5), ("999999999999999999999999\n", 6)] {
+            fs::write(q.dir.join("seq"), seq).unwrap();
+            assert_eq!(q.accept(&item("d"), &clock).unwrap(), Seq(next), "{seq}");
+        }
+        fs::write(q.dir.join("seq"), u64::MAX.to_string()).unwrap();
+        assert!(q.accept(&item("e"), &clock).is_err(), "there is no number left");
     }
 
     #[test]
@@ -513,10 +557,48 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_the_earlier_system_is_read() {
-        let item = decode(br#"{"task":"hello","topic":"t"}"#).unwrap();
+    fn an_item_of_the_earlier_system_is_read_and_keeps_its_id_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let q = queue(dir.path());
+        q.make(Place::Waiting).unwrap();
+        fs::write(q.path(Place::Waiting, Seq(1)), r#"{"task":"hello","topic":"t"}"#).unwrap();
+        let (seq, item) = q.head(Place::Waiting).unwrap().unwrap();
         assert_eq!((item.task.as_str(), item.from.as_str(), item.attempts), ("hello", "system-iapeer", 0));
-        assert_eq!(item.topic.unwrap().as_str(), "t");
+        assert_eq!(item.topic.as_ref().unwrap().as_str(), "t");
+        assert!(item.accepted > EpochMs(1_000_000_000_000), "{item:?}");
+        q.shift(seq, Place::Waiting, Place::Dead).unwrap();
+        assert_eq!(q.peek(Place::Dead, seq), Some(item.clone()));
+        assert_eq!(q.find(item.id).unwrap(), Some((Place::Dead, seq)));
+        fs::write(q.path(Place::Waiting, Seq(2)), r#"{"task":"hello"}"#).unwrap();
+        assert_ne!(q.peek(Place::Waiting, Seq(2)).unwrap().id, item.id);
+    }
+
+    #[test]
+    fn a_topic_that_somebody_wrote_into_an_item_is_one_line_or_none() {
+        let topic = |text: &str| decode(format!(r#"{{"task":"x","topic":{text}}}"#).as_bytes()).map(|item| item.topic);
+        assert_eq!(topic(r#""a\nb""#).unwrap().unwrap().as_str(), "a b");
+        assert_eq!(topic(r#""""#), Ok(None));
+        assert_eq!(topic("null"), Ok(None));
+        assert!(topic(&format!("{:?}", "x".repeat(201))).is_err());
+    }
+
+    #[test]
+    fn what_was_put_there_by_hand_is_adopted_and_what_is_no_file_is_no_item() {
+        let dir = tempfile::tempdir().unwrap();
+        let q = queue(dir.path());
+        q.make(Place::Waiting).unwrap();
+        fs::write(q.dir.join("7"), r#"{"task":"by hand"}"#).unwrap();
+        fs::write(q.dir.join("0000008"), r#"{"task":"taken"}"#).unwrap();
+        fs::write(q.dir.join("000008"), r#"{"task":"eight"}"#).unwrap();
+        std::os::unix::fs::symlink("nowhere", q.dir.join("000009")).unwrap();
+        fs::create_dir(q.dir.join("000010")).unwrap();
+        assert_eq!(q.list(Place::Waiting).unwrap(), [Seq(8)]);
+        assert!(q.tend(Duration::from_secs(3600)).unwrap());
+        q.adopt();
+        assert_eq!(q.list(Place::Waiting).unwrap(), [Seq(7), Seq(8)]);
+        assert_eq!(q.peek(Place::Waiting, Seq(7)).unwrap().task, "by hand");
+        assert_eq!(q.peek(Place::Waiting, Seq(8)).unwrap().task, "eight");
+        assert!(!q.dir.join("7").exists() && q.dir.join("0000008").exists());
     }
 
     #[test]
@@ -537,19 +619,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (q, clock) = (queue(dir.path()), SystemClock::default());
         let hour = Duration::from_secs(3600);
-        assert!(!q.tend(hour), "no queue");
+        assert!(!q.tend(hour).unwrap(), "no queue");
         let seq = q.accept(&item("a"), &clock).unwrap();
-        assert!(q.tend(hour));
+        assert!(q.tend(hour).unwrap());
         q.shift(seq, Place::Waiting, Place::Inflight).unwrap();
-        assert!(q.tend(hour));
+        assert!(q.tend(hour).unwrap());
         q.shift(seq, Place::Inflight, Place::Dead).unwrap();
-        assert!(!q.tend(hour), "a dead letter waits for a person");
+        assert!(!q.tend(hour).unwrap(), "a dead letter waits for a person");
         for place in [Place::Waiting, Place::Inflight, Place::Dead] {
             let litter = q.folder(place).join(".tmp-1-2-3");
             fs::write(&litter, "").unwrap();
-            q.tend(hour);
+            q.tend(hour).unwrap();
             assert!(litter.exists(), "somebody may be writing it");
-            q.tend(Duration::ZERO);
+            q.tend(Duration::ZERO).unwrap();
             assert!(!litter.exists());
         }
     }
