@@ -5,6 +5,8 @@ mod support;
 use iapeer::core::clock::SystemClock;
 use iapeer::store::lock::FileLock;
 use nix::sys::signal::Signal;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
 use support::{Output, PATIENCE, TestHome, wait_until};
 
@@ -367,6 +369,48 @@ fn a_dead_letter_is_listed_told_to_its_sender_once_and_can_be_tried_again() {
     assert_eq!(home.bodies("alice").len(), 1);
 }
 
+/// The environment of a session's program, each variable ended by a NUL.
+fn session_environment(home: &TestHome, identity: &str) -> String {
+    let pane = home.session_json(identity).unwrap()["pane"]["pid"].as_i64().unwrap();
+    String::from_utf8_lossy(&std::fs::read(format!("/proc/{pane}/environ")).unwrap()).into_owned()
+}
+
+#[test]
+fn what_a_peers_launch_env_changes_does_not_travel_to_whom_it_writes() {
+    let home = home(&[]);
+    let vars = [("PARROT_REPLY", "1"), ("HOME", "/elsewhere"), ("TZ", "Asia/Tokyo"), ("IAPEER_IDLE_SECS", "7")];
+    home.launch_env("alice", &vars);
+    home.ok("iapeer-send", &["alice", "--from", "bob", "-m", "wake me with your answer"]);
+    wait_until("the answer", PATIENCE, || home.bodies("bob").len() == 1);
+    let (alice, bob) = (session_environment(&home, "parrot-alice"), session_environment(&home, "parrot-bob"));
+    for changed in ["HOME=/elsewhere\0", "TZ=Asia/Tokyo\0", "IAPEER_IDLE_SECS=7\0"] {
+        assert!(alice.contains(changed), "{changed} not in {alice:?}");
+        assert!(!bob.contains(changed), "{changed} in {bob:?}");
+    }
+    assert!(bob.contains(&format!("HOME={}\0", home.home().display())), "{bob:?}");
+    assert!(!bob.contains("TZ=") && !bob.contains("IAP_BASE_"), "{bob:?}");
+}
+
+#[test]
+fn a_lock_that_the_caller_holds_is_not_held_by_the_session() {
+    let home = home(&[]);
+    let path = home.dir().join("cron.lock");
+    let lock = std::fs::File::create(&path).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let mut command = home.cmd("iapeer-send");
+    command.args(["bob", "--from", "alice", "-m", "from cron"]);
+    let descriptor = lock.as_raw_fd();
+    // SAFETY: dup2 is safe between fork and exec.
+    unsafe {
+        command.pre_exec(move || nix::Error::result(nix::libc::dup2(descriptor, 9)).map(drop).map_err(Into::into))
+    };
+    delivered(&home.start(command, None).wait(PATIENCE));
+    drop(lock);
+    home.at_rest("parrot-bob");
+    assert!(home.state("parrot-bob", "session"));
+    fs2::FileExt::try_lock_exclusive(&std::fs::File::open(&path).unwrap()).expect("nobody holds it");
+}
+
 #[test]
 fn nothing_of_the_senders_session_reaches_the_woken_one() {
     let home = home(&[]);
@@ -383,9 +427,7 @@ fn nothing_of_the_senders_session_reaches_the_woken_one() {
         home.set(name, value);
     }
     delivered(&home.run("iapeer-send", &["bob", "-m", "who are you?"]));
-    let pane = home.session_json("parrot-bob").unwrap()["pane"]["pid"].as_i64().unwrap();
-    let environ = std::fs::read(format!("/proc/{pane}/environ")).unwrap();
-    let environ = String::from_utf8_lossy(&environ);
+    let environ = session_environment(&home, "parrot-bob");
     for absent in [
         "CLAUDECODE",
         "CLAUDE_CODE_",

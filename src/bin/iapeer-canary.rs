@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let access = |given: &args::Canary| if given.report { Access::ReadOnly } else { Access::Write };
+    iapeer::host::inherited::disown();
     // Watching takes a short way: a process that sleeps for days should not carry an argument parser's memory.
     match lone_identity() {
         Some(identity) => iapeer::core::exit::run("iapeer-canary", || {

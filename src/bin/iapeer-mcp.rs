@@ -15,6 +15,7 @@ use iapeer::mcp;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    iapeer::host::inherited::disown();
     if let Err(error) = args::Mcp::try_parse() {
         return cli::usage(&error);
     }

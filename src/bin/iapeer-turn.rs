@@ -16,6 +16,7 @@ use std::process::ExitCode;
 const INPUT_LIMIT: u64 = 16 << 20;
 
 fn main() -> ExitCode {
+    iapeer::host::inherited::disown();
     cli::init_logging();
     match args::Turn::try_parse() {
         Ok(given) => {

@@ -28,6 +28,7 @@ const PROGRAM: &str = "iapeer";
 
 /// Runs the verb on the command line.
 pub fn main() -> ExitCode {
+    crate::host::inherited::disown();
     let verb = match Front::try_parse() {
         Ok(front) => front.verb,
         Err(error) => return cli::usage(&error),

@@ -11,6 +11,7 @@ use crate::core::clock::SystemClock;
 use crate::core::exit::{self, Exit, Failure};
 use crate::core::paths::Paths;
 use crate::core::settings::Settings;
+use crate::host::inherited;
 use crate::lifecycle::real::RealHost;
 use crate::lifecycle::world::World;
 use clap::Parser;
@@ -39,6 +40,7 @@ pub fn main<A: Parser>(
     access: impl FnOnce(&A) -> Access,
     body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
 ) -> ExitCode {
+    inherited::disown();
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),

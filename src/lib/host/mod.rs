@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod command;
 pub mod forensics;
+pub mod inherited;
 pub mod kernel_log;
 pub mod managed;
 pub mod process;

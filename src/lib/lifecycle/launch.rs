@@ -3,6 +3,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::paths::{self, Paths};
+use crate::host::inherited::BASE;
 use crate::host::spawn::shell_quoted;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::wake::Mode;
@@ -49,13 +50,22 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sb
 
 /// The part of `environment` that may reach a session or a detached program of ours.
 pub fn allowed(environment: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
-    let mut kept: BTreeMap<String, String> = environment
-        .filter(|(name, _)| {
-            ALLOWED.contains(&name.as_str()) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        })
-        .collect();
+    let mut kept: BTreeMap<String, String> = environment.filter(|(name, _)| passes(name)).collect();
     kept.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
     kept
+}
+
+/// What programs of ours in the session go back to: the values of those `changed` variables that they would pass on.
+fn bases<'a>(
+    changed: impl Iterator<Item = &'a String>,
+    environment: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let value = |name: &String| environment.get(name).cloned().unwrap_or_default();
+    changed.filter(|name| passes(name)).map(|name| (format!("{BASE}{name}"), value(name))).collect()
+}
+
+fn passes(name: &str) -> bool {
+    ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// This process's environment, without what is not UTF-8.
@@ -100,11 +110,12 @@ pub fn build<'a>(
             ),
         ));
     }
-    let environment = allowed(environment());
+    let mut environment = allowed(environment());
     let bin_dir = bin_dir();
     let program = find_program(world.paths, peer, &environment)?;
     let env_file = paths::launch_env_path(peer.cwd(), &manifest.runtime);
     let launch_env = LaunchEnv::read(&env_file)?;
+    environment.extend(bases(manifest.env.keys().chain(launch_env.vars.keys()), &environment));
 
     let mut values = BTreeMap::from([
         ("cwd".into(), peer.cwd().to_string_lossy().into_owned()),
