@@ -137,6 +137,19 @@ fn dialogs_are_answered_by_their_labels_never_by_a_blind_enter() {
 }
 
 #[test]
+fn a_boot_that_fails_is_tried_again_by_a_tick_and_not_at_once() {
+    let home = home(&[("PARROT_CRASH", "boot")]);
+    let output = send(&home, "hello");
+    assert!(output.code == 0 && output.stdout.contains("queued for parrot-bob"), "{output}");
+    // The hook of the dead pane has its say before the exit is on record.
+    wait_until("the record of its end", PATIENCE, || !home.log("exits.log").is_empty());
+    home.at_rest("parrot-bob");
+    assert_eq!(wakes(&home), 1, "{:?}", home.log("lifecycle.log"));
+    home.ok("iapeer-superviser", &[]);
+    wait_until("the next try", PATIENCE, || wakes(&home) == 2);
+}
+
+#[test]
 fn a_login_screen_is_never_answered_and_the_reason_names_it() {
     let home = home(&[("PARROT_DIALOG", "login")]);
     let output = send(&home, "hello");
@@ -367,6 +380,30 @@ fn a_dead_letter_is_listed_told_to_its_sender_once_and_can_be_tried_again() {
     home.ok("iapeer-drain", &["--requeue", row["id"].as_str().unwrap()]);
     wait_until("the second life", PATIENCE, || home.bodies("bob") == ["doomed"]);
     assert_eq!(home.bodies("alice").len(), 1);
+}
+
+#[test]
+fn the_end_of_the_senders_terminal_does_not_end_the_delivery() {
+    let home = home(&[("PARROT_TURN_MS", "0")]);
+    delivered(&send(&home, "wake up"));
+    // One in three drains was killed before it was one.
+    for n in 1..=10 {
+        home.at_rest("parrot-bob");
+        let terminal = nix::pty::openpty(None, None).unwrap();
+        let mut command = home.cmd("iapeer-send");
+        command.args(["bob", "--from", "alice", "--no-wait", "-m", &format!("message {n}")]);
+        let descriptor = terminal.slave.as_raw_fd();
+        // SAFETY: both calls are safe between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                nix::unistd::setsid()?;
+                nix::Error::result(nix::libc::ioctl(descriptor, nix::libc::TIOCSCTTY, 0)).map(drop).map_err(Into::into)
+            });
+        }
+        let output = home.start(command, None).wait(PATIENCE);
+        assert_eq!(output.code, 0, "{output}");
+        wait_until("the delivery", PATIENCE, || home.bodies("bob").len() == n + 1);
+    }
 }
 
 /// The environment of a session's program, each variable ended by a NUL.

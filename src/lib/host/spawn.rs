@@ -66,7 +66,7 @@ unsafe impl Send for Start {}
 
 impl Start {
     /// A process of its own in the caller's memory, on a stack of its own: no page is copied, which is a tenth of what
-    /// accepting a message costs (benches/figures.rs, `accept`).
+    /// accepting a message costs (benches/figures.rs, `accept`). Where that is refused, as user-mode qemu does, a fork.
     #[cfg(target_os = "linux")]
     fn child(&mut self) -> nix::Result<Pid> {
         extern "C" fn become_program(start: *mut libc::c_void) -> libc::c_int {
@@ -78,11 +78,18 @@ impl Start {
         let pid = unsafe {
             libc::clone(become_program, top.cast(), libc::CLONE_VM | libc::SIGCHLD, std::ptr::from_mut(self).cast())
         };
-        Errno::result(pid).map(Pid::from_raw)
+        match Errno::result(pid) {
+            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EPERM) => self.fork(),
+            pid => pid.map(Pid::from_raw),
+        }
     }
 
     #[cfg(not(target_os = "linux"))]
     fn child(&mut self) -> nix::Result<Pid> {
+        self.fork()
+    }
+
+    fn fork(&self) -> nix::Result<Pid> {
         // SAFETY: the child makes only calls that are safe after a fork of a process with several threads
         // (signal-safety(7)), on memory that was made before.
         match unsafe { nix::unistd::fork() }? {
@@ -101,6 +108,9 @@ impl Start {
                 libc::dup2(self.null, fd);
             }
             for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+                // What came for the caller's process group before `setsid` (its terminal hangs up) is not meant for this
+                // program: ignoring a signal discards it while it waits.
+                libc::signal(signal as libc::c_int, libc::SIG_IGN);
                 libc::signal(signal as libc::c_int, libc::SIG_DFL);
             }
             libc::sigprocmask(libc::SIG_SETMASK, self.unblocked.as_ref(), std::ptr::null_mut());

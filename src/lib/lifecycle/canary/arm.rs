@@ -7,7 +7,7 @@ use crate::lifecycle::canary::watch;
 use crate::lifecycle::world::World;
 use crate::store::event_log::Event;
 use crate::store::lock::{FileLock, is_held};
-use crate::store::session::SessionRecord;
+use crate::store::session::{Phase, SessionRecord};
 use std::fmt;
 use std::time::Duration;
 
@@ -106,6 +106,11 @@ pub fn on_pane_died(world: &World<'_>, identity: &Identity, server: Option<i32>,
     // Without a server that lives there is no dead pane: whoever ended it has recorded why.
     let Some(server) = server else { return };
     say(identity, record::session_exit(world, identity, server, end).map(drop));
+    // A program that ends while it starts is seen by whoever starts it, and tried again by the next tick: one started
+    // here would use up the crash-loop guard's tries within a second.
+    if SessionRecord::peek(world.paths, identity).is_some_and(|record| record.phase == Phase::Booting) {
+        return;
+    }
     if let Err(error) = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]) {
         tracing::warn!("{identity}: {error}; the next tick ends the session");
     }

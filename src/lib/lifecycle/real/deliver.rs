@@ -68,8 +68,8 @@ enum Sighting<'r> {
     Hold(&'static str),
     /// A dialog stands in the way.
     Dialog(Screen, &'r Dialog),
-    /// A screen that the manifest does not know, or one in the middle of a repaint: its last lines, the pane's process.
-    Strange(String, Option<i32>),
+    /// A screen that the manifest does not know, or one in the middle of a repaint: the pane's process.
+    Strange(Option<i32>),
     /// The program has ended, in these words.
     Ended(String),
 }
@@ -95,7 +95,8 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             sighting = Some(seen);
             free
         });
-        let tail = match (sighting, pasted) {
+        // What a screen shows may be the text of messages, which no log is to have: none of it is said.
+        let obstacle = match (sighting, pasted) {
             (Some(Sighting::Free { busy }), Ok(_)) => {
                 host.clock.sleep(settle);
                 return Ok(Submit { busy, forced, pressed: together.is_some() });
@@ -116,15 +117,19 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             (Some(Sighting::Hold(why)), _) => return Err(Landing::Held(why.into())),
             (Some(Sighting::Dialog(screen, dialog)), _) => {
                 ready::answer(host, delivery.peer, &screen, dialog).map_err(Landing::Held)?;
-                screen.tail()
+                Landing::Failed(format!("the dialog {:?} does not go away", dialog.name))
             }
-            (Some(Sighting::Strange(tail, pane)), _) => {
+            (Some(Sighting::Strange(pane)), _) => {
                 // Codex misses a change of its terminal's size now and then (measured: 1 in 10 when somebody attaches
                 // at the end of a turn), and draws over its own rows until it is told of one.
                 if repainted.passed(host.clock) && !std::mem::replace(&mut redrawn, true) {
                     pane.into_iter().for_each(process::redraw);
                 }
-                tail
+                Landing::Failed(format!(
+                    "the screen is none that the manifest of {} knows: `iapeer attach {}` shows it",
+                    delivery.peer.manifest.runtime,
+                    delivery.peer.identity.personality()
+                ))
             }
             (Some(Sighting::Ended(how)), _) => {
                 return Err(Landing::Failed(format!("the program has ended ({how})")));
@@ -132,13 +137,11 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             (None, Err(TmuxError::NoServer | TmuxError::NoSession)) => {
                 return Err(Landing::Failed("the session has ended".into()));
             }
-            (None, Err(error)) => error.to_string(),
-            (None, Ok(_)) => "tmux showed nothing".into(),
+            (None, Err(error)) => Landing::Held(error.to_string()),
+            (None, Ok(_)) => Landing::Held("tmux showed nothing".into()),
         };
         if deadline.passed(host.clock) {
-            let why =
-                format!("the screen is none that the manifest of {} knows: {tail}", delivery.peer.manifest.runtime);
-            return Err(Landing::Failed(why));
+            return Err(obstacle);
         }
         host.clock.sleep(Duration::from_millis(100));
     }
@@ -153,7 +156,7 @@ fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRule
     match screen.sight(rules) {
         Sight::Input { draft, busy } => at_composer(host, delivery, &survey.clients, draft, busy),
         Sight::Dialog(dialog) => Sighting::Dialog(screen, dialog),
-        Sight::Blank | Sight::Unknown => Sighting::Strange(screen.tail(), survey.look.pane_pid),
+        Sight::Blank | Sight::Unknown => Sighting::Strange(survey.look.pane_pid),
     }
 }
 
