@@ -80,6 +80,13 @@ impl Host for Machine {
         self.0.state().truth(identity).traced
     }
 
+    fn clear_trace(&self, identity: &Identity) {
+        self.0.point();
+        let mut state = self.0.state();
+        let truth = state.truth(identity);
+        truth.traced &= truth.live().is_some();
+    }
+
     fn processes(&self, identity: &Identity) -> Result<Processes, String> {
         self.0.point();
         if self.unknown(identity) {

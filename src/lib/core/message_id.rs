@@ -33,6 +33,11 @@ impl MessageId {
         MessageId(Ulid::nil())
     }
 
+    /// When it was made.
+    pub fn made(self) -> EpochMs {
+        EpochMs(self.0.timestamp_ms())
+    }
+
     /// The id of something that was made at `made` and has none: the same at each call.
     pub fn of(made: EpochMs, what: &impl Hash) -> MessageId {
         let mut hasher = DefaultHasher::new();

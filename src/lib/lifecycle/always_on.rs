@@ -40,12 +40,11 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let began = world.clock.monotonic();
     let server =
         up.record.server.ok_or_else(|| Failure::new(Exit::TryAgain, format!("{identity}: it has no server")))?;
-    // tmux keeps the pane of a program that has ended.
-    let stopped = match (watch(server)?, up.record.pane.map(watch).transpose()?) {
-        (None, _) | (_, Some(None)) => false,
-        (Some(server), pane) => {
-            first(&[&server].into_iter().chain(pane.flatten().as_ref()).collect::<Vec<_>>(), &asked)?
-        }
+    // tmux keeps the pane of a program that has ended; one that ended before it was looked at has no pid on record.
+    let pane = up.record.pane.map(watch).transpose()?.flatten();
+    let stopped = match (watch(server)?, pane) {
+        (Some(server), Some(pane)) => first(&[&server, &pane], &asked)?,
+        _ => false,
     };
     let lock = world.lock(identity, world.settings.lock_wait)?;
     let (standing, _) = session::settle(world, identity)?;

@@ -213,7 +213,7 @@ pub fn seed(world: &World<'_>, peer: &Peer, up: &bring_up::Up) -> Result<(), Fai
     if up.woke.is_none_or(|(mode, _)| mode != Mode::Fresh) || world.queue(&peer.identity).has_waiting()? {
         return Ok(());
     }
-    let item = Item::new(nobody(), crate::core::Intelligence::Absent, text.to_owned(), world.now());
+    let item = Item::new(nobody(), crate::core::Intelligence::Absent, text, world.now());
     world.queue(&peer.identity).accept(&item, world.clock)?;
     Ok(())
 }
@@ -350,7 +350,9 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             up.record
         }
     };
-    if world.host.resumable(peer).is_err() {
+    // What stands in the folder may be an earlier conversation.
+    let used = || world.host.transcript_times(peer, None).last.is_some_and(|at| at >= record.woke_at);
+    if world.host.resumable(peer).is_err() || record.mode.as_deref() == Some("fresh") && !used() {
         return refused("nothing-to-compact", "context is fresh; nothing to compact", Exit::Refused);
     }
     if Activity::from_files(world, peer, &record).quiet() == Quiet::Working {

@@ -69,10 +69,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
         drop(lock);
         // An item accepted while we held the lock is ours; one that could not be delivered waits for the next tick.
         let newest = queue.list(Place::Waiting)?.last().copied();
-        if !more && newest <= seen {
-            return Ok(Drained::Ran(acted));
-        }
-        if newest.is_none() {
+        if newest.is_none() || !more && newest <= seen {
             return Ok(Drained::Ran(acted));
         }
     }
@@ -115,6 +112,7 @@ fn resolve_unknown(tries: &mut Tries<'_>) -> Result<bool, Failure> {
         let taken = turn_of(world, &peer.identity, None).is_some_and(|turn| turn.taken.contains(&held.item.id));
         if taken || world.host.carries(peer, held.item.id) {
             tries.log(&held.item, &Outcome::landed(None, Evidence::Transcript, false));
+            note_topic(world, peer, &held.item);
             queue.remove(Place::Inflight, seq)?;
             tries.note(&held, "delivered", None);
             continue;
@@ -156,21 +154,28 @@ fn retry_unknown(tries: &mut Tries<'_>, mut held: Held, record: SessionRecord) -
     tries.queue.update(held.place, held.seq, &held.item)?;
     let text = envelope(tries.peer, &held.item);
     let landing = tries.deliver(&held.item, &text, &record, false, true);
-    conclude(tries, Tried { held, record, woke: None, landing })
+    conclude(tries, Tried { held, record, woke: None, again: true, landing })
 }
 
 /// Acts on what became of a delivery. `false`: the item stays, and with it what waits behind it.
 fn conclude(tries: &mut Tries<'_>, tried: Tried) -> Result<bool, Failure> {
-    let Tried { held, woke, landing, .. } = tried;
+    let Tried { mut held, woke, again, landing, .. } = tried;
     match landing {
         Landing::Landed { by, forced } => {
             // The log line first: whoever watches the item finds the line when the item is gone.
             tries.log(&held.item, &Outcome::landed(woke, by, forced));
-            note_topic(tries.world, tries.peer, &held.item)?;
+            note_topic(tries.world, tries.peer, &held.item);
             tries.queue.remove(Place::Inflight, held.seq)?;
             tries.note(&held, "delivered", None);
             Ok(true)
         }
+        // It may have been typed before: while that session lives, only evidence or its end takes it out of flight.
+        Landing::Held(reason) if again => {
+            held.item.attempts = held.item.attempts.saturating_sub(1);
+            held.item.redelivered = held.item.redelivered.saturating_sub(1);
+            tries.put_off(held, woke, "unknown", &reason).map(|()| false)
+        }
+        Landing::Failed(reason) if again => tries.put_off(held, woke, "unknown", &reason).map(|()| false),
         Landing::Held(reason) => {
             let seq = held.seq;
             tries.put_off(held, woke, "queued", &reason)?;
@@ -182,14 +187,16 @@ fn conclude(tries: &mut Tries<'_>, tried: Tried) -> Result<bool, Failure> {
     }
 }
 
-fn note_topic(world: &World<'_>, peer: &Peer, item: &Item) -> Result<(), Failure> {
-    if let Some(topic) = &item.topic
-        && world.markers(&peer.identity).note_topic(topic)?
-    {
-        let event = Event::new("topic-note").field("identity", &peer.identity).field("topic", topic);
-        world.lifecycle(&event);
+/// Best effort: what has landed is settled even where its topic can't be noted.
+fn note_topic(world: &World<'_>, peer: &Peer, item: &Item) {
+    let Some(topic) = &item.topic else { return };
+    match world.markers(&peer.identity).note_topic(topic) {
+        Ok(true) => {
+            world.lifecycle(&Event::new("topic-note").field("identity", &peer.identity).field("topic", topic));
+        }
+        Ok(false) => {}
+        Err(error) => tracing::warn!("{}: cannot note the topic {topic:?}: {error}", peer.identity),
     }
-    Ok(())
 }
 
 /// Refuses an identity that is not a peer's, in the words of the queue's tools.

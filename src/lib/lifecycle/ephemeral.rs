@@ -241,7 +241,7 @@ fn start_next(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Act
         .field("depth", queue.list(Place::Waiting)?.len());
     world.lifecycle(&event);
     let HandedOver::Tried(tried) = tries.hand_over(held)? else { return Ok(false) };
-    let Tried { mut held, record, woke, landing } = *tried;
+    let Tried { mut held, record, woke, landing, .. } = *tried;
     match landing {
         Landing::Landed { by, forced } => {
             held.item.landed = Some(world.now());
@@ -261,8 +261,15 @@ fn start_next(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Act
     }
 }
 
-/// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone.
+/// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone, and
+/// so is a worker for which a process of an earlier session speaks: that answers no task of this one.
 pub fn arm(world: &World<'_>, caller: &Identity, cwd: &Path) -> bool {
+    let current = SessionRecord::peek(world.paths, caller).and_then(|record| record.launch);
+    if let (Some(current), Ok(own)) = (current, std::env::var("PEER_LAUNCH"))
+        && own != current
+    {
+        return false;
+    }
     if !Profile::read(cwd).is_ok_and(|profile| profile.is_some_and(|profile| profile.ephemeral())) {
         return false;
     }

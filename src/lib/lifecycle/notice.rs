@@ -38,7 +38,7 @@ pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, agai
         return;
     }
     let body = format!(
-        "Your message {} to {} was not delivered and is kept as a dead letter: {reason}\n\
+        "Your message {} to {} is kept as a dead letter: {reason}\n\
          `iapeer-drain --list {}` shows it, `iapeer-drain --requeue {}` tries again.",
         item.id, to.identity, to.identity, item.id
     );

@@ -116,7 +116,7 @@ impl Peer {
     }
 
     /// What a fresh session is told first.
-    pub fn initial_prompt(&self) -> Option<&str> {
+    pub fn initial_prompt(&self) -> Option<String> {
         self.profile.as_ref().and_then(|profile| profile.initial_prompt())
     }
 

@@ -268,7 +268,10 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
         }
     });
     match settled {
-        Some(Settled::Gone) => delivered(world, item, report("delivered", None)),
+        Some(Settled::Gone) => delivered(world, item, report("delivered", None)).unwrap_or_else(|| {
+            // Somebody took it out by hand, or removed the peer.
+            report("queued", Some("no longer in the queue, and no delivery of it on record".into()))
+        }),
         Some(Settled::Dead) => {
             let reason = queue.peek(Place::Dead, seq).and_then(|item| item.reason);
             report("queued", Some(format!("dead letter: {}", reason.unwrap_or_default())))
@@ -278,15 +281,15 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
     }
 }
 
-/// Completes the report of a delivered message from the line that the drain wrote before it settled the item.
-fn delivered(world: &World<'_>, item: &Item, mut report: Report) -> Report {
+/// Completes the report of a delivered message from the line that the drain wrote before it settled the item. `None`:
+/// there is no such line.
+fn delivered(world: &World<'_>, item: &Item, mut report: Report) -> Option<Report> {
     let id = item.id.to_string();
-    let line = event_log::find_last(world.paths, Log::Delivery, |line| line.contains(&id) && line.contains(" ok=true"));
-    let field = |name: &str| {
-        line.as_ref().and_then(|pairs| pairs.iter().find(|(key, _)| key == name)).map(|(_, value)| value.clone())
-    };
+    let line =
+        event_log::find_last(world.paths, Log::Delivery, |line| line.contains(&id) && line.contains(" ok=true"))?;
+    let field = |name: &str| line.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     report.woke = field("woke").as_deref() == Some("true");
     report.mode = if report.woke { field("mode") } else { Some("warm".into()) };
     report.cause = field("cause");
-    report
+    Some(report)
 }

@@ -25,7 +25,7 @@ pub enum Standing {
 }
 
 /// What [`settle`] had to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mended {
     /// Nothing: files and facts agreed.
     Nothing,
@@ -33,8 +33,8 @@ pub enum Mended {
     Teardown,
     /// A session that lived without a record was enrolled.
     Enrolled,
-    /// A death was recorded.
-    Death,
+    /// A death was recorded: its class (`server-dead` or `session-gone`) and a reason for people.
+    Death(&'static str, String),
     /// A stopped peer's session had gone.
     Stopped,
     /// A session had ended itself to come back fresh.
@@ -49,22 +49,18 @@ pub enum Mended {
 ///
 /// What had to be mended leaves its line in the log, whoever came across it.
 pub fn settle(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Failure> {
-    let before = SessionRecord::peek(world.paths, identity);
     let settled = mend(world, identity)?;
-    log_mended(world, identity, settled.1, before.as_ref());
+    log_mended(world, identity, &settled.1);
     Ok(settled)
 }
 
-fn log_mended(world: &World<'_>, identity: &Identity, mended: Mended, before: Option<&SessionRecord>) {
+fn log_mended(world: &World<'_>, identity: &Identity, mended: &Mended) {
     let (action, death, reason, outcome) = match mended {
         // The winner of the claim writes the line.
         Mended::Nothing | Mended::ClaimedElsewhere => return,
         Mended::Teardown => ("finished-teardown", None, None, "finished"),
         Mended::Enrolled => ("enrolled", None, None, "supervised"),
-        Mended::Death => {
-            let (class, reason) = death(world, before);
-            ("reaped-gone", Some(class), Some(reason), "fresh-next-msg")
-        }
+        Mended::Death(class, reason) => ("reaped-gone", Some(*class), Some(reason.clone()), "fresh-next-msg"),
         Mended::Stopped => ("skipped-stopped", None, None, "resume-on-start"),
         Mended::EagerFresh => ("needs-eager-fresh", None, Some("/new eager mark".to_owned()), "eager-fresh"),
         Mended::FailedLaunch => (
@@ -90,18 +86,16 @@ pub fn is_live(world: &World<'_>, identity: &Identity) -> bool {
     !booting && world.liveness(identity, record.as_ref()) == Liveness::Alive
 }
 
-/// What a death looks like afterwards: its class (`server-dead` or `session-gone`) and a reason for people.
-pub fn death(world: &World<'_>, record: Option<&SessionRecord>) -> (&'static str, String) {
-    let rebooted =
-        record.and_then(|r| r.boot_id.as_deref()).is_some_and(|then| Some(then) != world.host.boot_id().as_deref());
-    let server_lives = record.is_some_and(|record| {
-        record.server.is_some_and(|server| crate::host::process::liveness(&server) == Liveness::Alive)
-    });
-    match (rebooted, server_lives) {
-        (true, _) => ("server-dead", "the host was rebooted".into()),
-        (false, true) => ("session-gone", "the session ended, its tmux server lives".into()),
-        (false, false) => ("server-dead", "the tmux server is gone".into()),
-    }
+/// What a death looks like before it is cleared away.
+fn death(world: &World<'_>, record: &SessionRecord) -> Mended {
+    let rebooted = record.boot_id.as_deref().is_some_and(|then| Some(then) != world.host.boot_id().as_deref());
+    let server_lives = record.server.is_some_and(|server| process::liveness(&server) == Liveness::Alive);
+    let (class, reason) = match (rebooted, server_lives) {
+        (true, _) => ("server-dead", "the host was rebooted"),
+        (false, true) => ("session-gone", "the session ended, its tmux server lives"),
+        (false, false) => ("server-dead", "the tmux server is gone"),
+    };
+    Mended::Death(class, reason.to_owned())
 }
 
 fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Failure> {
@@ -136,7 +130,8 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
     }
 }
 
-fn is_failed_launch(world: &World<'_>, record: &SessionRecord) -> bool {
+/// Whether it is a boot that has taken longer than any: where nobody holds the lock, its launcher is gone.
+pub fn is_failed_launch(world: &World<'_>, record: &SessionRecord) -> bool {
     let patience = world.settings.boot_deadline + world.settings.ready_gate;
     record.phase == Phase::Booting && world.now().since(record.woke_at) > patience
 }
@@ -153,6 +148,7 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
         markers.set(Marker::IdleReaped, world.now())?;
         return Ok(Mended::Stopped);
     }
+    let death = death(world, record);
     let died_at = record.died_at.unwrap_or_else(|| world.now());
     let dead = SessionRecord { died_at: Some(died_at), ..record.clone() };
     dead.write(world.paths)?;
@@ -160,11 +156,11 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     if !SessionRecord::claim_death(world.paths, identity)? {
         return Ok(Mended::ClaimedElsewhere);
     }
-    finish_claim(world, &dead)
+    Ok(if finish_claim(world, &dead)? { Mended::EagerFresh } else { death })
 }
 
-/// Counts a claimed death and clears away what the session left.
-fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failure> {
+/// Counts a claimed death and clears away what the session left. Says whether it had ended itself to come back fresh.
+fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<bool, Failure> {
     let identity = &record.identity;
     let markers = world.markers(identity);
     let eager = markers.has(Marker::NewEager);
@@ -175,13 +171,14 @@ fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Fai
     disarm(world, identity)?;
     markers.clear_turn()?;
     SessionRecord::finish_claim(world.paths, identity)?;
-    Ok(if eager { Mended::EagerFresh } else { Mended::Death })
+    Ok(eager)
 }
 
 /// Ends what is left of a session whose program has ended: the server that keeps its dead pane.
 fn end_leftover(world: &World<'_>, record: &SessionRecord) -> Result<(), Failure> {
     let server = record.server.filter(|server| process::liveness(server) != Liveness::Gone);
     if server.is_none() {
+        world.host.clear_trace(&record.identity);
         return Ok(());
     }
     end(world, &record.identity, Some(record), &Ending { why: "its program ended", park: Park::No, keep_marks: true })
@@ -189,7 +186,11 @@ fn end_leftover(world: &World<'_>, record: &SessionRecord) -> Result<(), Failure
 
 /// Ends a server that keeps a dead pane and has no record: a launch that was cut short left it.
 fn clear_dead_pane(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
-    if !world.host.has_trace(identity) || world.host.dead_pane(identity).is_none() {
+    if !world.host.has_trace(identity) {
+        return Ok(());
+    }
+    if world.host.dead_pane(identity).is_none() {
+        world.host.clear_trace(identity);
         return Ok(());
     }
     end(world, identity, None, &Ending { why: "its program ended", park: Park::No, keep_marks: true })

@@ -311,13 +311,18 @@ fn judge(
         return Ok(record.is_some().then(|| Judged { by: Some(by.to_owned()), ..judged }));
     }
     // An end or a claim that a crash cut short is finished under the lock.
-    let intent = world.markers(identity).intent()?.is_some() || world.paths.state(identity, "session.reaping").exists();
+    let intent =
+        world.paths.state(identity, "teardown").exists() || world.paths.state(identity, "session.reaping").exists();
     let liveness = match record {
         // Most sessions live: one cheap look, without the lock, is all they need.
         Some(_) => world.host.liveness(identity, record.as_ref()),
         None => world.liveness(identity, None),
     };
     if record.is_none() && liveness == Liveness::Gone && !intent {
+        // A server that was killed, or the last boot, left its socket: it is looked at once, not by each tick.
+        if !dry_run && let Ok(_lock) = world.lock(identity, Duration::ZERO) {
+            session::settle(world, identity)?;
+        }
         return Ok(None);
     }
     let (observed, activity_error) = observe(world, registry, identity, record.as_ref(), liveness)?;
@@ -335,7 +340,7 @@ fn judge(
         return Ok(Some(judged));
     }
     let age = (liveness == Liveness::Alive).then_some(observed.age);
-    let settled = intent || record.is_none();
+    let settled = intent || record.as_ref().is_none_or(|record| session::is_failed_launch(world, record));
     if dry_run || (!verdict.action.acts() && !settled) {
         let mut judged = describe(verdict, age);
         if settled && verdict.action == Action::Alive {
@@ -360,15 +365,11 @@ fn judge(
 
 /// Acts under the lock, on what is seen now: what was seen before it may have changed.
 fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<Judged>, Failure> {
-    let before = SessionRecord::peek(world.paths, identity);
     let (standing, mended) = session::settle(world, identity)?;
     let judged = match mended {
         Mended::Teardown => Some(plain(identity, Action::FinishedTeardown, Some("finished"), None)),
         Mended::Enrolled => Some(plain(identity, Action::Enrolled, Some("supervised"), None)),
-        Mended::Death => Some(Judged {
-            reason: Some(session::death(world, before.as_ref()).1),
-            ..plain(identity, Action::ReapedGone, Some("fresh-next-msg"), None)
-        }),
+        Mended::Death(_, reason) => Some(plain(identity, Action::ReapedGone, Some("fresh-next-msg"), Some(reason))),
         Mended::FailedLaunch => Some(plain(
             identity,
             Action::ReapedGone,
@@ -391,7 +392,16 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         // Its log line is written by whoever mends.
         return Ok(Some(judged));
     }
-    let Standing::Live(record) = standing else { return Ok(None) };
+    let record = match standing {
+        Standing::Live(record) => record,
+        Standing::Unknown => {
+            let why = "tmux does not say whether it lives".to_owned();
+            let judged = plain(identity, Action::Unknown, Some("left-alone"), Some(why));
+            log(world, &judged, false);
+            return Ok(Some(judged));
+        }
+        Standing::Asleep => return Ok(None),
+    };
     let (observed, error) = observe(world, &Registry::read(world.paths)?, identity, Some(&record), Liveness::Alive)?;
     let verdict = decide(&observed, bounds);
     let mut judged = Judged {

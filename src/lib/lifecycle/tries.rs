@@ -39,6 +39,8 @@ pub(super) struct Tried {
     pub record: SessionRecord,
     /// How the session was woken for it, if it was.
     pub woke: Option<(Mode, &'static str)>,
+    /// An earlier try may have typed it.
+    pub again: bool,
     pub landing: Landing,
 }
 
@@ -84,7 +86,7 @@ impl Tries<'_> {
         let held = Held { place: Place::Inflight, ..held };
         let text = first_text(self.peer, &held.item, &up);
         let landing = self.deliver(&held.item, &text, &up.record, up.woke.is_some(), false);
-        Ok(HandedOver::Tried(Box::new(Tried { held, record: up.record, woke: up.woke, landing })))
+        Ok(HandedOver::Tried(Box::new(Tried { held, record: up.record, woke: up.woke, again: false, landing })))
     }
 
     /// Types `text` into the session. `resumed`: it may stand in the composer already.
@@ -207,7 +209,7 @@ fn first_text(peer: &Peer, item: &Item, up: &Up) -> String {
     match (up.woke, peer.initial_prompt()) {
         // The seed may have been queued by itself: then it is not said twice.
         (Some((Mode::Fresh, _)), Some(seed)) if item.task != seed => {
-            format!("{}\n\n{text}", notice::seed(peer, seed, item.accepted))
+            format!("{}\n\n{text}", notice::seed(peer, &seed, item.accepted))
         }
         _ => text,
     }

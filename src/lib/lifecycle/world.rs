@@ -31,6 +31,10 @@ pub trait Host: Send + Sync {
     /// Whether anything hints at a session: a socket, whoever listens on it.
     fn has_trace(&self, identity: &Identity) -> bool;
 
+    /// Takes away what hints at a session where nothing listens any more: each look at it would have to look twice.
+    /// The caller holds the identity's lock.
+    fn clear_trace(&self, identity: &Identity);
+
     /// The processes of a session that lives.
     fn processes(&self, identity: &Identity) -> Result<Processes, String>;
 

@@ -2,6 +2,7 @@
 //! where it can be helped, with windows that grow to the size of the records.
 
 use crate::core::clock::EpochMs;
+use crate::core::message_id::MessageId;
 use crate::core::paths::Paths;
 use crate::runtime::login::fill_env;
 use crate::runtime::manifest::{RecordRule, TranscriptRules};
@@ -11,10 +12,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// First window when reading from the end.
 const WINDOW: u64 = 64 * 1024;
+/// How far the clock may have been set back since a message was made.
+const CLOCK_SLACK: Duration = Duration::from_secs(86_400);
 /// How many of a file's first records may state its cwd.
 const HEAD_RECORDS: usize = 8;
 /// No record of a known agent comes near this; a longer first line is not a transcript's.
@@ -110,14 +113,18 @@ impl<'m> Transcripts<'m> {
         })
     }
 
-    /// Whether a record written since `baseline` carries `needle`.
-    pub fn carries_since(&self, baseline: &Baseline, needle: &str) -> bool {
-        self.grown(baseline).any(|(path, from)| carries(&path, from, needle))
+    /// Whether a record written since `baseline` carries the envelope of message `id`.
+    pub fn carries_since(&self, baseline: &Baseline, id: MessageId) -> bool {
+        self.grown(baseline).any(|(path, from)| carries_between(&path, from, u64::MAX, id))
     }
 
-    /// Whether any transcript carries `needle`.
-    pub fn carries(&self, needle: &str) -> bool {
-        self.files().iter().any(|path| carries(path, 0, needle))
+    /// Whether any transcript carries the envelope of message `id`.
+    pub fn carries(&self, id: MessageId) -> bool {
+        let made = id.made().minus(CLOCK_SLACK);
+        let mut found = Vec::new();
+        collect(&self.dir, self.rules.depth, &mut found);
+        found.retain(|(written, _)| EpochMs::from(*written) >= made);
+        found.iter().any(|(_, path)| self.is_ours(path) && carries_between(path, 0, u64::MAX, id))
     }
 
     /// The time of the newest record that has one.
@@ -138,7 +145,7 @@ impl<'m> Transcripts<'m> {
         let follows_prompt = match (running.id, running.written, position) {
             // Some programs write the prompt before they call its hook: look a little further back.
             (Some(id), Some(written), Some(position)) if position >= written => {
-                carries_between(&newest, written.saturating_sub(WINDOW), position, &id.to_string())
+                carries_between(&newest, written.saturating_sub(WINDOW), position, id)
             }
             _ => false,
         };
@@ -204,13 +211,10 @@ fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-fn carries(path: &Path, from: u64, needle: &str) -> bool {
-    carries_between(path, from, u64::MAX, needle)
-}
-
-/// Whether a line that begins at `from` or later, and before `to`, carries `needle`.
-fn carries_between(path: &Path, from: u64, to: u64, needle: &str) -> bool {
-    let needle = needle.as_bytes();
+/// Whether a line that begins at `from` or later, and before `to`, carries the envelope of message `id`: its attribute,
+/// as JSON has it. The bare id proves nothing: an agent that looks into its queue or its logs has it in its transcript.
+fn carries_between(path: &Path, from: u64, to: u64, id: MessageId) -> bool {
+    let needle = format!(r#"id=\"{id}\""#).into_bytes();
     let mut at = from;
     lines_from(path, from)
         .take_while(|line| {
@@ -218,7 +222,7 @@ fn carries_between(path: &Path, from: u64, to: u64, needle: &str) -> bool {
             at += line.len() as u64;
             before
         })
-        .any(|line| line.windows(needle.len()).any(|window| window == needle))
+        .any(|line| line.windows(needle.len()).any(|window| *window == needle))
 }
 
 /// What `pick` says of the last complete record for which it says anything, and where that begins. The window from the end grows until
@@ -328,7 +332,7 @@ mod tests {
         let rules = rules(None);
         let t = Transcripts::of(&rules, &home(dir.path()), dir.path(), |_| None);
         let id: MessageId = "01M7Q5CQG0BYHCDT2D4AREQYBQ".parse().unwrap();
-        let prompt = format!("{{\"type\":\"user\",\"text\":\"{id}\"}}\n");
+        let prompt = format!("{{\"type\":\"user\",\"text\":\"<iap id=\\\"{id}\\\">\"}}\n");
         let end = "{\"type\":\"end\",\"timestamp\":7}\n";
         let len = |text: &str| text.len() as u64;
         let found = |text: String, id, file: &Path, written| {
@@ -377,17 +381,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("t")).unwrap();
         let path = dir.path().join("t/a.jsonl");
-        fs::write(&path, "{\"m\":\"ID1\"}\n{\"compact\":{}}\n").unwrap();
+        let [one, two, three] = [1, 2, 3].map(|at| MessageId::of(EpochMs::from(SystemTime::now()), &at));
+        let record = |id| serde_json::json!({ "m": format!("<iap id=\"{id}\">") }).to_string();
+        let bare = serde_json::json!({ "m": format!("waiting  000001  {two}  did you get {{\"id\":\"{two}\"}}?") });
+        fs::write(&path, format!("{}\n{bare}\n{{\"compact\":{{}}}}\n", record(one))).unwrap();
         let rules = rules(None);
         let t = Transcripts::of(&rules, &home(dir.path()), dir.path(), |_| None);
         let baseline = t.baseline();
-        assert!(t.carries("ID1") && !t.carries_since(&baseline, "ID1") && !t.compacted_since(&baseline));
+        assert!(t.carries(one) && !t.carries_since(&baseline, one) && !t.compacted_since(&baseline));
+        assert!(!t.carries(two), "it is spoken of, not delivered");
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
-        write!(file, "{{\"m\":\"ID2\"").unwrap();
-        assert!(!t.carries_since(&baseline, "ID2"), "a torn record is no evidence");
-        writeln!(file, "}}").unwrap();
-        assert!(t.carries_since(&baseline, "ID2"));
-        fs::write(dir.path().join("t/b.jsonl"), "{\"m\":\"ID3\"}\n").unwrap();
-        assert!(t.carries_since(&baseline, "ID3"), "a new file is new from its start");
+        write!(file, "{}", record(two)).unwrap();
+        assert!(!t.carries_since(&baseline, two), "a torn record is no evidence");
+        writeln!(file).unwrap();
+        assert!(t.carries_since(&baseline, two));
+        fs::write(dir.path().join("t/b.jsonl"), record(three) + "\n").unwrap();
+        assert!(t.carries_since(&baseline, three), "a new file is new from its start");
+        let old = SystemTime::now() - 2 * CLOCK_SLACK;
+        fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert!(!t.carries(two), "written before there was such a message");
     }
 }

@@ -265,8 +265,10 @@ impl Profile {
     }
 
     /// What a fresh session is told first.
-    pub fn initial_prompt(&self) -> Option<&str> {
-        self.text("initial_prompt").filter(|text| !text.is_empty())
+    pub fn initial_prompt(&self) -> Option<String> {
+        let text = self.text("initial_prompt").filter(|text| !text.is_empty())?.replace("\r\n", "\n");
+        // It is typed: what no message may hold has no business in it.
+        Some(text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect())
     }
 
     /// Whether it is a stateless worker.
@@ -463,5 +465,7 @@ mod tests {
             Some("9")
         );
         assert_eq!(profile(json!({"initial_prompt": ""})).initial_prompt(), None);
+        let typed = profile(json!({"initial_prompt": "a\r\n\u{1b}[31mb\tc"})).initial_prompt();
+        assert_eq!(typed.as_deref(), Some("a\n[31mb\tc"));
     }
 }

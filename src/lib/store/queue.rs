@@ -398,8 +398,11 @@ impl Queue {
         Ok(durable::move_file(&self.path(from, seq), &self.path(to, seq))?)
     }
 
-    /// Replaces an item's content.
+    /// Replaces an item's content. One that somebody has taken out stays out.
     pub fn update(&self, place: Place, seq: Seq, item: &Item) -> Result<(), QueueError> {
+        if !self.path(place, seq).exists() {
+            return Ok(());
+        }
         let bytes = self.encode(place, seq, item)?;
         Ok(durable::write_atomic(&self.path(place, seq), &bytes)?)
     }

@@ -230,6 +230,10 @@ impl<'a> Server<'a> {
         command(&["set-option", "-s", "extended-keys", "off"]);
         command(&["set-option", "-g", "history-limit", HISTORY]);
         command(&["set-option", "-g", "remain-on-exit", "on"]);
+        if let Some(path) = &spec.killed_by {
+            // tmux would make it for everybody to read. Without a trail a session is as good.
+            let _ = private_file(path);
+        }
         for (at, name) in ["kill-server", "kill-session", "kill-window", "kill-pane"].iter().enumerate() {
             if let Some(path) = &spec.killed_by {
                 command(&["set-option", "-s", &format!("command-alias[{}]", 100 + at), &telling_alias(name, path)]);

@@ -12,15 +12,16 @@
 use super::RealHost;
 use super::hurry::hurry;
 use super::ready::{self, Trouble};
-use crate::core::clock::{Deadline, EpochMs};
-use crate::host::process;
+use crate::core::clock::{Deadline, EpochMs, wait_for};
 use crate::host::tmux::{Client, Input, Key, Survey, TmuxError};
+use crate::host::{Liveness, process};
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::{Delivery, Landing};
 use crate::runtime::manifest::{Dialog, Evidence, Kind, Meaning, ScreenRules};
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::transcript::{Baseline, Transcripts};
 use crate::store::markers::Markers;
+use crate::store::session::SessionRecord;
 use std::time::Duration;
 
 /// Pause between two looks for evidence.
@@ -83,7 +84,7 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
     // A program that takes the key right behind the paste saves a tmux call.
     let settle = delivery.peer.manifest.settle();
     let keys = (submit_key(delivery, false), submit_key(delivery, true));
-    let together = (settle.is_zero() && keys.0 == keys.1).then_some(&keys.0);
+    let together = (settle.is_zero() && keys.0 == keys.1 && !shows_only(delivery)).then_some(&keys.0);
     let deadline = Deadline::after(host.clock, OBSTACLE);
     let repainted = Deadline::after(host.clock, REPAINT);
     let (mut forced, mut redrawn) = (false, false);
@@ -101,11 +102,7 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
                 host.clock.sleep(settle);
                 return Ok(Submit { busy, forced, pressed: together.is_some() });
             }
-            // tmux did not say in time; the paste may have happened.
-            (Some(Sighting::Free { .. }), Err(error @ TmuxError::Timeout { .. })) => {
-                return Err(Landing::Unknown(error.to_string()));
-            }
-            (Some(Sighting::Free { .. }), Err(error)) => return Err(failed(error)),
+            (Some(Sighting::Free { .. }), Err(error)) => return Err(after_typing(error)),
             (Some(Sighting::Ours { busy }), _) => return Ok(Submit { busy, forced, pressed: false }),
             (Some(Sighting::Stale), _) if !forced && clear_draft(host, delivery, rules) => {
                 forced = true;
@@ -134,6 +131,10 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             (Some(Sighting::Ended(how)), _) => {
                 return Err(Landing::Failed(format!("the program has ended ({how})")));
             }
+            // Its socket is gone, not the server: that makes a new one when it is asked to.
+            (None, Err(TmuxError::NoServer)) if recorded_server_lives(host, delivery.peer) => {
+                Landing::Held("its tmux server lives, and its socket is gone".into())
+            }
             (None, Err(TmuxError::NoServer | TmuxError::NoSession)) => {
                 return Err(Landing::Failed("the session has ended".into()));
             }
@@ -145,6 +146,13 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
         }
         host.clock.sleep(Duration::from_millis(100));
     }
+}
+
+/// Whether the session's tmux server lives, by its pid. One that does is asked for its socket.
+fn recorded_server_lives(host: &RealHost<'_>, peer: &Peer) -> bool {
+    let server = SessionRecord::peek(host.paths, &peer.identity).and_then(|record| record.server);
+    let Some(server) = server.filter(|server| process::liveness(server) == Liveness::Alive) else { return false };
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.pid), nix::sys::signal::Signal::SIGUSR1).is_ok()
 }
 
 /// What a survey shows.
@@ -169,6 +177,9 @@ fn at_composer(
     busy: bool,
 ) -> Sighting<'static> {
     let keys = &delivery.peer.manifest.keys;
+    if busy && delivery.resumed {
+        return Sighting::Hold("a turn is running, and it may be the message's own");
+    }
     if busy && keys.midturn.meaning == Meaning::Steer && !delivery.urgent {
         let waited = host.clock.now().since(delivery.accepted);
         if waited < host.settings.midturn_wait {
@@ -201,7 +212,7 @@ fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules
     // Claude Code's footer speaks of its clear key for a second.
     let deadline = Deadline::after(host.clock, Duration::from_secs(3));
     pressed.is_ok()
-        && crate::core::clock::wait_for(host.clock, deadline, Duration::from_millis(20), || {
+        && wait_for(host.clock, deadline, Duration::from_millis(20), || {
             let screen = ready::look(host, delivery.peer).ok()?;
             matches!(screen.sight(rules), Sight::Input { draft: Draft::Empty, .. }).then_some(())
         })
@@ -239,7 +250,6 @@ fn confirm(
     submit: Submit,
 ) -> Landing {
     let clock = host.clock;
-    let manifest = &delivery.peer.manifest;
     let Submit { mut busy, forced, pressed } = submit;
     let watcher = Watcher { host, delivery, transcripts: host.transcripts(delivery.peer), baseline };
     let keep_pressing = Deadline::after(clock, host.settings.submit_timeout);
@@ -251,6 +261,15 @@ fn confirm(
     let deadline = Deadline::after(clock, grace);
     let mut held = !pressed;
     let mut cleared = false;
+    // Where a runtime offers nothing better, a composer that held the message and cleared is the evidence.
+    let shows_only = shows_only(delivery);
+    if shows_only {
+        let stands = || ready::look(host, delivery.peer).is_ok_and(|screen| holds(&screen, rules, delivery));
+        let look = Duration::from_millis(20);
+        if wait_for(clock, keep_pressing, look, || stands().then_some(())).is_none() {
+            return Landing::Unknown("the composer never showed the message".into());
+        }
+    }
     while !deadline.passed(clock) {
         if held && !keep_pressing.passed(clock) {
             // The turn may have ended since: the key that queues in mid-turn need not submit then.
@@ -262,7 +281,7 @@ fn confirm(
             }
         }
         let until = Deadline::after(clock, RESUBMIT);
-        let evidence = crate::core::clock::wait_for(clock, until, EVIDENCE_LOOK, || watcher.evidence());
+        let evidence = wait_for(clock, until, EVIDENCE_LOOK, || watcher.evidence());
         if let Some(by) = evidence {
             return Landing::Landed { by, forced };
         }
@@ -273,10 +292,9 @@ fn confirm(
                 busy = matches!(screen.sight(rules), Sight::Input { busy: true, .. });
             }
             Err(Trouble::Passing) => {}
-            Err(Trouble::Ended(why)) => return watcher.last_look(&why, forced),
+            Err(Trouble::Ended { why, .. }) => return watcher.last_look(&why, forced),
         }
-        // Where a runtime offers nothing better, a composer that held the message and cleared is the evidence.
-        if cleared && manifest.evidence == [Evidence::Composer] {
+        if cleared && shows_only {
             return Landing::Landed { by: Evidence::Composer, forced };
         }
     }
@@ -286,6 +304,11 @@ fn confirm(
         "the composer cleared, but nothing shows that the message was taken"
     };
     watcher.last_look(why, forced)
+}
+
+/// Whether the composer is all that tells what became of a message.
+fn shows_only(delivery: &Delivery<'_>) -> bool {
+    delivery.peer.manifest.evidence == [Evidence::Composer]
 }
 
 /// Whether the composer still holds this message.
@@ -315,7 +338,7 @@ impl Watcher<'_> {
             Evidence::Transcript => self
                 .transcripts
                 .as_ref()
-                .is_some_and(|transcripts| transcripts.carries_since(self.baseline, &self.delivery.id.to_string())),
+                .is_some_and(|transcripts| transcripts.carries_since(self.baseline, self.delivery.id)),
             Evidence::Composer => false,
         })
     }
@@ -344,8 +367,18 @@ fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     });
     match typed {
         Ok(()) => Landing::Landed { by: Evidence::Composer, forced: false },
-        Err(error @ TmuxError::Timeout { .. }) => Landing::Unknown(error.to_string()),
-        Err(error) => Landing::Failed(error.to_string()),
+        Err(error) => after_typing(error),
+    }
+}
+
+/// What an error means once tmux has been told to type: the text may stand in the session, unless tmux said that it
+/// typed nothing.
+fn after_typing(error: TmuxError) -> Landing {
+    match error {
+        TmuxError::NotFound { .. } | TmuxError::PaneDead | TmuxError::InMode | TmuxError::Refused(_) => {
+            Landing::Failed(error.to_string())
+        }
+        error => Landing::Unknown(error.to_string()),
     }
 }
 
@@ -356,7 +389,7 @@ pub(super) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
     };
     let look = || match ready::look(host, peer) {
         Ok(screen) => Ok(screen),
-        Err(Trouble::Ended(why)) => Err(why),
+        Err(Trouble::Ended { why, .. }) => Err(why),
         Err(Trouble::Passing) => Err("tmux does not answer".to_owned()),
     };
     let obstacle = || -> Result<Option<&str>, String> {
@@ -385,9 +418,7 @@ pub(super) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
     server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(host.clock, host.settings.compact_done);
     let poll = host.settings.compact_poll.min(Duration::from_millis(100));
-    let done = crate::core::clock::wait_for(host.clock, deadline, poll, || {
-        transcripts.compacted_since(&baseline).then_some(())
-    });
+    let done = wait_for(host.clock, deadline, poll, || transcripts.compacted_since(&baseline).then_some(()));
     if done.is_none() {
         let tail = look().map(|screen| screen.tail()).unwrap_or_default();
         return Err(format!(
@@ -397,7 +428,7 @@ pub(super) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
     }
     // The record is the proof; an idle composer is only worth a short wait.
     let grace = Deadline::after(host.clock, host.settings.compact_grace);
-    let _ = crate::core::clock::wait_for(host.clock, grace, Duration::from_millis(50), || {
+    let _ = wait_for(host.clock, grace, Duration::from_millis(50), || {
         let screen = look().ok()?;
         matches!(screen.sight(rules), Sight::Input { busy: false, .. }).then_some(())
     });

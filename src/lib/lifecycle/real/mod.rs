@@ -27,6 +27,8 @@ use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::markers::Turn;
 use crate::store::session::{SessionRecord, names_in};
 use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -126,6 +128,15 @@ impl Host for RealHost<'_> {
         self.paths.socket(identity).symlink_metadata().is_ok()
     }
 
+    fn clear_trace(&self, identity: &Identity) {
+        let socket = self.paths.socket(identity);
+        // A refused connection proves that nobody listens; any other answer proves nothing.
+        let refused = UnixStream::connect(&socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+        if refused {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+
     fn processes(&self, identity: &Identity) -> Result<Processes, String> {
         let look = self.server(identity).and_then(|server| server.look()).map_err(|error| error.to_string())?;
         let server = ProcessId::of(look.server_pid).ok_or("the server ended meanwhile")?;
@@ -165,13 +176,16 @@ impl Host for RealHost<'_> {
     }
 
     fn resumable(&self, peer: &Peer) -> Result<Option<String>, String> {
+        if !peer.manifest.groups.contains_key("resume") {
+            return Err(format!("runtime {} can't resume", peer.manifest.runtime));
+        }
         let Some(transcripts) = self.transcripts(peer) else { return Ok(None) };
         let newest = transcripts.newest().ok_or_else(|| "no transcript to resume".to_owned())?;
         Ok(newest.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
     }
 
     fn carries(&self, peer: &Peer, id: MessageId) -> bool {
-        self.transcripts(peer).is_some_and(|transcripts| transcripts.carries(&id.to_string()))
+        self.transcripts(peer).is_some_and(|transcripts| transcripts.carries(id))
     }
 
     fn preflight(&self, peer: &Peer) -> Result<(), Failure> {

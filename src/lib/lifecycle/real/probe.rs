@@ -119,7 +119,7 @@ fn watch(
                     ready::answer(host, launch.peer, &screen, dialog)?;
                 }
             }
-            Err(Trouble::Ended(why)) => return Err(why),
+            Err(Trouble::Ended { why, .. }) => return Err(why),
             Err(Trouble::Passing) => {}
         }
         clock.sleep(Duration::from_millis(if agreed > 0 { rules.apart_ms.max(50) } else { 50 }));

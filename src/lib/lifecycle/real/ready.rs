@@ -41,7 +41,10 @@ pub(super) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
         }
         let screen = match look(host, peer) {
             Ok(screen) => screen,
-            Err(Trouble::Ended(why)) => return Err(with_tail(&why, &tail)),
+            Err(Trouble::Ended { why, last }) => {
+                let why = why.replacen("ended", "ended during boot", 1);
+                return Err(with_tail(&why, last.as_deref().unwrap_or(&tail)));
+            }
             Err(Trouble::Passing) => {
                 clock.sleep(LATER_LOOKS);
                 continue;
@@ -95,8 +98,8 @@ fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
 
 /// Why a look failed.
 pub(super) enum Trouble {
-    /// The session is gone or its pane is dead.
-    Ended(String),
+    /// The session is gone or its pane is dead, in these words; and the tail of what it still shows.
+    Ended { why: String, last: Option<String> },
     /// tmux did not answer properly; the next look may.
     Passing,
 }
@@ -104,14 +107,14 @@ pub(super) enum Trouble {
 /// One look at a session's screen.
 pub(super) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, Trouble> {
     let survey = host.server(&peer.identity).and_then(|server| server.survey(true)).map_err(|error| match error {
-        TmuxError::NoServer | TmuxError::NoSession => Trouble::Ended("the session ended during boot".into()),
+        TmuxError::NoServer | TmuxError::NoSession => Trouble::Ended { why: "the session ended".into(), last: None },
         _ => Trouble::Passing,
     })?;
     let look = survey.look;
-    let ended = look.pane_dead.then(|| format!("the program ended during boot ({})", look.ending()));
+    let ended = look.pane_dead.then(|| format!("the program ended ({})", look.ending()));
     let screen = Screen { styled: survey.screen, title: look.title, host: look.host };
     if let Some(why) = ended {
-        return Err(Trouble::Ended(with_tail(&why, &screen.tail())));
+        return Err(Trouble::Ended { why, last: Some(screen.tail()) });
     }
     Ok(screen)
 }
