@@ -3,7 +3,6 @@
 mod support;
 
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::Command;
 use support::{Output, TestHome};
 
 fn home() -> TestHome {
@@ -34,6 +33,31 @@ fn an_unknown_peer_is_67() {
     let home = home();
     refused(&home, &send(&home, &["nobody"], b"x"), 67, &["nobody", "iapeer create"]);
     refused(&home, &home.run("iapeer-send", &["bob", "--from", "eve", "-m", "x"]), 67, &["eve"]);
+}
+
+#[test]
+fn a_test_run_leaves_the_user_s_own_root_and_units_alone() {
+    let home = TestHome::new();
+    home.set("IAPEER_TEST_SANDBOX", "1").set("IAPEER_ROOT", "  ");
+    for args in [["create", "ann", "--runtime", "parrot"].as_slice(), &["stop", "--all"], &["doctor", "--fix"]] {
+        let output = home.run("iapeer", args);
+        assert!(output.code == 77 && output.stderr.contains("REAL registry"), "{output}");
+    }
+    assert_eq!(std::fs::read_dir(home.home()).unwrap().count(), 0);
+    home.set("IAPEER_ROOT", home.root());
+    home.ok("iapeer", &["create", "ann", "--runtime", "parrot"]);
+    for verb in ["install", "uninstall"] {
+        let output = home.run("iapeer", &["units", verb]);
+        assert!(output.code == 69 && output.stdout.contains("skipped-sandbox"), "{output}");
+    }
+    assert_eq!(std::fs::read_dir(home.home()).unwrap().count(), 0);
+    home.set("IAPEER_SYSTEMD_USER_DIR", home.dir().join("units"));
+    home.set("IAPEER_LAUNCHAGENTS_DIR", home.dir().join("units"));
+    let output = home.run("iapeer", &["units", "install"]);
+    assert!(
+        output.code == 69 && output.stdout.contains("written") && output.stdout.contains("not-started"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -126,29 +150,12 @@ fn bad_settings_are_78_and_name_the_variable() {
     refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_ROOT"]);
 }
 
-/// A tmpfs of 64 KiB, gone with the value.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &std::path::Path) -> Option<SmallDisk> {
-        std::fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k,mode=700", "small"]).arg(at).status();
-        mounted.is_ok_and(|status| status.success()).then(|| SmallDisk(at.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_74_and_nothing_is_accepted() {
     let home = home();
     let queue = home.state_dir().join("parrot-bob.queue");
     // Who may not mount fills no disk: a file-size limit of the process is the nearest thing there is.
-    let disk = SmallDisk::mount(&queue);
+    let disk = support::SmallDisk::mount(&queue);
     let output = if disk.is_some() {
         let filler = vec![0_u8; 128 * 1024];
         let _ = std::fs::write(queue.join("filler"), &filler);

@@ -9,7 +9,7 @@ use crate::core::paths::Paths;
 use crate::store::durable::{self, StoreError};
 use crate::store::lock::FileLock;
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::store::peer_record::{MAX_DESCRIPTION, PeerRecord, resolve_runtime};
@@ -106,8 +106,7 @@ impl Registry {
         clock: &dyn Clock,
         change: impl FnOnce(&mut Vec<PeerRecord>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let set = |name: &str| std::env::var_os(name);
-        refuse_the_real_one(set("IAPEER_TEST_SANDBOX").is_some_and(|value| value == "1"), set("HOME"), paths.root())?;
+        paths.refuse_the_real_one()?;
         let _lock = FileLock::acquire(&paths.registry_lock(), program, LOCK_WAIT, clock)?;
         let before = Registry::read(paths)?;
         let mut after = before.clone();
@@ -179,20 +178,6 @@ impl Registry {
             Ok(())
         })
     }
-}
-
-/// The guard of test runs: a registry write that would hit the user's own root is a test's mistake.
-fn refuse_the_real_one(sandbox: bool, home: Option<std::ffi::OsString>, root: &Path) -> Result<(), Failure> {
-    if sandbox && home.is_some_and(|home| root == Path::new(&home).join(".iapeer")) {
-        return Err(Failure::new(
-            Exit::NoPerm,
-            format!(
-                "refusing to write the REAL registry of {} under IAPEER_TEST_SANDBOX=1: set IAPEER_ROOT to another folder",
-                root.display()
-            ),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -303,16 +288,6 @@ mod tests {
             assert_eq!(failure.exit, Exit::Config);
             assert_eq!(std::fs::read_to_string(paths.registry()).unwrap(), "{torn");
         });
-    }
-
-    #[test]
-    fn a_test_run_never_writes_the_users_own_registry() {
-        let root = Path::new("/home/u/.iapeer");
-        let refused = refuse_the_real_one(true, Some("/home/u".into()), root).unwrap_err();
-        assert!(refused.message.contains("refusing to write the REAL registry"), "{refused}");
-        assert!(refuse_the_real_one(false, Some("/home/u".into()), root).is_ok());
-        assert!(refuse_the_real_one(true, Some("/home/u".into()), Path::new("/tmp/x")).is_ok());
-        assert!(refuse_the_real_one(true, None, root).is_ok());
     }
 
     #[test]
