@@ -134,6 +134,34 @@ fn rename_is_all_or_nothing() {
 }
 
 #[test]
+fn of_two_who_create_one_name_in_two_folders_one_is_refused_and_leaves_nothing() {
+    let home = TestHome::new();
+    let dirs = ["x", "y"].map(|dir| home.home().join(dir).join("ann"));
+    let tries = dirs
+        .each_ref()
+        .map(|dir| home.spawn("iapeer", &["create", "ann", "--runtime", "parrot", "--path", dir.to_str().unwrap()]));
+    let said = tries.map(|one| one.wait(SOON));
+    let mut codes = said.each_ref().map(|one| one.code);
+    codes.sort();
+    assert_eq!(codes, [0, 69], "{said:?}");
+    let refused = usize::from(said[1].code != 0);
+    assert!(said[refused].stderr.contains("lives in"), "{said:?}");
+    assert!(!dirs[refused].exists() && home.cwd("ann") == dirs[1 - refused]);
+}
+
+#[test]
+fn a_rename_and_a_create_at_once_leave_each_name_once() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    let both = [&["rename", "ann", "eve"][..], &["create", "eve", "--runtime", "parrot"]];
+    let _ = both.map(|args| home.spawn("iapeer", args)).map(|one| one.wait(SOON));
+    home.ok("iapeer", &["verify"]);
+    let listed = home.ok("iapeer", &["list", "--json"]).json_lines();
+    assert!(listed.iter().filter(|peer| peer["personality"] == "eve").count() == 1, "{listed:?}");
+    assert!(listed.iter().all(|peer| Path::new(peer["cwd"].as_str().unwrap()).is_dir()), "{listed:?}");
+}
+
+#[test]
 fn rename_force_ends_a_live_session_and_a_folder_elsewhere_stays() {
     let home = TestHome::new();
     home.parrot("bob", &[]);

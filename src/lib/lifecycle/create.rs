@@ -90,6 +90,19 @@ fn personality(typed: &str) -> Result<Personality, Failure> {
 }
 
 fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Born, Failure> {
+    let (identity, cwd, always_on) = Registry::upsert(world.paths, name, cwd, world.program, world.clock, || {
+        let (profile, manifest) = furnish(world, name, cwd, birth)?;
+        let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
+        let identity = Identity::new(manifest.runtime.clone(), name.clone());
+        let always_on = units::is_always_on(world, manifest.kind);
+        Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, always_on)))
+    })?;
+    let unit = always_on.then(|| units::hold(world, &identity)).transpose()?;
+    Ok(Born { personality: name.clone(), runtime: identity.runtime().clone(), identity, cwd, unit })
+}
+
+/// Makes the folder with its profile and doctrine. Everything that may refuse comes first.
+fn furnish(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<(Profile, Manifest), Failure> {
     let existing = Profile::read(cwd)?;
     if let Some(profile) = existing.as_ref().filter(|profile| profile.personality() != name) {
         return Err(Failure::new(
@@ -115,9 +128,7 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
         ));
     }
     world.paths.check_socket(&identity)?;
-    refuse_other_folder(world, name, cwd)?;
-    let always_on = units::is_always_on(world, manifest.kind);
-    if always_on {
+    if units::is_always_on(world, manifest.kind) {
         units::refuse_foreign(world, &identity)?;
     }
 
@@ -125,33 +136,14 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
     paths::create_dirs(&cwd.join(".iapeer"))?;
     let update = ProfileUpdate {
         personality: name.clone(),
-        default_runtime: runtime.clone(),
+        default_runtime: runtime,
         description: birth.description.clone(),
         intelligence: existing.is_none().then_some(intelligence).or(birth.intelligence),
         ephemeral: birth.ephemeral.then_some(true),
     };
     let profile = Profile::write(cwd, &update)?;
     doctrine(cwd, name, &manifest)?;
-    let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
-    Registry::upsert(world.paths, PeerRecord::from_profile(&profile, &cwd), world.program, world.clock)?;
-    let unit = always_on.then(|| units::hold(world, &identity)).transpose()?;
-    Ok(Born { personality: name.clone(), identity, runtime, cwd, unit })
-}
-
-fn refuse_other_folder(world: &World<'_>, name: &Personality, cwd: &Path) -> Result<(), Failure> {
-    let registry = Registry::read(world.paths)?;
-    let Some(record) = registry.get(name) else { return Ok(()) };
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if real(&record.cwd) == real(cwd) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Exit::Refused,
-        format!(
-            "a peer named {name} lives in {} already: choose another name, or `iapeer remove {name}`",
-            record.cwd.display()
-        ),
-    ))
+    Ok((profile, manifest))
 }
 
 /// The runtime of a folder that names none: by its own marks, else the one agent that is installed, else the

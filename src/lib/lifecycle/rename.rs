@@ -46,9 +46,9 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
         ));
     };
     if registry.get(new).is_some() {
-        return Err(refused(format!("there is a peer named {:?} already", new.as_str())));
+        return Err(refused(format!("there is a peer named {:?} already: choose another name", new.as_str())));
     }
-    let is_default = real(&record.cwd) == real(&world.paths.peer_dir(old));
+    let is_default = paths::real(&record.cwd) == paths::real(&world.paths.peer_dir(old));
     let cwd = if is_default { world.paths.peer_dir(new) } else { record.cwd.clone() };
     if is_default && cwd.symlink_metadata().is_ok() {
         return Err(refused(format!("{} is there already: move it away first", cwd.display())));
@@ -128,32 +128,31 @@ fn carry_out(
         // What an earlier peer left in a folder of that name is not to be resumed.
         parked.push(!moves || !finds(cwd));
     }
-    if moves {
-        undo.move_now(&record.cwd, cwd)?;
-    }
-    let path = paths::profile_path(cwd);
-    if let Some(bytes) = durable::read_optional(&path)? {
-        undo.0.push(Step::Restore(path, bytes));
-        Profile::rename(cwd, new)?;
-    }
-    for ((from, to), parked) in identities.iter().zip(parked) {
-        // What goes along is to be looked at under its new name.
-        Due::of(world.paths).mark(to)?;
-        // The parking mark too: the next wake resumes, or says that there is nothing to resume.
-        let kinds: &[&str] = if parked { &["queue", "idle-reaped", "topic"] } else { &["queue"] };
-        for kind in kinds {
-            let path = world.paths.state(from, kind);
-            if path.exists() {
-                undo.move_now(&path, &world.paths.state(to, kind))?;
+    let carry = || {
+        if moves {
+            undo.move_now(&record.cwd, cwd)?;
+        }
+        let path = paths::profile_path(cwd);
+        if let Some(bytes) = durable::read_optional(&path)? {
+            undo.0.push(Step::Restore(path, bytes));
+            Profile::rename(cwd, new)?;
+        }
+        for ((from, to), parked) in identities.iter().zip(parked) {
+            // What goes along is to be looked at under its new name.
+            Due::of(world.paths).mark(to)?;
+            // The parking mark too: the next wake resumes, or says that there is nothing to resume.
+            let kinds: &[&str] = if parked { &["queue", "idle-reaped", "topic"] } else { &["queue"] };
+            for kind in kinds {
+                let path = world.paths.state(from, kind);
+                if path.exists() {
+                    undo.move_now(&path, &world.paths.state(to, kind))?;
+                }
             }
         }
-    }
-    durable::sync_dir(&world.paths.state_dir())?;
-    // The registry last: it is what everybody finds a peer by.
-    let mut renamed = record.clone();
-    renamed.personality = new.clone();
-    renamed.cwd = cwd.to_owned();
-    Registry::rename(world.paths, &record.personality, renamed, world.program, world.clock)?;
+        Ok(durable::sync_dir(&world.paths.state_dir())?)
+    };
+    // Written last: the registry is what everybody finds a peer by. Its lock keeps the new name free until then.
+    Registry::rename(world.paths, (&record.personality, new), cwd, world.program, world.clock, carry)?;
     Ok(forgets)
 }
 
@@ -192,8 +191,4 @@ impl Undo {
             }
         }
     }
-}
-
-fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -58,6 +58,24 @@ impl PeerRecord {
         PeerRecord { extra: self.extra.clone(), ..local }
     }
 
+    /// Takes over what `given` says; what that leaves open stays as it is here.
+    pub(super) fn merge(&mut self, given: PeerRecord) {
+        let known = std::mem::replace(self, given);
+        for runtime in known.runtimes {
+            if !self.runtimes.contains(&runtime) {
+                self.runtimes.push(runtime);
+            }
+        }
+        if self.description.trim().is_empty() {
+            self.description = known.description;
+        }
+        if self.intelligence == known.intelligence {
+            self.intelligence_word = known.intelligence_word;
+        }
+        self.interfaces = self.interfaces.take().or(known.interfaces);
+        self.extra = known.extra;
+    }
+
     /// Whether its interfaces let it write into telegram.
     pub fn telegram_bot(&self) -> bool {
         profile::telegram_bot(self.interfaces.as_ref()).is_some()
