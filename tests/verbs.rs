@@ -162,6 +162,44 @@ fn a_rename_and_a_create_at_once_leave_each_name_once() {
 }
 
 #[test]
+fn create_over_a_peer_keeps_to_its_nature() {
+    let home = TestHome::new();
+    home.set("IAPEER_SERVICE_MANAGER", "none");
+    home.parrot("ann", &[]);
+    let before = profile(&home.cwd("ann"));
+    for more in [&[][..], &["--intelligence", "natural"]] {
+        let refused = home.run("iapeer", &[&["create", "ann", "--runtime", "telegram"], more].concat());
+        assert!(refused.code == 64 && refused.stderr.contains("can't be of intelligence"), "{refused}");
+    }
+    assert_eq!(profile(&home.cwd("ann")), before);
+    home.ok("iapeer", &["create", "bridge", "--runtime", "telegram", "--intelligence", "absent"]);
+    home.ok("iapeer", &["create", "bridge", "--runtime", "notifier"]);
+}
+
+#[test]
+fn create_says_what_is_cut_and_what_is_not_there_and_refuses_a_folder_it_can_not_write_down() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = TestHome::new();
+    let long = "é".repeat(451);
+    let cut = home.ok("iapeer", &["create", "ann", "--runtime", "parrot", "--description", &long]);
+    assert!(cut.stderr.contains("description exceeded 450 chars and was truncated"), "{cut}");
+    let whole = home.ok("iapeer", &["create", "bob", "--runtime", "parrot", "--description", &long[2..]]);
+    assert_eq!(whole.stderr, "");
+
+    let unnamed = home.run("iapeer", &["create", "eve", "--runtime", "parrot", "--path", "/"]);
+    assert!(unnamed.code == 64 && !Path::new("/.iapeer").exists(), "{unnamed}");
+    let odd = home.home().join(std::ffi::OsStr::from_bytes(b"eve\xff"));
+    let mut create = home.cmd("iapeer");
+    create.args(["create", "eve", "--runtime", "parrot", "--path"]).arg(&odd);
+    let refused = home.start(create, None).wait(SOON);
+    assert!(refused.code == 65 && refused.stderr.contains("UTF-8") && !odd.exists(), "{refused}");
+
+    home.set("PATH", "/usr/bin:/bin").set("IAPEER_CLAUDE_BIN", "/nonexistent/claude");
+    let missing = home.ok("iapeer", &["create", "carl", "--runtime", "claude"]);
+    assert!(missing.stderr.contains("/nonexistent/claude"), "{missing}");
+}
+
+#[test]
 fn rename_force_ends_a_live_session_and_a_folder_elsewhere_stays() {
     let home = TestHome::new();
     home.parrot("bob", &[]);
@@ -223,6 +261,19 @@ fn add_runtime_and_default_runtime_change_profile_and_registry() {
     assert_eq!(verb(&["add-runtime", "telegram", "--peer", "ann"]).stdout, "ann: skipped-infra-peer\n");
     assert_eq!(verb(&["add-runtime", "claude", "--peer", "nobody"]).code, 67);
     assert_eq!(verb(&["add-runtime", "claude"]).code, 64);
+    // A socket that fits for one runtime may not for a longer one.
+    let fill =
+        iapeer::core::paths::SOCKET_PATH_MAX - 1 - "/tmux-iap-parrot-ann.sock".len() - home.dir().as_os_str().len();
+    let socks = home.dir().join("s".repeat(fill));
+    home.set("IAPEER_SOCK_DIR", socks.as_os_str());
+    let long = home.root().join("runtimes/longestever/runtime.json");
+    fs::create_dir_all(long.parent().unwrap()).unwrap();
+    let parrot = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib/runtime/builtin/parrot.json");
+    let text = fs::read_to_string(parrot).unwrap().replacen("\"parrot\"", "\"longestever\"", 1);
+    fs::write(&long, text).unwrap();
+    let refused = verb(&["add-runtime", "longestever", "--peer", "ann"]);
+    assert!(refused.code == 78 && refused.stdout.contains("IAPEER_SOCK_DIR"), "{refused}");
+    home.unset("IAPEER_SOCK_DIR");
     home.ok("iapeer", &["verify"]);
 }
 
