@@ -52,6 +52,7 @@ fn rename_moves_folder_card_record_and_queue_and_purges_the_old_state() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(home.root().join("state/due/parrot-eve").exists(), "no tick would look at it");
+    home.ok("iapeer", &["start", "eve"]);
     wait_until("what waited", SOON, || home.bodies("ann").contains(&"kept".to_owned()));
     assert_eq!(home.run("iapeer-send", &["ann", "--from", "bob", "-m", "x"]).code, 67);
 }
@@ -123,14 +124,49 @@ fn rename_is_all_or_nothing() {
     fs::create_dir(home.root().join("peers/eve")).unwrap();
     assert_eq!(home.run("iapeer", &["rename", "ann", "eve"]).code, 69);
     fs::remove_dir(home.root().join("peers/eve")).unwrap();
-    let card = cwd.join(".iapeer/peer-profile.json");
-    let good = fs::read(&card).unwrap();
-    fs::write(&card, "{ torn").unwrap();
-    // The folder has moved when the card turns out to be torn.
-    assert_eq!(home.run("iapeer", &["rename", "ann", "eve"]).code, 78);
-    assert!(cwd.is_dir() && !home.root().join("peers/eve").exists());
-    fs::write(&card, good).unwrap();
+    // The folder has moved and the card is changed when a mark can't go along.
+    home.ok("iapeer", &["stop", "ann"]);
+    let taken = home.state_dir().join("parrot-eve.stopped");
+    fs::create_dir(&taken).unwrap();
+    assert_eq!(home.run("iapeer", &["rename", "ann", "eve"]).code, 74);
+    fs::remove_dir(&taken).unwrap();
+    assert!(cwd.is_dir() && !home.root().join("peers/eve").exists() && home.state("parrot-ann", "stopped"));
     assert_eq!((profile(&cwd), fs::read(home.root().join("peers-profiles.json")).unwrap()), before);
+}
+
+#[test]
+fn rename_refuses_a_card_that_is_missing_or_another_s() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    let cwd = home.cwd("ann");
+    let card = cwd.join(".iapeer/peer-profile.json");
+    let refused = |words: &[&str]| {
+        let refused = home.run("iapeer", &["rename", "ann", "eve"]);
+        assert!(refused.code == 78 && words.iter().all(|word| refused.stderr.contains(word)), "{refused}");
+        assert!(cwd.is_dir() || cwd.with_extension("away").is_dir());
+    };
+    change_profile(&cwd, |profile| profile["personality"] = json!("zed"));
+    refused(&["registry out of sync", "zed"]);
+    fs::write(&card, "{ torn").unwrap();
+    refused(&["not valid JSON"]);
+    fs::remove_file(&card).unwrap();
+    refused(&["has no .iapeer/peer-profile.json", "iapeer init"]);
+    fs::rename(&cwd, cwd.with_extension("away")).unwrap();
+    refused(&["is gone", "iapeer remove ann"]);
+}
+
+#[test]
+fn rename_takes_along_what_an_operator_has_said() {
+    let home = TestHome::new();
+    home.parrot("bob", &[]);
+    home.parrot("ann", &[]);
+    home.ok("iapeer", &["refresh", "ann"]);
+    home.ok("iapeer", &["stop", "ann"]);
+    home.ok("iapeer", &["rename", "ann", "eve"]);
+    assert!(home.state("parrot-eve", "stopped") && home.state("parrot-eve", "refresh"));
+    assert!(!home.state("parrot-ann", "stopped") && !home.state("parrot-ann", "refresh"));
+    let refused = home.run("iapeer-send", &["eve", "--from", "bob", "-m", "x"]);
+    assert!(refused.code == 69 && refused.stderr.contains("iapeer start eve"), "{refused}");
 }
 
 #[test]
