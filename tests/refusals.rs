@@ -33,6 +33,40 @@ fn an_unknown_peer_is_67() {
     let home = home();
     refused(&home, &send(&home, &["nobody"], b"x"), 67, &["nobody", "iapeer create"]);
     refused(&home, &home.run("iapeer-send", &["bob", "--from", "eve", "-m", "x"]), 67, &["eve"]);
+    refused(&home, &send(&home, &["big-bob"], b"x"), 67, &["big-bob"]);
+}
+
+#[test]
+fn a_runtime_that_a_peer_does_not_declare_is_64_and_says_which_it_does() {
+    let home = home();
+    let hints = ["codex", "declared: parrot", "iapeer add-runtime codex --peer bob"];
+    for args in [
+        ["iapeer-send", "--from", "alice", "-m", "x", "codex-bob"].as_slice(),
+        &["iapeer-wake", "codex-bob"],
+        &["iapeer", "stop", "codex-bob"],
+    ] {
+        refused(&home, &home.run(args[0], &args[1..]), 64, &hints);
+    }
+    let caller = home.run("iapeer-send", &["alice", "--from", "codex-bob", "-m", "x"]);
+    refused(&home, &caller, 64, &[&hints[..], &["is not declared for caller \"bob\""]].concat());
+}
+
+#[test]
+fn nobody_acts_under_another_name_than_peer_personality_says() {
+    let home = home();
+    let within = |dir: &str, program: &str, args: &[&str], personality: &str| {
+        let mut command = home.cmd(program);
+        command.args(args).current_dir(home.cwd(dir)).env("PEER_PERSONALITY", personality);
+        home.start(command, None).wait(std::time::Duration::from_secs(60))
+    };
+    let said = ["PEER_PERSONALITY", "mallory", "alice"];
+    refused(&home, &within("alice", "iapeer-send", &["bob", "-m", "x"], "mallory"), 78, &said);
+    refused(&home, &within("alice", "iapeer", &["init"], "mallory"), 78, &said);
+    for same in ["alice", " Alice ", ""] {
+        assert_eq!(within("alice", "iapeer", &["init"], same).code, 0, "{same:?}");
+        assert_eq!(within("alice", "iapeer-send", &["bob", "--no-wait", "-m", "x"], same).code, 0, "{same:?}");
+    }
+    assert_eq!(within("alice", "iapeer", &["create", "carl", "--runtime", "parrot"], "mallory").code, 0);
 }
 
 #[test]

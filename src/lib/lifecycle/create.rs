@@ -5,6 +5,7 @@ use crate::core::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::core::normalize;
 use crate::core::paths;
 use crate::lifecycle::launch;
+use crate::lifecycle::peer::refuse_another;
 use crate::lifecycle::units::{self, Step};
 use crate::lifecycle::world::World;
 use crate::runtime::manifest::ManifestError;
@@ -79,6 +80,7 @@ pub fn init(world: &World<'_>, dir: &Path, birth: &Birth) -> Result<Born, Failur
         Some(profile) => profile.personality().clone(),
         None => personality(&folder)?,
     };
+    refuse_another(&name)?;
     provision(world, &name, &cwd, birth)
 }
 

@@ -58,6 +58,11 @@ impl PeerRecord {
         PeerRecord { extra: self.extra.clone(), ..local }
     }
 
+    /// Its declared runtimes, in words.
+    pub fn declared(&self) -> String {
+        self.runtimes.iter().map(Runtime::as_str).collect::<Vec<_>>().join(", ")
+    }
+
     /// Takes over what `given` says; what that leaves open stays as it is here.
     pub(super) fn merge(&mut self, given: PeerRecord) {
         let known = std::mem::replace(self, given);
@@ -176,18 +181,15 @@ pub fn resolve_runtime(record: &PeerRecord, requested: Option<&Runtime>) -> Resu
     match requested {
         None => Ok(record.default_runtime.clone()),
         Some(runtime) if record.runtimes.contains(runtime) => Ok(runtime.clone()),
-        Some(runtime) => {
-            let declared: Vec<&str> = record.runtimes.iter().map(Runtime::as_str).collect();
-            Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "peer {:?} does not declare runtime {:?} (declared: {})",
-                    record.personality.as_str(),
-                    runtime.as_str(),
-                    declared.join(", ")
-                ),
-            ))
-        }
+        Some(runtime) => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "peer {name:?} does not declare runtime {:?} (declared: {}): `iapeer add-runtime {runtime} --peer {name}` declares it",
+                runtime.as_str(),
+                record.declared(),
+                name = record.personality.as_str()
+            ),
+        )),
     }
 }
 
