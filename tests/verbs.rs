@@ -170,6 +170,22 @@ fn rename_takes_along_what_an_operator_has_said() {
 }
 
 #[test]
+fn a_verb_for_all_of_a_peer_takes_no_single_runtime() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    home.ok("iapeer", &["add-runtime", "claude", "--peer", "ann"]);
+    for args in [&["remove", "claude-ann", "--force"][..], &["rename", "claude-ann", "eve"]] {
+        let refused = home.run("iapeer", args);
+        assert!(refused.code == 64 && refused.stderr.contains("(parrot, claude)"), "{refused}");
+    }
+    let undeclared = home.run("iapeer", &["remove", "codex-ann", "--force"]);
+    assert!(undeclared.code == 64 && undeclared.stderr.contains("declared: parrot, claude"), "{undeclared}");
+    home.parrot("bob", &[]);
+    home.ok("iapeer", &["remove", "parrot-bob"]);
+    assert_eq!(home.ok("iapeer", &["list", "--json"]).json()["personality"], "ann");
+}
+
+#[test]
 fn of_two_who_create_one_name_in_two_folders_one_is_refused_and_leaves_nothing() {
     let home = TestHome::new();
     let dirs = ["x", "y"].map(|dir| home.home().join(dir).join("ann"));

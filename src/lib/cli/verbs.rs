@@ -6,7 +6,7 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Personality, Runtime};
 use crate::core::normalize;
 use crate::host::service::Manager;
-use crate::lifecycle::peer::split_name;
+use crate::lifecycle::peer::{split_name, whole_peer};
 use crate::lifecycle::runtimes::{self, Change};
 use crate::lifecycle::world::World;
 use crate::lifecycle::{doctor, logs, rename, status, units, verify};
@@ -19,7 +19,7 @@ fn usage(message: String) -> Failure {
 
 /// `iapeer rename OLD NEW`.
 pub fn rename(world: &World<'_>, old: &str, new: &str, force: bool, json: bool) -> Result<Exit, Failure> {
-    let (old, _) = split_name(&Registry::read(world.paths)?, old, None)?;
+    let old = whole_peer(&Registry::read(world.paths)?, old)?;
     let new = normalize::personality_from(new)
         .map_err(|_| usage(format!("{new:?} gives no peer name (a letter a-z first, then up to 31 of a-z, 0-9, -)")))?;
     let renamed = rename::rename(world, &old, &new, force)?;

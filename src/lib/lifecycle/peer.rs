@@ -178,3 +178,21 @@ pub fn refuse_another(name: &Personality) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// The peer that an argument names to a verb which is for all of it: `NAME`, or `RUNTIME-NAME` where it has no other
+/// runtime.
+pub fn whole_peer(registry: &Registry, text: &str) -> Result<Personality, Failure> {
+    let (name, runtime) = split_name(registry, text, None)?;
+    let (Some(record), Some(runtime)) = (registry.get(&name), runtime) else { return Ok(name) };
+    resolve_runtime(record, Some(&runtime))?;
+    if record.runtimes.len() == 1 {
+        return Ok(name);
+    }
+    let all = record.declared();
+    Err(Failure::new(
+        Exit::Usage,
+        format!(
+            "{text} is one of the runtimes of peer {name} ({all}), and this is for all of them: give its name, {name}"
+        ),
+    ))
+}
