@@ -290,9 +290,30 @@ fn verify_finds_errors_and_drift_and_fix_mends_the_drift() {
     assert_eq!((bad.code, bad.json()["errors"].clone()), (78, json!(1)));
     assert_eq!(bad.json()["peers"][1]["issues"][0]["field"], "intelligence");
     assert_eq!(home.run("iapeer", &["verify", "--fix"]).code, 78);
+    // A card that can't be read at all is that peer's error, and no other's.
+    let card = home.cwd("ann").join(".iapeer/peer-profile.json");
+    let good = fs::read(&card).unwrap();
+    fs::remove_file(&card).unwrap();
+    fs::create_dir(&card).unwrap();
+    let unreadable = home.run("iapeer", &["verify", "--fix", "--json"]);
+    assert_eq!((unreadable.code, unreadable.json()["errors"].clone()), (78, json!(2)), "{unreadable}");
+    assert_eq!(unreadable.json()["peers"][0]["issues"][0]["field"], "<root>");
+    fs::remove_dir(&card).unwrap();
+    fs::write(&card, good).unwrap();
     fs::remove_file(home.cwd("bob").join(".iapeer/peer-profile.json")).unwrap();
     let missing = home.ok("iapeer", &["verify"]);
     assert!(missing.stderr.contains("no local profile (left untouched): bob"), "{missing}");
+}
+
+#[test]
+fn verify_fix_says_what_it_can_not_mend() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    change_profile(&home.cwd("ann"), |profile| profile["personality"] = json!("zed"));
+    let left = home.run("iapeer", &["verify", "--fix"]);
+    assert!(left.code == 78 && left.stderr.contains("ann is left as it is") && left.stderr.contains("zed"), "{left}");
+    let left = home.run("iapeer", &["verify", "--fix", "--json"]).json();
+    assert_eq!(left["reconcile"]["left"][0]["personality"], "ann");
 }
 
 #[test]
