@@ -122,6 +122,12 @@ fn self_fresh_comes_back_at_once_and_counts_for_nothing() {
     let mut stray = home.cmd("iapeer");
     stray.arg("self-fresh");
     assert_eq!(home.start(stray, None).wait(SOON).code, 64, "PEER_IDENTITY is not set");
+    for (identity, code) in [("parrot-nobody", 67), ("codex-ann", 64)] {
+        let mut stray = home.cmd("iapeer");
+        stray.arg("self-fresh").env("PEER_IDENTITY", identity);
+        assert_eq!(home.start(stray, None).wait(SOON).code, code, "{identity}");
+        assert!(!home.state(identity, "new-eager"), "nobody would ever look at it");
+    }
 }
 
 #[test]
