@@ -369,7 +369,14 @@ fn a_dead_letter_is_listed_told_to_its_sender_once_and_can_be_tried_again() {
 
 #[test]
 fn nothing_of_the_senders_session_reaches_the_woken_one() {
-    let home = home(&[]);
+    // What a launch.env may not say, with what it may.
+    let home = home(&[
+        ("PATH", "/nowhere"),
+        ("IAPEER_ROOT", "/nowhere"),
+        ("IAPEER_SOCK_DIR", "/nowhere"),
+        ("PEER_IDENTITY", "parrot-alice"),
+        ("TZ", "Asia/Tokyo"),
+    ]);
     for (name, value) in [
         ("CLAUDECODE", "1"),
         ("CLAUDE_CODE_SESSION_ID", "s"),
@@ -395,10 +402,12 @@ fn nothing_of_the_senders_session_reaches_the_woken_one() {
         "ANTHROPIC",
         "parrot-alice",
         "PEER_LAUNCH=old",
+        "/nowhere",
     ] {
         assert!(!environ.contains(absent), "{absent} in {environ:?}");
     }
-    for present in ["PEER_IDENTITY=parrot-bob\0", "PEER_PERSONALITY=bob\0", "PEER_RUNTIME=parrot\0"] {
+    for present in ["TZ=Asia/Tokyo\0", "PEER_IDENTITY=parrot-bob\0", "PEER_PERSONALITY=bob\0", "PEER_RUNTIME=parrot\0"]
+    {
         assert!(environ.contains(present), "{present} not in {environ:?}");
     }
 }
