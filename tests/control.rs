@@ -122,6 +122,12 @@ fn self_fresh_comes_back_at_once_and_counts_for_nothing() {
     let mut stray = home.cmd("iapeer");
     stray.arg("self-fresh");
     assert_eq!(home.start(stray, None).wait(SOON).code, 64, "PEER_IDENTITY is not set");
+    for (identity, code) in [("parrot-nobody", 67), ("codex-ann", 64)] {
+        let mut stray = home.cmd("iapeer");
+        stray.arg("self-fresh").env("PEER_IDENTITY", identity);
+        assert_eq!(home.start(stray, None).wait(SOON).code, code, "{identity}");
+        assert!(!home.state(identity, "new-eager"), "nobody would ever look at it");
+    }
 }
 
 #[test]
@@ -199,5 +205,30 @@ fn remove_refuses_a_live_peer_purges_by_the_dot_and_is_idempotent() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(home.state("parrot-ann2", "stopped"), "ann2 is somebody else");
+    assert_eq!(home.ok("iapeer", &["remove", "ann"]).stdout, "\"ann\" not registered — no-op\n");
+}
+
+#[test]
+fn what_can_not_be_purged_is_not_removed_and_a_namesake_inherits_nothing() {
+    let home = home_with(&[]);
+    home.ok("iapeer", &["stop", "ann"]);
+    let queue = home.state_dir().join("parrot-ann.queue");
+    fs::create_dir_all(&queue).unwrap();
+    fs::write(queue.join("000001"), json!({"task": "old"}).to_string()).unwrap();
+    // What is mounted can't be removed, not even by root; who may not mount has nothing to try this with.
+    let Some(busy) = support::SmallDisk::mount(&queue.join("dead")) else { return };
+    let failed = home.run("iapeer", &["remove", "ann", "--force"]);
+    assert!(failed.code == 74 && failed.stderr.contains("iapeer remove ann"), "{failed}");
+    assert_eq!(home.run("iapeer-send", &["ann", "--from", "bob", "-m", "x"]).code, 69, "it is there, and stopped");
+    drop(busy);
+    home.ok("iapeer", &["remove", "ann", "--force"]);
+    assert!(!queue.exists());
+
+    // What an earlier version left of a peer that is gone.
+    fs::create_dir(&queue).unwrap();
+    fs::write(queue.join("000001"), json!({"task": "old"}).to_string()).unwrap();
+    assert_eq!(home.run("iapeer", &["remove", "ann"]).code, 69, "a message waits");
+    let purged = home.ok("iapeer", &["remove", "ann", "--force"]).stdout;
+    assert_eq!(purged, "\"ann\" not registered\nlifecycle state purged: parrot-ann.queue\n");
     assert_eq!(home.ok("iapeer", &["remove", "ann"]).stdout, "\"ann\" not registered — no-op\n");
 }

@@ -17,12 +17,13 @@ fn settings() -> String {
 <!-- Written by `UPDATE_DOCS=1 cargo test --test docs` from src/lib/core/settings.rs. -->
 
 Settings are environment variables. A value that can't be read is refused with exit code 78 and the variable's name;
-an empty one means the default. Paths are absolute.
+an empty or blank one means the default. Paths are absolute.
 
 | variable | default | what it is for |
 |---|---|---|
 | `IAPEER_ROOT` | `~/.iapeer` | The folder of all state. |
 | `IAPEER_SOCK_DIR` | `<root>/socks` | The folder of the tmux sockets. |
+| `IAPEER_TEST_SANDBOX` | | `1` in tests of your own: nothing is written into `~/.iapeer` or your units, and no service manager is asked. |
 
 Units: `s` seconds (decimals are fine), `ms` whole milliseconds, `count` and `bytes` whole numbers over zero, `flag` one
 of 1, true, yes, on or 0, false, no, off, `word` one of the words named.

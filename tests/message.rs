@@ -450,7 +450,14 @@ fn a_lock_that_the_caller_holds_is_not_held_by_the_session() {
 
 #[test]
 fn nothing_of_the_senders_session_reaches_the_woken_one() {
-    let home = home(&[]);
+    // What a launch.env may not say, with what it may.
+    let home = home(&[
+        ("PATH", "/nowhere"),
+        ("IAPEER_ROOT", "/nowhere"),
+        ("IAPEER_SOCK_DIR", "/nowhere"),
+        ("PEER_IDENTITY", "parrot-alice"),
+        ("TZ", "Asia/Tokyo"),
+    ]);
     for (name, value) in [
         ("CLAUDECODE", "1"),
         ("CLAUDE_CODE_SESSION_ID", "s"),
@@ -474,10 +481,12 @@ fn nothing_of_the_senders_session_reaches_the_woken_one() {
         "ANTHROPIC",
         "parrot-alice",
         "PEER_LAUNCH=old",
+        "/nowhere",
     ] {
         assert!(!environ.contains(absent), "{absent} in {environ:?}");
     }
-    for present in ["PEER_IDENTITY=parrot-bob\0", "PEER_PERSONALITY=bob\0", "PEER_RUNTIME=parrot\0"] {
+    for present in ["TZ=Asia/Tokyo\0", "PEER_IDENTITY=parrot-bob\0", "PEER_PERSONALITY=bob\0", "PEER_RUNTIME=parrot\0"]
+    {
         assert!(environ.contains(present), "{present} not in {environ:?}");
     }
 }

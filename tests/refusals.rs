@@ -3,7 +3,6 @@
 mod support;
 
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::Command;
 use support::{Output, TestHome};
 
 fn home() -> TestHome {
@@ -34,6 +33,65 @@ fn an_unknown_peer_is_67() {
     let home = home();
     refused(&home, &send(&home, &["nobody"], b"x"), 67, &["nobody", "iapeer create"]);
     refused(&home, &home.run("iapeer-send", &["bob", "--from", "eve", "-m", "x"]), 67, &["eve"]);
+    refused(&home, &send(&home, &["big-bob"], b"x"), 67, &["big-bob"]);
+}
+
+#[test]
+fn a_runtime_that_a_peer_does_not_declare_is_64_and_says_which_it_does() {
+    let home = home();
+    let hints = ["codex", "declared: parrot", "iapeer add-runtime codex --peer bob"];
+    for args in [
+        ["iapeer-send", "--from", "alice", "-m", "x", "codex-bob"].as_slice(),
+        &["iapeer-wake", "codex-bob"],
+        &["iapeer", "stop", "codex-bob"],
+    ] {
+        refused(&home, &home.run(args[0], &args[1..]), 64, &hints);
+    }
+    let caller = home.run("iapeer-send", &["alice", "--from", "codex-bob", "-m", "x"]);
+    refused(&home, &caller, 64, &[&hints[..], &["is not declared for caller \"bob\""]].concat());
+}
+
+#[test]
+fn nobody_acts_under_another_name_than_peer_personality_says() {
+    let home = home();
+    let within = |dir: &str, program: &str, args: &[&str], personality: &str| {
+        let mut command = home.cmd(program);
+        command.args(args).current_dir(home.cwd(dir)).env("PEER_PERSONALITY", personality);
+        home.start(command, None).wait(std::time::Duration::from_secs(60))
+    };
+    let said = ["PEER_PERSONALITY", "mallory", "alice"];
+    refused(&home, &within("alice", "iapeer-send", &["bob", "-m", "x"], "mallory"), 78, &said);
+    refused(&home, &within("alice", "iapeer", &["init"], "mallory"), 78, &said);
+    for same in ["alice", " Alice ", ""] {
+        assert_eq!(within("alice", "iapeer", &["init"], same).code, 0, "{same:?}");
+        assert_eq!(within("alice", "iapeer-send", &["bob", "--no-wait", "-m", "x"], same).code, 0, "{same:?}");
+    }
+    assert_eq!(within("alice", "iapeer", &["create", "carl", "--runtime", "parrot"], "mallory").code, 0);
+}
+
+#[test]
+fn a_test_run_leaves_the_user_s_own_root_and_units_alone() {
+    let home = TestHome::new();
+    home.set("IAPEER_TEST_SANDBOX", "1").set("IAPEER_ROOT", "  ");
+    for args in [["create", "ann", "--runtime", "parrot"].as_slice(), &["stop", "--all"], &["doctor", "--fix"]] {
+        let output = home.run("iapeer", args);
+        assert!(output.code == 77 && output.stderr.contains("REAL registry"), "{output}");
+    }
+    assert_eq!(std::fs::read_dir(home.home()).unwrap().count(), 0);
+    home.set("IAPEER_ROOT", home.root());
+    home.ok("iapeer", &["create", "ann", "--runtime", "parrot"]);
+    for verb in ["install", "uninstall"] {
+        let output = home.run("iapeer", &["units", verb]);
+        assert!(output.code == 69 && output.stdout.contains("skipped-sandbox"), "{output}");
+    }
+    assert_eq!(std::fs::read_dir(home.home()).unwrap().count(), 0);
+    home.set("IAPEER_SYSTEMD_USER_DIR", home.dir().join("units"));
+    home.set("IAPEER_LAUNCHAGENTS_DIR", home.dir().join("units"));
+    let output = home.run("iapeer", &["units", "install"]);
+    assert!(
+        output.code == 69 && output.stdout.contains("written") && output.stdout.contains("not-started"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -126,29 +184,12 @@ fn bad_settings_are_78_and_name_the_variable() {
     refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_ROOT"]);
 }
 
-/// A tmpfs of 64 KiB, gone with the value.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &std::path::Path) -> Option<SmallDisk> {
-        std::fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k,mode=700", "small"]).arg(at).status();
-        mounted.is_ok_and(|status| status.success()).then(|| SmallDisk(at.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_74_and_nothing_is_accepted() {
     let home = home();
     let queue = home.state_dir().join("parrot-bob.queue");
     // Who may not mount fills no disk: a file-size limit of the process is the nearest thing there is.
-    let disk = SmallDisk::mount(&queue);
+    let disk = support::SmallDisk::mount(&queue);
     let output = if disk.is_some() {
         let filler = vec![0_u8; 128 * 1024];
         let _ = std::fs::write(queue.join("filler"), &filler);

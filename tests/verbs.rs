@@ -52,6 +52,7 @@ fn rename_moves_folder_card_record_and_queue_and_purges_the_old_state() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(home.root().join("state/due/parrot-eve").exists(), "no tick would look at it");
+    home.ok("iapeer", &["start", "eve"]);
     wait_until("what waited", SOON, || home.bodies("ann").contains(&"kept".to_owned()));
     assert_eq!(home.run("iapeer-send", &["ann", "--from", "bob", "-m", "x"]).code, 67);
 }
@@ -123,14 +124,131 @@ fn rename_is_all_or_nothing() {
     fs::create_dir(home.root().join("peers/eve")).unwrap();
     assert_eq!(home.run("iapeer", &["rename", "ann", "eve"]).code, 69);
     fs::remove_dir(home.root().join("peers/eve")).unwrap();
-    let card = cwd.join(".iapeer/peer-profile.json");
-    let good = fs::read(&card).unwrap();
-    fs::write(&card, "{ torn").unwrap();
-    // The folder has moved when the card turns out to be torn.
-    assert_eq!(home.run("iapeer", &["rename", "ann", "eve"]).code, 78);
-    assert!(cwd.is_dir() && !home.root().join("peers/eve").exists());
-    fs::write(&card, good).unwrap();
+    // The folder has moved and the card is changed when a mark can't go along.
+    home.ok("iapeer", &["stop", "ann"]);
+    let taken = home.state_dir().join("parrot-eve.stopped");
+    fs::create_dir(&taken).unwrap();
+    assert_eq!(home.run("iapeer", &["rename", "ann", "eve"]).code, 74);
+    fs::remove_dir(&taken).unwrap();
+    assert!(cwd.is_dir() && !home.root().join("peers/eve").exists() && home.state("parrot-ann", "stopped"));
     assert_eq!((profile(&cwd), fs::read(home.root().join("peers-profiles.json")).unwrap()), before);
+}
+
+#[test]
+fn rename_refuses_a_card_that_is_missing_or_another_s() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    let cwd = home.cwd("ann");
+    let card = cwd.join(".iapeer/peer-profile.json");
+    let refused = |words: &[&str]| {
+        let refused = home.run("iapeer", &["rename", "ann", "eve"]);
+        assert!(refused.code == 78 && words.iter().all(|word| refused.stderr.contains(word)), "{refused}");
+        assert!(cwd.is_dir() || cwd.with_extension("away").is_dir());
+    };
+    change_profile(&cwd, |profile| profile["personality"] = json!("zed"));
+    refused(&["registry out of sync", "zed"]);
+    fs::write(&card, "{ torn").unwrap();
+    refused(&["not valid JSON"]);
+    fs::remove_file(&card).unwrap();
+    refused(&["has no .iapeer/peer-profile.json", "iapeer init"]);
+    fs::rename(&cwd, cwd.with_extension("away")).unwrap();
+    refused(&["is gone", "iapeer remove ann"]);
+}
+
+#[test]
+fn rename_takes_along_what_an_operator_has_said() {
+    let home = TestHome::new();
+    home.parrot("bob", &[]);
+    home.parrot("ann", &[]);
+    home.ok("iapeer", &["refresh", "ann"]);
+    home.ok("iapeer", &["stop", "ann"]);
+    home.ok("iapeer", &["rename", "ann", "eve"]);
+    assert!(home.state("parrot-eve", "stopped") && home.state("parrot-eve", "refresh"));
+    assert!(!home.state("parrot-ann", "stopped") && !home.state("parrot-ann", "refresh"));
+    let refused = home.run("iapeer-send", &["eve", "--from", "bob", "-m", "x"]);
+    assert!(refused.code == 69 && refused.stderr.contains("iapeer start eve"), "{refused}");
+}
+
+#[test]
+fn a_verb_for_all_of_a_peer_takes_no_single_runtime() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    home.ok("iapeer", &["add-runtime", "claude", "--peer", "ann"]);
+    for args in [&["remove", "claude-ann", "--force"][..], &["rename", "claude-ann", "eve"]] {
+        let refused = home.run("iapeer", args);
+        assert!(refused.code == 64 && refused.stderr.contains("(parrot, claude)"), "{refused}");
+    }
+    let undeclared = home.run("iapeer", &["remove", "codex-ann", "--force"]);
+    assert!(undeclared.code == 64 && undeclared.stderr.contains("declared: parrot, claude"), "{undeclared}");
+    home.parrot("bob", &[]);
+    home.ok("iapeer", &["remove", "parrot-bob"]);
+    assert_eq!(home.ok("iapeer", &["list", "--json"]).json()["personality"], "ann");
+}
+
+#[test]
+fn of_two_who_create_one_name_in_two_folders_one_is_refused_and_leaves_nothing() {
+    let home = TestHome::new();
+    let dirs = ["x", "y"].map(|dir| home.home().join(dir).join("ann"));
+    let tries = dirs
+        .each_ref()
+        .map(|dir| home.spawn("iapeer", &["create", "ann", "--runtime", "parrot", "--path", dir.to_str().unwrap()]));
+    let said = tries.map(|one| one.wait(SOON));
+    let mut codes = said.each_ref().map(|one| one.code);
+    codes.sort();
+    assert_eq!(codes, [0, 69], "{said:?}");
+    let refused = usize::from(said[1].code != 0);
+    assert!(said[refused].stderr.contains("lives in"), "{said:?}");
+    assert!(!dirs[refused].exists() && home.cwd("ann") == dirs[1 - refused]);
+}
+
+#[test]
+fn a_rename_and_a_create_at_once_leave_each_name_once() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    let both = [&["rename", "ann", "eve"][..], &["create", "eve", "--runtime", "parrot"]];
+    let _ = both.map(|args| home.spawn("iapeer", args)).map(|one| one.wait(SOON));
+    home.ok("iapeer", &["verify"]);
+    let listed = home.ok("iapeer", &["list", "--json"]).json_lines();
+    assert!(listed.iter().filter(|peer| peer["personality"] == "eve").count() == 1, "{listed:?}");
+    assert!(listed.iter().all(|peer| Path::new(peer["cwd"].as_str().unwrap()).is_dir()), "{listed:?}");
+}
+
+#[test]
+fn create_over_a_peer_keeps_to_its_nature() {
+    let home = TestHome::new();
+    home.set("IAPEER_SERVICE_MANAGER", "none");
+    home.parrot("ann", &[]);
+    let before = profile(&home.cwd("ann"));
+    for more in [&[][..], &["--intelligence", "natural"]] {
+        let refused = home.run("iapeer", &[&["create", "ann", "--runtime", "telegram"], more].concat());
+        assert!(refused.code == 64 && refused.stderr.contains("can't be of intelligence"), "{refused}");
+    }
+    assert_eq!(profile(&home.cwd("ann")), before);
+    home.ok("iapeer", &["create", "bridge", "--runtime", "telegram", "--intelligence", "absent"]);
+    home.ok("iapeer", &["create", "bridge", "--runtime", "notifier"]);
+}
+
+#[test]
+fn create_says_what_is_cut_and_what_is_not_there_and_refuses_a_folder_it_can_not_write_down() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = TestHome::new();
+    let long = "é".repeat(451);
+    let cut = home.ok("iapeer", &["create", "ann", "--runtime", "parrot", "--description", &long]);
+    assert!(cut.stderr.contains("description exceeded 450 chars and was truncated"), "{cut}");
+    let whole = home.ok("iapeer", &["create", "bob", "--runtime", "parrot", "--description", &long[2..]]);
+    assert_eq!(whole.stderr, "");
+
+    let unnamed = home.run("iapeer", &["create", "eve", "--runtime", "parrot", "--path", "/"]);
+    assert!(unnamed.code == 64 && !Path::new("/.iapeer").exists(), "{unnamed}");
+    let odd = home.home().join(std::ffi::OsStr::from_bytes(b"eve\xff"));
+    let mut create = home.cmd("iapeer");
+    create.args(["create", "eve", "--runtime", "parrot", "--path"]).arg(&odd);
+    let refused = home.start(create, None).wait(SOON);
+    assert!(refused.code == 65 && refused.stderr.contains("UTF-8") && !odd.exists(), "{refused}");
+
+    home.set("PATH", "/usr/bin:/bin").set("IAPEER_CLAUDE_BIN", "/nonexistent/claude");
+    let missing = home.ok("iapeer", &["create", "carl", "--runtime", "claude"]);
+    assert!(missing.stderr.contains("/nonexistent/claude"), "{missing}");
 }
 
 #[test]
@@ -172,9 +290,30 @@ fn verify_finds_errors_and_drift_and_fix_mends_the_drift() {
     assert_eq!((bad.code, bad.json()["errors"].clone()), (78, json!(1)));
     assert_eq!(bad.json()["peers"][1]["issues"][0]["field"], "intelligence");
     assert_eq!(home.run("iapeer", &["verify", "--fix"]).code, 78);
+    // A card that can't be read at all is that peer's error, and no other's.
+    let card = home.cwd("ann").join(".iapeer/peer-profile.json");
+    let good = fs::read(&card).unwrap();
+    fs::remove_file(&card).unwrap();
+    fs::create_dir(&card).unwrap();
+    let unreadable = home.run("iapeer", &["verify", "--fix", "--json"]);
+    assert_eq!((unreadable.code, unreadable.json()["errors"].clone()), (78, json!(2)), "{unreadable}");
+    assert_eq!(unreadable.json()["peers"][0]["issues"][0]["field"], "<root>");
+    fs::remove_dir(&card).unwrap();
+    fs::write(&card, good).unwrap();
     fs::remove_file(home.cwd("bob").join(".iapeer/peer-profile.json")).unwrap();
     let missing = home.ok("iapeer", &["verify"]);
     assert!(missing.stderr.contains("no local profile (left untouched): bob"), "{missing}");
+}
+
+#[test]
+fn verify_fix_says_what_it_can_not_mend() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    change_profile(&home.cwd("ann"), |profile| profile["personality"] = json!("zed"));
+    let left = home.run("iapeer", &["verify", "--fix"]);
+    assert!(left.code == 78 && left.stderr.contains("ann is left as it is") && left.stderr.contains("zed"), "{left}");
+    let left = home.run("iapeer", &["verify", "--fix", "--json"]).json();
+    assert_eq!(left["reconcile"]["left"][0]["personality"], "ann");
 }
 
 #[test]
@@ -195,6 +334,19 @@ fn add_runtime_and_default_runtime_change_profile_and_registry() {
     assert_eq!(verb(&["add-runtime", "telegram", "--peer", "ann"]).stdout, "ann: skipped-infra-peer\n");
     assert_eq!(verb(&["add-runtime", "claude", "--peer", "nobody"]).code, 67);
     assert_eq!(verb(&["add-runtime", "claude"]).code, 64);
+    // A socket that fits for one runtime may not for a longer one.
+    let fill =
+        iapeer::core::paths::SOCKET_PATH_MAX - 1 - "/tmux-iap-parrot-ann.sock".len() - home.dir().as_os_str().len();
+    let socks = home.dir().join("s".repeat(fill));
+    home.set("IAPEER_SOCK_DIR", socks.as_os_str());
+    let long = home.root().join("runtimes/longestever/runtime.json");
+    fs::create_dir_all(long.parent().unwrap()).unwrap();
+    let parrot = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib/runtime/builtin/parrot.json");
+    let text = fs::read_to_string(parrot).unwrap().replacen("\"parrot\"", "\"longestever\"", 1);
+    fs::write(&long, text).unwrap();
+    let refused = verb(&["add-runtime", "longestever", "--peer", "ann"]);
+    assert!(refused.code == 78 && refused.stdout.contains("IAPEER_SOCK_DIR"), "{refused}");
+    home.unset("IAPEER_SOCK_DIR");
     home.ok("iapeer", &["verify"]);
 }
 

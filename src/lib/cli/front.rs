@@ -7,12 +7,13 @@ use crate::core::exit::{self, Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Runtime};
 use crate::lifecycle::control::{self, Done};
 use crate::lifecycle::create::{self, Birth, Born};
-use crate::lifecycle::peer::{Peer, split_name};
+use crate::lifecycle::peer::{Peer, split_name, whole_peer};
 use crate::lifecycle::real::probe;
+use crate::lifecycle::remove::{self as removal, Removed};
 use crate::lifecycle::runtimes::Change;
 use crate::lifecycle::wake::Request;
 use crate::lifecycle::world::World;
-use crate::lifecycle::{demo, launch, list, remove as removal, session, units};
+use crate::lifecycle::{demo, launch, list, session, units};
 use crate::runtime::{Kind, Manifest};
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
@@ -220,13 +221,13 @@ fn single(
 }
 
 fn remove(world: &World<'_>, text: &str, force: bool) -> Result<Exit, Failure> {
-    let (name, _) = split_name(&Registry::read(world.paths)?, text, None)?;
+    let name = whole_peer(&Registry::read(world.paths)?, text)?;
     let removed = removal::remove(world, &name, force)?;
-    if !removed.registered {
-        cli::say(format!("{:?} not registered — no-op", name.as_str()));
-        return Ok(Exit::Ok);
+    match removed {
+        Removed { registered: true, .. } => cli::say(format!("removed {:?} from the registry", name.as_str())),
+        _ if removed.purged.is_empty() => cli::say(format!("{:?} not registered — no-op", name.as_str())),
+        _ => cli::say(format!("{:?} not registered", name.as_str())),
     }
-    cli::say(format!("removed {:?} from the registry", name.as_str()));
     if !removed.purged.is_empty() {
         cli::say(format!("lifecycle state purged: {}", removed.purged.join(", ")));
     }

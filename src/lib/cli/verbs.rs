@@ -2,11 +2,11 @@
 
 use crate::cli;
 use crate::cli::args::Planned;
-use crate::core::exit::{Exit, Failure};
+use crate::core::exit::{self, Exit, Failure};
 use crate::core::identity::{Personality, Runtime};
 use crate::core::normalize;
 use crate::host::service::Manager;
-use crate::lifecycle::peer::split_name;
+use crate::lifecycle::peer::{split_name, whole_peer};
 use crate::lifecycle::runtimes::{self, Change};
 use crate::lifecycle::world::World;
 use crate::lifecycle::{doctor, logs, rename, status, units, verify};
@@ -19,7 +19,7 @@ fn usage(message: String) -> Failure {
 
 /// `iapeer rename OLD NEW`.
 pub fn rename(world: &World<'_>, old: &str, new: &str, force: bool, json: bool) -> Result<Exit, Failure> {
-    let (old, _) = split_name(&Registry::read(world.paths)?, old, None)?;
+    let old = whole_peer(&Registry::read(world.paths)?, old)?;
     let new = normalize::personality_from(new)
         .map_err(|_| usage(format!("{new:?} gives no peer name (a letter a-z first, then up to 31 of a-z, 0-9, -)")))?;
     let renamed = rename::rename(world, &old, &new, force)?;
@@ -39,7 +39,9 @@ pub fn rename(world: &World<'_>, old: &str, new: &str, force: bool, json: bool) 
 /// `iapeer verify`. Errors, and drift that is not mended, are 78.
 pub fn verify(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure> {
     let report = verify::verify(world, fix)?;
-    let code = if report.errors > 0 || (report.drift > 0 && !fix) { Exit::Config } else { Exit::Ok };
+    let done = &report.reconcile;
+    let unmended = !done.left.is_empty() || (report.drift > 0 && !fix);
+    let code = if report.errors > 0 || unmended { Exit::Config } else { Exit::Ok };
     if json {
         cli::tell(true, &report, String::new);
         return Ok(code);
@@ -60,12 +62,14 @@ pub fn verify(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure>
         }
     }
     let names = |list: &[Personality]| list.iter().map(Personality::as_str).collect::<Vec<_>>().join(", ");
-    let done = &report.reconcile;
     if !done.migrated.is_empty() {
         cli::say(format!("migrated runtime→default_runtime: {}", names(&done.migrated)));
     }
     if !done.healed.is_empty() {
         cli::say(format!("self-healed index from local profiles: {}", names(&done.healed)));
+    }
+    for left in &done.left {
+        eprintln!("iapeer: {} is left as it is: {}", left.personality, exit::one_line(&left.why));
     }
     if !done.untouched.is_empty() {
         eprintln!("iapeer: peers with no local profile (left untouched): {}", names(&done.untouched));

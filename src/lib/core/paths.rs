@@ -4,7 +4,7 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Personality, Runtime};
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Longest socket path in bytes, without the terminating NUL: `sockaddr_un.sun_path` is 104 bytes on macOS, 108 on Linux.
 pub const SOCKET_PATH_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
@@ -15,17 +15,20 @@ pub struct Paths {
     root: PathBuf,
     home: PathBuf,
     socket_dir: PathBuf,
+    /// `IAPEER_TEST_SANDBOX=1`: a test run, which must not touch what is the user's own.
+    sandbox: bool,
 }
 
 impl Paths {
-    /// From `IAPEER_ROOT` (default `$HOME/.iapeer`), `IAPEER_SOCK_DIR` (default `<root>/socks`) and `HOME`.
+    /// From `IAPEER_ROOT` (default `$HOME/.iapeer`), `IAPEER_SOCK_DIR` (default `<root>/socks`), `HOME` and
+    /// `IAPEER_TEST_SANDBOX`.
     pub fn from_env() -> Result<Paths, Failure> {
-        Paths::read(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+        Paths::read(|name| std::env::var_os(name).map(PathBuf::from))
     }
 
     /// The same through `get`, which looks a variable up.
     pub fn read(get: impl Fn(&str) -> Option<PathBuf>) -> Result<Paths, Failure> {
-        let absolute = |name: &str| match get(name) {
+        let absolute = |name: &str| match get(name).and_then(trimmed) {
             Some(path) if path.is_absolute() => Ok(Some(path)),
             Some(path) => Err(Failure::new(
                 Exit::Config,
@@ -41,12 +44,14 @@ impl Paths {
             })?,
         };
         let socket_dir = absolute("IAPEER_SOCK_DIR")?.unwrap_or_else(|| root.join("socks"));
-        Ok(Paths { home: home.unwrap_or_else(|| PathBuf::from("/")), root, socket_dir })
+        let sandbox = get("IAPEER_TEST_SANDBOX").is_some_and(|value| value == Path::new("1"));
+        Ok(Paths { home: home.unwrap_or_else(|| PathBuf::from("/")), root, socket_dir, sandbox })
     }
 
     /// Creates the root, the state, log and socket folders (0700) where they are missing, and refuses (77) a
     /// root or socket folder that belongs to someone else or is open to others.
     pub fn ensure(&self) -> Result<(), Failure> {
+        self.refuse_the_real_one()?;
         create_dirs(&self.root)?;
         check_private(&self.root)?;
         create_dirs(&self.state_dir())?;
@@ -58,6 +63,26 @@ impl Paths {
     /// Refuses what [`Paths::ensure`] refuses, but creates nothing. A missing root is fine: it is empty.
     pub fn check(&self) -> Result<(), Failure> {
         [&self.root, &self.socket_dir].into_iter().filter(|dir| dir.exists()).try_for_each(|dir| check_private(dir))
+    }
+
+    /// The guard of test runs: under `IAPEER_TEST_SANDBOX=1` nothing is written into the user's own root, by whatever
+    /// name it goes.
+    pub fn refuse_the_real_one(&self) -> Result<(), Failure> {
+        if !self.sandbox {
+            return Ok(());
+        }
+        let own = real(&self.home.join(".iapeer"));
+        match [&self.root, &self.socket_dir].into_iter().find(|dir| real(dir).starts_with(&own)) {
+            None => Ok(()),
+            Some(dir) => Err(Failure::new(
+                Exit::NoPerm,
+                format!(
+                    "refusing to write the REAL registry and state: {} is in {} (IAPEER_TEST_SANDBOX=1): set IAPEER_ROOT to another folder",
+                    dir.display(),
+                    own.display()
+                ),
+            )),
+        }
     }
 
     /// `<root>`.
@@ -73,6 +98,11 @@ impl Paths {
     /// The folder of the tmux sockets.
     pub fn socket_dir(&self) -> &Path {
         &self.socket_dir
+    }
+
+    /// Whether that is another than the root's own.
+    pub fn has_own_socket_dir(&self) -> bool {
+        self.socket_dir != self.root.join("socks")
     }
 
     /// The tmux socket of a session.
@@ -192,6 +222,28 @@ pub fn launch_env_path(cwd: &Path, runtime: &Runtime) -> PathBuf {
     cwd.join(format!(".iapeer/runtimes/{runtime}/launch.env"))
 }
 
+/// What a variable says: blank counts as not said, and nobody means the white space around a path.
+fn trimmed(given: PathBuf) -> Option<PathBuf> {
+    match given.to_str().map(str::trim) {
+        Some("") => None,
+        Some(text) => Some(PathBuf::from(text)),
+        None => Some(given),
+    }
+}
+
+/// `path` without links and `..`, as far as it is there.
+pub fn real(path: &Path) -> PathBuf {
+    let mut real = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(real.pop()),
+            part => real.push(part),
+        }
+        real = fs::canonicalize(&real).unwrap_or(real);
+    }
+    real
+}
+
 /// Creates `dir` and what is missing above it, 0700.
 pub fn create_dirs(dir: &Path) -> Result<(), Failure> {
     // Nearly always it is there, and asking is cheaper than trying.
@@ -255,6 +307,70 @@ mod tests {
         let failure = Paths::read(|name| (name == "IAPEER_ROOT").then(|| "x".into())).unwrap_err();
         assert_eq!(failure.exit, Exit::Config);
         assert!(failure.message.contains("IAPEER_ROOT"));
+    }
+
+    #[test]
+    fn a_root_is_trimmed_and_a_blank_one_is_none() {
+        for (given, root) in [("", "/home/u/.iapeer"), (" \t", "/home/u/.iapeer"), (" /x y ", "/x y"), ("/x\n", "/x")] {
+            let p = Paths::read(|name| match name {
+                "HOME" => Some("/home/u".into()),
+                "IAPEER_ROOT" => Some(given.into()),
+                "IAPEER_SOCK_DIR" => Some(" ".into()),
+                _ => None,
+            })
+            .unwrap();
+            assert_eq!(
+                (p.root(), p.socket_dir()),
+                (Path::new(root), Path::new(root).join("socks").as_path()),
+                "{given:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_test_run_never_touches_the_users_own_root_by_whatever_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let link = dir.path().join("link");
+        let to_home = dir.path().join("to-home");
+        std::os::unix::fs::symlink(home.join(".iapeer"), &link).unwrap();
+        std::os::unix::fs::symlink(&home, &to_home).unwrap();
+        let ensure = |root: &Path, sock: Option<&Path>, sandbox: &str| {
+            let p = Paths::read(|name| match name {
+                "HOME" => Some(home.clone()),
+                "IAPEER_ROOT" => Some(root.to_owned()),
+                "IAPEER_SOCK_DIR" => sock.map(Path::to_owned),
+                "IAPEER_TEST_SANDBOX" => Some(sandbox.into()),
+                _ => None,
+            });
+            p.unwrap().ensure()
+        };
+        let other = dir.path().join("other");
+        // First while it is not there: it is not made either.
+        for made in [false, true] {
+            if made {
+                fs::create_dir_all(home.join(".iapeer")).unwrap();
+            } else {
+                fs::create_dir(&home).unwrap();
+            }
+            for root in [
+                home.join(".iapeer"),
+                home.join(".iapeer/below"),
+                home.join("../home/.iapeer"),
+                to_home.join(".iapeer"),
+                home.join("missing/../.iapeer"),
+            ] {
+                let refused = ensure(&root, None, "1").unwrap_err();
+                assert!(refused.exit == Exit::NoPerm && refused.message.contains("REAL registry"), "{refused}");
+            }
+            assert!(ensure(&other, Some(&home.join(".iapeer/socks")), "1").is_err());
+            assert_eq!(home.join(".iapeer").exists(), made);
+            assert_eq!(fs::read_dir(&home).unwrap().count(), usize::from(made));
+        }
+        assert!(ensure(&link, None, "1").is_err());
+        ensure(&other, None, "1").unwrap();
+        fs::set_permissions(home.join(".iapeer"), fs::Permissions::from_mode(0o700)).unwrap();
+        ensure(&link, None, "0").unwrap();
     }
 
     #[test]

@@ -33,9 +33,24 @@ pub fn unit_folders(paths: &Paths) -> Vec<PathBuf> {
     }
 }
 
-/// Whether one of those folders is named by a variable: it is none that a service manager looks at.
+/// Whether no service manager is to be asked: a test run, or one of those folders is named by a variable, and then it is
+/// none that a service manager looks at.
 pub fn is_sandbox() -> bool {
+    is_test_run() || has_own_folder()
+}
+
+/// Whether those folders are the user's own although this is a test run: nothing may be changed in them.
+pub fn is_off_limits() -> bool {
+    is_test_run() && !has_own_folder()
+}
+
+fn has_own_folder() -> bool {
     folder("IAPEER_SYSTEMD_USER_DIR").is_some() || folder("IAPEER_LAUNCHAGENTS_DIR").is_some()
+}
+
+/// `IAPEER_TEST_SANDBOX=1`.
+pub fn is_test_run() -> bool {
+    std::env::var_os("IAPEER_TEST_SANDBOX").is_some_and(|value| value == "1")
 }
 
 fn folder(variable: &str) -> Option<PathBuf> {

@@ -255,6 +255,8 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
 
 /// An agent asks for a fresh session of itself: mark, say, end.
 pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) -> Result<(), Failure> {
+    // One that is not registered would never be brought back.
+    Peer::of(world.paths, identity)?;
     let lock = world.lock(identity, world.settings.lock_wait)?;
     match session::settle(world, identity)?.0 {
         Standing::Live(record) => {

@@ -5,11 +5,13 @@ use crate::core::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::core::normalize;
 use crate::core::paths;
 use crate::lifecycle::launch;
+use crate::lifecycle::peer::refuse_another;
 use crate::lifecycle::units::{self, Step};
 use crate::lifecycle::world::World;
+use crate::runtime::manifest::ManifestError;
 use crate::runtime::{Kind, Manifest};
 use crate::store::profile::{Profile, ProfileUpdate};
-use crate::store::registry::{PeerRecord, Registry};
+use crate::store::registry::{MAX_DESCRIPTION, PeerRecord, Registry};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -54,9 +56,10 @@ pub fn create(world: &World<'_>, birth: &Birth) -> Result<Born, Failure> {
         Some(path) => std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))?,
         None => world.paths.peer_dir(&name),
     };
-    if let Some(folder) = cwd.file_name().map(|folder| normalize::normalize(&folder.to_string_lossy()))
-        && folder != name.as_str()
-    {
+    // `..` has a name too, `/` has none.
+    let named = if cwd.file_name().is_some() { cwd.clone() } else { paths::real(&cwd) };
+    let folder = named.file_name().map(|folder| normalize::normalize(&folder.to_string_lossy())).unwrap_or_default();
+    if folder != name.as_str() {
         return Err(Failure::new(
             Exit::Usage,
             format!(
@@ -77,6 +80,7 @@ pub fn init(world: &World<'_>, dir: &Path, birth: &Birth) -> Result<Born, Failur
         Some(profile) => profile.personality().clone(),
         None => personality(&folder)?,
     };
+    refuse_another(&name)?;
     provision(world, &name, &cwd, birth)
 }
 
@@ -90,6 +94,23 @@ fn personality(typed: &str) -> Result<Personality, Failure> {
 }
 
 fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Born, Failure> {
+    if paths::real(cwd).to_str().is_none() {
+        let why = format!("{} is not UTF-8, and the registry is: choose another folder", cwd.display());
+        return Err(Failure::new(Exit::DataErr, why));
+    }
+    let (identity, cwd, always_on) = Registry::upsert(world.paths, name, cwd, world.program, world.clock, || {
+        let (profile, manifest) = furnish(world, name, cwd, birth)?;
+        let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
+        let identity = Identity::new(manifest.runtime.clone(), name.clone());
+        let always_on = units::is_always_on(world, manifest.kind);
+        Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, always_on)))
+    })?;
+    let unit = always_on.then(|| units::hold(world, &identity)).transpose()?;
+    Ok(Born { personality: name.clone(), runtime: identity.runtime().clone(), identity, cwd, unit })
+}
+
+/// Makes the folder with its profile and doctrine. Everything that may refuse comes first.
+fn furnish(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<(Profile, Manifest), Failure> {
     let existing = Profile::read(cwd)?;
     if let Some(profile) = existing.as_ref().filter(|profile| profile.personality() != name) {
         return Err(Failure::new(
@@ -103,71 +124,66 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
         (None, None) => choose_runtime(world, cwd)?,
     };
     let manifest = Manifest::load(world.paths, &runtime)?;
-    let intelligence = birth.intelligence.unwrap_or_else(|| match manifest.intelligence.first() {
+    let was = existing.as_ref().map(Profile::intelligence);
+    let intelligence = birth.intelligence.or(was).unwrap_or_else(|| match manifest.intelligence.first() {
         Some(first) => *first,
         None => Intelligence::default_for(&runtime),
     });
-    let identity = Identity::new(runtime.clone(), name.clone());
-    if !manifest.allows(intelligence) {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("a peer on runtime {runtime} can't be of intelligence {intelligence}"),
-        ));
+    fits(world, name, &manifest, intelligence)?;
+    // One that changes its nature changes it on all its runtimes.
+    for other in existing.iter().filter(|_| was != Some(intelligence)).flat_map(Profile::runtimes) {
+        fits(world, name, &Manifest::load(world.paths, other)?, intelligence)?;
     }
-    world.paths.check_socket(&identity)?;
-    refuse_other_folder(world, name, cwd)?;
-    let always_on = units::is_always_on(world, manifest.kind);
-    if always_on {
-        units::refuse_foreign(world, &identity)?;
+    if units::is_always_on(world, manifest.kind) {
+        units::refuse_foreign(world, &Identity::new(runtime.clone(), name.clone()))?;
     }
 
     paths::create_dirs(cwd)?;
     paths::create_dirs(&cwd.join(".iapeer"))?;
     let update = ProfileUpdate {
         personality: name.clone(),
-        default_runtime: runtime.clone(),
+        default_runtime: runtime,
         description: birth.description.clone(),
-        intelligence: existing.is_none().then_some(intelligence).or(birth.intelligence),
+        intelligence: was.is_none().then_some(intelligence).or(birth.intelligence),
         ephemeral: birth.ephemeral.then_some(true),
     };
     let profile = Profile::write(cwd, &update)?;
+    if profile.description().chars().count() > MAX_DESCRIPTION {
+        tracing::warn!(
+            "{name}: description exceeded {MAX_DESCRIPTION} chars and was truncated; its profile keeps all of it"
+        );
+    }
     doctrine(cwd, name, &manifest)?;
-    let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
-    Registry::upsert(world.paths, PeerRecord::from_profile(&profile, &cwd), world.program, world.clock)?;
-    let unit = always_on.then(|| units::hold(world, &identity)).transpose()?;
-    Ok(Born { personality: name.clone(), identity, runtime, cwd, unit })
+    // Said, not refused: it may be installed later. What is always on is looked for by its unit.
+    if let Some(error) = find_program(world, &manifest).err().filter(|_| manifest.kind == Kind::Tui) {
+        tracing::warn!("{name} can't be woken on {} yet: {error}", manifest.runtime);
+    }
+    Ok((profile, manifest))
 }
 
-fn refuse_other_folder(world: &World<'_>, name: &Personality, cwd: &Path) -> Result<(), Failure> {
-    let registry = Registry::read(world.paths)?;
-    let Some(record) = registry.get(name) else { return Ok(()) };
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if real(&record.cwd) == real(cwd) {
-        return Ok(());
+/// Refuses a peer that its runtime is not for, or whose socket would have no address.
+pub(super) fn fits(
+    world: &World<'_>,
+    name: &Personality,
+    manifest: &Manifest,
+    intelligence: Intelligence,
+) -> Result<(), Failure> {
+    let runtime = &manifest.runtime;
+    if !manifest.allows(intelligence) {
+        let why = format!(
+            "a peer on runtime {runtime} can't be of intelligence {intelligence}: choose another runtime, or change that"
+        );
+        return Err(Failure::new(Exit::Usage, why));
     }
-    Err(Failure::new(
-        Exit::Refused,
-        format!(
-            "a peer named {name} lives in {} already: choose another name, or `iapeer remove {name}`",
-            record.cwd.display()
-        ),
-    ))
+    world.paths.check_socket(&Identity::new(runtime.clone(), name.clone()))
 }
 
 /// The runtime of a folder that names none: by its own marks, else the one agent that is installed, else the
 /// embedded parrot.
 fn choose_runtime(world: &World<'_>, cwd: &Path) -> Result<Runtime, Failure> {
-    let environment = launch::allowed(launch::environment());
-    let path = environment.get("PATH").map(std::ffi::OsStr::new);
     let installed = |name: &str| {
-        name.parse().ok().and_then(|runtime: Runtime| Manifest::load(world.paths, &runtime).ok()).is_some_and(
-            |manifest| {
-                let look = |candidate: &str| crate::host::spawn::find_program(candidate, path);
-                manifest
-                    .find_program(world.paths, launch::bin_dir(), |name| environment.get(name).cloned(), look)
-                    .is_ok()
-            },
-        )
+        let manifest = name.parse().ok().and_then(|runtime: Runtime| Manifest::load(world.paths, &runtime).ok());
+        manifest.is_some_and(|manifest| find_program(world, &manifest).is_ok())
     };
     let pick = match (cwd.join(".claude").exists(), cwd.join(".codex").exists()) {
         (true, _) => "claude",
@@ -177,6 +193,13 @@ fn choose_runtime(world: &World<'_>, cwd: &Path) -> Result<Runtime, Failure> {
         (false, false) => "parrot",
     };
     pick.parse().map_err(|error| Failure::new(Exit::Internal, format!("{error}")))
+}
+
+fn find_program(world: &World<'_>, manifest: &Manifest) -> Result<PathBuf, ManifestError> {
+    let environment = launch::allowed(launch::environment());
+    let path = environment.get("PATH").map(std::ffi::OsStr::new);
+    let look = |candidate: &str| crate::host::spawn::find_program(candidate, path);
+    manifest.find_program(world.paths, launch::bin_dir(), |name| environment.get(name).cloned(), look)
 }
 
 /// The peer's own doctrine, where it has none: its existence is what makes a session get a system prompt.

@@ -51,7 +51,11 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sb
 /// The part of `environment` that may reach a session or a detached program of ours.
 pub fn allowed(environment: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
     let mut kept: BTreeMap<String, String> = environment.filter(|(name, _)| passes(name)).collect();
-    kept.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
+    let home = kept.get("HOME").cloned();
+    kept.entry("PATH".into()).or_insert_with(|| match home {
+        Some(home) => format!("{home}/.local/bin:{DEFAULT_PATH}"),
+        None => DEFAULT_PATH.into(),
+    });
     kept
 }
 
@@ -153,15 +157,19 @@ pub fn build<'a>(
     let mut argv = vec![program.to_string_lossy().into_owned()];
     argv.extend(manifest.arguments(&enabled, &values, &launch_env.start_args).map_err(bad)?);
 
+    let path = environment.get("PATH").cloned().unwrap_or_default();
     let mut env = environment;
     for (key, value) in &manifest.env {
         env.insert(key.clone(), fill(value, &values).map_err(bad)?);
     }
     env.extend(launch_env.vars);
-    // Last, so that nothing can override who the session is.
-    let path = env.get("PATH").cloned().unwrap_or_default();
+    // Last, so that nothing can override who the session is and where its programs and ours look.
     env.insert("PATH".into(), with_front(bin_dir, &path));
     env.insert("IAPEER_ROOT".into(), world.paths.root().to_string_lossy().into_owned());
+    env.remove("IAPEER_SOCK_DIR");
+    if world.paths.has_own_socket_dir() {
+        env.insert("IAPEER_SOCK_DIR".into(), world.paths.socket_dir().to_string_lossy().into_owned());
+    }
     env.insert("PEER_PERSONALITY".into(), peer.identity.personality().to_string());
     env.insert("PEER_RUNTIME".into(), peer.identity.runtime().to_string());
     env.insert("PEER_IDENTITY".into(), peer.identity.to_string());
@@ -265,5 +273,7 @@ mod tests {
     #[test]
     fn a_missing_path_gets_the_default() {
         assert_eq!(allowed(std::iter::empty())["PATH"], DEFAULT_PATH);
+        let home = std::iter::once(("HOME".to_owned(), "/h".to_owned()));
+        assert_eq!(allowed(home)["PATH"], format!("/h/.local/bin:{DEFAULT_PATH}"));
     }
 }

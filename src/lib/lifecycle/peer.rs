@@ -2,9 +2,10 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Personality, Runtime};
+use crate::core::normalize;
 use crate::core::paths::Paths;
 use crate::lifecycle::wake::ResumePolicy;
-use crate::runtime::Manifest;
+use crate::runtime::{Manifest, manifest::built_in};
 use crate::store::profile::{Profile, Resume};
 use crate::store::registry::{PeerRecord, Registry, resolve_runtime};
 use std::path::Path;
@@ -149,7 +150,7 @@ pub fn split_name(
         return Ok((name, runtime.cloned()));
     }
     if let Ok(identity) = text.parse::<Identity>()
-        && registry.declares(&identity)
+        && is_meant(registry, &identity)
     {
         if runtime.is_some_and(|given| given != identity.runtime()) {
             return Err(bad());
@@ -157,4 +158,41 @@ pub fn split_name(
         return Ok((identity.personality().clone(), Some(identity.runtime().clone())));
     }
     text.parse().map(|name| (name, runtime.cloned())).map_err(|_| bad())
+}
+
+/// Whether an identity is meant, and not a peer of such a name: its peer is registered, and its runtime is one, declared
+/// or not.
+fn is_meant(registry: &Registry, identity: &Identity) -> bool {
+    let known = || built_in().any(|runtime| runtime == identity.runtime().as_str());
+    registry.declares(identity) || (registry.get(identity.personality()).is_some() && known())
+}
+
+/// Refuses to act as `name` where `PEER_PERSONALITY` says that somebody else acts here.
+pub fn refuse_another(name: &Personality) -> Result<(), Failure> {
+    let said = std::env::var_os("PEER_PERSONALITY").map(|value| value.to_string_lossy().into_owned());
+    match said.filter(|said| !said.trim().is_empty()) {
+        Some(said) if normalize::normalize(&said) != name.as_str() => Err(Failure::new(
+            Exit::Config,
+            format!("PEER_PERSONALITY={said:?}, but this would be done as peer {name}: unset it, or set it to that"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The peer that an argument names to a verb which is for all of it: `NAME`, or `RUNTIME-NAME` where it has no other
+/// runtime.
+pub fn whole_peer(registry: &Registry, text: &str) -> Result<Personality, Failure> {
+    let (name, runtime) = split_name(registry, text, None)?;
+    let (Some(record), Some(runtime)) = (registry.get(&name), runtime) else { return Ok(name) };
+    resolve_runtime(record, Some(&runtime))?;
+    if record.runtimes.len() == 1 {
+        return Ok(name);
+    }
+    let all = record.declared();
+    Err(Failure::new(
+        Exit::Usage,
+        format!(
+            "{text} is one of the runtimes of peer {name} ({all}), and this is for all of them: give its name, {name}"
+        ),
+    ))
 }

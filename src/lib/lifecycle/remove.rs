@@ -6,10 +6,12 @@ use crate::lifecycle::session::{self, Ending, Park, Standing};
 use crate::lifecycle::units;
 use crate::lifecycle::world::{Held, World};
 use crate::store::durable;
+use crate::store::markers::Marker;
 use crate::store::queue::Place;
 use crate::store::registry::Registry;
 use crate::store::session::{SessionRecord, names_in};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What `remove` did.
@@ -24,15 +26,15 @@ pub struct Removed {
     pub kept: Option<PathBuf>,
 }
 
-/// Takes a peer out of the registry and purges its state. A live one, or one with messages waiting, only with `force`.
-/// One that is always on is taken away from its service manager first: its unit would start again what is gone.
+/// Takes a peer out of the registry and purges its state; of one that is not registered, the state that was left. A
+/// live one, or one with messages waiting, only with `force`. One that is always on is taken away from its service
+/// manager first: its unit would start again what is gone.
 pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Removed, Failure> {
-    let registry = Registry::read(world.paths)?;
-    let Some(record) = registry.get(name).cloned() else {
-        return Ok(Removed { registered: false, purged: vec![], kept: None });
-    };
-    let identities: Vec<Identity> =
-        record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), name.clone())).collect();
+    let record = Registry::read(world.paths)?.get(name).cloned();
+    let declared = record.iter().flat_map(|record| &record.runtimes);
+    let mut identities: BTreeSet<Identity> =
+        declared.map(|runtime| Identity::new(runtime.clone(), name.clone())).collect();
+    identities.extend(left_over(world, name));
     let (mut held, mut locks) = (Vec::new(), Vec::new());
     // First everything that may refuse, then everything that changes something.
     for identity in &identities {
@@ -59,10 +61,34 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
             session::end(world, identity, Some(live), &ending)?;
         }
     }
+    // The state goes before the record: where it can't, the peer is still there to be removed. What keeps senders out
+    // until then goes last, with what one of them may have put in just before.
+    for identity in &identities {
+        world.markers(identity).set(Marker::Stopped, world.now())?;
+    }
+    let purged = purge_all(world, &identities, Some(Marker::Stopped)).map_err(|failure| {
+        let hint = format!("{name} is not removed, and stopped: mend that and `iapeer remove {name}` again");
+        Failure::new(failure.exit, format!("{}; {hint}", failure.message))
+    })?;
     Registry::remove(world.paths, name, world.program, world.clock)?;
-    let purged = identities.iter().map(|identity| purge(world, identity)).collect::<Result<Vec<_>, _>>()?.concat();
+    purge_all(world, &identities, None)?;
     drop(locks);
-    Ok(Removed { registered: true, purged, kept: record.cwd.exists().then_some(record.cwd) })
+    let kept = record.as_ref().map(|record| record.cwd.clone()).filter(|cwd| cwd.exists());
+    Ok(Removed { registered: record.is_some(), purged, kept })
+}
+
+/// Identities of that name that have state, whether or not it is declared (any more).
+fn left_over(world: &World<'_>, name: &Personality) -> Vec<Identity> {
+    let dir = world.paths.state_dir();
+    let identities = names_in(&dir)
+        .filter(|file| is_state(file))
+        .filter_map(|file| file.split_once('.')?.0.parse::<Identity>().ok());
+    identities.filter(|identity| identity.personality() == name).collect()
+}
+
+fn purge_all(world: &World<'_>, identities: &BTreeSet<Identity>, keep: Option<Marker>) -> Result<Vec<String>, Failure> {
+    let each = identities.iter().map(|identity| purge_but(world, identity, keep));
+    Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 /// Takes the lock of an identity and looks whether it may go. The record is that of its live session.
@@ -91,9 +117,12 @@ fn claim<'w>(
 }
 
 fn refuse_waiting(world: &World<'_>, identity: &Identity, force: bool) -> Result<(), Failure> {
+    if force {
+        return Ok(());
+    }
     let queue = world.queue(identity);
     let waiting = queue.list(Place::Waiting)?.len() + queue.list(Place::Inflight)?.len();
-    if waiting == 0 || force {
+    if waiting == 0 {
         return Ok(());
     }
     let why = format!("{waiting} messages wait for {identity}: give --force to drop them");
@@ -103,10 +132,16 @@ fn refuse_waiting(world: &World<'_>, identity: &Identity, force: bool) -> Result
 /// Deletes every state file of `identity`, by the dot-delimited prefix: `claude-bob` is not `claude-bob2`. Lock
 /// files stay, since two holders of two files of one name would both think they are alone.
 pub fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Failure> {
+    purge_but(world, identity, None)
+}
+
+fn purge_but(world: &World<'_>, identity: &Identity, keep: Option<Marker>) -> Result<Vec<String>, Failure> {
     let dir = world.paths.state_dir();
     let prefix = format!("{identity}.");
+    let kept = keep.map(|marker| format!("{identity}.{}", marker.kind()));
+    let goes = |name: &String| name.starts_with(&prefix) && is_state(name) && kept.as_ref() != Some(name);
     let mut purged: Vec<String> = Vec::new();
-    for name in names_in(&dir).filter(|name| name.starts_with(&prefix) && !name.ends_with("lock")) {
+    for name in names_in(&dir).filter(goes) {
         let path = dir.join(&name);
         let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         removed.map_err(|error| Failure::io("remove", &path, &error))?;
@@ -118,4 +153,9 @@ pub fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Fail
     let _ = std::fs::remove_file(world.paths.socket(identity));
     purged.sort();
     Ok(purged)
+}
+
+/// Whether a file among the state is more than a lock, which stays.
+fn is_state(name: &str) -> bool {
+    !name.ends_with("lock")
 }

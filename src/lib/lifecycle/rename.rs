@@ -1,5 +1,5 @@
-//! Giving a peer another name: its folder, its card, its record, its queue and whether it is parked go along; the
-//! rest of the state of its old sessions does not. All of it happens, or nothing.
+//! Giving a peer another name: its folder, its card, its record, its queue and whether it is stopped, parked or to be
+//! refreshed go along; the rest of the state of its old sessions does not. All of it happens, or nothing.
 //!
 //! Programs find a conversation by the folder it was held in, and their files are theirs (moved by hand they were
 //! seen to be ignored, or written over): where the folder moves, the next session is fresh, and that is said.
@@ -17,6 +17,9 @@ use crate::store::event_log::Event;
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use std::path::{Path, PathBuf};
+
+/// What goes along whether the peer is parked or not: what waits for it, and what an operator has said about it.
+const GOES_ALONG: &[&str] = &["queue", "stopped", "refresh", "fresh-next"];
 
 /// What a rename came to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -46,9 +49,10 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
         ));
     };
     if registry.get(new).is_some() {
-        return Err(refused(format!("there is a peer named {:?} already", new.as_str())));
+        return Err(refused(format!("there is a peer named {:?} already: choose another name", new.as_str())));
     }
-    let is_default = real(&record.cwd) == real(&world.paths.peer_dir(old));
+    refuse_out_of_sync(&record)?;
+    let is_default = paths::real(&record.cwd) == paths::real(&world.paths.peer_dir(old));
     let cwd = if is_default { world.paths.peer_dir(new) } else { record.cwd.clone() };
     if is_default && cwd.symlink_metadata().is_ok() {
         return Err(refused(format!("{} is there already: move it away first", cwd.display())));
@@ -128,33 +132,50 @@ fn carry_out(
         // What an earlier peer left in a folder of that name is not to be resumed.
         parked.push(!moves || !finds(cwd));
     }
-    if moves {
-        undo.move_now(&record.cwd, cwd)?;
-    }
-    let path = paths::profile_path(cwd);
-    if let Some(bytes) = durable::read_optional(&path)? {
-        undo.0.push(Step::Restore(path, bytes));
-        Profile::rename(cwd, new)?;
-    }
-    for ((from, to), parked) in identities.iter().zip(parked) {
-        // What goes along is to be looked at under its new name.
-        Due::of(world.paths).mark(to)?;
-        // The parking mark too: the next wake resumes, or says that there is nothing to resume.
-        let kinds: &[&str] = if parked { &["queue", "idle-reaped", "topic"] } else { &["queue"] };
-        for kind in kinds {
-            let path = world.paths.state(from, kind);
-            if path.exists() {
-                undo.move_now(&path, &world.paths.state(to, kind))?;
+    let carry = || {
+        if moves {
+            undo.move_now(&record.cwd, cwd)?;
+        }
+        let path = paths::profile_path(cwd);
+        if let Some(bytes) = durable::read_optional(&path)? {
+            undo.0.push(Step::Restore(path, bytes));
+            Profile::rename(cwd, new)?;
+        }
+        for ((from, to), parked) in identities.iter().zip(parked) {
+            // What goes along is to be looked at under its new name.
+            Due::of(world.paths).mark(to)?;
+            // The parking mark too: the next wake resumes, or says that there is nothing to resume.
+            let resumes: &[&str] = if parked { &["idle-reaped", "topic"] } else { &[] };
+            for kind in GOES_ALONG.iter().chain(resumes) {
+                let path = world.paths.state(from, kind);
+                if path.exists() {
+                    undo.move_now(&path, &world.paths.state(to, kind))?;
+                }
             }
         }
-    }
-    durable::sync_dir(&world.paths.state_dir())?;
-    // The registry last: it is what everybody finds a peer by.
-    let mut renamed = record.clone();
-    renamed.personality = new.clone();
-    renamed.cwd = cwd.to_owned();
-    Registry::rename(world.paths, &record.personality, renamed, world.program, world.clock)?;
+        Ok(durable::sync_dir(&world.paths.state_dir())?)
+    };
+    // Written last: the registry is what everybody finds a peer by. Its lock keeps the new name free until then.
+    Registry::rename(world.paths, (&record.personality, new), cwd, world.program, world.clock, carry)?;
     Ok(forgets)
+}
+
+/// The card is what a rename changes: it has to be there, and this peer's.
+fn refuse_out_of_sync(record: &PeerRecord) -> Result<(), Failure> {
+    let (name, cwd) = (&record.personality, record.cwd.display());
+    let why = match Profile::read(&record.cwd)? {
+        Some(profile) if profile.personality() == name => return Ok(()),
+        Some(profile) => format!(
+            "registry out of sync: the profile in {cwd} names peer {}, not {name}: set its personality to {name:?} first",
+            profile.personality(),
+            name = name.as_str()
+        ),
+        None if !record.cwd.is_dir() => {
+            format!("the folder of {name} is gone: bring {cwd} back, or `iapeer remove {name}`")
+        }
+        None => format!("{name} has no .iapeer/peer-profile.json in {cwd}: `iapeer init {cwd}` makes one"),
+    };
+    Err(Failure::new(Exit::Config, why))
 }
 
 /// Whether the program finds a conversation of the peer when it starts in `cwd`.
@@ -192,8 +213,4 @@ impl Undo {
             }
         }
     }
-}
-
-fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

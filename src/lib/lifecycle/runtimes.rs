@@ -2,6 +2,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Personality, Runtime};
+use crate::lifecycle::create;
 use crate::lifecycle::world::World;
 use crate::runtime::{Kind, Manifest};
 use crate::store::profile::{Profile, ProfileUpdate};
@@ -61,7 +62,7 @@ pub fn change(
         .into_iter()
         .map(|record| {
             let said = |action, reason, exit| Changed { personality: record.personality.clone(), action, reason, exit };
-            match one(world, change, runtime, manifest.kind, record) {
+            match one(world, change, &manifest, record) {
                 Ok("refused-undeclared-runtime") => {
                     let reason = format!("`iapeer add-runtime {runtime} --peer {}` declares it", record.personality);
                     said("refused-undeclared-runtime", Some(reason), Exit::Refused)
@@ -73,16 +74,11 @@ pub fn change(
         .collect())
 }
 
-fn one(
-    world: &World<'_>,
-    change: Change,
-    runtime: &Runtime,
-    kind: Kind,
-    record: &PeerRecord,
-) -> Result<&'static str, Failure> {
+fn one(world: &World<'_>, change: Change, manifest: &Manifest, record: &PeerRecord) -> Result<&'static str, Failure> {
+    let runtime = &manifest.runtime;
     // A bridge is what its runtime makes it: it neither gains nor swaps one.
     let own = Manifest::load(world.paths, &record.default_runtime)?;
-    if own.kind != Kind::Tui || kind != Kind::Tui {
+    if own.kind != Kind::Tui || manifest.kind != Kind::Tui {
         return Ok("skipped-infra-peer");
     }
     let profile = Profile::read(&record.cwd)?.ok_or_else(|| {
@@ -92,6 +88,7 @@ fn one(
     let action = match change {
         Change::Add if declared => return Ok("already"),
         Change::Add => {
+            create::fits(world, &record.personality, manifest, profile.intelligence())?;
             Profile::declare_runtime(&record.cwd, runtime)?;
             "added"
         }

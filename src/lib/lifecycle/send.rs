@@ -6,7 +6,7 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Personality, Runtime, Topic};
 use crate::lifecycle::bring_up;
 use crate::lifecycle::ephemeral;
-use crate::lifecycle::peer::Peer;
+use crate::lifecycle::peer::{Peer, refuse_another, split_name};
 use crate::lifecycle::units;
 use crate::lifecycle::world::World;
 use crate::message::limits;
@@ -158,11 +158,12 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder. Never guessed.
+    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder. Never guessed, and never another
+    /// than `PEER_PERSONALITY` says where it is not given.
     pub fn find(registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
         let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
         let (name, runtime) = match given.map(str::to_owned).or(session) {
-            Some(text) => crate::lifecycle::peer::split_name(registry, &text, None)?,
+            Some(text) => split_name(registry, &text, None)?,
             None => {
                 let cwd = std::env::current_dir()
                     .map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
@@ -177,6 +178,9 @@ impl Sender {
                 }
             }
         };
+        if given.is_none() {
+            refuse_another(&name)?;
+        }
         Sender::registered(registry, &name, runtime)
     }
 
@@ -194,7 +198,12 @@ impl Sender {
         if !record.runtimes.contains(&runtime) {
             return Err(Failure::new(
                 Exit::Usage,
-                format!("runtime {:?} is not declared for caller {:?}", runtime.as_str(), name.as_str()),
+                format!(
+                    "runtime {:?} is not declared for caller {:?} (declared: {}): `iapeer add-runtime {runtime} --peer {name}` declares it",
+                    runtime.as_str(),
+                    name.as_str(),
+                    record.declared()
+                ),
             ));
         }
         Ok(Sender {

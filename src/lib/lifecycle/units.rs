@@ -5,6 +5,7 @@
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
 use crate::core::paths;
+use crate::host::managed;
 use crate::host::service::manager::Variables;
 use crate::host::service::{Manager, Seen, ServiceFile, Standing, Target, is_ours};
 use crate::lifecycle::launch;
@@ -23,13 +24,16 @@ use std::time::Duration;
 /// A variable of the notifier that is kept in its unit besides its program's.
 const FALLBACK_TARGET: &str = "NOTIFIER_FALLBACK_TARGET";
 
+/// Why a test run leaves the user's own units alone.
+const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; IAPEER_SYSTEMD_USER_DIR or IAPEER_LAUNCHAGENTS_DIR names another folder";
+
 /// One thing that was done, would be done, or was left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// The unit.
     pub name: String,
     /// `written`, `current`, `started`, `restarted`, `running`, `stopped`, `removed`, `refused-foreign`, `failed`,
-    /// `not-started`, `not-held`, `nothing`; with `would-be-` before it in a dry run.
+    /// `not-started`, `not-held`, `skipped-sandbox`, `nothing`; with `would-be-` before it in a dry run.
     pub action: String,
     /// The file, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +78,16 @@ impl Report<'_> {
         }
     }
 
+    /// Says so where the units are the user's own and this is a test run.
+    fn is_off_limits(&mut self, manager: Manager) -> bool {
+        let off = managed::is_off_limits();
+        if off {
+            self.exit = Exit::Refused;
+            self.step(manager.as_str(), "skipped-sandbox", None, Some(OFF_LIMITS.into()));
+        }
+        off
+    }
+
     fn foreign(&mut self, file: &ServiceFile) {
         self.exit = self.exit.max(Exit::Refused);
         let why = "not foundation-managed: it is somebody else's; move it away to have ours".to_owned();
@@ -86,6 +100,9 @@ impl Report<'_> {
 pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) -> Result<Exit, Failure> {
     let manager = Manager::here();
     let mut report = Report { tell, dry_run, exit: Exit::Ok };
+    if report.is_off_limits(manager) {
+        return Ok(report.exit);
+    }
     let (mut ours, mut changed) = (Vec::new(), BTreeSet::new());
     let peers = always_on(world)?;
     for file in wanted(world, &peers) {
@@ -137,6 +154,9 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) ->
 pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) -> Result<Exit, Failure> {
     let manager = Manager::here();
     let mut report = Report { tell, dry_run, exit: Exit::Ok };
+    if report.is_off_limits(manager) {
+        return Ok(report.exit);
+    }
     let answers = manager.unreachable().is_none();
     let dir = manager.dir(world.paths);
     let shipped = manager.shipped(&target(world), &dir).into_iter().map(|file| (file.name, file.path));
@@ -170,6 +190,9 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) 
 /// Ends a unit of ours for good, where its manager answers, and removes its file and what had it started.
 fn take_down(world: &World<'_>, name: &str, path: &Path, answers: bool) -> Result<(), String> {
     let manager = Manager::here();
+    if managed::is_off_limits() {
+        return Err(OFF_LIMITS.into());
+    }
     if answers {
         manager.unload(name, world.clock)?;
     }

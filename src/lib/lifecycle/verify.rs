@@ -8,7 +8,7 @@ use crate::store::conformance::{Issue, Severity, conformance};
 use crate::store::durable;
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
-use crate::store::reindex::{self, Standing};
+use crate::store::reindex::{self, Left, Standing};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -52,6 +52,8 @@ pub struct Reconciled {
     pub migrated: Vec<Personality>,
     /// Records rewritten from their profiles.
     pub healed: Vec<Personality>,
+    /// Peers that could not be mended, and why.
+    pub left: Vec<Left>,
     /// Peers without a profile, left as they are.
     pub untouched: Vec<Personality>,
 }
@@ -61,47 +63,60 @@ pub fn verify(world: &World<'_>, fix: bool) -> Result<Report, Failure> {
     let registry = Registry::read(world.paths)?;
     let mut report = Report::default();
     for record in registry.peers() {
-        let found = look(record)?;
+        let found = look(record);
         report.errors += usize::from(found.is_bad());
         report.drift += usize::from(!found.drift.is_empty());
         if found.missing {
             report.reconcile.untouched.push(record.personality.clone());
         } else if fix && !found.is_bad() {
-            if Profile::migrate(&record.cwd)? {
-                report.reconcile.migrated.push(record.personality.clone());
-            }
-            if !found.drift.is_empty() {
-                let done = reindex::reindex(world.paths, Some(&record.personality), world.program, world.clock)?;
-                report.reconcile.healed.extend(done.healed.into_iter().map(|healed| healed.personality));
-            }
+            mend(world, record, &found, &mut report.reconcile);
         }
         report.peers.push(found);
     }
     Ok(report)
 }
 
-/// Looks at one peer.
-pub(super) fn look(record: &PeerRecord) -> Result<Found, Failure> {
+/// Migrates one profile and takes over what it says. What fails with one peer keeps no other from being mended.
+fn mend(world: &World<'_>, record: &PeerRecord, found: &Found, done: &mut Reconciled) {
+    let personality = &record.personality;
+    let mut left = |failure: Failure| {
+        done.left.push(Left { personality: personality.clone(), why: failure.message });
+    };
+    match Profile::migrate(&record.cwd) {
+        Ok(true) => done.migrated.push(personality.clone()),
+        Ok(false) => {}
+        Err(error) => return left(error.into()),
+    }
+    if found.drift.is_empty() {
+        return;
+    }
+    match reindex::reindex(world.paths, Some(personality), world.program, world.clock) {
+        Ok(reindexed) => {
+            done.healed.extend(reindexed.healed.into_iter().map(|healed| healed.personality));
+            done.left.extend(reindexed.left);
+        }
+        Err(failure) => left(failure),
+    }
+}
+
+/// Looks at one peer. A profile that can't be read is an error of that peer.
+pub(super) fn look(record: &PeerRecord) -> Found {
     let mut found =
         Found { personality: record.personality.clone(), issues: Vec::new(), drift: Vec::new(), missing: false };
-    let Some(bytes) = durable::read_optional(&paths::profile_path(&record.cwd))? else {
-        return Ok(Found { missing: true, ..found });
-    };
+    let bad = |message: String| vec![Issue { severity: Severity::Error, field: "<root>".into(), message }];
     let folder = record.cwd.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    found.issues = match serde_json::from_slice::<Value>(&bytes) {
-        Ok(raw) => conformance(&raw, &folder),
-        Err(error) => {
-            vec![Issue {
-                severity: Severity::Error,
-                field: "<root>".into(),
-                message: format!("not valid JSON: {error}"),
-            }]
-        }
+    found.issues = match durable::read_optional(&paths::profile_path(&record.cwd)) {
+        Ok(None) => return Found { missing: true, ..found },
+        Err(error) => bad(error.to_string()),
+        Ok(Some(bytes)) => match serde_json::from_slice::<Value>(&bytes) {
+            Ok(raw) => conformance(&raw, &folder),
+            Err(error) => bad(format!("not valid JSON: {error}")),
+        },
     };
     if !found.is_bad()
         && let Standing::Drift(fields) = reindex::standing(record)
     {
         found.drift = fields;
     }
-    Ok(found)
+    found
 }

@@ -58,6 +58,29 @@ impl PeerRecord {
         PeerRecord { extra: self.extra.clone(), ..local }
     }
 
+    /// Its declared runtimes, in words.
+    pub fn declared(&self) -> String {
+        self.runtimes.iter().map(Runtime::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Takes over what `given` says; what that leaves open stays as it is here.
+    pub(super) fn merge(&mut self, given: PeerRecord) {
+        let known = std::mem::replace(self, given);
+        for runtime in known.runtimes {
+            if !self.runtimes.contains(&runtime) {
+                self.runtimes.push(runtime);
+            }
+        }
+        if self.description.trim().is_empty() {
+            self.description = known.description;
+        }
+        if self.intelligence == known.intelligence {
+            self.intelligence_word = known.intelligence_word;
+        }
+        self.interfaces = self.interfaces.take().or(known.interfaces);
+        self.extra = known.extra;
+    }
+
     /// Whether its interfaces let it write into telegram.
     pub fn telegram_bot(&self) -> bool {
         profile::telegram_bot(self.interfaces.as_ref()).is_some()
@@ -158,18 +181,15 @@ pub fn resolve_runtime(record: &PeerRecord, requested: Option<&Runtime>) -> Resu
     match requested {
         None => Ok(record.default_runtime.clone()),
         Some(runtime) if record.runtimes.contains(runtime) => Ok(runtime.clone()),
-        Some(runtime) => {
-            let declared: Vec<&str> = record.runtimes.iter().map(Runtime::as_str).collect();
-            Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "peer {:?} does not declare runtime {:?} (declared: {})",
-                    record.personality.as_str(),
-                    runtime.as_str(),
-                    declared.join(", ")
-                ),
-            ))
-        }
+        Some(runtime) => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "peer {name:?} does not declare runtime {:?} (declared: {}): `iapeer add-runtime {runtime} --peer {name}` declares it",
+                runtime.as_str(),
+                record.declared(),
+                name = record.personality.as_str()
+            ),
+        )),
     }
 }
 

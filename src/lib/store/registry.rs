@@ -5,7 +5,7 @@
 use crate::core::clock::Clock;
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Personality};
-use crate::core::paths::Paths;
+use crate::core::paths::{self, Paths};
 use crate::store::durable::{self, StoreError};
 use crate::store::lock::FileLock;
 use serde_json::{Map, Value, json};
@@ -106,8 +106,7 @@ impl Registry {
         clock: &dyn Clock,
         change: impl FnOnce(&mut Vec<PeerRecord>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let set = |name: &str| std::env::var_os(name);
-        refuse_the_real_one(set("IAPEER_TEST_SANDBOX").is_some_and(|value| value == "1"), set("HOME"), paths.root())?;
+        paths.refuse_the_real_one()?;
         let _lock = FileLock::acquire(&paths.registry_lock(), program, LOCK_WAIT, clock)?;
         let before = Registry::read(paths)?;
         let mut after = before.clone();
@@ -130,44 +129,54 @@ impl Registry {
         Ok(text)
     }
 
-    /// Adds a peer, or merges `record` into the one of its name: the given runtime comes first, the known ones stay;
-    /// a blank description and absent interfaces inherit.
-    pub fn upsert(paths: &Paths, record: PeerRecord, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
+    /// Adds the peer `name` of the folder `cwd`, or merges its record into the one of its name: the given runtime comes
+    /// first, the known ones stay; a blank description and absent interfaces inherit. Refused where the name lives in
+    /// another folder. `make` makes the record, once the name is known to be free for this folder: nobody takes it
+    /// meanwhile.
+    pub fn upsert<T>(
+        paths: &Paths,
+        name: &Personality,
+        cwd: &Path,
+        program: &str,
+        clock: &dyn Clock,
+        make: impl FnOnce() -> Result<(PeerRecord, T), Failure>,
+    ) -> Result<T, Failure> {
         Registry::change(paths, program, clock, |peers| {
-            let Some(known) = peers.iter_mut().find(|peer| peer.personality == record.personality) else {
-                peers.push(record);
-                return Ok(());
-            };
-            let mut merged = record;
-            for runtime in &known.runtimes {
-                if !merged.runtimes.contains(runtime) {
-                    merged.runtimes.push(runtime.clone());
-                }
+            let known = peers.iter_mut().find(|peer| peer.personality == *name);
+            if let Some(known) = &known {
+                refuse_other_folder(known, cwd)?;
             }
-            if merged.description.trim().is_empty() {
-                merged.description = known.description.clone();
+            let (record, made) = make()?;
+            match known {
+                Some(known) => known.merge(record),
+                None => peers.push(record),
             }
-            if merged.intelligence == known.intelligence {
-                merged.intelligence_word = known.intelligence_word.clone();
-            }
-            merged.interfaces = merged.interfaces.or_else(|| known.interfaces.clone());
-            merged.extra = known.extra.clone();
-            *known = merged;
-            Ok(())
+            Ok(made)
         })
     }
 
-    /// Puts `record` in the place of the peer named `old`, in one write. Unknown keys stay.
+    /// Gives the peer named `old` the name `new` and the folder `cwd`, in one write. Refused where `old` is gone or
+    /// `new` is taken; `carry` carries along what goes by the name, once that is known: nobody takes it meanwhile.
     pub fn rename(
         paths: &Paths,
-        old: &Personality,
-        record: PeerRecord,
+        (old, new): (&Personality, &Personality),
+        cwd: &Path,
         program: &str,
         clock: &dyn Clock,
+        carry: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {
-            peers.retain(|peer| peer.personality != *old);
-            peers.push(record);
+            if peers.iter().any(|peer| peer.personality == *new) {
+                let why = format!("there is a peer named {:?} already: choose another name", new.as_str());
+                return Err(Failure::new(Exit::Refused, why));
+            }
+            let Some(record) = peers.iter_mut().find(|peer| peer.personality == *old) else {
+                let why = format!("no peer named {:?}: `iapeer list` shows the peers", old.as_str());
+                return Err(Failure::new(Exit::NoPeer, why));
+            };
+            carry()?;
+            record.personality = new.clone();
+            record.cwd = cwd.to_owned();
             Ok(())
         })
     }
@@ -181,18 +190,14 @@ impl Registry {
     }
 }
 
-/// The guard of test runs: a registry write that would hit the user's own root is a test's mistake.
-fn refuse_the_real_one(sandbox: bool, home: Option<std::ffi::OsString>, root: &Path) -> Result<(), Failure> {
-    if sandbox && home.is_some_and(|home| root == Path::new(&home).join(".iapeer")) {
-        return Err(Failure::new(
-            Exit::NoPerm,
-            format!(
-                "refusing to write the REAL registry of {} under IAPEER_TEST_SANDBOX=1: set IAPEER_ROOT to another folder",
-                root.display()
-            ),
-        ));
+/// A name belongs to one folder.
+fn refuse_other_folder(known: &PeerRecord, cwd: &Path) -> Result<(), Failure> {
+    if paths::real(&known.cwd) == paths::real(cwd) {
+        return Ok(());
     }
-    Ok(())
+    let (name, home) = (&known.personality, known.cwd.display());
+    let why = format!("a peer named {name} lives in {home} already: choose another name, or `iapeer remove {name}`");
+    Err(Failure::new(Exit::Refused, why))
 }
 
 #[cfg(test)]
@@ -214,14 +219,23 @@ mod tests {
             .unwrap()
     }
 
+    fn try_upsert(paths: &Paths, record: PeerRecord) -> Result<(), Failure> {
+        let (name, cwd) = (record.personality.clone(), record.cwd.clone());
+        Registry::upsert(paths, &name, &cwd, "test", &SystemClock::default(), || Ok((record, ())))
+    }
+
     fn upsert(paths: &Paths, record: PeerRecord) {
-        Registry::upsert(paths, record, "test", &SystemClock::default()).unwrap();
+        try_upsert(paths, record).unwrap();
+    }
+
+    fn names(paths: &Paths) -> Vec<String> {
+        Registry::read(paths).unwrap().peers().iter().map(|peer| peer.personality.to_string()).collect()
     }
 
     #[test]
     fn a_record_is_merged_not_replaced_and_unknown_keys_stay() {
         with(|paths| {
-            std::fs::write(paths.registry(), r#"{"version":2,"x":1,"peers":[{"personality":"bob","runtime":"claude","runtimes":["claude"],"description":"d","intelligence":"human","cwd":"/w","interfaces":{"a":1},"plug":{"k":[2]}}]}"#).unwrap();
+            std::fs::write(paths.registry(), r#"{"version":2,"x":1,"peers":[{"personality":"bob","runtime":"claude","runtimes":["claude"],"description":"d","intelligence":"human","cwd":"/w/bob","interfaces":{"a":1},"plug":{"k":[2]}}]}"#).unwrap();
             let given = PeerRecord {
                 intelligence: Intelligence::Natural,
                 intelligence_word: "natural".into(),
@@ -299,20 +313,52 @@ mod tests {
             let value: Value = serde_json::from_slice(&std::fs::read(paths.registry()).unwrap()).unwrap();
             assert_eq!((&value["version"], &value["later"]["a"]), (&json!(7), &json!(1)));
             std::fs::write(paths.registry(), "{torn").unwrap();
-            let failure = Registry::upsert(paths, record("al", "claude"), "test", &SystemClock::default()).unwrap_err();
+            let failure = try_upsert(paths, record("al", "claude")).unwrap_err();
             assert_eq!(failure.exit, Exit::Config);
             assert_eq!(std::fs::read_to_string(paths.registry()).unwrap(), "{torn");
         });
     }
 
     #[test]
-    fn a_test_run_never_writes_the_users_own_registry() {
-        let root = Path::new("/home/u/.iapeer");
-        let refused = refuse_the_real_one(true, Some("/home/u".into()), root).unwrap_err();
-        assert!(refused.message.contains("refusing to write the REAL registry"), "{refused}");
-        assert!(refuse_the_real_one(false, Some("/home/u".into()), root).is_ok());
-        assert!(refuse_the_real_one(true, Some("/home/u".into()), Path::new("/tmp/x")).is_ok());
-        assert!(refuse_the_real_one(true, None, root).is_ok());
+    fn a_name_belongs_to_one_folder_whoever_comes_first() {
+        with(|paths| {
+            let elsewhere = |n: usize| PeerRecord { cwd: format!("/w/{n}").into(), ..record("bob", "parrot") };
+            let taken = std::thread::scope(|scope| {
+                let tries: Vec<_> = (0..8).map(|n| scope.spawn(move || try_upsert(paths, elsewhere(n)))).collect();
+                tries.into_iter().filter_map(|one| one.join().unwrap().err()).collect::<Vec<_>>()
+            });
+            assert_eq!(taken.len(), 7);
+            assert!(taken.iter().all(|failure| failure.exit == Exit::Refused), "{taken:?}");
+            assert_eq!(names(paths), ["bob"]);
+            let made = Registry::upsert(
+                paths,
+                &"bob".parse().unwrap(),
+                Path::new("/w/other"),
+                "test",
+                &SystemClock::default(),
+                || -> Result<(PeerRecord, ()), Failure> { panic!("nothing is made for a name that is taken") },
+            );
+            assert!(made.unwrap_err().message.contains("lives in /w/"));
+        });
+    }
+
+    #[test]
+    fn a_rename_finds_the_old_name_there_and_the_new_one_free_or_changes_nothing() {
+        with(|paths| {
+            upsert(paths, record("al", "parrot"));
+            upsert(paths, record("bob", "parrot"));
+            let rename = |old: &str, new: &str, carry: fn() -> Result<(), Failure>| {
+                let names = (&old.parse().unwrap(), &new.parse().unwrap());
+                Registry::rename(paths, names, Path::new("/w/new"), "test", &SystemClock::default(), carry)
+            };
+            let never = || -> Result<(), Failure> { panic!("nothing is carried to a name that is taken") };
+            assert_eq!(rename("al", "bob", never).unwrap_err().exit, Exit::Refused);
+            assert_eq!(rename("gone", "eve", never).unwrap_err().exit, Exit::NoPeer);
+            rename("al", "eve", || Err(Failure::new(Exit::Io, "no"))).unwrap_err();
+            assert_eq!(names(paths), ["al", "bob"]);
+            rename("al", "eve", || Ok(())).unwrap();
+            assert_eq!(names(paths), ["bob", "eve"]);
+        });
     }
 
     #[test]

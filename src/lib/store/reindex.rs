@@ -144,7 +144,8 @@ mod tests {
             );
             let profile = Profile::read(&self.cwd(name)).unwrap().unwrap();
             let record = PeerRecord::from_profile(&profile, &self.cwd(name));
-            Registry::upsert(&self.paths, record, "test", &self.clock).unwrap();
+            let make = || Ok((record, ()));
+            Registry::upsert(&self.paths, &name.parse().unwrap(), &self.cwd(name), "test", &self.clock, make).unwrap();
         }
 
         fn record(&self, name: &str) -> Option<PeerRecord> {

@@ -62,6 +62,7 @@ impl Manager {
     /// Why it can't be asked now, and what helps. `None`: it answers.
     pub fn unreachable(self) -> Option<String> {
         match self {
+            _ if managed::is_test_run() => Some("IAPEER_TEST_SANDBOX=1: no service manager is asked".into()),
             _ if managed::is_sandbox() => Some("a folder of its own is set: no service manager looks there".into()),
             Manager::Systemd if systemd::UserManager::reach().is_some() => None,
             Manager::Systemd if !Path::new("/run/systemd/system").exists() => {

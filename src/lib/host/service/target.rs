@@ -21,12 +21,11 @@ pub struct Target {
 impl Target {
     /// This user's, with programs in `bin_dir`.
     pub fn of(paths: &Paths, bin_dir: &Path) -> Target {
-        let own = paths.socket_dir() != paths.root().join("socks");
         Target {
             bin_dir: lasting(bin_dir),
             home: paths.home().to_owned(),
             root: paths.root().to_owned(),
-            socket_dir: own.then(|| paths.socket_dir().to_owned()),
+            socket_dir: paths.has_own_socket_dir().then(|| paths.socket_dir().to_owned()),
             path: std::env::var("PATH").ok(),
         }
     }

@@ -121,6 +121,9 @@ pub fn examine<'a>(
     fix: bool,
     mut tell: impl FnMut(&Finding<'a>),
 ) -> Result<(Summary, Exit), Failure> {
+    if fix {
+        world.paths.refuse_the_real_one()?;
+    }
     let (mut summary, mut exit) = (Summary::default(), Exit::Ok);
     let mut take = |findings: Vec<Finding<'a>>| {
         let mut stand = Vec::new();

@@ -23,10 +23,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
         return vec![bad(what).todo(format!("bring the folder back, or `iapeer remove {name}`"))];
     }
     let card = paths::profile_path(&record.cwd);
-    let found = match verify::look(record) {
-        Ok(found) => found,
-        Err(failure) => return vec![Finding::error("profile", failure.exit, &name, failure.message)],
-    };
+    let found = verify::look(record);
     if found.missing {
         let what = format!("{} is missing: it runs on what the registry says", card.display());
         let todo = format!("`iapeer init {}` writes one", record.cwd.display());
