@@ -63,6 +63,8 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
     }
     // The state goes before the record: where it can't, the peer is still there to be removed. What keeps senders out
     // until then goes last, with what one of them may have put in just before.
+    let is_stopped = |identity: &&Identity| world.markers(identity).has(Marker::Stopped);
+    let (_, on_air): (Vec<&Identity>, Vec<&Identity>) = identities.iter().partition(is_stopped);
     for identity in &identities {
         world.markers(identity).set(Marker::Stopped, world.now())?;
     }
@@ -71,6 +73,16 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
         Failure::new(failure.exit, format!("{}; {hint}", failure.message))
     })?;
     Registry::remove(world.paths, name, world.program, world.clock)?;
+    // Whoever found the peer in the registry may have written to it since: that was accepted.
+    if let Some(refused) = identities.iter().find_map(|identity| refuse_waiting(world, identity, force).err()) {
+        if let Some(record) = record {
+            Registry::put_back(world.paths, record, world.program, world.clock)?;
+        }
+        for identity in on_air {
+            world.markers(identity).clear(Marker::Stopped)?;
+        }
+        return Err(refused);
+    }
     purge_all(world, &identities, None)?;
     drop(locks);
     let kept = record.as_ref().map(|record| record.cwd.clone()).filter(|cwd| cwd.exists());

@@ -15,6 +15,7 @@ use crate::store::due::Due;
 use crate::store::durable;
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
+use crate::store::queue::Place;
 use crate::store::registry::{PeerRecord, Registry};
 use std::path::{Path, PathBuf};
 
@@ -97,7 +98,8 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
         }
     };
     let mut purged = Vec::new();
-    for (from, _) in &identities {
+    for (from, to) in &identities {
+        follow(world, from, to)?;
         purged.extend(remove::purge(world, from)?);
     }
     let words: Vec<&str> = forgets.iter().map(Identity::as_str).collect();
@@ -109,6 +111,21 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
     world.lifecycle(&event);
     drop(locks);
     Ok(Renamed { old: old.clone(), new: new.clone(), moved: is_default, cwd, purged, forgets })
+}
+
+/// Takes along what somebody wrote to the old name after its queue had moved and before the registry said so. In flight
+/// meanwhile: the sender who looks for it must find it in one place or the other.
+fn follow(world: &World<'_>, from: &Identity, to: &Identity) -> Result<(), Failure> {
+    let (old, new) = (world.queue(from), world.queue(to));
+    for seq in old.list(Place::Waiting)? {
+        if old.shift(seq, Place::Waiting, Place::Inflight)?
+            && let Some(item) = old.read(Place::Inflight, seq)?
+        {
+            new.accept(&item, world.clock)?;
+            old.remove(Place::Inflight, seq)?;
+        }
+    }
+    Ok(())
 }
 
 fn carry_out(

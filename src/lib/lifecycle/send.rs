@@ -15,6 +15,7 @@ use crate::store::markers::Marker;
 use crate::store::profile::Profile;
 use crate::store::queue::{Item, Place, Seq, Settled};
 use crate::store::registry::Registry;
+use crate::store::session::identities_with;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -122,6 +123,7 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
         ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
     };
     let seq = world.queue(&peer.identity).accept(&item, world.clock)?;
+    withdraw_from_nobody(world, &peer, &item, seq)?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
     ephemeral::arm(world, &sender.identity, &sender.cwd);
@@ -240,6 +242,25 @@ fn touch_kick(world: &World<'_>) {
     if let Err(error) = touch() {
         tracing::debug!("cannot touch {}: {error}", path.display());
     }
+}
+
+/// Takes an item back that was written to a peer while that was being removed or renamed: nobody looks at its queue any
+/// more. One that went along to the new name is accepted.
+fn withdraw_from_nobody(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq) -> Result<(), Failure> {
+    let name = peer.identity.personality();
+    // What can't be told now is no reason to take anything back.
+    if Registry::read(world.paths).map_or(true, |registry| registry.get(name).is_some()) {
+        return Ok(());
+    }
+    let is_kept = || {
+        identities_with(world.paths, "queue")
+            .iter()
+            .any(|identity| world.queue(identity).find(item.id).is_ok_and(|found| found.is_some()))
+    };
+    if !world.queue(&peer.identity).remove(Place::Waiting, seq)? && is_kept() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NoPeer, format!("{name} was removed or renamed meanwhile: `iapeer list` shows the peers")))
 }
 
 /// Watches an accepted item until it settles or `wait` is over.

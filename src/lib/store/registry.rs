@@ -181,6 +181,16 @@ impl Registry {
         })
     }
 
+    /// Puts a record back that was taken out, unless the name is another's by now.
+    pub fn put_back(paths: &Paths, record: PeerRecord, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
+        Registry::change(paths, program, clock, |peers| {
+            if peers.iter().all(|peer| peer.personality != record.personality) {
+                peers.push(record);
+            }
+            Ok(())
+        })
+    }
+
     /// Takes a peer out. One that is not there is fine.
     pub fn remove(paths: &Paths, name: &Personality, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {
