@@ -8,7 +8,7 @@
 //! Exit: 0 · 64 usage · 66 no such item · 67 no such peer · 74 I/O · 75 try again · 77 permission · 78 configuration.
 
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure, Identity};
+use iapeer::core::{Exit, Failure, Identity, output};
 use iapeer::lifecycle::drain::{self, Drained};
 use iapeer::lifecycle::queues;
 use iapeer::lifecycle::world::World;
@@ -24,7 +24,7 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
     if let Some(id) = &given.requeue {
         cli::tell(given.json, &queues::requeue(world, id)?, || format!("requeued {id}"));
     } else if let Some(id) = &given.drop {
-        cli::say(queues::drop_item(world, id)?);
+        queues::drop_item(world, id, output::say_surely)?;
     } else if given.list || given.dry_run {
         for row in queues::list(world, &identities, given.dry_run)? {
             cli::tell(given.json, &row, || row.line());
@@ -60,7 +60,7 @@ fn one(json: bool, identity: &Identity, world: &World<'_>) -> Exit {
             Exit::Ok
         }
         Err(failure) => {
-            eprintln!("iapeer-drain: {identity}: {failure}");
+            output::complain(&format!("iapeer-drain: {identity}: {failure}"));
             failure.exit
         }
     }

@@ -5,6 +5,7 @@ use crate::cli::manual::{self, PROGRAMS};
 use crate::cli::{self, Access, verbs};
 use crate::core::exit::{self, Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Runtime};
+use crate::core::output;
 use crate::lifecycle::control::{self, Done};
 use crate::lifecycle::create::{self, Birth, Born};
 use crate::lifecycle::peer::{Peer, split_name};
@@ -23,6 +24,7 @@ use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use tracing::level_filters::LevelFilter;
 
 const PROGRAM: &str = "iapeer";
 
@@ -30,10 +32,16 @@ const PROGRAM: &str = "iapeer";
 pub fn main() -> ExitCode {
     let verb = match Front::try_parse() {
         Ok(front) => front.verb,
-        Err(error) => return cli::usage(&error),
+        Err(error) => return cli::usage(PROGRAM, &error),
     };
-    cli::init_logging();
-    exit::run(PROGRAM, || match verb {
+    exit::run(PROGRAM, || {
+        cli::init_logging(LevelFilter::WARN)?;
+        run(verb)
+    })
+}
+
+fn run(verb: Verb) -> Result<Exit, Failure> {
+    match verb {
         Verb::Other(words) => other(&words),
         Verb::Completions { shell, dir } => completions(shell, dir.as_deref()),
         Verb::Man { dir } => man(dir.as_deref()),
@@ -51,7 +59,7 @@ pub fn main() -> ExitCode {
             cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, json))
         }
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
-    })
+    }
 }
 
 fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
@@ -194,7 +202,7 @@ fn each(
                 worst = worst.max(done.exit);
             }
             Err(failure) if target.all => {
-                eprintln!("{PROGRAM}: {}: {failure}", peer.identity);
+                output::complain(&format!("{PROGRAM}: {}: {failure}", peer.identity));
                 worst = worst.max(failure.exit);
             }
             Err(failure) => return Err(failure),

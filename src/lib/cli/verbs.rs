@@ -5,6 +5,7 @@ use crate::cli::args::Planned;
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Personality, Runtime};
 use crate::core::normalize;
+use crate::core::output;
 use crate::host::service::Manager;
 use crate::lifecycle::peer::split_name;
 use crate::lifecycle::runtimes::{self, Change};
@@ -68,7 +69,7 @@ pub fn verify(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure>
         cli::say(format!("self-healed index from local profiles: {}", names(&done.healed)));
     }
     if !done.untouched.is_empty() {
-        eprintln!("iapeer: peers with no local profile (left untouched): {}", names(&done.untouched));
+        output::complain(&format!("iapeer: peers with no local profile (left untouched): {}", names(&done.untouched)));
     }
     cli::say(format!(
         "{} peers · {} error(s) · {} index↔local drift(s)",
@@ -144,7 +145,7 @@ pub fn units_status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
     }
     for want in &seen.wants {
         if json {
-            eprintln!("iapeer: {want}");
+            output::complain(&format!("iapeer: {want}"));
         } else {
             cli::say(want);
         }

@@ -1,5 +1,6 @@
 //! Exit codes (sysexits) and the one error type that programs print.
 
+use crate::core::output;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -87,12 +88,13 @@ pub fn one_line(text: &str) -> String {
     out
 }
 
-/// Runs a program's body: prints the failure as `PROGRAM: message` on stderr and returns its exit code.
+/// Runs a program's body: prints the failure as `PROGRAM: message` on stderr and returns its exit code. A success whose
+/// results could not be printed is a failure too.
 pub fn run(program: &str, body: impl FnOnce() -> Result<Exit, Failure>) -> ExitCode {
     match body() {
-        Ok(exit) => exit.into(),
+        Ok(exit) => output::exit_code(program, exit).into(),
         Err(failure) => {
-            eprintln!("{program}: {failure}");
+            output::complain(&format!("{program}: {failure}"));
             failure.exit.into()
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 /// One row of the table, for `--help`, man pages and `iapeer doctor`.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +109,10 @@ fn bad(name: &str, text: &str, unit: &str, default: &str) -> Failure {
         "word" => "auto or none",
         _ => "a whole number over 0",
     };
+    refused(name, text, wanted, default)
+}
+
+fn refused(name: &str, text: &str, wanted: &str, default: &str) -> Failure {
     Failure::new(
         Exit::Config,
         format!("{name}={text:?} can't be read: it wants {wanted}; unset it for the default ({default})"),
@@ -146,8 +151,25 @@ settings! {
 impl Settings {
     /// Reads the settings from the process environment.
     pub fn from_env() -> Result<Settings, Failure> {
-        Settings::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        Settings::read(variable)
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// From which level on diagnostics are printed: what `IAPEER_LOG` says, or `default`.
+pub fn log_level(default: LevelFilter) -> Result<LevelFilter, Failure> {
+    parse_level(variable("IAPEER_LOG").unwrap_or_default().trim(), default)
+}
+
+fn parse_level(text: &str, default: LevelFilter) -> Result<LevelFilter, Failure> {
+    if text.is_empty() {
+        return Ok(default);
+    }
+    let wanted = "error, warn, info, debug, trace or off";
+    text.parse().map_err(|_| refused("IAPEER_LOG", text, wanted, &default.to_string()))
 }
 
 #[cfg(test)]
@@ -174,6 +196,20 @@ mod tests {
             assert_eq!(failure.exit, Exit::Config);
             assert!(failure.message.contains(name), "{failure}");
         }
+    }
+
+    #[test]
+    fn log_levels_as_a_table() {
+        for (text, level) in [
+            ("", Some(LevelFilter::WARN)),
+            ("off", Some(LevelFilter::OFF)),
+            ("Debug", Some(LevelFilter::DEBUG)),
+            ("bogus", None),
+        ] {
+            assert_eq!(parse_level(text, LevelFilter::WARN).ok(), level, "{text:?}");
+        }
+        let failure = parse_level("bogus", LevelFilter::WARN).unwrap_err();
+        assert!(failure.exit == Exit::Config && failure.message.contains("IAPEER_LOG"), "{failure}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::core::clock::EpochMs;
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Personality};
+use crate::core::output;
 use crate::lifecycle::world::World;
 use crate::store::event_log::{Log, parse, time_of};
 use serde_json::{Map, Value};
@@ -125,7 +126,7 @@ fn lines_of(log: Log, bytes: &[u8]) -> Vec<Line> {
         .collect()
 }
 
-/// Gives the wanted lines to `tell`, oldest first; with `follow` goes on until the caller is ended.
+/// Gives the wanted lines to `tell`, oldest first; with `follow` goes on until the caller is ended or its reader gone.
 pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnMut(&Line)) {
     let mut lines = Vec::new();
     let mut readers = Vec::new();
@@ -145,7 +146,7 @@ pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnM
         // Times are of one form, so that their text sorts as they do; lines of one log keep their order.
         lines.sort_by(|a, b| a.pairs.first().cmp(&b.pairs.first()));
         lines.drain(..).filter(|line| line.is(wanted)).for_each(|line| tell(&line));
-        if !follow {
+        if !follow || !output::is_heard() {
             return;
         }
         world.clock.sleep(FOLLOW);

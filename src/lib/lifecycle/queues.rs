@@ -140,12 +140,12 @@ pub fn requeue(world: &World<'_>, id: &str) -> Result<Row, Failure> {
     }))
 }
 
-/// Drops a dead item and returns its JSON.
-pub fn drop_item(world: &World<'_>, id: &str) -> Result<String, Failure> {
+/// Drops a dead item once `print` has its JSON: where that fails, the item stays.
+pub fn drop_item(world: &World<'_>, id: &str, print: impl FnOnce(&str) -> Result<(), Failure>) -> Result<(), Failure> {
     let (identity, seq) = find_dead(world, id)?;
     let queue = world.queue(&identity);
     let item = queue.peek(Place::Dead, seq).ok_or_else(|| no_such_item(id))?;
     let text = serde_json::to_string(&item).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    queue.remove(Place::Dead, seq)?;
-    Ok(text)
+    print(&text).map_err(|failure| Failure::new(failure.exit, format!("{id} stays: {failure}")))?;
+    Ok(queue.remove(Place::Dead, seq).map(drop)?)
 }
