@@ -2,6 +2,8 @@
 
 mod support;
 
+use iapeer::core::SystemClock;
+use iapeer::store::FileLock;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -495,6 +497,16 @@ fn row_4_a_death_is_counted_once_by_concurrent_programs() {
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!((rows[0]["death"].as_str(), rows[0]["outcome"].as_str()), ("server-dead", "fresh-next-msg"));
     assert!(!home.state(ANN, "session") && !home.state(ANN, "idle-reaped") && !home.state(ANN, "session.reaping"));
+}
+
+#[test]
+fn a_second_tick_says_who_is_at_it_and_leaves() {
+    let home = home_with(&[]);
+    let lock = home.root().join("state/superviser.lock");
+    let _held = FileLock::acquire(&lock, "a test", Duration::ZERO, &SystemClock::default()).unwrap();
+    let holder = format!("pid {} (a test)", std::process::id());
+    assert_eq!(home.ok("iapeer-superviser", &["--json"]).json(), json!({"tick": {"busy": holder}}));
+    assert!(home.ok("iapeer-superviser", &[]).stdout.contains(&holder));
 }
 
 #[test]

@@ -32,7 +32,8 @@ fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
         match FileLock::acquire(&world.paths.superviser_lock(), world.program, Duration::ZERO, world.clock) {
             Ok(lock) => Some(lock),
             Err(LockError::Held { holder, .. }) => {
-                cli::say(format!("a tick is running already, held by {holder}"));
+                let busy = serde_json::json!({ "tick": { "busy": holder } });
+                cli::tell(given.json, &busy, || format!("a tick is running already, held by {holder}"));
                 return Ok(Exit::Ok);
             }
             Err(error) => return Err(error.into()),
