@@ -74,6 +74,10 @@ fn missing_files_are_66_and_a_wrong_command_line_64() {
     refused(&home, &home.run_with("iapeer-send", &["bob"], b"x"), 64, &["--from", "PEER_IDENTITY"]);
     refused(&home, &send(&home, &["b b"], b"x"), 64, &["b b"]);
     assert_eq!(send(&home, &["bob", "--nonsense"], b"x").code, 64);
+    for words in [&[][..], &["--dry-run"]] {
+        refused(&home, &home.run("iapeer-drain", words), 64, &["--all"]);
+        send(&home, &["bob", "--require", "delivered"], b"a queue from now on");
+    }
     let help = home.run("iapeer-send", &["--help"]);
     assert!(help.code == 0 && help.stdout.contains("Usage"), "{help}");
 }

@@ -199,6 +199,11 @@ fn add_runtime_and_default_runtime_change_profile_and_registry() {
 }
 
 #[test]
+fn version_is_the_bare_version() {
+    assert_eq!(TestHome::new().ok("iapeer", &["version"]).stdout, concat!(env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
 fn status_tells_tick_sessions_queues_and_unwatched_servers() {
     let home = TestHome::new();
     home.parrot("ann", &[]);

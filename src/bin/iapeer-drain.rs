@@ -20,6 +20,10 @@ fn main() -> ExitCode {
 }
 
 fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
+    let settles = given.list || given.requeue.is_some() || given.drop.is_some();
+    if given.identities.is_empty() && !given.all && !settles {
+        return Err(Failure::new(Exit::Usage, "name an identity, or give --all, --list, --requeue ID or --drop ID"));
+    }
     let identities = queues::chosen(world, &given.identities)?;
     if let Some(id) = &given.requeue {
         cli::tell(given.json, &queues::requeue(world, id)?, || format!("requeued {id}"));
@@ -29,8 +33,6 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
         for row in queues::list(world, &identities, given.dry_run)? {
             cli::tell(given.json, &row, || row.line());
         }
-    } else if identities.is_empty() && !given.all && given.identities.is_empty() {
-        return Err(Failure::new(Exit::Usage, "name an identity, or give --all, --list, --requeue ID or --drop ID"));
     } else {
         // Of thousands most have nothing, and looking is cheaper than finding out who they are. One that can't be read
         // is a drain's to tell.

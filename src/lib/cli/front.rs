@@ -46,6 +46,10 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Completions { shell, dir } => completions(shell, dir.as_deref()),
         Verb::Man { dir } => man(dir.as_deref()),
         Verb::Demo { runtime } => demo::run(&runtime),
+        Verb::Version => {
+            cli::say(env!("CARGO_PKG_VERSION"));
+            Ok(Exit::Ok)
+        }
         Verb::List { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| show(world, json)),
         Verb::Status { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::status(world, json)),
         Verb::Logs { peer, follow, since, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
@@ -135,6 +139,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Demo { .. }
         | Verb::Completions { .. }
         | Verb::Man { .. }
+        | Verb::Version
         | Verb::Other(_) => {}
     }
     Ok(Exit::Ok)
