@@ -7,7 +7,7 @@ use crate::core::identity::{Personality, Runtime};
 use crate::core::normalize;
 use crate::core::output;
 use crate::host::service::Manager;
-use crate::lifecycle::peer::split_name;
+use crate::lifecycle::peer::{split_name, unknown};
 use crate::lifecycle::runtimes::{self, Change};
 use crate::lifecycle::world::World;
 use crate::lifecycle::{doctor, logs, rename, status, units, verify};
@@ -114,14 +114,21 @@ pub fn logs(
     follow: bool,
     json: bool,
 ) -> Result<Exit, Failure> {
-    let wanted = logs::Wanted {
-        peer: peer
-            .map(|text| split_name(&Registry::read(world.paths)?, text, None).map(|(name, _)| name))
-            .transpose()?,
-        since: since.map(|text| logs::since(text, world.now())).transpose()?,
-    };
+    let peer = peer.map(|text| logged(world, text)).transpose()?;
+    let since = since.map(|text| logs::since(text, world.now())).transpose()?;
+    let wanted = logs::Wanted { peer, since };
     logs::read(world, &wanted, follow, |line| cli::tell(json, &line.json(), || line.text.clone()));
     Ok(Exit::Ok)
+}
+
+/// The peer that `text` names: a registered one, or one that the logs tell of.
+fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
+    let registry = Registry::read(world.paths)?;
+    let (name, _) = split_name(&registry, text, None)?;
+    if registry.get(&name).is_none() && !logs::mention(world, &name) {
+        return Err(unknown(&name));
+    }
+    Ok(name)
 }
 
 /// `iapeer units install` and `uninstall`.
