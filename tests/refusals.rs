@@ -122,11 +122,25 @@ fn a_root_open_to_others_or_of_someone_else_is_77() {
 }
 
 #[test]
+fn a_folder_that_can_not_be_made_is_73() {
+    let home = home();
+    let file = home.dir().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below = file.join("below");
+    for words in [&["man"][..], &["completions", "bash"]] {
+        let output = home.run("iapeer", &[words, &[below.to_str().unwrap()]].concat());
+        refused(&home, &output, 73, &["cannot create", below.to_str().unwrap()]);
+    }
+}
+
+#[test]
 fn bad_settings_are_78_and_name_the_variable() {
     let home = home();
     home.set("IAPEER_IDLE_SECS", "soon");
     refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_IDLE_SECS", "soon"]);
-    home.unset("IAPEER_IDLE_SECS").set("IAPEER_ROOT", "relative");
+    home.unset("IAPEER_IDLE_SECS").set("IAPEER_LOG", "bogus");
+    refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_LOG", "bogus"]);
+    home.unset("IAPEER_LOG").set("IAPEER_ROOT", "relative");
     refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_ROOT"]);
 }
 

@@ -356,7 +356,7 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
 
 fn completions(shell: clap_complete::Shell, dir: Option<&Path>) -> Result<Exit, Failure> {
     if let Some(dir) = dir {
-        std::fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))?;
+        std::fs::create_dir_all(dir).map_err(|error| Failure::create(dir, &error))?;
     }
     for program in PROGRAMS {
         let (name, mut command) = (program.name, program.completed());
@@ -382,7 +382,7 @@ fn man(dir: Option<&Path>) -> Result<Exit, Failure> {
         PROGRAMS.iter().take(1).for_each(|front| cli::say(manual::page(front).trim_end()));
         return Ok(Exit::Ok);
     };
-    std::fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))?;
+    std::fs::create_dir_all(dir).map_err(|error| Failure::create(dir, &error))?;
     for program in PROGRAMS {
         write(&dir.join(format!("{}.1", program.name)), manual::page(program).as_bytes())?;
     }

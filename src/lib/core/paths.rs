@@ -198,13 +198,7 @@ pub fn create_dirs(dir: &Path) -> Result<(), Failure> {
     if dir.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
-        let mut failure = Failure::io("create", dir, &error);
-        if failure.exit == Exit::Io && error.kind() != std::io::ErrorKind::StorageFull {
-            failure.exit = Exit::CantCreate;
-        }
-        failure
-    })
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| Failure::create(dir, &error))
 }
 
 fn check_private(dir: &Path) -> Result<(), Failure> {

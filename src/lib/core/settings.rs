@@ -13,7 +13,7 @@ pub struct Setting {
     pub name: &'static str,
     /// Default, as one would write it.
     pub default: &'static str,
-    /// `s`, `ms`, `bytes`, `count`, `flag` or `word`.
+    /// `s`, `ms`, `bytes`, `count`, `flag` or `word`; empty where there is none.
     pub unit: &'static str,
     /// What it is for.
     pub doc: &'static str,
@@ -117,6 +117,40 @@ fn refused(name: &str, text: &str, wanted: &str, default: &str) -> Failure {
         Exit::Config,
         format!("{name}={text:?} can't be read: it wants {wanted}; unset it for the default ({default})"),
     )
+}
+
+/// Further variables: where things are, and what is said on stderr. They are read where they are needed.
+pub const PLACES: &[Setting] = &[
+    place("IAPEER_ROOT", "`~/.iapeer`", "The folder of all state."),
+    place("IAPEER_SOCK_DIR", "`<root>/socks`", "The folder of the tmux sockets."),
+    place(
+        "IAPEER_LOG",
+        "warn",
+        "Diagnostics on stderr: `error`, `warn`, `info`, `debug`, `trace` or `off`, which is `iapeer-turn`'s default.",
+    ),
+    place("IAPEER_TMUX_BIN", "`tmux` on PATH", "The tmux to use."),
+    place("IAPEER_CLAUDE_BIN", FOUND, "The program of runtime claude."),
+    place("IAPEER_CODEX_BIN", FOUND, "The program of runtime codex."),
+    place("IAPEER_GEMINI_BIN", FOUND, "The program of runtime gemini."),
+    place("IAPEER_OPENCODE_BIN", FOUND, "The program of runtime opencode."),
+    place("IAPEER_PARROT_BIN", FOUND, "The program of runtime parrot."),
+    place("NOTIFIER_RUNTIME_BIN", FOUND, "The program of runtime notifier."),
+    place("TELEGRAM_RUNTIME_BIN", FOUND, "The program of runtime telegram."),
+    place(
+        "IAPEER_SYSTEMD_USER_DIR",
+        "systemd's own folders",
+        "Where units are looked for and written instead; they are written only, never started.",
+    ),
+    place(
+        "IAPEER_LAUNCHAGENTS_DIR",
+        "`~/Library/LaunchAgents`",
+        "Where launchd agents are looked for and written instead; they are written only, never started.",
+    ),
+];
+const FOUND: &str = "looked for";
+
+const fn place(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { name, default, unit: "", doc }
 }
 
 settings! {
