@@ -23,6 +23,15 @@ impl Paths {
         Paths::read(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
     }
 
+    /// Those of a throw-away root: what the variables say of the root and its sockets is passed over.
+    pub fn throw_away(root: &Path) -> Result<Paths, Failure> {
+        Paths::read(|name| match name {
+            "IAPEER_ROOT" => Some(root.to_owned()),
+            "IAPEER_SOCK_DIR" => None,
+            other => std::env::var_os(other).map(PathBuf::from),
+        })
+    }
+
     /// The same through `get`, which looks a variable up.
     pub fn read(get: impl Fn(&str) -> Option<PathBuf>) -> Result<Paths, Failure> {
         let absolute = |name: &str| match get(name) {

@@ -5,8 +5,9 @@ use crate::core::clock::{Clock, Deadline, SystemClock, wait_for};
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Runtime;
 use crate::core::output::say;
-use crate::core::paths;
+use crate::core::paths::{self, Paths};
 use crate::lifecycle::launch;
+use crate::runtime::Manifest;
 use crate::store::event_log;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -95,6 +96,7 @@ impl Stage {
         };
         paths::create_dirs(&home)?;
         let root = dir.path().join("root");
+        Manifest::take_along(&Paths::from_env()?, &Paths::throw_away(&root)?, &runtime)?;
         Ok(Stage { runtime, root, home, interrupted, clock: SystemClock::default(), dir })
     }
 
@@ -155,7 +157,10 @@ impl Stage {
         if output.status.success() {
             return Ok(());
         }
-        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
+        // Its failure becomes ours, which is said under our own name.
+        let failure = said.lines().find_map(|line| line.strip_prefix(program)?.strip_prefix(": "));
+        let why = failure.unwrap_or(said.trim()).to_owned();
         let code = output.status.code().unwrap_or(70);
         let exit = [Exit::Refused, Exit::TryAgain, Exit::Io, Exit::NoPerm, Exit::Config]
             .into_iter()
