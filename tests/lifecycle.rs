@@ -245,6 +245,11 @@ fn step_2_of_06_3_an_unknown_peer_leaves_no_line() {
     let home = home_with(&[]);
     let refused = home.run("iapeer-wake", &["nobody"]);
     assert!(refused.code == 67 && refused.stderr.contains("nobody"), "{refused}");
+    let refused = home.run("iapeer-wake", &["nobody", "--json"]);
+    assert!(refused.code == 67 && refused.stderr.starts_with("iapeer-wake: refused: no peer"), "{refused}");
+    let object = refused.json();
+    assert_eq!(object["status"], "refused");
+    assert!(object["reason"].as_str().unwrap().contains("nobody"), "{object}");
     assert_eq!(home.log("lifecycle.log").len(), 0);
 }
 
@@ -303,6 +308,7 @@ fn step_6_of_06_3_a_stopped_peer_is_refused_before_its_lock_is_tried() {
     let refused = home.run("iapeer-wake", &["ann", "--json"]);
     assert_eq!((refused.code, refused.json()["status"].clone()), (69, json!("refused")), "{refused}");
     assert!(refused.json()["reason"].as_str().unwrap().contains("is stopped and not accepting messages"));
+    assert!(refused.stderr.starts_with("iapeer-wake: refused: "), "{refused}");
     assert_eq!(last_wake(&home), is("refused", "stopped"));
 }
 
@@ -507,6 +513,15 @@ fn a_second_tick_says_who_is_at_it_and_leaves() {
     let holder = format!("pid {} (a test)", std::process::id());
     assert_eq!(home.ok("iapeer-superviser", &["--json"]).json(), json!({"tick": {"busy": holder}}));
     assert!(home.ok("iapeer-superviser", &[]).stdout.contains(&holder));
+}
+
+#[test]
+fn a_tick_for_somebody_unknown_says_so_and_is_no_failure() {
+    let home = home_with(&[]);
+    let ticked = home.ok("iapeer-superviser", &["--only", "parrot-nobody", "--json"]);
+    assert_eq!(ticked.json()["tick"]["sessions"], 0);
+    assert!(ticked.stderr.contains("parrot-nobody: no peer named") && ticked.stderr.lines().count() == 1, "{ticked}");
+    assert_eq!(home.ok("iapeer-superviser", &["--only", ANN]).stderr, "");
 }
 
 #[test]

@@ -34,6 +34,10 @@ fn an_unknown_peer_is_67() {
     let home = home();
     refused(&home, &send(&home, &["nobody"], b"x"), 67, &["nobody", "iapeer create"]);
     refused(&home, &home.run("iapeer-send", &["bob", "--from", "eve", "-m", "x"]), 67, &["eve"]);
+    for how in ["--list", "--dry-run"] {
+        refused(&home, &home.run("iapeer-drain", &[how, "parrot-nobody"]), 67, &["nobody", "iapeer create"]);
+        assert_eq!(home.ok("iapeer-drain", &[how, "parrot-bob"]).stdout, "", "known, and nothing waits");
+    }
 }
 
 #[test]
@@ -42,6 +46,13 @@ fn a_stopped_peer_is_69_until_it_is_started() {
     home.ok("iapeer", &["stop", "bob"]);
     refused(&home, &send(&home, &["bob"], b"x"), 69, &["stopped", "iapeer start bob"]);
     assert!(home.ok("iapeer", &["list"]).stdout.contains("✕ parrot"));
+    assert_eq!(home.ok("iapeer-drain", &["parrot-bob"]).stdout, "", "nothing is held back");
+    let queue = home.state_dir().join("parrot-bob.queue");
+    std::fs::create_dir_all(&queue).unwrap();
+    std::fs::write(queue.join("000001"), r#"{"task":"held back"}"#).unwrap();
+    let drained = home.ok("iapeer-drain", &["parrot-bob"]).stdout;
+    assert_eq!(drained, "parrot-bob: stopped, 1 waiting: `iapeer start bob` has them delivered\n");
+    assert_eq!(home.ok("iapeer-drain", &["--all", "--json"]).json()["outcome"], "stopped");
     home.ok("iapeer", &["start", "bob"]);
     assert_eq!(send(&home, &["bob"], b"x").code, 0);
 }
@@ -63,6 +74,7 @@ fn bad_bodies_are_65() {
     }
     let topic = "t".repeat(201);
     refused(&home, &send(&home, &["bob", "--topic", &topic], b"x"), 65, &["200"]);
+    refused(&home, &home.run("iapeer-wake", &["bob", "--topic", &topic]), 65, &["200"]);
 }
 
 #[test]

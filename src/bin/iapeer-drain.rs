@@ -45,25 +45,35 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
 
 /// Drains one identity. One that fails never stops the others; the worst code is the program's.
 fn one(json: bool, identity: &Identity, world: &World<'_>) -> Exit {
-    match drain::drain(world, identity) {
-        Ok(Drained::Busy(holder)) => {
-            let busy =
-                serde_json::json!({"identity": identity, "outcome": "busy", "reason": format!("held by {holder}")});
-            cli::tell(json, &busy, || format!("{identity}: busy, held by {holder}"));
-            Exit::Ok
+    let done = try_one(json, identity, world);
+    done.err().map_or(Exit::Ok, |failure| {
+        output::complain(&format!("iapeer-drain: {identity}: {failure}"));
+        failure.exit
+    })
+}
+
+fn try_one(json: bool, identity: &Identity, world: &World<'_>) -> Result<(), Failure> {
+    let nothing_done = |outcome: &str, reason: String| {
+        let value = serde_json::json!({"identity": identity, "outcome": outcome, "reason": reason});
+        cli::tell(json, &value, || format!("{identity}: {outcome}, {reason}"));
+    };
+    let acted = match drain::drain(world, identity)? {
+        Drained::Busy(holder) => {
+            nothing_done("busy", format!("held by {holder}"));
+            return Ok(());
         }
-        Ok(Drained::Ran(acted)) => {
-            for item in acted {
-                cli::tell(json, &item, || {
-                    let reason = item.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                    format!("{} {} {} {}{reason}", item.identity, item.seq, item.id, item.outcome)
-                });
-            }
-            Exit::Ok
-        }
-        Err(failure) => {
-            output::complain(&format!("iapeer-drain: {identity}: {failure}"));
-            failure.exit
-        }
+        Drained::Ran(acted) => acted,
+    };
+    for item in &acted {
+        cli::tell(json, item, || {
+            let reason = item.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{} {} {} {}{reason}", item.identity, item.seq, item.id, item.outcome)
+        });
     }
+    let waiting = queues::held_back(world, identity)?;
+    if acted.is_empty() && waiting > 0 {
+        let start = format!("{waiting} waiting: `iapeer start {}` has them delivered", identity.personality());
+        nothing_done("stopped", start);
+    }
+    Ok(())
 }
