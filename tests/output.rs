@@ -132,21 +132,26 @@ fn what_goes_wrong_keeps_its_code_where_it_can_not_be_said() {
 fn a_hook_prints_nothing_and_succeeds_whatever_happens() {
     let home = TestHome::new();
     home.parrot("ann", &[]);
-    home.set("PEER_IDENTITY", "parrot-ann").set("PEER_LAUNCH", "x");
+    home.set("PEER_IDENTITY", "parrot-ann");
+    // Beside this one there is no drain to start for what waits, which is a warning.
+    let alone = home.dir().join("iapeer-turn");
+    fs::copy(support::bin("iapeer-turn"), &alone).unwrap();
+    let queue = home.state_dir().join("parrot-ann.queue");
+    fs::create_dir_all(&queue).unwrap();
+    fs::write(queue.join("000001"), json!({"task": "x"}).to_string()).unwrap();
+    let stop = [alone.to_str().unwrap(), "stop"];
     let quiet = |what: &str| {
-        let output = home.run("iapeer-turn", &["stop"]);
+        let output = home.run(stop[0], &stop[1..]);
         assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (0, "", ""), "{what}");
-        if has_full_device() {
-            assert_eq!(run(&home, ALL_FULL, &["iapeer-turn", "stop"]).code, 0, "{what}");
-        }
     };
-    quiet("a good day");
-    fs::write(home.cwd("ann").join(".iapeer/peer-profile.json"), "{ torn").unwrap();
-    fs::remove_dir_all(home.root().join("logs")).unwrap();
-    fs::write(home.root().join("logs"), "no folder").unwrap();
-    quiet("logs that can't be written");
+    quiet("a warning");
     home.set("IAPEER_LOG", "bogus");
     quiet("a bad setting");
+    home.set("IAPEER_LOG", "warn");
+    assert!(home.ok(stop[0], &stop[1..]).stderr.contains("cannot start iapeer-drain"), "nothing was to be warned of");
+    if has_full_device() {
+        assert_eq!(run(&home, ALL_FULL, &stop).code, 0);
+    }
 }
 
 #[test]
