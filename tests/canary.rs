@@ -5,7 +5,7 @@ mod support;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -436,6 +436,12 @@ fn nobody_to_watch_and_a_wrong_command_line_are_said() {
     let home = TestHome::new();
     let nobody = home.run("iapeer-canary", &["parrot-nobody"]);
     assert_eq!(nobody.code, 69, "{nobody}");
+    home.parrot("ann", &[]);
+    let ensured = home.run("iapeer-canary", &["--ensure", "parrot-ann"]);
+    assert!(ensured.code == 69 && ensured.stdout == "parrot-ann  failed: no session to watch\n", "{ensured}");
+    let ensured = home.run("iapeer-canary", &["--ensure", "parrot-ann", "--json"]).json();
+    assert_eq!((&ensured["state"], &ensured["reason"]), (&json!("failed"), &json!("no session to watch")));
+    assert!(!home.state("parrot-ann", "canary.lock"));
     assert_eq!(home.run("iapeer-canary", &[]).code, 64);
     assert_eq!(home.run("iapeer-canary", &["--ensure", "nonsense"]).code, 64);
     assert_eq!(home.ok("iapeer-canary", &["--report"]).stdout, "");

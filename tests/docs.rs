@@ -1,7 +1,7 @@
 //! The pages under docs/ say what the code says. `UPDATE_DOCS=1` writes the generated ones anew.
 
 use iapeer::core::exit::Exit;
-use iapeer::core::settings::TABLE;
+use iapeer::core::settings::{PLACES, TABLE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,17 +21,18 @@ an empty or blank one means the default. Paths are absolute.
 
 | variable | default | what it is for |
 |---|---|---|
-| `IAPEER_ROOT` | `~/.iapeer` | The folder of all state. |
-| `IAPEER_SOCK_DIR` | `<root>/socks` | The folder of the tmux sockets. |
-| `IAPEER_TEST_SANDBOX` | | `1` in tests of your own: nothing is written into `~/.iapeer` or your units, and no service manager is asked. |
-
+",
+    );
+    for place in PLACES {
+        text += &format!("| `{}` | {} | {} |\n", place.name, place.default, place.doc);
+    }
+    text += "
 Units: `s` seconds (decimals are fine), `ms` whole milliseconds, `count` and `bytes` whole numbers over zero, `flag` one
 of 1, true, yes, on or 0, false, no, off, `word` one of the words named.
 
 | variable | default | unit | what it is for |
 |---|---|---|---|
-",
-    );
+";
     for setting in TABLE {
         text += &format!("| `{}` | {} | {} | {} |\n", setting.name, setting.default, setting.unit, setting.doc);
     }
@@ -46,6 +47,40 @@ fn the_settings_page_is_the_settings_table() {
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(found == wanted, "docs/settings.md is out of date: UPDATE_DOCS=1 cargo test --test docs");
+}
+
+/// The files under `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn every_variable_in_the_code_is_on_the_settings_page() {
+    let page = settings();
+    for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let is_ours = |word: &&str| {
+            let is_name = word.bytes().all(|c| c.is_ascii_uppercase() || c == b'_') && !word.ends_with('_');
+            is_name && (word.starts_with("IAP") || word.ends_with("_RUNTIME_BIN"))
+        };
+        // One is for tests alone: it guards the real registry from them.
+        for name in text.split('"').filter(is_ours).filter(|name| *name != "IAPEER_TEST_SANDBOX") {
+            assert!(page.contains(&format!("| `{name}` |")), "{name} of {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_cause_of_the_wake_rule_is_on_its_page() {
+    let code = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib/lifecycle/wake.rs")).unwrap();
+    let (rule, _) = code.split_once("#[cfg(test)]").unwrap();
+    let page = fs::read_to_string(page("iapeer-wake.md")).unwrap();
+    let causes: Vec<&str> = rule.split('"').filter(|word| word.contains('-') && !word.contains([' ', '\n'])).collect();
+    assert!(causes.len() > 10, "{causes:?}");
+    for cause in causes {
+        assert!(page.contains(&format!("`{cause}`")), "{cause}");
+    }
 }
 
 #[test]

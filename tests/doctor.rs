@@ -157,12 +157,17 @@ fn a_record_without_a_server_and_state_without_a_peer_are_cleared_away() {
     wait_until("the end", SOON, || home.server_pid("parrot-ann").is_none());
     one(&home, "session", "names a session that is gone");
     put(&home.state_dir().join("parrot-gone.topic"), "x\n");
-    put(&home.state_dir().join("parrot-gone.lock"), "");
+    for lock in ["lock", "canary.lock", "death.lock", "watch.lock"] {
+        put(&home.state_dir().join(format!("parrot-gone.{lock}")), "");
+    }
     one(&home, "state", "has state: topic");
     let output = doctor(&home, &["--fix"]);
     assert_eq!((output.code, output.stdout.matches("mended").count()), (0, 3), "{output}");
     assert!(home.session_json("parrot-ann").is_none() && home.state("parrot-ann", "deaths"));
-    assert!(!home.state("parrot-gone", "topic") && home.state("parrot-gone", "lock"), "a lock is never removed");
+    assert!(!home.state("parrot-gone", "topic"));
+    for lock in ["lock", "canary.lock", "death.lock", "watch.lock"] {
+        assert!(home.state("parrot-gone", lock), "{lock}: a lock is never removed");
+    }
     assert_eq!(doctor(&home, &[]).stdout, "everything is in order\n");
 }
 

@@ -17,6 +17,19 @@ fn it_says_which_rule_matched_and_leaves_nothing() {
 }
 
 #[test]
+fn a_broken_manifest_is_named_where_it_can_be_mended() {
+    let home = TestHome::new();
+    let own = home.root().join("runtimes/parrot/runtime.json");
+    std::fs::create_dir_all(own.parent().unwrap()).unwrap();
+    std::fs::write(&own, r#"{"nonsense": 1}"#).unwrap();
+    for words in [&["doctor", "--runtime", "parrot"], &["demo", "--runtime", "parrot"]] {
+        let output = home.run("iapeer", words);
+        assert!(output.code == 78 && output.stderr.contains(own.to_str().unwrap()), "{output}");
+        assert_eq!(output.stderr.matches("iapeer: ").count(), 1, "{output}");
+    }
+}
+
+#[test]
 fn a_runtime_without_a_screen_or_unknown_is_refused() {
     let home = TestHome::new();
     for runtime in ["telegram", "nosuch"] {

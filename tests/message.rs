@@ -5,6 +5,7 @@ mod support;
 use iapeer::core::clock::SystemClock;
 use iapeer::store::lock::FileLock;
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
@@ -489,6 +490,24 @@ fn nothing_of_the_senders_session_reaches_the_woken_one() {
     {
         assert!(environ.contains(present), "{present} not in {environ:?}");
     }
+}
+
+#[test]
+fn the_demo_takes_a_runtime_of_ones_own_and_says_whose_failure_it_was_once() {
+    let home = TestHome::new();
+    let parrot = include_str!("../src/lib/runtime/builtin/parrot.json");
+    let mut polly: Value = serde_json::from_str(parrot).unwrap();
+    polly["runtime"] = json!("polly");
+    polly["env"] = json!({"PARROT_REPLY": "1"});
+    let folder = home.root().join("runtimes/polly");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("runtime.json"), polly.to_string()).unwrap();
+    let output = home.ok("iapeer", &["demo", "--runtime", "polly"]);
+    assert!(output.stdout.contains("woke: resume, idle-reaped-resume"), "{output}");
+    polly["program"] = json!({"variable": "POLLY", "candidates": ["/nonexistent/polly"], "hint": "buy one"});
+    std::fs::write(folder.join("runtime.json"), polly.to_string()).unwrap();
+    let output = home.run("iapeer", &["demo", "--runtime", "polly"]);
+    assert!(output.code == 69 && output.stderr.starts_with("iapeer: refused: "), "{output}");
 }
 
 #[test]

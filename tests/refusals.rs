@@ -95,11 +95,27 @@ fn a_test_run_leaves_the_user_s_own_root_and_units_alone() {
 }
 
 #[test]
+fn what_waits_for_nobody_is_not_looked_for() {
+    let home = home();
+    for how in ["--list", "--dry-run"] {
+        refused(&home, &home.run("iapeer-drain", &[how, "parrot-nobody"]), 67, &["nobody", "iapeer create"]);
+        assert_eq!(home.ok("iapeer-drain", &[how, "parrot-bob"]).stdout, "", "known, and nothing waits");
+    }
+}
+
+#[test]
 fn a_stopped_peer_is_69_until_it_is_started() {
     let home = home();
     home.ok("iapeer", &["stop", "bob"]);
     refused(&home, &send(&home, &["bob"], b"x"), 69, &["stopped", "iapeer start bob"]);
     assert!(home.ok("iapeer", &["list"]).stdout.contains("✕ parrot"));
+    assert_eq!(home.ok("iapeer-drain", &["parrot-bob"]).stdout, "", "nothing is held back");
+    let queue = home.state_dir().join("parrot-bob.queue");
+    std::fs::create_dir_all(&queue).unwrap();
+    std::fs::write(queue.join("000001"), r#"{"task":"held back"}"#).unwrap();
+    let drained = home.ok("iapeer-drain", &["parrot-bob"]).stdout;
+    assert_eq!(drained, "parrot-bob: stopped, 1 waiting: `iapeer start bob` has them delivered\n");
+    assert_eq!(home.ok("iapeer-drain", &["--all", "--json"]).json()["outcome"], "stopped");
     home.ok("iapeer", &["start", "bob"]);
     assert_eq!(send(&home, &["bob"], b"x").code, 0);
 }
@@ -121,6 +137,7 @@ fn bad_bodies_are_65() {
     }
     let topic = "t".repeat(201);
     refused(&home, &send(&home, &["bob", "--topic", &topic], b"x"), 65, &["200"]);
+    refused(&home, &home.run("iapeer-wake", &["bob", "--topic", &topic]), 65, &["200"]);
 }
 
 #[test]
@@ -132,6 +149,10 @@ fn missing_files_are_66_and_a_wrong_command_line_64() {
     refused(&home, &home.run_with("iapeer-send", &["bob"], b"x"), 64, &["--from", "PEER_IDENTITY"]);
     refused(&home, &send(&home, &["b b"], b"x"), 64, &["b b"]);
     assert_eq!(send(&home, &["bob", "--nonsense"], b"x").code, 64);
+    for words in [&[][..], &["--dry-run"]] {
+        refused(&home, &home.run("iapeer-drain", words), 64, &["--all"]);
+        send(&home, &["bob", "--require", "delivered"], b"a queue from now on");
+    }
     let help = home.run("iapeer-send", &["--help"]);
     assert!(help.code == 0 && help.stdout.contains("Usage"), "{help}");
 }
@@ -176,11 +197,25 @@ fn a_root_open_to_others_or_of_someone_else_is_77() {
 }
 
 #[test]
+fn a_folder_that_can_not_be_made_is_73() {
+    let home = home();
+    let file = home.dir().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below = file.join("below");
+    for words in [&["man"][..], &["completions", "bash"]] {
+        let output = home.run("iapeer", &[words, &[below.to_str().unwrap()]].concat());
+        refused(&home, &output, 73, &["cannot create", below.to_str().unwrap()]);
+    }
+}
+
+#[test]
 fn bad_settings_are_78_and_name_the_variable() {
     let home = home();
     home.set("IAPEER_IDLE_SECS", "soon");
     refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_IDLE_SECS", "soon"]);
-    home.unset("IAPEER_IDLE_SECS").set("IAPEER_ROOT", "relative");
+    home.unset("IAPEER_IDLE_SECS").set("IAPEER_LOG", "bogus");
+    refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_LOG", "bogus"]);
+    home.unset("IAPEER_LOG").set("IAPEER_ROOT", "relative");
     refused(&home, &send(&home, &["bob"], b"x"), 78, &["IAPEER_ROOT"]);
 }
 

@@ -351,6 +351,11 @@ fn add_runtime_and_default_runtime_change_profile_and_registry() {
 }
 
 #[test]
+fn version_is_the_bare_version() {
+    assert_eq!(TestHome::new().ok("iapeer", &["version"]).stdout, concat!(env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
 fn status_tells_tick_sessions_queues_and_unwatched_servers() {
     let home = TestHome::new();
     home.parrot("ann", &[]);
@@ -371,6 +376,29 @@ fn status_tells_tick_sessions_queues_and_unwatched_servers() {
             && text.contains("queues: 0 waiting, 0 in flight, 0 dead, 0 corrupt"),
         "{text}"
     );
+}
+
+#[test]
+fn logs_reach_as_far_back_as_there_are_files_and_go_by_time() {
+    let home = TestHome::new();
+    home.parrot("ann", &[]);
+    let logs = home.root().join("logs/iapeer");
+    let put = |name: &str, lines: &[&str]| fs::write(logs.join(name), lines.join("\n") + "\n").unwrap();
+    put("lifecycle.log.12", &["ts=2026-01-01T00:00:01.000Z ev=a personality=gone"]);
+    put("lifecycle.log.2", &["ts=2026-01-01T00:00:02.000Z ev=b"]);
+    put("lifecycle.log", &["ts=2026-01-01T00:00:03.999Z ev=c", "ts=2026-01-01T00:00:04.438Z ev=e"]);
+    put("exits.log", &["ts=2026-01-01T00:00:04Z ev=d", "ts=2026-01-01T00:00:05Z ev=f"]);
+    let seen = |words: &[&str]| -> Vec<String> {
+        let lines = home.ok("iapeer", &[&["logs", "--json"], words].concat()).json_lines();
+        lines.iter().map(|line| line["ev"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(seen(&[]), ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(seen(&["--since", "2026-01-01T00:00:04Z"]), ["d", "e", "f"]);
+    assert_eq!(seen(&["gone"]), ["a"]);
+    let nobody = home.run("iapeer", &["logs", "nobody"]);
+    assert!(nobody.code == 67 && nobody.stderr.contains("iapeer create nobody"), "{nobody}");
+    assert_eq!(home.run("iapeer", &["logs", "-f", "nobody"]).code, 67);
+    assert!(seen(&["ann"]).is_empty());
 }
 
 #[test]

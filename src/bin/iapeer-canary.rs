@@ -9,12 +9,14 @@
 //!
 //! A cause is claimed only where its evidence is there; what is not known is `server-vanished`.
 //!
-//! Exit: 0 done, or somebody else watches · 64 usage · 69 no session to watch · 74 I/O · 77 permission · 78 configuration.
+//! Exit: 0 done, or somebody else watches · 64 usage · 69 no session to watch · 74 I/O · 75 none
+//! could be started · 77 permission · 78 configuration.
 
 use iapeer::cli::{self, Access, args};
 use iapeer::core::{Exit, Failure, Identity};
+use iapeer::lifecycle::canary::arm::{self, Armed};
 use iapeer::lifecycle::canary::record::PaneEnd;
-use iapeer::lifecycle::canary::{arm, report, watch};
+use iapeer::lifecycle::canary::{report, watch};
 use iapeer::lifecycle::queues;
 use iapeer::lifecycle::world::World;
 use std::process::ExitCode;
@@ -53,11 +55,17 @@ fn run(given: args::Canary, world: &World<'_>) -> Result<Exit, Failure> {
         let mut exit = Exit::Ok;
         for identity in queues::chosen(world, &given.ensure)? {
             let armed = arm::ensure(world, &identity);
-            let why = arm::reason(&armed).map(|why| format!(": {why}")).unwrap_or_default();
-            if !why.is_empty() {
-                exit = Exit::TryAgain;
+            exit = exit.max(match armed {
+                Armed::Spawned | Armed::Already => Exit::Ok,
+                Armed::NoSession => Exit::Refused,
+                Armed::Failed(_) => Exit::TryAgain,
+            });
+            let mut value = serde_json::json!({ "identity": identity, "state": armed.to_string() });
+            let why = arm::reason(&armed);
+            if let Some(why) = why {
+                value["reason"] = why.into();
             }
-            let value = serde_json::json!({ "identity": identity, "state": armed.to_string() });
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             cli::tell(given.json, &value, || format!("{identity}  {armed}{why}"));
         }
         return Ok(exit);

@@ -8,7 +8,7 @@
 //! Exit: 0 · 64 usage · 66 no such item · 67 no such peer · 74 I/O · 75 try again · 77 permission · 78 configuration.
 
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure, Identity};
+use iapeer::core::{Exit, Failure, Identity, output};
 use iapeer::lifecycle::drain::{self, Drained};
 use iapeer::lifecycle::queues;
 use iapeer::lifecycle::world::World;
@@ -20,17 +20,19 @@ fn main() -> ExitCode {
 }
 
 fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
+    let settles = given.list || given.requeue.is_some() || given.drop.is_some();
+    if given.identities.is_empty() && !given.all && !settles {
+        return Err(Failure::new(Exit::Usage, "name an identity, or give --all, --list, --requeue ID or --drop ID"));
+    }
     let identities = queues::chosen(world, &given.identities)?;
     if let Some(id) = &given.requeue {
         cli::tell(given.json, &queues::requeue(world, id)?, || format!("requeued {id}"));
     } else if let Some(id) = &given.drop {
-        cli::say(queues::drop_item(world, id)?);
+        queues::drop_item(world, id, output::say_surely)?;
     } else if given.list || given.dry_run {
         for row in queues::list(world, &identities, given.dry_run)? {
             cli::tell(given.json, &row, || row.line());
         }
-    } else if identities.is_empty() && !given.all && given.identities.is_empty() {
-        return Err(Failure::new(Exit::Usage, "name an identity, or give --all, --list, --requeue ID or --drop ID"));
     } else {
         // Of thousands most have nothing, and looking is cheaper than finding out who they are. One that can't be read
         // is a drain's to tell.
@@ -43,25 +45,35 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
 
 /// Drains one identity. One that fails never stops the others; the worst code is the program's.
 fn one(json: bool, identity: &Identity, world: &World<'_>) -> Exit {
-    match drain::drain(world, identity) {
-        Ok(Drained::Busy(holder)) => {
-            let busy =
-                serde_json::json!({"identity": identity, "outcome": "busy", "reason": format!("held by {holder}")});
-            cli::tell(json, &busy, || format!("{identity}: busy, held by {holder}"));
-            Exit::Ok
+    let done = try_one(json, identity, world);
+    done.err().map_or(Exit::Ok, |failure| {
+        output::complain(&format!("iapeer-drain: {identity}: {failure}"));
+        failure.exit
+    })
+}
+
+fn try_one(json: bool, identity: &Identity, world: &World<'_>) -> Result<(), Failure> {
+    let nothing_done = |outcome: &str, reason: String| {
+        let value = serde_json::json!({"identity": identity, "outcome": outcome, "reason": reason});
+        cli::tell(json, &value, || format!("{identity}: {outcome}, {reason}"));
+    };
+    let acted = match drain::drain(world, identity)? {
+        Drained::Busy(holder) => {
+            nothing_done("busy", format!("held by {holder}"));
+            return Ok(());
         }
-        Ok(Drained::Ran(acted)) => {
-            for item in acted {
-                cli::tell(json, &item, || {
-                    let reason = item.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                    format!("{} {} {} {}{reason}", item.identity, item.seq, item.id, item.outcome)
-                });
-            }
-            Exit::Ok
-        }
-        Err(failure) => {
-            eprintln!("iapeer-drain: {identity}: {failure}");
-            failure.exit
-        }
+        Drained::Ran(acted) => acted,
+    };
+    for item in &acted {
+        cli::tell(json, item, || {
+            let reason = item.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{} {} {} {}{reason}", item.identity, item.seq, item.id, item.outcome)
+        });
     }
+    let waiting = queues::held_back(world, identity)?;
+    if acted.is_empty() && waiting > 0 {
+        let start = format!("{waiting} waiting: `iapeer start {}` has them delivered", identity.personality());
+        nothing_done("stopped", start);
+    }
+    Ok(())
 }

@@ -13,12 +13,17 @@ use iapeer::cli::{self, args};
 use iapeer::core::exit;
 use iapeer::mcp;
 use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+const PROGRAM: &str = "iapeer-mcp";
 
 fn main() -> ExitCode {
     iapeer::host::inherited::disown();
     if let Err(error) = args::Mcp::try_parse() {
-        return cli::usage(&error);
+        return cli::usage(PROGRAM, &error);
     }
-    cli::init_logging();
-    exit::run("iapeer-mcp", mcp::serve)
+    exit::run(PROGRAM, || {
+        cli::init_logging(LevelFilter::WARN)?;
+        mcp::serve()
+    })
 }

@@ -12,7 +12,7 @@
 //! prompt · 64 usage or no terminal · 74 terminal or file failed · 78 a malformed variable · 128+n ended by signal n.
 
 use clap::{CommandFactory, FromArgMatches};
-use iapeer::cli::args::Parrot;
+use iapeer::cli::{self, args::Parrot};
 use iapeer::runtime::parrot::{self, Options, Resume, VARIABLES};
 use std::process::ExitCode;
 
@@ -21,10 +21,7 @@ fn main() -> ExitCode {
     let command = Parrot::command().after_help(format!("Environment:\n{variables}"));
     let args = match command.try_get_matches().and_then(|matches| Parrot::from_arg_matches(&matches)) {
         Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(error) => return cli::usage("iapeer-parrot", &error),
     };
     let resume = args.resume.map(|id| id.map_or(Resume::Newest, Resume::Id));
     let options = Options { resume, system_prompt: args.system_prompt_file, hook: args.hook };

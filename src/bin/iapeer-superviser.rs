@@ -10,7 +10,8 @@
 //! Exit: 0 unless the tick itself could not run · 64 usage · 74 I/O · 77 permission · 78 configuration.
 
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure};
+use iapeer::core::{Exit, Failure, output};
+use iapeer::lifecycle::Peer;
 use iapeer::lifecycle::queues;
 use iapeer::lifecycle::supervise::{self, TickOptions};
 use iapeer::lifecycle::world::World;
@@ -25,6 +26,12 @@ fn main() -> ExitCode {
 
 fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
     let only = if given.only.is_empty() { Vec::new() } else { queues::chosen(world, &given.only)? };
+    for identity in &only {
+        // What is left of it may be somebody's errand all the same.
+        if let Err(failure) = Peer::of(world.paths, identity) {
+            output::complain(&format!("iapeer-superviser: {identity}: {failure}"));
+        }
+    }
     // A tick over single identities is somebody's errand: it need not wait for, or hold up, the timer's.
     let _lock = if given.dry_run || !only.is_empty() {
         None
@@ -32,7 +39,8 @@ fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
         match FileLock::acquire(&world.paths.superviser_lock(), world.program, Duration::ZERO, world.clock) {
             Ok(lock) => Some(lock),
             Err(LockError::Held { holder, .. }) => {
-                cli::say(format!("a tick is running already, held by {holder}"));
+                let busy = serde_json::json!({ "tick": { "busy": holder } });
+                cli::tell(given.json, &busy, || format!("a tick is running already, held by {holder}"));
                 return Ok(Exit::Ok);
             }
             Err(error) => return Err(error.into()),

@@ -1,6 +1,6 @@
 //! iapeer-turn: hook entry. Records that a session started, took a prompt, finished a turn, or ends.
 //!
-//! Promise: it never fails its agent. Whatever happens, it prints nothing on stdout and exits 0: a hook that
+//! Promise: it never fails its agent. Whatever happens, it prints nothing (diagnostics only where `IAPEER_LOG` asks for them) and exits 0: a hook that
 //! exits 2 can loop an agent for ever. Outside a session of ours it does nothing.
 //!
 //! Exit: 0, always.
@@ -11,13 +11,13 @@ use iapeer::core::{Exit, Failure, Identity};
 use iapeer::lifecycle::turn::{self, Hook};
 use std::io::Read;
 use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
 
 /// Far over any prompt that was seen; what is longer still holds its envelope at the front.
 const INPUT_LIMIT: u64 = 16 << 20;
 
 fn main() -> ExitCode {
     iapeer::host::inherited::disown();
-    cli::init_logging();
     match args::Turn::try_parse() {
         Ok(given) => {
             let _ = run(given).inspect_err(|failure| tracing::debug!("iapeer-turn: {failure}"));
@@ -33,6 +33,8 @@ fn run(given: args::Turn) -> Result<Exit, Failure> {
     let mut input = Vec::new();
     // Read to the end in any case: an agent must not see its hook's pipe break.
     let _ = std::io::stdin().take(INPUT_LIMIT).read_to_end(&mut input);
+    // An agent may show its hook's stderr, and takes it for a failure.
+    cli::init_logging(LevelFilter::OFF)?;
     let bad = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
     let identity: Identity =
         std::env::var("PEER_IDENTITY").map_err(|error| bad(&error))?.parse().map_err(|error| bad(&error))?;

@@ -3,15 +3,16 @@
 //! By the wake rule, or `--fresh`, or `--resume` (which fails where there is nothing to resume). A session that
 //! lives is left as it is.
 //!
-//! Exit: 0 ready · 64 usage · 67 no such peer · 69 refused (stopped, crash-loop guard, no tmux, nothing to resume) ·
+//! Exit: 0 ready · 64 usage · 65 bad topic · 67 no such peer · 69 refused (stopped, crash-loop guard, no tmux, nothing to resume) ·
 //! 75 it did not come up, or somebody else is waking it · 77 permission · 78 configuration.
 
 use iapeer::cli::{self, Access, args};
 use iapeer::core::{Exit, Failure, Topic};
 use iapeer::lifecycle::Peer;
-use iapeer::lifecycle::control;
+use iapeer::lifecycle::control::{self, Woken};
 use iapeer::lifecycle::wake::Request;
 use iapeer::lifecycle::world::World;
+use serde_json::json;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -19,22 +20,36 @@ fn main() -> ExitCode {
 }
 
 fn run(given: args::Wake, world: &World<'_>) -> Result<Exit, Failure> {
+    let json = given.json;
+    let woken = wake(given, world).map_err(|failure| {
+        let status = if matches!(failure.exit, Exit::Io | Exit::TryAgain) { "failed" } else { "refused" };
+        if json {
+            cli::say(json!({"status": status, "reason": failure.to_string()}).to_string());
+        }
+        Failure::new(failure.exit, format!("{status}: {failure}"))
+    })?;
+    if json || woken.exit == Exit::Ok {
+        cli::tell(json, &woken, || match (&woken.mode, &woken.cause) {
+            (Some(mode), Some(cause)) => format!("{} ready (woke: {mode}, {cause})", woken.identity),
+            _ => format!("{} ready (lived already)", woken.identity),
+        });
+    }
+    if woken.exit == Exit::Ok {
+        return Ok(Exit::Ok);
+    }
+    Err(Failure::new(woken.exit, format!("{}: {}", woken.status, woken.reason.unwrap_or_default())))
+}
+
+fn wake(given: args::Wake, world: &World<'_>) -> Result<Woken, Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
     let runtime = given.runtime.map(|text| text.parse()).transpose().map_err(|error| usage(&error))?;
-    let topic = Topic::parse(&given.topic.unwrap_or_default()).map_err(|error| usage(&error))?;
+    let topic = Topic::parse(&given.topic.unwrap_or_default())
+        .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?;
     let peer = Peer::named(world.paths, &given.peer, runtime.as_ref())?;
     let request = match (given.fresh, given.resume) {
         (true, _) => Request::Fresh,
         (_, true) => Request::Resume,
         _ => Request::Default,
     };
-    let woken = control::wake(world, &peer, request, topic.as_ref())?;
-    if woken.exit != Exit::Ok && !given.json {
-        return Err(Failure::new(woken.exit, format!("{}: {}", woken.status, woken.reason.unwrap_or_default())));
-    }
-    cli::tell(given.json, &woken, || match (&woken.mode, &woken.cause) {
-        (Some(mode), Some(cause)) => format!("{} ready (woke: {mode}, {cause})", woken.identity),
-        _ => format!("{} ready (lived already)", woken.identity),
-    });
-    Ok(woken.exit)
+    control::wake(world, &peer, request, topic.as_ref())
 }

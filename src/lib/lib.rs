@@ -15,6 +15,9 @@
 //! | [`cli`] | what the programs share around their one call |
 //! | [`mcp`] | the tool that agents send by |
 
+// Both panic where they can't write: `core::output` has what prints.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod cli;
 pub mod core;
 pub mod host;

@@ -1,4 +1,7 @@
 //! The command lines of all programs, one definition each: parsing, `--help`, manual pages and completions.
+//!
+//! What belongs to one way of calling a program conflicts with the others by name. `requires` would not do: clap passes
+//! over it where what is required conflicts with something given, and the option would be taken and not heeded.
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -67,10 +70,10 @@ pub struct Drain {
     #[arg(long)]
     pub list: bool,
     /// Accept a dead item again, at the end of its queue.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["identities", "all", "dry_run"])]
     pub requeue: Option<String>,
     /// Drop a dead item, and print it.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["identities", "all", "dry_run"])]
     pub drop: Option<String>,
     /// Say what would be delivered and change nothing.
     #[arg(long)]
@@ -113,19 +116,19 @@ pub struct Canary {
     #[arg(long, value_name = "IDENTITY")]
     pub session_exit: Option<String>,
     /// Its exit status, where there is one.
-    #[arg(long, value_name = "S", requires = "session_exit", allow_hyphen_values = true)]
+    #[arg(long, value_name = "S", conflicts_with_all = ["identity", "ensure", "report"], allow_hyphen_values = true)]
     pub status: Option<String>,
     /// The signal that ended it, where there is one.
-    #[arg(long, value_name = "S", requires = "session_exit", allow_hyphen_values = true)]
+    #[arg(long, value_name = "S", conflicts_with_all = ["identity", "ensure", "report"], allow_hyphen_values = true)]
     pub signal: Option<String>,
     /// The pid of its tmux server.
-    #[arg(long, value_name = "PID", requires = "session_exit")]
+    #[arg(long, value_name = "PID", conflicts_with_all = ["identity", "ensure", "report"])]
     pub server: Option<i32>,
     /// List recorded deaths, newest first.
     #[arg(long)]
     pub report: bool,
     /// How many of them at most.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, conflicts_with_all = ["identity", "ensure", "session_exit"])]
     pub last: usize,
     /// Print one JSON object a line.
     #[arg(long)]
@@ -141,22 +144,22 @@ pub struct Reap {
     #[arg(value_name = "IDENTITY")]
     pub identities: Vec<String>,
     /// Leave them resume-eligible (the default).
-    #[arg(long, conflicts_with = "no_park")]
+    #[arg(long, conflicts_with_all = ["no_park", "idle", "plan"])]
     pub park: bool,
     /// Their next wake is fresh.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["idle", "plan"])]
     pub no_park: bool,
     /// Why, for the log.
-    #[arg(long, value_name = "TEXT", default_value = "operator")]
+    #[arg(long, value_name = "TEXT", default_value = "operator", conflicts_with_all = ["idle", "plan"])]
     pub reason: String,
     /// Every session that has been idle.
     #[arg(long)]
     pub idle: bool,
     /// Idle for longer than this many seconds. Default: IAPEER_IDLE_SECS.
-    #[arg(long, value_name = "SECS", requires = "idle")]
+    #[arg(long, value_name = "SECS", conflicts_with_all = ["identities", "plan"])]
     pub older_than: Option<f64>,
     /// Say which, and end none.
-    #[arg(long, requires = "idle")]
+    #[arg(long, conflicts_with_all = ["identities", "plan"])]
     pub dry_run: bool,
     /// Carry out lines as `iapeer-superviser --json` prints them; - is stdin.
     #[arg(long, value_name = "FILE")]
@@ -183,7 +186,7 @@ pub struct Wake {
     #[arg(long)]
     pub resume: bool,
     /// The topic it is woken for.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub topic: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
@@ -253,6 +256,9 @@ pub struct Parrot {
 /// `iapeer RUNTIME` launches the current folder's peer afresh.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    after_help = "Programs that are verbs too (`iapeer send --help`): send, drain, superviser, reap, canary, wake, run, turn, mcp, parrot."
+)]
 pub struct Front {
     /// What to do.
     #[command(subcommand)]
@@ -479,6 +485,8 @@ pub enum Verb {
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Print the version and nothing else.
+    Version,
     /// Write the manual pages of all programs into a folder, or print iapeer's own.
     Man {
         /// The folder.
@@ -488,4 +496,59 @@ pub enum Verb {
     /// Run iapeer-VERB, or launch the current folder's peer on a runtime.
     #[command(external_subcommand)]
     Other(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Whether a program takes a command line.
+    fn takes(line: &str) -> bool {
+        let (program, _) = line.split_once(' ').unwrap();
+        let command = match program {
+            "iapeer-drain" => Drain::command(),
+            "iapeer-canary" => Canary::command(),
+            "iapeer-reap" => Reap::command(),
+            "iapeer-wake" => Wake::command(),
+            _ => panic!("{program}"),
+        };
+        command.try_get_matches_from(line.split(' ')).is_ok()
+    }
+
+    #[test]
+    fn what_would_not_be_heeded_is_refused() {
+        for (line, taken) in [
+            ("iapeer-reap a-b --no-park --reason x", true),
+            ("iapeer-reap --idle --older-than 5 --dry-run", true),
+            ("iapeer-reap --plan f", true),
+            ("iapeer-reap --dry-run", false),
+            ("iapeer-reap a-b --dry-run", false),
+            ("iapeer-reap a-b --older-than 5", false),
+            ("iapeer-reap --plan f --dry-run", false),
+            ("iapeer-reap --plan f --older-than 5", false),
+            ("iapeer-reap --plan f --no-park", false),
+            ("iapeer-reap --idle --no-park", false),
+            ("iapeer-reap --idle --park", false),
+            ("iapeer-reap --idle --reason x", false),
+            ("iapeer-drain a-b --dry-run", true),
+            ("iapeer-drain --requeue 1", true),
+            ("iapeer-drain --requeue 1 --dry-run", false),
+            ("iapeer-drain --drop 1 --dry-run", false),
+            ("iapeer-drain --drop 1 --requeue 1", false),
+            ("iapeer-drain --drop 1 a-b", false),
+            ("iapeer-drain --drop 1 --all", false),
+            ("iapeer-drain --all a-b", false),
+            ("iapeer-canary --session-exit a-b --status= --signal -9 --server 7", true),
+            ("iapeer-canary --report --last 3", true),
+            ("iapeer-canary a-b --status 1", false),
+            ("iapeer-canary a-b --server 7", false),
+            ("iapeer-canary --report --signal 9", false),
+            ("iapeer-canary --ensure a-b --last 3", false),
+            ("iapeer-wake b --topic -x", true),
+            ("iapeer-wake b --fresh --resume", false),
+        ] {
+            assert_eq!(takes(line), taken, "{line}");
+        }
+    }
 }

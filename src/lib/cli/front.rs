@@ -5,6 +5,7 @@ use crate::cli::manual::{self, PROGRAMS};
 use crate::cli::{self, Access, verbs};
 use crate::core::exit::{self, Exit, Failure};
 use crate::core::identity::{Identity, Intelligence, Runtime};
+use crate::core::output;
 use crate::lifecycle::control::{self, Done};
 use crate::lifecycle::create::{self, Birth, Born};
 use crate::lifecycle::peer::{Peer, split_name, whole_peer};
@@ -24,6 +25,7 @@ use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use tracing::level_filters::LevelFilter;
 
 const PROGRAM: &str = "iapeer";
 
@@ -32,14 +34,24 @@ pub fn main() -> ExitCode {
     crate::host::inherited::disown();
     let verb = match Front::try_parse() {
         Ok(front) => front.verb,
-        Err(error) => return cli::usage(&error),
+        Err(error) => return cli::usage(PROGRAM, &error),
     };
-    cli::init_logging();
-    exit::run(PROGRAM, || match verb {
+    exit::run(PROGRAM, || {
+        cli::init_logging(LevelFilter::WARN)?;
+        run(verb)
+    })
+}
+
+fn run(verb: Verb) -> Result<Exit, Failure> {
+    match verb {
         Verb::Other(words) => other(&words),
         Verb::Completions { shell, dir } => completions(shell, dir.as_deref()),
         Verb::Man { dir } => man(dir.as_deref()),
         Verb::Demo { runtime } => demo::run(&runtime),
+        Verb::Version => {
+            cli::say(env!("CARGO_PKG_VERSION"));
+            Ok(Exit::Ok)
+        }
         Verb::List { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| show(world, json)),
         Verb::Status { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::status(world, json)),
         Verb::Logs { peer, follow, since, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
@@ -53,7 +65,7 @@ pub fn main() -> ExitCode {
             cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, json))
         }
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
-    })
+    }
 }
 
 fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
@@ -129,6 +141,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Demo { .. }
         | Verb::Completions { .. }
         | Verb::Man { .. }
+        | Verb::Version
         | Verb::Other(_) => {}
     }
     Ok(Exit::Ok)
@@ -196,7 +209,7 @@ fn each(
                 worst = worst.max(done.exit);
             }
             Err(failure) if target.all => {
-                eprintln!("{PROGRAM}: {}: {failure}", peer.identity);
+                output::complain(&format!("{PROGRAM}: {}: {failure}", peer.identity));
                 worst = worst.max(failure.exit);
             }
             Err(failure) => return Err(failure),
@@ -345,7 +358,7 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
 
 fn completions(shell: clap_complete::Shell, dir: Option<&Path>) -> Result<Exit, Failure> {
     if let Some(dir) = dir {
-        std::fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))?;
+        std::fs::create_dir_all(dir).map_err(|error| Failure::create(dir, &error))?;
     }
     for program in PROGRAMS {
         let (name, mut command) = (program.name, program.completed());
@@ -371,7 +384,7 @@ fn man(dir: Option<&Path>) -> Result<Exit, Failure> {
         PROGRAMS.iter().take(1).for_each(|front| cli::say(manual::page(front).trim_end()));
         return Ok(Exit::Ok);
     };
-    std::fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))?;
+    std::fs::create_dir_all(dir).map_err(|error| Failure::create(dir, &error))?;
     for program in PROGRAMS {
         write(&dir.join(format!("{}.1", program.name)), manual::page(program).as_bytes())?;
     }

@@ -9,16 +9,19 @@ pub mod verbs;
 
 use crate::core::clock::SystemClock;
 use crate::core::exit::{self, Exit, Failure};
+use crate::core::output;
+pub use crate::core::output::say;
 use crate::core::paths::Paths;
-use crate::core::settings::Settings;
+use crate::core::settings::{self, Settings};
 use crate::host::inherited;
 use crate::lifecycle::real::RealHost;
 use crate::lifecycle::world::World;
 use clap::Parser;
 use serde::Serialize;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
 
 /// Longest message that is read at all; what is over the message limit is refused with its length.
 const READ_LIMIT: u64 = 1 << 20;
@@ -43,10 +46,10 @@ pub fn main<A: Parser>(
     inherited::disown();
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(program, &error),
     };
-    init_logging();
     exit::run(program, || {
+        init_logging(LevelFilter::WARN)?;
         let access = access(&arguments);
         with_world(program, access, |world| body(arguments, world))
     })
@@ -71,30 +74,29 @@ pub fn with_world(
 }
 
 /// Prints clap's message; help and version are 0, everything else 64.
-pub fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
+pub fn usage(program: &str, error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if error.use_stderr() {
+        return Exit::Usage.into();
+    }
+    output::note(printed);
+    output::exit_code(program, Exit::Ok).into()
 }
 
-/// Diagnostics on stderr, by `IAPEER_LOG` (error, warn, info, debug, trace, off; default warn).
-pub fn init_logging() {
-    let level = std::env::var("IAPEER_LOG").ok().and_then(|text| text.parse().ok());
+/// Diagnostics on stderr, by `IAPEER_LOG`, else from `default` on.
+pub fn init_logging(default: LevelFilter) -> Result<(), Failure> {
+    let level = settings::log_level(default)?;
     let _ = tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_max_level(level.unwrap_or(tracing::level_filters::LevelFilter::WARN))
+        .with_max_level(level)
+        // They would be printed on stderr, with a panic where that can't be written.
+        .log_internal_errors(false)
         .with_target(false)
         .without_time()
         // Colours need a feature we don't build with; asking for them would panic.
         .with_ansi(false)
         .try_init();
-}
-
-/// Prints one result line. A reader that has gone (`| head`) is no error of ours: the work is done.
-pub fn say(line: impl AsRef<str>) {
-    let mut out = io::stdout().lock();
-    if writeln!(out, "{}", line.as_ref()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(Exit::Ok as i32);
-    }
+    Ok(())
 }
 
 /// Prints a result: as one JSON object a line, or as `line` for people.

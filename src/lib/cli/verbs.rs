@@ -5,8 +5,9 @@ use crate::cli::args::Planned;
 use crate::core::exit::{self, Exit, Failure};
 use crate::core::identity::{Personality, Runtime};
 use crate::core::normalize;
+use crate::core::output;
 use crate::host::service::Manager;
-use crate::lifecycle::peer::{split_name, whole_peer};
+use crate::lifecycle::peer::{split_name, unknown, whole_peer};
 use crate::lifecycle::runtimes::{self, Change};
 use crate::lifecycle::world::World;
 use crate::lifecycle::{doctor, logs, rename, status, units, verify};
@@ -69,10 +70,10 @@ pub fn verify(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure>
         cli::say(format!("self-healed index from local profiles: {}", names(&done.healed)));
     }
     for left in &done.left {
-        eprintln!("iapeer: {} is left as it is: {}", left.personality, exit::one_line(&left.why));
+        output::complain(&format!("iapeer: {} is left as it is: {}", left.personality, exit::one_line(&left.why)));
     }
     if !done.untouched.is_empty() {
-        eprintln!("iapeer: peers with no local profile (left untouched): {}", names(&done.untouched));
+        output::complain(&format!("iapeer: peers with no local profile (left untouched): {}", names(&done.untouched)));
     }
     cli::say(format!(
         "{} peers · {} error(s) · {} index↔local drift(s)",
@@ -117,14 +118,21 @@ pub fn logs(
     follow: bool,
     json: bool,
 ) -> Result<Exit, Failure> {
-    let wanted = logs::Wanted {
-        peer: peer
-            .map(|text| split_name(&Registry::read(world.paths)?, text, None).map(|(name, _)| name))
-            .transpose()?,
-        since: since.map(|text| logs::since(text, world.now())).transpose()?,
-    };
+    let peer = peer.map(|text| logged(world, text)).transpose()?;
+    let since = since.map(|text| logs::since(text, world.now())).transpose()?;
+    let wanted = logs::Wanted { peer, since };
     logs::read(world, &wanted, follow, |line| cli::tell(json, &line.json(), || line.text.clone()));
     Ok(Exit::Ok)
+}
+
+/// The peer that `text` names: a registered one, or one that the logs tell of.
+fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
+    let registry = Registry::read(world.paths)?;
+    let (name, _) = split_name(&registry, text, None)?;
+    if registry.get(&name).is_none() && !logs::mention(world, &name) {
+        return Err(unknown(&name));
+    }
+    Ok(name)
 }
 
 /// `iapeer units install` and `uninstall`.
@@ -148,7 +156,7 @@ pub fn units_status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
     }
     for want in &seen.wants {
         if json {
-            eprintln!("iapeer: {want}");
+            output::complain(&format!("iapeer: {want}"));
         } else {
             cli::say(want);
         }

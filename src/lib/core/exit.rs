@@ -1,5 +1,6 @@
 //! Exit codes (sysexits) and the one error type that programs print.
 
+use crate::core::output;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -64,6 +65,17 @@ impl Failure {
         };
         Failure::new(exit, format!("cannot {what} {}: {error}", path.display()))
     }
+
+    /// `path` could not be created. A permission problem is 77, a full disk 74, the rest 73.
+    pub fn create(path: &std::path::Path, error: &std::io::Error) -> Self {
+        let failure = Failure::io("create", path, error);
+        match failure.exit {
+            Exit::Io if error.kind() != std::io::ErrorKind::StorageFull => {
+                Failure { exit: Exit::CantCreate, ..failure }
+            }
+            _ => failure,
+        }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -87,12 +99,13 @@ pub fn one_line(text: &str) -> String {
     out
 }
 
-/// Runs a program's body: prints the failure as `PROGRAM: message` on stderr and returns its exit code.
+/// Runs a program's body: prints the failure as `PROGRAM: message` on stderr and returns its exit code. A success whose
+/// results could not be printed is a failure too.
 pub fn run(program: &str, body: impl FnOnce() -> Result<Exit, Failure>) -> ExitCode {
     match body() {
-        Ok(exit) => exit.into(),
+        Ok(exit) => output::exit_code(program, exit).into(),
         Err(failure) => {
-            eprintln!("{program}: {failure}");
+            output::complain(&format!("{program}: {failure}"));
             failure.exit.into()
         }
     }
@@ -114,5 +127,14 @@ mod tests {
         assert_eq!(Failure::io("read", path, &denied).exit, Exit::NoPerm);
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(Failure::io("write", path, &full).exit, Exit::Io);
+    }
+
+    #[test]
+    fn what_can_not_be_created_is_73() {
+        use std::io::ErrorKind::{NotFound, PermissionDenied, StorageFull};
+        let path = std::path::Path::new("/x");
+        for (kind, exit) in [(NotFound, Exit::CantCreate), (PermissionDenied, Exit::NoPerm), (StorageFull, Exit::Io)] {
+            assert_eq!(Failure::create(path, &kind.into()).exit, exit, "{kind:?}");
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! What every other room stands on: names that can't be wrong, settings, paths, time, exit codes.
+//! What every other room stands on: names that can't be wrong, settings, paths, time, exit codes, output.
 
 pub mod clock;
 pub mod exit;
 pub mod identity;
 pub mod message_id;
 pub mod normalize;
+pub mod output;
 pub mod paths;
 pub mod settings;
 

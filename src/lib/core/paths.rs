@@ -26,6 +26,15 @@ impl Paths {
         Paths::read(|name| std::env::var_os(name).map(PathBuf::from))
     }
 
+    /// Those of a throw-away root: what the variables say of the root and its sockets is passed over.
+    pub fn throw_away(root: &Path) -> Result<Paths, Failure> {
+        Paths::read(|name| match name {
+            "IAPEER_ROOT" => Some(root.to_owned()),
+            "IAPEER_SOCK_DIR" => None,
+            other => std::env::var_os(other).map(PathBuf::from),
+        })
+    }
+
     /// The same through `get`, which looks a variable up.
     pub fn read(get: impl Fn(&str) -> Option<PathBuf>) -> Result<Paths, Failure> {
         let absolute = |name: &str| match get(name).and_then(trimmed) {
@@ -250,13 +259,7 @@ pub fn create_dirs(dir: &Path) -> Result<(), Failure> {
     if dir.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
-        let mut failure = Failure::io("create", dir, &error);
-        if failure.exit == Exit::Io && error.kind() != std::io::ErrorKind::StorageFull {
-            failure.exit = Exit::CantCreate;
-        }
-        failure
-    })
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| Failure::create(dir, &error))
 }
 
 fn check_private(dir: &Path) -> Result<(), Failure> {

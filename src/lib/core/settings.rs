@@ -4,6 +4,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 /// One row of the table, for `--help`, man pages and `iapeer doctor`.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +13,7 @@ pub struct Setting {
     pub name: &'static str,
     /// Default, as one would write it.
     pub default: &'static str,
-    /// `s`, `ms`, `bytes`, `count`, `flag` or `word`.
+    /// `s`, `ms`, `bytes`, `count`, `flag` or `word`; empty where there is none.
     pub unit: &'static str,
     /// What it is for.
     pub doc: &'static str,
@@ -108,10 +109,53 @@ fn bad(name: &str, text: &str, unit: &str, default: &str) -> Failure {
         "word" => "auto or none",
         _ => "a whole number over 0",
     };
+    refused(name, text, wanted, default)
+}
+
+fn refused(name: &str, text: &str, wanted: &str, default: &str) -> Failure {
     Failure::new(
         Exit::Config,
         format!("{name}={text:?} can't be read: it wants {wanted}; unset it for the default ({default})"),
     )
+}
+
+/// Further variables: where things are, and what is said on stderr. They are read where they are needed.
+pub const PLACES: &[Setting] = &[
+    place("IAPEER_ROOT", "`~/.iapeer`", "The folder of all state."),
+    place("IAPEER_SOCK_DIR", "`<root>/socks`", "The folder of the tmux sockets."),
+    place(
+        "IAPEER_TEST_SANDBOX",
+        "",
+        "`1` in tests of your own: nothing is written into `~/.iapeer` or your units, and no service manager is asked.",
+    ),
+    place(
+        "IAPEER_LOG",
+        "warn",
+        "Diagnostics on stderr: `error`, `warn`, `info`, `debug`, `trace` or `off`, which is `iapeer-turn`'s default.",
+    ),
+    place("IAPEER_TMUX_BIN", "`tmux` on PATH", "The tmux to use."),
+    place("IAPEER_CLAUDE_BIN", FOUND, "The program of runtime claude."),
+    place("IAPEER_CODEX_BIN", FOUND, "The program of runtime codex."),
+    place("IAPEER_GEMINI_BIN", FOUND, "The program of runtime gemini."),
+    place("IAPEER_OPENCODE_BIN", FOUND, "The program of runtime opencode."),
+    place("IAPEER_PARROT_BIN", FOUND, "The program of runtime parrot."),
+    place("NOTIFIER_RUNTIME_BIN", FOUND, "The program of runtime notifier."),
+    place("TELEGRAM_RUNTIME_BIN", FOUND, "The program of runtime telegram."),
+    place(
+        "IAPEER_SYSTEMD_USER_DIR",
+        "systemd's own folders",
+        "Where units are looked for and written instead; they are written only, never started.",
+    ),
+    place(
+        "IAPEER_LAUNCHAGENTS_DIR",
+        "`~/Library/LaunchAgents`",
+        "Where launchd agents are looked for and written instead; they are written only, never started.",
+    ),
+];
+const FOUND: &str = "looked for";
+
+const fn place(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { name, default, unit: "", doc }
 }
 
 settings! {
@@ -146,8 +190,25 @@ settings! {
 impl Settings {
     /// Reads the settings from the process environment.
     pub fn from_env() -> Result<Settings, Failure> {
-        Settings::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        Settings::read(variable)
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// From which level on diagnostics are printed: what `IAPEER_LOG` says, or `default`.
+pub fn log_level(default: LevelFilter) -> Result<LevelFilter, Failure> {
+    parse_level(variable("IAPEER_LOG").unwrap_or_default().trim(), default)
+}
+
+fn parse_level(text: &str, default: LevelFilter) -> Result<LevelFilter, Failure> {
+    if text.is_empty() {
+        return Ok(default);
+    }
+    let wanted = "error, warn, info, debug, trace or off";
+    text.parse().map_err(|_| refused("IAPEER_LOG", text, wanted, &default.to_string()))
 }
 
 #[cfg(test)]
@@ -174,6 +235,20 @@ mod tests {
             assert_eq!(failure.exit, Exit::Config);
             assert!(failure.message.contains(name), "{failure}");
         }
+    }
+
+    #[test]
+    fn log_levels_as_a_table() {
+        for (text, level) in [
+            ("", Some(LevelFilter::WARN)),
+            ("off", Some(LevelFilter::OFF)),
+            ("Debug", Some(LevelFilter::DEBUG)),
+            ("bogus", None),
+        ] {
+            assert_eq!(parse_level(text, LevelFilter::WARN).ok(), level, "{text:?}");
+        }
+        let failure = parse_level("bogus", LevelFilter::WARN).unwrap_err();
+        assert!(failure.exit == Exit::Config && failure.message.contains("IAPEER_LOG"), "{failure}");
     }
 
     #[test]

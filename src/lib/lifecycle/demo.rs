@@ -4,12 +4,13 @@
 use crate::core::clock::{Clock, Deadline, SystemClock, wait_for};
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Runtime;
-use crate::core::paths;
+use crate::core::output::say;
+use crate::core::paths::{self, Paths};
 use crate::lifecycle::launch;
+use crate::runtime::Manifest;
 use crate::store::event_log;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub fn run(runtime: &str) -> Result<Exit, Failure> {
 
 fn play(stage: &Stage) -> Result<(), Failure> {
     let bob = format!("{}-bob", stage.runtime);
-    say(&format!("iapeer keeps agents one message away. A throw-away root: {}", stage.root.display()));
+    say(format!("iapeer keeps agents one message away. A throw-away root: {}", stage.root.display()));
 
     stage.heading("Two peers: alice is a parrot, bob answers what he is told.");
     stage.show("iapeer", &["create", "alice", "--runtime", "parrot"])?;
@@ -68,11 +69,6 @@ fn play(stage: &Stage) -> Result<(), Failure> {
     Ok(())
 }
 
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
 /// The throw-away root and what runs in it.
 struct Stage {
     runtime: Runtime,
@@ -100,6 +96,7 @@ impl Stage {
         };
         paths::create_dirs(&home)?;
         let root = dir.path().join("root");
+        Manifest::take_along(&Paths::from_env()?, &Paths::throw_away(&root)?, &runtime)?;
         Ok(Stage { runtime, root, home, interrupted, clock: SystemClock::default(), dir })
     }
 
@@ -152,15 +149,18 @@ impl Stage {
             .iter()
             .map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() })
             .collect();
-        say(&format!("$ {program} {}", words.join(" ")));
+        say(format!("$ {program} {}", words.join(" ")));
         let output = self.output(program, arguments)?;
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            say(&format!("  {line}"));
+            say(format!("  {line}"));
         }
         if output.status.success() {
             return Ok(());
         }
-        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
+        // Its failure becomes ours, which is said under our own name.
+        let failure = said.lines().find_map(|line| line.strip_prefix(program)?.strip_prefix(": "));
+        let why = failure.unwrap_or(said.trim()).to_owned();
         let code = output.status.code().unwrap_or(70);
         let exit = [Exit::Refused, Exit::TryAgain, Exit::Io, Exit::NoPerm, Exit::Config]
             .into_iter()
@@ -170,14 +170,14 @@ impl Stage {
 
     fn heading(&self, text: &str) {
         say("");
-        say(&format!("# {text}"));
+        say(format!("# {text}"));
     }
 
     /// Shows the lines of a log that contain `wanted`.
     fn logs(&self, name: &str, wanted: &str) -> Result<(), Failure> {
         let text = event_log::tail(&self.root.join("logs/iapeer").join(name), 64 * 1024).unwrap_or_default();
         for line in text.lines().filter(|line| line.contains(wanted)) {
-            say(&format!("  {name}: {line}"));
+            say(format!("  {name}: {line}"));
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Stage {
             let screen = server.survey(false).ok()?.screen;
             screen.contains("remember").then(|| {
                 for row in screen.lines().map(str::trim_end).filter(|row| !row.is_empty()) {
-                    say(&format!("  | {}", row.chars().take(110).collect::<String>()));
+                    say(format!("  | {}", row.chars().take(110).collect::<String>()));
                 }
             })
         })

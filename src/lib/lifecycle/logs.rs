@@ -3,8 +3,10 @@
 use crate::core::clock::EpochMs;
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Identity, Personality};
+use crate::core::output;
 use crate::lifecycle::world::World;
 use crate::store::event_log::{Log, parse, time_of};
+use crate::store::session::names_in;
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -32,6 +34,7 @@ pub struct Line {
     pub text: String,
     /// The log it is from.
     pub log: &'static str,
+    at: Option<EpochMs>,
     pairs: Vec<(String, String)>,
 }
 
@@ -52,8 +55,7 @@ impl Line {
                 _ => false,
             })
         };
-        wanted.peer.as_ref().is_none_or(about)
-            && wanted.since.is_none_or(|since| time_of(&self.pairs).is_some_and(|at| at >= since))
+        wanted.peer.as_ref().is_none_or(about) && wanted.since.is_none_or(|since| self.at.is_some_and(|at| at >= since))
     }
 }
 
@@ -121,35 +123,56 @@ fn lines_of(log: Log, bytes: &[u8]) -> Vec<Line> {
     String::from_utf8_lossy(bytes)
         .lines()
         .filter(|line| !line.is_empty())
-        .map(|line| Line { text: line.to_owned(), log: name, pairs: parse(line) })
+        .map(|line| {
+            let pairs = parse(line);
+            Line { text: line.to_owned(), log: name, at: time_of(&pairs), pairs }
+        })
         .collect()
 }
 
-/// Gives the wanted lines to `tell`, oldest first; with `follow` goes on until the caller is ended.
+/// Gives the wanted lines to `tell`, oldest first; with `follow` goes on until the caller is ended or its reader gone.
 pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnMut(&Line)) {
-    let mut lines = Vec::new();
-    let mut readers = Vec::new();
+    let (mut readers, mut lines) = so_far(world);
+    loop {
+        // Stable: lines of one log keep their order.
+        lines.sort_by_key(|line| line.at);
+        lines.drain(..).filter(|line| line.is(wanted)).for_each(|line| tell(&line));
+        if !follow || !output::is_heard() {
+            return;
+        }
+        world.clock.sleep(FOLLOW);
+        for reader in &mut readers {
+            lines.extend(reader.read());
+        }
+    }
+}
+
+/// Whether any line is about `peer`, who may be registered no more.
+pub fn mention(world: &World<'_>, peer: &Personality) -> bool {
+    let wanted = Wanted { peer: Some(peer.clone()), since: None };
+    so_far(world).1.iter().any(|line| line.is(&wanted))
+}
+
+/// What the logs hold by now, log by log, and who reads on in each.
+fn so_far(world: &World<'_>) -> (Vec<Reader>, Vec<Line>) {
+    let (mut readers, mut lines) = (Vec::new(), Vec::new());
+    let names: Vec<String> = names_in(&world.paths.event_log_dir()).collect();
     for log in LOGS {
         let path = world.paths.event_log(log.file_name());
-        for n in (1..=9).rev() {
+        let number = |name: &String| name.strip_prefix(log.file_name())?.strip_prefix('.')?.parse::<u64>().ok();
+        // However many were kept by what the settings said at the time.
+        let mut rotated: Vec<u64> = names.iter().filter_map(number).collect();
+        rotated.sort_unstable();
+        for n in rotated.iter().rev() {
             if let Ok(bytes) = std::fs::read(format!("{}.{n}", path.display())) {
                 lines.extend(lines_of(log, &bytes));
             }
         }
-        readers.push(Reader { log, path, inode: 0, offset: 0 });
+        let mut reader = Reader { log, path, inode: 0, offset: 0 };
+        lines.extend(reader.read());
+        readers.push(reader);
     }
-    loop {
-        for reader in &mut readers {
-            lines.extend(reader.read());
-        }
-        // Times are of one form, so that their text sorts as they do; lines of one log keep their order.
-        lines.sort_by(|a, b| a.pairs.first().cmp(&b.pairs.first()));
-        lines.drain(..).filter(|line| line.is(wanted)).for_each(|line| tell(&line));
-        if !follow {
-            return;
-        }
-        world.clock.sleep(FOLLOW);
-    }
+    (readers, lines)
 }
 
 #[cfg(test)]

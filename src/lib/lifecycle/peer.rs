@@ -127,7 +127,8 @@ impl Peer {
     }
 }
 
-fn unknown(name: &Personality) -> Failure {
+/// What is said of a peer that is not registered.
+pub fn unknown(name: &Personality) -> Failure {
     Failure::new(
         Exit::NoPeer,
         format!(

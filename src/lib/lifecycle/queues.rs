@@ -5,7 +5,9 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
 use crate::core::message_id::MessageId;
 use crate::lifecycle::drain::no_such_item;
+use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::World;
+use crate::store::markers::Marker;
 use crate::store::queue::{Place, Seq};
 use crate::store::session::identities_with;
 use serde::Serialize;
@@ -69,12 +71,16 @@ pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Fail
     named.iter().map(|text| text.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))).collect()
 }
 
-/// Everything in the queues of `identities`; with `heads`, only what a drain would take up.
+/// Everything in the queues of `identities`; with `heads`, only what a drain would take up. A name that is no peer's and
+/// has no queue is refused: what is misspelled has nothing to show.
 pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<Vec<Row>, Failure> {
     let places: &[Place] = if heads { &[Place::Inflight, Place::Waiting] } else { &Place::ALL };
     let mut rows = Vec::new();
     for identity in identities {
         let queue = world.queue(identity);
+        if !queue.dir().exists() {
+            Peer::of(world.paths, identity)?;
+        }
         for &place in places {
             for seq in queue.list(place)? {
                 let item = queue.peek(place, seq);
@@ -101,6 +107,14 @@ pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<V
         }
     }
     Ok(rows)
+}
+
+/// How many messages wait for `identity` because it is stopped.
+pub fn held_back(world: &World<'_>, identity: &Identity) -> Result<usize, Failure> {
+    if !world.markers(identity).has(Marker::Stopped) {
+        return Ok(0);
+    }
+    Ok(world.queue(identity).list(Place::Waiting)?.len())
 }
 
 fn find_dead(world: &World<'_>, id: &str) -> Result<(Identity, Seq), Failure> {
@@ -140,12 +154,12 @@ pub fn requeue(world: &World<'_>, id: &str) -> Result<Row, Failure> {
     }))
 }
 
-/// Drops a dead item and returns its JSON.
-pub fn drop_item(world: &World<'_>, id: &str) -> Result<String, Failure> {
+/// Drops a dead item once `print` has its JSON: where that fails, the item stays.
+pub fn drop_item(world: &World<'_>, id: &str, print: impl FnOnce(&str) -> Result<(), Failure>) -> Result<(), Failure> {
     let (identity, seq) = find_dead(world, id)?;
     let queue = world.queue(&identity);
     let item = queue.peek(Place::Dead, seq).ok_or_else(|| no_such_item(id))?;
     let text = serde_json::to_string(&item).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    queue.remove(Place::Dead, seq)?;
-    Ok(text)
+    print(&text).map_err(|failure| Failure::new(failure.exit, format!("{id} stays: {failure}")))?;
+    Ok(queue.remove(Place::Dead, seq).map(drop)?)
 }

@@ -5,8 +5,9 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::{Intelligence, Runtime};
-use crate::core::paths::Paths;
+use crate::core::paths::{self, Paths};
 use crate::runtime::login::Login;
+use crate::store::durable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -432,6 +433,18 @@ impl Manifest {
         }
         if manifest.kind == Kind::Tui && manifest.screen.is_none() {
             return Err(bad("a tui runtime needs screen rules".into()));
+        }
+        Ok(manifest)
+    }
+
+    /// [`Manifest::load`], and the user's part of it copied below another root: a broken one is an error that names the
+    /// file to mend.
+    pub fn take_along(from: &Paths, to: &Paths, runtime: &Runtime) -> Result<Manifest, Failure> {
+        let manifest = Manifest::load(from, runtime)?;
+        let copy = to.manifest(runtime);
+        if let (Some(text), Some(folder)) = (durable::read_optional(&from.manifest(runtime))?, copy.parent()) {
+            paths::create_dirs(folder)?;
+            durable::write_atomic(&copy, &text)?;
         }
         Ok(manifest)
     }

@@ -3,7 +3,7 @@
 use super::markdown::{self, Block};
 use super::programs::{PROGRAMS, Program};
 use crate::core::exit::one_line;
-use crate::core::settings::TABLE;
+use crate::core::settings::{PLACES, TABLE};
 use crate::runtime::parrot::VARIABLES;
 use clap::{Arg, Command};
 use clap_mangen::roff::{Roff, bold, italic, roman};
@@ -155,15 +155,9 @@ fn verbs(roff: &mut Roff, command: &Command) {
 
 /// All settings in the front's page, elsewhere those that the page speaks of.
 fn environment(roff: &mut Roff, name: &str, page: &str) {
-    let own = [
-        ("IAPEER_ROOT", "The folder of all state. Default: `~/.iapeer`."),
-        ("IAPEER_LOG", "Diagnostics on stderr: `error`, `warn` (the default), `info`, `debug`, `trace`, `off`."),
-    ];
-    for (name, doc) in own {
-        markdown::tagged(roff, &format!("`{name}`"), doc);
-    }
-    if name == FRONT || page.contains("IAPEER_SOCK_DIR") {
-        markdown::tagged(roff, "`IAPEER_SOCK_DIR`", "The folder of the tmux sockets. Default: `socks` below the root.");
+    let is_for_all = |variable: &str| ["IAPEER_ROOT", "IAPEER_LOG"].contains(&variable);
+    for place in PLACES.iter().filter(|place| name == FRONT || is_for_all(place.name) || page.contains(place.name)) {
+        markdown::tagged(roff, &format!("`{}`", place.name), &format!("{} Default: {}.", place.doc, place.default));
     }
     if page.contains("PEER_IDENTITY") {
         markdown::tagged(roff, "`PEER_IDENTITY`", "Whose session this is: set in every session.");

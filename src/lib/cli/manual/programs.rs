@@ -82,6 +82,15 @@ mod tests {
     }
 
     #[test]
+    fn the_fronts_help_names_the_programs() {
+        let help = args::Front::command().render_help().to_string();
+        let (_, named) = help.split_once("(`iapeer send --help`):").unwrap();
+        let named: Vec<&str> = named.trim_end_matches(['.', '\n']).split(',').map(str::trim).collect();
+        let known: Vec<&str> = PROGRAMS.iter().filter_map(|program| program.name.strip_prefix("iapeer-")).collect();
+        assert_eq!(named, known);
+    }
+
+    #[test]
     fn the_front_completes_its_programs_as_verbs() {
         let front = PROGRAMS[0].completed();
         for verb in ["create", "send", "drain"] {

@@ -21,6 +21,8 @@ pub enum Armed {
     Spawned,
     /// One watches already.
     Already,
+    /// There is nothing to watch.
+    NoSession,
     /// None could be started.
     Failed(String),
 }
@@ -30,7 +32,7 @@ impl fmt::Display for Armed {
         f.write_str(match self {
             Armed::Spawned => "spawned",
             Armed::Already => "already",
-            Armed::Failed(_) => "failed",
+            Armed::NoSession | Armed::Failed(_) => "failed",
         })
     }
 }
@@ -38,7 +40,11 @@ impl fmt::Display for Armed {
 /// Starts a canary for the recorded session of `identity`, unless one watches.
 pub fn ensure(world: &World<'_>, identity: &Identity) -> Armed {
     let watched = !world.host.has_canaries() || is_held(&world.paths.state(identity, "canary.lock"));
-    if watched { Armed::Already } else { spawn(world, identity) }
+    if watched {
+        return Armed::Already;
+    }
+    // A canary would find out by itself, and leave its lock file behind.
+    if SessionRecord::peek(world.paths, identity).is_none() { Armed::NoSession } else { spawn(world, identity) }
 }
 
 /// Starts a canary for a server that has just been started: none can watch it yet. One that still records the end of
@@ -66,6 +72,7 @@ fn spawn(world: &World<'_>, identity: &Identity) -> Armed {
 /// Why arming failed.
 pub fn reason(armed: &Armed) -> Option<&str> {
     match armed {
+        Armed::NoSession => Some("no session to watch"),
         Armed::Failed(reason) => Some(reason),
         Armed::Spawned | Armed::Already => None,
     }

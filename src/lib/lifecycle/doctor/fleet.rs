@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::core::identity::Identity;
 use crate::host::Liveness;
-use crate::lifecycle::canary::arm::{self, Armed};
+use crate::lifecycle::canary::arm;
 use crate::lifecycle::session;
 use crate::lifecycle::world::World;
 use crate::store::durable;
@@ -17,8 +17,6 @@ use std::time::Duration;
 
 /// A message that waits for longer has been passed over by several ticks.
 const STUCK: Duration = Duration::from_secs(600);
-/// Kinds of state files that stay when a peer goes: locks are never removed, and a queue holds somebody's words.
-const KEPT: [&str; 4] = ["lock", "canary.lock", "death.lock", "queue"];
 
 /// Dead letters, messages that nobody takes up, items that are none.
 pub(super) fn queues<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
@@ -152,10 +150,12 @@ fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>
     }
     let what = "no canary watches its server: the cause of a death would be lost";
     let finding = Finding::warn("session", &identity, what).todo("the next tick sets one, or --fix does");
-    Some(finding.mend(move || match arm::ensure(world, &identity) {
-        Armed::Failed(why) => Err(why),
-        Armed::Spawned | Armed::Already => Ok(()),
-    }))
+    Some(finding.mend(move || arm::reason(&arm::ensure(world, &identity)).map_or(Ok(()), |why| Err(why.to_owned()))))
+}
+
+/// Whether a kind of state file stays when a peer goes: locks are never removed, and a queue holds somebody's words.
+fn is_kept(kind: &str) -> bool {
+    kind == "queue" || kind.split('.').next_back() == Some("lock")
 }
 
 /// State files of identities that nobody declares any more.
@@ -165,7 +165,7 @@ pub(super) fn leftovers<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fi
         let Some((identity, kind)) = name.split_once('.') else { continue };
         let Ok(identity) = identity.parse::<Identity>() else { continue };
         // What was set aside has a finding of its own.
-        if !KEPT.contains(&kind) && !kind.contains(".corrupt-") && !registry.declares(&identity) {
+        if !is_kept(kind) && !kind.contains(".corrupt-") && !registry.declares(&identity) {
             left.entry(identity).or_default().push(kind.to_owned());
         }
     }

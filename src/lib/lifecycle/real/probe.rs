@@ -6,16 +6,15 @@ use super::ready::{self, Trouble};
 use crate::core::clock::{Clock, Deadline};
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Runtime;
-use crate::core::paths::{self, Paths};
+use crate::core::paths::Paths;
 use crate::lifecycle::create::{self, Birth};
 use crate::lifecycle::launch;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::wake::Mode;
 use crate::lifecycle::world::{Host, Launch, World};
-use crate::runtime::Kind;
 use crate::runtime::manifest::ScreenRules;
 use crate::runtime::screen::{Draft, Sight};
-use crate::store::durable;
+use crate::runtime::{Kind, Manifest};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -55,21 +54,9 @@ pub fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&Seen)
     let made =
         |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a throw-away root: {error}"));
     let dir = tempfile::Builder::new().prefix("iapeer-doctor.").tempdir_in("/tmp").map_err(made)?;
-    let root = dir.path().join("root");
-    let scratch = Paths::read(|name| {
-        match name {
-            "IAPEER_ROOT" => Some(root.clone().into_os_string()),
-            "IAPEER_SOCK_DIR" => None,
-            other => std::env::var_os(other),
-        }
-        .map(Into::into)
-    })?;
+    let scratch = Paths::throw_away(&dir.path().join("root"))?;
     scratch.ensure()?;
-    let (own, copy) = (world.paths.manifest(runtime), scratch.manifest(runtime));
-    if let (Ok(text), Some(folder)) = (std::fs::read(&own), copy.parent()) {
-        paths::create_dirs(folder)?;
-        durable::write_atomic(&copy, &text)?;
-    }
+    Manifest::take_along(world.paths, &scratch, runtime)?;
     let host = RealHost::new(&scratch, world.settings, world.clock);
     let world = World::new(&scratch, world.settings, world.clock, &host, "iapeer");
     let name = "doctor".parse().map_err(|error| Failure::new(Exit::Internal, format!("{error}")))?;

@@ -1,6 +1,7 @@
 //! Raw mode, the size, and what wakes the loop: signals and finished work.
 
 use super::error::ParrotError;
+use crate::core::output;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
@@ -122,7 +123,7 @@ impl Drop for Terminal {
 /// and the last words are what tells a person why. The terminal's answer to a question proves that it has read up to
 /// there; one that does not answer costs a fifth of a second.
 pub fn last_words(line: &str) {
-    eprintln!("{line}");
+    output::complain(line);
     if Terminal::check().is_err() || !std::io::stderr().is_terminal() {
         return;
     }
