@@ -334,6 +334,9 @@ fn heal(sim: &Arc<Sim>) -> Result<(), Broken> {
             if let Some(session) = truth.session.as_mut() {
                 session.ready_at.get_or_insert(mono);
                 session.dies_at = None;
+                if let Some(turn) = session.turn.as_mut() {
+                    turn.dies = false;
+                }
             }
         }
     }

@@ -286,6 +286,7 @@ impl Host for Machine {
                 (_, None) => state.violate("the composer was emptied between paste and submit"),
             }
             if fate == Some(Fate::Late) {
+                state.slow_hook = true;
                 let until = state.mono + LATE;
                 state.truth(identity).late.push((until, delivery.id));
                 if let Some(session) = state.truth(identity).live() {

@@ -133,16 +133,22 @@ pub fn at_stopped(sim: &Sim, identity: &Identity) {
 
 /// A peer was removed: what waited for it went with it.
 pub fn at_removed(sim: &Sim, identity: &Identity) {
+    at_dropped(sim, identity);
     let mut state = sim.state();
     state.removals += 1;
+    let truth = state.truth(identity);
+    truth.stopped = false;
+    truth.ring.clear();
+}
+
+/// What waits for a peer may be dropped.
+pub fn at_dropped(sim: &Sim, identity: &Identity) {
+    let mut state = sim.state();
     state.accepted.retain(|_, to| to != identity);
     state.ledger.retain(|_, entry| entry.to != *identity);
     state.places.retain(|(of, _), _| of != identity);
     let all = state.ledger_ids();
     state.told_less.extend(all);
-    let truth = state.truth(identity);
-    truth.stopped = false;
-    truth.ring.clear();
 }
 
 /// What is known of a message.
@@ -316,9 +322,13 @@ fn at_rest_all_may_sleep(sim: &Arc<Sim>) {
     let world = World::new(&sim.paths, &sim.settings, &machine, &machine, "test");
     // Known limit: what a person typed has no id, so a turn that began with it and whose hook was killed is known
     // to be over by wall time only.
-    if sim.state().set_back {
+    let state = sim.state();
+    // Likewise, where a prompt's hook comes after the end of its turn and the hook of that end is killed: no agent that
+    // was measured goes on before its prompt hook has returned.
+    if state.set_back || state.slow_hook && state.ever_killed {
         return;
     }
+    drop(state);
     for identity in peers() {
         let Some(record) = SessionRecord::peek(&sim.paths, &identity) else { continue };
         let Ok(peer) = Peer::of(&sim.paths, &identity) else { continue };

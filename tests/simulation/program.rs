@@ -209,6 +209,8 @@ impl Program {
                 ticked.map(|_| format!("{said:?}"))
             }
             Act::Remove(identity, force) => {
+                // What a forced removal is told to drop may be gone, however far it comes.
+                let _dropped = force.then(|| Dropped { sim, identity });
                 let removed = remove::remove(&world, identity.personality(), *force);
                 if removed.as_ref().is_ok_and(|removed| removed.registered) {
                     laws::at_removed(sim, identity);
@@ -231,5 +233,17 @@ fn message(from: &Identity, to: &Identity, topic: Option<u8>, body: &str, wait: 
         attachments: Vec::new(),
         urgent: false,
         wait: Duration::from_millis(wait),
+    }
+}
+
+/// Forgets what waits for a peer when it goes out of scope: at the end of a removal, also of one that is killed.
+struct Dropped<'a> {
+    sim: &'a Arc<Sim>,
+    identity: &'a Identity,
+}
+
+impl Drop for Dropped<'_> {
+    fn drop(&mut self) {
+        laws::at_dropped(self.sim, self.identity);
     }
 }

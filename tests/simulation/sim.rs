@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Programs that run at once, at most.
 const SLOTS: usize = 3;
 /// A step that passes more points than this does not end.
-const MAX_POINTS: u32 = 60_000;
+const MAX_POINTS: u32 = 200_000;
 
 /// The panic of a killed program.
 pub struct Killed;
@@ -219,6 +219,8 @@ pub struct State {
     pub removals: u32,
     /// The wall clock was set back in this history.
     pub set_back: bool,
+    /// A prompt's hook was slower than its whole turn.
+    pub slow_hook: bool,
     pub ever_stopped: BTreeSet<Identity>,
     /// Messages of which nobody needs to be told: a queue that might hold the notice was removed.
     pub told_less: BTreeSet<MessageId>,
@@ -422,6 +424,7 @@ impl Sim {
             places: BTreeMap::new(),
             removals: 0,
             set_back: false,
+            slow_hook: false,
             ever_stopped: BTreeSet::new(),
             told_less: BTreeSet::new(),
             rng: 1,

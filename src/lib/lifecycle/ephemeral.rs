@@ -163,7 +163,11 @@ fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Option<Du
     match activity.quiet() {
         Quiet::Working => None,
         Quiet::Since(at) if world.now().since(at) > bound => Some(Duration::ZERO),
-        Quiet::Since(at) => Some((bound + Duration::from_millis(1)).saturating_sub(world.now().since(at))),
+        // Where the clock was set back since, that much longer.
+        Quiet::Since(at) => {
+            let early = at.since(world.now());
+            Some((bound + early + Duration::from_millis(1)).saturating_sub(world.now().since(at)))
+        }
     }
 }
 
