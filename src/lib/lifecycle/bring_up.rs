@@ -2,6 +2,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Topic;
+use crate::host::Liveness;
 use crate::lifecycle::canary::arm;
 use crate::lifecycle::canary::record as death;
 use crate::lifecycle::crash_loop;
@@ -147,12 +148,16 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
     markers.clear(Marker::EphemeralArmed).map_err(Failure::from)?;
     markers.clear(Marker::NewEager).map_err(Failure::from)?;
     let processes = world.host.start(&launch).map_err(|error| {
-        // Nothing lives; a program that can't even be started is a death like any other.
-        let tried = error.exit != Exit::Refused;
-        if tried {
+        let failure = Failure::from(error);
+        let event = Event::new("wake-failed").field("identity", identity).field("reason", &failure);
+        world.lifecycle(&event);
+        // A program that can't even be started is a death like any other. Where tmux was only slow, what lives is
+        // enrolled by the next look.
+        let tried = failure.exit != Exit::Refused;
+        if tried && world.liveness(identity, None) == Liveness::Gone {
             let _ = markers.add_death(world.now());
         }
-        NotUp { failure: error.into(), tried }
+        NotUp { failure, tried }
     })?;
     let record = SessionRecord {
         identity: identity.clone(),

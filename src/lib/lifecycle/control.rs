@@ -305,8 +305,16 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
         ));
     };
     let lock = world.lock(identity, world.settings.lock_wait)?;
-    let Standing::Live(record) = session::settle(world, identity)?.0 else {
-        return Ok(Done::with(identity, "not-live", Some("there is no session to interrupt".into()), Exit::Refused));
+    let record = match session::settle(world, identity)?.0 {
+        Standing::Live(record) => record,
+        Standing::Asleep => {
+            let why = "there is no session to interrupt".into();
+            return Ok(Done::with(identity, "not-live", Some(why), Exit::Refused));
+        }
+        Standing::Unknown => {
+            let why = "tmux does not say whether it lives".into();
+            return Ok(Done::with(identity, "unknown", Some(why), Exit::TryAgain));
+        }
     };
     // An Escape at an idle prompt can open other things: only a running turn is interrupted.
     if !world.host.is_busy(peer) {

@@ -13,9 +13,9 @@ use crate::message::limits;
 use crate::store::event_log::{self, Log};
 use crate::store::markers::Marker;
 use crate::store::profile::Profile;
-use crate::store::queue::{Item, Place, Seq, Settled};
+use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::registry::Registry;
-use crate::store::session::identities_with;
+use crate::store::session::{SessionRecord, identities_with};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -307,7 +307,19 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
             report("queued", Some(format!("dead letter: {}", reason.unwrap_or_default())))
         }
         _ if world.markers(&peer.identity).has(Marker::Stopped) => report("queued", Some("stopped meanwhile".into())),
-        _ => report("queued", last_reason),
+        _ => report("queued", last_reason.or_else(|| why_waiting(world, &queue, seq))),
+    }
+}
+
+/// Why the item numbered `seq` waits, where that is not for its peer to wake.
+fn why_waiting(world: &World<'_>, queue: &Queue, seq: Seq) -> Option<String> {
+    let ahead = [Place::Inflight, Place::Waiting].into_iter().find_map(|place| {
+        let first = queue.list(place).ok()?.first().copied().filter(|first| *first < seq)?;
+        queue.peek(place, first)
+    });
+    match ahead {
+        Some(item) => Some(item.reason.unwrap_or_else(|| "behind another message".into())),
+        None => SessionRecord::peek(world.paths, queue.identity()).map(|_| "being delivered".into()),
     }
 }
 
