@@ -554,6 +554,67 @@ fn row_2_a_stopped_peer_that_is_gone_is_parked_and_row_4_5_one_that_lives_is_end
 }
 
 #[test]
+fn row_4_tells_a_session_that_ended_from_a_server_that_died() {
+    let home = home_with(&[]);
+    delivered(&home, "one", &[]);
+    let death = |home: &TestHome| events(home, "supervise").into_iter().find_map(|line| line.get("death").cloned());
+    let pane = home.session_json(ANN).unwrap()["pane"]["pid"].as_i64().unwrap();
+    kill(pane as i32);
+    // tmux tells of it, and a tick of its own ends what is left.
+    let seen = wait_for("its death on record", SOON, || death(&home));
+    assert_eq!(seen, "session-gone");
+    wait_until("the end of the rest", SOON, || !home.state(ANN, "session"));
+}
+
+#[test]
+fn a_socket_that_nobody_listens_on_is_gone_after_the_tick_that_finds_it() {
+    let home = home_with(&[]);
+    delivered(&home, "one", &[]);
+    let socket = home.sockets().join("tmux-iap-parrot-ann.sock");
+    let left = home.sockets().join("tmux-iap-parrot-bob.sock");
+    drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
+    assert!(socket.exists() && left.exists());
+    kill(home.server_pid(ANN).unwrap());
+    tick(&home);
+    assert!(!home.state(ANN, "session") && !socket.exists(), "a server that was killed");
+    assert!(!left.exists(), "what an earlier boot left");
+}
+
+#[test]
+fn a_session_whose_socket_was_removed_is_reached_all_the_same() {
+    let home = home_with(&[]);
+    delivered(&home, "one", &[]);
+    let server = home.server_pid(ANN);
+    fs::remove_file(home.sockets().join("tmux-iap-parrot-ann.sock")).unwrap();
+    delivered(&home, "two", &[]);
+    assert_eq!(home.server_pid(ANN), server, "the same session");
+    assert_eq!(home.bodies("ann"), ["one", "two"]);
+}
+
+#[test]
+fn a_boot_whose_launcher_was_killed_is_found_by_the_tick() {
+    let home = home_with(&[("PARROT_HANG", "boot")]);
+    let launcher = home.spawn("iapeer-wake", &["ann"]);
+    wait_until("the boot", SOON, || home.session_json(ANN).is_some_and(|record| record["phase"] == "booting"));
+    kill(launcher.pid());
+    launcher.wait(SOON);
+    tick(&home);
+    assert!(home.state(ANN, "session"), "it may still come up");
+    home.set("IAPEER_BOOT_DEADLINE_SECS", "0.01").set("IAPEER_READY_GATE_SECS", "0.01");
+    tick(&home);
+    assert_eq!((home.state(ANN, "session"), deaths(&home)), (false, 1));
+}
+
+#[test]
+fn compact_refuses_a_session_that_has_had_no_turn() {
+    let home = home_with(&[]);
+    delivered(&home, "one", &[]);
+    home.ok("iapeer", &["new", "ann"]);
+    let refused = home.run("iapeer", &["compact", "ann"]);
+    assert!(refused.code == 69 && refused.stderr.contains("nothing to compact"), "{refused}");
+}
+
+#[test]
 fn row_7_idle_is_parked_a_long_turn_is_not() {
     let home = home_with(&[("PARROT_TURN_MS", "5000"), ("PARROT_NOISE_MS", "200")]);
     home.set("IAPEER_IDLE_SECS", "1");
