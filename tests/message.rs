@@ -411,7 +411,9 @@ fn the_end_of_the_senders_terminal_does_not_end_the_delivery() {
         unsafe {
             command.pre_exec(move || {
                 nix::unistd::setsid()?;
-                nix::Error::result(nix::libc::ioctl(descriptor, nix::libc::TIOCSCTTY, 0)).map(drop).map_err(Into::into)
+                nix::Error::result(nix::libc::ioctl(descriptor, nix::libc::TIOCSCTTY as _, 0))
+                    .map(drop)
+                    .map_err(Into::into)
             });
         }
         let output = home.start(command, None).wait(PATIENCE);
