@@ -592,6 +592,20 @@ fn a_session_whose_socket_was_removed_is_reached_all_the_same() {
 }
 
 #[test]
+fn a_window_that_somebody_opens_beside_the_agent_is_left_alone() {
+    let home = home_with(&[]);
+    delivered(&home, "one", &[]);
+    home.tmux(ANN, &["new-window", "-t", "=parrot-ann:", "cat"]);
+    delivered(&home, "two", &[]);
+    let current = |what: &str| home.tmux(ANN, &["display-message", "-p", "-t", "=parrot-ann:", what]).stdout;
+    kill(current("#{pane_pid}").trim().parse().unwrap());
+    wait_until("the end of its program", SOON, || current("#{pane_dead}").trim() == "1");
+    delivered(&home, "three", &[]);
+    assert_eq!(home.bodies("ann"), ["one", "two", "three"]);
+    assert!(home.log("exits.log").is_empty(), "the agent lives: {:?}", home.log("exits.log"));
+}
+
+#[test]
 fn a_boot_whose_launcher_was_killed_is_found_by_the_tick() {
     let home = home_with(&[("PARROT_HANG", "boot")]);
     let launcher = home.spawn("iapeer-wake", &["ann"]);
@@ -601,8 +615,11 @@ fn a_boot_whose_launcher_was_killed_is_found_by_the_tick() {
     tick(&home);
     assert!(home.state(ANN, "session"), "it may still come up");
     home.set("IAPEER_BOOT_DEADLINE_SECS", "0.01").set("IAPEER_READY_GATE_SECS", "0.01");
-    tick(&home);
-    assert_eq!((home.state(ANN, "session"), deaths(&home)), (false, 1));
+    wait_until("the tick to find it", SOON, || {
+        tick(&home);
+        !home.state(ANN, "session")
+    });
+    assert_eq!(deaths(&home), 1);
 }
 
 #[test]

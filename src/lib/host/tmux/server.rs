@@ -13,6 +13,8 @@ const HISTORY: &str = "5000";
 /// Window size: a named session's default of 80×24 breaks some agents.
 const SIZE: [&str; 4] = ["-x", "220", "-y", "50"];
 
+/// tmux numbers windows and panes from the server's start, and a server has one session, which the agent begins.
+const AGENT_PANE: &str = "%0";
 /// The facts of [`Look`], one line, and the title on the next.
 const LOOK: &str = "#{pid}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|#{pane_dead_signal}|#{pane_in_mode}|#{window_activity}|#{host}|#{session_id}:#{pane_id}\n#{pane_title}";
 
@@ -169,8 +171,9 @@ impl<'a> Server<'a> {
         format!("={}", self.session)
     }
 
+    /// The pane that the session was started with, whatever windows somebody has opened beside it.
     fn pane_target(&self) -> String {
-        format!("={}:", self.session)
+        format!("={}:@0.{AGENT_PANE}", self.session)
     }
 
     fn call(&self, words: &[&str]) -> Result<String, TmuxError> {
@@ -250,7 +253,9 @@ impl<'a> Server<'a> {
         };
         let hook = spec.on_exit.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
         if !hook.is_empty() {
-            command(&["set-hook", "-g", "pane-died", &format!("run-shell -b {}", tmux_quoted(&hook))]);
+            let ours = format!("#{{==:#{{hook_pane}},{AGENT_PANE}}}");
+            let hook = format!("if-shell -F '{ours}' {{ run-shell -b {} }}", tmux_quoted(&hook));
+            command(&["set-hook", "-g", "pane-died", &hook]);
         }
         if let Some(log) = &spec.pane_log {
             private_file(log).map_err(|error| other(&format!("cannot open {}: {error}", log.display())))?;
