@@ -570,6 +570,22 @@ fn row_4_tells_a_session_that_ended_from_a_server_that_died() {
 }
 
 #[test]
+fn an_agent_that_outlives_its_server_is_ended_when_the_death_is_recorded() {
+    let home = home_with(&[("PARROT_IGNORE_HUP", "1")]);
+    delivered(&home, "one", &[]);
+    let agent = home.session_json(ANN).unwrap()["pane"]["pid"].as_i64().unwrap() as i32;
+    let lives = || nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent), None).is_ok();
+    kill(home.server_pid(ANN).unwrap());
+    assert!(lives(), "it ignores the end of its terminal");
+    wait_until("its death on record", SOON, || {
+        tick(&home);
+        !home.state(ANN, "session")
+    });
+    wait_until("the agent's end", SOON, || !lives());
+    assert_eq!(deaths(&home), 1);
+}
+
+#[test]
 fn a_socket_that_nobody_listens_on_is_gone_after_the_tick_that_finds_it() {
     let home = home_with(&[]);
     delivered(&home, "one", &[]);

@@ -3,7 +3,7 @@
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::identity::Identity;
-use crate::host::{Liveness, process};
+use crate::host::{Liveness, ProcessId, process};
 use crate::lifecycle::canary::arm;
 use crate::lifecycle::ephemeral;
 use crate::lifecycle::peer::Peer;
@@ -174,14 +174,19 @@ fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<bool, Failu
     Ok(eager)
 }
 
-/// Ends what is left of a session whose program has ended: the server that keeps its dead pane.
+/// Ends what is left of a session: the server that keeps the dead pane of a program that ended, or a program that
+/// outlived its server, which would work on beside the next one in the same folder.
 fn end_leftover(world: &World<'_>, record: &SessionRecord) -> Result<(), Failure> {
-    let server = record.server.filter(|server| process::liveness(server) != Liveness::Gone);
-    if server.is_none() {
-        world.host.clear_trace(&record.identity);
-        return Ok(());
-    }
-    end(world, &record.identity, Some(record), &Ending { why: "its program ended", park: Park::No, keep_marks: true })
+    let gone = |process: Option<ProcessId>| process.is_none_or(|process| process::liveness(&process) == Liveness::Gone);
+    let why = match (gone(record.server), gone(record.pane)) {
+        (true, true) => {
+            world.host.clear_trace(&record.identity);
+            return Ok(());
+        }
+        (true, false) => "its tmux server died",
+        (false, _) => "its program ended",
+    };
+    end(world, &record.identity, Some(record), &Ending { why, park: Park::No, keep_marks: true })
 }
 
 /// Ends a server that keeps a dead pane and has no record: a launch that was cut short left it.
