@@ -25,9 +25,7 @@ impl MessageId {
         let half = || u128::from(RandomState::new().build_hasher().finish());
         MessageId(Ulid::from_parts(now.0, half() << 64 | half()))
     }
-}
 
-impl MessageId {
     /// The id of what has none; no message is made with it.
     pub fn nil() -> MessageId {
         MessageId(Ulid::nil())

@@ -35,7 +35,6 @@ pub fn detached(program: &Path, arguments: &[OsString], environment: &[(OsString
         envp: pointers(&variables),
         _strings: [words, variables],
         null: null.as_raw_fd(),
-        unblocked: SigSet::empty(),
         #[cfg(target_os = "linux")]
         stack: vec![0; 4096],
     });
@@ -55,7 +54,6 @@ struct Start {
     envp: Vec<*const libc::c_char>,
     _strings: [Vec<CString>; 2],
     null: RawFd,
-    unblocked: SigSet,
     /// 64 KiB, of which the pages that are used exist; of words as wide as a stack's alignment.
     #[cfg(target_os = "linux")]
     stack: Vec<u128>,
@@ -113,7 +111,7 @@ impl Start {
                 libc::signal(signal as libc::c_int, libc::SIG_IGN);
                 libc::signal(signal as libc::c_int, libc::SIG_DFL);
             }
-            libc::sigprocmask(libc::SIG_SETMASK, self.unblocked.as_ref(), std::ptr::null_mut());
+            libc::sigprocmask(libc::SIG_SETMASK, SigSet::empty().as_ref(), std::ptr::null_mut());
             libc::execve(self.argv[0], self.argv.as_ptr(), self.envp.as_ptr());
             libc::_exit(127)
         }

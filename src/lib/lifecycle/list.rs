@@ -8,7 +8,6 @@ use crate::lifecycle::canary::record::LastDeath;
 use crate::lifecycle::peer::Peer;
 use crate::lifecycle::world::World;
 use crate::store::markers::Marker;
-use crate::store::queue::{Place, Queue};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::session::SessionRecord;
 use serde::Serialize;
@@ -112,13 +111,16 @@ pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
 fn listed(world: &World<'_>, record: &PeerRecord) -> Listed {
     let identities =
         || record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), record.personality.clone()));
-    let mut unreadable = None;
-    let mut count = |place| -> usize {
-        let lists = identities().map(|id| Queue::of(world.paths, &id).list(place));
-        lists.map(|list| list.map_or_else(|error| (unreadable = Some(error.to_string()), 0).1, |list| list.len())).sum()
-    };
-    let waiting = count(Place::Waiting) + count(Place::Inflight);
-    let dead = count(Place::Dead);
+    let (mut waiting, mut dead, mut unreadable) = (0, 0, None);
+    for id in identities() {
+        match world.queue(&id).counts() {
+            Ok([waits, inflight, given_up, _]) => {
+                waiting += waits + inflight;
+                dead += given_up;
+            }
+            Err(error) => unreadable = Some(error.to_string()),
+        }
+    }
     Listed {
         personality: record.personality.clone(),
         default_runtime: record.default_runtime.clone(),

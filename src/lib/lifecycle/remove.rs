@@ -63,8 +63,8 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
     }
     // The state goes before the record: where it can't, the peer is still there to be removed. What keeps senders out
     // until then goes last, with what one of them may have put in just before.
-    let is_stopped = |identity: &&Identity| world.markers(identity).has(Marker::Stopped);
-    let (_, on_air): (Vec<&Identity>, Vec<&Identity>) = identities.iter().partition(is_stopped);
+    let on_air: Vec<&Identity> =
+        identities.iter().filter(|identity| !world.markers(identity).has(Marker::Stopped)).collect();
     for identity in &identities {
         world.markers(identity).set(Marker::Stopped, world.now())?;
     }

@@ -16,7 +16,7 @@ use crate::store::durable;
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
 use crate::store::queue::Place;
-use crate::store::registry::{PeerRecord, Registry};
+use crate::store::registry::{self, PeerRecord, Registry};
 use std::path::{Path, PathBuf};
 
 /// What goes along whether the peer is parked or not: what waits for it, and what an operator has said about it.
@@ -43,14 +43,9 @@ pub struct Renamed {
 pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bool) -> Result<Renamed, Failure> {
     let refused = |why: String| Failure::new(Exit::Refused, why);
     let registry = Registry::read(world.paths)?;
-    let Some(record) = registry.get(old).cloned() else {
-        return Err(Failure::new(
-            Exit::NoPeer,
-            format!("no peer named {:?}: `iapeer list` shows the peers", old.as_str()),
-        ));
-    };
+    let record = registry.get(old).cloned().ok_or_else(|| registry::gone(old))?;
     if registry.get(new).is_some() {
-        return Err(refused(format!("there is a peer named {:?} already: choose another name", new.as_str())));
+        return Err(registry::taken(new));
     }
     refuse_out_of_sync(&record)?;
     let is_default = paths::real(&record.cwd) == paths::real(&world.paths.peer_dir(old));

@@ -6,7 +6,6 @@ use crate::lifecycle::list::{self, Status as Standing};
 use crate::lifecycle::supervise;
 use crate::lifecycle::world::World;
 use crate::store::lock;
-use crate::store::queue::Place;
 use crate::store::session::identities_with;
 use serde::Serialize;
 use std::time::Duration;
@@ -104,11 +103,12 @@ pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
         }
     }
     for identity in identities_with(world.paths, "queue") {
-        let queue = world.queue(&identity);
-        match Place::ALL.iter().map(|place| queue.list(*place).map(|list| list.len())).collect::<Result<Vec<_>, _>>() {
-            Ok(counts) => {
-                let sums = [&mut seen.waiting, &mut seen.inflight, &mut seen.dead, &mut seen.corrupt];
-                sums.into_iter().zip(counts).for_each(|(sum, count)| *sum += count);
+        match world.queue(&identity).counts() {
+            Ok([waiting, inflight, dead, corrupt]) => {
+                seen.waiting += waiting;
+                seen.inflight += inflight;
+                seen.dead += dead;
+                seen.corrupt += corrupt;
             }
             Err(_) => seen.unreadable.push(identity),
         }

@@ -57,20 +57,17 @@ impl<'m> Transcripts<'m> {
         Transcripts { rules, dir: PathBuf::from(dir), cwd }
     }
 
-    /// Every transcript of this peer, newest first.
-    pub fn files(&self) -> Vec<PathBuf> {
+    /// The transcripts of this peer and when they were written last, newest first.
+    fn ours(&self) -> impl Iterator<Item = (SystemTime, PathBuf)> {
         let mut found = Vec::new();
         collect(&self.dir, self.rules.depth, &mut found);
         found.sort_by(|a, b| b.cmp(a));
-        found.into_iter().map(|(_, path)| path).filter(|path| self.is_ours(path)).collect()
+        found.into_iter().filter(|(_, path)| self.is_ours(path))
     }
 
     /// The newest transcript of this peer.
     pub fn newest(&self) -> Option<PathBuf> {
-        let mut found = Vec::new();
-        collect(&self.dir, self.rules.depth, &mut found);
-        found.sort_by(|a, b| b.cmp(a));
-        found.into_iter().map(|(_, path)| path).find(|path| self.is_ours(path))
+        self.ours().next().map(|(_, path)| path)
     }
 
     fn is_ours(&self, path: &Path) -> bool {
@@ -121,10 +118,9 @@ impl<'m> Transcripts<'m> {
     /// Whether any transcript carries the envelope of message `id`.
     pub fn carries(&self, id: MessageId) -> bool {
         let made = id.made().minus(CLOCK_SLACK);
-        let mut found = Vec::new();
-        collect(&self.dir, self.rules.depth, &mut found);
-        found.retain(|(written, _)| EpochMs::from(*written) >= made);
-        found.iter().any(|(_, path)| self.is_ours(path) && carries_between(path, 0, u64::MAX, id))
+        self.ours()
+            .take_while(|(written, _)| EpochMs::from(*written) >= made)
+            .any(|(_, path)| carries_between(&path, 0, u64::MAX, id))
     }
 
     /// The time of the newest record that has one.
@@ -291,8 +287,8 @@ mod tests {
             fs::write(dir.path().join(format!("t/2026/{name}.jsonl")), line).unwrap();
         }
         let rules = rules(Some("/p/cwd"));
-        let found = Transcripts::of(&rules, &home(dir.path()), &work, |_| None).files();
-        assert_eq!(found, [dir.path().join("t/2026/a.jsonl")]);
+        let t = Transcripts::of(&rules, &home(dir.path()), &work, |_| None);
+        assert_eq!(t.ours().map(|(_, path)| path).collect::<Vec<_>>(), [dir.path().join("t/2026/a.jsonl")]);
     }
 
     #[test]

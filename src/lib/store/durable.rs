@@ -12,7 +12,7 @@
 
 use crate::core::clock::EpochMs;
 use crate::core::exit::{Exit, Failure};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -213,16 +213,18 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     }
 }
 
-/// The names in `dir`, without those that are not UTF-8. A missing folder has none.
+/// What is in `dir`. A missing folder is empty; an unreadable one is an error, never empty.
+pub fn entries_of(dir: &Path) -> Result<Vec<DirEntry>, StoreError> {
+    match fs::read_dir(dir).and_then(Iterator::collect) {
+        Ok(entries) => Ok(entries),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(StoreError::io("list", dir, error)),
+    }
+}
+
+/// The names of [`entries_of`] a folder, without those that are not UTF-8.
 pub fn names_of(dir: &Path) -> Result<Vec<String>, StoreError> {
-    let failed = |error| StoreError::io("list", dir, error);
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let names = entries.map(|entry| Ok(entry.map_err(failed)?.file_name().into_string().ok()));
-    names.filter_map(Result::transpose).collect()
+    Ok(entries_of(dir)?.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
 /// Reads a JSON file. A missing one is `None`; one that can't be understood is set aside as `*.corrupt-<epoch>`,

@@ -19,7 +19,7 @@ use crate::store::lock::{FileLock, LockError};
 use crate::store::session::names_in;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -304,18 +304,9 @@ impl Queue {
     /// The numbers in `place`, ascending. A missing folder is empty; an unreadable one is an error, never empty. What is
     /// no regular file is no item.
     pub fn list(&self, place: Place) -> Result<Vec<Seq>, StoreError> {
-        let dir = self.folder(place);
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(StoreError::io("list", &dir, error)),
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| StoreError::io("list", &dir, error))?;
-            let seq = entry.file_name().to_str().and_then(Seq::parse);
-            found.extend(seq.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())));
-        }
+        let is_item = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
+        let seq = |entry: DirEntry| Seq::parse(entry.file_name().to_str()?).filter(|_| is_item(&entry));
+        let mut found: Vec<Seq> = durable::entries_of(&self.folder(place))?.into_iter().filter_map(seq).collect();
         found.sort_unstable();
         Ok(found)
     }
@@ -333,6 +324,15 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// How many there are in each place, in the order of [`Place::ALL`].
+    pub fn counts(&self) -> Result<[usize; 4], StoreError> {
+        let mut counts = [0; 4];
+        for (count, place) in counts.iter_mut().zip(Place::ALL) {
+            *count = self.list(place)?.len();
+        }
+        Ok(counts)
     }
 
     /// Whether anything waits.

@@ -167,13 +167,9 @@ impl Registry {
     ) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {
             if peers.iter().any(|peer| peer.personality == *new) {
-                let why = format!("there is a peer named {:?} already: choose another name", new.as_str());
-                return Err(Failure::new(Exit::Refused, why));
+                return Err(taken(new));
             }
-            let Some(record) = peers.iter_mut().find(|peer| peer.personality == *old) else {
-                let why = format!("no peer named {:?}: `iapeer list` shows the peers", old.as_str());
-                return Err(Failure::new(Exit::NoPeer, why));
-            };
+            let record = peers.iter_mut().find(|peer| peer.personality == *old).ok_or_else(|| gone(old))?;
             carry()?;
             record.personality = new.clone();
             record.cwd = cwd.to_owned();
@@ -198,6 +194,17 @@ impl Registry {
             Ok(())
         })
     }
+}
+
+/// What is said where a new name is another peer's.
+pub fn taken(name: &Personality) -> Failure {
+    let why = format!("there is a peer named {:?} already: choose another name", name.as_str());
+    Failure::new(Exit::Refused, why)
+}
+
+/// What is said where the peer to be changed is not there.
+pub fn gone(name: &Personality) -> Failure {
+    Failure::new(Exit::NoPeer, format!("no peer named {:?}: `iapeer list` shows the peers", name.as_str()))
 }
 
 /// A name belongs to one folder.
