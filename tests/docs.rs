@@ -1,7 +1,7 @@
 //! The pages under docs/ say what the code says. `UPDATE_DOCS=1` writes the generated ones anew.
 
-use iapeer::core::exit::Exit;
-use iapeer::core::settings::{PLACES, TABLE};
+use iapeer::base::exit::Exit;
+use iapeer::base::settings::{PLACES, TABLE};
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use iapeer::core::SystemClock;
+use iapeer::base::SystemClock;
 use iapeer::store::FileLock;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use iapeer::core::clock::SystemClock;
+use iapeer::base::clock::SystemClock;
 use iapeer::store::lock::FileLock;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Every captured screen of the real programs through its manifest: what the rules say it is. The screens and the
 //! expected classes (`expected.txt`) are in `tests/fixtures/screens`; a screen that a release changed is Unknown.
 
-use iapeer::core::Paths;
+use iapeer::base::Paths;
 use iapeer::runtime::Manifest;
 use iapeer::runtime::manifest::{Answer, ScreenRules};
 use iapeer::runtime::screen::{Draft, Screen, Sight};

@@ -39,7 +39,7 @@ fn a_home_is_private_and_short_enough_for_the_longest_identity() {
     let (runtime, name) = ("r".repeat(32), "n".repeat(32));
     let socket = home.sockets().join(format!("tmux-iap-{runtime}-{name}.sock"));
     if cfg!(target_os = "linux") {
-        assert!(socket.as_os_str().len() <= iapeer::core::paths::SOCKET_PATH_MAX, "{}", socket.display());
+        assert!(socket.as_os_str().len() <= iapeer::base::paths::SOCKET_PATH_MAX, "{}", socket.display());
     }
 }
 

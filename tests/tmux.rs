@@ -1,6 +1,6 @@
 //! The tmux room against a real tmux, each test with a server of its own.
 
-use iapeer::core::clock::{Deadline, SystemClock, wait_for};
+use iapeer::base::clock::{Deadline, SystemClock, wait_for};
 use iapeer::host::tmux::{Input, Key, Server, Tmux, TmuxError};
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -336,7 +336,7 @@ fn add_runtime_and_default_runtime_change_profile_and_registry() {
     assert_eq!(verb(&["add-runtime", "claude"]).code, 64);
     // A socket that fits for one runtime may not for a longer one.
     let fill =
-        iapeer::core::paths::SOCKET_PATH_MAX - 1 - "/tmux-iap-parrot-ann.sock".len() - home.dir().as_os_str().len();
+        iapeer::base::paths::SOCKET_PATH_MAX - 1 - "/tmux-iap-parrot-ann.sock".len() - home.dir().as_os_str().len();
     let socks = home.dir().join("s".repeat(fill));
     home.set("IAPEER_SOCK_DIR", socks.as_os_str());
     let long = home.root().join("runtimes/longestever/runtime.json");

@@ -12,13 +12,13 @@
 //! Exit: 0 done, or somebody else watches · 64 usage · 69 no session to watch · 74 I/O · 75 none
 //! could be started · 77 permission · 78 configuration.
 
+use iapeer::base::{Exit, Failure, Identity};
+use iapeer::canary::arm::{self, Armed};
+use iapeer::canary::record::PaneEnd;
+use iapeer::canary::{report, watch};
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure, Identity};
-use iapeer::lifecycle::canary::arm::{self, Armed};
-use iapeer::lifecycle::canary::record::PaneEnd;
-use iapeer::lifecycle::canary::{report, watch};
-use iapeer::lifecycle::queues;
-use iapeer::lifecycle::world::World;
+use iapeer::mailbox::queues;
+use iapeer::world::World;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     iapeer::host::inherited::disown();
     // Watching takes a short way: a process that sleeps for days should not carry an argument parser's memory.
     match lone_identity() {
-        Some(identity) => iapeer::core::exit::run("iapeer-canary", || {
+        Some(identity) => iapeer::base::exit::run("iapeer-canary", || {
             cli::with_world("iapeer-canary", Access::Write, |world| watch::watch(world, &identity))
         }),
         None => cli::main("iapeer-canary", access, run),

@@ -7,11 +7,11 @@
 //!
 //! Exit: 0 · 64 usage · 66 no such item · 67 no such peer · 74 I/O · 75 try again · 77 permission · 78 configuration.
 
+use iapeer::base::{Exit, Failure, Identity, output};
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure, Identity, output};
-use iapeer::lifecycle::drain::{self, Drained};
-use iapeer::lifecycle::queues;
-use iapeer::lifecycle::world::World;
+use iapeer::delivery::drain::{self, Drained};
+use iapeer::mailbox::queues;
+use iapeer::world::World;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -9,8 +9,8 @@
 //! Exit: 0 when the client is gone · 64 usage · 70 internal.
 
 use clap::Parser;
+use iapeer::base::exit;
 use iapeer::cli::{self, args};
-use iapeer::core::exit;
 use iapeer::mcp;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;

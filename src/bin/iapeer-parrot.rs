@@ -13,7 +13,7 @@
 
 use clap::{CommandFactory, FromArgMatches};
 use iapeer::cli::{self, args::Parrot};
-use iapeer::runtime::parrot::{self, Options, Resume, VARIABLES};
+use iapeer::parrot::{self, Options, Resume, VARIABLES};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             ExitCode::from(ending.code)
         }
         Err(error) => {
-            let failure = iapeer::core::exit::one_line(&error.to_string());
+            let failure = iapeer::base::exit::one_line(&error.to_string());
             parrot::last_words(&format!("iapeer-parrot: {failure}"));
             ExitCode::from(error.code())
         }

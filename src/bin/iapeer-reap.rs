@@ -5,12 +5,12 @@
 //!
 //! Exit: 0 · 64 usage · 66 no such file · 74 I/O · 75 a session could not be ended · 77 permission · 78 configuration.
 
+use iapeer::base::{Exit, Failure};
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure};
-use iapeer::lifecycle::queues;
-use iapeer::lifecycle::reap::{self, Reaped};
-use iapeer::lifecycle::session::Park;
-use iapeer::lifecycle::world::World;
+use iapeer::mailbox::queues;
+use iapeer::session::settle::Park;
+use iapeer::supervision::reap::{self, Reaped};
+use iapeer::world::World;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;

@@ -7,9 +7,11 @@
 //! Exit: 0 the session ended or was ended · 64 usage · 67 no such peer · 69 refused (no always-on runtime, its program
 //! is missing) · 75 it did not come up, or ended at once · 77 permission · 78 configuration.
 
+use iapeer::base::{Exit, Failure};
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure};
-use iapeer::lifecycle::{always_on, queues, world::World};
+use iapeer::mailbox::queues;
+use iapeer::units::hold;
+use iapeer::world::World;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -17,5 +19,5 @@ fn main() -> ExitCode {
 }
 
 fn run(given: args::Run, world: &World<'_>) -> Result<Exit, Failure> {
-    always_on::run(world, &queues::chosen(world, &[given.identity])?[0])
+    hold::run(world, &queues::chosen(world, &[given.identity])?[0])
 }

@@ -10,9 +10,9 @@
 //! Exit: 0 delivered or queued · 64 usage · 65 bad message · 66 no such file · 67 no such peer · 69 refused ·
 //! 74 I/O, nothing kept · 75 with `--require delivered`: only queued · 77 permission · 78 configuration.
 
+use iapeer::base::{Exit, Failure, Topic};
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure, Topic};
-use iapeer::lifecycle::send::{self, Message};
+use iapeer::delivery::accept::{self, Message};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         |given: args::Send, world| {
             let json = given.json;
             let require = given.require.is_some();
-            let report = match message(given).and_then(|message| send::send(world, message)) {
+            let report = match message(given).and_then(|message| accept::send(world, message)) {
                 Ok(report) => report,
                 Err(failure) => {
                     let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };

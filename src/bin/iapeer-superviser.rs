@@ -9,13 +9,13 @@
 //!
 //! Exit: 0 unless the tick itself could not run · 64 usage · 74 I/O · 77 permission · 78 configuration.
 
+use iapeer::base::{Exit, Failure, output};
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure, output};
-use iapeer::lifecycle::Peer;
-use iapeer::lifecycle::queues;
-use iapeer::lifecycle::supervise::{self, TickOptions};
-use iapeer::lifecycle::world::World;
+use iapeer::mailbox::queues;
 use iapeer::store::{FileLock, LockError};
+use iapeer::supervision::tick::{self, TickOptions};
+use iapeer::world::Peer;
+use iapeer::world::World;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
         }
     };
     let options = TickOptions { dry_run: given.dry_run, only, verbose: given.verbose };
-    let summary = supervise::tick(world, &options, |judged| {
+    let summary = tick::tick(world, &options, |judged| {
         cli::tell(given.json, judged, || {
             let part =
                 |name: &str, value: Option<String>| value.map(|value| format!("  {name}:{value}")).unwrap_or_default();

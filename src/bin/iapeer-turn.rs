@@ -6,9 +6,9 @@
 //! Exit: 0, always.
 
 use clap::Parser;
+use iapeer::base::{Exit, Failure, Identity};
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure, Identity};
-use iapeer::lifecycle::turn::{self, Hook};
+use iapeer::session::hook::{self, Hook};
 use std::io::Read;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
@@ -46,9 +46,9 @@ fn run(given: args::Turn) -> Result<Exit, Failure> {
         args::TurnEvent::End => Hook::End,
     };
     cli::with_world("iapeer-turn", Access::Write, |world| {
-        turn::record(world, &identity, launch.as_deref(), hook, &input)?;
+        hook::record(world, &identity, launch.as_deref(), hook, &input)?;
         if let (Hook::Prompt, Some(launch)) = (hook, &launch) {
-            turn::hold_for_tool(world, &identity, launch);
+            hook::hold_for_tool(world, &identity, launch);
         }
         Ok(Exit::Ok)
     })

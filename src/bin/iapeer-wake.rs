@@ -6,12 +6,12 @@
 //! Exit: 0 ready · 64 usage · 65 bad topic · 67 no such peer · 69 refused (stopped, crash-loop guard, no tmux, nothing to resume) ·
 //! 75 it did not come up, or somebody else is waking it · 77 permission · 78 configuration.
 
+use iapeer::base::{Exit, Failure, Topic};
 use iapeer::cli::{self, Access, args};
-use iapeer::core::{Exit, Failure, Topic};
-use iapeer::lifecycle::Peer;
-use iapeer::lifecycle::control::{self, Woken};
-use iapeer::lifecycle::wake::Request;
-use iapeer::lifecycle::world::World;
+use iapeer::operator::control::{self, Woken};
+use iapeer::session::rule::Request;
+use iapeer::world::Peer;
+use iapeer::world::World;
 use serde_json::json;
 use std::process::ExitCode;
 

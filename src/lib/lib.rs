@@ -5,25 +5,47 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`core`] | identities, settings, paths, the clock, exit codes |
-//! | [`store`] | durable files: locks, registry, profile, session record, markers, queue, event log |
+//! | [`base`] | names that can't be wrong, settings, paths, the clock, exit codes, output |
+//! | [`message`] | the envelope and the limits of a message |
 //! | [`host`] | the machine: tmux, processes, the service manager |
+//! | [`store`] | durable files: locks, registry, profile, session record, markers, queue, event log |
 //! | [`runtime`] | agent programs described as data |
-//! | [`message`] | the envelope, its limits, who may write to whom |
-//! | [`lifecycle`] | wake, deliver, supervise, reap |
 //! | [`prompt`] | assembling the system prompt |
+//! | [`world`] | what every act is given, and the host behind a trait |
+//! | [`canary`] | watching a tmux server, and recording why it died |
+//! | [`mailbox`] | what waits for one peer: tries, tasks, notices, queues |
+//! | [`session`] | one session's life: wake rule, launch, settle, end |
+//! | [`units`] | what the service manager runs |
+//! | [`delivery`] | accepting a message, handing it over, drains |
+//! | [`supervision`] | the tick, and deliberate ends |
+//! | [`machine`] | the real host behind the trait |
+//! | [`roster`] | creating, renaming, removing, verifying peers |
+//! | [`operator`] | list, status, logs, control |
+//! | [`doctor`] | what is not in order on this host, and its mends |
+//! | [`parrot`] | the small agent that answers by repeating |
 //! | [`cli`] | what the programs share around their one call |
 //! | [`mcp`] | the tool that agents send by |
 
-// Both panic where they can't write: `core::output` has what prints.
+// Both panic where they can't write: `base::output` has what prints.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
+pub mod base;
+pub mod canary;
 pub mod cli;
-pub mod core;
+pub mod delivery;
+pub mod doctor;
 pub mod host;
-pub mod lifecycle;
+pub mod machine;
+pub mod mailbox;
 pub mod mcp;
 pub mod message;
+pub mod operator;
+pub mod parrot;
 pub mod prompt;
+pub mod roster;
 pub mod runtime;
+pub mod session;
 pub mod store;
+pub mod supervision;
+pub mod units;
+pub mod world;

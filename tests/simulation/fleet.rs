@@ -1,9 +1,9 @@
 //! The fleet of a simulation: five peers in a root of their own, on a runtime made for it.
 
-use iapeer::core::identity::Identity;
-use iapeer::core::{Paths, Settings};
-use iapeer::lifecycle::World;
-use iapeer::lifecycle::create::{self, Birth};
+use iapeer::base::identity::Identity;
+use iapeer::base::{Paths, Settings};
+use iapeer::roster::create::{self, Birth};
+use iapeer::world::World;
 use std::path::Path;
 
 /// The peers: two with hooks, one without, and two workers of which the second may try a task three times.

@@ -4,8 +4,8 @@ use super::fleet::{self, NAMES, peer, peers};
 use super::laws;
 use super::program::{Act, Program, hook};
 use super::sim::{Boot, Fate, Machine, Sim, TurnKind};
-use iapeer::lifecycle::World;
-use iapeer::lifecycle::turn::Hook;
+use iapeer::session::hook::Hook;
+use iapeer::world::World;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner};
 use std::path::Path;
@@ -340,7 +340,7 @@ fn heal(sim: &Arc<Sim>) -> Result<(), Broken> {
             }
         }
     }
-    let stopped = |identity: &iapeer::core::Identity| sim.paths.state(identity, "stopped").exists();
+    let stopped = |identity: &iapeer::base::Identity| sim.paths.state(identity, "stopped").exists();
     sim.run(peers().filter(stopped).map(|identity| Act::Start(identity).into()).collect(), 0, 0, None);
     for round in 0..TICKS_TO_REST {
         laws::after_step(sim);

@@ -4,20 +4,18 @@ use super::fleet::has_hooks;
 use super::laws;
 use super::program::hook;
 use super::sim::{Boot, Fate, Machine, Session, State, Turn, TurnKind, Typed, atomically};
-use iapeer::core::exit::{Exit, Failure};
-use iapeer::core::identity::Identity;
-use iapeer::core::message_id::MessageId;
+use iapeer::base::exit::{Exit, Failure};
+use iapeer::base::identity::Identity;
+use iapeer::base::message_id::MessageId;
 use iapeer::host::{Liveness, ProcessId};
-use iapeer::lifecycle::peer::Peer;
-use iapeer::lifecycle::turn::Hook;
-use iapeer::lifecycle::world::{
-    Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes,
-};
 use iapeer::message::envelope::Envelope;
 use iapeer::runtime::manifest::Evidence;
 use iapeer::runtime::transcript::TurnEnd;
+use iapeer::session::hook::Hook;
 use iapeer::store::SessionRecord;
 use iapeer::store::markers::Turn as Marked;
+use iapeer::world::peer::Peer;
+use iapeer::world::{Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes};
 use std::path::Path;
 use std::time::Duration;
 
@@ -215,7 +213,7 @@ impl Host for Machine {
                 return Err("not ready in time".into());
             }
             let until = ready_at.unwrap_or(mono + 1000).min(mono + 1000).min(deadline);
-            iapeer::core::Clock::sleep(self, Duration::from_millis(until - mono));
+            iapeer::base::Clock::sleep(self, Duration::from_millis(until - mono));
         }
     }
 
@@ -265,7 +263,7 @@ impl Host for Machine {
         // Between the paste and the submit key. An agent waits for its hook before it takes the next prompt.
         self.0.point();
         while self.0.state().hook_is_out(identity) {
-            iapeer::core::Clock::sleep(self, Duration::from_millis(1));
+            iapeer::base::Clock::sleep(self, Duration::from_millis(1));
         }
         let unknown = || Landing::Unknown("no evidence".into());
         {

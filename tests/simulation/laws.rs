@@ -2,16 +2,17 @@
 
 use super::fleet::{is_worker, peers};
 use super::sim::{Machine, Sim, State, Typed};
-use iapeer::core::exit::Failure;
-use iapeer::core::identity::Identity;
-use iapeer::core::message_id::MessageId;
-use iapeer::lifecycle::activity::{Activity, Quiet};
-use iapeer::lifecycle::peer::Peer;
-use iapeer::lifecycle::send::Report;
-use iapeer::lifecycle::{World, crash_loop};
+use iapeer::base::exit::Failure;
+use iapeer::base::identity::Identity;
+use iapeer::base::message_id::MessageId;
+use iapeer::delivery::accept::Report;
+use iapeer::session::activity::{Activity, Quiet};
+use iapeer::session::crash_loop;
 use iapeer::store::due::Due;
 use iapeer::store::queue::{Place, Queue, nobody};
 use iapeer::store::{Marker, Markers, Phase, SessionRecord};
+use iapeer::world::World;
+use iapeer::world::peer::Peer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -3,15 +3,19 @@
 use super::fleet;
 use super::laws;
 use super::sim::{Machine, Sim, State};
-use iapeer::core::exit::Exit;
-use iapeer::core::identity::{Identity, Topic};
-use iapeer::lifecycle::peer::Peer;
-use iapeer::lifecycle::session::Park;
-use iapeer::lifecycle::supervise::{self, TickOptions};
-use iapeer::lifecycle::turn::{self, Hook};
-use iapeer::lifecycle::wake::Request;
-use iapeer::lifecycle::{World, control, drain, reap, remove, send};
+use iapeer::base::exit::Exit;
+use iapeer::base::identity::{Identity, Topic};
+use iapeer::delivery::{accept, drain};
+use iapeer::operator::control;
+use iapeer::roster::remove;
+use iapeer::session::hook::{self, Hook};
+use iapeer::session::rule::Request;
+use iapeer::session::settle::Park;
 use iapeer::store::FileLock;
+use iapeer::supervision::reap;
+use iapeer::supervision::tick::{self, TickOptions};
+use iapeer::world::World;
+use iapeer::world::peer::Peer;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,7 +115,7 @@ pub fn hook(sim: &Arc<Sim>, identity: &Identity, launch: Option<&str>, which: Ho
     let world = World::new(&sim.paths, &sim.settings, &machine, &machine, "iapeer-turn");
     let input = serde_json::json!({ "prompt": prompt, "session_id": "s", "transcript_path": identity }).to_string();
     // A hook never fails its agent.
-    let _ = turn::record(&world, identity, launch, which, input.as_bytes());
+    let _ = hook::record(&world, identity, launch, which, input.as_bytes());
 }
 
 impl Program {
@@ -131,7 +135,7 @@ impl Program {
         let outcome = match &self.act {
             Act::Send { from, to, topic, body, wait } => {
                 let removals = sim.state().removals;
-                let report = send::send(&world, message(from, to, *topic, body, *wait));
+                let report = accept::send(&world, message(from, to, *topic, body, *wait));
                 // A removal takes what waits along, whatever its sender was told before.
                 if removals == sim.state().removals {
                     laws::at_report(sim, to, body, &report);
@@ -143,7 +147,7 @@ impl Program {
             }
             Act::Answer { identity, to } => {
                 let body = format!("answer of {identity}");
-                send::send(&world, message(identity, to, None, &body, 0)).map(|report| report.outcome.to_owned())
+                accept::send(&world, message(identity, to, None, &body, 0)).map(|report| report.outcome.to_owned())
             }
             Act::Hook { identity, launch, prompt } => {
                 let which = if prompt.is_some() { Hook::Prompt } else { Hook::Stop };
@@ -162,7 +166,7 @@ impl Program {
                     _lock => {
                         let options = TickOptions { dry_run: false, only: only.clone(), verbose: false };
                         let mut said = String::new();
-                        let ticked = supervise::tick(&world, &options, |judged| {
+                        let ticked = tick::tick(&world, &options, |judged| {
                             said.push_str(&format!(" {} {:?} {:?}", judged.identity, judged.action, judged.reason));
                         });
                         ticked.map(|_| said)
@@ -204,7 +208,7 @@ impl Program {
             Act::Plan => {
                 let mut lines = Vec::new();
                 let options = TickOptions { dry_run: true, ..TickOptions::default() };
-                let ticked = supervise::tick(&world, &options, |judged| lines.push(judged.clone()));
+                let ticked = tick::tick(&world, &options, |judged| lines.push(judged.clone()));
                 let said: Vec<_> = lines.iter().map(|line| reap::planned(&world, line)).collect();
                 ticked.map(|_| format!("{said:?}"))
             }
@@ -223,8 +227,8 @@ impl Program {
     }
 }
 
-fn message(from: &Identity, to: &Identity, topic: Option<u8>, body: &str, wait: u64) -> send::Message {
-    send::Message {
+fn message(from: &Identity, to: &Identity, topic: Option<u8>, body: &str, wait: u64) -> accept::Message {
+    accept::Message {
         to: to.to_string(),
         runtime: None,
         from: Some(from.to_string()),

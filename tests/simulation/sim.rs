@@ -3,10 +3,10 @@
 
 use super::laws::Entry;
 use super::program::{Act, Program};
-use iapeer::core::clock::{Clock, EpochMs};
-use iapeer::core::identity::Identity;
-use iapeer::core::message_id::MessageId;
-use iapeer::core::{Paths, Settings};
+use iapeer::base::clock::{Clock, EpochMs};
+use iapeer::base::identity::Identity;
+use iapeer::base::message_id::MessageId;
+use iapeer::base::{Paths, Settings};
 use iapeer::host::ProcessId;
 use iapeer::store::queue::Seq;
 use std::cell::Cell;

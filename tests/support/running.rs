@@ -52,7 +52,7 @@ pub struct Running {
 impl Running {
     /// Starts `command` with its output in numbered files of `folder`.
     #[track_caller]
-    pub(super) fn start(mut command: Command, stdin: Option<&[u8]>, folder: &Path, n: u32) -> Running {
+    pub(crate) fn start(mut command: Command, stdin: Option<&[u8]>, folder: &Path, n: u32) -> Running {
         let (stdout, stderr) = (folder.join(format!("{n}.out")), folder.join(format!("{n}.err")));
         let input = match stdin {
             None => Stdio::null(),

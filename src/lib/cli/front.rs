@@ -1,24 +1,26 @@
 //! The verbs of `iapeer`.
 
+use crate::base::exit::{self, Exit, Failure};
+use crate::base::identity::{Identity, Intelligence, Runtime};
+use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
 use crate::cli::{self, Access, verbs};
-use crate::core::exit::{self, Exit, Failure};
-use crate::core::identity::{Identity, Intelligence, Runtime};
-use crate::core::output;
-use crate::lifecycle::control::{self, Done};
-use crate::lifecycle::create::{self, Birth, Born};
-use crate::lifecycle::peer::{Peer, split_name, whole_peer};
-use crate::lifecycle::real::probe;
-use crate::lifecycle::remove::{self as removal, Removed};
-use crate::lifecycle::runtimes::Change;
-use crate::lifecycle::wake::Request;
-use crate::lifecycle::world::World;
-use crate::lifecycle::{demo, launch, list, session, units};
+use crate::doctor::probe;
+use crate::operator::control::{self, Done};
+use crate::operator::{demo, list};
+use crate::roster::create::{self, Birth, Born};
+use crate::roster::remove::{self, Removed};
+use crate::roster::runtimes::Change;
 use crate::runtime::{Kind, Manifest};
+use crate::session::rule::Request;
+use crate::session::{launch, settle as session};
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
 use crate::store::registry::Registry;
+use crate::units::install;
+use crate::world::World;
+use crate::world::peer::{Peer, split_name, whole_peer};
 use clap::Parser;
 use clap_complete::Generator;
 use std::io::IsTerminal;
@@ -88,8 +90,8 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             cli::say(created(&born));
             return Ok(held(&born));
         }
-        Verb::Units { act: Units::Install(how) } => return verbs::units(world, units::install, &how),
-        Verb::Units { act: Units::Uninstall(how) } => return verbs::units(world, units::uninstall, &how),
+        Verb::Units { act: Units::Install(how) } => return verbs::units(world, install::install, &how),
+        Verb::Units { act: Units::Uninstall(how) } => return verbs::units(world, install::uninstall, &how),
         Verb::Doctor { runtime: Some(runtime), json, .. } => {
             let runtime: Runtime = runtime.parse().map_err(|error| usage(&format!("{error}")))?;
             probe::probe(world, &runtime, |seen| cli::tell(json, seen, || seen.line()))?;
@@ -155,11 +157,11 @@ fn parse(runtime: Option<String>) -> Result<Option<Runtime>, Failure> {
     runtime
         .map(|text| text.parse())
         .transpose()
-        .map_err(|error: crate::core::identity::NameError| usage(&error.to_string()))
+        .map_err(|error: crate::base::identity::NameError| usage(&error.to_string()))
 }
 
 fn of_runtime(of: &OfRuntime) -> Result<Runtime, Failure> {
-    of.runtime.parse().map_err(|error: crate::core::identity::NameError| usage(&error.to_string()))
+    of.runtime.parse().map_err(|error: crate::base::identity::NameError| usage(&error.to_string()))
 }
 
 fn created(born: &Born) -> String {
@@ -180,7 +182,7 @@ fn named(world: &World<'_>, one: &One) -> Result<Peer, Failure> {
 fn own_identity() -> Result<Identity, Failure> {
     let text = std::env::var("PEER_IDENTITY")
         .map_err(|_| usage("PEER_IDENTITY is not set: this verb is for agents inside their own session"))?;
-    text.parse().map_err(|error: crate::core::identity::NameError| usage(&error.to_string()))
+    text.parse().map_err(|error: crate::base::identity::NameError| usage(&error.to_string()))
 }
 
 fn show(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
@@ -235,7 +237,7 @@ fn single(
 
 fn remove(world: &World<'_>, text: &str, force: bool) -> Result<Exit, Failure> {
     let name = whole_peer(&Registry::read(world.paths)?, text)?;
-    let removed = removal::remove(world, &name, force)?;
+    let removed = remove::remove(world, &name, force)?;
     match removed {
         Removed { registered: true, .. } => cli::say(format!("removed {:?} from the registry", name.as_str())),
         _ if removed.purged.is_empty() => cli::say(format!("{:?} not registered — no-op", name.as_str())),
@@ -310,7 +312,7 @@ fn other(words: &[String]) -> Result<Exit, Failure> {
         return Err(unknown());
     }
     let is_runtime = |word: &str| {
-        let paths = crate::core::Paths::from_env().ok()?;
+        let paths = crate::base::Paths::from_env().ok()?;
         Manifest::load(&paths, &word.parse().ok()?).ok()
     };
     if is_runtime(word).is_none() {

@@ -1,18 +1,21 @@
 //! The front's verbs over the registry, the logs and the units.
 
+use crate::base::exit::{self, Exit, Failure};
+use crate::base::identity::{Personality, Runtime};
+use crate::base::normalize;
+use crate::base::output;
 use crate::cli;
 use crate::cli::args::Planned;
-use crate::core::exit::{self, Exit, Failure};
-use crate::core::identity::{Personality, Runtime};
-use crate::core::normalize;
-use crate::core::output;
+use crate::doctor;
 use crate::host::service::Manager;
-use crate::lifecycle::peer::{split_name, unknown, whole_peer};
-use crate::lifecycle::runtimes::{self, Change};
-use crate::lifecycle::world::World;
-use crate::lifecycle::{doctor, logs, rename, status, units, verify};
+use crate::operator::{logs, status};
+use crate::roster::runtimes::{self, Change};
+use crate::roster::{rename, verify};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
+use crate::units::install;
+use crate::world::World;
+use crate::world::peer::{split_name, unknown, whole_peer};
 
 fn usage(message: String) -> Failure {
     Failure::new(Exit::Usage, message)
@@ -138,11 +141,11 @@ fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
 /// `iapeer units install` and `uninstall`.
 pub fn units(
     world: &World<'_>,
-    act: impl Fn(&World<'_>, bool, &mut dyn FnMut(&units::Step)) -> Result<Exit, Failure>,
+    act: impl Fn(&World<'_>, bool, &mut dyn FnMut(&install::Step)) -> Result<Exit, Failure>,
     how: &Planned,
 ) -> Result<Exit, Failure> {
     let exit = act(world, how.dry_run, &mut |step| cli::tell(how.json, step, || step.line()))?;
-    if let Some(why) = units::lingering_off(Manager::here()).filter(|_| !how.json) {
+    if let Some(why) = install::lingering_off(Manager::here()).filter(|_| !how.json) {
         cli::say(why);
     }
     Ok(exit)
@@ -150,7 +153,7 @@ pub fn units(
 
 /// `iapeer units status`.
 pub fn units_status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
-    let seen = units::status(world)?;
+    let seen = install::status(world)?;
     for unit in &seen.units {
         cli::tell(json, unit, || unit.line());
     }

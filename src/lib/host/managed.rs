@@ -1,7 +1,7 @@
 //! Whether the service manager holds a peer (D16): then no program of ours wakes, reaps or drains it.
 
-use crate::core::identity::Identity;
-use crate::core::paths::Paths;
+use crate::base::identity::Identity;
+use crate::base::paths::Paths;
 use std::path::PathBuf;
 
 /// `launchd` or `systemd` where a unit or plist of this peer stands in the user's folders.

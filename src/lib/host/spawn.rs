@@ -151,7 +151,7 @@ fn is_executable(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::clock::{Deadline, SystemClock, wait_for};
+    use crate::base::clock::{Deadline, SystemClock, wait_for};
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::getsid;
     use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The server around the tool.
 
 use super::tool;
-use crate::core::exit::{Exit, Failure};
+use crate::base::exit::{Exit, Failure};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,

@@ -1,10 +1,10 @@
 //! The tool `send_to_peer`: its text, its parameters, and what a call does.
 
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Topic;
+use crate::base::paths::Paths;
 use crate::cli::{self, Access};
-use crate::core::exit::{Exit, Failure};
-use crate::core::identity::Topic;
-use crate::core::paths::Paths;
-use crate::lifecycle::send::{self, Message, Report};
+use crate::delivery::accept::{self, Message, Report};
 use crate::store::markers::Markers;
 use crate::store::registry::Registry;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The tool's name.
-pub(super) const NAME: &str = "send_to_peer";
+pub(crate) const NAME: &str = "send_to_peer";
 
 /// How long a call watches the message settle. A sleeping peer is up well before; an agent's own patience with a
 /// tool (60 s are common) must not run out first.
@@ -31,7 +31,7 @@ struct Arguments {
 
 /// Says that this launch's program has fetched the tool: a message that came earlier could not be answered with it.
 /// Nobody but us is to notice when it can't be said: the message then waits a little longer.
-pub(super) fn note_listed() {
+pub(crate) fn note_listed() {
     let (identity, launch) = (std::env::var("PEER_IDENTITY"), std::env::var("PEER_LAUNCH"));
     let (Ok(Ok(identity)), Ok(launch)) = (identity.map(|text| text.parse()), launch) else { return };
     let noted = Paths::from_env().and_then(|paths| Ok(Markers::of(&paths, &identity).note_tool_listed(&launch)?));
@@ -41,7 +41,7 @@ pub(super) fn note_listed() {
 }
 
 /// The parameters as a JSON schema.
-pub(super) fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     json!({
         "type": "object",
         "properties": {
@@ -57,7 +57,7 @@ pub(super) fn schema() -> Value {
 }
 
 /// What the tool does, and the peers there are, a line each.
-pub(super) fn description() -> String {
+pub(crate) fn description() -> String {
     let mut text = "Send a message to another agent, person or service on this host. It is kept durably and \
                     delivered into the peer's session; a sleeping peer is woken by it. An answer comes later as a \
                     message of its own."
@@ -69,7 +69,7 @@ pub(super) fn description() -> String {
         .flat_map(Registry::peers)
         .filter(|peer| peer.personality.as_str() != own)
         .map(|peer| {
-            let about = crate::core::exit::one_line(&peer.description);
+            let about = crate::base::exit::one_line(&peer.description);
             if about.is_empty() {
                 format!("- {}", peer.personality)
             } else {
@@ -85,11 +85,11 @@ pub(super) fn description() -> String {
 }
 
 /// Carries out a call: the same path as `iapeer-send`. The error is a line for the agent.
-pub(super) fn call(arguments: Value) -> Result<Report, String> {
+pub(crate) fn call(arguments: Value) -> Result<Report, String> {
     let mut report = None;
     let done = message(arguments).and_then(|message| {
         cli::with_world("iapeer-mcp", Access::Write, |world| {
-            report = Some(send::send(world, message)?);
+            report = Some(accept::send(world, message)?);
             Ok(Exit::Ok)
         })
     });

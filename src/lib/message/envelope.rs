@@ -11,8 +11,8 @@
 //! Lines end with LF, the last one with none. The decoder is anchored, knows CDATA, is bounded, and reads the short
 //! attribute names of later versions too.
 
-use crate::core::identity::{Identity, Intelligence, Topic};
-use crate::core::message_id::MessageId;
+use crate::base::identity::{Identity, Intelligence, Topic};
+use crate::base::message_id::MessageId;
 
 /// Longest open tag in characters. A topic of 200 quotes is 1,200 of them once it is escaped; what we write must be
 /// readable by us.

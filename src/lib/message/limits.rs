@@ -1,6 +1,6 @@
 //! What a message may be. Checked once, when it is accepted.
 
-use crate::core::exit::{Exit, Failure};
+use crate::base::exit::{Exit, Failure};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;

@@ -1,11 +1,11 @@
 //! Reading what the system prompt is made of.
 
 use super::compose::{Facts, Half, compose};
-use crate::core::clock::EpochMs;
-use crate::core::exit::Failure;
-use crate::core::paths::Paths;
+use crate::base::clock::EpochMs;
+use crate::base::exit::Failure;
+use crate::base::paths::Paths;
 use crate::store::registry::{PeerRecord, Registry};
-use crate::store::session::names_in;
+use crate::store::session_record::names_in;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Signs that a program is logged in, for `iapeer doctor`: files and variables, never their content's worth.
 
-use crate::core::paths::Paths;
+use crate::base::paths::Paths;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -48,7 +48,7 @@ impl LoginFile {
 }
 
 /// Replaces each `{env:NAME:DEFAULT}` in `text` by the variable's value, or by the default where it is empty.
-pub(super) fn fill_env(text: &str, get: impl Fn(&str) -> Option<String>) -> String {
+pub(crate) fn fill_env(text: &str, get: impl Fn(&str) -> Option<String>) -> String {
     let mut text = text.to_owned();
     while let Some((before, after)) = text.split_once("{env:") {
         let Some((name, rest)) = after.split_once('}') else { break };

@@ -3,9 +3,9 @@
 //! The built-in ones are embedded; `<root>/runtimes/<rt>/runtime.json` adds a runtime, or repairs a built-in one:
 //! it is merged over it key by key (RFC 7396), so that a repair names only what changed.
 
-use crate::core::exit::{Exit, Failure};
-use crate::core::identity::{Intelligence, Runtime};
-use crate::core::paths::{self, Paths};
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Intelligence, Runtime};
+use crate::base::paths::{self, Paths};
 use crate::runtime::login::Login;
 use crate::store::durable;
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,6 @@
 
 pub mod login;
 pub mod manifest;
-pub mod parrot;
 pub mod screen;
 pub mod transcript;
 

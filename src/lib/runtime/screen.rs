@@ -279,7 +279,7 @@ impl Style {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::paths::Paths;
+    use crate::base::paths::Paths;
     use crate::runtime::manifest::{Answer, Manifest};
 
     fn rules(runtime: &str) -> ScreenRules {

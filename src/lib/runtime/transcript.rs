@@ -1,9 +1,9 @@
 //! An agent's own transcript: JSON lines that it appends to. Read from the end or past a baseline, never whole
 //! where it can be helped, with windows that grow to the size of the records.
 
-use crate::core::clock::EpochMs;
-use crate::core::message_id::MessageId;
-use crate::core::paths::Paths;
+use crate::base::clock::EpochMs;
+use crate::base::message_id::MessageId;
+use crate::base::paths::Paths;
 use crate::runtime::login::fill_env;
 use crate::runtime::manifest::{RecordRule, TranscriptRules};
 use crate::store::markers::Turn;
@@ -254,7 +254,7 @@ fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::message_id::MessageId;
+    use crate::base::message_id::MessageId;
     use crate::store::markers::TurnState;
     use std::io::Write;
 

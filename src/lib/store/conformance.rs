@@ -1,7 +1,7 @@
 //! What is wrong in a profile: for `iapeer verify`, which has to name it all and not only the first.
 
-use crate::core::identity::{Intelligence, Runtime};
-use crate::core::normalize;
+use crate::base::identity::{Intelligence, Runtime};
+use crate::base::normalize;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -114,7 +114,7 @@ pub fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::paths;
+    use crate::base::paths;
     use crate::store::profile::Profile;
     use serde_json::json;
 

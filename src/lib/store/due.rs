@@ -9,11 +9,11 @@
 //! So a tick costs what is going on, not what there is. What comes about past the marks (files moved by hand, what a
 //! power cut left) is found by a look at everything: after a boot, every hour, and when this folder is removed.
 
-use crate::core::clock::EpochMs;
-use crate::core::identity::Identity;
-use crate::core::paths::Paths;
+use crate::base::clock::EpochMs;
+use crate::base::identity::Identity;
+use crate::base::paths::Paths;
 use crate::store::durable::{self, StoreError};
-use crate::store::session::names_in;
+use crate::store::session_record::names_in;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -10,8 +10,8 @@
 //! A directory is fsynced because the entry, not the file, is what a power cut takes
 //! (<https://lwn.net/Articles/457667/>).
 
-use crate::core::clock::EpochMs;
-use crate::core::exit::{Exit, Failure};
+use crate::base::clock::EpochMs;
+use crate::base::exit::{Exit, Failure};
 use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -148,7 +148,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 /// [`write_atomic`] for the registry's own writer, which holds its lock.
-pub(super) fn write_registry(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write_registry(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     replace(path, bytes, true)
 }
 

@@ -3,9 +3,9 @@
 //! A plain append is one `write` on an `O_APPEND` descriptor, which the kernel keeps whole; only rotation takes
 //! the log's lock. A value never breaks its line: LF and control characters are escaped.
 
-use crate::core::clock::{Clock, EpochMs};
-use crate::core::paths::Paths;
-use crate::core::settings::Settings;
+use crate::base::clock::{Clock, EpochMs};
+use crate::base::paths::Paths;
+use crate::base::settings::Settings;
 use crate::store::lock::FileLock;
 use std::fmt::{Display, Write as _};
 use std::fs::{self, File, OpenOptions};
@@ -238,7 +238,7 @@ pub fn time_of(pairs: &[(String, String)]) -> Option<EpochMs> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::clock::SystemClock;
+    use crate::base::clock::SystemClock;
 
     #[test]
     fn a_value_never_breaks_its_line_and_reads_back() {

@@ -2,8 +2,8 @@
 //!
 //! The file holds the holder's pid and program, for people and for messages; nothing decides by it.
 
-use crate::core::clock::{Clock, Deadline, wait_for};
-use crate::core::exit::{Exit, Failure};
+use crate::base::clock::{Clock, Deadline, wait_for};
+use crate::base::exit::{Exit, Failure};
 use fs2::FileExt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -132,7 +132,7 @@ pub fn holder(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::clock::SystemClock;
+    use crate::base::clock::SystemClock;
 
     #[test]
     fn a_held_lock_names_its_holder_and_letting_go_frees_it() {

@@ -1,10 +1,10 @@
 //! The small state files of one identity: markers, the death ring, topics, the intent of a deliberate end,
 //! the last turn event.
 
-use crate::core::clock::EpochMs;
-use crate::core::identity::{Identity, Topic};
-use crate::core::message_id::MessageId;
-use crate::core::paths::Paths;
+use crate::base::clock::EpochMs;
+use crate::base::identity::{Identity, Topic};
+use crate::base::message_id::MessageId;
+use crate::base::paths::Paths;
 use crate::host::ProcessId;
 use crate::store::due::Due;
 use crate::store::durable::{self, StoreError};

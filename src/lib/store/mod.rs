@@ -14,10 +14,10 @@ pub mod profile;
 pub mod queue;
 pub mod registry;
 pub mod reindex;
-pub mod session;
+pub mod session_record;
 
 pub use durable::StoreError;
 pub use lock::{FileLock, LockError};
 pub use markers::{Intent, Marker, Markers, Turn, TurnState};
 pub use queue::{Item, Queue, Seq, Settled};
-pub use session::{Phase, SessionRecord};
+pub use session_record::{Phase, SessionRecord};

@@ -1,7 +1,7 @@
 //! One peer as the registry holds it: a projection of its profile.
 
-use crate::core::exit::{Exit, Failure};
-use crate::core::identity::{Intelligence, Personality, Runtime};
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Intelligence, Personality, Runtime};
 use crate::store::profile::{self, Profile};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub struct PeerRecord {
     /// Its `interfaces` section.
     pub interfaces: Option<Value>,
     /// Keys that we don't know.
-    pub(super) extra: Map<String, Value>,
+    pub(crate) extra: Map<String, Value>,
 }
 
 impl PeerRecord {
@@ -64,7 +64,7 @@ impl PeerRecord {
     }
 
     /// Takes over what `given` says; what that leaves open stays as it is here.
-    pub(super) fn merge(&mut self, given: PeerRecord) {
+    pub(crate) fn merge(&mut self, given: PeerRecord) {
         let known = std::mem::replace(self, given);
         for runtime in known.runtimes {
             if !self.runtimes.contains(&runtime) {
@@ -86,7 +86,7 @@ impl PeerRecord {
         profile::telegram_bot(self.interfaces.as_ref()).is_some()
     }
 
-    pub(super) fn parse(value: &Value) -> Result<PeerRecord, String> {
+    pub(crate) fn parse(value: &Value) -> Result<PeerRecord, String> {
         let Value::Object(map) = value else { return Err("a peer is not an object".into()) };
         let text = |key: &str| map.get(key).and_then(Value::as_str);
         let personality: Personality =
@@ -143,7 +143,7 @@ impl PeerRecord {
         })
     }
 
-    pub(super) fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         let mut map = Map::new();
         map.insert("personality".into(), self.personality.as_str().into());
         map.insert("default_runtime".into(), self.default_runtime.as_str().into());

@@ -2,10 +2,10 @@
 //!
 //! It belongs to its peer and to plugins too: what we don't know is kept as it is in every rewrite.
 
-use crate::core::exit::{Exit, Failure};
-use crate::core::identity::{Intelligence, Personality, Runtime};
-use crate::core::normalize;
-use crate::core::paths;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Intelligence, Personality, Runtime};
+use crate::base::normalize;
+use crate::base::paths;
 use crate::store::durable::{self, StoreError};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -322,7 +322,7 @@ impl Profile {
 }
 
 /// The bot that an `interfaces` section names: `bot_username`, earlier `bot`. A user id alone receives, it can't send.
-pub(super) fn telegram_bot(interfaces: Option<&Value>) -> Option<&str> {
+pub(crate) fn telegram_bot(interfaces: Option<&Value>) -> Option<&str> {
     let telegram = interfaces?.get("telegram")?;
     let name = |key: &str| telegram.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
     name("bot_username").or_else(|| name("bot"))

@@ -8,15 +8,15 @@
 //! seq               last number given; its flock orders acceptance, so numbers never go back
 //! ```
 
-use crate::core::clock::{Clock, EpochMs};
-use crate::core::exit::Failure;
-use crate::core::identity::{Identity, Intelligence, Topic};
-use crate::core::message_id::MessageId;
-use crate::core::paths::{self, Paths};
+use crate::base::clock::{Clock, EpochMs};
+use crate::base::exit::Failure;
+use crate::base::identity::{Identity, Intelligence, Topic};
+use crate::base::message_id::MessageId;
+use crate::base::paths::{self, Paths};
 use crate::store::due::Due;
 use crate::store::durable::{self, Published, StoreError};
 use crate::store::lock::{FileLock, LockError};
-use crate::store::session::names_in;
+use crate::store::session_record::names_in;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{self, DirEntry, File};
@@ -489,7 +489,7 @@ fn write_number(mut seq: &File, number: Seq, before: usize) -> std::io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::clock::SystemClock;
+    use crate::base::clock::SystemClock;
     use std::os::unix::fs::PermissionsExt;
 
     fn queue(dir: &Path) -> Queue {

@@ -2,10 +2,10 @@
 //!
 //! One writer, under one lock. Keys of a record that we don't know are kept.
 
-use crate::core::clock::Clock;
-use crate::core::exit::{Exit, Failure};
-use crate::core::identity::{Identity, Personality};
-use crate::core::paths::{self, Paths};
+use crate::base::clock::Clock;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Personality};
+use crate::base::paths::{self, Paths};
 use crate::store::durable::{self, StoreError};
 use crate::store::lock::FileLock;
 use serde_json::{Map, Value, json};
@@ -100,7 +100,7 @@ impl Registry {
 
     /// Reads, changes and writes the registry under its lock. The only way to write it. What `change` leaves as it was
     /// is not written.
-    pub(super) fn change<T>(
+    pub(crate) fn change<T>(
         paths: &Paths,
         program: &str,
         clock: &dyn Clock,
@@ -220,8 +220,8 @@ fn refuse_other_folder(known: &PeerRecord, cwd: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::clock::SystemClock;
-    use crate::core::identity::Intelligence;
+    use crate::base::clock::SystemClock;
+    use crate::base::identity::Intelligence;
 
     fn with(test: impl FnOnce(&Paths)) {
         let dir = tempfile::tempdir().unwrap();

@@ -3,10 +3,10 @@
 //! The profile is the source of truth. Only its name is not taken over by [`reindex`]: state files and sockets go by
 //! the name too, and those only a rename carries along.
 
-use crate::core::clock::Clock;
-use crate::core::exit::Failure;
-use crate::core::identity::Personality;
-use crate::core::paths::Paths;
+use crate::base::clock::Clock;
+use crate::base::exit::Failure;
+use crate::base::identity::Personality;
+use crate::base::paths::Paths;
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use serde::Serialize;
@@ -108,8 +108,8 @@ pub fn reindex(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::clock::SystemClock;
-    use crate::core::paths::profile_path;
+    use crate::base::clock::SystemClock;
+    use crate::base::paths::profile_path;
     use serde_json::{Value, json};
     use std::path::PathBuf;
 

@@ -2,9 +2,9 @@
 
 use super::markdown::{self, Block};
 use super::programs::{PROGRAMS, Program};
-use crate::core::exit::one_line;
-use crate::core::settings::{PLACES, TABLE};
-use crate::runtime::parrot::VARIABLES;
+use crate::base::exit::one_line;
+use crate::base::settings::{PLACES, TABLE};
+use crate::parrot::VARIABLES;
 use clap::{Arg, Command};
 use clap_mangen::roff::{Roff, bold, italic, roman};
 

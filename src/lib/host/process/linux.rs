@@ -5,7 +5,7 @@ use std::fs;
 
 /// `/proc/PID/stat`. The command's name, in parentheses, may hold spaces and parentheses: fields are counted from
 /// the last one.
-pub(super) fn stat(pid: i32) -> Option<Stat> {
+pub(crate) fn stat(pid: i32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
@@ -21,7 +21,7 @@ fn parse(text: &str) -> Option<Stat> {
     })
 }
 
-pub(super) fn pids() -> Vec<i32> {
+pub(crate) fn pids() -> Vec<i32> {
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -29,7 +29,7 @@ pub(super) fn pids() -> Vec<i32> {
         .collect()
 }
 
-pub(super) fn boot_id() -> Option<String> {
+pub(crate) fn boot_id() -> Option<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
 }
 

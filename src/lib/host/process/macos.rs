@@ -4,7 +4,7 @@ use super::Stat;
 use nix::libc;
 use std::mem;
 
-pub(super) fn stat(pid: i32) -> Option<Stat> {
+pub(crate) fn stat(pid: i32) -> Option<Stat> {
     // SAFETY: zeroed is a valid value of this plain C struct, and proc_pidinfo writes at most its size.
     let (info, written) = unsafe {
         let mut info: libc::proc_bsdinfo = mem::zeroed();
@@ -24,7 +24,7 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
     })
 }
 
-pub(super) fn pids() -> Vec<i32> {
+pub(crate) fn pids() -> Vec<i32> {
     let mut pids = vec![0_i32; 16_384];
     let size = (pids.len() * mem::size_of::<i32>()) as libc::c_int;
     // SAFETY: the buffer is as large as said.
@@ -33,7 +33,7 @@ pub(super) fn pids() -> Vec<i32> {
     pids
 }
 
-pub(super) fn boot_id() -> Option<String> {
+pub(crate) fn boot_id() -> Option<String> {
     let output = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.bootsessionuuid"]).output().ok()?;
     String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }

@@ -11,7 +11,7 @@ use linux as platform;
 #[cfg(target_os = "macos")]
 use macos as platform;
 
-use crate::core::clock::{Clock, Deadline, wait_for};
+use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::host::Liveness;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -133,7 +133,7 @@ pub fn boot_id() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::clock::SystemClock;
+    use crate::base::clock::SystemClock;
     use std::process::{Command, Stdio};
 
     fn patience(mut done: impl FnMut() -> bool) -> bool {

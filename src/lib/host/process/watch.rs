@@ -77,7 +77,7 @@ mod os {
     use std::io;
     use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-    pub(super) fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
+    pub(crate) fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
         // SAFETY: the call takes two numbers and returns a new descriptor (close-on-exec by itself) or -1.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         match i32::try_from(fd) {
@@ -90,7 +90,7 @@ mod os {
         }
     }
 
-    pub(super) fn ending(process: &ProcessId, descriptor: BorrowedFd<'_>) -> Option<Ending> {
+    pub(crate) fn ending(process: &ProcessId, descriptor: BorrowedFd<'_>) -> Option<Ending> {
         of_zombie(process).or_else(|| of_descriptor(descriptor)).map(Ending::from_wait_status)
     }
 
@@ -134,7 +134,7 @@ mod os {
     use std::io;
     use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
-    pub(super) fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
+    pub(crate) fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
         // SAFETY: takes nothing; returns a new descriptor or -1.
         let fd = unsafe { libc::kqueue() };
         if fd < 0 {
@@ -162,7 +162,7 @@ mod os {
     }
 
     /// macOS tells the exit status to the parent alone.
-    pub(super) fn ending(_process: &ProcessId, _descriptor: BorrowedFd<'_>) -> Option<Ending> {
+    pub(crate) fn ending(_process: &ProcessId, _descriptor: BorrowedFd<'_>) -> Option<Ending> {
         let _ = Ending::from_wait_status;
         None
     }

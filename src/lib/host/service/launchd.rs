@@ -5,8 +5,8 @@
 
 use super::manager::Seen;
 use super::target::{ServiceFile, Target};
-use crate::core::clock::{Clock, Deadline, wait_for};
-use crate::core::identity::{Identity, Personality};
+use crate::base::clock::{Clock, Deadline, wait_for};
+use crate::base::identity::{Identity, Personality};
 use crate::host::command;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

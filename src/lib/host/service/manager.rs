@@ -2,9 +2,9 @@
 
 use super::target::{ServiceFile, Target};
 use super::{launchd, seen, systemd, unit_files};
-use crate::core::clock::Clock;
-use crate::core::identity::Identity;
-use crate::core::paths::Paths;
+use crate::base::clock::Clock;
+use crate::base::identity::Identity;
+use crate::base::paths::Paths;
 use crate::host::managed;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

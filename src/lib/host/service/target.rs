@@ -1,6 +1,6 @@
 //! For whom service files are written, and how such a file stands.
 
-use crate::core::paths::Paths;
+use crate::base::paths::Paths;
 use std::path::{Path, PathBuf};
 
 /// For whom service files are written: absolute paths, since a service manager knows no shell.

@@ -1,7 +1,7 @@
 //! systemd user units as they are shipped in `units/`, written out for one user with absolute paths.
 
 use super::target::{ServiceFile, Target};
-use crate::core::identity::Identity;
+use crate::base::identity::Identity;
 use std::path::{Path, PathBuf};
 
 /// The shipped units, in the order they are written. Templates come with them; instances are made where needed.

@@ -22,7 +22,7 @@ fn client_environment() -> Vec<(&'static str, OsString)> {
 
 impl Tmux {
     /// What every command line begins with: the program, no configuration file, UTF-8, the socket.
-    pub(super) fn command_line(&self, socket: &Path) -> Vec<OsString> {
+    pub(crate) fn command_line(&self, socket: &Path) -> Vec<OsString> {
         let program = self.program().as_os_str();
         [program, "-u".as_ref(), "-f".as_ref(), "/dev/null".as_ref(), "-S".as_ref(), socket.as_os_str()]
             .map(OsString::from)
@@ -30,7 +30,7 @@ impl Tmux {
     }
 
     /// Runs tmux on `socket` with `arguments`; `input` goes to its stdin. Returns its stdout.
-    pub(super) fn call(
+    pub(crate) fn call(
         &self,
         socket: &Path,
         environment: Option<&[(OsString, OsString)]>,
@@ -45,7 +45,7 @@ impl Tmux {
 
     /// Runs tmux on `socket` with `arguments`. `reply` is shown what it has said so far until it gives what goes to its
     /// stdin, which is then closed. Returns its stdout.
-    pub(super) fn converse(
+    pub(crate) fn converse(
         &self,
         socket: &Path,
         environment: Option<&[(OsString, OsString)]>,
@@ -90,7 +90,7 @@ impl Tmux {
 }
 
 /// What goes to a tmux process's stdin, once its stdout so far tells.
-pub(super) type Reply<'f, 'i> = &'f mut dyn FnMut(&[u8]) -> Option<&'i [u8]>;
+pub(crate) type Reply<'f, 'i> = &'f mut dyn FnMut(&[u8]) -> Option<&'i [u8]>;
 
 /// Feeds a child and reads what it says until it closes both its streams. `None`: it did not within `limit`.
 fn talk(child: &mut Child, reply: Reply<'_, '_>, limit: Duration) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {

@@ -1,7 +1,7 @@
 //! tmux's errors, sorted. Only "no server" and "no session" mean that a session is gone; whatever is not clearly
 //! one of them is something else ("any tmux error = session missing" killed nine live agents elsewhere).
 
-use crate::core::exit::Exit;
+use crate::base::exit::Exit;
 use std::time::Duration;
 
 /// A tmux call that did not do what it was to do.
@@ -68,7 +68,7 @@ impl TmuxError {
     }
 
     /// Sorts what tmux wrote to stderr before it exited with an error.
-    pub(super) fn classify(call: &str, stderr: &str) -> TmuxError {
+    pub(crate) fn classify(call: &str, stderr: &str) -> TmuxError {
         let text = stderr.trim();
         // "error connecting to S (…)": the parenthesis is strerror's, and only these two mean that nobody listens.
         let nobody = text.starts_with("no server running on ")

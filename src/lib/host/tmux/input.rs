@@ -5,8 +5,8 @@ use super::TmuxError;
 /// Text that may be pasted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Input<'a> {
-    pub(super) text: &'a str,
-    pub(super) router: bool,
+    pub(crate) text: &'a str,
+    pub(crate) router: bool,
 }
 
 impl<'a> Input<'a> {
@@ -42,7 +42,7 @@ fn checked(text: &str) -> Result<&str, TmuxError> {
 
 /// A key, as tmux names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key(pub(super) String);
+pub struct Key(pub(crate) String);
 
 impl Key {
     /// The key tmux calls `name`: `Enter`, `Escape`, `C-c`.

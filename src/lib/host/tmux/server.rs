@@ -1,7 +1,7 @@
 //! One tmux server with one session.
 
 use super::{Input, Key, Tmux, TmuxError};
-use crate::core::clock::EpochMs;
+use crate::base::clock::EpochMs;
 use crate::host::ProcessId;
 use crate::host::spawn::shell_quoted;
 use std::ffi::OsString;
@@ -162,7 +162,7 @@ fn next_buffer() -> String {
 }
 
 impl<'a> Server<'a> {
-    pub(super) fn new(tmux: &'a Tmux, socket: PathBuf, session: String) -> Self {
+    pub(crate) fn new(tmux: &'a Tmux, socket: PathBuf, session: String) -> Self {
         Server { tmux, socket, session }
     }
 
@@ -217,7 +217,7 @@ impl<'a> Server<'a> {
     fn start_words(&self, spec: &StartSpec) -> Result<Vec<OsString>, TmuxError> {
         let other = start_error;
         if let Some(dir) = self.socket.parent() {
-            crate::core::paths::create_dirs(dir).map_err(|failure| other(&failure.message))?;
+            crate::base::paths::create_dirs(dir).map_err(|failure| other(&failure.message))?;
         }
         let pane = self.pane_target();
         let mut words: Vec<OsString> = Vec::new();

@@ -1,0 +1,86 @@
+//! The id of a message: a ULID, 26 characters, sortable by the time it was made (<https://github.com/ulid/spec>).
+
+use crate::base::clock::EpochMs;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::str::FromStr;
+use ulid::Ulid;
+
+/// A message's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MessageId(Ulid);
+
+/// Not a message id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a message id (26 characters of Crockford base 32)")]
+pub struct MessageIdError(String);
+
+impl MessageId {
+    /// A new id, made at `now`.
+    pub fn generate(now: EpochMs) -> MessageId {
+        // The standard library's own random keys: a generator would open /dev/random and ask what the CPU can do, which
+        // costs a virtual machine more than writing the message.
+        let half = || u128::from(RandomState::new().build_hasher().finish());
+        MessageId(Ulid::from_parts(now.0, half() << 64 | half()))
+    }
+
+    /// The id of what has none; no message is made with it.
+    pub fn nil() -> MessageId {
+        MessageId(Ulid::nil())
+    }
+
+    /// When it was made.
+    pub fn made(self) -> EpochMs {
+        EpochMs(self.0.timestamp_ms())
+    }
+
+    /// The id of something that was made at `made` and has none: the same at each call.
+    pub fn of(made: EpochMs, what: &impl Hash) -> MessageId {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        MessageId(Ulid::from_parts(made.0, hasher.finish().into()))
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = MessageIdError;
+    fn from_str(text: &str) -> Result<Self, MessageIdError> {
+        Ulid::from_string(text).map(MessageId).map_err(|_| MessageIdError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for MessageId {
+    type Error = MessageIdError;
+    fn try_from(text: String) -> Result<Self, MessageIdError> {
+        text.parse()
+    }
+}
+
+impl From<MessageId> for String {
+    fn from(id: MessageId) -> String {
+        id.0.to_string()
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_and_sorts_by_time() {
+        let (a, b) = (MessageId::generate(EpochMs(1000)), MessageId::generate(EpochMs(2000)));
+        assert!(a < b && a.to_string() < b.to_string());
+        assert_ne!(MessageId::generate(EpochMs(1000)), a);
+        assert_eq!(a.to_string().len(), 26);
+        assert_eq!(a.to_string().parse(), Ok(a));
+        assert!("01ARZ3NDEKTSV4RRFFQ69G5FA".parse::<MessageId>().is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! Folder names to peer names: symbols, transliteration, slug. Deterministic on every system: the tables are in
+//! the program, no iconv is asked.
+
+use crate::base::identity::{NameError, Personality};
+
+/// Longest name.
+const MAX: usize = 32;
+
+/// Symbols that mean a word: `№2` becomes `no-2`.
+const SYMBOLS: &[(char, &str)] = &[('№', "No.")];
+
+/// The slug of `text`: lower-case ASCII letters, digits and single dashes, at most 32 characters. Nothing is
+/// invented: a leading digit stays, and what has no letters or digits gives an empty text.
+pub fn normalize(text: &str) -> String {
+    let mut slug = String::new();
+    for c in transliterate(text).chars() {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.truncate(MAX);
+    slug.trim_end_matches('-').to_owned()
+}
+
+/// The peer name that `text` gives.
+pub fn personality_from(text: &str) -> Result<Personality, NameError> {
+    normalize(text).parse().map_err(|_| NameError::Personality(text.to_owned()))
+}
+
+fn transliterate(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if let Some((_, word)) = SYMBOLS.iter().find(|(symbol, _)| *symbol == c) {
+            out.push_str(word);
+        } else if is_syllable(c) {
+            // One character is one syllable: without a space they would run together.
+            out.push(' ');
+            out.push_str(any_ascii::any_ascii_char(c));
+            out.push(' ');
+        } else if matches!(c, '\u{3099}' | '\u{309a}') {
+            // Voicing marks of kana written in two parts; the table has a quote for them, which would split the word.
+        } else if is_written(c) {
+            out.push_str(any_ascii::any_ascii_char(c));
+        } else {
+            // Dingbats, circled digits, emoji, signs: their descriptions are no names.
+            out.push(' ');
+        }
+    }
+    out
+}
+
+/// Han and Hangul: written without spaces, a syllable a character.
+fn is_syllable(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3134f}' | '\u{ac00}'..='\u{d7a3}')
+}
+
+/// Letters, digits of any script, and what belongs to a letter without a sound of its own (combining marks, joiners,
+/// variation selectors): those vanish instead of splitting a word.
+fn is_written(c: char) -> bool {
+    let circled = matches!(c, '\u{2460}'..='\u{24ff}' | '\u{2776}'..='\u{2793}' | '\u{3200}'..='\u{32ff}' | '\u{1f100}'..='\u{1f2ff}');
+    !circled && (c.is_ascii() || c.is_alphanumeric()) || any_ascii::any_ascii_char(c).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_as_a_table() {
+        let long = "a".repeat(31) + " b";
+        let cases = [
+            ("alice", "alice"),
+            ("My Project", "my-project"),
+            ("№2", "no-2"),
+            ("Привет", "privet"),
+            ("项目", "xiang-mu"),
+            ("Ω", "o"),
+            ("Köln", "koln"),
+            ("Ko\u{308}ln", "koln"),
+            ("2nd", "2nd"),
+            ("①②③", ""),
+            ("🙂", ""),
+            ("Ⓐ ㈱", ""),
+            ("２號", "2-hao"),
+            ("٣", "3"),
+            ("हिन्दी", "hindi"),
+            ("サーバー", "saba"),
+            ("a\u{200d}b\u{feff}", "ab"),
+            ("naïve’s", "naive-s"),
+            ("Straße—12", "strasse-12"),
+            ("か\u{3099}く", "kaku"),
+            ("서울", "seo-ul"),
+            ("--a__b--", "a-b"),
+            ("", ""),
+            (long.as_str(), &"a".repeat(31)),
+        ];
+        for (text, slug) in cases {
+            assert_eq!(normalize(text), slug, "{text:?}");
+            assert_eq!(normalize(slug), slug, "idempotent on {slug:?}");
+        }
+    }
+
+    #[test]
+    fn what_gives_no_name_is_an_error_that_shows_what_was_typed() {
+        assert_eq!(personality_from("2nd"), Err(NameError::Personality("2nd".into())));
+        assert_eq!(personality_from("Köln").unwrap().as_str(), "koln");
+    }
+}

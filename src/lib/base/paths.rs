@@ -1,0 +1,396 @@
+//! Where everything lives. No other module builds a path under the root.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Personality, Runtime};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+/// Longest socket path in bytes, without the terminating NUL: `sockaddr_un.sun_path` is 104 bytes on macOS, 108 on Linux.
+pub const SOCKET_PATH_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
+
+/// The root and all that hangs below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    root: PathBuf,
+    home: PathBuf,
+    socket_dir: PathBuf,
+    /// `IAPEER_TEST_SANDBOX=1`: a test run, which must not touch what is the user's own.
+    sandbox: bool,
+}
+
+impl Paths {
+    /// From `IAPEER_ROOT` (default `$HOME/.iapeer`), `IAPEER_SOCK_DIR` (default `<root>/socks`), `HOME` and
+    /// `IAPEER_TEST_SANDBOX`.
+    pub fn from_env() -> Result<Paths, Failure> {
+        Paths::read(|name| std::env::var_os(name).map(PathBuf::from))
+    }
+
+    /// Those of a throw-away root: what the variables say of the root and its sockets is passed over.
+    pub fn throw_away(root: &Path) -> Result<Paths, Failure> {
+        Paths::read(|name| match name {
+            "IAPEER_ROOT" => Some(root.to_owned()),
+            "IAPEER_SOCK_DIR" => None,
+            other => std::env::var_os(other).map(PathBuf::from),
+        })
+    }
+
+    /// The same through `get`, which looks a variable up.
+    pub fn read(get: impl Fn(&str) -> Option<PathBuf>) -> Result<Paths, Failure> {
+        let absolute = |name: &str| match get(name).and_then(trimmed) {
+            Some(path) if path.is_absolute() => Ok(Some(path)),
+            Some(path) => Err(Failure::new(
+                Exit::Config,
+                format!("{name}={} is not an absolute path: write it in full", path.display()),
+            )),
+            None => Ok(None),
+        };
+        let home = absolute("HOME")?;
+        let root = match absolute("IAPEER_ROOT")? {
+            Some(root) => root,
+            None => home.as_ref().map(|home| home.join(".iapeer")).ok_or_else(|| {
+                Failure::new(Exit::Config, "neither IAPEER_ROOT nor HOME is set: set one to an absolute path")
+            })?,
+        };
+        let socket_dir = absolute("IAPEER_SOCK_DIR")?.unwrap_or_else(|| root.join("socks"));
+        let sandbox = get("IAPEER_TEST_SANDBOX").is_some_and(|value| value == Path::new("1"));
+        Ok(Paths { home: home.unwrap_or_else(|| PathBuf::from("/")), root, socket_dir, sandbox })
+    }
+
+    /// Creates the root, the state, log and socket folders (0700) where they are missing, and refuses (77) a
+    /// root or socket folder that belongs to someone else or is open to others.
+    pub fn ensure(&self) -> Result<(), Failure> {
+        self.refuse_the_real_one()?;
+        create_dirs(&self.root)?;
+        check_private(&self.root)?;
+        create_dirs(&self.state_dir())?;
+        create_dirs(&self.event_log_dir())?;
+        create_dirs(&self.socket_dir)?;
+        check_private(&self.socket_dir)
+    }
+
+    /// Refuses what [`Paths::ensure`] refuses, but creates nothing. A missing root is fine: it is empty.
+    pub fn check(&self) -> Result<(), Failure> {
+        [&self.root, &self.socket_dir].into_iter().filter(|dir| dir.exists()).try_for_each(|dir| check_private(dir))
+    }
+
+    /// The guard of test runs: under `IAPEER_TEST_SANDBOX=1` nothing is written into the user's own root, by whatever
+    /// name it goes.
+    pub fn refuse_the_real_one(&self) -> Result<(), Failure> {
+        if !self.sandbox {
+            return Ok(());
+        }
+        let own = real(&self.home.join(".iapeer"));
+        match [&self.root, &self.socket_dir].into_iter().find(|dir| real(dir).starts_with(&own)) {
+            None => Ok(()),
+            Some(dir) => Err(Failure::new(
+                Exit::NoPerm,
+                format!(
+                    "refusing to write the REAL registry and state: {} is in {} (IAPEER_TEST_SANDBOX=1): set IAPEER_ROOT to another folder",
+                    dir.display(),
+                    own.display()
+                ),
+            )),
+        }
+    }
+
+    /// `<root>`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The user's home, where the agents' own files are.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The folder of the tmux sockets.
+    pub fn socket_dir(&self) -> &Path {
+        &self.socket_dir
+    }
+
+    /// Whether that is another than the root's own.
+    pub fn has_own_socket_dir(&self) -> bool {
+        self.socket_dir != self.root.join("socks")
+    }
+
+    /// The tmux socket of a session.
+    pub fn socket(&self, identity: &Identity) -> PathBuf {
+        self.socket_dir.join(format!("tmux-iap-{identity}.sock"))
+    }
+
+    /// Refuses (78) an identity whose socket path would not fit `sockaddr_un`.
+    pub fn check_socket(&self, identity: &Identity) -> Result<(), Failure> {
+        let socket = self.socket(identity);
+        let len = socket.as_os_str().len();
+        if len <= SOCKET_PATH_MAX {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::Config,
+            format!(
+                "the socket path {} has {len} bytes, over the {SOCKET_PATH_MAX} a socket address holds: set IAPEER_SOCK_DIR to a shorter folder or choose a shorter name",
+                socket.display()
+            ),
+        ))
+    }
+
+    /// `<root>/state`.
+    pub fn state_root(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    /// `<root>/state/lifecycle`.
+    pub fn state_dir(&self) -> PathBuf {
+        self.root.join("state/lifecycle")
+    }
+
+    /// `<root>/state/lifecycle/<identity>.<kind>`.
+    pub fn state(&self, identity: &Identity, kind: &str) -> PathBuf {
+        self.state_dir().join(format!("{identity}.{kind}"))
+    }
+
+    /// Whom a tick has to look at.
+    pub fn due_dir(&self) -> PathBuf {
+        self.root.join("state/due")
+    }
+
+    /// The file that is touched on every accept, for a path unit to watch.
+    pub fn kick(&self) -> PathBuf {
+        self.state_dir().join("kick")
+    }
+
+    /// The lock of a tick.
+    pub fn superviser_lock(&self) -> PathBuf {
+        self.root.join("state/superviser.lock")
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> PathBuf {
+        self.root.join("peers-profiles.json")
+    }
+
+    /// The lock of the registry.
+    pub fn registry_lock(&self) -> PathBuf {
+        self.root.join("peers-profiles.lock")
+    }
+
+    /// `<root>/logs/iapeer`: the event logs.
+    pub fn event_log_dir(&self) -> PathBuf {
+        self.root.join("logs/iapeer")
+    }
+
+    /// `<root>/logs/iapeer/<name>`.
+    pub fn event_log(&self, name: &str) -> PathBuf {
+        self.event_log_dir().join(name)
+    }
+
+    /// `<root>/logs/lifecycle`: the pane logs.
+    pub fn pane_log_dir(&self) -> PathBuf {
+        self.root.join("logs/lifecycle")
+    }
+
+    /// The raw pane stream of a session.
+    pub fn pane_log(&self, identity: &Identity) -> PathBuf {
+        self.pane_log_dir().join(format!("{identity}.log"))
+    }
+
+    /// The folder of the forensics files.
+    pub fn server_deaths_dir(&self) -> PathBuf {
+        self.root.join("logs/iapeer/server-deaths")
+    }
+
+    /// The assembled system prompt of a session.
+    pub fn prompt(&self, identity: &Identity) -> PathBuf {
+        self.root.join(format!("cache/iapeer/prompts/{identity}.md"))
+    }
+
+    /// The folder of the files a runtime wants written for each launch.
+    pub fn launch_files(&self, identity: &Identity) -> PathBuf {
+        self.root.join(format!("cache/iapeer/launch/{identity}"))
+    }
+
+    /// A user's own manifest of a runtime.
+    pub fn manifest(&self, runtime: &Runtime) -> PathBuf {
+        self.root.join(format!("runtimes/{runtime}/runtime.json"))
+    }
+
+    /// Default working folder of a peer.
+    pub fn peer_dir(&self, personality: &Personality) -> PathBuf {
+        self.root.join(format!("peers/{personality}"))
+    }
+}
+
+/// A peer's own card: `<cwd>/.iapeer/peer-profile.json`.
+pub fn profile_path(cwd: &Path) -> PathBuf {
+    cwd.join(".iapeer/peer-profile.json")
+}
+
+/// A peer's launch environment: `<cwd>/.iapeer/runtimes/<rt>/launch.env`.
+pub fn launch_env_path(cwd: &Path, runtime: &Runtime) -> PathBuf {
+    cwd.join(format!(".iapeer/runtimes/{runtime}/launch.env"))
+}
+
+/// What a variable says: blank counts as not said, and nobody means the white space around a path.
+fn trimmed(given: PathBuf) -> Option<PathBuf> {
+    match given.to_str().map(str::trim) {
+        Some("") => None,
+        Some(text) => Some(PathBuf::from(text)),
+        None => Some(given),
+    }
+}
+
+/// `path` without links and `..`, as far as it is there.
+pub fn real(path: &Path) -> PathBuf {
+    let mut real = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(real.pop()),
+            part => real.push(part),
+        }
+        real = fs::canonicalize(&real).unwrap_or(real);
+    }
+    real
+}
+
+/// Creates `dir` and what is missing above it, 0700.
+pub fn create_dirs(dir: &Path) -> Result<(), Failure> {
+    // Nearly always it is there, and asking is cheaper than trying.
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| Failure::create(dir, &error))
+}
+
+fn check_private(dir: &Path) -> Result<(), Failure> {
+    let meta = fs::metadata(dir).map_err(|error| Failure::io("look at", dir, &error))?;
+    let me = nix::unistd::geteuid().as_raw();
+    let refuse = |why: String| Err(Failure::new(Exit::NoPerm, format!("{} {why}", dir.display())));
+    if !meta.is_dir() {
+        return refuse("is not a folder: move it away".into());
+    }
+    if meta.uid() != me {
+        return refuse(format!(
+            "belongs to uid {}, not to you (uid {me}): set IAPEER_ROOT to a folder of your own",
+            meta.uid()
+        ));
+    }
+    if meta.mode() & 0o077 != 0 {
+        return refuse(format!("is open to others (mode {:04o}): chmod 700 it", meta.mode() & 0o7777));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn paths(root: &Path) -> Paths {
+        let root = root.to_owned();
+        Paths::read(move |name| (name == "IAPEER_ROOT").then(|| root.clone())).unwrap()
+    }
+
+    #[test]
+    fn sockets_live_below_the_root_and_no_login_variable_moves_them() {
+        let p = Paths::read(|name| match name {
+            "HOME" => Some("/home/u".into()),
+            "XDG_RUNTIME_DIR" => Some("/run/user/1".into()),
+            _ => None,
+        })
+        .unwrap();
+        assert_eq!(
+            p.socket(&"claude-bob".parse().unwrap()),
+            Path::new("/home/u/.iapeer/socks/tmux-iap-claude-bob.sock")
+        );
+    }
+
+    #[test]
+    fn a_relative_root_is_78_by_name() {
+        let failure = Paths::read(|name| (name == "IAPEER_ROOT").then(|| "x".into())).unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        assert!(failure.message.contains("IAPEER_ROOT"));
+    }
+
+    #[test]
+    fn a_root_is_trimmed_and_a_blank_one_is_none() {
+        for (given, root) in [("", "/home/u/.iapeer"), (" \t", "/home/u/.iapeer"), (" /x y ", "/x y"), ("/x\n", "/x")] {
+            let p = Paths::read(|name| match name {
+                "HOME" => Some("/home/u".into()),
+                "IAPEER_ROOT" => Some(given.into()),
+                "IAPEER_SOCK_DIR" => Some(" ".into()),
+                _ => None,
+            })
+            .unwrap();
+            assert_eq!(
+                (p.root(), p.socket_dir()),
+                (Path::new(root), Path::new(root).join("socks").as_path()),
+                "{given:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_test_run_never_touches_the_users_own_root_by_whatever_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let link = dir.path().join("link");
+        let to_home = dir.path().join("to-home");
+        std::os::unix::fs::symlink(home.join(".iapeer"), &link).unwrap();
+        std::os::unix::fs::symlink(&home, &to_home).unwrap();
+        let ensure = |root: &Path, sock: Option<&Path>, sandbox: &str| {
+            let p = Paths::read(|name| match name {
+                "HOME" => Some(home.clone()),
+                "IAPEER_ROOT" => Some(root.to_owned()),
+                "IAPEER_SOCK_DIR" => sock.map(Path::to_owned),
+                "IAPEER_TEST_SANDBOX" => Some(sandbox.into()),
+                _ => None,
+            });
+            p.unwrap().ensure()
+        };
+        let other = dir.path().join("other");
+        // First while it is not there: it is not made either.
+        for made in [false, true] {
+            if made {
+                fs::create_dir_all(home.join(".iapeer")).unwrap();
+            } else {
+                fs::create_dir(&home).unwrap();
+            }
+            for root in [
+                home.join(".iapeer"),
+                home.join(".iapeer/below"),
+                home.join("../home/.iapeer"),
+                to_home.join(".iapeer"),
+                home.join("missing/../.iapeer"),
+            ] {
+                let refused = ensure(&root, None, "1").unwrap_err();
+                assert!(refused.exit == Exit::NoPerm && refused.message.contains("REAL registry"), "{refused}");
+            }
+            assert!(ensure(&other, Some(&home.join(".iapeer/socks")), "1").is_err());
+            assert_eq!(home.join(".iapeer").exists(), made);
+            assert_eq!(fs::read_dir(&home).unwrap().count(), usize::from(made));
+        }
+        assert!(ensure(&link, None, "1").is_err());
+        ensure(&other, None, "1").unwrap();
+        fs::set_permissions(home.join(".iapeer"), fs::Permissions::from_mode(0o700)).unwrap();
+        ensure(&link, None, "0").unwrap();
+    }
+
+    #[test]
+    fn a_root_open_to_others_is_77_and_ensure_makes_it_private() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = tmp.path().join("r");
+        let p = paths(&root);
+        p.ensure().unwrap();
+        assert_eq!(fs::metadata(&root).unwrap().mode() & 0o777, 0o700);
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o770)).unwrap();
+        assert_eq!(p.ensure().unwrap_err().exit, Exit::NoPerm);
+        assert_eq!(p.check().unwrap_err().exit, Exit::NoPerm);
+    }
+
+    #[test]
+    fn a_socket_path_over_the_limit_is_78() {
+        let p = paths(&PathBuf::from(format!("/{}", "x".repeat(90))));
+        assert_eq!(p.check_socket(&"claude-bob".parse().unwrap()).unwrap_err().exit, Exit::Config);
+    }
+}

@@ -1,0 +1,265 @@
+//! Every setting in one table: environment variable, default, unit, what it is for.
+//!
+//! A value that can't be read is refused with exit 78 and the variable's name; it is never replaced in silence.
+
+use crate::base::exit::{Exit, Failure};
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+
+/// One row of the table, for `--help`, man pages and `iapeer doctor`.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Environment variable.
+    pub name: &'static str,
+    /// Default, as one would write it.
+    pub default: &'static str,
+    /// `s`, `ms`, `bytes`, `count`, `flag` or `word`; empty where there is none.
+    pub unit: &'static str,
+    /// What it is for.
+    pub doc: &'static str,
+}
+
+trait Parse: Sized {
+    fn parse(text: &str) -> Option<Self>;
+}
+
+/// Seconds; decimals are fine. Must be over zero.
+struct Seconds(Duration);
+impl Parse for Seconds {
+    fn parse(text: &str) -> Option<Self> {
+        let seconds: f64 = text.parse().ok()?;
+        (seconds > 0.0 && seconds < 1e9).then(|| Seconds(Duration::from_secs_f64(seconds)))
+    }
+}
+
+/// Whole milliseconds; zero is fine.
+struct Millis(Duration);
+impl Parse for Millis {
+    fn parse(text: &str) -> Option<Self> {
+        let ms: u64 = text.parse().ok()?;
+        (ms < 1_000_000_000).then(|| Millis(Duration::from_millis(ms)))
+    }
+}
+
+/// A whole number over zero.
+struct Count(u64);
+impl Parse for Count {
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|n| *n > 0).map(Count)
+    }
+}
+
+/// `1`, `true`, `yes` or `0`, `false`, `no`, empty.
+struct Flag(bool);
+impl Parse for Flag {
+    fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Some(Flag(true)),
+            "" | "0" | "false" | "no" | "off" => Some(Flag(false)),
+            _ => None,
+        }
+    }
+}
+
+/// `auto`, or `none`.
+struct Manager(bool);
+impl Parse for Manager {
+    fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Some(Manager(true)),
+            "none" => Some(Manager(false)),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! settings {
+    ($($field:ident: $kind:ident -> $type:ty = $var:literal, $default:literal, $unit:literal, $doc:literal;)*) => {
+        /// The settings in force, read once at the start of a program.
+        #[derive(Debug, Clone)]
+        pub struct Settings {
+            $(#[doc = $doc] pub $field: $type,)*
+        }
+
+        /// All settings, in the order of the manual.
+        pub const TABLE: &[Setting] = &[
+            $(Setting { name: $var, default: $default, unit: $unit, doc: $doc },)*
+        ];
+
+        impl Settings {
+            /// Reads the settings through `get`, which looks a variable up.
+            pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
+                Ok(Settings {
+                    $($field: {
+                        let given = get($var).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+                        let text = given.unwrap_or_else(|| $default.to_owned());
+                        <$kind as Parse>::parse(&text).ok_or_else(|| bad($var, &text, $unit, $default))?.0
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+fn bad(name: &str, text: &str, unit: &str, default: &str) -> Failure {
+    let wanted = match unit {
+        "s" => "seconds over 0",
+        "ms" => "whole milliseconds",
+        "flag" => "1, true, yes, 0, false or no",
+        "word" => "auto or none",
+        _ => "a whole number over 0",
+    };
+    refused(name, text, wanted, default)
+}
+
+fn refused(name: &str, text: &str, wanted: &str, default: &str) -> Failure {
+    Failure::new(
+        Exit::Config,
+        format!("{name}={text:?} can't be read: it wants {wanted}; unset it for the default ({default})"),
+    )
+}
+
+/// Further variables: where things are, and what is said on stderr. They are read where they are needed.
+pub const PLACES: &[Setting] = &[
+    place("IAPEER_ROOT", "`~/.iapeer`", "The folder of all state."),
+    place("IAPEER_SOCK_DIR", "`<root>/socks`", "The folder of the tmux sockets."),
+    place(
+        "IAPEER_TEST_SANDBOX",
+        "",
+        "`1` in tests of your own: nothing is written into `~/.iapeer` or your units, and no service manager is asked.",
+    ),
+    place(
+        "IAPEER_LOG",
+        "warn",
+        "Diagnostics on stderr: `error`, `warn`, `info`, `debug`, `trace` or `off`, which is `iapeer-turn`'s default.",
+    ),
+    place("IAPEER_TMUX_BIN", "`tmux` on PATH", "The tmux to use."),
+    place("IAPEER_CLAUDE_BIN", FOUND, "The program of runtime claude."),
+    place("IAPEER_CODEX_BIN", FOUND, "The program of runtime codex."),
+    place("IAPEER_GEMINI_BIN", FOUND, "The program of runtime gemini."),
+    place("IAPEER_OPENCODE_BIN", FOUND, "The program of runtime opencode."),
+    place("IAPEER_PARROT_BIN", FOUND, "The program of runtime parrot."),
+    place("NOTIFIER_RUNTIME_BIN", FOUND, "The program of runtime notifier."),
+    place("TELEGRAM_RUNTIME_BIN", FOUND, "The program of runtime telegram."),
+    place(
+        "IAPEER_SYSTEMD_USER_DIR",
+        "systemd's own folders",
+        "Where units are looked for and written instead; they are written only, never started.",
+    ),
+    place(
+        "IAPEER_LAUNCHAGENTS_DIR",
+        "`~/Library/LaunchAgents`",
+        "Where launchd agents are looked for and written instead; they are written only, never started.",
+    ),
+];
+const FOUND: &str = "looked for";
+
+const fn place(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { name, default, unit: "", doc }
+}
+
+settings! {
+    boot_deadline: Seconds -> Duration = "IAPEER_BOOT_DEADLINE_SECS", "240", "s", "How long a starting session may take until its composer is ready.";
+    ready_gate: Seconds -> Duration = "IAPEER_READY_GATE_SECS", "120", "s", "How long the first message may take to show evidence after a cold start.";
+    idle: Seconds -> Duration = "IAPEER_IDLE_SECS", "3600", "s", "A live peer without activity for longer is put to sleep.";
+    resume_max_age: Seconds -> Duration = "IAPEER_RESUME_MAX_AGE_SECS", "86400", "s", "Without a topic, a peer parked for longer comes back fresh.";
+    crashloop_max: Count -> u64 = "IAPEER_CRASHLOOP_MAX", "3", "count", "Deaths within the window after which a peer is left asleep.";
+    crashloop_window: Seconds -> Duration = "IAPEER_CRASHLOOP_WINDOW_SECS", "300", "s", "The window of the crash-loop guard.";
+    ephemeral_quiet: Seconds -> Duration = "IAPEER_EPHEMERAL_QUIET_SECS", "20", "s", "A worker that has answered and is quiet for longer is ended.";
+    ephemeral_unarmed: Seconds -> Duration = "IAPEER_EPHEMERAL_UNARMED_IDLE_SECS", "600", "s", "A worker that never answers is ended after this long without activity.";
+    queue_max_attempts: Count -> u64 = "IAPEER_QUEUE_MAX_ATTEMPTS", "5", "count", "Failed deliveries after which a message becomes a dead letter.";
+    midturn_wait: Seconds -> Duration = "IAPEER_MIDTURN_WAIT_SECS", "900", "s", "Where a message can only steer a running turn: how long to wait for the turn's end.";
+    composer_hold: Seconds -> Duration = "IAPEER_COMPOSER_HOLD_SECS", "120", "s", "How long a human's unsent draft holds deliveries after the last keystroke.";
+    submit_timeout: Millis -> Duration = "IAP_TMUX_SUBMIT_TIMEOUT_MS", "4000", "ms", "How long to press the submit key again while the composer still holds the message.";
+    liveness_grace: Millis -> Duration = "IAP_LIVENESS_GRACE_MS", "3000", "ms", "How long to wait for evidence after the composer has cleared.";
+    paste_settle: Millis -> Duration = "IAP_TMUX_PASTE_SETTLE_MS", "250", "ms", "Pause between paste and submit for router peers.";
+    lock_wait: Seconds -> Duration = "IAPEER_LOCK_WAIT_SECS", "30", "s", "How long an operator's verb waits for a peer's lock.";
+    tmux_timeout: Seconds -> Duration = "IAPEER_TMUX_TIMEOUT_SECS", "5", "s", "How long one tmux call may take.";
+    end_grace: Seconds -> Duration = "IAPEER_END_GRACE_SECS", "5", "s", "How long what belongs to an ended session may take to go before it is killed.";
+    use_service_manager: Manager -> bool = "IAPEER_SERVICE_MANAGER", "auto", "word", "`auto`: where a systemd user manager answers, each session is a unit of its own. `none`: never.";
+    verbose: Flag -> bool = "IAPEER_SUPERVISE_LOG_VERBOSE", "0", "flag", "Log live and OS-managed peers at each tick too.";
+    lifecycle_log_max: Count -> u64 = "IAPEER_LIFECYCLE_LOG_MAX_BYTES", "5242880", "bytes", "Size at which lifecycle.log and exits.log rotate.";
+    lifecycle_log_keep: Count -> u64 = "IAPEER_LIFECYCLE_LOG_KEEP", "5", "count", "How many rotated files of them are kept.";
+    delivery_log_max: Count -> u64 = "IAPEER_DELIVERY_LOG_MAX_BYTES", "5242880", "bytes", "Size at which delivery.log rotates.";
+    delivery_log_keep: Count -> u64 = "IAPEER_DELIVERY_LOG_KEEP", "5", "count", "How many rotated files of it are kept.";
+    compact_done: Millis -> Duration = "IAPEER_COMPACT_DONE_TIMEOUT_MS", "290000", "ms", "How long a compaction may take.";
+    compact_poll: Millis -> Duration = "IAPEER_COMPACT_DONE_POLL_MS", "1000", "ms", "How often the transcript is read for the end of a compaction.";
+    compact_grace: Millis -> Duration = "IAPEER_COMPACT_READY_GRACE_MS", "5000", "ms", "How long after a compaction to wait for an idle composer.";
+}
+
+impl Settings {
+    /// Reads the settings from the process environment.
+    pub fn from_env() -> Result<Settings, Failure> {
+        Settings::read(variable)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// From which level on diagnostics are printed: what `IAPEER_LOG` says, or `default`.
+pub fn log_level(default: LevelFilter) -> Result<LevelFilter, Failure> {
+    parse_level(variable("IAPEER_LOG").unwrap_or_default().trim(), default)
+}
+
+fn parse_level(text: &str, default: LevelFilter) -> Result<LevelFilter, Failure> {
+    if text.is_empty() {
+        return Ok(default);
+    }
+    let wanted = "error, warn, info, debug, trace or off";
+    text.parse().map_err(|_| refused("IAPEER_LOG", text, wanted, &default.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_in_the_table_can_be_read() {
+        let settings = Settings::read(|_| None).unwrap();
+        assert_eq!(settings.idle, Duration::from_secs(3600));
+        assert_eq!(settings.queue_max_attempts, 5);
+        assert!(!settings.verbose);
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_by_name_with_78() {
+        for (name, value) in [
+            ("IAPEER_IDLE_SECS", "0"),
+            ("IAPEER_IDLE_SECS", "1h"),
+            ("IAPEER_CRASHLOOP_MAX", "-1"),
+            ("IAP_LIVENESS_GRACE_MS", "x"),
+        ] {
+            let failure = Settings::read(|n| (n == name).then(|| value.to_owned())).unwrap_err();
+            assert_eq!(failure.exit, Exit::Config);
+            assert!(failure.message.contains(name), "{failure}");
+        }
+    }
+
+    #[test]
+    fn log_levels_as_a_table() {
+        for (text, level) in [
+            ("", Some(LevelFilter::WARN)),
+            ("off", Some(LevelFilter::OFF)),
+            ("Debug", Some(LevelFilter::DEBUG)),
+            ("bogus", None),
+        ] {
+            assert_eq!(parse_level(text, LevelFilter::WARN).ok(), level, "{text:?}");
+        }
+        let failure = parse_level("bogus", LevelFilter::WARN).unwrap_err();
+        assert!(failure.exit == Exit::Config && failure.message.contains("IAPEER_LOG"), "{failure}");
+    }
+
+    #[test]
+    fn zero_milliseconds_and_blank_values_are_fine() {
+        let settings = Settings::read(|n| match n {
+            "IAP_LIVENESS_GRACE_MS" => Some("0".into()),
+            "IAPEER_IDLE_SECS" => Some("  ".into()),
+            _ => None,
+        })
+        .unwrap();
+        assert_eq!(settings.liveness_grace, Duration::ZERO);
+        assert_eq!(settings.idle, Duration::from_secs(3600));
+    }
+}

@@ -1,0 +1,279 @@
+//! Writing an end down, once: a line in `exits.log`, a forensics file, and `<identity>.last-death`, by which whoever
+//! else saw the same end knows that it is recorded.
+
+use crate::base::clock::EpochMs;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::base::paths;
+use crate::canary::rule::Verdict;
+use crate::host::ProcessId;
+use crate::host::forensics::{self, Section};
+use crate::store::durable;
+use crate::store::event_log::{self, Event, Log};
+use crate::store::lock::FileLock;
+use crate::store::markers::Intent;
+use crate::world::World;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long the machine may take to describe itself: with the rest it stays below two seconds.
+const FORENSICS_TIME: Duration = Duration::from_millis(700);
+/// How long another recorder of the same end may take.
+const RECORDER_WAIT: Duration = Duration::from_secs(5);
+
+/// What ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// The tmux server.
+    ServerExit,
+    /// The program in the pane.
+    SessionExit,
+}
+
+/// `<identity>.last-death`: the end that was recorded last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastDeath {
+    /// When it was recorded.
+    pub at: EpochMs,
+    /// What ended.
+    pub event: Ended,
+    /// The server, or the server of the session.
+    pub server: Option<ProcessId>,
+    /// The class of [`super::Cause`], or `exit-status-N`, `exit-signal-N`, `exit-unknown`.
+    pub cause: String,
+    /// The forensics file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forensics: Option<PathBuf>,
+    /// The peer has been healthy since.
+    #[serde(default)]
+    pub over: bool,
+}
+
+impl LastDeath {
+    fn path(world: &World<'_>, identity: &Identity) -> PathBuf {
+        world.paths.state(identity, "last-death")
+    }
+
+    fn read(world: &World<'_>, identity: &Identity) -> Option<LastDeath> {
+        durable::peek_json(&LastDeath::path(world, identity))
+    }
+
+    /// The last death of `identity`, unless it has been healthy since.
+    pub fn of(world: &World<'_>, identity: &Identity) -> Option<LastDeath> {
+        LastDeath::read(world, identity).filter(|death| !death.over)
+    }
+
+    fn write(&self, world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+        let line = serde_json::to_string(self).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        Ok(durable::write_atomic(&LastDeath::path(world, identity), format!("{line}\n").as_bytes())?)
+    }
+}
+
+/// Notes that `identity` is healthy: its last death is no news any more. The file stays, so that a late recorder of
+/// the same end still finds it recorded.
+pub fn healthy(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+    match LastDeath::of(world, identity) {
+        Some(death) => LastDeath { over: true, ..death }.write(world, identity),
+        None => Ok(()),
+    }
+}
+
+/// Whether the end of this very server is somebody's deed: an intent names it, one under way or the last one done.
+pub fn is_deliberate(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
+    // In this order: a finished intent is renamed from the one name to the other.
+    ["teardown", "ended"].iter().any(|kind| {
+        let intent: Option<Intent> = durable::peek_json(&world.paths.state(identity, kind));
+        intent.is_some_and(|intent| intent.server == Some(server))
+    })
+}
+
+fn lock(world: &World<'_>, identity: &Identity) -> Result<FileLock, Failure> {
+    let path = world.paths.state(identity, "death.lock");
+    Ok(FileLock::acquire(&path, world.program, RECORDER_WAIT, world.clock)?)
+}
+
+fn is_recorded(world: &World<'_>, identity: &Identity, event: Ended, server: ProcessId) -> bool {
+    LastDeath::read(world, identity).is_some_and(|last| last.event == event && last.server == Some(server))
+}
+
+/// Records the end of a server. Says whether it was news.
+pub fn server_exit(
+    world: &World<'_>,
+    identity: &Identity,
+    server: ProcessId,
+    wait_rc: Option<i32>,
+    verdict: &Verdict,
+    evidence: Vec<Section>,
+) -> Result<bool, Failure> {
+    let _lock = lock(world, identity)?;
+    if is_recorded(world, identity, Ended::ServerExit, server) {
+        return Ok(false);
+    }
+    let now = world.now();
+    let rc = wait_rc.map_or_else(|| "unknown".to_owned(), |rc| rc.to_string());
+    let head = format!(
+        "server-death identity={identity} ts={} server_pid={} wait_rc={rc} cause={}\n",
+        now.utc_seconds(),
+        server.pid,
+        verdict.cause
+    );
+    let mut sections = vec![("evidence", format!("{}\n", verdict.because))];
+    sections.extend(evidence);
+    // The line must come, whatever becomes of the file.
+    let file = write_forensics(world, identity, now, &head, sections)
+        .inspect_err(|failure| tracing::warn!("no forensics: {failure}"))
+        .ok();
+    let event = Event::new("server-exit")
+        .field("identity", identity)
+        .field("server_pid", server.pid)
+        .field("wait_rc", rc)
+        .field("cause", verdict.cause)
+        .field("forensics", file.as_deref().unwrap_or(Path::new("")).display());
+    world.log.append(Log::Exits, world.clock, &event);
+    let death = LastDeath {
+        at: now,
+        event: Ended::ServerExit,
+        server: Some(server),
+        cause: verdict.cause.to_string(),
+        forensics: file,
+        over: false,
+    };
+    death.write(world, identity)?;
+    Ok(true)
+}
+
+/// How a pane's program ended, as tmux tells it; neither where it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PaneEnd {
+    /// Its exit status.
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+impl PaneEnd {
+    fn cause(self) -> String {
+        match (self.status, self.signal) {
+            (_, Some(signal)) => format!("exit-signal-{signal}"),
+            (Some(status), None) => format!("exit-status-{status}"),
+            (None, None) => "exit-unknown".into(),
+        }
+    }
+}
+
+/// Records that the program of a session ended while its server lives. Says whether it was news.
+pub fn session_exit(world: &World<'_>, identity: &Identity, server: ProcessId, end: PaneEnd) -> Result<bool, Failure> {
+    let _lock = lock(world, identity)?;
+    if is_recorded(world, identity, Ended::SessionExit, server) || is_deliberate(world, identity, server) {
+        return Ok(false);
+    }
+    let number = |value: Option<i32>| value.map(|value| value.to_string());
+    let status = match end {
+        PaneEnd { status: None, signal: None } => Some("unknown".to_owned()),
+        end => number(end.status),
+    };
+    let event = Event::new("session-exit")
+        .field("identity", identity)
+        .field("dead_status", status.unwrap_or_default())
+        .field("dead_signal", number(end.signal).unwrap_or_default());
+    world.log.append(Log::Exits, world.clock, &event);
+    let death = LastDeath {
+        at: world.now(),
+        event: Ended::SessionExit,
+        server: Some(server),
+        cause: end.cause(),
+        forensics: None,
+        over: false,
+    };
+    death.write(world, identity)?;
+    Ok(true)
+}
+
+fn write_forensics(
+    world: &World<'_>,
+    identity: &Identity,
+    now: EpochMs,
+    head: &str,
+    mut sections: Vec<Section>,
+) -> Result<PathBuf, Failure> {
+    let dir = world.paths.server_deaths_dir();
+    paths::create_dirs(&dir)?;
+    sections.extend(forensics::machine(Instant::now() + FORENSICS_TIME));
+    sections.push(("last-screen", last_screen(&world.paths.pane_log(identity))));
+    sections.push(("lifecycle", lifecycle_lines(world, identity)));
+    let mut text = head.to_owned();
+    for (title, body) in sections.iter().filter(|(_, body)| !body.trim().is_empty()) {
+        text.push_str(&format!("\n--- {title}\n{}\n", body.trim_end()));
+    }
+    // Two servers may die within a second; the lock is held, so that nobody else takes the name.
+    let mut second = now.0 / 1000;
+    let mut path = dir.join(format!("{identity}-{second}.txt"));
+    while path.exists() {
+        second += 1;
+        path = dir.join(format!("{identity}-{second}.txt"));
+    }
+    durable::write_atomic(&path, text.as_bytes())?;
+    Ok(path)
+}
+
+/// The end of the pane's stream as plain text.
+fn last_screen(log: &Path) -> String {
+    let raw = event_log::tail(log, 16 * 1024).unwrap_or_default();
+    let plain = plain(&raw);
+    let lines: Vec<&str> = plain.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(50)..].join("\n")
+}
+
+/// `text` without escape sequences and control characters.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => match chars.next() {
+                // CSI: up to its final byte. One that moves to another line is a line's end.
+                Some('[') => {
+                    let last = chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
+                    if matches!(last, Some('A' | 'B' | 'E' | 'F' | 'H' | 'd' | 'f')) {
+                        out.push('\n');
+                    }
+                }
+                // OSC: up to BEL or ST.
+                Some(']') => while chars.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {},
+                _ => {}
+            },
+            '\r' => out.push('\n'),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn lifecycle_lines(world: &World<'_>, identity: &Identity) -> String {
+    let text = event_log::tail(&world.paths.event_log(Log::Lifecycle.file_name()), 256 * 1024).unwrap_or_default();
+    let name = format!("identity={identity}");
+    let own: Vec<&str> = text.lines().filter(|line| line.split(' ').any(|word| word == name)).collect();
+    own[own.len().saturating_sub(30)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pane_stream_becomes_plain_text() {
+        assert_eq!(plain("a\u{1b}[31mb\u{1b}[0m\r\n\u{1b}]0;title\u{7}c\u{8}d"), "ab\n\ncd");
+        assert_eq!(plain("one\u{1b}[2;1Htwo\u{1b}["), "one\ntwo");
+    }
+
+    #[test]
+    fn the_words_of_a_pane_end() {
+        assert_eq!(PaneEnd { status: Some(3), signal: None }.cause(), "exit-status-3");
+        assert_eq!(PaneEnd { status: None, signal: Some(9) }.cause(), "exit-signal-9");
+        assert_eq!(PaneEnd::default().cause(), "exit-unknown");
+    }
+}

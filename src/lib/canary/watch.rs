@@ -1,0 +1,214 @@
+//! Watching one server until it ends. Nothing runs meanwhile: the kernel wakes us.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::canary::evidence::{self, Before};
+use crate::canary::record;
+use crate::canary::rule::judge;
+use crate::host::ProcessId;
+use crate::host::process::{Ending, ExitWatch, liveness};
+use crate::host::tmux::Tmux;
+use crate::host::{Liveness, slim};
+use crate::store::lock::{FileLock, LockError};
+use crate::store::session_record::SessionRecord;
+use crate::world::World;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long the canary of the server before may take to write its record.
+const PREDECESSOR: Duration = Duration::from_secs(10);
+/// A client that ended this long before the server, or after it, ended with it.
+const TOGETHER: Duration = Duration::from_secs(2);
+/// How long a server has to outlive an OOM kill in its cgroup for that not to have been its own.
+const OUTLIVE_MS: u16 = 200;
+/// How long after its own dismissal a canary looks whether the server goes too.
+const SWEEP_MS: u16 = 1000;
+/// How long the client is waited for after the server's end.
+const CLIENT_WAIT: Duration = Duration::from_millis(500);
+
+/// Watches the recorded server of `identity` until it ends, and records its end unless somebody intended it.
+pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
+    let path = world.paths.state(identity, "canary.lock");
+    let _lock = match FileLock::acquire(&path, world.program, PREDECESSOR, world.clock) {
+        Ok(lock) => lock,
+        // Its holder watches a server of this identity, which is what is wanted.
+        Err(LockError::Held { .. }) => return Ok(Exit::Ok),
+        Err(error) => return Err(error.into()),
+    };
+    let none = || Failure::new(Exit::Refused, format!("{identity} has no session to watch: iapeer-wake starts one"));
+    let record = SessionRecord::peek(world.paths, identity).ok_or_else(none)?;
+    let server = record.server.ok_or_else(none)?;
+    let watch = match ExitWatch::on(server) {
+        Ok(Some(watch)) => watch,
+        // It ended before we came.
+        Ok(None) => return unwatched(world, &record, server),
+        Err(error) => {
+            tracing::warn!("this kernel does not tell of a process's end ({error}): looking once a second");
+            while liveness(&server) != Liveness::Gone {
+                world.clock.sleep(Duration::from_secs(1));
+            }
+            return unwatched(world, &record, server);
+        }
+    };
+    let mut before = Before::of(server);
+    let mut client = Client::start(world, identity);
+    let woken = until_end(&watch, &mut client, &mut before)
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot watch the server of {identity}: {error}")))?;
+    let Woken::ServerEnded(ending) = woken else { return Ok(Exit::Ok) };
+    let ended = Instant::now();
+    if record::is_deliberate(world, identity, server) {
+        return Ok(Exit::Ok);
+    }
+    let (rc, together) = client.map(|client| client.finish(ended)).unwrap_or_default();
+    let (evidence, sections) = before.collect(world, &record, server, ending, rc.filter(|_| together));
+    record::server_exit(world, identity, server, rc, &judge(&evidence), sections)?;
+    Ok(Exit::Ok)
+}
+
+/// Records the end of a server that nobody watched, unless it was intended or is recorded already.
+pub fn unwatched(world: &World<'_>, record: &SessionRecord, server: ProcessId) -> Result<Exit, Failure> {
+    if !record::is_deliberate(world, &record.identity, server) {
+        let (evidence, sections) = evidence::afterwards(world, record, server);
+        record::server_exit(world, &record.identity, server, None, &judge(&evidence), sections)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// What ended the wait.
+enum Woken {
+    /// The server has ended.
+    ServerEnded(Option<Ending>),
+    /// Somebody dismissed the canary (TERM, INT, HUP).
+    Dismissed,
+}
+
+/// Sleeps until the server has ended.
+fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before) -> io::Result<Woken> {
+    let dismissal = dismissal()?;
+    let mut timeout = PollTimeout::NONE;
+    slim::slim();
+    loop {
+        let mut wanted =
+            vec![PollFd::new(watch.descriptor(), PollFlags::POLLIN), PollFd::new(dismissal.as_fd(), PollFlags::POLLIN)];
+        let client_at = client.as_ref().and_then(Client::descriptor).map(|fd| {
+            wanted.push(PollFd::new(fd, PollFlags::POLLIN));
+            wanted.len() - 1
+        });
+        let events = before.cgroup.as_ref().filter(|events| events.notifies && timeout.is_none());
+        let memory_at = events.map(|events| {
+            wanted.push(PollFd::new(events.as_fd(), PollFlags::POLLPRI));
+            wanted.len() - 1
+        });
+        match poll(&mut wanted, timeout) {
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        let says = |at: usize| wanted[at].any().unwrap_or(false);
+        let (server, dismissed) = (says(0), says(1));
+        let (client_ended, memory) = (client_at.is_some_and(says), memory_at.is_some_and(says));
+        drop(wanted);
+        if client_ended && let Some(client) = client {
+            client.note_end();
+        }
+        if server {
+            return Ok(Woken::ServerEnded(watch.ending()));
+        }
+        if dismissed {
+            // A sweep by one pattern takes the canary too; one that was meant alone leaves the server as it is.
+            let ended =
+                poll(&mut [PollFd::new(watch.descriptor(), PollFlags::POLLIN)], PollTimeout::from(SWEEP_MS))? > 0;
+            return Ok(if ended { Woken::ServerEnded(watch.ending()) } else { Woken::Dismissed });
+        }
+        if memory {
+            timeout = PollTimeout::from(OUTLIVE_MS);
+        } else if timeout.is_some() {
+            // The OOM kill was another's: the server has outlived it.
+            timeout = PollTimeout::NONE;
+            before.renew();
+        }
+    }
+}
+
+/// Becomes readable when somebody sends TERM, INT or HUP.
+fn dismissal() -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signal_hook::low_level::pipe::register(signal as i32, write.try_clone()?)?;
+    }
+    Ok(read)
+}
+
+/// `tmux wait-for iap-canary-<identity>`: how it ends tells how the server did.
+struct Client {
+    child: Child,
+    /// When it ended.
+    ended: Option<Instant>,
+    code: Option<i32>,
+}
+
+impl Client {
+    /// `None` where it can't be started: its exit code is evidence that may be missing.
+    fn start(world: &World<'_>, identity: &Identity) -> Option<Client> {
+        let tmux = Tmux::find(world.settings.tmux_timeout).ok()?;
+        let mut command = Command::new(tmux.program());
+        command
+            .args(["-u", "-f", "/dev/null", "-S"])
+            .arg(world.paths.socket(identity))
+            .args(["wait-for", &format!("iap-canary-{identity}")])
+            .env_clear()
+            .env("LC_ALL", "C.UTF-8")
+            .env("TERM", "dumb")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            // Nobody writes to it: that it closes is how its end is seen.
+            .stderr(Stdio::piped());
+        #[cfg(target_os = "linux")]
+        // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec.
+        unsafe {
+            // A canary that is killed must not leave its client behind.
+            command.pre_exec(|| {
+                nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let child = command.process_group(0).spawn().ok()?;
+        Some(Client { child, ended: None, code: None })
+    }
+
+    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.child.stderr.as_ref().filter(|_| self.ended.is_none()).map(AsFd::as_fd)
+    }
+
+    /// Something came from it: a last word or its end. Either way it is about to end.
+    fn note_end(&mut self) {
+        self.ended = Some(Instant::now());
+        let status = self.child.wait().ok();
+        self.code = status.and_then(|status| status.code().or_else(|| Some(128 + status.signal()?)));
+    }
+
+    /// Its exit code, and whether it ended together with the server, at `ended`.
+    fn finish(mut self, ended: Instant) -> (Option<i32>, bool) {
+        let limit = PollTimeout::try_from(CLIENT_WAIT).unwrap_or(PollTimeout::ZERO);
+        if let Some(fd) = self.descriptor() {
+            let spoke = poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], limit).is_ok_and(|count| count > 0);
+            if !spoke {
+                // A client without a server that does not notice: its code would be ours.
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return (None, false);
+            }
+            self.note_end();
+        }
+        let together = self.ended.is_some_and(|at| ended.saturating_duration_since(at) <= TOGETHER);
+        (self.code, together)
+    }
+}

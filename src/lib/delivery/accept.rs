@@ -1,0 +1,337 @@
+//! Accepting a message: everything that can forbid it is asked first, then it is made durable, then a drain is
+//! started. The sender never types into a session.
+
+use crate::base::clock::{Deadline, wait_for};
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Intelligence, Personality, Runtime, Topic};
+use crate::delivery::worker;
+use crate::message::limits;
+use crate::session::bring_up;
+use crate::store::event_log::{self, Log};
+use crate::store::markers::Marker;
+use crate::store::profile::Profile;
+use crate::store::queue::{Item, Place, Queue, Seq, Settled};
+use crate::store::registry::Registry;
+use crate::store::session_record::{SessionRecord, identities_with};
+use crate::units::install;
+use crate::world::World;
+use crate::world::peer::{Peer, refuse_another, split_name};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Pause between two looks at an accepted item, at first: a warm delivery takes milliseconds.
+const LOOK: Duration = Duration::from_micros(250);
+
+/// What to send.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The recipient: `NAME` or `RUNTIME-NAME`.
+    pub to: String,
+    /// The recipient's runtime, where it matters.
+    pub runtime: Option<Runtime>,
+    /// Who sends it; by default the session's identity, else the peer of the current folder.
+    pub from: Option<String>,
+    /// The body.
+    pub body: String,
+    /// What it is about.
+    pub topic: Option<Topic>,
+    /// Absolute paths of files.
+    pub attachments: Vec<String>,
+    /// Steer a running turn.
+    pub urgent: bool,
+    /// How long to wait for it to settle.
+    pub wait: Duration,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// `delivered` or `queued`.
+    pub outcome: &'static str,
+    /// The message's id.
+    pub id: String,
+    /// To whom.
+    pub identity: Identity,
+    /// Whether the session was woken for it.
+    pub woke: bool,
+    /// `warm`, `fresh` or `resume`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Why it was woken as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// How many messages wait for this peer.
+    pub waiting: usize,
+    /// Why it is not delivered yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long this took, in milliseconds.
+    pub ms: u64,
+}
+
+impl Report {
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let Report { identity, id, waiting, .. } = self;
+        if self.outcome == "queued" {
+            let why = self.reason.as_deref().unwrap_or("waking");
+            return format!("queued for {identity} ({waiting} waiting: {}) {id}", crate::base::exit::one_line(why));
+        }
+        match (&self.mode, &self.cause) {
+            (Some(mode), Some(cause)) if self.woke => format!("delivered to {identity} (woke: {mode}, {cause}) {id}"),
+            _ => format!("delivered to {identity} (warm) {id}"),
+        }
+    }
+}
+
+/// Accepts `message`, has it delivered, and watches it settle.
+pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
+    let started = world.clock.monotonic();
+    let registry = Registry::read(world.paths)?;
+    let sender = Sender::find(&registry, message.from.as_deref())?;
+    let peer = Peer::named_in(world.paths, &registry, &message.to, message.runtime.as_ref())?;
+    limits::check_body(&message.body)?;
+    limits::check_attachments(&message.attachments)?;
+    if peer.identity == sender.identity
+        || (peer.is_ephemeral() && sender.identity.personality() == peer.identity.personality())
+    {
+        return Err(Failure::new(Exit::Refused, format!("{} cannot send to itself", sender.identity)));
+    }
+    refuse_by_policy(&peer, &sender)?;
+    // What a unit of ours holds is started by that, which then has what waits delivered.
+    let held = match world.host.managed_by(&peer.identity) {
+        Some(by) if !install::is_held_by_us(world, &peer.identity) => {
+            return Err(bring_up::refuse_managed(world, &peer, by, "launchd-managed"));
+        }
+        managed => managed.is_some(),
+    };
+    bring_up::refuse_stopped(world, &peer)?;
+    if !peer.cwd().is_dir() {
+        let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
+        return Err(Failure::new(Exit::Refused, why));
+    }
+    // Nobody waits for a boot that can't come.
+    if !held {
+        world.host.preflight(&peer)?;
+    }
+
+    let item = Item {
+        topic: message.topic,
+        attachments: message.attachments,
+        urgent: message.urgent,
+        ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
+    };
+    let seq = world.queue(&peer.identity).accept(&item, world.clock)?;
+    withdraw_from_nobody(world, &peer, &item, seq)?;
+    // From here on the message is accepted: nothing below may say otherwise.
+    touch_kick(world);
+    worker::arm(world, &sender.identity, &sender.cwd);
+    let have_delivered = || {
+        // Whoever holds the identity looks at the queue again after letting go.
+        if !world.is_held(&peer.identity) {
+            world.kick(&peer.identity);
+        }
+    };
+    let mut report = if message.wait.is_zero() {
+        // Last of all: after a fork each page that is written to is copied first.
+        let report = watch(world, &peer, &item, seq, message.wait);
+        have_delivered();
+        report
+    } else {
+        have_delivered();
+        watch(world, &peer, &item, seq, message.wait)
+    };
+    report.ms = (world.clock.monotonic() - started).as_millis() as u64;
+    Ok(report)
+}
+
+/// Who sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// Its identity.
+    pub identity: Identity,
+    /// Its nature.
+    pub intelligence: Intelligence,
+    /// Where its profile is.
+    pub cwd: PathBuf,
+    /// Whether it may write into telegram.
+    pub telegram_bot: bool,
+}
+
+impl Sender {
+    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder. Never guessed, and never another
+    /// than `PEER_PERSONALITY` says where it is not given.
+    pub fn find(registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
+        let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
+        let (name, runtime) = match given.map(str::to_owned).or(session) {
+            Some(text) => split_name(registry, &text, None)?,
+            None => {
+                let cwd = std::env::current_dir()
+                    .map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
+                match Profile::read(&cwd)? {
+                    Some(profile) => (profile.personality().clone(), None),
+                    None => {
+                        return Err(Failure::new(
+                            Exit::Usage,
+                            "who sends this? give --from NAME, set PEER_IDENTITY, or run it in a peer's folder",
+                        ));
+                    }
+                }
+            }
+        };
+        if given.is_none() {
+            refuse_another(&name)?;
+        }
+        Sender::registered(registry, &name, runtime)
+    }
+
+    fn registered(registry: &Registry, name: &Personality, runtime: Option<Runtime>) -> Result<Sender, Failure> {
+        let record = registry.get(name).ok_or_else(|| {
+            Failure::new(
+                Exit::NoPeer,
+                format!(
+                    "unknown caller {:?}: a sender must be a peer, `iapeer create {name}` makes one",
+                    name.as_str()
+                ),
+            )
+        })?;
+        let runtime = runtime.unwrap_or_else(|| record.default_runtime.clone());
+        if !record.runtimes.contains(&runtime) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "runtime {:?} is not declared for caller {:?} (declared: {}): `iapeer add-runtime {runtime} --peer {name}` declares it",
+                    runtime.as_str(),
+                    name.as_str(),
+                    record.declared()
+                ),
+            ));
+        }
+        Ok(Sender {
+            identity: Identity::new(runtime, name.clone()),
+            intelligence: record.intelligence,
+            cwd: record.cwd.clone(),
+            telegram_bot: record.telegram_bot(),
+        })
+    }
+}
+
+/// A bridge that would drop the message later is not written to at all.
+fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
+    if peer.identity.runtime().as_str() == "telegram" && !sender.telegram_bot {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "telegram policy: {} has no interfaces.telegram.bot_username in its profile, message NOT delivered",
+                sender.identity
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Touches the file that a path unit watches. Best effort: the kick is a hint.
+fn touch_kick(world: &World<'_>) {
+    let path = world.paths.kick();
+    let touch = || -> std::io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        file.set_modified(std::time::SystemTime::now())
+    };
+    if let Err(error) = touch() {
+        tracing::debug!("cannot touch {}: {error}", path.display());
+    }
+}
+
+/// Takes an item back that was written to a peer while that was being removed or renamed: nobody looks at its queue any
+/// more. One that went along to the new name is accepted.
+fn withdraw_from_nobody(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq) -> Result<(), Failure> {
+    let name = peer.identity.personality();
+    // What can't be told now is no reason to take anything back.
+    if Registry::read(world.paths).map_or(true, |registry| registry.get(name).is_some()) {
+        return Ok(());
+    }
+    let is_kept = || {
+        identities_with(world.paths, "queue")
+            .iter()
+            .any(|identity| world.queue(identity).find(item.id).is_ok_and(|found| found.is_some()))
+    };
+    if !world.queue(&peer.identity).remove(Place::Waiting, seq)? && is_kept() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NoPeer, format!("{name} was removed or renamed meanwhile: `iapeer list` shows the peers")))
+}
+
+/// Watches an accepted item until it settles or `wait` is over.
+fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) -> Report {
+    let queue = world.queue(&peer.identity);
+    let report = |outcome, reason| Report {
+        outcome,
+        id: item.id.to_string(),
+        identity: peer.identity.clone(),
+        woke: false,
+        mode: None,
+        cause: None,
+        waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
+        reason,
+        ms: 0,
+    };
+    let deadline = Deadline::after(world.clock, wait);
+    let mut last_reason = None;
+    let settled = wait_for(world.clock, deadline, LOOK, || match queue.settled(seq) {
+        Settled::Gone => Some(Settled::Gone),
+        Settled::Dead => Some(Settled::Dead),
+        place @ (Settled::Waiting | Settled::Inflight) => {
+            let at = if place == Settled::Waiting { Place::Waiting } else { Place::Inflight };
+            let now = queue.peek(at, seq)?;
+            // A worker keeps its task in flight until it answers: taken is delivered.
+            if now.landed.is_some() {
+                return Some(Settled::Gone);
+            }
+            // A failed try will not be repeated before the next tick: no use in waiting for it.
+            if now.reason.is_some() {
+                last_reason = now.reason;
+                return Some(place);
+            }
+            None
+        }
+    });
+    match settled {
+        Some(Settled::Gone) => delivered(world, item, report("delivered", None)).unwrap_or_else(|| {
+            // Somebody took it out by hand, or removed the peer.
+            report("queued", Some("no longer in the queue, and no delivery of it on record".into()))
+        }),
+        Some(Settled::Dead) => {
+            let reason = queue.peek(Place::Dead, seq).and_then(|item| item.reason);
+            report("queued", Some(format!("dead letter: {}", reason.unwrap_or_default())))
+        }
+        _ if world.markers(&peer.identity).has(Marker::Stopped) => report("queued", Some("stopped meanwhile".into())),
+        _ => report("queued", last_reason.or_else(|| why_waiting(world, &queue, seq))),
+    }
+}
+
+/// Why the item numbered `seq` waits, where that is not for its peer to wake.
+fn why_waiting(world: &World<'_>, queue: &Queue, seq: Seq) -> Option<String> {
+    let ahead = [Place::Inflight, Place::Waiting].into_iter().find_map(|place| {
+        let first = queue.list(place).ok()?.first().copied().filter(|first| *first < seq)?;
+        queue.peek(place, first)
+    });
+    match ahead {
+        Some(item) => Some(item.reason.unwrap_or_else(|| "behind another message".into())),
+        None => SessionRecord::peek(world.paths, queue.identity()).map(|_| "being delivered".into()),
+    }
+}
+
+/// Completes the report of a delivered message from the line that the drain wrote before it settled the item. `None`:
+/// there is no such line.
+fn delivered(world: &World<'_>, item: &Item, mut report: Report) -> Option<Report> {
+    let id = item.id.to_string();
+    let line =
+        event_log::find_last(world.paths, Log::Delivery, |line| line.contains(&id) && line.contains(" ok=true"))?;
+    let field = |name: &str| line.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    report.woke = field("woke").as_deref() == Some("true");
+    report.mode = if report.woke { field("mode") } else { Some("warm".into()) };
+    report.cause = field("cause");
+    Some(report)
+}

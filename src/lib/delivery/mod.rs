@@ -1,0 +1,5 @@
+//! The way of a message: accepted durably, then delivered by a drain into a live session, or by waking the peer.
+
+pub mod accept;
+pub mod drain;
+pub mod worker;

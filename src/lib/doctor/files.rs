@@ -1,0 +1,130 @@
+//! Ownership and modes below the root, files that were set aside, litter of crashes.
+
+use super::Finding;
+use crate::base::exit::Exit;
+use crate::store::durable;
+use crate::world::World;
+use std::borrow::Cow;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The root and the socket folder: what every program refuses.
+pub(crate) fn root<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let paths = world.paths;
+    [paths.root(), paths.socket_dir()].into_iter().filter_map(private).collect()
+}
+
+fn private<'a>(dir: &'a Path) -> Option<Finding<'a>> {
+    let meta = fs::metadata(dir).ok()?;
+    let me = nix::unistd::geteuid().as_raw();
+    let refused = |what: String| Finding::error("root", Exit::NoPerm, dir.display(), what);
+    if !meta.is_dir() {
+        return Some(refused("is no folder, so nothing can be kept in it".into()).todo("move it away"));
+    }
+    if meta.uid() != me {
+        let what = format!("belongs to uid {}, not to you (uid {me}): every program refuses it", meta.uid());
+        return Some(refused(what).todo("chown it, or set IAPEER_ROOT to a folder of your own"));
+    }
+    let mode = meta.mode() & 0o7777;
+    (mode & 0o077 != 0).then(|| {
+        refused(format!("is open to others (mode {mode:04o}): every program refuses it"))
+            .todo(format!("chmod 700 {}", dir.display()))
+            .mend(move || close(dir, 0o700))
+    })
+}
+
+fn close(path: &Path, mode: u32) -> Result<(), String> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+        .map_err(|error| format!("cannot change {}: {error}", path.display()))
+}
+
+/// Everything of ours below the root but the peers' working folders, which are theirs.
+fn ours(world: &World<'_>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut todo: Vec<PathBuf> =
+        ["state", "logs", "cache", "runtimes"].iter().map(|name| world.paths.root().join(name)).collect();
+    todo.extend(fs::read_dir(world.paths.root()).into_iter().flatten().flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("peers-profiles").then(|| entry.path())
+    }));
+    while let Some(path) = todo.pop() {
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.is_dir() {
+            todo.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        }
+        if meta.is_dir() || meta.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// State, logs and caches that somebody else owns or may read.
+pub(crate) fn modes<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let me = nix::unistd::geteuid().as_raw();
+    let (mut foreign, mut open) = (Vec::new(), Vec::new());
+    for path in ours(world) {
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.uid() != me {
+            foreign.push(path);
+        } else if meta.mode() & 0o077 != 0 {
+            open.push((path, meta.mode() & 0o700));
+        }
+    }
+    let mut findings = Vec::new();
+    if let Some(first) = foreign.first() {
+        let what = format!("{} of ours belong to somebody else: we can't write there", count(foreign.len()));
+        findings.push(Finding::error("files", Exit::NoPerm, first.display(), what).todo("chown them"));
+    }
+    if let Some((first, _)) = open.first() {
+        let what = format!("{} open to others, who may read what peers say", count(open.len()));
+        let todo = format!("chmod -R go= {}", world.paths.root().display());
+        findings.push(
+            Finding::warn("files", first.display(), what)
+                .todo(todo)
+                .mend(move || open.iter().try_for_each(|(path, mode)| close(path, *mode))),
+        );
+    }
+    findings
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "one file or folder".into() } else { format!("this and {} more files or folders", n - 1) }
+}
+
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// Files that could not be read and were set aside. They hold something that somebody may want back.
+pub(crate) fn set_aside<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let is_aside = |path: &PathBuf| {
+        let name = file_name(path);
+        let at = name.rsplit_once(".corrupt-").map(|(_, at)| at).unwrap_or_default();
+        !at.is_empty() && at.chars().all(|c| c.is_ascii_digit())
+    };
+    let what = "was unreadable and set aside: iapeer goes on without what it said";
+    ours(world)
+        .into_iter()
+        .filter(is_aside)
+        .map(|path| Finding::warn("files", path.display(), what).todo("look into it, then remove it"))
+        .collect()
+}
+
+/// Temporary files that a crash left.
+pub(crate) fn litter<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let is_old = |path: &PathBuf| {
+        path.parent().is_some_and(|dir| durable::is_litter(dir, &file_name(path), durable::LITTER_AGE))
+    };
+    let old: Vec<PathBuf> = ours(world).into_iter().filter(is_old).collect();
+    let Some(first) = old.first() else { return vec![] };
+    let what = format!("{} left behind by a crash", count(old.len()));
+    vec![Finding::warn("files", first.display(), what).todo("remove them, or let --fix do it").mend(move || {
+        for path in &old {
+            fs::remove_file(path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+        }
+        Ok(())
+    })]
+}

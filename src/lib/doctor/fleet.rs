@@ -1,0 +1,189 @@
+//! Queues, sessions, and what is left of peers that are no longer there.
+
+use super::Finding;
+use crate::base::identity::Identity;
+use crate::canary::arm;
+use crate::host::Liveness;
+use crate::session::settle;
+use crate::store::durable;
+use crate::store::lock::{self, is_held};
+use crate::store::markers::Marker;
+use crate::store::queue::Place;
+use crate::store::registry::Registry;
+use crate::store::session_record::{Phase, SessionRecord, identities_with, names_in};
+use crate::world::World;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A message that waits for longer has been passed over by several ticks.
+const STUCK: Duration = Duration::from_secs(600);
+
+/// Dead letters, messages that nobody takes up, items that are none.
+pub(crate) fn queues<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+    identities_with(world.paths, "queue").iter().flat_map(|identity| queue(world, registry, identity)).collect()
+}
+
+fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> Vec<Finding<'a>> {
+    let queue = world.queue(identity);
+    let mut findings = Vec::new();
+    let count = |place| queue.list(place).map(|items| items.len());
+    let (waiting, inflight, dead, corrupt) =
+        match (count(Place::Waiting), count(Place::Inflight), count(Place::Dead), count(Place::Corrupt)) {
+            (Ok(waiting), Ok(inflight), Ok(dead), Ok(corrupt)) => (waiting, inflight, dead, corrupt),
+            (waiting, inflight, dead, corrupt) => {
+                let errors = [waiting, inflight, dead, corrupt].into_iter().filter_map(Result::err);
+                return errors.map(|e| Finding::error("queue", e.exit(), identity, e.to_string())).collect();
+            }
+        };
+    let see = format!("`iapeer-drain --list {identity}` shows them");
+    if dead > 0 {
+        let what = format!("{dead} message(s) were given up");
+        findings.push(Finding::warn("queue", identity, what).todo(format!("{see}; --requeue ID or --drop ID")));
+    }
+    if corrupt > 0 {
+        let what = format!("{corrupt} file(s) in its queue are no messages");
+        findings.push(Finding::warn("queue", identity, what).todo(format!("look into {}", queue.dir().display())));
+    }
+    if waiting + inflight == 0 {
+        return findings;
+    }
+    if !registry.declares(identity) {
+        let what = format!("{} message(s) for a peer that is not registered", waiting + inflight);
+        findings.push(Finding::warn("queue", identity, what).todo(format!(
+            "`iapeer create {}` brings it back, or remove {}",
+            identity.personality(),
+            queue.dir().display()
+        )));
+        return findings;
+    }
+    let stopped = world.markers(identity).has(Marker::Stopped);
+    for (place, how) in [(Place::Waiting, "waits"), (Place::Inflight, "has been handed over without evidence")] {
+        let head = queue.list(place).ok().and_then(|items| queue.peek(place, *items.first()?));
+        let age = head.as_ref().map(|item| world.now().since(item.accepted)).filter(|age| *age > STUCK);
+        if let Some(age) = age.filter(|_| !stopped) {
+            let reason = head.and_then(|item| item.reason).map(|why| format!(" ({why})")).unwrap_or_default();
+            let what = format!("its oldest message {how} for {}s{reason}", age.as_secs());
+            findings.push(
+                Finding::warn("queue", identity, what)
+                    .todo(format!("`iapeer-drain {identity}` tries now and says why not")),
+            );
+        }
+    }
+    if stopped && waiting > 0 {
+        let what = format!("{waiting} message(s) wait for a stopped peer");
+        findings
+            .push(Finding::warn("queue", identity, what).todo(format!("`iapeer start {}`", identity.personality())));
+    }
+    findings
+}
+
+/// Sessions, their records, and who watches them.
+pub(crate) fn sessions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+    let mut all: BTreeSet<Identity> = world.host.sockets().into_iter().collect();
+    for kind in ["session", "session.reaping", "teardown", "lock"] {
+        all.extend(identities_with(world.paths, kind));
+    }
+    all.into_iter()
+        .filter(|identity| world.host.managed_by(identity).is_none())
+        .flat_map(|identity| session(world, registry, identity))
+        .collect()
+}
+
+fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) -> Vec<Finding<'a>> {
+    let launch_takes = world.settings.boot_deadline + world.settings.ready_gate;
+    let lock_file = world.paths.state(&identity, "lock");
+    if is_held(&lock_file) {
+        let since = std::fs::metadata(&lock_file).and_then(|meta| meta.modified()).ok();
+        let held = since.and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        if held <= launch_takes.max(world.settings.midturn_wait) {
+            return vec![];
+        }
+        let holder = lock::holder(&lock_file);
+        let what = format!("its lock is held by {holder} for {}s: nobody else can reach it", held.as_secs());
+        return vec![
+            Finding::warn("state", &identity, what).todo("look what that process waits for; end it if it hangs"),
+        ];
+    }
+    let record = SessionRecord::peek(world.paths, &identity);
+    let has = |kind: &str| world.paths.state(&identity, kind).exists();
+    let settle = |what: &str| {
+        let mended = identity.clone();
+        Finding::warn("session", &identity, what)
+            .todo("the next tick clears it away, or --fix does")
+            .mend(move || settle(world, &mended))
+    };
+    match world.liveness(&identity, record.as_ref()) {
+        Liveness::Unknown => {
+            let what = "tmux does not say whether it lives: it is left alone";
+            vec![
+                Finding::warn("session", &identity, what)
+                    .todo(format!("tmux -S {} ls", world.paths.socket(&identity).display())),
+            ]
+        }
+        Liveness::Gone if has("teardown") => vec![settle("its deliberate end was cut short")],
+        Liveness::Gone if record.is_some() => vec![settle("its record names a session that is gone")],
+        Liveness::Gone if has("session.reaping") => vec![settle("the record of its death was cut short")],
+        Liveness::Gone => vec![],
+        Liveness::Alive if !registry.declares(&identity) => {
+            let what = "a session lives for a peer that is not registered";
+            vec![Finding::warn("session", &identity, what).todo(format!("`iapeer-reap {identity}` ends it"))]
+        }
+        Liveness::Alive => match &record {
+            _ if has("teardown") => vec![settle("its deliberate end was cut short")],
+            None => vec![settle("it lives without a record, so nobody supervises it")],
+            Some(record) if record.phase == Phase::Booting && world.now().since(record.woke_at) > launch_takes => {
+                vec![settle("its launch was cut short")]
+            }
+            Some(_) => unwatched(world, identity).into_iter().collect(),
+        },
+    }
+}
+
+fn settle(world: &World<'_>, identity: &Identity) -> Result<(), String> {
+    let _held = world.lock(identity, Duration::ZERO).map_err(|error| error.to_string())?;
+    settle::settle(world, identity).map(drop).map_err(|failure| failure.to_string())
+}
+
+fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>> {
+    if !world.host.has_canaries() || is_held(&world.paths.state(&identity, "canary.lock")) {
+        return None;
+    }
+    let what = "no canary watches its server: the cause of a death would be lost";
+    let finding = Finding::warn("session", &identity, what).todo("the next tick sets one, or --fix does");
+    Some(finding.mend(move || arm::reason(&arm::ensure(world, &identity)).map_or(Ok(()), |why| Err(why.to_owned()))))
+}
+
+/// Whether a kind of state file stays when a peer goes: locks are never removed, and a queue holds somebody's words.
+fn is_kept(kind: &str) -> bool {
+    kind == "queue" || kind.split('.').next_back() == Some("lock")
+}
+
+/// State files of identities that nobody declares any more.
+pub(crate) fn leftovers<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+    let mut left: BTreeMap<Identity, Vec<String>> = BTreeMap::new();
+    for name in names_in(&world.paths.state_dir()) {
+        let Some((identity, kind)) = name.split_once('.') else { continue };
+        let Ok(identity) = identity.parse::<Identity>() else { continue };
+        // What was set aside has a finding of its own.
+        if !is_kept(kind) && !kind.contains(".corrupt-") && !registry.declares(&identity) {
+            left.entry(identity).or_default().push(kind.to_owned());
+        }
+    }
+    left.into_iter()
+        .filter(|(identity, _)| {
+            let record = SessionRecord::peek(world.paths, identity);
+            world.liveness(identity, record.as_ref()) == Liveness::Gone
+        })
+        .map(|(identity, mut kinds)| {
+            kinds.sort();
+            let what = format!("is not registered, and has state: {}", kinds.join(", "));
+            let about = identity.clone();
+            Finding::warn("state", about, what).todo("remove the files, or let --fix do it").mend(move || {
+                let _lock = world.lock(&identity, Duration::ZERO).map_err(|error| error.to_string())?;
+                kinds.iter().try_for_each(|kind| {
+                    durable::remove(&world.paths.state(&identity, kind)).map(drop).map_err(|error| error.to_string())
+                })
+            })
+        })
+        .collect()
+}

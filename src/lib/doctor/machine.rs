@@ -1,0 +1,116 @@
+//! What the host must have: tmux, and something that runs the tick.
+
+use super::Finding;
+use crate::base::exit::{Exit, Failure};
+use crate::host::command;
+use crate::host::tmux::Tmux;
+use crate::operator::status;
+use crate::store::registry::Registry;
+use crate::supervision::tick;
+use crate::units::install;
+use crate::world::World;
+
+/// The oldest tmux that has what we use of it (`capture-pane -e`, `pane-died`, `paste-buffer -p`, exact targets).
+const OLDEST: (u32, u32) = (3, 2);
+/// Before this one a paste into a dead pane ends the server; we look first, but nothing is safer than a fixed tmux.
+const WELL: (u32, u32) = (3, 3);
+
+/// tmux: there, and new enough.
+pub(crate) fn tmux<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let tmux = match Tmux::find(world.settings.tmux_timeout) {
+        Ok(tmux) => tmux,
+        Err(error) => {
+            let failure = Failure::from(error);
+            return vec![
+                Finding::error("tmux", Exit::Refused, "tmux", failure.message)
+                    .todo("install it (apt-get install tmux, brew install tmux)"),
+            ];
+        }
+    };
+    let program = tmux.program().display().to_string();
+    let said = command::ask(&program, &["-V"], world.settings.tmux_timeout).unwrap_or_default();
+    let old = |what: String| Finding::error("tmux", Exit::Refused, &program, what).todo("install tmux 3.3 or newer");
+    match version(&said) {
+        None => vec![
+            Finding::warn("tmux", &program, format!("does not say its version ({:?})", said.trim()))
+                .todo("check that it is tmux 3.3 or newer"),
+        ],
+        Some(found) if found < OLDEST => vec![old(format!("is {}, too old to work with", said.trim()))],
+        Some(found) if found < WELL => vec![
+            Finding::warn(
+                "tmux",
+                &program,
+                format!("is {}, which does not say which signal ended a program", said.trim()),
+            )
+            .todo("install tmux 3.3 or newer"),
+        ],
+        Some(_) => vec![],
+    }
+}
+
+/// `3.3` of `tmux 3.3a`, `tmux next-3.6`.
+fn version(said: &str) -> Option<(u32, u32)> {
+    let number = said.trim().rsplit(' ').next()?.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let (major, rest) = number.split_once('.')?;
+    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The tick, the units, lingering. Without peers none of it is needed yet.
+pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+    if registry.peers().is_empty() {
+        return vec![];
+    }
+    let mut findings = Vec::new();
+    let how = "`iapeer units install`, or run iapeer-superviser once a minute";
+    match tick::last_tick(world.paths).map(|at| world.now().since(at)) {
+        Some(age) if age <= status::TICK_IS_DUE => {}
+        Some(age) => {
+            let what = format!("the last one was {}s ago: nobody notices a death or an idle peer", age.as_secs());
+            findings.push(Finding::warn("tick", "tick", what).todo(how));
+        }
+        None => {
+            let what = "never ran: nobody notices a death, an idle peer, or a message that has to wait";
+            findings.push(Finding::warn("tick", "tick", what).todo(how));
+        }
+    }
+    if !world.settings.use_service_manager {
+        return findings;
+    }
+    match install::status(world) {
+        Ok(overview) => {
+            for unit in &overview.units {
+                if let Some(trouble) = unit.trouble.as_ref().filter(|_| unit.file != "missing") {
+                    let todo = "its journal says more (journalctl --user -u UNIT)";
+                    findings.push(Finding::warn("units", &unit.name, format!("ended badly: {trouble}")).todo(todo));
+                }
+                if unit.file == "foreign" {
+                    let what = "stands where our unit belongs and is not ours";
+                    findings.push(Finding::warn("units", &unit.name, what).todo("move it away to have ours"));
+                }
+            }
+            findings.extend(overview.wants.into_iter().map(|want| Finding::warn("units", "units", want)));
+        }
+        Err(failure) => findings.push(Finding::error("units", failure.exit, "units", failure.message)),
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_as_a_table() {
+        for (said, found) in [
+            ("tmux 3.3a\n", Some((3, 3))),
+            ("tmux 3.7", Some((3, 7))),
+            ("tmux next-3.10", Some((3, 10))),
+            ("tmux openbsd-7.4", Some((7, 4))),
+            ("tmux master", None),
+            ("", None),
+        ] {
+            assert_eq!(version(said), found, "{said:?}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The peers' own cards, and the registry against them.
+
+use super::Finding;
+use crate::base::exit::Exit;
+use crate::base::paths;
+use crate::roster::verify::{self, Found};
+use crate::store::conformance::Severity;
+use crate::store::profile::Profile;
+use crate::store::registry::{PeerRecord, Registry};
+use crate::store::reindex;
+use crate::world::World;
+
+/// Folders, profiles, and whether the registry says the same.
+pub(crate) fn profiles<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+    registry.peers().iter().flat_map(|record| of_peer(world, record)).collect()
+}
+
+fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
+    let name = record.personality.clone();
+    let bad = |what: String| Finding::error("profile", Exit::Config, &name, what);
+    if !record.cwd.is_dir() {
+        let what = format!("its folder {} is gone: it can't be started", record.cwd.display());
+        return vec![bad(what).todo(format!("bring the folder back, or `iapeer remove {name}`"))];
+    }
+    let card = paths::profile_path(&record.cwd);
+    let found = verify::look(record);
+    if found.missing {
+        let what = format!("{} is missing: it runs on what the registry says", card.display());
+        let todo = format!("`iapeer init {}` writes one", record.cwd.display());
+        return vec![Finding::warn("profile", &name, what).todo(todo)];
+    }
+    let mut findings: Vec<Finding<'a>> = found
+        .issues
+        .iter()
+        .map(|issue| {
+            let what = format!("{}: {} — {}", card.display(), issue.field, issue.message);
+            match issue.severity {
+                Severity::Error => bad(what).todo("correct it: the peer runs on the defaults until then"),
+                Severity::Warn => Finding::warn("profile", &name, what).todo("correct it"),
+            }
+        })
+        .collect();
+    findings.extend(drift(world, record, &found));
+    findings
+}
+
+fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &Found) -> Option<Finding<'a>> {
+    if found.drift.is_empty() {
+        return None;
+    }
+    let (name, cwd) = (record.personality.clone(), record.cwd.clone());
+    let what = format!("the registry and its profile disagree on {}", found.drift.join(", "));
+    let finding = Finding::error("profile", Exit::Config, &name, what);
+    if found.drift.contains(&"personality") {
+        return Some(finding.todo("`iapeer rename` changes both, or correct the profile"));
+    }
+    Some(finding.todo("`iapeer verify --fix` takes over what the profile says").mend(move || {
+        Profile::migrate(&cwd).map_err(|error| error.to_string())?;
+        let done = reindex::reindex(world.paths, Some(&name), world.program, world.clock)
+            .map_err(|failure| failure.to_string())?;
+        done.left.into_iter().next().map_or(Ok(()), |left| Err(left.why))
+    }))
+}

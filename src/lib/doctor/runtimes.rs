@@ -1,0 +1,70 @@
+//! The runtimes that registered peers declare: manifest, program, login.
+
+use super::Finding;
+use crate::base::identity::{Identity, Runtime};
+use crate::base::paths;
+use crate::runtime::Kind;
+use crate::session::launch;
+use crate::store::launch_env::LaunchEnv;
+use crate::store::registry::Registry;
+use crate::world::World;
+use crate::world::peer::Peer;
+use std::collections::BTreeMap;
+
+/// One finding for all peers that it concerns in the same way.
+pub(crate) fn runtimes<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+    let mut found: BTreeMap<(Runtime, String), (Finding<'a>, Vec<String>)> = BTreeMap::new();
+    for record in registry.peers().iter().filter(|record| record.cwd.is_dir()) {
+        for runtime in &record.runtimes {
+            let finding =
+                match Peer::of_in(world.paths, registry, &Identity::new(runtime.clone(), record.personality.clone())) {
+                    Ok(peer) => of_peer(world, &peer),
+                    Err(failure) => Some(Finding::error("runtime", failure.exit, runtime, failure.message)),
+                };
+            if let Some(finding) = finding {
+                let (_, names) =
+                    found.entry((runtime.clone(), finding.what.clone())).or_insert_with(|| (finding, Vec::new()));
+                names.push(record.personality.to_string());
+            }
+        }
+    }
+    found
+        .into_values()
+        .map(|(finding, names)| {
+            let about = format!("{} ({})", finding.about, names.join(", "));
+            Finding { about, ..finding }
+        })
+        .collect()
+}
+
+fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
+    let runtime = &peer.manifest.runtime;
+    // The program of a bridge is named by its unit, not by ours.
+    if peer.manifest.kind == Kind::Router {
+        return None;
+    }
+    if !peer.manifest.allows(peer.intelligence()) {
+        let what = format!("is not for a peer of intelligence {}", peer.intelligence());
+        let todo = format!("change {}", paths::profile_path(peer.cwd()).display());
+        return Some(Finding::warn("runtime", runtime, what).todo(todo));
+    }
+    let mut env = launch::allowed(launch::environment());
+    if let Err(failure) = launch::find_program(world.paths, peer, &env) {
+        return Some(Finding::error("runtime", failure.exit, runtime, failure.message));
+    }
+    if let Err(failure) = world.paths.check_socket(&peer.identity) {
+        return Some(Finding::error("runtime", failure.exit, runtime, failure.message));
+    }
+    let login = peer.manifest.login.as_ref()?;
+    // As in a session of this peer: nothing else of the caller's environment reaches it.
+    match LaunchEnv::read(&paths::launch_env_path(peer.cwd(), runtime)) {
+        Ok(launch_env) => env.extend(launch_env.vars),
+        Err(error) => return Some(Finding::error("runtime", error.exit(), runtime, error.to_string())),
+    }
+    // On macOS a login may be in the keychain, which we don't open.
+    if cfg!(target_os = "macos") || login.is_seen(world.paths, |name| env.get(name).cloned()) {
+        return None;
+    }
+    let what = "shows no sign of a login: a wake would end at its login screen";
+    Some(Finding::warn("runtime", runtime, what).todo(login.hint.clone()))
+}

@@ -1,0 +1,436 @@
+//! Typing a message into a live session, and the evidence that it landed.
+//!
+//! ```text
+//! survey: dead pane, dialog, unknown screen → nothing is typed
+//!         a person's draft → held; a running turn that could only be steered → held
+//! paste (bracketed, guarded, by the same tmux process) → settle → submit key
+//! evidence: a hook's turn marker or a transcript record that carries the id
+//!           the composer still holds it → the key again, up to the submit timeout
+//!           neither → unknown
+//! ```
+
+use super::RealHost;
+use super::hurry::hurry;
+use super::ready::{self, Trouble};
+use crate::base::clock::{Deadline, EpochMs, wait_for};
+use crate::host::tmux::{Client, Input, Key, Survey, TmuxError};
+use crate::host::{Liveness, process};
+use crate::runtime::manifest::{Dialog, Evidence, Kind, Meaning, ScreenRules};
+use crate::runtime::screen::{Draft, Screen, Sight};
+use crate::runtime::transcript::{Baseline, Transcripts};
+use crate::store::markers::Markers;
+use crate::store::session_record::SessionRecord;
+use crate::world::peer::Peer;
+use crate::world::{Delivery, Landing};
+use std::time::Duration;
+
+/// Pause between two looks for evidence.
+const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
+/// How long the submit key may take to show before it is pressed again.
+pub(crate) const RESUBMIT: Duration = Duration::from_millis(450);
+/// How long a screen may lag behind what it shows.
+const REPAINT: Duration = Duration::from_secs(1);
+/// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
+const OBSTACLE: Duration = Duration::from_secs(5);
+
+/// Delivers into a live session.
+pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
+    let peer = delivery.peer;
+    if peer.manifest.kind == Kind::Router {
+        return to_router(host, delivery);
+    }
+    let Some(rules) = peer.manifest.screen.as_ref() else {
+        return Landing::Failed(format!("runtime {} has no screen rules", peer.manifest.runtime));
+    };
+    // Before the paste: what stands in the transcript beyond this is new.
+    let baseline = baseline(host, delivery);
+    match approach(host, delivery, rules) {
+        Ok(submit) => {
+            let busy = submit.busy;
+            let landing = confirm(host, delivery, rules, &baseline, submit);
+            if busy && delivery.urgent && matches!(landing, Landing::Landed { .. }) {
+                hurry(host, delivery, rules);
+            }
+            landing
+        }
+        Err(landing) => landing,
+    }
+}
+
+/// What a look at the session allows.
+enum Sighting<'r> {
+    /// The composer is free.
+    Free { busy: bool },
+    /// The message stands in the composer already, from a delivery that was cut short.
+    Ours { busy: bool },
+    /// A draft that nobody has touched for long.
+    Stale,
+    /// Nothing may be typed for now.
+    Hold(&'static str),
+    /// A dialog stands in the way.
+    Dialog(Screen, &'r Dialog),
+    /// A screen that the manifest does not know, or one in the middle of a repaint: the pane's process.
+    Strange(Option<i32>),
+    /// The program has ended, in these words.
+    Ended(String),
+}
+
+/// Brings the message into the composer: survey and paste are one tmux process. `Err`: nothing was typed, or nobody
+/// knows.
+fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> Result<Submit, Landing> {
+    let failed = |error: TmuxError| Landing::Failed(error.to_string());
+    let server = host.server(&delivery.peer.identity).map_err(failed)?;
+    let input = Input::message(delivery.text).map_err(failed)?;
+    // A program that takes the key right behind the paste saves a tmux call.
+    let settle = delivery.peer.manifest.settle();
+    let keys = (submit_key(delivery, false), submit_key(delivery, true));
+    let together = (settle.is_zero() && keys.0 == keys.1 && !shows_only(delivery)).then_some(&keys.0);
+    let deadline = Deadline::after(host.clock, OBSTACLE);
+    let repainted = Deadline::after(host.clock, REPAINT);
+    let (mut forced, mut redrawn) = (false, false);
+    loop {
+        let mut sighting = None;
+        let pasted = server.survey_and_paste(&input, together, &mut |survey| {
+            let seen = sight(host, delivery, rules, survey);
+            let free = matches!(seen, Sighting::Free { .. });
+            sighting = Some(seen);
+            free
+        });
+        // What a screen shows may be the text of messages, which no log is to have: none of it is said.
+        let obstacle = match (sighting, pasted) {
+            (Some(Sighting::Free { busy }), Ok(_)) => {
+                host.clock.sleep(settle);
+                return Ok(Submit { busy, forced, pressed: together.is_some() });
+            }
+            (Some(Sighting::Free { .. }), Err(error)) => return Err(after_typing(error)),
+            (Some(Sighting::Ours { busy }), _) => return Ok(Submit { busy, forced, pressed: false }),
+            (Some(Sighting::Stale), _) if !forced && clear_draft(host, delivery, rules) => {
+                forced = true;
+                continue;
+            }
+            (Some(Sighting::Stale), _) => {
+                return Err(Landing::Held("a draft stands in the composer and does not clear".into()));
+            }
+            (Some(Sighting::Hold(why)), _) => return Err(Landing::Held(why.into())),
+            (Some(Sighting::Dialog(screen, dialog)), _) => {
+                ready::answer(host, delivery.peer, &screen, dialog).map_err(Landing::Held)?;
+                Landing::Failed(format!("the dialog {:?} does not go away", dialog.name))
+            }
+            (Some(Sighting::Strange(pane)), _) => {
+                // Codex misses a change of its terminal's size now and then (measured: 1 in 10 when somebody attaches
+                // at the end of a turn), and draws over its own rows until it is told of one.
+                if repainted.passed(host.clock) && !std::mem::replace(&mut redrawn, true) {
+                    pane.into_iter().for_each(process::redraw);
+                }
+                Landing::Failed(format!(
+                    "the screen is none that the manifest of {} knows: `iapeer attach {}` shows it",
+                    delivery.peer.manifest.runtime,
+                    delivery.peer.identity.personality()
+                ))
+            }
+            (Some(Sighting::Ended(how)), _) => {
+                return Err(Landing::Failed(format!("the program has ended ({how})")));
+            }
+            // Its socket is gone, not the server: that makes a new one when it is asked to.
+            (None, Err(TmuxError::NoServer)) if recorded_server_lives(host, delivery.peer) => {
+                Landing::Held("its tmux server lives, and its socket is gone".into())
+            }
+            (None, Err(TmuxError::NoServer | TmuxError::NoSession)) => {
+                return Err(Landing::Failed("the session has ended".into()));
+            }
+            (None, Err(error)) => Landing::Held(error.to_string()),
+            (None, Ok(_)) => Landing::Held("tmux showed nothing".into()),
+        };
+        if deadline.passed(host.clock) {
+            return Err(obstacle);
+        }
+        host.clock.sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whether the session's tmux server lives, by its pid. One that does is asked for its socket.
+fn recorded_server_lives(host: &RealHost<'_>, peer: &Peer) -> bool {
+    let server = SessionRecord::peek(host.paths, &peer.identity).and_then(|record| record.server);
+    let Some(server) = server.filter(|server| process::liveness(server) == Liveness::Alive) else { return false };
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.pid), nix::sys::signal::Signal::SIGUSR1).is_ok()
+}
+
+/// What a survey shows.
+fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRules, survey: Survey) -> Sighting<'r> {
+    if survey.look.pane_dead {
+        return Sighting::Ended(survey.look.ending());
+    }
+    let screen = Screen { styled: survey.screen, title: survey.look.title, host: survey.look.host };
+    match screen.sight(rules) {
+        Sight::Input { draft, busy } => at_composer(host, delivery, &survey.clients, draft, busy),
+        Sight::Dialog(dialog) => Sighting::Dialog(screen, dialog),
+        Sight::Blank | Sight::Unknown => Sighting::Strange(survey.look.pane_pid),
+    }
+}
+
+/// The composer is on the screen: what is in it, and who is at the keyboard?
+fn at_composer(
+    host: &RealHost<'_>,
+    delivery: &Delivery<'_>,
+    clients: &[Client],
+    draft: Draft,
+    busy: bool,
+) -> Sighting<'static> {
+    let keys = &delivery.peer.manifest.keys;
+    if busy && delivery.resumed {
+        return Sighting::Hold("a turn is running, and it may be the message's own");
+    }
+    if busy && keys.midturn.meaning == Meaning::Steer && !delivery.urgent {
+        let waited = host.clock.now().since(delivery.accepted);
+        if waited < host.settings.midturn_wait {
+            return Sighting::Hold("a turn is running, and a message now would cut it short");
+        }
+    }
+    match draft {
+        Draft::Empty => Sighting::Free { busy },
+        Draft::Text(text) if text.contains(&delivery.id.to_string()) => Sighting::Ours { busy },
+        Draft::Paste(_) if delivery.resumed && clients.is_empty() => Sighting::Ours { busy },
+        Draft::Text(_) | Draft::Paste(_) => {
+            let last = clients.iter().map(|client| client.activity).max();
+            let still = last.map(|at: EpochMs| host.clock.now().since(at));
+            match still {
+                Some(still) if still < host.settings.composer_hold => {
+                    Sighting::Hold("somebody has a draft in the composer")
+                }
+                _ => Sighting::Stale,
+            }
+        }
+    }
+}
+
+/// Empties the composer of a draft that nobody has touched for long: merged with a message it would be neither. Says
+/// whether it is empty now.
+fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> bool {
+    let Some(key) = &delivery.peer.manifest.keys.clear else { return false };
+    let identity = &delivery.peer.identity;
+    let pressed = host.server(identity).and_then(|server| server.keys(&[Key::named(key)]));
+    // Claude Code's footer speaks of its clear key for a second.
+    let deadline = Deadline::after(host.clock, Duration::from_secs(3));
+    pressed.is_ok()
+        && wait_for(host.clock, deadline, Duration::from_millis(20), || {
+            let screen = ready::look(host, delivery.peer).ok()?;
+            matches!(screen.sight(rules), Sight::Input { draft: Draft::Empty, .. }).then_some(())
+        })
+        .is_some()
+}
+
+fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
+    host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
+}
+
+/// The key that submits, by what the session is doing.
+fn submit_key(delivery: &Delivery<'_>, busy: bool) -> Key {
+    let keys = &delivery.peer.manifest.keys;
+    // What looks busy before the first message is the start, not a turn: there is nothing to queue behind.
+    if busy && !delivery.urgent && !delivery.boot { Key::named(&keys.midturn.key) } else { Key::named(&keys.submit) }
+}
+
+/// How a submit begins.
+#[derive(Debug, Clone, Copy)]
+struct Submit {
+    /// A turn is running.
+    busy: bool,
+    /// A draft had to make way.
+    forced: bool,
+    /// The key was pressed once already.
+    pressed: bool,
+}
+
+/// Presses the submit key and waits for evidence, pressing again while the composer still holds the message.
+fn confirm(
+    host: &RealHost<'_>,
+    delivery: &Delivery<'_>,
+    rules: &ScreenRules,
+    baseline: &Baseline,
+    submit: Submit,
+) -> Landing {
+    let clock = host.clock;
+    let Submit { mut busy, forced, pressed } = submit;
+    let watcher = Watcher { host, delivery, transcripts: host.transcripts(delivery.peer), baseline };
+    let keep_pressing = Deadline::after(clock, host.settings.submit_timeout);
+    let grace = if delivery.boot {
+        host.settings.ready_gate
+    } else {
+        host.settings.submit_timeout + host.settings.liveness_grace
+    };
+    let deadline = Deadline::after(clock, grace);
+    let mut held = !pressed;
+    let mut cleared = false;
+    // Where a runtime offers nothing better, a composer that held the message and cleared is the evidence.
+    let shows_only = shows_only(delivery);
+    if shows_only {
+        let stands = || ready::look(host, delivery.peer).is_ok_and(|screen| holds(&screen, rules, delivery));
+        let look = Duration::from_millis(20);
+        if wait_for(clock, keep_pressing, look, || stands().then_some(())).is_none() {
+            return Landing::Unknown("the composer never showed the message".into());
+        }
+    }
+    while !deadline.passed(clock) {
+        if held && !keep_pressing.passed(clock) {
+            // The turn may have ended since: the key that queues in mid-turn need not submit then.
+            let key = submit_key(delivery, busy);
+            let pressed =
+                host.server(&delivery.peer.identity).and_then(|server| server.keys(std::slice::from_ref(&key)));
+            if let Err(error @ (TmuxError::NoServer | TmuxError::NoSession | TmuxError::PaneDead)) = pressed {
+                return watcher.last_look(&format!("the session ended while it took the message: {error}"), forced);
+            }
+        }
+        let until = Deadline::after(clock, RESUBMIT);
+        let evidence = wait_for(clock, until, EVIDENCE_LOOK, || watcher.evidence());
+        if let Some(by) = evidence {
+            return Landing::Landed { by, forced };
+        }
+        match ready::look(host, delivery.peer) {
+            Ok(screen) => {
+                held = holds(&screen, rules, delivery);
+                cleared = cleared || !held;
+                busy = matches!(screen.sight(rules), Sight::Input { busy: true, .. });
+            }
+            Err(Trouble::Passing) => {}
+            Err(Trouble::Ended { why, .. }) => return watcher.last_look(&why, forced),
+        }
+        if cleared && shows_only {
+            return Landing::Landed { by: Evidence::Composer, forced };
+        }
+    }
+    let why = if held {
+        "the composer still holds the message"
+    } else {
+        "the composer cleared, but nothing shows that the message was taken"
+    };
+    watcher.last_look(why, forced)
+}
+
+/// Whether the composer is all that tells what became of a message.
+fn shows_only(delivery: &Delivery<'_>) -> bool {
+    delivery.peer.manifest.evidence == [Evidence::Composer]
+}
+
+/// Whether the composer still holds this message.
+fn holds(screen: &Screen, rules: &ScreenRules, delivery: &Delivery<'_>) -> bool {
+    match screen.sight(rules) {
+        Sight::Input { draft: Draft::Empty, .. } => false,
+        Sight::Input { draft: Draft::Text(text), .. } => {
+            text.contains("<iap ") || text.contains(&delivery.id.to_string())
+        }
+        Sight::Input { draft: Draft::Paste(_), .. } => true,
+        _ => false,
+    }
+}
+
+/// Looks for evidence of one message.
+struct Watcher<'a> {
+    host: &'a RealHost<'a>,
+    delivery: &'a Delivery<'a>,
+    transcripts: Option<Transcripts<'a>>,
+    baseline: &'a Baseline,
+}
+
+impl Watcher<'_> {
+    fn evidence(&self) -> Option<Evidence> {
+        self.delivery.peer.manifest.evidence.iter().copied().find(|kind| match kind {
+            Evidence::Hook => self.hook_saw_it(),
+            Evidence::Transcript => self
+                .transcripts
+                .as_ref()
+                .is_some_and(|transcripts| transcripts.carries_since(self.baseline, self.delivery.id)),
+            Evidence::Composer => false,
+        })
+    }
+
+    fn hook_saw_it(&self) -> bool {
+        let markers = Markers::of(self.host.paths, &self.delivery.peer.identity);
+        markers.turn().is_some_and(|turn| {
+            turn.launch.as_deref() == self.delivery.launch && turn.taken.contains(&self.delivery.id)
+        })
+    }
+
+    fn last_look(&self, why: &str, forced: bool) -> Landing {
+        match self.evidence() {
+            Some(by) => Landing::Landed { by, forced },
+            None => Landing::Unknown(why.to_owned()),
+        }
+    }
+}
+
+/// A router reads lines: paste, settle, end of line; it proves nothing, and nothing more is asked of it.
+fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
+    let typed = host.server(&delivery.peer.identity).and_then(|server| {
+        server.paste(&Input::router(delivery.text)?)?;
+        host.clock.sleep(host.settings.paste_settle);
+        server.keys(&[Key::named("C-j")])
+    });
+    match typed {
+        Ok(()) => Landing::Landed { by: Evidence::Composer, forced: false },
+        Err(error) => after_typing(error),
+    }
+}
+
+/// What an error means once tmux has been told to type: the text may stand in the session, unless tmux said that it
+/// typed nothing.
+fn after_typing(error: TmuxError) -> Landing {
+    match error {
+        TmuxError::NotFound { .. } | TmuxError::PaneDead | TmuxError::InMode | TmuxError::Refused(_) => {
+            Landing::Failed(error.to_string())
+        }
+        error => Landing::Unknown(error.to_string()),
+    }
+}
+
+/// Types control text into an idle, empty composer, and waits until the transcript says that a compaction is done.
+pub(crate) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<(), String> {
+    let (Some(rules), Some(transcripts)) = (peer.manifest.screen.as_ref(), host.transcripts(peer)) else {
+        return Err(format!("runtime {} has no transcript to tell the end of a compaction by", peer.manifest.runtime));
+    };
+    let look = || match ready::look(host, peer) {
+        Ok(screen) => Ok(screen),
+        Err(Trouble::Ended { why, .. }) => Err(why),
+        Err(Trouble::Passing) => Err("tmux does not answer".to_owned()),
+    };
+    let obstacle = || -> Result<Option<&str>, String> {
+        Ok(match look()?.sight(rules) {
+            Sight::Input { draft: Draft::Empty, busy: false } => None,
+            Sight::Input { busy: true, .. } => Some("a turn is running; try again when it is over"),
+            Sight::Input { .. } => Some("somebody has a draft in the composer"),
+            _ => Some("the composer is not on the screen"),
+        })
+    };
+    // A program calls its stop hook a moment before its screen says so too: one look may come between the two.
+    let passing = Deadline::after(host.clock, REPAINT);
+    let mut seen = obstacle()?;
+    while seen.is_some() && !passing.passed(host.clock) {
+        host.clock.sleep(Duration::from_millis(50));
+        seen = obstacle()?;
+    }
+    if let Some(why) = seen {
+        return Err(why.into());
+    }
+    let baseline = transcripts.baseline();
+    let server = host.server(&peer.identity).map_err(|error| error.to_string())?;
+    let typed = Input::control(text).and_then(|input| server.paste(&input));
+    typed.map_err(|error| error.to_string())?;
+    host.clock.sleep(peer.manifest.settle().max(Duration::from_millis(100)));
+    server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(|error| error.to_string())?;
+    let deadline = Deadline::after(host.clock, host.settings.compact_done);
+    let poll = host.settings.compact_poll.min(Duration::from_millis(100));
+    let done = wait_for(host.clock, deadline, poll, || transcripts.compacted_since(&baseline).then_some(()));
+    if done.is_none() {
+        let tail = look().map(|screen| screen.tail()).unwrap_or_default();
+        return Err(format!(
+            "compact did not complete within {}ms (no transcript compact marker; pane tail: {tail})",
+            host.settings.compact_done.as_millis()
+        ));
+    }
+    // The record is the proof; an idle composer is only worth a short wait.
+    let grace = Deadline::after(host.clock, host.settings.compact_grace);
+    let _ = wait_for(host.clock, grace, Duration::from_millis(50), || {
+        let screen = look().ok()?;
+        matches!(screen.sight(rules), Sight::Input { busy: false, .. }).then_some(())
+    });
+    Ok(())
+}

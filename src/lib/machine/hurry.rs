@@ -1,0 +1,105 @@
+//! Having an urgent message taken at once that a program has put into its own queue, behind the turn that runs.
+
+use super::RealHost;
+use super::deliver::RESUBMIT;
+use super::ready;
+use crate::base::clock::{Deadline, wait_for};
+use crate::host::tmux::Key;
+use crate::runtime::manifest::ScreenRules;
+use crate::runtime::screen::{Draft, Screen, Sight};
+use crate::world::Delivery;
+use std::time::Duration;
+
+/// How long the screen may take to show the message as queued, and how long the keys are pressed.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Pause before a press: a key may come a moment before the program listens for it.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two looks at what a key did.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Presses the manifest's `urgent` keys until the message has left the program's queue; where they do nothing, the turn
+/// is interrupted. The message has landed by now: at worst it waits for the turn's end.
+pub(crate) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
+    let keys = &delivery.peer.manifest.keys;
+    if keys.urgent.is_empty() {
+        return;
+    }
+    let clock = host.clock;
+    let mark = keys.queued.as_deref();
+    let look = || ready::look(host, delivery.peer).ok();
+    let queued = |patience| wait_for(clock, Deadline::after(clock, patience), LOOK, || waits(&look()?, rules, mark));
+    let press = |names: &[String]| {
+        let keys: Vec<Key> = names.iter().map(|name| Key::named(name)).collect();
+        host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys))
+    };
+    let taken = || look().filter(|screen| is_taken(screen, rules, mark)).map(drop);
+    // The hook speaks before the screen.
+    if queued(PATIENCE) != Some(true) {
+        return;
+    }
+    let patience = Deadline::after(clock, PATIENCE);
+    while !patience.passed(clock) {
+        clock.sleep(PAUSE);
+        if let Err(error) = press(&keys.urgent) {
+            tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
+            return;
+        }
+        if wait_for(clock, Deadline::after(clock, RESUBMIT), LOOK, taken).is_some() {
+            return;
+        }
+    }
+    // An interrupted program takes up what is queued (Claude Code does, 12 of 12). Once: a second press is another command.
+    if let Some(interrupt) = &keys.interrupt
+        && queued(RESUBMIT) == Some(true)
+    {
+        tracing::warn!("{}: urgent, and its keys do nothing: the turn is interrupted", delivery.peer.identity);
+        let _ = press(std::slice::from_ref(interrupt));
+    }
+}
+
+/// Whether what was submitted waits for the end of a turn; `None` while the screen does not say. While it is
+/// still in the composer the screen does not tell whether a turn runs: Claude Code speaks of the paste in that place.
+fn waits(screen: &Screen, rules: &ScreenRules, mark: Option<&str>) -> Option<bool> {
+    match screen.sight(rules) {
+        Sight::Input { draft: Draft::Empty, busy: true } if mark.is_none() || is_queued(screen, mark) => Some(true),
+        Sight::Input { draft: Draft::Empty, busy: false } => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether nothing is queued any more. A screen in the middle of a repaint does not tell.
+fn is_taken(screen: &Screen, rules: &ScreenRules, mark: Option<&str>) -> bool {
+    matches!(screen.sight(rules), Sight::Input { .. }) && !is_queued(screen, mark)
+}
+
+fn is_queued(screen: &Screen, mark: Option<&str>) -> bool {
+    mark.is_some_and(|mark| screen.rows().iter().any(|row| row.contains(mark)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Paths;
+    use crate::runtime::manifest::Manifest;
+
+    /// The manifest's own mark on screens of the real program.
+    #[test]
+    fn a_message_is_queued_when_the_screen_says_so_and_a_paste_in_the_composer_says_nothing() {
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| "/nonexistent".into())).unwrap();
+        let manifest = Manifest::load(&paths, &"claude".parse().unwrap()).unwrap();
+        let rules = manifest.screen.as_ref().unwrap();
+        let table = [
+            ("10-queued-while-running", Some(true)),
+            ("b-22-midturn", Some(true)),
+            ("14-big-paste-40-lines", None),
+            ("14d-long-oneline-paste", None),
+            ("11-after-queued", Some(false)),
+        ];
+        for (name, expected) in table {
+            let path = format!("{}/tests/fixtures/screens/claude/2.1.329/{name}.ansi", env!("CARGO_MANIFEST_DIR"));
+            let styled = std::fs::read_to_string(&path).unwrap();
+            let screen = Screen { styled, ..Screen::default() };
+            assert_eq!(waits(&screen, rules, manifest.keys.queued.as_deref()), expected, "{name}");
+        }
+    }
+}

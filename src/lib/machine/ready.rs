@@ -1,0 +1,164 @@
+//! Waiting until a started agent shows its composer, answering the dialogs that stand in the way: one key a
+//! look, a choice confirmed only when the cursor is seen on it.
+
+use super::RealHost;
+use crate::base::clock::{Deadline, wait_for};
+use crate::host::tmux::{Key, TmuxError};
+use crate::runtime::manifest::{Answer, Dialog, Kind};
+use crate::runtime::screen::{Screen, Sight};
+use crate::store::markers::{Marker, Markers};
+use crate::world::Launch;
+use crate::world::peer::Peer;
+use std::time::Duration;
+
+/// Pause between two looks at a booting session: short at first, since some are ready in milliseconds.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LATER_LOOKS: Duration = Duration::from_millis(150);
+/// How long a dialog may take to react to a key before that counts as lost.
+const REACTION: Duration = Duration::from_secs(3);
+/// How long the cursor must stand on the wanted row before the choice is confirmed.
+const SETTLED: Duration = Duration::from_millis(400);
+/// Pause between two looks for it.
+const REACTION_LOOK: Duration = Duration::from_millis(30);
+
+/// Waits until `peer`'s session is ready for input. The error is the reason, with the screen's tail.
+pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
+    let peer = launch.peer;
+    if peer.manifest.kind == Kind::Router {
+        return Ok(());
+    }
+    let Some(rules) = peer.manifest.screen.as_ref() else { return Ok(()) };
+    let clock = host.clock;
+    let deadline = Deadline::after(clock, patience);
+    let mut pause = FIRST_LOOK;
+    let mut agreed = 0;
+    let mut tail = String::new();
+    let tool_fetched = || rules.tool && tool_fetched(host, launch);
+    while !deadline.passed(clock) {
+        // Nobody waits out the boot of a peer that was stopped meanwhile.
+        if Markers::of(host.paths, &peer.identity).has(Marker::Stopped) {
+            return Err("stopped during the boot".into());
+        }
+        let screen = match look(host, peer) {
+            Ok(screen) => screen,
+            Err(Trouble::Ended { why, last }) => {
+                let why = why.replacen("ended", "ended during boot", 1);
+                return Err(with_tail(&why, last.as_deref().unwrap_or(&tail)));
+            }
+            Err(Trouble::Passing) => {
+                clock.sleep(LATER_LOOKS);
+                continue;
+            }
+        };
+        tail = screen.tail();
+        match screen.sight(rules) {
+            // Nothing can run yet but the start itself: with our tool fetched, that is over for all we need.
+            Sight::Input { busy, .. } if !busy || tool_fetched() => {
+                agreed += 1;
+                let started = || tool_fetched() || rules.start_hook && start_hook_called(host, launch);
+                if agreed >= rules.looks || started() {
+                    return Ok(());
+                }
+                // The hook may come between two looks; it ends the wait for the second one.
+                let apart = Deadline::after(clock, Duration::from_millis(rules.apart_ms));
+                let _ = wait_for(clock, apart, FIRST_LOOK, || started().then_some(()));
+                continue;
+            }
+            Sight::Dialog(dialog) => {
+                agreed = 0;
+                answer(host, peer, &screen, dialog)?;
+                clock.sleep(REACTION_LOOK);
+                continue;
+            }
+            Sight::Blank | Sight::Unknown | Sight::Input { .. } => agreed = 0,
+        }
+        clock.sleep(pause.min(deadline.left(clock)));
+        pause = (pause + pause / 2).min(LATER_LOOKS);
+    }
+    Err(with_tail("never-became-ready (stuck at a startup prompt or boot hang)", &tail))
+}
+
+/// Whether the program that this launch started has fetched our tool.
+fn tool_fetched(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
+    let name = launch_name(launch);
+    let listed = Markers::of(host.paths, &launch.peer.identity).tool_listed();
+    name.is_some() && listed.is_some_and(|(launch, _)| Some(launch.as_str()) == name)
+}
+
+fn launch_name<'l>(launch: &'l Launch<'_>) -> Option<&'l str> {
+    launch.env.iter().find(|(key, _)| key == "PEER_LAUNCH").map(|(_, value)| value.as_str())
+}
+
+/// Whether the program that this launch started has called its start hook.
+fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
+    let name = launch_name(launch);
+    let turn = Markers::of(host.paths, &launch.peer.identity).turn();
+    name.is_some() && turn.is_some_and(|turn| turn.launch.as_deref() == name)
+}
+
+/// Why a look failed.
+pub(crate) enum Trouble {
+    /// The session is gone or its pane is dead, in these words; and the tail of what it still shows.
+    Ended { why: String, last: Option<String> },
+    /// tmux did not answer properly; the next look may.
+    Passing,
+}
+
+/// One look at a session's screen.
+pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, Trouble> {
+    let survey = host.server(&peer.identity).and_then(|server| server.survey(true)).map_err(|error| match error {
+        TmuxError::NoServer | TmuxError::NoSession => Trouble::Ended { why: "the session ended".into(), last: None },
+        _ => Trouble::Passing,
+    })?;
+    let look = survey.look;
+    let ended = look.pane_dead.then(|| format!("the program ended ({})", look.ending()));
+    let screen = Screen { styled: survey.screen, title: look.title, host: look.host };
+    if let Some(why) = ended {
+        return Err(Trouble::Ended { why, last: Some(screen.tail()) });
+    }
+    Ok(screen)
+}
+
+/// Does the next thing about a dialog. An error ends the wake: this screen is never answered by us.
+pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: &Dialog) -> Result<(), String> {
+    let key = match &dialog.answer {
+        Answer::Fail(reason) => return Err(format!("{} screen: {reason}", dialog.name)),
+        Answer::Press(key) => key,
+        Answer::Choose(choice) => match screen.cursor_row(&choice.cursor) {
+            Some(row) if row.contains(&choice.label) => {
+                // Claude Code draws the cursor before its key handler knows of the move: an Enter right then took
+                // the row before (measured).
+                host.clock.sleep(SETTLED);
+                match look(host, peer) {
+                    Ok(now) if now.cursor_row(&choice.cursor).as_ref() == Some(&row) => &choice.confirm,
+                    _ => return Ok(()),
+                }
+            }
+            Some(_) => &choice.next,
+            // No cursor to be seen yet: never a blind key.
+            None => return Ok(()),
+        },
+    };
+    // A failed key is seen at the next look: the dialog still stands.
+    let pressed = host.server(&peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
+    if pressed.is_ok() {
+        // One key at a time: a second one, sent because the first had not been drawn yet, moves the cursor on after
+        // it was seen in the right place.
+        let deadline = Deadline::after(host.clock, REACTION);
+        let _ = wait_for(host.clock, deadline, REACTION_LOOK, || has_reacted(host, peer, screen, dialog).then_some(()));
+    }
+    Ok(())
+}
+
+/// Whether the dialog that `before` shows is gone, or its cursor has moved.
+fn has_reacted(host: &RealHost<'_>, peer: &Peer, before: &Screen, dialog: &Dialog) -> bool {
+    let (Ok(now), Some(rules)) = (look(host, peer), peer.manifest.screen.as_ref()) else { return true };
+    let Sight::Dialog(still) = now.sight(rules) else { return true };
+    let Answer::Choose(choice) = &dialog.answer else { return still.name != dialog.name };
+    let row = now.cursor_row(&choice.cursor);
+    still.name != dialog.name || row.is_some() && row != before.cursor_row(&choice.cursor)
+}
+
+fn with_tail(why: &str, tail: &str) -> String {
+    if tail.is_empty() { why.to_owned() } else { format!("{why}; pane tail: {tail}") }
+}

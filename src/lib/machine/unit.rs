@@ -1,0 +1,225 @@
+//! A session as a unit of its own (D31): started by the user manager where one answers, and ended as a whole.
+
+use super::RealHost;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::base::paths;
+use crate::host::ProcessId;
+use crate::host::process;
+use crate::host::service::systemd::{self, SessionUnit, StartRefused};
+use crate::host::service::{UserManager, unit_result};
+use crate::host::spawn::shell_quoted;
+use crate::host::tmux::{Server, StartSpec, Started};
+use crate::store::durable;
+use crate::store::profile::Limits;
+use crate::store::session_record::SessionRecord;
+use crate::world::StartError;
+use crate::world::peer::Peer;
+use nix::sys::signal::{SigHandler, Signal, signal};
+use std::ffi::OsString;
+
+/// What a session's unit is called, and whose it is.
+struct Name {
+    plain: String,
+    of_this_root: String,
+    description: String,
+}
+
+impl Name {
+    fn of(host: &RealHost<'_>, identity: &Identity) -> Name {
+        let root = host.paths.root().to_string_lossy();
+        // FNV-1a: the same in every version of this program.
+        let hash = root.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Name {
+            plain: format!("iapeer-{identity}"),
+            // An identity has no dot: this is nobody else's name.
+            of_this_root: format!("iapeer-{identity}.{hash:08x}"),
+            description: format!("iapeer session {identity} ({root})"),
+        }
+    }
+}
+
+/// Starts the server of `peer` in a unit of its own. `Ok(None)`: no user manager answers.
+pub(crate) fn start(
+    host: &RealHost<'_>,
+    peer: &Peer,
+    server: &Server<'_>,
+    spec: &StartSpec,
+) -> Result<Option<(Started, String)>, StartError> {
+    let Some(manager) = host.manager() else { return Ok(None) };
+    let failed = |exit, reason: String| StartError { exit, reason };
+    let argv = server.start_command(spec).map_err(|error| failed(error.exit(), error.to_string()))?;
+    let argv = script(host, &peer.identity, &argv).map_err(|failure| failed(failure.exit, failure.message))?;
+    let name = Name::of(host, &peer.identity);
+    let limits = peer.profile.as_ref().map(|profile| profile.limits()).unwrap_or_default();
+    let properties = properties(&limits);
+    let try_as = |unit: &str| {
+        let unit = SessionUnit {
+            name: unit.to_owned(),
+            description: name.description.clone(),
+            argv: &argv,
+            env: &spec.env,
+            properties: properties.clone(),
+            stop_grace: host.settings.end_grace,
+        };
+        manager.start(&unit, host.settings.tmux_timeout)
+    };
+    let mut unit = format!("{}.service", name.plain);
+    let mut started = try_as(&unit);
+    if started == Err(StartRefused::NameInUse) {
+        if !clear(host, manager, &unit, &name.description) {
+            unit = format!("{}.service", name.of_this_root);
+            clear(host, manager, &unit, &name.description);
+        }
+        started = try_as(&unit);
+    }
+    match started {
+        Ok(()) => {}
+        Err(StartRefused::NoManager(why)) => {
+            tracing::debug!("{}: the user manager does not answer: {why}", peer.identity);
+            return Ok(None);
+        }
+        Err(refused) => {
+            manager.reset(&unit);
+            let exit = if matches!(refused, StartRefused::BadProperty(_)) { Exit::Config } else { Exit::TryAgain };
+            return Err(failed(exit, format!("{}: {refused} (journalctl --user -u {unit})", peer.identity)));
+        }
+    }
+    match server.started() {
+        Ok(started) => Ok(Some((started, unit))),
+        Err(error) => {
+            // Nobody would ever end it.
+            let _ = manager.stop(&unit, host.settings.end_grace);
+            manager.reset(&unit);
+            Err(failed(error.exit(), error.to_string()))
+        }
+    }
+}
+
+/// Makes the name of a leftover of ours free: the session it belonged to is gone, or we would not be here. `false`:
+/// it belongs to another root, or to nobody we know, and is left alone.
+fn clear(host: &RealHost<'_>, manager: &UserManager, unit: &str, description: &str) -> bool {
+    // None: it has gone meanwhile.
+    let Some(left) = unit_result(unit) else { return true };
+    if left.description != description {
+        tracing::debug!("{unit} is another one's ({}): taking a name of our own", left.description);
+        return false;
+    }
+    tracing::info!("{unit} was left over: {} ({left})", left.active);
+    if left.active != "failed"
+        && let Err(error) = manager.stop(unit, host.settings.end_grace)
+    {
+        tracing::warn!("{error}");
+    }
+    if unit_result(unit).is_some_and(|left| left.active == "failed") {
+        manager.reset(unit);
+    }
+    true
+}
+
+/// Writes `argv` into a file, and gives the command line that runs it.
+///
+/// systemd 252 writes the command line of a transient unit to a file that it can't read back where it has `\;` or quotes
+/// in it; a daemon-reload between start and exec then starts something else, or nothing.
+fn script(host: &RealHost<'_>, identity: &Identity, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
+    let words: Option<Vec<String>> = argv.iter().map(|word| Some(shell_quoted(word.to_str()?))).collect();
+    let words = words.ok_or_else(|| Failure::new(Exit::Config, format!("{identity}: a path is not in UTF-8")))?;
+    let dir = host.paths.launch_files(identity);
+    paths::create_dirs(&dir)?;
+    let path = dir.join("start.sh");
+    durable::write_volatile(&path, format!("exec {}\n", words.join(" ")).as_bytes())?;
+    Ok(vec!["/bin/sh".into(), path.into()])
+}
+
+/// The unit properties of a profile's limits.
+fn properties(limits: &Limits) -> Vec<String> {
+    let all = [("MemoryMax", &limits.memory_max), ("MemoryHigh", &limits.memory_high), ("TasksMax", &limits.tasks_max)];
+    all.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))).collect()
+}
+
+/// The unit of a session: of the server while that lives, else what the record says of it.
+fn of(host: &RealHost<'_>, identity: &Identity, server: Option<ProcessId>) -> Option<String> {
+    let living = server
+        .filter(|server| process::ProcessId::of(server.pid) == Some(*server))
+        .and_then(|server| systemd::unit_of(server.pid));
+    let name = Name::of(host, identity);
+    // A server that was started by hand, or without a manager, is in its starter's unit: never end that.
+    let is_session =
+        |unit: &String| unit.strip_suffix(".service").is_some_and(|u| u == name.plain || u == name.of_this_root);
+    living.filter(is_session).or_else(|| {
+        SessionRecord::peek(host.paths, identity).filter(|record| record.server == server)?.unit.filter(is_session)
+    })
+}
+
+/// The unit that a live server runs in, if it is a session's.
+pub(crate) fn of_server(host: &RealHost<'_>, identity: &Identity, server: ProcessId) -> Option<String> {
+    of(host, identity, Some(server))
+}
+
+/// Ends the unit of a session and everything in it, where there is one. What can't be had from the manager is made up
+/// for by the caller, who ends processes by pid.
+pub(crate) fn end(host: &RealHost<'_>, identity: &Identity, server: Option<ProcessId>) {
+    let Some(unit) = of(host, identity, server) else { return };
+    let Some(manager) = host.manager() else { return };
+    // A unit's name may have been given to another root's session since.
+    if unit_result(&unit).is_none_or(|found| found.description != Name::of(host, identity).description) {
+        return;
+    }
+    let stopped = if systemd::own_unit().as_deref() == Some(unit.as_str()) {
+        outlive_the_stop();
+        manager.stop_soon(&unit)
+    } else {
+        manager.stop(&unit, host.settings.end_grace)
+    };
+    if let Err(error) = stopped {
+        tracing::warn!("{identity}: {error}: ending its processes by pid");
+    }
+    if unit_result(&unit).is_some_and(|left| left.active == "failed") {
+        manager.reset(&unit);
+    }
+}
+
+/// An agent's program that ends its own session is in the unit that it stops: it has until the unit's grace is over to
+/// put the files in order.
+fn outlive_the_stop() {
+    for number in [Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: ignoring a signal runs no code of ours.
+        let _ = unsafe { signal(number, SigHandler::SigIgn) };
+    }
+}
+
+/// How a program of ours is started so that the end of its caller's unit or login is not its end. `None`: no manager is
+/// at hand, or plain starting will do.
+pub(crate) fn escape(
+    host: &RealHost<'_>,
+    program: &std::path::Path,
+    arguments: &[&str],
+    variables: &[&str],
+) -> Option<(std::path::PathBuf, Vec<OsString>)> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    if !host.settings.use_service_manager || !systemd::has_socket() {
+        return None;
+    }
+    let name = program.file_name()?.to_string_lossy().into_owned();
+    // A drain that ends with its sender's unit is made up for by the next; only a session, when it is its own end that
+    // is asked for, must not take its drain along. A canary has nobody to take its place at once.
+    if name != "iapeer-canary" && !systemd::in_our_unit() {
+        return None;
+    }
+    // No identity ends so: a personality begins with a letter.
+    let unit = format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    Some((systemd::systemd_run()?, systemd::escape_words(&unit, program, arguments, variables)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_become_properties() {
+        assert!(properties(&Limits::default()).is_empty());
+        let limits = Limits { memory_max: Some("2G".into()), memory_high: None, tasks_max: Some("9".into()) };
+        assert_eq!(properties(&limits), ["MemoryMax=2G", "TasksMax=9"]);
+    }
+}

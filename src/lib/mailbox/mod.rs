@@ -1,0 +1,5 @@
+//! What waits for one peer: its queue's items, the tries that were made with them, and who is told of their end.
+
+pub mod ledger;
+pub mod notice;
+pub mod queues;

@@ -1,0 +1,165 @@
+//! The queues as an operator sees them: listing, requeueing, dropping.
+
+use crate::base::clock::EpochMs;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::base::message_id::MessageId;
+use crate::delivery::drain::no_such_item;
+use crate::store::markers::Marker;
+use crate::store::queue::{Place, Seq};
+use crate::store::session_record::identities_with;
+use crate::world::World;
+use crate::world::peer::Peer;
+use serde::Serialize;
+
+/// One item of one queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Whose queue.
+    pub identity: Identity,
+    /// Where in it.
+    pub place: Place,
+    /// Its place in the order.
+    pub seq: Seq,
+    /// The message; absent where the item can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<MessageId>,
+    /// Seconds since it was accepted.
+    pub age_secs: u64,
+    /// Failed tries.
+    pub attempts: u32,
+    /// Who sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Identity>,
+    /// What it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Why it is where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Row {
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let text = |part: Option<String>| part.unwrap_or_else(|| "-".into());
+        let mut line = format!(
+            "{}  {}  {}  {}  age:{}s  attempts:{}  from:{}",
+            self.identity,
+            self.place.as_str(),
+            self.seq,
+            text(self.id.map(|id| id.to_string())),
+            self.age_secs,
+            self.attempts,
+            text(self.from.as_ref().map(Identity::to_string)),
+        );
+        if let Some(topic) = &self.topic {
+            line.push_str(&format!("  topic:{topic}"));
+        }
+        if let Some(reason) = &self.reason {
+            line.push_str(&format!("  {reason}"));
+        }
+        line
+    }
+}
+
+/// The identities named, or every one that has a queue.
+pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Failure> {
+    if named.is_empty() {
+        return Ok(identities_with(world.paths, "queue"));
+    }
+    named.iter().map(|text| text.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))).collect()
+}
+
+/// Everything in the queues of `identities`; with `heads`, only what a drain would take up. A name that is no peer's and
+/// has no queue is refused: what is misspelled has nothing to show.
+pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<Vec<Row>, Failure> {
+    let places: &[Place] = if heads { &[Place::Inflight, Place::Waiting] } else { &Place::ALL };
+    let mut rows = Vec::new();
+    for identity in identities {
+        let queue = world.queue(identity);
+        if !queue.dir().exists() {
+            Peer::of(world.paths, identity)?;
+        }
+        for &place in places {
+            for seq in queue.list(place)? {
+                let item = queue.peek(place, seq);
+                let unreadable = || {
+                    std::fs::read_to_string(queue.path(place, seq).with_extension("reason"))
+                        .ok()
+                        .map(|why| why.trim().to_owned())
+                };
+                rows.push(Row {
+                    identity: identity.clone(),
+                    place,
+                    seq,
+                    id: item.as_ref().map(|item| item.id),
+                    age_secs: world
+                        .now()
+                        .since(item.as_ref().map_or(EpochMs(world.now().0), |item| item.accepted))
+                        .as_secs(),
+                    attempts: item.as_ref().map_or(0, |item| item.attempts),
+                    from: item.as_ref().map(|item| item.from.clone()),
+                    topic: item.as_ref().and_then(|item| item.topic.as_ref()).map(ToString::to_string),
+                    reason: item.as_ref().and_then(|item| item.reason.clone()).or_else(unreadable),
+                });
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// How many messages wait for `identity` because it is stopped.
+pub fn held_back(world: &World<'_>, identity: &Identity) -> Result<usize, Failure> {
+    if !world.markers(identity).has(Marker::Stopped) {
+        return Ok(0);
+    }
+    Ok(world.queue(identity).list(Place::Waiting)?.len())
+}
+
+fn find_dead(world: &World<'_>, id: &str) -> Result<(Identity, Seq), Failure> {
+    let wanted: MessageId = id.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?;
+    for identity in identities_with(world.paths, "queue") {
+        match world.queue(&identity).find(wanted)? {
+            Some((Place::Dead, seq)) => return Ok((identity, seq)),
+            Some((place, _)) => {
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("{id} is not a dead letter, it is {} for {identity}", place.as_str()),
+                ));
+            }
+            None => {}
+        }
+    }
+    Err(no_such_item(id))
+}
+
+/// Accepts a dead item again and has it delivered.
+pub fn requeue(world: &World<'_>, id: &str) -> Result<Row, Failure> {
+    let (identity, seq) = find_dead(world, id)?;
+    let queue = world.queue(&identity);
+    let new = queue.requeue(seq, world.clock)?.ok_or_else(|| no_such_item(id))?;
+    world.kick(&identity);
+    let rows = list(world, std::slice::from_ref(&identity), true)?;
+    Ok(rows.into_iter().find(|row| row.seq == new).unwrap_or(Row {
+        identity,
+        place: Place::Waiting,
+        seq: new,
+        id: id.parse().ok(),
+        age_secs: 0,
+        attempts: 0,
+        from: None,
+        topic: None,
+        reason: None,
+    }))
+}
+
+/// Drops a dead item once `print` has its JSON: where that fails, the item stays.
+pub fn drop_item(world: &World<'_>, id: &str, print: impl FnOnce(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+    let (identity, seq) = find_dead(world, id)?;
+    let queue = world.queue(&identity);
+    let item = queue.peek(Place::Dead, seq).ok_or_else(|| no_such_item(id))?;
+    let text = serde_json::to_string(&item).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    print(&text).map_err(|failure| Failure::new(failure.exit, format!("{id} stays: {failure}")))?;
+    Ok(queue.remove(Place::Dead, seq).map(drop)?)
+}

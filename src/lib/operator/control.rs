@@ -1,0 +1,407 @@
+//! The operator's and the agents' own verbs over single sessions: stop, start, refresh, new, wake, interrupt,
+//! compact, self-fresh, self-done, remove.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Personality, Runtime, Topic};
+use crate::delivery::worker;
+use crate::runtime::Kind;
+use crate::session::activity::{Activity, Quiet};
+use crate::session::bring_up::{self, Call};
+use crate::session::rule::Request;
+use crate::session::settle::{self, Ending, Park, Standing};
+use crate::store::event_log::Event;
+use crate::store::markers::{Marker, TurnState};
+use crate::store::session_record::SessionRecord;
+use crate::units::install;
+use crate::world::World;
+use crate::world::peer::Peer;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What a verb did about one identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// The peer.
+    pub personality: Personality,
+    /// On which runtime.
+    pub runtime: Runtime,
+    /// The token of what was done or refused.
+    pub action: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The exit code this line asks for.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl Done {
+    fn ok(identity: &Identity, action: &str) -> Done {
+        Done::with(identity, action, None, Exit::Ok)
+    }
+
+    fn with(identity: &Identity, action: &str, reason: Option<String>, exit: Exit) -> Done {
+        Done {
+            personality: identity.personality().clone(),
+            runtime: identity.runtime().clone(),
+            action: action.to_owned(),
+            reason,
+            exit,
+        }
+    }
+
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let reason = self.reason.as_ref().map(|reason| format!(" — {reason}")).unwrap_or_default();
+        format!("{} ({}): {}{reason}", self.personality, self.runtime, self.action)
+    }
+}
+
+/// The peers a verb is for: one, or all registered ones on all their runtimes.
+pub fn targets(
+    world: &World<'_>,
+    name: Option<&str>,
+    runtime: Option<&Runtime>,
+    all: bool,
+) -> Result<Vec<Peer>, Failure> {
+    match (name, all) {
+        (Some(name), false) => Ok(vec![Peer::named(world.paths, name, runtime)?]),
+        (None, true) => Peer::all(world.paths),
+        _ => Err(Failure::new(Exit::Usage, "name one peer, or give --all")),
+    }
+}
+
+/// Stops a peer: it accepts nothing until it is started again. Its session is parked. One that is always on is stopped
+/// by its service manager.
+pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    let identity = &peer.identity;
+    if world.host.managed_by(identity).is_some() {
+        return Ok(by_manager(world, peer, false));
+    }
+    // The mark goes first: a drain that holds the lock sees it at its next step, and senders at once.
+    world.markers(identity).set(Marker::Stopped, world.now())?;
+    let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
+    let outcome = match settle::settle(world, identity)?.0 {
+        Standing::Live(record) => {
+            let event = Event::new("stop").field("identity", identity).field("by", world.program);
+            world.lifecycle(&event);
+            settle::end(world, identity, Some(&record), &Ending { why: "stop", park: Park::Yes, keep_marks: false })?;
+            Done::ok(identity, "stopped")
+        }
+        Standing::Asleep => {
+            let event =
+                Event::new("stop").field("identity", identity).field("by", world.program).field("session", "none");
+            world.lifecycle(&event);
+            Done::ok(identity, "stopped")
+        }
+        Standing::Unknown => Done::with(
+            identity,
+            "stopped",
+            Some("tmux does not say whether its session lives; the next tick ends it if it does".into()),
+            Exit::TryAgain,
+        ),
+    };
+    drop(lock);
+    Ok(outcome)
+}
+
+/// Lets a stopped peer accept messages again. Nothing is launched; what waits is delivered.
+pub fn start(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    if world.host.managed_by(&peer.identity).is_some() {
+        return Ok(by_manager(world, peer, true));
+    }
+    let was = world.markers(&peer.identity).clear(Marker::Stopped)?;
+    let event = Event::new("start").field("identity", &peer.identity).field("was_stopped", was);
+    world.lifecycle(&event);
+    world.kick_if_waiting(&peer.identity);
+    Ok(Done::ok(&peer.identity, "started"))
+}
+
+/// Makes the next wake a fresh one, so that new prompts are read.
+pub fn refresh(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    if peer.manifest.kind != Kind::Tui {
+        return Ok(Done::ok(&peer.identity, "skipped-non-agentic"));
+    }
+    let lock = world.lock(&peer.identity, world.settings.lock_wait)?;
+    world.markers(&peer.identity).set(Marker::Refresh, world.now())?;
+    drop(lock);
+    Ok(Done::ok(&peer.identity, "refresh-armed"))
+}
+
+/// How a wake by an operator ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Woken {
+    /// Whose session.
+    pub identity: Identity,
+    /// `ready`, `failed` or `refused`.
+    pub status: &'static str,
+    /// Whether it was started by this.
+    pub woke: bool,
+    /// `fresh` or `resume`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Why so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long it took.
+    pub ms: u64,
+    /// The exit code.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+/// Brings a peer up without a message. A session that lives is left as it is.
+pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Topic>) -> Result<Woken, Failure> {
+    let started = world.clock.monotonic();
+    // Before the lock: what is forbidden anyway waits for nobody's boot.
+    if let Err(refused) = bring_up::refuse_by_state(world, peer) {
+        return Ok(woken(peer, Err(refused.into()), 0));
+    }
+    let wait = world.settings.lock_wait + world.settings.boot_deadline;
+    let lock = world.lock(&peer.identity, wait).map_err(|error| {
+        bring_up::log_refusal(world, peer, "wake-lock-held", &error.to_string());
+        Failure::from(error)
+    })?;
+    let up = bring_up::bring_up(world, peer, Call { request, topic, ..Call::default() });
+    if let Ok(up) = &up {
+        if up.woke.is_none() {
+            // Somebody wants it up: it is idle from now on, not since its last turn.
+            SessionRecord { woke_at: world.now(), ..up.record.clone() }.write(world.paths)?;
+        }
+        seed(world, peer, up)?;
+    }
+    drop(lock);
+    let ms = (world.clock.monotonic() - started).as_millis() as u64;
+    Ok(woken(peer, up, ms))
+}
+
+fn woken(peer: &Peer, up: Result<bring_up::Up, bring_up::NotUp>, ms: u64) -> Woken {
+    let base = Woken {
+        identity: peer.identity.clone(),
+        status: "ready",
+        woke: false,
+        mode: None,
+        cause: None,
+        reason: None,
+        ms,
+        exit: Exit::Ok,
+    };
+    match up {
+        Ok(up) => Woken {
+            woke: up.woke.is_some(),
+            mode: up.woke.map(|(mode, _)| mode.to_string()),
+            cause: up.woke.map(|(_, cause)| cause.to_owned()),
+            ..base
+        },
+        Err(not_up) => Woken {
+            status: if not_up.tried { "failed" } else { "refused" },
+            exit: not_up.failure.exit,
+            reason: Some(not_up.failure.message),
+            ..base
+        },
+    }
+}
+
+/// Tells a fresh session its seed, where the profile has one and no message brings it along.
+pub fn seed(world: &World<'_>, peer: &Peer, up: &bring_up::Up) -> Result<(), Failure> {
+    use crate::session::rule::Mode;
+    use crate::store::queue::{Item, nobody};
+    let Some(text) = peer.initial_prompt() else { return Ok(()) };
+    if up.woke.is_none_or(|(mode, _)| mode != Mode::Fresh) || world.queue(&peer.identity).has_waiting()? {
+        return Ok(());
+    }
+    let item = Item::new(nobody(), crate::base::Intelligence::Absent, text, world.now());
+    world.queue(&peer.identity).accept(&item, world.clock)?;
+    Ok(())
+}
+
+/// Ends the session, if any, and starts a fresh one: stopped, parked and crash-looping peers too.
+pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
+    let identity = &peer.identity;
+    if let Some(refused) = refuse_managed(world, peer) {
+        return Err(Failure::new(Exit::Refused, refused.line()));
+    }
+    if peer.manifest.kind != Kind::Tui {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("{identity}: refused-infra: it is always on, not started by hand"),
+        ));
+    }
+    world.host.preflight(peer)?;
+    let started = world.clock.monotonic();
+    let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
+    let markers = world.markers(identity);
+    markers.clear(Marker::Stopped)?;
+    markers.clear(Marker::NewEager)?;
+    match settle::settle(world, identity)?.0 {
+        Standing::Live(record) => {
+            settle::end(world, identity, Some(&record), &Ending { why: "new", park: Park::No, keep_marks: false })?
+        }
+        Standing::Asleep => drop(markers.clear(Marker::IdleReaped)?),
+        Standing::Unknown => {
+            return Err(Failure::new(Exit::TryAgain, format!("tmux does not say whether {identity} lives")));
+        }
+    }
+    let up = bring_up::bring_up(world, peer, Call { request: Request::Fresh, past_guard: true, ..Call::default() });
+    if let Ok(up) = &up {
+        seed(world, peer, up)?;
+    }
+    drop(lock);
+    Ok(woken(peer, up, (world.clock.monotonic() - started).as_millis() as u64))
+}
+
+/// An agent asks for a fresh session of itself: mark, say, end.
+pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) -> Result<(), Failure> {
+    // One that is not registered would never be brought back.
+    Peer::of(world.paths, identity)?;
+    let lock = world.lock(identity, world.settings.lock_wait)?;
+    match settle::settle(world, identity)?.0 {
+        Standing::Live(record) => {
+            world.lifecycle(&Event::new("self-fresh").field("identity", identity));
+            // Before the end: the caller's terminal goes with it.
+            say();
+            let ending = Ending { why: settle::SELF_FRESH, park: Park::No, keep_marks: false };
+            let intent = settle::intend(world, identity, Some(&record), &ending)?;
+            // The relaunch needs somebody who outlives this session. The intent is there before it looks, or it would
+            // see a session that lives and leave.
+            let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
+            settle::finish_teardown(world, identity, &intent)?;
+            detached.map_err(|why| Failure::new(Exit::TryAgain, format!("the next tick relaunches: {why}")))?;
+        }
+        Standing::Asleep => {
+            world.markers(identity).set(Marker::NewEager, world.now())?;
+            say();
+        }
+        Standing::Unknown => {
+            return Err(Failure::new(Exit::TryAgain, format!("tmux does not say whether {identity} lives")));
+        }
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// A worker says that it is done although it has nothing to send.
+pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure> {
+    let peer = Peer::of(world.paths, identity)?;
+    if worker::arm(world, identity, peer.cwd()) {
+        return Ok(true);
+    }
+    world.markers(&peer.identity).set(Marker::EphemeralArmed, world.now())?;
+    Ok(false)
+}
+
+/// Interrupts a running turn.
+pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    let identity = &peer.identity;
+    let Some(key) = peer.manifest.keys.interrupt.clone() else {
+        return Ok(Done::with(
+            identity,
+            "refused-unsupported",
+            Some(format!("runtime {} has no interrupt key", peer.manifest.runtime)),
+            Exit::Refused,
+        ));
+    };
+    let lock = world.lock(identity, world.settings.lock_wait)?;
+    let record = match settle::settle(world, identity)?.0 {
+        Standing::Live(record) => record,
+        Standing::Asleep => {
+            let why = "there is no session to interrupt".into();
+            return Ok(Done::with(identity, "not-live", Some(why), Exit::Refused));
+        }
+        Standing::Unknown => {
+            let why = "tmux does not say whether it lives".into();
+            return Ok(Done::with(identity, "unknown", Some(why), Exit::TryAgain));
+        }
+    };
+    // An Escape at an idle prompt can open other things: only a running turn is interrupted.
+    if !world.host.is_busy(peer) {
+        return Ok(Done::with(identity, "idle", Some("no turn is running".into()), Exit::Refused));
+    }
+    world.host.press(peer, &key).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    if let Some(mut turn) =
+        world.markers(identity).turn().filter(|turn| turn.state == TurnState::Busy && turn.launch == record.launch)
+    {
+        turn.state = TurnState::Idle;
+        turn.at = world.now();
+        world.markers(identity).write_turn(&turn)?;
+    }
+    let event = Event::new("interrupt").field("identity", identity).field("by", world.program);
+    world.lifecycle(&event);
+    drop(lock);
+    Ok(Done::ok(identity, "interrupted"))
+}
+
+/// Compacts the conversation, resuming a parked peer for it. Done is what the transcript says.
+pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
+    let identity = &peer.identity;
+    let refused = |action: &str, reason: &str, exit| Ok(Done::with(identity, action, Some(reason.to_owned()), exit));
+    let Some(text) = peer.manifest.keys.compact.clone() else {
+        return refused("refused-unsupported", "its runtime can't compact", Exit::Refused);
+    };
+    if let Some(refused) = refuse_managed(world, peer) {
+        return Ok(refused);
+    }
+    let lock = world.lock(identity, world.settings.lock_wait)?;
+    let mut action = "compacted";
+    let record = match settle::settle(world, identity)?.0 {
+        Standing::Unknown => return refused("unknown", "tmux does not say whether it lives", Exit::TryAgain),
+        Standing::Live(record) => record,
+        Standing::Asleep if !world.markers(identity).has(Marker::IdleReaped) => {
+            return refused("nothing-to-compact", "context is fresh; nothing to compact", Exit::Refused);
+        }
+        Standing::Asleep => {
+            let call = Call { request: Request::Resume, ..Call::default() };
+            let up = bring_up::bring_up(world, peer, call).map_err(|not_up| not_up.failure)?;
+            world.markers(identity).clear(Marker::IdleReaped)?;
+            action = "compacted after resume";
+            up.record
+        }
+    };
+    // What stands in the folder may be an earlier conversation.
+    let used = || world.host.transcript_times(peer, None).last.is_some_and(|at| at >= record.woke_at);
+    if world.host.resumable(peer).is_err() || record.mode.as_deref() == Some("fresh") && !used() {
+        return refused("nothing-to-compact", "context is fresh; nothing to compact", Exit::Refused);
+    }
+    if Activity::from_files(world, peer, &record).quiet() == Quiet::Working {
+        return refused("busy", "a turn is running; try again when it is over", Exit::TryAgain);
+    }
+    world.host.compact(peer, &text).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    let event = Event::new("compact").field("identity", identity).field("by", world.program);
+    world.lifecycle(&event);
+    drop(lock);
+    Ok(Done::ok(identity, action))
+}
+
+/// Starts or stops what the service manager holds.
+fn by_manager(world: &World<'_>, peer: &Peer, on: bool) -> Done {
+    if let Some(refused) = refuse_managed(world, peer) {
+        return refused;
+    }
+    let action = if on { "bootstrap" } else { "bootout" };
+    let event =
+        Event::new(if on { "start" } else { "stop" }).field("identity", &peer.identity).field("by", world.program);
+    let outcome = install::run(world, &peer.identity, on);
+    world.lifecycle(&event.field("action", action).maybe("reason", outcome.as_ref().err()));
+    match outcome {
+        Ok(()) => Done::ok(&peer.identity, action),
+        Err(why) => Done::with(&peer.identity, action, Some(format!("failed: {why}")), Exit::TryAgain),
+    }
+}
+
+/// Refuses a peer that somebody else's unit holds.
+fn refuse_managed(world: &World<'_>, peer: &Peer) -> Option<Done> {
+    let by = world.host.managed_by(&peer.identity)?;
+    if install::is_held_by_us(world, &peer.identity) {
+        return None;
+    }
+    let reason = format!("held by {by}: use its service manager");
+    Some(Done::with(&peer.identity, "refused-foreign-launchd", Some(reason), Exit::Refused))
+}
+
+/// How long an operator's verb may wait for a peer's lock at most.
+pub fn patience(world: &World<'_>) -> Duration {
+    world.settings.lock_wait
+}

@@ -1,0 +1,265 @@
+//! `iapeer demo`: the main job, shown in a throw-away root with the programs themselves. It ends by itself and
+//! leaves nothing behind.
+
+use crate::base::clock::{Clock, Deadline, SystemClock, wait_for};
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Runtime;
+use crate::base::output::say;
+use crate::base::paths::{self, Paths};
+use crate::runtime::Manifest;
+use crate::session::launch;
+use crate::store::event_log;
+use serde_json::Value;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long any step may take; a real agent thinks.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs the demo with agents on `runtime` (the one that answers; the other is always a parrot).
+pub fn run(runtime: &str) -> Result<Exit, Failure> {
+    let runtime: Runtime = runtime.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?;
+    let stage = Stage::build(runtime)?;
+    let played = play(&stage);
+    let cleaned = stage.clean();
+    played?;
+    cleaned?;
+    say("");
+    say("Everything is gone again: no process, no file. Make your own team: `iapeer create NAME`.");
+    Ok(Exit::Ok)
+}
+
+fn play(stage: &Stage) -> Result<(), Failure> {
+    let bob = format!("{}-bob", stage.runtime);
+    say(format!("iapeer keeps agents one message away. A throw-away root: {}", stage.root.display()));
+
+    stage.heading("Two peers: alice is a parrot, bob answers what he is told.");
+    stage.show("iapeer", &["create", "alice", "--runtime", "parrot"])?;
+    stage.show("iapeer", &["create", "bob", "--runtime", stage.runtime.as_str()])?;
+    stage.prepare()?;
+    stage.show("iapeer", &["list"])?;
+
+    stage.heading("Alice writes to bob. Bob sleeps: the message is made durable, and wakes him.");
+    stage.show("iapeer-send", &["bob", "--from", "alice", "-m", stage.first_message()])?;
+    stage.logs("lifecycle.log", &bob)?;
+
+    stage.heading("Bob's answer goes the same way, by iapeer-send, and wakes alice.");
+    stage.wait("bob's answer to arrive", || stage.delivered_to("alice"))?;
+    stage.logs("delivery.log", " to=alice ")?;
+    stage.show("iapeer", &["list"])?;
+
+    stage.heading("Nobody has anything to do. The supervisor's tick puts idle peers to sleep.");
+    stage.wait("bob to be idle", || {
+        let tick = stage.output("iapeer-superviser", &["--json", "--only", &bob]).ok()?;
+        String::from_utf8_lossy(&tick.stdout).contains("reaped-idle").then_some(())
+    })?;
+    stage.logs("lifecycle.log", "action=reaped-idle")?;
+    stage.show("iapeer", &["list"])?;
+
+    stage.heading("The next message resumes him: the same conversation, with its transcript.");
+    stage.show("iapeer-send", &["bob", "--from", "alice", "-m", "do you remember me?"])?;
+    stage.logs("lifecycle.log", "mode=resume")?;
+    if stage.runtime.as_str() == "parrot" {
+        stage.screen(&bob)?;
+    }
+    Ok(())
+}
+
+/// The throw-away root and what runs in it.
+struct Stage {
+    runtime: Runtime,
+    dir: tempfile::TempDir,
+    root: PathBuf,
+    home: PathBuf,
+    interrupted: Arc<AtomicBool>,
+    clock: SystemClock,
+}
+
+impl Stage {
+    fn build(runtime: Runtime) -> Result<Stage, Failure> {
+        let made =
+            |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a throw-away folder: {error}"));
+        // A short path: a socket's address holds little more than 100 bytes.
+        let dir = tempfile::Builder::new().prefix("iapeer-demo.").tempdir_in(short_temp_dir()).map_err(made)?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupted)).map_err(made)?;
+        }
+        // A real agent is logged in where its user's home is.
+        let home = match runtime.as_str() {
+            "parrot" => dir.path().join("home"),
+            _ => std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| dir.path().join("home")),
+        };
+        paths::create_dirs(&home)?;
+        let root = dir.path().join("root");
+        Manifest::take_along(&Paths::from_env()?, &Paths::throw_away(&root)?, &runtime)?;
+        Ok(Stage { runtime, root, home, interrupted, clock: SystemClock::default(), dir })
+    }
+
+    /// Bob answers, and idle comes soon.
+    fn prepare(&self) -> Result<(), Failure> {
+        if self.runtime.as_str() != "parrot" {
+            return Ok(());
+        }
+        let path = paths::launch_env_path(&self.root.join("peers/bob"), &self.runtime);
+        if let Some(dir) = path.parent() {
+            paths::create_dirs(dir)?;
+        }
+        std::fs::write(&path, "PARROT_REPLY=1\n").map_err(|error| Failure::io("write", &path, &error))
+    }
+
+    fn first_message(&self) -> &'static str {
+        match self.runtime.as_str() {
+            "parrot" => "hello bob, are you there?",
+            _ => {
+                "Please answer this message once, with one short sentence, in the way it says above. Then you are done."
+            }
+        }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(launch::bin_dir().join(program));
+        command
+            .env_clear()
+            .envs(
+                launch::allowed(launch::environment())
+                    .into_iter()
+                    .filter(|(key, _)| !key.starts_with("IAPEER_") || key.ends_with("_BIN")),
+            )
+            .env("HOME", &self.home)
+            .env("IAPEER_ROOT", &self.root)
+            .env("IAPEER_IDLE_SECS", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn output(&self, program: &str, arguments: &[&str]) -> Result<Output, Failure> {
+        self.command(program).args(arguments).output().map_err(|error| {
+            Failure::new(Exit::Refused, format!("cannot run {program}: {error}; install the whole set (make install)"))
+        })
+    }
+
+    /// Runs a program, shows its command line and what it prints; its failure is the demo's.
+    fn show(&self, program: &str, arguments: &[&str]) -> Result<(), Failure> {
+        let words: Vec<String> = arguments
+            .iter()
+            .map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() })
+            .collect();
+        say(format!("$ {program} {}", words.join(" ")));
+        let output = self.output(program, arguments)?;
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            say(format!("  {line}"));
+        }
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        // Its failure becomes ours, which is said under our own name.
+        let failure = said.lines().find_map(|line| line.strip_prefix(program)?.strip_prefix(": "));
+        let why = failure.unwrap_or(said.trim()).to_owned();
+        let code = output.status.code().unwrap_or(70);
+        let exit = [Exit::Refused, Exit::TryAgain, Exit::Io, Exit::NoPerm, Exit::Config]
+            .into_iter()
+            .find(|exit| *exit as i32 == code);
+        Err(Failure::new(exit.unwrap_or(Exit::Internal), why))
+    }
+
+    fn heading(&self, text: &str) {
+        say("");
+        say(format!("# {text}"));
+    }
+
+    /// Shows the lines of a log that contain `wanted`.
+    fn logs(&self, name: &str, wanted: &str) -> Result<(), Failure> {
+        let text = event_log::tail(&self.root.join("logs/iapeer").join(name), 64 * 1024).unwrap_or_default();
+        for line in text.lines().filter(|line| line.contains(wanted)) {
+            say(format!("  {name}: {line}"));
+        }
+        Ok(())
+    }
+
+    fn delivered_to(&self, name: &str) -> Option<()> {
+        let text = event_log::tail(&self.root.join("logs/iapeer/delivery.log"), 64 * 1024)?;
+        text.lines().any(|line| line.contains(&format!(" to={name} ")) && line.contains(" ok=true")).then_some(())
+    }
+
+    /// What stands on a session's screen.
+    fn screen(&self, identity: &str) -> Result<(), Failure> {
+        let tmux = crate::host::tmux::Tmux::find(Duration::from_secs(5))?;
+        let socket = self.root.join(format!("socks/tmux-iap-{identity}.sock"));
+        let server = tmux.server(&socket, identity);
+        self.wait("the screen", || {
+            let screen = server.survey(false).ok()?.screen;
+            screen.contains("remember").then(|| {
+                for row in screen.lines().map(str::trim_end).filter(|row| !row.is_empty()) {
+                    say(format!("  | {}", row.chars().take(110).collect::<String>()));
+                }
+            })
+        })
+    }
+
+    fn wait(&self, what: &str, mut ready: impl FnMut() -> Option<()>) -> Result<(), Failure> {
+        let deadline = Deadline::after(&self.clock, PATIENCE);
+        let found = wait_for(&self.clock, deadline, Duration::from_millis(50), || {
+            if self.interrupted.load(Ordering::Relaxed) { Some(Err(())) } else { ready().map(Ok) }
+        });
+        match found {
+            Some(Ok(())) => Ok(()),
+            Some(Err(())) => Err(Failure::new(Exit::TryAgain, "interrupted")),
+            None => Err(Failure::new(
+                Exit::TryAgain,
+                format!("gave up waiting for {what}; the logs: {}", self.last_lines()),
+            )),
+        }
+    }
+
+    fn last_lines(&self) -> String {
+        let text = event_log::tail(&self.root.join("logs/iapeer/delivery.log"), 4096).unwrap_or_default();
+        text.lines().rev().take(3).collect::<Vec<_>>().join(" ⏎ ")
+    }
+
+    /// Ends every session of the throw-away root, and removes it.
+    fn clean(self) -> Result<(), Failure> {
+        say("");
+        say("# Cleaning up.");
+        // Stopped peers are woken by nothing that is still under way.
+        let _ = self.output("iapeer", &["stop", "--all"]);
+        let left: Vec<Value> = self
+            .output("iapeer", &["list", "--json"])
+            .map(|output| {
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+            })
+            .unwrap_or_default();
+        let live = left
+            .iter()
+            .flat_map(|peer| peer["runtimes"].as_array().cloned().unwrap_or_default())
+            .any(|on| on["status"] == "live");
+        let path = self.dir.path().to_owned();
+        if live {
+            let _ = self.dir.keep();
+            return Err(Failure::new(
+                Exit::TryAgain,
+                format!("a session did not end; what is left is in {}", path.display()),
+            ));
+        }
+        // A detached drain may still be writing its last line.
+        let deadline = Deadline::after(&self.clock, Duration::from_secs(10));
+        let clock: &dyn Clock = &self.clock;
+        let removed = wait_for(clock, deadline, Duration::from_millis(20), || {
+            let _ = std::fs::remove_dir_all(&path);
+            (!path.exists()).then_some(())
+        });
+        removed.ok_or_else(|| Failure::new(Exit::Io, format!("cannot remove {}", path.display())))
+    }
+}
+
+/// `/tmp` where it is there: macOS's own temporary folders have paths that fill a socket address.
+fn short_temp_dir() -> PathBuf {
+    let short = Path::new("/tmp");
+    if short.is_dir() { short.to_owned() } else { std::env::temp_dir() }
+}

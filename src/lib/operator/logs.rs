@@ -1,0 +1,198 @@
+//! The event logs as an operator reads them: all three merged by time, for one peer or all, and as they grow.
+
+use crate::base::clock::EpochMs;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Personality};
+use crate::base::output;
+use crate::store::event_log::{Log, parse, time_of};
+use crate::store::session_record::names_in;
+use crate::world::World;
+use serde_json::{Map, Value};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often a growing log is looked at.
+const FOLLOW: Duration = Duration::from_millis(200);
+const LOGS: [Log; 3] = [Log::Lifecycle, Log::Delivery, Log::Exits];
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Only lines about this peer.
+    pub peer: Option<Personality>,
+    /// Only lines since then.
+    pub since: Option<EpochMs>,
+}
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The line as it stands.
+    pub text: String,
+    /// The log it is from.
+    pub log: &'static str,
+    at: Option<EpochMs>,
+    pairs: Vec<(String, String)>,
+}
+
+impl Line {
+    /// The line as a JSON object of strings, with the log's name.
+    pub fn json(&self) -> Value {
+        let mut map: Map<String, Value> =
+            self.pairs.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect();
+        map.insert("log".into(), self.log.into());
+        Value::Object(map)
+    }
+
+    fn is(&self, wanted: &Wanted) -> bool {
+        let about = |name: &Personality| {
+            self.pairs.iter().any(|(key, value)| match key.as_str() {
+                "identity" | "caller" => value.parse::<Identity>().is_ok_and(|id| id.personality() == name),
+                "personality" | "to" => value == name.as_str(),
+                _ => false,
+            })
+        };
+        wanted.peer.as_ref().is_none_or(about) && wanted.since.is_none_or(|since| self.at.is_some_and(|at| at >= since))
+    }
+}
+
+/// What `--since` means: `90s`, `10m`, `2h`, `3d`, or a time as `2026-01-31T12:00:00Z`.
+pub fn since(text: &str, now: EpochMs) -> Result<EpochMs, Failure> {
+    let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
+    let (number, unit) = text.split_at(split);
+    let unit = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    if let (Some(unit), Ok(number)) = (unit, number.parse::<u32>()) {
+        return Ok(now.minus(Duration::from_secs(u64::from(number) * unit)));
+    }
+    time_of(&[("ts".to_owned(), text.to_owned())]).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("--since {text:?}: give 90s, 10m, 2h, 3d or a time as 2026-01-31T12:00:00Z"))
+    })
+}
+
+/// How far a log has been read.
+#[derive(Debug)]
+struct Reader {
+    log: Log,
+    path: PathBuf,
+    inode: u64,
+    offset: u64,
+}
+
+impl Reader {
+    /// The lines that are new since the last look. A log that was rotated meanwhile is read to the end first.
+    fn read(&mut self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let now = std::fs::metadata(&self.path).map(|meta| meta.ino()).unwrap_or_default();
+        if now != self.inode && self.inode != 0 {
+            let rotated = PathBuf::from(format!("{}.1", self.path.display()));
+            if std::fs::metadata(&rotated).is_ok_and(|meta| meta.ino() == self.inode) {
+                lines.extend(self.read_file(&rotated));
+            }
+            self.offset = 0;
+        }
+        self.inode = now;
+        let path = self.path.clone();
+        lines.extend(self.read_file(&path));
+        lines
+    }
+
+    fn read_file(&mut self, path: &std::path::Path) -> Vec<Line> {
+        let Ok(mut file) = File::open(path) else { return Vec::new() };
+        let mut bytes = Vec::new();
+        if file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_to_end(&mut bytes)).is_err() {
+            return Vec::new();
+        }
+        // A line that is being written is for the next look.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.offset += whole as u64;
+        lines_of(self.log, &bytes[..whole])
+    }
+}
+
+fn lines_of(log: Log, bytes: &[u8]) -> Vec<Line> {
+    let name = log.file_name().trim_end_matches(".log");
+    String::from_utf8_lossy(bytes)
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let pairs = parse(line);
+            Line { text: line.to_owned(), log: name, at: time_of(&pairs), pairs }
+        })
+        .collect()
+}
+
+/// Gives the wanted lines to `tell`, oldest first; with `follow` goes on until the caller is ended or its reader gone.
+pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnMut(&Line)) {
+    let (mut readers, mut lines) = so_far(world);
+    loop {
+        // Stable: lines of one log keep their order.
+        lines.sort_by_key(|line| line.at);
+        lines.drain(..).filter(|line| line.is(wanted)).for_each(|line| tell(&line));
+        if !follow || !output::is_heard() {
+            return;
+        }
+        world.clock.sleep(FOLLOW);
+        for reader in &mut readers {
+            lines.extend(reader.read());
+        }
+    }
+}
+
+/// Whether any line is about `peer`, who may be registered no more.
+pub fn mention(world: &World<'_>, peer: &Personality) -> bool {
+    let wanted = Wanted { peer: Some(peer.clone()), since: None };
+    so_far(world).1.iter().any(|line| line.is(&wanted))
+}
+
+/// What the logs hold by now, log by log, and who reads on in each.
+fn so_far(world: &World<'_>) -> (Vec<Reader>, Vec<Line>) {
+    let (mut readers, mut lines) = (Vec::new(), Vec::new());
+    let names: Vec<String> = names_in(&world.paths.event_log_dir()).collect();
+    for log in LOGS {
+        let path = world.paths.event_log(log.file_name());
+        let number = |name: &String| name.strip_prefix(log.file_name())?.strip_prefix('.')?.parse::<u64>().ok();
+        // However many were kept by what the settings said at the time.
+        let mut rotated: Vec<u64> = names.iter().filter_map(number).collect();
+        rotated.sort_unstable();
+        for n in rotated.iter().rev() {
+            if let Ok(bytes) = std::fs::read(format!("{}.{n}", path.display())) {
+                lines.extend(lines_of(log, &bytes));
+            }
+        }
+        let mut reader = Reader { log, path, inode: 0, offset: 0 };
+        lines.extend(reader.read());
+        readers.push(reader);
+    }
+    (readers, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_as_a_table() {
+        let now = EpochMs(10_000_000_000);
+        for (text, at) in [
+            ("90s", Some(9_999_910_000)),
+            ("2h", Some(9_992_800_000)),
+            ("1d", Some(9_913_600_000)),
+            ("1970-01-01T00:00:05Z", Some(5000)),
+            ("", None),
+            ("x", None),
+            ("5ü", None),
+            ("-5m", None),
+        ] {
+            assert_eq!(since(text, now).ok(), at.map(EpochMs), "{text}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! How the whole stands: the last tick, sessions, queues, dead letters, servers that nobody watches.
+
+use crate::base::exit::Failure;
+use crate::base::identity::Identity;
+use crate::operator::list::{self, Status as Standing};
+use crate::store::lock;
+use crate::store::session_record::identities_with;
+use crate::supervision::tick;
+use crate::world::World;
+use serde::Serialize;
+use std::time::Duration;
+
+/// A tick older than this has been missed: the timer's period is 60 s.
+pub(crate) const TICK_IS_DUE: Duration = Duration::from_secs(180);
+
+/// How the whole stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Overview {
+    /// Seconds since the last tick; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tick_age_secs: Option<u64>,
+    /// Whether ticks come as they should.
+    pub ticking: bool,
+    /// Registered peers.
+    pub peers: usize,
+    /// Sessions that live.
+    pub live: Vec<Identity>,
+    /// Identities that are stopped.
+    pub stopped: Vec<Identity>,
+    /// Identities of which the host says nothing.
+    pub unknown: Vec<Identity>,
+    /// Messages that wait.
+    pub waiting: usize,
+    /// Messages that were handed over and have no evidence or answer yet.
+    pub inflight: usize,
+    /// Dead letters.
+    pub dead: usize,
+    /// Files in queues that are no messages.
+    pub corrupt: usize,
+    /// Identities whose queue can't be read; it is not counted.
+    pub unreadable: Vec<Identity>,
+    /// Sessions whose server no canary watches.
+    pub unwatched: Vec<Identity>,
+}
+
+impl Overview {
+    /// The lines for people.
+    pub fn lines(&self) -> Vec<String> {
+        let names = |identities: &[Identity]| -> String {
+            let names: Vec<&str> = identities.iter().map(Identity::as_str).collect();
+            if names.is_empty() { String::new() } else { format!(": {}", names.join(" ")) }
+        };
+        let tick = match (self.tick_age_secs, self.ticking) {
+            (None, _) => "tick: never ran: run iapeer-superviser every minute, or `iapeer units install`".to_owned(),
+            (Some(age), true) => format!("tick: {age}s ago"),
+            (Some(age), false) => format!("tick: OVERDUE, the last one was {age}s ago"),
+        };
+        let mut lines = vec![
+            tick,
+            format!("peers: {}, live {}{}", self.peers, self.live.len(), names(&self.live)),
+            format!(
+                "queues: {} waiting, {} in flight, {} dead, {} corrupt",
+                self.waiting, self.inflight, self.dead, self.corrupt
+            ),
+        ];
+        for (what, which) in [
+            ("stopped", &self.stopped),
+            ("unknown", &self.unknown),
+            ("unreadable queues", &self.unreadable),
+            ("unwatched", &self.unwatched),
+        ] {
+            if !which.is_empty() {
+                lines.push(format!("{what}{}", names(which)));
+            }
+        }
+        lines
+    }
+}
+
+/// Looks; changes nothing.
+pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
+    let listed = list::peers(world)?;
+    let mut seen = Overview { peers: listed.len(), ..Overview::default() };
+    if let Some(at) = tick::last_tick(world.paths) {
+        let age = world.now().since(at);
+        seen.tick_age_secs = Some(age.as_secs());
+        seen.ticking = age <= TICK_IS_DUE;
+    }
+    for peer in &listed {
+        for on in &peer.runtimes {
+            let identity = Identity::new(on.runtime.clone(), peer.personality.clone());
+            match on.status {
+                Standing::Live => {
+                    if !lock::is_held(&world.paths.state(&identity, "canary.lock")) {
+                        seen.unwatched.push(identity.clone());
+                    }
+                    seen.live.push(identity);
+                }
+                Standing::Stopped => seen.stopped.push(identity),
+                Standing::Unknown => seen.unknown.push(identity),
+                Standing::Asleep => {}
+            }
+        }
+    }
+    for identity in identities_with(world.paths, "queue") {
+        match world.queue(&identity).counts() {
+            Ok([waiting, inflight, dead, corrupt]) => {
+                seen.waiting += waiting;
+                seen.inflight += inflight;
+                seen.dead += dead;
+                seen.corrupt += corrupt;
+            }
+            Err(_) => seen.unreadable.push(identity),
+        }
+    }
+    Ok(seen)
+}

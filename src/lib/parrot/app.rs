@@ -1,0 +1,383 @@
+//! A session from start to end: its phases, and the one loop that waits for everything.
+
+use super::agent::{After, Agent, crash};
+use super::composer::Composer;
+use super::dialog::{Answer, Dialog};
+use super::error::ParrotError;
+use super::faults::{Crash, Faults, Hang};
+use super::history::History;
+use super::hooks::Hooks;
+use super::keys::{Decoder, Key};
+use super::options::{Ending, Options, Resume};
+use super::record::Record;
+use super::screen::Frame;
+use super::terminal::{Events, Terminal, Wanted};
+use super::transcript::{Said, Transcript, sessions_dir};
+use crate::base::exit::one_line;
+use nix::errno::Errno;
+use nix::poll::PollTimeout;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How long a false composer stands (`PARROT_EARLY`).
+const EARLY: Duration = Duration::from_millis(300);
+/// How long an escape byte may wait for the rest of a sequence.
+const ESCAPE: Duration = Duration::from_millis(25);
+/// Things said before that a resumed session shows.
+const SHOWN_AGAIN: usize = 20;
+/// Reads after which a picture is drawn even if more input waits.
+const READS_A_PICTURE: u32 = 32;
+
+#[derive(Debug)]
+enum Phase {
+    /// A false composer.
+    Early {
+        until: Instant,
+    },
+    /// Blank.
+    Boot {
+        until: Instant,
+        crash: Option<Instant>,
+    },
+    /// `Loading…`, for ever.
+    Hung,
+    Dialogs(VecDeque<Dialog>),
+    Ready,
+}
+
+struct App {
+    faults: Faults,
+    terminal: Terminal,
+    events: Events,
+    agent: Agent,
+    composer: Composer,
+    decoder: Decoder,
+    phase: Phase,
+    source: &'static str,
+    /// As it may be shown.
+    cwd: String,
+    /// Whether input can still come.
+    connected: bool,
+    escape_due: Option<Instant>,
+    /// Ctrl-C was pressed on an empty composer: once more leaves.
+    leaving: bool,
+    noise: Option<Instant>,
+    count: u64,
+    size: (usize, usize),
+    drawn: Option<Frame>,
+    title: Option<bool>,
+}
+
+/// Runs a session in this terminal until it ends.
+pub fn run(options: Options) -> Result<Ending, ParrotError> {
+    let faults = Faults::read(|name| std::env::var_os(name))?;
+    Terminal::check()?;
+    let record = faults.record.as_deref().map(Record::open).transpose()?;
+    let cwd =
+        std::env::current_dir().map_err(|source| ParrotError::System { what: "tell the current folder", source })?;
+    let cwd = cwd.to_string_lossy().into_owned();
+    let mut banner = vec![format!("Parrot {}", env!("CARGO_PKG_VERSION"))];
+    if let Some(path) = options.system_prompt {
+        match std::fs::read(&path) {
+            Ok(bytes) => banner.push(format!("system prompt: {} bytes", bytes.len())),
+            Err(source) => return Err(ParrotError::SystemPrompt { path, source }),
+        }
+    }
+    let dir = sessions_dir(std::env::home_dir())?;
+    let (transcript, said, source) = match &options.resume {
+        None => (Transcript::new(&dir, &cwd), Vec::new(), "startup"),
+        Some(which) => {
+            let id = match which {
+                Resume::Newest => None,
+                Resume::Id(id) => Some(id.as_str()),
+            };
+            match Transcript::resume(&dir, id, &cwd, SHOWN_AGAIN) {
+                Some((transcript, said)) => (transcript, said, "resume"),
+                None => {
+                    let words = Some("No conversation found to continue".into());
+                    return Ok(Ending { words, ..Ending::new(1, "other") });
+                }
+            }
+        }
+    };
+    if source == "resume" {
+        banner.push(format!("resumed {} ({} messages)", transcript.id(), transcript.messages()));
+    }
+    let events =
+        Events::catch(faults.ignore_hup).map_err(|source| ParrotError::System { what: "catch signals", source })?;
+    let terminal = Terminal::open()?;
+    let hooks = match options.hook.filter(|_| faults.hooks) {
+        Some(program) => Hooks::new(program, events.waker()),
+        None => Hooks::default(),
+    };
+    let now = Instant::now();
+    let mut agent = Agent::new(&faults, transcript, record, hooks, events.waker(), now);
+    banner.iter().for_each(|row| agent.history.plain(row));
+    agent.history.plain("");
+    for line in said {
+        match line {
+            Said::User(text) => agent.history.user(&text),
+            Said::Assistant(text) => agent.history.assistant(&text),
+        }
+    }
+    let size = terminal.size();
+    let mut app = App {
+        phase: if faults.early { Phase::Early { until: now + EARLY } } else { boot(&faults, now) },
+        faults,
+        terminal,
+        events,
+        agent,
+        composer: Composer::default(),
+        decoder: Decoder::new(),
+        source,
+        cwd: one_line(&cwd),
+        connected: true,
+        escape_due: None,
+        leaving: false,
+        noise: None,
+        count: 0,
+        size,
+        drawn: None,
+        title: None,
+    };
+    let ending = app.live()?;
+    app.agent.end(ending.reason);
+    Ok(ending)
+}
+
+fn boot(faults: &Faults, now: Instant) -> Phase {
+    if faults.hang == Some(Hang::Boot) {
+        return Phase::Hung;
+    }
+    let crash = (faults.crash == Some(Crash::Boot)).then_some(now + faults.boot / 2);
+    Phase::Boot { until: now + faults.boot, crash }
+}
+
+impl App {
+    fn live(&mut self) -> Result<Ending, ParrotError> {
+        let lost = |source| ParrotError::Terminal { what: "wait for", source };
+        let mut reads = 0;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            if let Some(signal) = self.events.end() {
+                // The shell's convention: 128 and the signal.
+                return Ok(Ending::new(128 + signal as u8, "other"));
+            }
+            if self.events.resized() {
+                self.size = self.terminal.size();
+                self.drawn = None;
+            }
+            let now = Instant::now();
+            self.advance(now);
+            // Input that already waits changes the picture again.
+            if reads == 0 || reads >= READS_A_PICTURE || !self.terminal.readable() {
+                reads = 0;
+                if self.draw().is_err() && !self.faults.ignore_hup {
+                    return Ok(Ending::new(0, "other"));
+                }
+            }
+            let wanted = self.connected.then_some(match self.phase {
+                Phase::Boot { .. } | Phase::Hung => Wanted::HangUp,
+                _ => Wanted::Input,
+            });
+            let ready = self.events.wait(wanted, timeout(self.due(), Instant::now())).map_err(lost)?;
+            let now = Instant::now();
+            if ready {
+                // In a phase that does not read, readiness is the end of the terminal.
+                let read = if wanted == Some(Wanted::Input) { self.terminal.read(&mut buffer) } else { Ok(0) };
+                match read {
+                    Err(Errno::EINTR | Errno::EAGAIN) => {}
+                    Ok(0) | Err(_) if self.faults.ignore_hup => self.connected = false,
+                    Ok(0) | Err(_) => {
+                        // Where the terminal is gone its HUP is on the way or here: that is the better word.
+                        let code = self.events.end().map_or(0, |signal| 128 + signal as u8);
+                        return Ok(Ending::new(code, "other"));
+                    }
+                    Ok(n) => {
+                        reads += 1;
+                        if let Some(ending) = self.input(&buffer[..n], now) {
+                            return Ok(ending);
+                        }
+                    }
+                }
+            } else if self.escape_due.is_some_and(|due| now >= due) {
+                self.escape_due = None;
+                let mut keys = Vec::new();
+                self.decoder.flush(&mut keys);
+                if let Some(ending) = self.keys(keys, now) {
+                    return Ok(ending);
+                }
+            }
+        }
+    }
+
+    /// Moves on by the clock.
+    fn advance(&mut self, now: Instant) {
+        if let Phase::Early { until } = self.phase
+            && now >= until
+        {
+            self.phase = boot(&self.faults, now);
+        }
+        if let Phase::Boot { until, crash: at } = self.phase {
+            if at.is_some_and(|at| now >= at) {
+                crash();
+            }
+            if now >= until {
+                self.phase = Phase::Dialogs(self.faults.dialogs.iter().map(|kind| Dialog::new(*kind)).collect());
+            }
+        }
+        if matches!(&self.phase, Phase::Dialogs(dialogs) if dialogs.is_empty()) {
+            self.phase = Phase::Ready;
+            // A session that shows its composer has shown it before anything it runs can be slow.
+            let _ = self.draw();
+            self.agent.begin(self.source, now);
+        }
+        if matches!(self.phase, Phase::Ready) {
+            self.agent.tick(now);
+            self.make_noise(now);
+        }
+    }
+
+    fn make_noise(&mut self, now: Instant) {
+        let Some(pace) = self.faults.noise.filter(|_| !self.agent.busy()) else {
+            self.noise = None;
+            return;
+        };
+        if self.noise.is_some_and(|due| now >= due) {
+            self.count += 1;
+            self.noise = None;
+        }
+        self.noise.get_or_insert(now + pace);
+    }
+
+    /// The next moment at which something happens by itself.
+    fn due(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Early { until } => Some(*until),
+            Phase::Boot { until, crash } => Some(crash.unwrap_or(*until)),
+            Phase::Ready => self.agent.due(),
+            Phase::Hung | Phase::Dialogs(_) => None,
+        };
+        [phase, self.noise, self.escape_due].into_iter().flatten().min()
+    }
+
+    fn input(&mut self, bytes: &[u8], now: Instant) -> Option<Ending> {
+        if matches!(self.phase, Phase::Early { .. }) {
+            return None;
+        }
+        let mut keys = Vec::new();
+        self.decoder.feed(bytes, &mut keys);
+        self.escape_due = self.decoder.lone_escape().then_some(now + ESCAPE);
+        self.keys(keys, now)
+    }
+
+    fn keys(&mut self, keys: Vec<Key>, now: Instant) -> Option<Ending> {
+        for key in keys {
+            let ending = match &mut self.phase {
+                Phase::Dialogs(dialogs) => {
+                    // There is one: an empty list has become Ready before input was read.
+                    let answer = dialogs.front_mut().map_or(Answer::Stay, |dialog| dialog.key(&key));
+                    if matches!(answer, Answer::Next | Answer::Summary) {
+                        dialogs.pop_front();
+                    }
+                    match answer {
+                        Answer::Stay => None,
+                        Answer::Next => {
+                            self.advance(now);
+                            None
+                        }
+                        Answer::Summary => {
+                            self.agent.summarise();
+                            self.advance(now);
+                            None
+                        }
+                        Answer::Untrusted => {
+                            let words = Some("This folder isn't trusted.".into());
+                            Some(Ending { words, ..Ending::new(1, "other") })
+                        }
+                        Answer::Leave => Some(Ending::new(1, "prompt_input_exit")),
+                    }
+                }
+                _ => self.compose(key, now),
+            };
+            if ending.is_some() {
+                return ending;
+            }
+        }
+        None
+    }
+
+    /// A key in the conversation.
+    fn compose(&mut self, key: Key, now: Instant) -> Option<Ending> {
+        let leaving = std::mem::take(&mut self.leaving);
+        match key {
+            Key::Char(c) => self.composer.insert(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            Key::Byte(byte) => self.composer.insert(&[byte]),
+            Key::Paste(bytes) => self.composer.paste(bytes),
+            Key::Newline => self.composer.insert(b"\n"),
+            Key::Backspace => self.composer.backspace(),
+            Key::Ctrl('u') => self.composer.clear(),
+            Key::Ctrl('c') if !self.composer.is_empty() => self.composer.clear(),
+            Key::Escape => self.agent.interrupt(now),
+            Key::Ctrl('c') if self.agent.busy() => self.agent.interrupt(now),
+            Key::Ctrl('c') if leaving => return Some(Ending::left()),
+            Key::Ctrl('c') => self.leaving = true,
+            Key::Ctrl('d') if self.composer.is_empty() => return Some(Ending::left()),
+            Key::Enter if self.composer.is_blank() => {}
+            Key::Enter if self.faults.swallow > 0 => self.faults.swallow -= 1,
+            Key::Enter => {
+                let bytes = self.composer.take();
+                if self.agent.submit(&bytes, now) == After::Leave {
+                    return Some(Ending::left());
+                }
+            }
+            Key::Up | Key::Down | Key::Ctrl(_) => {}
+        }
+        None
+    }
+
+    fn frame(&self) -> Frame {
+        let noise = if self.count > 0 { format!(" · {}", self.count) } else { String::new() };
+        match &self.phase {
+            Phase::Early { .. } => {
+                Frame::conversation(&History::default(), &Composer::default(), "  parrot ready", self.size)
+            }
+            Phase::Boot { .. } => Frame::of(&[], self.size),
+            Phase::Hung => Frame::of(&["Loading…".into()], self.size),
+            Phase::Dialogs(dialogs) => {
+                Frame::of(&dialogs.front().map_or(Vec::new(), |dialog| dialog.rows(&self.cwd)), self.size)
+            }
+            Phase::Ready => {
+                let footer = match (self.agent.busy(), self.leaving) {
+                    (true, _) => "  parrot busy · esc to interrupt".into(),
+                    (false, true) => "  Press Ctrl-C again to exit".into(),
+                    (false, false) => format!("  parrot ready{noise}"),
+                };
+                Frame::conversation(&self.agent.history, &self.composer, &footer, self.size)
+            }
+        }
+    }
+
+    fn draw(&mut self) -> Result<(), Errno> {
+        let frame = self.frame();
+        let mut bytes = Vec::new();
+        if self.drawn.as_ref() != Some(&frame) {
+            bytes = frame.draw(self.drawn.as_ref());
+        }
+        let busy = self.agent.busy();
+        if matches!(self.phase, Phase::Ready) && self.title != Some(busy) {
+            self.title = Some(busy);
+            bytes.extend_from_slice(if busy { "\x1b]2;⠿ parrot\x07" } else { "\x1b]2;parrot\x07" }.as_bytes());
+        }
+        self.drawn = Some(frame);
+        self.terminal.write(&bytes)
+    }
+}
+
+/// How long to wait until `due`: rounded up, for rounding down would spin through the last millisecond.
+fn timeout(due: Option<Instant>, now: Instant) -> PollTimeout {
+    let Some(due) = due else { return PollTimeout::NONE };
+    let ms = due.saturating_duration_since(now).as_nanos().div_ceil(1_000_000);
+    // A wait that does not fit is cut: the loop comes round again.
+    PollTimeout::try_from(i32::try_from(ms).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+}

@@ -1,0 +1,99 @@
+//! Another program, run for a bounded time with a text on its standard input.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why there is no exit status.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChildError {
+    #[error("cannot start: {0}")]
+    Start(#[source] std::io::Error),
+    #[error("no end within {0:?}")]
+    TimedOut(Duration),
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// What is kept of its standard error.
+const KEPT: u64 = 4096;
+
+/// Runs `command` with `input` and answers its status and the start of what it said on standard error. After `limit`,
+/// or when `cancel` is set, it is killed with all it started.
+pub(crate) fn run(
+    mut command: Command,
+    input: Vec<u8>,
+    limit: Duration,
+    cancel: &AtomicBool,
+) -> Result<(ExitStatus, String), ChildError> {
+    // A file, not a pipe: a grandchild that holds the descriptor can't keep us.
+    let mut errors = tempfile::tempfile().map_err(ChildError::Start)?;
+    let stderr = errors.try_clone().map_err(ChildError::Start)?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        // Its own group, so that one kill reaches what it started.
+        .process_group(0)
+        .spawn()
+        .map_err(ChildError::Start)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A child that does not read must not hold us up; the write fails when it is gone.
+        std::thread::spawn(move || stdin.write_all(&input));
+    }
+    let end = Instant::now() + limit;
+    let mut pause = Duration::from_millis(1);
+    let failure = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                let mut said = Vec::new();
+                let _ = errors.seek(SeekFrom::Start(0)).and_then(|_| errors.take(KEPT).read_to_end(&mut said));
+                return Ok((status, String::from_utf8_lossy(&said).into_owned()));
+            }
+            Ok(None) if cancel.load(Ordering::Relaxed) => break ChildError::Cancelled,
+            Ok(None) if Instant::now() >= end => break ChildError::TimedOut(limit),
+            Ok(None) => std::thread::sleep(pause),
+            Err(error) => break ChildError::Start(error),
+        }
+        pause = (pause * 2).min(Duration::from_millis(20));
+    };
+    // A pid always fits; the group has the child's pid and exists until the child is waited for.
+    let group = nix::unistd::Pid::from_raw(child.id() as i32);
+    let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    let _ = child.wait();
+    Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn it_gets_its_input_and_its_words_are_kept() {
+        let never = AtomicBool::new(false);
+        let big = vec![b'x'; 300_000];
+        let (status, said) = run(sh("wc -c >&2; exit 3"), big, Duration::from_secs(20), &never).unwrap();
+        assert_eq!((status.code(), said.trim()), (Some(3), "300000"));
+        let missing = run(Command::new("/nonexistent/x"), vec![], Duration::from_secs(1), &never);
+        assert!(matches!(missing, Err(ChildError::Start(_))));
+    }
+
+    #[test]
+    fn it_ends_in_time_with_all_it_started() {
+        let started = Instant::now();
+        let never = AtomicBool::new(false);
+        let late = run(sh("sleep 600 & sleep 600"), vec![b'x'; 300_000], Duration::from_millis(50), &never);
+        assert!(matches!(late, Err(ChildError::TimedOut(_))));
+        let cancelled = run(sh("sleep 600"), vec![], Duration::from_secs(600), &AtomicBool::new(true));
+        assert!(matches!(cancelled, Err(ChildError::Cancelled)));
+        assert!(started.elapsed() < Duration::from_secs(60));
+    }
+}

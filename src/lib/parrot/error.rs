@@ -1,0 +1,87 @@
+//! Why the parrot could not start or go on.
+
+use crate::base::exit::{Exit, Failure};
+use nix::errno::Errno;
+use std::path::PathBuf;
+
+/// A failure of the parrot. Its text is a lower-case fragment, one line.
+#[derive(Debug, thiserror::Error)]
+pub enum ParrotError {
+    /// A `PARROT_*` variable can't be read.
+    #[error("{name}={value:?} can't be read: it wants {wants}; unset it for the default")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        wants: &'static str,
+    },
+    /// Standard input or output is not a terminal.
+    #[error("standard {0} is not a terminal: start it in one, for example in tmux")]
+    NotATerminal(&'static str),
+    /// The terminal refused.
+    #[error("cannot {what} the terminal: {source}")]
+    Terminal {
+        /// What was tried.
+        what: &'static str,
+        /// The system's reason.
+        source: Errno,
+    },
+    /// There is no home to keep sessions in.
+    #[error("HOME is not set to an absolute path: sessions are kept in $HOME/.iapeer-parrot")]
+    NoHome,
+    /// A file that was named can't be used.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The system refused something else.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file given as system prompt can't be read.
+    #[error("cannot read the system prompt {}: {source}", path.display())]
+    SystemPrompt {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl ParrotError {
+    /// The sysexits code, for those who wrap the parrot.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ParrotError::Variable { .. } | ParrotError::NoHome => Exit::Config,
+            ParrotError::NotATerminal(_) => Exit::Usage,
+            ParrotError::SystemPrompt { .. } => Exit::NoInput,
+            ParrotError::Terminal { .. } | ParrotError::File { .. } | ParrotError::System { .. } => Exit::Io,
+        }
+    }
+
+    /// The code the program ends with: [`ParrotError::exit`], but 1 for an unreadable system prompt, which is what
+    /// agent programs do.
+    pub fn code(&self) -> u8 {
+        match self {
+            ParrotError::SystemPrompt { .. } => 1,
+            other => other.exit() as u8,
+        }
+    }
+}
+
+impl From<ParrotError> for Failure {
+    fn from(error: ParrotError) -> Failure {
+        Failure::new(error.exit(), error.to_string())
+    }
+}

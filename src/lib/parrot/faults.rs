@@ -1,0 +1,195 @@
+//! The `PARROT_*` variables: length of a turn, and faults on request.
+
+use super::dialog::DialogKind;
+use super::error::ParrotError;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// All variables with what they do, for the manual.
+pub const VARIABLES: &[(&str, &str)] = &[
+    ("PARROT_TURN_MS", "length of a turn (default 150)"),
+    ("PARROT_REPLY", "1: answer the sender of an envelope with iapeer-send"),
+    ("PARROT_RECORD", "file to append one JSON line per submitted message to, with its exact text"),
+    ("PARROT_BOOT_MS", "blank screen for so long, nothing is read"),
+    ("PARROT_EARLY", "1: paint a false composer for 300 ms first, and discard what is typed into it"),
+    ("PARROT_DIALOG", "screens to answer before the composer: trust, update, picker, login, comma-separated"),
+    ("PARROT_SWALLOW", "ignore the first N submits"),
+    ("PARROT_CRASH", "boot, turn or idle: abort there"),
+    ("PARROT_HANG", "boot: never ready; turn: the first turn never ends"),
+    ("PARROT_NOHOOKS", "1: run no hooks"),
+    ("PARROT_NOISE_MS", "repaint a counter in the footer at this pace while idle"),
+    ("PARROT_IGNORE_HUP", "1: outlive SIGHUP, SIGTERM and the loss of the terminal"),
+];
+
+/// Where to crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// Halfway through the boot.
+    Boot,
+    /// Halfway through the first turn.
+    Turn,
+    /// After 300 ms of idleness.
+    Idle,
+}
+
+/// Where to hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hang {
+    /// A composer never shows.
+    Boot,
+    /// The first turn never ends by itself.
+    Turn,
+}
+
+/// The variables in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults {
+    /// How long a turn takes.
+    pub turn: Duration,
+    /// Whether senders are answered.
+    pub reply: bool,
+    /// Where every submit is recorded.
+    pub record: Option<PathBuf>,
+    /// How long the boot takes.
+    pub boot: Duration,
+    /// Whether a false composer is painted first.
+    pub early: bool,
+    /// Screens before the composer, in order.
+    pub(crate) dialogs: Vec<DialogKind>,
+    /// How many submits are ignored.
+    pub swallow: u64,
+    /// Where it crashes.
+    pub crash: Option<Crash>,
+    /// Where it hangs.
+    pub hang: Option<Hang>,
+    /// Whether hooks run.
+    pub hooks: bool,
+    /// The pace of the idle counter.
+    pub noise: Option<Duration>,
+    /// Whether it outlives its terminal.
+    pub ignore_hup: bool,
+}
+
+const NUMBER: &str = "a whole number below 1000000000";
+
+impl Faults {
+    /// Reads the variables through `get`. A blank value is as good as none.
+    pub fn read(get: impl Fn(&str) -> Option<OsString>) -> Result<Faults, ParrotError> {
+        let raw = |name: &str| get(name).filter(|value| !value.is_empty());
+        let text = |name: &str| raw(name).map(|v| v.to_string_lossy().trim().to_owned()).filter(|v| !v.is_empty());
+        let number = |name: &'static str, default: u64| match text(name) {
+            None => Ok(default),
+            Some(value) => match value.parse() {
+                Ok(n) if n < 1_000_000_000 => Ok(n),
+                _ => Err(ParrotError::Variable { name, value, wants: NUMBER }),
+            },
+        };
+        let flag = |name: &'static str| match text(name).as_deref() {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(value) => Err(ParrotError::Variable { name, value: value.to_owned(), wants: "1 or 0" }),
+        };
+        let crash = match text("PARROT_CRASH").as_deref() {
+            None => None,
+            Some("boot") => Some(Crash::Boot),
+            Some("turn") => Some(Crash::Turn),
+            Some("idle") => Some(Crash::Idle),
+            Some(value) => {
+                return Err(ParrotError::Variable {
+                    name: "PARROT_CRASH",
+                    value: value.to_owned(),
+                    wants: "boot, turn or idle",
+                });
+            }
+        };
+        let hang = match text("PARROT_HANG").as_deref() {
+            None => None,
+            Some("boot") => Some(Hang::Boot),
+            Some("turn") => Some(Hang::Turn),
+            Some(value) => {
+                return Err(ParrotError::Variable {
+                    name: "PARROT_HANG",
+                    value: value.to_owned(),
+                    wants: "boot or turn",
+                });
+            }
+        };
+        let dialogs = text("PARROT_DIALOG").unwrap_or_default();
+        let dialogs = dialogs
+            .split(',')
+            .filter(|_| !dialogs.is_empty())
+            .map(|word| {
+                DialogKind::named(word.trim()).ok_or_else(|| ParrotError::Variable {
+                    name: "PARROT_DIALOG",
+                    value: dialogs.clone(),
+                    wants: "trust, update, picker or login, comma-separated",
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Faults {
+            turn: Duration::from_millis(number("PARROT_TURN_MS", 150)?),
+            reply: flag("PARROT_REPLY")?,
+            record: raw("PARROT_RECORD").map(PathBuf::from),
+            boot: Duration::from_millis(number("PARROT_BOOT_MS", 0)?),
+            early: flag("PARROT_EARLY")?,
+            dialogs,
+            swallow: number("PARROT_SWALLOW", 0)?,
+            crash,
+            hang,
+            hooks: !flag("PARROT_NOHOOKS")?,
+            noise: Some(number("PARROT_NOISE_MS", 0)?).filter(|ms| *ms > 0).map(Duration::from_millis),
+            ignore_hup: flag("PARROT_IGNORE_HUP")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &'static str, value: &'static str) -> Result<Faults, ParrotError> {
+        Faults::read(move |n| (n == name).then(|| value.into()))
+    }
+
+    #[test]
+    fn without_variables_it_is_a_quick_and_healthy_parrot() {
+        let faults = Faults::read(|_| None).unwrap();
+        assert_eq!(faults.turn, Duration::from_millis(150));
+        assert!(faults.hooks && !faults.early && faults.dialogs.is_empty() && faults.noise.is_none());
+        assert_eq!((faults.crash, faults.hang, faults.swallow), (None, None, 0));
+    }
+
+    #[test]
+    fn values_are_read() {
+        assert_eq!(with("PARROT_BOOT_MS", " 7 ").unwrap().boot, Duration::from_millis(7));
+        assert_eq!(with("PARROT_CRASH", "turn").unwrap().crash, Some(Crash::Turn));
+        assert_eq!(with("PARROT_HANG", "boot").unwrap().hang, Some(Hang::Boot));
+        assert_eq!(
+            with("PARROT_DIALOG", "update, trust").unwrap().dialogs,
+            [DialogKind::Update, DialogKind::Trust],
+            "in the given order"
+        );
+        assert!(!with("PARROT_NOHOOKS", "1").unwrap().hooks);
+        assert!(with("PARROT_NOHOOKS", "").unwrap().hooks);
+    }
+
+    #[test]
+    fn a_malformed_value_is_78_by_name() {
+        for (name, value) in [
+            ("PARROT_TURN_MS", "1s"),
+            ("PARROT_BOOT_MS", "-1"),
+            ("PARROT_NOISE_MS", "1.5"),
+            ("PARROT_SWALLOW", "99999999999999999999"),
+            ("PARROT_CRASH", "later"),
+            ("PARROT_HANG", "idle"),
+            ("PARROT_DIALOG", "trust,,update"),
+            ("PARROT_DIALOG", "mystery"),
+            ("PARROT_EARLY", "yes please"),
+        ] {
+            let error = with(name, value).unwrap_err();
+            assert_eq!(error.code(), 78);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+}

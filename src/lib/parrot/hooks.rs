@@ -1,0 +1,124 @@
+//! Hooks: a program that is told of starts, prompts, stops and ends, one call after the other.
+//!
+//! A thread runs them, so that the screen stays live; the loop learns by tickets when a call has returned.
+
+use super::child;
+use super::terminal::Waker;
+use crate::base::exit::one_line;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a hook may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What a hook is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Start,
+    Prompt,
+    Stop,
+    End,
+}
+
+impl Hook {
+    fn word(self) -> &'static str {
+        match self {
+            Hook::Start => "start",
+            Hook::Prompt => "prompt",
+            Hook::Stop => "stop",
+            Hook::End => "end",
+        }
+    }
+
+    fn event(self) -> &'static str {
+        match self {
+            Hook::Start => "SessionStart",
+            Hook::Prompt => "UserPromptSubmit",
+            Hook::Stop => "Stop",
+            Hook::End => "SessionEnd",
+        }
+    }
+}
+
+/// A call that has been asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+#[derive(Debug)]
+struct Job {
+    ticket: Ticket,
+    hook: Hook,
+    payload: Vec<u8>,
+}
+
+/// A call that has returned, with what went wrong where something did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) ticket: Ticket,
+    pub(crate) trouble: Option<String>,
+}
+
+/// The hooks of a session; none where no program was given.
+#[derive(Debug, Default)]
+pub(crate) struct Hooks {
+    worker: Option<(Sender<Job>, Receiver<Done>, JoinHandle<()>)>,
+    last: u64,
+}
+
+impl Hooks {
+    /// Hooks that run `program`.
+    pub(crate) fn new(program: PathBuf, waker: Waker) -> Hooks {
+        let (ask, asked) = channel::<Job>();
+        let (tell, told) = channel();
+        let thread = std::thread::spawn(move || {
+            for job in asked {
+                let mut command = Command::new(&program);
+                command.arg(job.hook.word());
+                let ran = child::run(command, job.payload, LIMIT, &AtomicBool::new(false));
+                // What a hook says and how it exits is its own affair.
+                let trouble = ran
+                    .err()
+                    .map(|error| one_line(&format!("hook {} {}: {error}", program.display(), job.hook.word())));
+                if tell.send(Done { ticket: job.ticket, trouble }).is_err() {
+                    return;
+                }
+                waker.wake();
+            }
+        });
+        Hooks { worker: Some((ask, told, thread)), last: 0 }
+    }
+
+    /// Asks for a call after those already asked for. No ticket: there are no hooks.
+    pub(crate) fn call(&mut self, hook: Hook, common: &[(&str, &str)], own: Option<(&str, &str)>) -> Option<Ticket> {
+        let (ask, _, _) = self.worker.as_ref()?;
+        let mut payload = Map::new();
+        payload.insert("hook_event_name".into(), hook.event().into());
+        for (key, value) in common.iter().chain(&own) {
+            payload.insert((*key).into(), (*value).into());
+        }
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        // Strings always serialise.
+        let payload = Value::Object(payload).to_string().into_bytes();
+        ask.send(Job { ticket, hook, payload }).ok().map(|()| ticket)
+    }
+
+    /// The calls that have returned since the last look.
+    pub(crate) fn done(&self) -> Vec<Done> {
+        self.worker.iter().flat_map(|(_, told, _)| told.try_iter()).collect()
+    }
+
+    /// Waits for all calls that were asked for; each is bounded.
+    pub(crate) fn finish(mut self) {
+        if let Some((ask, told, thread)) = self.worker.take() {
+            drop(ask);
+            let _ = thread.join();
+            drop(told);
+        }
+    }
+}

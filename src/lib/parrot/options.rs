@@ -1,0 +1,45 @@
+//! What the caller asks of a session, and what it is told at the end.
+
+use std::path::PathBuf;
+
+/// Which session to go on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resume {
+    /// The newest of this folder.
+    Newest,
+    /// The one with this id.
+    Id(String),
+}
+
+/// What the command line asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// An earlier session, or a new one.
+    pub resume: Option<Resume>,
+    /// A file that is counted, as a system prompt.
+    pub system_prompt: Option<PathBuf>,
+    /// The program that is told of the session's events.
+    pub hook: Option<PathBuf>,
+}
+
+/// How it ended: the exit code, and words for the one who looks at the terminal afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The exit code of the program.
+    pub code: u8,
+    /// One line, where there is something to say.
+    pub words: Option<String>,
+    /// Why, as the end hook is told.
+    pub(crate) reason: &'static str,
+}
+
+impl Ending {
+    pub(crate) fn new(code: u8, reason: &'static str) -> Ending {
+        Ending { code, words: None, reason }
+    }
+
+    /// The person left.
+    pub(crate) fn left() -> Ending {
+        Ending::new(0, "prompt_input_exit")
+    }
+}

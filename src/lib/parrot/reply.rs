@@ -1,0 +1,172 @@
+//! The answer to a message from a peer: `You said: …`, by `iapeer-send`.
+
+use super::child;
+use crate::base::exit::one_line;
+use crate::base::identity::{NameError, Personality, Runtime};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+const OPENING: &str = "You said: ";
+/// Below the limit of a message, with room for nothing else to go wrong.
+const MOST_CHARS: usize = 15_000;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A message of a peer, as it stands on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub(crate) from: Personality,
+    pub(crate) runtime: String,
+    pub(crate) topic: Option<String>,
+    pub(crate) body: String,
+}
+
+/// The envelopes in `text`, in their order. Envelopes quoted inside a body are part of that body.
+pub(crate) fn letters(text: &str) -> Vec<Letter> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("<iap ") {
+        rest = &rest[start + 5..];
+        if let Some((letter, after)) = letter(rest) {
+            found.push(letter);
+            rest = after;
+        }
+    }
+    found
+}
+
+/// Reads one envelope behind its `<iap `; answers it and what follows.
+fn letter(text: &str) -> Option<(Letter, &str)> {
+    let (tag, rest) = text.split_once('>')?;
+    let attribute = |name: &str| {
+        let mut tail = tag;
+        // Values hold no quotes (they are escaped), so every second piece between quotes is one.
+        while let Some((key, after)) = tail.split_once("=\"") {
+            let (value, next) = after.split_once('"')?;
+            if key.trim() == name {
+                return Some(unescape(value));
+            }
+            tail = next;
+        }
+        None
+    };
+    // A false start must not take the body of the envelope after it.
+    let (_, rest) = rest.split_once("<message>").filter(|(before, _)| !before.contains("<iap "))?;
+    let (body, rest) = cdata(rest)?;
+    let letter = Letter {
+        from: attribute("from-personality")?.parse().ok()?,
+        runtime: attribute("from-runtime")?,
+        topic: attribute("topic").filter(|topic| !topic.is_empty()),
+        body,
+    };
+    Some((letter, rest))
+}
+
+/// The text of the CDATA sections up to `</message>`.
+fn cdata(mut rest: &str) -> Option<(String, &str)> {
+    let mut body = String::new();
+    loop {
+        if let Some(after) = rest.strip_prefix("</message>") {
+            return Some((body, after));
+        }
+        let (section, after) = rest.strip_prefix("<![CDATA[")?.split_once("]]>")?;
+        body.push_str(section);
+        rest = after;
+    }
+}
+
+fn unescape(value: &str) -> String {
+    value.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+/// The letter to answer: the first that is not from the system, unless it is an answer itself (two parrots would talk
+/// for ever).
+pub(crate) fn to_answer(letters: Vec<Letter>) -> Option<Letter> {
+    letters.into_iter().find(|letter| letter.runtime != "system").filter(|letter| !letter.body.starts_with(OPENING))
+}
+
+/// Answers `letter`. The error is one line.
+pub(crate) fn send(letter: &Letter, cancel: &AtomicBool) -> Result<(), String> {
+    let runtime: Runtime = letter.runtime.parse().map_err(|error: NameError| one_line(&error.to_string()))?;
+    let mut command = Command::new(program());
+    command.arg(letter.from.as_str()).arg("--runtime").arg(runtime.as_str());
+    // One argument: a topic may begin with a dash.
+    command.args(letter.topic.iter().map(|topic| format!("--topic={topic}")));
+    command.args(["--no-wait", "-f", "-"]);
+    let text: String = OPENING.chars().chain(letter.body.chars()).take(MOST_CHARS).collect();
+    match child::run(command, text.into_bytes(), LIMIT, cancel) {
+        Ok((status, _)) if status.success() => Ok(()),
+        Ok((status, said)) => match said.lines().find(|line| !line.trim().is_empty()) {
+            Some(line) => Err(one_line(line)),
+            None => Err(format!("iapeer-send: {status}")),
+        },
+        Err(error) => Err(one_line(&format!("iapeer-send: {error}"))),
+    }
+}
+
+/// `iapeer-send` beside this program, else on PATH.
+fn program() -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join("iapeer-send")))
+        .filter(|beside| beside.is_file())
+        .unwrap_or_else(|| "iapeer-send".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(from: &str, runtime: &str, more: &str, body: &str) -> String {
+        format!(
+            "<iap from-personality=\"{from}\" from-runtime=\"{runtime}\" from-intelligence=\"artificial\"{more}>\nIAP message from known peers.\n<message><![CDATA[{}]]></message>\n</iap>",
+            body.replace("]]>", "]]]]><![CDATA[>")
+        )
+    }
+
+    #[test]
+    fn an_envelope_is_read_as_it_was_written() {
+        let body = "a ]]> b </message> <iap from-personality=\"x\">\n&amp; `$()`";
+        let text = wire("bob", "parrot", " ts=\"2026\" id=\"01J\" topic=\"a &lt;b&gt; &quot;c&quot; &amp;amp;\"", body);
+        assert_eq!(
+            letters(&text),
+            [Letter {
+                from: "bob".parse().unwrap(),
+                runtime: "parrot".into(),
+                topic: Some("a <b> \"c\" &amp;".into()),
+                body: body.into()
+            }]
+        );
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_none() {
+        for text in [
+            "",
+            "<iap ",
+            "<iap >",
+            "<iap from-personality=\"bob\">x",
+            "<iap from-personality=\"bob\" from-runtime=\"parrot\"><message>plain</message></iap>",
+            "<iap from-personality=\"-x\" from-runtime=\"parrot\"><message><![CDATA[a]]></message></iap>",
+            "<iap from-personality=\"bob\" from-runtime=\"parrot\"><message><![CDATA[a",
+        ] {
+            assert_eq!(letters(text), [], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn table_of_answers() {
+        let rows: &[(String, Option<&str>)] = &[
+            (wire("bob", "parrot", "", "hi"), Some("bob")),
+            (format!("{}\n{}", wire("iapeer", "system", "", "x"), wire("eve", "claude", "", "y")), Some("eve")),
+            (wire("iapeer", "system", "", "x"), None),
+            (wire("bob", "parrot", "", "You said: hi"), None),
+            ("hi".into(), None),
+        ];
+        for (text, expected) in rows {
+            let answer = to_answer(letters(text));
+            assert_eq!(answer.as_ref().map(|letter| letter.from.as_str()), *expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Making peers: a profile in a folder, a record in the registry, and what a newborn needs beside them.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
+use crate::base::normalize;
+use crate::base::paths;
+use crate::runtime::manifest::ManifestError;
+use crate::runtime::{Kind, Manifest};
+use crate::session::launch;
+use crate::store::profile::{Profile, ProfileUpdate};
+use crate::store::registry::{MAX_DESCRIPTION, PeerRecord, Registry};
+use crate::units::install::{self, Step};
+use crate::world::World;
+use crate::world::peer::refuse_another;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What to make.
+#[derive(Debug, Clone, Default)]
+pub struct Birth {
+    /// The name as somebody typed it; by default the folder's.
+    pub name: Option<String>,
+    /// Its runtime.
+    pub runtime: Option<Runtime>,
+    /// Its folder; by default `<root>/peers/<name>`.
+    pub path: Option<PathBuf>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Its nature.
+    pub intelligence: Option<Intelligence>,
+    /// A stateless worker.
+    pub ephemeral: bool,
+}
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Born {
+    /// Its name.
+    pub personality: Personality,
+    /// Its identity on its default runtime.
+    pub identity: Identity,
+    /// Its default runtime.
+    pub runtime: Runtime,
+    /// Its working folder.
+    pub cwd: PathBuf,
+    /// What became of the unit that holds it, where it is always on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Step>,
+}
+
+/// Makes a peer in `<root>/peers/<name>`, or in `path`.
+pub fn create(world: &World<'_>, birth: &Birth) -> Result<Born, Failure> {
+    let typed = birth.name.as_deref().unwrap_or_default();
+    let name = personality(typed)?;
+    let cwd = match &birth.path {
+        Some(path) => std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))?,
+        None => world.paths.peer_dir(&name),
+    };
+    // `..` has a name too, `/` has none.
+    let named = if cwd.file_name().is_some() { cwd.clone() } else { paths::real(&cwd) };
+    let folder = named.file_name().map(|folder| normalize::normalize(&folder.to_string_lossy())).unwrap_or_default();
+    if folder != name.as_str() {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "personality ↔ folder is 1:1: {} would be peer {folder:?}, not {:?}; name the folder or the peer alike",
+                cwd.display(),
+                name.as_str()
+            ),
+        ));
+    }
+    provision(world, &name, &cwd, birth)
+}
+
+/// Makes the folder `dir` a peer.
+pub fn init(world: &World<'_>, dir: &Path, birth: &Birth) -> Result<Born, Failure> {
+    let cwd = std::fs::canonicalize(dir).map_err(|error| Failure::io("find", dir, &error))?;
+    let folder = cwd.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = match Profile::read(&cwd)? {
+        Some(profile) => profile.personality().clone(),
+        None => personality(&folder)?,
+    };
+    refuse_another(&name)?;
+    provision(world, &name, &cwd, birth)
+}
+
+fn personality(typed: &str) -> Result<Personality, Failure> {
+    normalize::personality_from(typed).map_err(|_| {
+        Failure::new(
+            Exit::Usage,
+            format!("{typed:?} gives no peer name (a letter a-z first, then up to 31 of a-z, 0-9, -): choose one, or write .iapeer/peer-profile.json yourself"),
+        )
+    })
+}
+
+fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Born, Failure> {
+    if paths::real(cwd).to_str().is_none() {
+        let why = format!("{} is not UTF-8, and the registry is: choose another folder", cwd.display());
+        return Err(Failure::new(Exit::DataErr, why));
+    }
+    let (identity, cwd, always_on) = Registry::upsert(world.paths, name, cwd, world.program, world.clock, || {
+        let (profile, manifest) = furnish(world, name, cwd, birth)?;
+        let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
+        let identity = Identity::new(manifest.runtime.clone(), name.clone());
+        let always_on = install::is_always_on(world, manifest.kind);
+        Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, always_on)))
+    })?;
+    let unit = always_on.then(|| install::hold(world, &identity)).transpose()?;
+    Ok(Born { personality: name.clone(), runtime: identity.runtime().clone(), identity, cwd, unit })
+}
+
+/// Makes the folder with its profile and doctrine. Everything that may refuse comes first.
+fn furnish(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<(Profile, Manifest), Failure> {
+    let existing = Profile::read(cwd)?;
+    if let Some(profile) = existing.as_ref().filter(|profile| profile.personality() != name) {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("refusing to create peer {name}: {} already holds peer {}", cwd.display(), profile.personality()),
+        ));
+    }
+    let runtime = match (&birth.runtime, &existing) {
+        (Some(runtime), _) => runtime.clone(),
+        (None, Some(profile)) => profile.default_runtime().clone(),
+        (None, None) => choose_runtime(world, cwd)?,
+    };
+    let manifest = Manifest::load(world.paths, &runtime)?;
+    let was = existing.as_ref().map(Profile::intelligence);
+    let intelligence = birth.intelligence.or(was).unwrap_or_else(|| match manifest.intelligence.first() {
+        Some(first) => *first,
+        None => Intelligence::default_for(&runtime),
+    });
+    fits(world, name, &manifest, intelligence)?;
+    // One that changes its nature changes it on all its runtimes.
+    for other in existing.iter().filter(|_| was != Some(intelligence)).flat_map(Profile::runtimes) {
+        fits(world, name, &Manifest::load(world.paths, other)?, intelligence)?;
+    }
+    if install::is_always_on(world, manifest.kind) {
+        install::refuse_foreign(world, &Identity::new(runtime.clone(), name.clone()))?;
+    }
+
+    paths::create_dirs(cwd)?;
+    paths::create_dirs(&cwd.join(".iapeer"))?;
+    let update = ProfileUpdate {
+        personality: name.clone(),
+        default_runtime: runtime,
+        description: birth.description.clone(),
+        intelligence: was.is_none().then_some(intelligence).or(birth.intelligence),
+        ephemeral: birth.ephemeral.then_some(true),
+    };
+    let profile = Profile::write(cwd, &update)?;
+    if profile.description().chars().count() > MAX_DESCRIPTION {
+        tracing::warn!(
+            "{name}: description exceeded {MAX_DESCRIPTION} chars and was truncated; its profile keeps all of it"
+        );
+    }
+    doctrine(cwd, name, &manifest)?;
+    // Said, not refused: it may be installed later. What is always on is looked for by its unit.
+    if let Some(error) = find_program(world, &manifest).err().filter(|_| manifest.kind == Kind::Tui) {
+        tracing::warn!("{name} can't be woken on {} yet: {error}", manifest.runtime);
+    }
+    Ok((profile, manifest))
+}
+
+/// Refuses a peer that its runtime is not for, or whose socket would have no address.
+pub(crate) fn fits(
+    world: &World<'_>,
+    name: &Personality,
+    manifest: &Manifest,
+    intelligence: Intelligence,
+) -> Result<(), Failure> {
+    let runtime = &manifest.runtime;
+    if !manifest.allows(intelligence) {
+        let why = format!(
+            "a peer on runtime {runtime} can't be of intelligence {intelligence}: choose another runtime, or change that"
+        );
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    world.paths.check_socket(&Identity::new(runtime.clone(), name.clone()))
+}
+
+/// The runtime of a folder that names none: by its own marks, else the one agent that is installed, else the
+/// embedded parrot.
+fn choose_runtime(world: &World<'_>, cwd: &Path) -> Result<Runtime, Failure> {
+    let installed = |name: &str| {
+        let manifest = name.parse().ok().and_then(|runtime: Runtime| Manifest::load(world.paths, &runtime).ok());
+        manifest.is_some_and(|manifest| find_program(world, &manifest).is_ok())
+    };
+    let pick = match (cwd.join(".claude").exists(), cwd.join(".codex").exists()) {
+        (true, _) => "claude",
+        (false, true) => "codex",
+        (false, false) if installed("claude") => "claude",
+        (false, false) if installed("codex") => "codex",
+        (false, false) => "parrot",
+    };
+    pick.parse().map_err(|error| Failure::new(Exit::Internal, format!("{error}")))
+}
+
+fn find_program(world: &World<'_>, manifest: &Manifest) -> Result<PathBuf, ManifestError> {
+    let environment = launch::allowed(launch::environment());
+    let path = environment.get("PATH").map(std::ffi::OsStr::new);
+    let look = |candidate: &str| crate::host::spawn::find_program(candidate, path);
+    manifest.find_program(world.paths, launch::bin_dir(), |name| environment.get(name).cloned(), look)
+}
+
+/// The peer's own doctrine, where it has none: its existence is what makes a session get a system prompt.
+fn doctrine(cwd: &Path, name: &Personality, manifest: &Manifest) -> Result<(), Failure> {
+    let path = cwd.join(".iapeer/IAPEER.md");
+    if manifest.kind != Kind::Tui || path.exists() {
+        return Ok(());
+    }
+    let text = format!(
+        "# {name}\n\nYou are the peer `{name}`. Other peers write to you; each message is an `<iap …>` envelope that names its sender.\n\
+         Answer with `iapeer-send NAME --message-file -` (text on stdin){}.\n",
+        if manifest.mcp { ", or with the tool `send_to_peer`" } else { "" }
+    );
+    use std::io::Write;
+    let write = || std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(text.as_bytes());
+    write().map_err(|error| Failure::io("write", &path, &error))
+}

@@ -1,0 +1,7 @@
+//! Who there is: making, renaming, removing peers, their runtimes, and whether registry and profiles agree.
+
+pub mod create;
+pub mod remove;
+pub mod rename;
+pub mod runtimes;
+pub mod verify;

@@ -1,0 +1,169 @@
+//! How long a session has been quiet. Two independent signals, and the turn state where the runtime reports it
+//! (D10): a transcript is silent while an answer streams, a window moves while a status line repaints.
+
+use crate::base::clock::EpochMs;
+use crate::base::identity::Identity;
+use crate::runtime::transcript::TurnEnd;
+use crate::store::markers::{Turn, TurnState};
+use crate::store::queue::Place;
+use crate::store::session_record::SessionRecord;
+use crate::world::peer::Peer;
+use crate::world::{TerminalTimes, TranscriptTimes, World};
+use std::time::Duration;
+
+/// What was seen of a session's activity.
+#[derive(Debug, Clone, Default)]
+pub struct Activity {
+    /// When it was woken: age never exceeds awake time.
+    pub woke_at: EpochMs,
+    /// The transcript's times.
+    pub transcript: TranscriptTimes,
+    /// The last turn event of this very launch.
+    pub turn: Option<Turn>,
+    /// The terminal's times, where they were asked for.
+    pub terminal: Option<TerminalTimes>,
+    /// A message was typed into it of which nobody knows yet whether it took it.
+    pub in_flight: bool,
+}
+
+/// Whether a session works, or since when it has been quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quiet {
+    /// A turn is running: never idle, whatever else is silent.
+    Working,
+    /// Nothing has moved since then.
+    Since(EpochMs),
+}
+
+impl Quiet {
+    /// How long it has been quiet; zero while it works.
+    pub fn age(self, now: EpochMs) -> Duration {
+        match self {
+            Quiet::Working => Duration::ZERO,
+            Quiet::Since(at) => now.since(at),
+        }
+    }
+}
+
+impl Activity {
+    /// What the files tell of the session of `record`.
+    pub fn from_files(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
+        let turn = turn_of(world, &record.identity, record.launch.as_deref());
+        let running = turn.as_ref().filter(|turn| turn.state == TurnState::Busy);
+        Activity {
+            woke_at: record.woke_at,
+            transcript: world.host.transcript_times(peer, running),
+            turn,
+            terminal: None,
+            in_flight: false,
+        }
+    }
+
+    /// [`Activity::from_files`] for whoever may put the session to sleep: a message in flight keeps it awake until a
+    /// drain has settled it. A worker's task is in flight all along and proves nothing.
+    pub fn for_reaping(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
+        let in_flight = !peer.is_ephemeral()
+            && world.queue(&peer.identity).list(Place::Inflight).map_or(true, |items| !items.is_empty());
+        Activity { in_flight, ..Activity::from_files(world, peer, record) }
+    }
+
+    /// Adds what the terminal tells. The error is why it can't be asked: then nothing may be concluded.
+    pub fn ask_terminal(&mut self, world: &World<'_>, identity: &Identity) -> Result<(), String> {
+        self.terminal = Some(world.host.terminal_times(identity)?);
+        Ok(())
+    }
+
+    /// Whether the session works, or since when it has been quiet.
+    pub fn quiet(&self) -> Quiet {
+        if self.in_flight {
+            return Quiet::Working;
+        }
+        let mut latest = self.woke_at;
+        let mut count = |at: Option<EpochMs>| latest = latest.max(at.unwrap_or_default());
+        count(self.transcript.last);
+        let terminal = self.terminal.unwrap_or_default();
+        count(terminal.keystroke);
+        match &self.turn {
+            // An interrupted turn has no hook; its record says that it is over.
+            Some(turn)
+                if turn.state == TurnState::Busy && self.transcript.turn_end.is_none_or(|end| !ends(&end, turn)) =>
+            {
+                return Quiet::Working;
+            }
+            // The runtime reports its turns: what still moves in the window is decoration.
+            Some(turn) => count(Some(turn.at)),
+            None => count(terminal.window),
+        }
+        Quiet::Since(latest)
+    }
+}
+
+/// Whether the record ended this very turn. Its place in the file tells, which no clock that is set back can
+/// change; its time does where the place is not known.
+fn ends(end: &TurnEnd, turn: &Turn) -> bool {
+    match (turn.written, end.position) {
+        (Some(written), Some(position)) if position < written => false,
+        // An agent may write the end of its last turn after it has taken the next prompt.
+        (Some(_), Some(_)) if end.follows_prompt => true,
+        _ => end.at >= turn.at,
+    }
+}
+
+/// The last turn event of this launch; one of an earlier session does not speak for it.
+pub fn turn_of(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> Option<Turn> {
+    world.markers(identity).turn().filter(|turn| launch.is_none() || turn.launch.as_deref() == launch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_as_a_table() {
+        let turn = |state, at| {
+            Some(Turn {
+                state,
+                at: EpochMs(at),
+                id: None,
+                taken: vec![],
+                launch: None,
+                session: None,
+                transcript: None,
+                written: None,
+            })
+        };
+        let begun = |at, written| turn(TurnState::Busy, at).map(|turn| Turn { written: Some(written), ..turn });
+        let times = |last, turn_end: Option<u64>| TranscriptTimes {
+            last: Some(EpochMs(last)),
+            turn_end: turn_end.map(|at| TurnEnd { at: EpochMs(at), position: None, follows_prompt: false }),
+        };
+        let ended = |at, position, follows_prompt| TranscriptTimes {
+            last: Some(EpochMs(150)),
+            turn_end: Some(TurnEnd { at: EpochMs(at), position: Some(position), follows_prompt }),
+        };
+        let terminal = |window, keystroke: Option<u64>| {
+            Some(TerminalTimes { window: Some(EpochMs(window)), keystroke: keystroke.map(EpochMs) })
+        };
+        let base = || Activity { woke_at: EpochMs(100), ..Activity::default() };
+        #[rustfmt::skip]
+        let rows: Vec<(&str, Activity, Quiet)> = vec![
+            ("nothing known: since the wake", base(), Quiet::Since(EpochMs(100))),
+            ("a transcript older than the wake", Activity { transcript: times(50, None), ..base() }, Quiet::Since(EpochMs(100))),
+            ("both signals: the later one", Activity { transcript: times(150, None), terminal: terminal(170, None), ..base() }, Quiet::Since(EpochMs(170))),
+            ("a running turn is never idle", Activity { transcript: times(150, None), turn: turn(TurnState::Busy, 120), terminal: terminal(100, None), ..base() }, Quiet::Working),
+            ("a turn ended: repaints do not count", Activity { transcript: times(150, None), turn: turn(TurnState::Idle, 160), terminal: terminal(999, None), ..base() }, Quiet::Since(EpochMs(160))),
+            ("a person's keystroke counts always", Activity { turn: turn(TurnState::Idle, 160), terminal: terminal(999, Some(500)), ..base() }, Quiet::Since(EpochMs(500))),
+            ("an interrupted turn is over", Activity { transcript: times(150, Some(150)), turn: turn(TurnState::Busy, 120), ..base() }, Quiet::Since(EpochMs(150))),
+            ("a message in flight", Activity { in_flight: true, ..base() }, Quiet::Working),
+            ("an earlier turn's end ends nothing", Activity { transcript: times(150, Some(110)), turn: turn(TurnState::Busy, 120), ..base() }, Quiet::Working),
+            ("an end before the prompt, the clock set back between", Activity { transcript: ended(130, 7, false), turn: begun(120, 8), ..base() }, Quiet::Working),
+            ("an end behind the prompt, the clock set back between", Activity { transcript: ended(110, 9, true), turn: begun(120, 8), ..base() }, Quiet::Since(EpochMs(150))),
+            ("the last turn's end, written late", Activity { transcript: ended(119, 8, false), turn: begun(120, 8), ..base() }, Quiet::Working),
+            ("an end after a prompt that is no message", Activity { transcript: ended(140, 8, false), turn: begun(120, 8), ..base() }, Quiet::Since(EpochMs(150))),
+            ("an end in another file, by its time", Activity { transcript: times(150, Some(150)), turn: begun(120, 8), ..base() }, Quiet::Since(EpochMs(150))),
+        ];
+        for (name, activity, expected) in rows {
+            assert_eq!(activity.quiet(), expected, "{name}");
+        }
+    }
+}

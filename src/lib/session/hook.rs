@@ -1,0 +1,119 @@
+//! What an agent's hooks report: its session started, took a prompt, finished a turn, ended.
+//!
+//! A hook of ours never fails the agent: the caller prints nothing and exits 0 whatever this returns.
+
+use crate::base::clock::{Deadline, wait_for};
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::message::envelope;
+use crate::runtime::Manifest;
+use crate::store::event_log::Event;
+use crate::store::markers::{RING, Turn, TurnState};
+use crate::store::session_record::SessionRecord;
+use crate::world::World;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Which hook called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// The session has started.
+    Start,
+    /// It took a prompt.
+    Prompt,
+    /// It finished a turn.
+    Stop,
+    /// It is about to end.
+    End,
+}
+
+/// Records the event of `hook` for `identity`. `launch` is the launch the hook belongs to; `input` the JSON that
+/// the agent gave it.
+pub fn record(
+    world: &World<'_>,
+    identity: &Identity,
+    launch: Option<&str>,
+    hook: Hook,
+    input: &[u8],
+) -> Result<(), Failure> {
+    let markers = world.markers(identity);
+    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
+    if let (Some(current), Some(launch)) = (&current, launch)
+        && current != launch
+    {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("the hook belongs to launch {launch}, the session is {current}"),
+        ));
+    }
+    let input: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
+    let text = |key: &str| input.get(key).and_then(Value::as_str);
+    let previous = markers.turn().filter(|turn| turn.launch.as_deref() == launch);
+    let mut taken = previous.as_ref().map(|turn| turn.taken.clone()).unwrap_or_default();
+    let mut id = previous.as_ref().and_then(|turn| turn.id);
+    if hook == Hook::Prompt {
+        let ids = envelope::message_ids(text("prompt").unwrap_or_default());
+        id = ids.last().copied();
+        taken.extend(ids);
+        taken.drain(..taken.len().saturating_sub(RING));
+    }
+    let transcript = text("transcript_path").map(Into::into).or_else(|| previous.as_ref()?.transcript.clone());
+    let written = transcript.as_deref().filter(|_| hook == Hook::Prompt).map(|path| world.host.transcript_size(path));
+    let turn = Turn {
+        state: match hook {
+            Hook::Start => TurnState::Start,
+            Hook::Prompt => TurnState::Busy,
+            Hook::Stop => TurnState::Idle,
+            Hook::End => TurnState::End,
+        },
+        at: world.now(),
+        id,
+        taken,
+        launch: launch.map(str::to_owned),
+        session: text("session_id").map(str::to_owned).or_else(|| previous?.session),
+        transcript,
+        written,
+    };
+    markers.write_turn(&turn)?;
+    if hook == Hook::Stop {
+        after_turn(world, identity);
+    }
+    Ok(())
+}
+
+/// How long the first turn of a session is held back for our tool.
+const TOOL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a program may take from fetching the tool to having it at hand. Claude Code's first start in a folder asked
+/// its model without it 0.45 s after it had fetched it; 0.6 s were enough (measured under load).
+const TOOL_SETTLES: Duration = Duration::from_millis(800);
+
+/// Holds a prompt back until the agent has our tool: one that connects to its servers in the background would ask its
+/// model about the first message without it. The prompt has been recorded by then, so nobody waits for evidence.
+pub fn hold_for_tool(world: &World<'_>, identity: &Identity, launch: &str) {
+    let manifest = Manifest::load(world.paths, identity.runtime());
+    if !manifest.is_ok_and(|manifest| manifest.screen.is_some_and(|screen| screen.tool)) {
+        return;
+    }
+    let markers = world.markers(identity);
+    let fetched = || markers.tool_listed().filter(|(name, _)| name == launch).map(|(_, at)| at);
+    let deadline = Deadline::after(world.clock, TOOL_PATIENCE);
+    match wait_for(world.clock, deadline, Duration::from_millis(10), fetched) {
+        Some(at) => world.clock.sleep(TOOL_SETTLES.saturating_sub(world.now().since(at))),
+        None => {
+            world.lifecycle(&Event::new("no-tool").field("identity", identity));
+            // Once is enough: later prompts do not wait for what does not come.
+            let _ = markers.note_tool_listed(launch);
+        }
+    }
+}
+
+/// At the end of a turn: what was held back for it can go in, and a worker that has answered can be ended.
+fn after_turn(world: &World<'_>, identity: &Identity) {
+    use crate::store::markers::Marker;
+    let queue = world.queue(identity);
+    let waiting = queue.has_waiting().unwrap_or(true);
+    let inflight = queue.list(crate::store::queue::Place::Inflight).is_ok_and(|list| !list.is_empty());
+    if waiting || inflight || world.markers(identity).has(Marker::EphemeralArmed) {
+        world.kick(identity);
+    }
+}

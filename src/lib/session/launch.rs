@@ -1,0 +1,279 @@
+//! Building a launch: the argument vector from the manifest, the environment from an allowlist, the files a
+//! runtime wants written for each launch.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::paths::{self, Paths};
+use crate::host::inherited::BASE;
+use crate::host::spawn::shell_quoted;
+use crate::runtime::Kind;
+use crate::runtime::manifest::{fill, fill_json};
+use crate::session::rule::Mode;
+use crate::store::durable;
+use crate::store::launch_env::LaunchEnv;
+use crate::world::peer::Peer;
+use crate::world::{Launch, World};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Variables that a session gets from the program that starts it. Nothing else of that environment reaches it:
+/// it may be another agent's, with that agent's secrets.
+const ALLOWED: &[&str] = &[
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "NOTIFIER_FALLBACK_TARGET",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NOTIFIER_RUNTIME_BIN",
+    "TELEGRAM_RUNTIME_BIN",
+];
+const ALLOWED_PREFIXES: &[&str] = &["LC_", "IAPEER_", "IAP_"];
+
+/// What a session is told about itself.
+const OWN: [&str; 4] = ["PEER_PERSONALITY", "PEER_RUNTIME", "PEER_IDENTITY", "PEER_LAUNCH"];
+
+/// Where programs are looked for when the caller's PATH is missing.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin";
+
+/// The part of `environment` that may reach a session or a detached program of ours.
+pub fn allowed(environment: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    let mut kept: BTreeMap<String, String> = environment.filter(|(name, _)| passes(name)).collect();
+    let home = kept.get("HOME").cloned();
+    kept.entry("PATH".into()).or_insert_with(|| match home {
+        Some(home) => format!("{home}/.local/bin:{DEFAULT_PATH}"),
+        None => DEFAULT_PATH.into(),
+    });
+    kept
+}
+
+/// What programs of ours in the session go back to: the values of those `changed` variables that they would pass on.
+fn bases<'a>(
+    changed: impl Iterator<Item = &'a String>,
+    environment: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let value = |name: &String| environment.get(name).cloned().unwrap_or_default();
+    changed.filter(|name| passes(name)).map(|name| (format!("{BASE}{name}"), value(name))).collect()
+}
+
+fn passes(name: &str) -> bool {
+    ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// This process's environment, without what is not UTF-8.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The folder this program was started from: where its siblings are.
+pub fn bin_dir() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        std::env::current_exe()
+            .ok()
+            .and_then(|exe| exe.canonicalize().ok())
+            .and_then(|exe| exe.parent().map(Path::to_owned))
+            .unwrap_or_default()
+    })
+}
+
+/// Names this launch: its hooks carry it back.
+pub fn new_launch_name(world: &World<'_>) -> String {
+    crate::base::MessageId::generate(world.now()).to_string().to_lowercase()
+}
+
+/// What to start for `peer`. `prompt` is the assembled system prompt's file, where there is one.
+pub fn build<'a>(
+    world: &World<'_>,
+    peer: &'a Peer,
+    mode: Mode,
+    name: &str,
+    prompt: Option<&Path>,
+) -> Result<Launch<'a>, Failure> {
+    let manifest = &peer.manifest;
+    if !manifest.allows(peer.intelligence()) {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "runtime {:?} is not for a peer of intelligence {}: change {}",
+                manifest.runtime.as_str(),
+                peer.intelligence(),
+                paths::profile_path(peer.cwd()).display()
+            ),
+        ));
+    }
+    let mut environment = allowed(environment());
+    let bin_dir = bin_dir();
+    let program = find_program(world.paths, peer, &environment)?;
+    let env_file = paths::launch_env_path(peer.cwd(), &manifest.runtime);
+    let launch_env = LaunchEnv::read(&env_file)?;
+    environment.extend(bases(manifest.env.keys().chain(launch_env.vars.keys()), &environment));
+
+    let mut values = BTreeMap::from([
+        ("cwd".into(), peer.cwd().to_string_lossy().into_owned()),
+        ("home".into(), world.paths.home().to_string_lossy().into_owned()),
+        ("root".into(), world.paths.root().to_string_lossy().into_owned()),
+        ("identity".into(), peer.identity.to_string()),
+        ("personality".into(), peer.identity.personality().to_string()),
+        ("iapeer_turn".into(), bin_dir.join("iapeer-turn").to_string_lossy().into_owned()),
+        ("iapeer_turn_sh".into(), shell_quoted(&bin_dir.join("iapeer-turn").to_string_lossy())),
+        ("iapeer_mcp".into(), bin_dir.join("iapeer-mcp").to_string_lossy().into_owned()),
+    ]);
+    for event in ["start", "prompt", "stop", "end"] {
+        values.insert(format!("turn_{event}"), format!("{} {event}", values["iapeer_turn_sh"]));
+    }
+    if mode == Mode::Resume
+        && let Ok(Some(reference)) = world.host.resumable(peer)
+    {
+        values.insert("session".into(), session_id(&reference).to_owned());
+    }
+    // A client that gives its servers a reduced environment passes these on by name.
+    let passed: Vec<&str> = environment.keys().map(String::as_str).chain(OWN).collect();
+    values.insert("mcp_env".into(), serde_json::json!(passed).to_string());
+    if let Some(prompt) = prompt {
+        values.insert("prompt_file".into(), prompt.to_string_lossy().into_owned());
+    }
+    write_files(world, peer, &mut values)?;
+    let mut enabled = vec!["hooks", "mcp"];
+    if prompt.is_some() {
+        enabled.push("prompt");
+    }
+    if mode == Mode::Resume {
+        enabled.push("resume");
+    }
+    let bad = |why: String| Failure::new(Exit::Config, format!("the manifest of runtime {}: {why}", manifest.runtime));
+    let mut argv = vec![program.to_string_lossy().into_owned()];
+    argv.extend(manifest.arguments(&enabled, &values, &launch_env.start_args).map_err(bad)?);
+
+    let path = environment.get("PATH").cloned().unwrap_or_default();
+    let mut env = environment;
+    for (key, value) in &manifest.env {
+        env.insert(key.clone(), fill(value, &values).map_err(bad)?);
+    }
+    env.extend(launch_env.vars);
+    // Last, so that nothing can override who the session is and where its programs and ours look.
+    env.insert("PATH".into(), with_front(bin_dir, &path));
+    env.insert("IAPEER_ROOT".into(), world.paths.root().to_string_lossy().into_owned());
+    env.remove("IAPEER_SOCK_DIR");
+    if world.paths.has_own_socket_dir() {
+        env.insert("IAPEER_SOCK_DIR".into(), world.paths.socket_dir().to_string_lossy().into_owned());
+    }
+    env.insert("PEER_PERSONALITY".into(), peer.identity.personality().to_string());
+    env.insert("PEER_RUNTIME".into(), peer.identity.runtime().to_string());
+    env.insert("PEER_IDENTITY".into(), peer.identity.to_string());
+    env.insert("PEER_LAUNCH".into(), name.to_owned());
+    env.retain(|key, _| !["CLAUDECODE", "TMUX", "TMUX_PANE"].contains(&key.as_str()));
+    Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log: world.paths.pane_log(&peer.identity) })
+}
+
+/// The program of the peer's runtime, or why it is not there.
+pub fn find_program(paths: &Paths, peer: &Peer, environment: &BTreeMap<String, String>) -> Result<PathBuf, Failure> {
+    let path = environment.get("PATH").map(std::ffi::OsStr::new);
+    Ok(peer.manifest.find_program(
+        paths,
+        bin_dir(),
+        |name| environment.get(name).cloned(),
+        |candidate| crate::host::spawn::find_program(candidate, path),
+    )?)
+}
+
+/// Writes the manifest's per-launch files and adds `{file:NAME}` to the values.
+fn write_files(world: &World<'_>, peer: &Peer, values: &mut BTreeMap<String, String>) -> Result<(), Failure> {
+    let dir = world.paths.launch_files(&peer.identity);
+    for (name, template) in &peer.manifest.files {
+        let content = fill_json(template, values).map_err(|why| {
+            Failure::new(Exit::Config, format!("the manifest of runtime {}: {why}", peer.manifest.runtime))
+        })?;
+        paths::create_dirs(&dir)?;
+        let path = dir.join(format!("{name}.json"));
+        let text =
+            serde_json::to_vec_pretty(&content).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        durable::write_atomic(&path, &text)?;
+        values.insert(format!("file:{name}"), path.to_string_lossy().into_owned());
+    }
+    Ok(())
+}
+
+/// Assembles the system prompt where the runtime takes one and the peer has doctrine of its own.
+pub fn write_prompt(world: &World<'_>, peer: &Peer) -> Result<Option<PathBuf>, Failure> {
+    if peer.manifest.kind != Kind::Tui || !peer.manifest.doctrine || !peer.cwd().join(".iapeer/IAPEER.md").exists() {
+        return Ok(None);
+    }
+    let text = crate::prompt::compose_for(world.paths, peer.cwd(), &peer.record, world.now())?;
+    let path = world.paths.prompt(&peer.identity);
+    if let Some(dir) = path.parent() {
+        paths::create_dirs(dir)?;
+    }
+    durable::write_atomic(&path, text.as_bytes())?;
+    Ok(Some(path))
+}
+
+/// The conversation's id in the name of its transcript: the UUID it ends with, else all of it.
+fn session_id(reference: &str) -> &str {
+    let tail = reference.len().checked_sub(36).and_then(|at| reference.get(at..));
+    let is_uuid = |text: &&str| {
+        text.char_indices().all(|(at, c)| if [8, 13, 18, 23].contains(&at) { c == '-' } else { c.is_ascii_hexdigit() })
+    };
+    tail.filter(is_uuid).unwrap_or(reference)
+}
+
+fn with_front(dir: &Path, path: &str) -> String {
+    let dir = dir.to_string_lossy();
+    if dir.is_empty() || path.split(':').any(|part| part == dir) { path.to_owned() } else { format!("{dir}:{path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_senders_secrets_and_session_do_not_pass() {
+        let given = [
+            ("PATH", "/bin"),
+            ("HOME", "/h"),
+            ("LC_ALL", "C"),
+            ("IAPEER_ROOT", "/r"),
+            ("CANARY_SECRET", "x"),
+            ("CLAUDECODE", "1"),
+            ("CLAUDE_CODE_SESSION_ID", "x"),
+            ("TMUX", "x"),
+            ("PEER_IDENTITY", "claude-eve"),
+            ("ANTHROPIC_API_KEY", "x"),
+            ("LD_PRELOAD", "x"),
+        ];
+        let kept = allowed(given.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let names: Vec<&str> = kept.keys().map(String::as_str).collect();
+        assert_eq!(names, ["HOME", "IAPEER_ROOT", "LC_ALL", "PATH"]);
+    }
+
+    #[test]
+    fn a_conversation_is_named_by_the_uuid_at_the_end() {
+        let uuid = "01a1fd14-5888-70f0-aedf-0707e3f20c8b";
+        assert_eq!(session_id(&format!("rollout-2026-11-21T07-48-51-{uuid}")), uuid);
+        assert_eq!(session_id(uuid), uuid);
+        assert_eq!(
+            session_id("a-long-name-that-is-no-uuid-but-has-more-than-36"),
+            "a-long-name-that-is-no-uuid-but-has-more-than-36"
+        );
+        assert_eq!(session_id("short"), "short");
+    }
+
+    #[test]
+    fn a_missing_path_gets_the_default() {
+        assert_eq!(allowed(std::iter::empty())["PATH"], DEFAULT_PATH);
+        let home = std::iter::once(("HOME".to_owned(), "/h".to_owned()));
+        assert_eq!(allowed(home)["PATH"], format!("/h/.local/bin:{DEFAULT_PATH}"));
+    }
+}

@@ -1,0 +1,10 @@
+//! The life of one session: the wake rule, launching, settling what happened to it, ending it. Whoever calls holds
+//! the identity's lock.
+
+pub mod activity;
+pub mod bring_up;
+pub mod crash_loop;
+pub mod hook;
+pub mod launch;
+pub mod rule;
+pub mod settle;

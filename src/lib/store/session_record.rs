@@ -1,0 +1,131 @@
+//! `<identity>.session`: what we know of the session we launched.
+
+use crate::base::clock::EpochMs;
+use crate::base::identity::{Identity, Personality, Runtime};
+use crate::base::paths::Paths;
+use crate::host::ProcessId;
+use crate::store::due::Due;
+use crate::store::durable::{self, StoreError};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// How far a launch has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The server answers, the agent has not shown its composer yet.
+    Booting,
+    /// The composer was ready.
+    #[default]
+    Ready,
+}
+
+/// The record of one session. JSON, one line; unknown keys are ignored, missing ones have their natural default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Whose session.
+    pub identity: Identity,
+    /// Its runtime half.
+    pub runtime: Runtime,
+    /// Its name half.
+    pub personality: Personality,
+    /// The working folder it was started in.
+    pub cwd: PathBuf,
+    /// When it was last woken or found awake.
+    #[serde(rename = "wokeAt")]
+    pub woke_at: EpochMs,
+    /// How far its launch has come.
+    #[serde(default)]
+    pub phase: Phase,
+    /// The tmux server: pid and start time, so that a reused pid is not mistaken for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ProcessId>,
+    /// The first process of its pane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pane: Option<ProcessId>,
+    /// The systemd unit it runs in, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Names this launch, so that hooks of an earlier one are known for what they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
+    /// The boot of the host it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// `fresh` or `resume`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Why it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// When it was found dead: written before the death is claimed, so that it is counted once whoever crashes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub died_at: Option<EpochMs>,
+}
+
+impl SessionRecord {
+    /// Reads the record of `identity`. Missing: `None`. Unreadable: set aside, `None`.
+    pub fn read(paths: &Paths, identity: &Identity) -> Result<Option<SessionRecord>, StoreError> {
+        Ok(durable::read_json(&paths.state(identity, "session"))?
+            .filter(|record: &SessionRecord| record.identity == *identity))
+    }
+
+    /// Reads the record without setting anything aside.
+    pub fn peek(paths: &Paths, identity: &Identity) -> Option<SessionRecord> {
+        durable::peek_json(&paths.state(identity, "session"))
+            .filter(|record: &SessionRecord| record.identity == *identity)
+    }
+
+    /// Writes the record.
+    pub fn write(&self, paths: &Paths) -> Result<(), StoreError> {
+        let mut line = serde_json::to_vec(self).map_err(|error| StoreError::Corrupt {
+            path: paths.state(&self.identity, "session"),
+            why: error.to_string(),
+        })?;
+        line.push(b'\n');
+        Due::of(paths).mark(&self.identity)?;
+        durable::write_atomic(&paths.state(&self.identity, "session"), &line)
+    }
+
+    /// Removes the record of `identity`.
+    pub fn remove(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
+        durable::remove(&paths.state(identity, "session"))
+    }
+
+    /// Claims the death of the recorded session: of several programs that see it dead, one gets `true` (D5). A
+    /// crash between this and [`SessionRecord::finish_claim`] leaves a claim that whoever settles next finishes.
+    pub fn claim_death(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
+        durable::move_file(&paths.state(identity, "session"), &paths.state(identity, "session.reaping"))
+    }
+
+    /// The record of a death that was claimed and not finished.
+    pub fn claimed(paths: &Paths, identity: &Identity) -> Result<Option<SessionRecord>, StoreError> {
+        durable::read_json(&paths.state(identity, "session.reaping"))
+    }
+
+    /// Drops the claimed record.
+    pub fn finish_claim(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
+        durable::remove(&paths.state(identity, "session.reaping"))
+    }
+}
+
+/// The identities that have a file of `kind` (`session`, `queue`, …) in the state folder, sorted.
+pub fn identities_with(paths: &Paths, kind: &str) -> Vec<Identity> {
+    let names: Vec<String> = names_in(&paths.state_dir()).collect();
+    identities_among(&names, kind)
+}
+
+/// [`identities_with`] by names that were read already: a folder of thousands is read once.
+pub fn identities_among(names: &[String], kind: &str) -> Vec<Identity> {
+    names
+        .iter()
+        .filter_map(|name| name.strip_suffix(kind)?.strip_suffix('.')?.parse().ok())
+        .collect::<std::collections::BTreeSet<Identity>>()
+        .into_iter()
+        .collect()
+}
+
+/// The readable file names in `dir`; none when it is missing.
+pub fn names_in(dir: &Path) -> impl Iterator<Item = String> {
+    std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}

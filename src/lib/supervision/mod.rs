@@ -1,0 +1,5 @@
+//! The tick: look at every session once, decide, act; and the deliberate ends that operators and pipelines ask for.
+
+pub mod reap;
+mod scope;
+pub mod tick;

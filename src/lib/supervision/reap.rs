@@ -1,0 +1,155 @@
+//! Ending sessions deliberately: by name, by policy, or from a plan.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::host::Liveness;
+use crate::session::activity::{Activity, Quiet};
+use crate::session::settle::{self, Ending, Park, Standing};
+use crate::store::event_log::Event;
+use crate::store::markers::Marker;
+use crate::store::session_record::{SessionRecord, identities_with};
+use crate::supervision::tick::{Action, Judged};
+use crate::world::World;
+use crate::world::peer::Peer;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What became of one session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reaped {
+    /// Whose.
+    pub identity: Identity,
+    /// `reaped`, `absent`, `skipped` or `failed`.
+    pub action: &'static str,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Reaped {
+    fn new(identity: &Identity, action: &'static str, reason: impl Into<Option<String>>) -> Reaped {
+        Reaped { identity: identity.clone(), action, reason: reason.into() }
+    }
+}
+
+/// Ends the session of `identity`, whatever it is doing.
+pub fn by_name(world: &World<'_>, identity: &Identity, park: Park, why: &str) -> Reaped {
+    guarded(world, identity, |world| match settle::settle(world, identity)?.0 {
+        Standing::Live(record) => end(world, identity, &record, park, why),
+        Standing::Asleep => {
+            if park == Park::No {
+                world.markers(identity).clear(Marker::IdleReaped)?;
+            }
+            Ok(Reaped::new(identity, "absent", None))
+        }
+        Standing::Unknown => Ok(Reaped::new(identity, "failed", "tmux does not say whether it lives".to_owned())),
+    })
+}
+
+/// Ends every session that has been quiet for longer than `older_than`. With `dry_run`, says which.
+pub fn idle(world: &World<'_>, older_than: Duration, dry_run: bool, mut tell: impl FnMut(Reaped)) {
+    for identity in identities_with(world.paths, "session") {
+        let reaped = guarded_unless(dry_run, world, &identity, |world| {
+            let Some(record) = SessionRecord::peek(world.paths, &identity) else {
+                return Ok(Reaped::new(&identity, "absent", None));
+            };
+            if world.liveness(&identity, Some(&record)) != Liveness::Alive {
+                return Ok(Reaped::new(&identity, "absent", None));
+            }
+            let age = quiet_for(world, &identity, &record)?;
+            let words = format!("idle {}s", age.as_secs());
+            if age <= older_than {
+                return Ok(Reaped::new(&identity, "skipped", format!("not idle for long enough: {words}")));
+            }
+            if dry_run {
+                Ok(Reaped::new(&identity, "reaped", words))
+            } else {
+                end(world, &identity, &record, Park::Yes, &words)
+            }
+        });
+        tell(reaped);
+    }
+}
+
+/// Carries out one line of a plan, if the session is still what it was judged by.
+pub fn planned(world: &World<'_>, line: &Judged) -> Reaped {
+    let identity = &line.identity;
+    let park = match line.action {
+        Action::ReapedIdle => Park::Yes,
+        Action::ReapedEphemeral => Park::No,
+        other => {
+            return Reaped::new(identity, "skipped", format!("the plan says {}, which ends nothing", other.as_str()));
+        }
+    };
+    guarded(world, identity, |world| {
+        let Standing::Live(record) = settle::settle(world, identity)?.0 else {
+            return Ok(Reaped::new(identity, "absent", None));
+        };
+        let skip = |why: &str| Ok(Reaped::new(identity, "skipped", why.to_owned()));
+        if line.server_pid != record.server.map(|server| server.pid) {
+            return skip("the session is another one than the plan's");
+        }
+        if world.queue(identity).has_waiting()? {
+            return skip("a message waits for it");
+        }
+        let stopped = world.markers(identity).has(Marker::Stopped);
+        let age = quiet_for(world, identity, &record)?;
+        if !stopped && line.age_secs.is_some_and(|planned| age.as_secs() < planned) {
+            return skip("it has been active since the plan was made");
+        }
+        end(world, identity, &record, park, line.outcome.as_deref().unwrap_or("planned"))
+    })
+}
+
+/// How long a session has been quiet; asks the terminal too, and concludes nothing where that does not answer.
+fn quiet_for(world: &World<'_>, identity: &Identity, record: &SessionRecord) -> Result<Duration, Failure> {
+    let peer = Peer::of(world.paths, identity)?;
+    let mut activity = Activity::for_reaping(world, &peer, record);
+    if activity.quiet() != Quiet::Working {
+        activity.ask_terminal(world, identity).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    }
+    Ok(activity.quiet().age(world.now()))
+}
+
+fn end(
+    world: &World<'_>,
+    identity: &Identity,
+    record: &SessionRecord,
+    park: Park,
+    why: &str,
+) -> Result<Reaped, Failure> {
+    let event = Event::new("reap")
+        .field("identity", identity)
+        .field("park", park == Park::Yes)
+        .field("reason", why)
+        .field("by", world.program);
+    world.lifecycle(&event);
+    settle::end(world, identity, Some(record), &Ending { why, park, keep_marks: false })?;
+    Ok(Reaped::new(identity, "reaped", (!why.is_empty()).then(|| why.to_owned())))
+}
+
+fn guarded(world: &World<'_>, identity: &Identity, act: impl FnOnce(&World<'_>) -> Result<Reaped, Failure>) -> Reaped {
+    guarded_unless(false, world, identity, act)
+}
+
+/// Runs `act` under the identity's lock (unless `dry`), refuses OS-managed peers, and turns errors into a line.
+fn guarded_unless(
+    dry: bool,
+    world: &World<'_>,
+    identity: &Identity,
+    act: impl FnOnce(&World<'_>) -> Result<Reaped, Failure>,
+) -> Reaped {
+    if let Some(by) = world.host.managed_by(identity) {
+        return Reaped::new(identity, "skipped", format!("launchd-managed (by {by})"));
+    }
+    let lock = match dry {
+        true => None,
+        false => match world.lock(identity, world.settings.lock_wait) {
+            Ok(lock) => Some(lock),
+            Err(error) => return Reaped::new(identity, "failed", error.to_string()),
+        },
+    };
+    let reaped = act(world).unwrap_or_else(|failure| Reaped::new(identity, "failed", failure.to_string()));
+    drop(lock);
+    reaped
+}

@@ -1,0 +1,123 @@
+//! Whom a tick looks at: those that are marked as due, or everything there is; and what it tidies on the way.
+
+use crate::base::clock::EpochMs;
+use crate::base::exit::Failure;
+use crate::base::identity::Identity;
+use crate::store::cap::keep_tail;
+use crate::store::due::Due;
+use crate::store::durable;
+use crate::store::session_record::{identities_among, names_in};
+use crate::world::World;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// State files that say: there is a session, or an end of one that is to be finished.
+const OF_A_SESSION: [&str; 3] = ["session", "teardown", "session.reaping"];
+
+/// A pane log over the first size is cut to the second.
+const PANE_LOG_CAP: u64 = 32 << 20;
+const PANE_LOG_KEEP: u64 = 8 << 20;
+
+/// What a tick looks at.
+pub(crate) enum Look {
+    /// These, by request.
+    Only(BTreeSet<Identity>),
+    /// Those that are marked as due.
+    Due,
+    /// Everything there is, from this moment on.
+    Full(EpochMs),
+}
+
+impl Look {
+    /// All of these, where some are asked for.
+    pub(crate) fn of(world: &World<'_>, only: &[Identity]) -> Look {
+        let now = world.now();
+        if !only.is_empty() {
+            Look::Only(only.iter().cloned().collect())
+        } else if Due::of(world.paths).suffices(now, world.host.boot_id().as_deref()) {
+            Look::Due
+        } else {
+            Look::Full(now)
+        }
+    }
+
+    /// Whoever may have a session, or an end of one that is to be finished.
+    pub(crate) fn sessions(&self, world: &World<'_>) -> BTreeSet<Identity> {
+        let mut all = match self {
+            Look::Only(identities) => return identities.clone(),
+            Look::Due => Due::of(world.paths).marked().collect(),
+            Look::Full(_) => with_any_of(world, &OF_A_SESSION),
+        };
+        // Whatever is alive must be supervised, with or without a record.
+        all.extend(world.host.sockets());
+        all
+    }
+
+    /// Whoever may wait for something else: a fresh start, a delivery.
+    pub(crate) fn rest(&self, world: &World<'_>) -> BTreeSet<Identity> {
+        match self {
+            Look::Only(identities) => identities.clone(),
+            Look::Due => Due::of(world.paths).marked().collect(),
+            Look::Full(_) => with_any_of(world, &["new-eager", "queue"]),
+        }
+    }
+
+    /// Sees to the marks, and to what grows.
+    pub(crate) fn done(&self, world: &World<'_>) -> Result<(), Failure> {
+        let due = Due::of(world.paths);
+        if let Look::Full(since) = self {
+            due.note_full_look(*since, world.host.boot_id().as_deref())?;
+            sweep(world);
+        }
+        if let Look::Only(_) = self {
+            return Ok(());
+        }
+        for identity in due.marked() {
+            trim(&world.paths.pane_log(&identity));
+            retire(world, &due, &identity);
+        }
+        Ok(())
+    }
+}
+
+/// Everyone who has a state file of one of these `kinds`.
+fn with_any_of(world: &World<'_>, kinds: &[&str]) -> BTreeSet<Identity> {
+    let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
+    kinds.iter().flat_map(|kind| identities_among(&names, kind)).collect()
+}
+
+/// Takes the mark off one that has nothing a tick would have to look at.
+fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
+    let is_at_rest = || {
+        !OF_A_SESSION.iter().chain(&["new-eager"]).any(|kind| world.paths.state(identity, kind).exists())
+            && world.queue(identity).is_at_rest().is_ok_and(|at_rest| at_rest)
+    };
+    if !is_at_rest() {
+        return;
+    }
+    // Whoever starts or ends a session, or moves items, holds the lock; only one who accepts does not.
+    let Ok(_lock) = world.lock(identity, Duration::ZERO) else { return };
+    if is_at_rest() {
+        due.unmark(identity);
+        if !is_at_rest() && due.mark(identity).is_err() {
+            tracing::warn!("{identity}: its mark is lost; the next look at everything finds it");
+        }
+    }
+}
+
+/// Removes what crashes left behind among the state files, and keeps all pane logs within bounds.
+fn sweep(world: &World<'_>) {
+    let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
+    durable::sweep(&world.paths.state_dir(), &names, durable::LITTER_AGE);
+    let pane_logs = world.paths.pane_log_dir();
+    for name in names_in(&pane_logs).filter(|name| name.ends_with(".log")) {
+        trim(&pane_logs.join(name));
+    }
+}
+
+/// Keeps a pane log within bounds.
+fn trim(log: &Path) {
+    // Best effort: one that can't be trimmed now is trimmed by a later tick.
+    let _ = keep_tail(log, PANE_LOG_CAP, PANE_LOG_KEEP);
+}

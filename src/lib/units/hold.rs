@@ -1,0 +1,101 @@
+//! `iapeer-run`: holding one always-on peer in the foreground, for its service unit.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::host::ProcessId;
+use crate::host::process::ExitWatch;
+use crate::runtime::Kind;
+use crate::session::bring_up::{self, Call};
+use crate::session::rule::Request;
+use crate::session::settle::{self, Ending, Park, Standing};
+use crate::store::event_log::Event;
+use crate::store::markers::Marker;
+use crate::world::World;
+use crate::world::peer::Peer;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// A session that lives no longer than this never really started.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Starts the session of `identity`, or takes over one that lives, and holds it until it ends (then whoever runs this
+/// starts it again) or until TERM or INT, which end it.
+pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
+    let peer = Peer::of(world.paths, identity)?;
+    if peer.manifest.kind != Kind::Router {
+        let why = format!("{identity} is not on an always-on runtime: messages wake it, and so does `iapeer-wake`");
+        return Err(Failure::new(Exit::Refused, why));
+    }
+    // Before the start: a stop that comes during it must not be lost.
+    let asked = signals()?;
+    let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
+    // Stopping it is stopping its unit.
+    world.markers(identity).clear(Marker::Stopped)?;
+    let call = Call { request: Request::Fresh, topic: None, past_guard: true, holder: true };
+    let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
+    drop(lock);
+    let began = world.clock.monotonic();
+    let server =
+        up.record.server.ok_or_else(|| Failure::new(Exit::TryAgain, format!("{identity}: it has no server")))?;
+    // tmux keeps the pane of a program that has ended; one that ended before it was looked at has no pid on record.
+    let pane = up.record.pane.map(watch).transpose()?.flatten();
+    let stopped = match (watch(server)?, pane) {
+        (Some(server), Some(pane)) => first(&[&server, &pane], &asked)?,
+        _ => false,
+    };
+    let lock = world.lock(identity, world.settings.lock_wait)?;
+    let (standing, _) = settle::settle(world, identity)?;
+    let event = Event::new("run").field("identity", identity).field("server", server.pid);
+    if stopped {
+        world.lifecycle(&event.field("outcome", "stopped"));
+        if let Standing::Live(record) = standing {
+            settle::end(world, identity, Some(&record), &Ending { why: "stop", park: Park::No, keep_marks: false })?;
+        }
+        return Ok(Exit::Ok);
+    }
+    drop(lock);
+    world.lifecycle(&event.field("outcome", "ended"));
+    if up.woke.is_some() && world.clock.monotonic() - began < SETTLED {
+        let why = format!("{identity}: its session ended right after its start: `iapeer-canary --report` may tell why");
+        return Err(Failure::new(Exit::TryAgain, why));
+    }
+    Ok(Exit::Ok)
+}
+
+/// A stream with a byte in it for each TERM or INT.
+fn signals() -> Result<UnixStream, Failure> {
+    let made = || -> std::io::Result<UnixStream> {
+        let (read, write) = UnixStream::pair()?;
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+        }
+        Ok(read)
+    };
+    made().map_err(|error| Failure::new(Exit::Internal, format!("cannot wait for signals: {error}")))
+}
+
+fn watch(process: ProcessId) -> Result<Option<ExitWatch>, Failure> {
+    ExitWatch::on(process)
+        .map_err(|error| Failure::new(Exit::Internal, format!("cannot watch pid {}: {error}", process.pid)))
+}
+
+/// Waits for the first of these to end (`false`) or for being asked to stop (`true`).
+fn first(ends: &[&ExitWatch], asked: &UnixStream) -> Result<bool, Failure> {
+    loop {
+        let mut fds = vec![PollFd::new(asked.as_fd(), PollFlags::POLLIN)];
+        fds.extend(ends.iter().map(|end| PollFd::new(end.descriptor(), PollFlags::POLLIN)));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) => {
+                let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+                if fds.iter().any(ready) {
+                    return Ok(ready(&fds[0]));
+                }
+            }
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(Failure::new(Exit::Internal, format!("cannot wait: {error}"))),
+        }
+    }
+}

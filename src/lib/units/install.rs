@@ -1,0 +1,468 @@
+//! `iapeer units`: what the service manager runs for this user: the tick, the drain, the always-on peers.
+//!
+//! Files are written only where their bytes differ; one that is not ours is never touched.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::base::paths;
+use crate::host::managed;
+use crate::host::service::manager::Variables;
+use crate::host::service::{Manager, Seen, ServiceFile, Standing, Target, is_ours};
+use crate::runtime::Kind;
+use crate::session::launch;
+use crate::store::durable;
+use crate::store::event_log::Event;
+use crate::store::markers::Marker;
+use crate::world::World;
+use crate::world::peer::Peer;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A variable of the notifier that is kept in its unit besides its program's.
+const FALLBACK_TARGET: &str = "NOTIFIER_FALLBACK_TARGET";
+
+/// Why a test run leaves the user's own units alone.
+const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; IAPEER_SYSTEMD_USER_DIR or IAPEER_LAUNCHAGENTS_DIR names another folder";
+
+/// One thing that was done, would be done, or was left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The unit.
+    pub name: String,
+    /// `written`, `current`, `started`, `restarted`, `running`, `stopped`, `removed`, `refused-foreign`, `failed`,
+    /// `not-started`, `not-held`, `skipped-sandbox`, `nothing`; with `would-be-` before it in a dry run.
+    pub action: String,
+    /// The file, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Why, or what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Step {
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let path = self.path.as_ref().map(|path| format!("  {}", path.display())).unwrap_or_default();
+        let reason = self.reason.as_ref().map(|reason| format!(" — {reason}")).unwrap_or_default();
+        format!("{}  {}{path}{reason}", self.action, self.name)
+    }
+}
+
+/// Collects steps, the worst exit code, and says each as it is made.
+struct Report<'t> {
+    tell: &'t mut dyn FnMut(&Step),
+    dry_run: bool,
+    exit: Exit,
+}
+
+impl Report<'_> {
+    fn step(&mut self, name: &str, action: &str, path: Option<PathBuf>, reason: Option<String>) {
+        (self.tell)(&Step { name: name.into(), action: action.into(), path, reason });
+    }
+
+    /// Does what `act` does, or says that it would.
+    fn change(&mut self, name: &str, action: &str, path: Option<PathBuf>, act: impl FnOnce() -> Result<(), String>) {
+        if self.dry_run {
+            return self.step(name, &format!("would-be-{action}"), path, None);
+        }
+        match act() {
+            Ok(()) => self.step(name, action, path, None),
+            Err(why) => {
+                self.exit = self.exit.max(Exit::TryAgain);
+                self.step(name, "failed", path, Some(why));
+            }
+        }
+    }
+
+    /// Says so where the units are the user's own and this is a test run.
+    fn is_off_limits(&mut self, manager: Manager) -> bool {
+        let off = managed::is_off_limits();
+        if off {
+            self.exit = Exit::Refused;
+            self.step(manager.as_str(), "skipped-sandbox", None, Some(OFF_LIMITS.into()));
+        }
+        off
+    }
+
+    fn foreign(&mut self, file: &ServiceFile) {
+        self.exit = self.exit.max(Exit::Refused);
+        let why = "not foundation-managed: it is somebody else's; move it away to have ours".to_owned();
+        self.step(&file.name, "refused-foreign", Some(file.path.clone()), Some(why));
+    }
+}
+
+/// Writes all units and has them run. The exit code is 69 where something foreign was left alone or no manager
+/// answers, 75 where one did not start.
+pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) -> Result<Exit, Failure> {
+    let manager = Manager::here();
+    let mut report = Report { tell, dry_run, exit: Exit::Ok };
+    if report.is_off_limits(manager) {
+        return Ok(report.exit);
+    }
+    let (mut ours, mut changed) = (Vec::new(), BTreeSet::new());
+    let peers = always_on(world)?;
+    for file in wanted(world, &peers) {
+        match file.standing() {
+            Standing::Foreign => {
+                report.foreign(&file);
+                continue;
+            }
+            Standing::Current => report.step(&file.name, "current", Some(file.path.clone()), None),
+            Standing::Missing | Standing::Outdated => {
+                let write = || write(&file).map_err(|failure| failure.to_string());
+                report.change(&file.name, "written", Some(file.path.clone()), write);
+                changed.insert(file.name.clone());
+            }
+        }
+        ours.push(file);
+    }
+    if let Some(why) = manager.unreachable() {
+        report.exit = report.exit.max(Exit::Refused);
+        report.step(manager.as_str(), "not-started", None, Some(why));
+        return Ok(report.exit);
+    }
+    if !dry_run && !changed.is_empty() {
+        manager.reread().map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    }
+    let started: Vec<&ServiceFile> = ours.iter().filter(|file| manager.starts(&file.name)).collect();
+    let stopped = stopped(world, &peers);
+    let seen = manager.look(&started.iter().map(|file| file.name.as_str()).collect::<Vec<_>>());
+    for (file, seen) in started.iter().zip(seen) {
+        let changed = changed.contains(&file.name);
+        match (seen.state.as_str(), changed) {
+            ("active" | "running" | "waiting", false) => report.step(&file.name, "running", None, None),
+            ("active" | "running" | "waiting", true) => {
+                report.change(&file.name, "restarted", None, || manager.load(file, true, world.clock));
+            }
+            _ if stopped.contains(&file.name) => {
+                report.step(&file.name, "stopped", None, Some("`iapeer start` starts it".into()));
+            }
+            _ => report.change(&file.name, "started", None, || manager.load(file, false, world.clock)),
+        }
+    }
+    if !dry_run {
+        world.lifecycle(&Event::new("units").field("action", "install").field("changed", changed.len()));
+    }
+    Ok(report.exit)
+}
+
+/// Ends and removes all our units, those of the always-on peers too. Sessions that run as units of their own live on.
+pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) -> Result<Exit, Failure> {
+    let manager = Manager::here();
+    let mut report = Report { tell, dry_run, exit: Exit::Ok };
+    if report.is_off_limits(manager) {
+        return Ok(report.exit);
+    }
+    let answers = manager.unreachable().is_none();
+    let dir = manager.dir(world.paths);
+    let shipped = manager.shipped(&target(world), &dir).into_iter().map(|file| (file.name, file.path));
+    // Triggers before what they trigger: nothing is started again meanwhile.
+    let (triggers, rest): (Vec<_>, Vec<_>) = shipped.partition(|(name, _)| manager.starts(name));
+    let files: Vec<(String, PathBuf)> = triggers.into_iter().chain(manager.peers_in(&dir)).chain(rest).collect();
+    let mut removed = 0;
+    for (name, path) in files {
+        if path.symlink_metadata().is_err() {
+            continue;
+        }
+        if !is_ours(&path) {
+            report.foreign(&ServiceFile { name, path, text: String::new() });
+            continue;
+        }
+        report.change(&name, "removed", Some(path.clone()), || take_down(world, &name, &path, answers));
+        removed += 1;
+    }
+    if !dry_run && removed > 0 {
+        if answers {
+            manager.reread().map_err(|why| Failure::new(Exit::TryAgain, why))?;
+        }
+        world.lifecycle(&Event::new("units").field("action", "uninstall").field("removed", removed));
+    }
+    if removed == 0 && report.exit == Exit::Ok {
+        report.step(manager.as_str(), "nothing", None, Some("no units of ours are installed".into()));
+    }
+    Ok(report.exit)
+}
+
+/// Ends a unit of ours for good, where its manager answers, and removes its file and what had it started.
+fn take_down(world: &World<'_>, name: &str, path: &Path, answers: bool) -> Result<(), String> {
+    let manager = Manager::here();
+    if managed::is_off_limits() {
+        return Err(OFF_LIMITS.into());
+    }
+    if answers {
+        manager.unload(name, world.clock)?;
+    }
+    std::fs::remove_file(path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+    manager.forget(&manager.dir(world.paths), name);
+    Ok(())
+}
+
+/// How one unit stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitStatus {
+    /// Its name.
+    pub name: String,
+    /// `missing`, `current`, `outdated` or `foreign`.
+    pub file: &'static str,
+    /// The manager's word for its state; absent where it does not know the unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// How its last run ended, where that was not well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Seconds since its last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_secs: Option<u64>,
+    /// Seconds until its next run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_secs: Option<u64>,
+}
+
+impl UnitStatus {
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let mut line = format!("{}  {}  {}", self.name, self.file, self.state.as_deref().unwrap_or("-"));
+        if let Some(trouble) = &self.trouble {
+            line += &format!(" ({trouble})");
+        }
+        if let Some(last) = self.last_secs {
+            line += &format!("  last {} ago", span(last));
+        }
+        if let Some(next) = self.next_secs {
+            line += &format!("  next in {}", span(next));
+        }
+        line
+    }
+}
+
+/// How the units stand, and what the whole is in want of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// Each unit.
+    pub units: Vec<UnitStatus>,
+    /// What is wrong, with what to do.
+    pub wants: Vec<String>,
+}
+
+/// Looks; changes nothing.
+pub fn status(world: &World<'_>) -> Result<Overview, Failure> {
+    let manager = Manager::here();
+    let peers = always_on(world)?;
+    let mut files = wanted(world, &peers);
+    for (name, path) in manager.peers_in(&manager.dir(world.paths)) {
+        if !files.iter().any(|file| file.path == path) {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            files.push(ServiceFile { name, path, text });
+        }
+    }
+    let unreachable = manager.unreachable();
+    let seen = match unreachable {
+        Some(_) => vec![Seen::default(); files.len()],
+        None => manager.look(&files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>()),
+    };
+    let units: Vec<UnitStatus> = files.iter().zip(seen).map(|(file, seen)| standing(file, seen)).collect();
+    let mut wants: Vec<String> = unreachable.into_iter().collect();
+    if units.iter().any(|unit| matches!(unit.file, "missing" | "outdated")) {
+        wants.push("units are missing or outdated: `iapeer units install` writes them".to_owned());
+    }
+    let stopped = stopped(world, &peers);
+    let is_idle = |unit: &&UnitStatus| {
+        let idle = matches!(unit.state.as_deref(), Some("inactive" | "failed"));
+        idle && unit.file == "current" && manager.starts(&unit.name) && !stopped.contains(&unit.name)
+    };
+    let idle: Vec<&str> = units.iter().filter(is_idle).map(|unit| unit.name.as_str()).collect();
+    if wants.is_empty() && !idle.is_empty() {
+        wants.push(format!("{} should run and does not: `iapeer units install` starts it", idle.join(", ")));
+    }
+    wants.extend(lingering_off(manager));
+    Ok(Overview { units, wants })
+}
+
+/// What to say where the last logout would end everything.
+pub fn lingering_off(manager: Manager) -> Option<String> {
+    let user = manager.lingering().filter(|lingering| !lingering.on)?.user;
+    Some(format!(
+        "lingering is off: all sessions end seconds after the last logout of {user}: `loginctl enable-linger` turns it on"
+    ))
+}
+
+fn standing(file: &ServiceFile, seen: Seen) -> UnitStatus {
+    let word = match file.standing() {
+        Standing::Missing => "missing",
+        Standing::Current => "current",
+        Standing::Outdated => "outdated",
+        Standing::Foreign => "foreign",
+    };
+    UnitStatus {
+        name: file.name.clone(),
+        file: word,
+        state: (!seen.state.is_empty()).then_some(seen.state),
+        trouble: seen.trouble,
+        last_secs: seen.last.as_ref().map(Duration::as_secs),
+        next_secs: seen.next.as_ref().map(Duration::as_secs),
+    }
+}
+
+/// `45s`, `12m`, `3h`, `2d`.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+fn target(world: &World<'_>) -> Target {
+    Target::of(world.paths, launch::bin_dir())
+}
+
+/// Every unit that should be there: the shipped ones, and one for each peer that is always on.
+fn wanted(world: &World<'_>, peers: &[Peer]) -> Vec<ServiceFile> {
+    let manager = Manager::here();
+    let mut files = manager.shipped(&target(world), &manager.dir(world.paths));
+    files.extend(peers.iter().map(|peer| unit_of(world, peer)));
+    files
+}
+
+/// Every registered peer that is always on.
+fn always_on(world: &World<'_>) -> Result<Vec<Peer>, Failure> {
+    let mut peers = Peer::all(world.paths)?;
+    peers.retain(|peer| peer.manifest.kind == Kind::Router);
+    Ok(peers)
+}
+
+/// The units of those among `peers` that were stopped.
+fn stopped(world: &World<'_>, peers: &[Peer]) -> BTreeSet<String> {
+    let is_stopped = |peer: &&Peer| world.markers(&peer.identity).has(Marker::Stopped);
+    peers.iter().filter(is_stopped).map(|peer| unit_of(world, peer).name).collect()
+}
+
+/// The unit that holds an always-on peer, with the variables that the caller's environment or its last unit gives it.
+fn unit_of(world: &World<'_>, peer: &Peer) -> ServiceFile {
+    let manager = Manager::here();
+    let target = target(world);
+    let dir = manager.dir(world.paths);
+    let bare = manager.peer(&target, &dir, &peer.identity, peer.cwd(), &Variables::new());
+    let last = std::fs::read_to_string(&bare.path).unwrap_or_default();
+    let own: Variables = [peer.manifest.program.variable.as_str(), FALLBACK_TARGET]
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .filter_map(|name| {
+            let given = std::env::var(name).ok().filter(|value| !value.is_empty());
+            given.or_else(|| manager.variable(&last, name)).map(|value| (name.to_owned(), value))
+        })
+        .collect();
+    manager.peer(&target, &dir, &peer.identity, peer.cwd(), &own)
+}
+
+fn write(file: &ServiceFile) -> Result<(), Failure> {
+    if let Some(dir) = file.path.parent() {
+        paths::create_dirs(dir)?;
+    }
+    durable::write_atomic(&file.path, file.text.as_bytes())?;
+    let readable = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(&file.path, readable).map_err(|error| Failure::io("write", &file.path, &error))
+}
+
+/// Whether the service manager is to hold this peer.
+pub fn is_always_on(world: &World<'_>, kind: Kind) -> bool {
+    kind == Kind::Router && world.settings.use_service_manager
+}
+
+/// Refuses a peer whose unit's place is taken by somebody else's, before anything is written.
+pub fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+    let manager = Manager::here();
+    let target = target(world);
+    let file = manager.peer(&target, &manager.dir(world.paths), identity, world.paths.root(), &Variables::new());
+    if file.standing() != Standing::Foreign {
+        return Ok(());
+    }
+    let path = file.path.display();
+    Err(Failure::new(
+        Exit::Refused,
+        format!("{path} is not foundation-managed: it is somebody else's; move it away or choose another name"),
+    ))
+}
+
+/// Hands an always-on peer over to the service manager, which starts it at once and again after each end. What is
+/// returned says how that went.
+pub fn hold(world: &World<'_>, identity: &Identity) -> Result<Step, Failure> {
+    let manager = Manager::here();
+    let file = unit_of(world, &Peer::of(world.paths, identity)?);
+    if let Some(dir) = manager.peer_logs(&target(world), identity) {
+        paths::create_dirs(&dir)?;
+    }
+    let step = |action: &str, reason: Option<String>| {
+        let event = Event::new("unit").field("identity", identity).field("unit", &file.name).field("action", action);
+        world.lifecycle(&event.maybe("reason", reason.as_ref()));
+        Step { name: file.name.clone(), action: action.to_owned(), path: None, reason }
+    };
+    if let Some(why) = manager.unreachable() {
+        let why = format!("{why}; `iapeer-run {identity}` holds it in the foreground");
+        return Ok(step("not-held", Some(why)));
+    }
+    let standing = file.standing();
+    if standing != Standing::Current {
+        write(&file)?;
+    }
+    // One that is new is started by being loaded.
+    let changed = standing == Standing::Outdated;
+    let started = manager.reread().and_then(|()| manager.load(&file, changed, world.clock));
+    Ok(match started {
+        Ok(()) => step("started", None),
+        Err(why) => step("failed", Some(why)),
+    })
+}
+
+/// The unit of ours that holds a peer. `Err`: it is somebody else's.
+fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, String> {
+    let manager = Manager::here();
+    let by = world.host.managed_by(identity).unwrap_or("its service manager");
+    let foreign = || format!("held by {by} through a unit that is not ours: use {by} itself");
+    let target = target(world);
+    let file = manager.peer(&target, &manager.dir(world.paths), identity, world.paths.root(), &Variables::new());
+    if is_ours(&file.path) { Ok(file) } else { Err(foreign()) }
+}
+
+/// Whether the unit that holds a peer is one of ours.
+pub fn is_held_by_us(world: &World<'_>, identity: &Identity) -> bool {
+    held(world, identity).is_ok()
+}
+
+/// Stops (`false`) or starts (`true`) an always-on peer. The reason of an error is for people.
+pub fn run(world: &World<'_>, identity: &Identity, on: bool) -> Result<(), String> {
+    let file = held(world, identity)?;
+    let manager = Manager::here();
+    if let Some(why) = manager.unreachable() {
+        return Err(why);
+    }
+    let markers = world.markers(identity);
+    if on {
+        markers.clear(Marker::Stopped).map_err(|error| error.to_string())?;
+        manager.load(&file, false, world.clock)
+    } else {
+        // First the mark, so that nothing is accepted that would then wait.
+        markers.set(Marker::Stopped, world.now()).map_err(|error| error.to_string())?;
+        manager.unload(&file.name, world.clock)
+    }
+}
+
+/// Takes a peer away from the service manager: its session ends, its unit goes.
+pub fn release(world: &World<'_>, identity: &Identity) -> Result<(), String> {
+    let file = held(world, identity)?;
+    let manager = Manager::here();
+    let answers = manager.unreachable().is_none();
+    take_down(world, &file.name, &file.path, answers)?;
+    if answers {
+        manager.reread()?;
+    }
+    world.lifecycle(
+        &Event::new("unit").field("identity", identity).field("unit", &file.name).field("action", "removed"),
+    );
+    Ok(())
+}

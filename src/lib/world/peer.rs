@@ -1,0 +1,199 @@
+//! A peer as the lifecycle sees it: its record, its profile, its runtime's manifest, and what they say together.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
+use crate::base::normalize;
+use crate::base::paths::Paths;
+use crate::runtime::{Manifest, manifest::built_in};
+use crate::session::rule::ResumePolicy;
+use crate::store::profile::{Profile, Resume};
+use crate::store::registry::{PeerRecord, Registry, resolve_runtime};
+use std::path::Path;
+
+/// A registered peer on one of its runtimes.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Who.
+    pub identity: Identity,
+    /// Its record in the registry.
+    pub record: PeerRecord,
+    /// Its own card. A missing or unreadable one takes the safe defaults.
+    pub profile: Option<Profile>,
+    /// Its runtime.
+    pub manifest: Manifest,
+}
+
+impl Peer {
+    /// The peer named `name`, on `runtime` or on the one that 06.1 picks.
+    pub fn find(paths: &Paths, name: &Personality, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
+        let registry = Registry::read(paths)?;
+        let record = registry.get(name).ok_or_else(|| unknown(name))?.clone();
+        let runtime = resolve_runtime(&record, runtime)?;
+        Peer::assemble(paths, record, runtime)
+    }
+
+    /// The peer of an identity.
+    pub fn of(paths: &Paths, identity: &Identity) -> Result<Peer, Failure> {
+        Peer::find(paths, identity.personality(), Some(identity.runtime()))
+    }
+
+    /// [`Peer::of`] by a registry that has been read already; one that is missing there is looked for anew.
+    pub fn of_in(paths: &Paths, registry: &Registry, identity: &Identity) -> Result<Peer, Failure> {
+        let Some(record) = registry.get(identity.personality()) else { return Peer::of(paths, identity) };
+        let runtime = resolve_runtime(record, Some(identity.runtime()))?;
+        Peer::assemble(paths, record.clone(), runtime)
+    }
+
+    /// Every registered peer, once for each of its runtimes. One that can't be read is left out, with a warning.
+    pub fn all(paths: &Paths) -> Result<Vec<Peer>, Failure> {
+        let registry = Registry::read(paths)?;
+        let identities = registry.peers().iter().flat_map(|record| {
+            record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), record.personality.clone()))
+        });
+        let read = |identity: Identity| {
+            Peer::of_in(paths, &registry, &identity).inspect_err(|failure| tracing::warn!("{identity}: {failure}")).ok()
+        };
+        Ok(identities.filter_map(read).collect())
+    }
+
+    /// The peer that an argument names: `NAME`, or `RUNTIME-NAME` where that is no peer's name but an identity.
+    pub fn named(paths: &Paths, text: &str, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
+        Peer::named_in(paths, &Registry::read(paths)?, text, runtime)
+    }
+
+    /// [`Peer::named`] by a registry that has been read already.
+    pub fn named_in(
+        paths: &Paths,
+        registry: &Registry,
+        text: &str,
+        runtime: Option<&Runtime>,
+    ) -> Result<Peer, Failure> {
+        let (name, runtime) = split_name(registry, text, runtime)?;
+        let record = registry.get(&name).ok_or_else(|| unknown(&name))?.clone();
+        let runtime = resolve_runtime(&record, runtime.as_ref())?;
+        Peer::assemble(paths, record, runtime)
+    }
+
+    fn assemble(paths: &Paths, record: PeerRecord, runtime: Runtime) -> Result<Peer, Failure> {
+        let manifest = Manifest::load(paths, &runtime)?;
+        let profile = match Profile::read(&record.cwd) {
+            Ok(profile) => profile,
+            Err(error) => {
+                tracing::warn!("{}: {error}; going on with the defaults", record.personality);
+                None
+            }
+        };
+        Ok(Peer { identity: Identity::new(runtime, record.personality.clone()), record, profile, manifest })
+    }
+
+    /// Its working folder.
+    pub fn cwd(&self) -> &Path {
+        &self.record.cwd
+    }
+
+    /// Its nature.
+    pub fn intelligence(&self) -> Intelligence {
+        self.record.intelligence
+    }
+
+    /// Whether it is a stateless worker: a fresh session for each task.
+    pub fn is_ephemeral(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.ephemeral())
+    }
+
+    /// Whether it speaks for a person.
+    pub fn is_human(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.is_human_conversational())
+    }
+
+    /// When it resumes.
+    pub fn resume_policy(&self) -> ResumePolicy {
+        match self.profile.as_ref().and_then(|profile| profile.resume()) {
+            Some(Resume::Always) => ResumePolicy::Always,
+            Some(Resume::Topic) => ResumePolicy::Topic,
+            Some(Resume::Never) => ResumePolicy::Never,
+            None => ResumePolicy::Default,
+        }
+    }
+
+    /// What a fresh session is told first.
+    pub fn initial_prompt(&self) -> Option<String> {
+        self.profile.as_ref().and_then(|profile| profile.initial_prompt())
+    }
+
+    /// How often a task may be tried that a worker did not settle.
+    pub fn max_attempts(&self) -> Option<u32> {
+        self.profile.as_ref().and_then(|profile| profile.max_attempts())
+    }
+}
+
+/// What is said of a peer that is not registered.
+pub fn unknown(name: &Personality) -> Failure {
+    Failure::new(
+        Exit::NoPeer,
+        format!(
+            "no peer named {name:?}: `iapeer list` shows the peers, `iapeer create {name}` makes one",
+            name = name.as_str()
+        ),
+    )
+}
+
+/// Splits what a person typed into a name and a runtime. A registered name wins over an identity of that spelling.
+pub fn split_name(
+    registry: &Registry,
+    text: &str,
+    runtime: Option<&Runtime>,
+) -> Result<(Personality, Option<Runtime>), Failure> {
+    let bad = || Failure::new(Exit::Usage, format!("{text:?} is neither a peer's name nor RUNTIME-NAME"));
+    if let Ok(name) = text.parse::<Personality>()
+        && registry.get(&name).is_some()
+    {
+        return Ok((name, runtime.cloned()));
+    }
+    if let Ok(identity) = text.parse::<Identity>()
+        && is_meant(registry, &identity)
+    {
+        if runtime.is_some_and(|given| given != identity.runtime()) {
+            return Err(bad());
+        }
+        return Ok((identity.personality().clone(), Some(identity.runtime().clone())));
+    }
+    text.parse().map(|name| (name, runtime.cloned())).map_err(|_| bad())
+}
+
+/// Whether an identity is meant, and not a peer of such a name: its peer is registered, and its runtime is one, declared
+/// or not.
+fn is_meant(registry: &Registry, identity: &Identity) -> bool {
+    let known = || built_in().any(|runtime| runtime == identity.runtime().as_str());
+    registry.declares(identity) || (registry.get(identity.personality()).is_some() && known())
+}
+
+/// Refuses to act as `name` where `PEER_PERSONALITY` says that somebody else acts here.
+pub fn refuse_another(name: &Personality) -> Result<(), Failure> {
+    let said = std::env::var_os("PEER_PERSONALITY").map(|value| value.to_string_lossy().into_owned());
+    match said.filter(|said| !said.trim().is_empty()) {
+        Some(said) if normalize::normalize(&said) != name.as_str() => Err(Failure::new(
+            Exit::Config,
+            format!("PEER_PERSONALITY={said:?}, but this would be done as peer {name}: unset it, or set it to that"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The peer that an argument names to a verb which is for all of it: `NAME`, or `RUNTIME-NAME` where it has no other
+/// runtime.
+pub fn whole_peer(registry: &Registry, text: &str) -> Result<Personality, Failure> {
+    let (name, runtime) = split_name(registry, text, None)?;
+    let (Some(record), Some(runtime)) = (registry.get(&name), runtime) else { return Ok(name) };
+    resolve_runtime(record, Some(&runtime))?;
+    if record.runtimes.len() == 1 {
+        return Ok(name);
+    }
+    let all = record.declared();
+    Err(Failure::new(
+        Exit::Usage,
+        format!(
+            "{text} is one of the runtimes of peer {name} ({all}), and this is for all of them: give its name, {name}"
+        ),
+    ))
+}
