@@ -14,10 +14,10 @@
 
 use iapeer::base::{Exit, Failure, Identity};
 use iapeer::canary::arm::{self, Armed};
-use iapeer::canary::record::PaneEnd;
 use iapeer::canary::{report, watch};
 use iapeer::cli::{self, Access, args};
 use iapeer::mailbox::queues;
+use iapeer::world::PaneEnd;
 use iapeer::world::World;
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     iapeer::host::inherited::disown();
     // Watching takes a short way: a process that sleeps for days should not carry an argument parser's memory.
     match lone_identity() {
-        Some(identity) => iapeer::base::exit::run("iapeer-canary", || {
+        Some(identity) => iapeer::base::output::run("iapeer-canary", || {
             cli::with_world("iapeer-canary", Access::Write, |world| watch::watch(world, &identity))
         }),
         None => cli::main("iapeer-canary", access, run),

@@ -9,7 +9,7 @@
 //! Exit: 0 when the client is gone · 64 usage · 70 internal.
 
 use clap::Parser;
-use iapeer::base::exit;
+use iapeer::base::output;
 use iapeer::cli::{self, args};
 use iapeer::mcp;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     if let Err(error) = args::Mcp::try_parse() {
         return cli::usage(PROGRAM, &error);
     }
-    exit::run(PROGRAM, || {
+    output::run(PROGRAM, || {
         cli::init_logging(LevelFilter::WARN)?;
         mcp::serve()
     })

@@ -8,8 +8,8 @@
 use iapeer::base::{Exit, Failure};
 use iapeer::cli::{self, Access, args};
 use iapeer::mailbox::queues;
-use iapeer::session::settle::Park;
-use iapeer::supervision::reap::{self, Reaped};
+use iapeer::session::end::Park;
+use iapeer::supervision::reap::{self, ReapAction, Reaped};
 use iapeer::world::World;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 fn run(given: args::Reap, world: &World<'_>) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     let mut tell = |reaped: Reaped| {
-        if reaped.action == "failed" {
+        if reaped.action == ReapAction::Failed {
             exit = Exit::TryAgain;
         }
         cli::tell(given.json, &reaped, || {

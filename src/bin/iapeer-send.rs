@@ -12,7 +12,7 @@
 
 use iapeer::base::{Exit, Failure, Topic};
 use iapeer::cli::{self, Access, args};
-use iapeer::delivery::accept::{self, Message};
+use iapeer::delivery::accept::{self, Message, SendOutcome};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
                 }
             };
             cli::tell(json, &report, || report.line());
-            Ok(if require && report.outcome != "delivered" { Exit::TryAgain } else { Exit::Ok })
+            Ok(if require && report.outcome != SendOutcome::Delivered { Exit::TryAgain } else { Exit::Ok })
         },
     )
 }

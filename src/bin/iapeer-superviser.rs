@@ -56,7 +56,7 @@ fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
                 judged.identity,
                 judged.action.as_str(),
                 part("age", judged.age_secs.map(|age| format!("{age}s"))),
-                part("outcome", judged.outcome.clone()),
+                part("outcome", judged.outcome.map(|outcome| outcome.to_string())),
                 part("reason", judged.reason.clone()),
                 part("by", judged.by.clone())
             )

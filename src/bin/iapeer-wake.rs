@@ -8,7 +8,7 @@
 
 use iapeer::base::{Exit, Failure, Topic};
 use iapeer::cli::{self, Access, args};
-use iapeer::operator::control::{self, Woken};
+use iapeer::operator::control::{self, WakeReport};
 use iapeer::session::rule::Request;
 use iapeer::world::Peer;
 use iapeer::world::World;
@@ -40,7 +40,7 @@ fn run(given: args::Wake, world: &World<'_>) -> Result<Exit, Failure> {
     Err(Failure::new(woken.exit, format!("{}: {}", woken.status, woken.reason.unwrap_or_default())))
 }
 
-fn wake(given: args::Wake, world: &World<'_>) -> Result<Woken, Failure> {
+fn wake(given: args::Wake, world: &World<'_>) -> Result<WakeReport, Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
     let runtime = given.runtime.map(|text| text.parse()).transpose().map_err(|error| usage(&error))?;
     let topic = Topic::parse(&given.topic.unwrap_or_default())

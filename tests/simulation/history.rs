@@ -4,6 +4,7 @@ use super::fleet::{self, NAMES, peer, peers};
 use super::laws;
 use super::program::{Act, Program, hook};
 use super::sim::{Boot, Fate, Machine, Sim, TurnKind};
+use iapeer::base::{Marker, StateFile};
 use iapeer::session::hook::Hook;
 use iapeer::world::World;
 use proptest::prelude::*;
@@ -268,11 +269,11 @@ fn perform(sim: &Arc<Sim>, n: usize, step: &Step) {
     if state.killed {
         // What was begun may be left for others to finish.
         for identity in peers() {
-            state.truth(&identity).leftover |= sim.paths.state(&identity, "teardown").exists();
+            state.truth(&identity).leftover |= sim.paths.state(&identity, StateFile::Teardown).exists();
         }
     }
     for identity in peers() {
-        if !sim.paths.state(&identity, "teardown").exists() {
+        if !sim.paths.state(&identity, StateFile::Teardown).exists() {
             state.truth(&identity).leftover = false;
         }
     }
@@ -340,7 +341,7 @@ fn heal(sim: &Arc<Sim>) -> Result<(), Broken> {
             }
         }
     }
-    let stopped = |identity: &iapeer::base::Identity| sim.paths.state(identity, "stopped").exists();
+    let stopped = |identity: &iapeer::base::Identity| sim.paths.state(identity, Marker::Stopped.into()).exists();
     sim.run(peers().filter(stopped).map(|identity| Act::Start(identity).into()).collect(), 0, 0, None);
     for round in 0..TICKS_TO_REST {
         laws::after_step(sim);

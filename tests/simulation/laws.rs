@@ -5,12 +5,13 @@ use super::sim::{Machine, Sim, State, Typed};
 use iapeer::base::exit::Failure;
 use iapeer::base::identity::Identity;
 use iapeer::base::message_id::MessageId;
-use iapeer::delivery::accept::Report;
+use iapeer::base::{Marker, StateFile};
+use iapeer::delivery::accept::{Report, SendOutcome};
 use iapeer::session::activity::{Activity, Quiet};
 use iapeer::session::crash_loop;
 use iapeer::store::due::Due;
 use iapeer::store::queue::{Place, Queue, nobody};
-use iapeer::store::{Marker, Markers, Phase, SessionRecord};
+use iapeer::store::{Markers, Phase, SessionRecord};
 use iapeer::world::World;
 use iapeer::world::peer::Peer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,7 +111,7 @@ pub fn at_report(sim: &Sim, to: &Identity, body: &str, report: &Result<Report, F
         Ok(report) => {
             let Ok(id) = report.id.parse() else { return state.violate("a report without an id") };
             state.accepted.insert(id, to.clone());
-            if report.outcome == "delivered" && !state.truth(to).taken.iter().any(|taken| taken.id == id) {
+            if report.outcome == SendOutcome::Delivered && !state.truth(to).taken.iter().any(|taken| taken.id == id) {
                 state.violate(format!("{id} was called delivered and is not"));
             }
         }
@@ -219,9 +220,9 @@ pub fn after_step(sim: &Arc<Sim>) {
 /// Whatever a tick has to look at is marked.
 fn due(sim: &Sim, state: &mut State, identity: &Identity) {
     let queue = Queue::of(&sim.paths, identity);
-    let file = |kind: &&str| sim.paths.state(identity, kind).exists();
+    let file = |file: &StateFile| sim.paths.state(identity, *file).exists();
     let is_due = queue.is_at_rest().is_ok_and(|at_rest| !at_rest)
-        || ["session", "session.reaping", "teardown", "new-eager"].iter().any(file);
+        || [StateFile::Session, StateFile::ClaimedDeath, StateFile::Teardown, Marker::NewEager.into()].iter().any(file);
     if is_due && !Due::of(&sim.paths).is_marked(identity) {
         state.violate(format!("no tick would look at {identity}"));
     }
@@ -295,7 +296,7 @@ pub fn at_rest(sim: &Arc<Sim>) {
                 state.violate(format!("{identity}: {left:?} stuck {} {reasons:?}", place.as_str()));
             }
         }
-        for kind in ["teardown", "session.reaping", "new-eager"] {
+        for kind in [StateFile::Teardown, StateFile::ClaimedDeath, Marker::NewEager.into()] {
             if sim.paths.state(&identity, kind).exists() {
                 state.violate(format!("{identity}.{kind} is left for ever"));
             }
@@ -348,7 +349,7 @@ pub fn is_quiet(sim: &Sim) -> bool {
         let empty = |place| queue.list(place).is_ok_and(|list| list.is_empty());
         empty(Place::Waiting)
             && empty(Place::Inflight)
-            && !sim.paths.state(&identity, "teardown").exists()
+            && !sim.paths.state(&identity, StateFile::Teardown).exists()
             && !state.peers[&identity].session.as_ref().is_some_and(|s| s.alive && s.turn.is_some())
     })
 }

@@ -8,9 +8,9 @@ use iapeer::base::identity::{Identity, Topic};
 use iapeer::delivery::{accept, drain};
 use iapeer::operator::control;
 use iapeer::roster::remove;
+use iapeer::session::end::Park;
 use iapeer::session::hook::{self, Hook};
 use iapeer::session::rule::Request;
-use iapeer::session::settle::Park;
 use iapeer::store::FileLock;
 use iapeer::supervision::reap;
 use iapeer::supervision::tick::{self, TickOptions};
@@ -147,7 +147,7 @@ impl Program {
             }
             Act::Answer { identity, to } => {
                 let body = format!("answer of {identity}");
-                accept::send(&world, message(identity, to, None, &body, 0)).map(|report| report.outcome.to_owned())
+                accept::send(&world, message(identity, to, None, &body, 0)).map(|report| report.outcome.to_string())
             }
             Act::Hook { identity, launch, prompt } => {
                 let which = if prompt.is_some() { Hook::Prompt } else { Hook::Stop };

@@ -1,6 +1,5 @@
 //! Exit codes (sysexits) and the one error type that programs print.
 
-use crate::base::output;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -97,18 +96,6 @@ pub fn one_line(text: &str) -> String {
         }
     }
     out
-}
-
-/// Runs a program's body: prints the failure as `PROGRAM: message` on stderr and returns its exit code. A success whose
-/// results could not be printed is a failure too.
-pub fn run(program: &str, body: impl FnOnce() -> Result<Exit, Failure>) -> ExitCode {
-    match body() {
-        Ok(exit) => output::exit_code(program, exit).into(),
-        Err(failure) => {
-            output::complain(&format!("{program}: {failure}"));
-            failure.exit.into()
-        }
-    }
 }
 
 #[cfg(test)]

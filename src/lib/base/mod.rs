@@ -1,17 +1,28 @@
 //! What every other room stands on: names that can't be wrong, settings, paths, time, exit codes, output.
 
+pub mod action;
 pub mod clock;
+pub mod evidence;
 pub mod exit;
 pub mod identity;
 pub mod message_id;
 pub mod normalize;
 pub mod output;
 pub mod paths;
+pub mod process;
 pub mod settings;
+pub mod state_file;
+pub mod wake;
+pub(crate) mod words;
 
+pub use action::{Action, Consequence};
 pub use clock::{Clock, EpochMs, SystemClock};
+pub use evidence::{Evidence, Landed, Outcome};
 pub use exit::{Exit, Failure};
 pub use identity::{Identity, Intelligence, Personality, Runtime, Topic};
 pub use message_id::MessageId;
 pub use paths::Paths;
+pub use process::{Liveness, ProcessEnd};
 pub use settings::Settings;
+pub use state_file::{Marker, StateFile};
+pub use wake::{Decision, Mode, ResumePolicy, WakeCause, Woken};

@@ -7,6 +7,7 @@ use crate::base::exit::{Exit, Failure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::process::ExitCode;
 use std::sync::OnceLock;
 
 /// The first result that could not be written.
@@ -60,6 +61,18 @@ pub fn exit_code(program: &str, exit: Exit) -> Exit {
             if exit == Exit::Ok { Exit::Io } else { exit }
         }
         _ => exit,
+    }
+}
+
+/// Runs a program's body: prints the failure as `PROGRAM: message` on stderr and returns its exit code. A success whose
+/// results could not be printed is a failure too.
+pub fn run(program: &str, body: impl FnOnce() -> Result<Exit, Failure>) -> ExitCode {
+    match body() {
+        Ok(exit) => exit_code(program, exit).into(),
+        Err(failure) => {
+            complain(&format!("{program}: {failure}"));
+            failure.exit.into()
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality, Runtime};
+use crate::base::state_file::StateFile;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
@@ -145,9 +146,9 @@ impl Paths {
         self.root.join("state/lifecycle")
     }
 
-    /// `<root>/state/lifecycle/<identity>.<kind>`.
-    pub fn state(&self, identity: &Identity, kind: &str) -> PathBuf {
-        self.state_dir().join(format!("{identity}.{kind}"))
+    /// `<root>/state/lifecycle/<identity>.<suffix>`.
+    pub fn state(&self, identity: &Identity, file: StateFile) -> PathBuf {
+        self.state_dir().join(format!("{identity}.{file}"))
     }
 
     /// Whom a tick has to look at.
@@ -158,6 +159,16 @@ impl Paths {
     /// The file that is touched on every accept, for a path unit to watch.
     pub fn kick(&self) -> PathBuf {
         self.state_dir().join("kick")
+    }
+
+    /// What became of the messages to a peer.
+    pub fn history(&self, identity: &Identity) -> PathBuf {
+        self.history_dir().join(format!("{identity}.jsonl"))
+    }
+
+    /// `<root>/history`.
+    pub fn history_dir(&self) -> PathBuf {
+        self.root.join("history")
     }
 
     /// The lock of a tick.

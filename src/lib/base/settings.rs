@@ -49,6 +49,14 @@ impl Parse for Count {
     }
 }
 
+/// A whole number.
+struct Days(u64);
+impl Parse for Days {
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Days)
+    }
+}
+
 /// `1`, `true`, `yes` or `0`, `false`, `no`, empty.
 struct Flag(bool);
 impl Parse for Flag {
@@ -182,6 +190,8 @@ settings! {
     lifecycle_log_keep: Count -> u64 = "IAPEER_LIFECYCLE_LOG_KEEP", "5", "count", "How many rotated files of them are kept.";
     delivery_log_max: Count -> u64 = "IAPEER_DELIVERY_LOG_MAX_BYTES", "5242880", "bytes", "Size at which delivery.log rotates.";
     delivery_log_keep: Count -> u64 = "IAPEER_DELIVERY_LOG_KEEP", "5", "count", "How many rotated files of it are kept.";
+    history_days: Days -> u64 = "IAPEER_HISTORY_DAYS", "30", "days", "How long the history of a settled message is kept. 0 keeps what became of messages (30 days), without their bodies.";
+    history_max: Count -> u64 = "IAPEER_HISTORY_MAX_BYTES", "16777216", "bytes", "Size at which a peer's history is put aside as `.jsonl.1`, which replaces the one before.";
     compact_done: Millis -> Duration = "IAPEER_COMPACT_DONE_TIMEOUT_MS", "290000", "ms", "How long a compaction may take.";
     compact_poll: Millis -> Duration = "IAPEER_COMPACT_DONE_POLL_MS", "1000", "ms", "How often the transcript is read for the end of a compaction.";
     compact_grace: Millis -> Duration = "IAPEER_COMPACT_READY_GRACE_MS", "5000", "ms", "How long after a compaction to wait for an idle composer.";

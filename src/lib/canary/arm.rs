@@ -1,12 +1,15 @@
 //! Seeing to it that a live server is watched, and that a dead pane is recorded and cleared away.
 
+use crate::base::Liveness;
+use crate::base::StateFile;
 use crate::base::identity::Identity;
-use crate::canary::record::{self, PaneEnd};
+use crate::canary::record;
 use crate::canary::watch;
-use crate::host::{Liveness, ProcessId, process};
+use crate::host::{ProcessId, process};
 use crate::store::event_log::Event;
 use crate::store::lock::{FileLock, is_held};
 use crate::store::session_record::{Phase, SessionRecord};
+use crate::world::PaneEnd;
 use crate::world::World;
 use std::fmt;
 use std::time::Duration;
@@ -39,7 +42,7 @@ impl fmt::Display for Armed {
 
 /// Starts a canary for the recorded session of `identity`, unless one watches.
 pub fn ensure(world: &World<'_>, identity: &Identity) -> Armed {
-    let watched = !world.host.has_canaries() || is_held(&world.paths.state(identity, "canary.lock"));
+    let watched = !world.host.has_canaries() || is_held(&world.paths.state(identity, StateFile::CanaryLock));
     if watched {
         return Armed::Already;
     }
@@ -99,7 +102,7 @@ fn server_end(world: &World<'_>, record: &SessionRecord, server: ProcessId) {
         return;
     }
     // The canary knows more than we can find out now: while it holds its lock it is at work.
-    let path = world.paths.state(&record.identity, "canary.lock");
+    let path = world.paths.state(&record.identity, StateFile::CanaryLock);
     let Ok(_lock) = FileLock::acquire(&path, world.program, AT_WORK, world.clock) else { return };
     say(&record.identity, watch::unwatched(world, record, server).map(drop));
 }

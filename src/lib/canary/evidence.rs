@@ -1,5 +1,7 @@
 //! Collecting what tells of a server's end: before it (what to compare with) and after it.
 
+use crate::base::ProcessEnd;
+use crate::base::StateFile;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::canary::rule::{Evidence, UnitState};
 use crate::host::ProcessId;
@@ -7,7 +9,7 @@ use crate::host::cgroup::MemoryEvents;
 use crate::host::command::ask;
 use crate::host::forensics::Section;
 use crate::host::kernel_log::{self, KernelLog};
-use crate::host::process::{self, Ending};
+use crate::host::process;
 use crate::store::event_log;
 use crate::store::session_record::SessionRecord;
 use crate::world::World;
@@ -52,7 +54,7 @@ impl Before {
         world: &World<'_>,
         record: &SessionRecord,
         server: ProcessId,
-        ending: Option<Ending>,
+        ending: Option<ProcessEnd>,
         client: Option<i32>,
     ) -> (Evidence, Vec<Section>) {
         let kernel = self.kernel.as_mut().map(KernelLog::lines).unwrap_or_default();
@@ -146,7 +148,7 @@ fn stop_line(journal: &str, unit: &str) -> Option<String> {
 /// Where it is not known when the server ended, only `kill-server` counts: the others may leave it alive.
 fn command(world: &World<'_>, record: &SessionRecord, server: ProcessId, ended: Option<EpochMs>) -> Option<String> {
     let identity = &record.identity;
-    let trail = world.paths.state(identity, "killed-by");
+    let trail = world.paths.state(identity, StateFile::KilledBy);
     let written_at = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok().map(EpochMs::from);
     let recent =
         |path: &Path| written_at(path).is_some_and(|at| ended.is_some_and(|ended| ended.since(at) <= COMMAND_AGE));

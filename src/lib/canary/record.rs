@@ -1,6 +1,7 @@
 //! Writing an end down, once: a line in `exits.log`, a forensics file, and `<identity>.last-death`, by which whoever
 //! else saw the same end knows that it is recorded.
 
+use crate::base::StateFile;
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
@@ -12,7 +13,7 @@ use crate::store::durable;
 use crate::store::event_log::{self, Event, Log};
 use crate::store::lock::FileLock;
 use crate::store::markers::Intent;
-use crate::world::World;
+use crate::world::{PaneEnd, World};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ pub struct LastDeath {
 
 impl LastDeath {
     fn path(world: &World<'_>, identity: &Identity) -> PathBuf {
-        world.paths.state(identity, "last-death")
+        world.paths.state(identity, StateFile::LastDeath)
     }
 
     fn read(world: &World<'_>, identity: &Identity) -> Option<LastDeath> {
@@ -83,14 +84,14 @@ pub fn healthy(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
 /// Whether the end of this very server is somebody's deed: an intent names it, one under way or the last one done.
 pub fn is_deliberate(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
     // In this order: a finished intent is renamed from the one name to the other.
-    ["teardown", "ended"].iter().any(|kind| {
-        let intent: Option<Intent> = durable::peek_json(&world.paths.state(identity, kind));
+    [StateFile::Teardown, StateFile::Ended].into_iter().any(|file| {
+        let intent: Option<Intent> = durable::peek_json(&world.paths.state(identity, file));
         intent.is_some_and(|intent| intent.server == Some(server))
     })
 }
 
 fn lock(world: &World<'_>, identity: &Identity) -> Result<FileLock, Failure> {
-    let path = world.paths.state(identity, "death.lock");
+    let path = world.paths.state(identity, StateFile::DeathLock);
     Ok(FileLock::acquire(&path, world.program, RECORDER_WAIT, world.clock)?)
 }
 
@@ -142,25 +143,6 @@ pub fn server_exit(
     };
     death.write(world, identity)?;
     Ok(true)
-}
-
-/// How a pane's program ended, as tmux tells it; neither where it does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PaneEnd {
-    /// Its exit status.
-    pub status: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-}
-
-impl PaneEnd {
-    fn cause(self) -> String {
-        match (self.status, self.signal) {
-            (_, Some(signal)) => format!("exit-signal-{signal}"),
-            (Some(status), None) => format!("exit-status-{status}"),
-            (None, None) => "exit-unknown".into(),
-        }
-    }
 }
 
 /// Records that the program of a session ended while its server lives. Says whether it was news.

@@ -1,7 +1,7 @@
 //! Why a server ended: a pure rule over what was found. A class is claimed only where its evidence is there; what is
 //! not known is `server-vanished`.
 
-use crate::host::process::Ending;
+use crate::base::ProcessEnd;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -55,7 +55,7 @@ pub struct Evidence {
     /// The host's boot is another than the one the session belongs to.
     pub rebooted: bool,
     /// The server's exit status.
-    pub ending: Option<Ending>,
+    pub ending: Option<ProcessEnd>,
     /// What its unit says.
     pub unit: Option<UnitState>,
     /// A line of the unit's journal that says that it was stopped.
@@ -125,7 +125,7 @@ pub struct Verdict {
 pub fn judge(found: &Evidence) -> Verdict {
     let verdict = |cause, because: String| Verdict { cause, because };
     let killed = match found.ending {
-        Some(Ending::Killed(signal)) => Some(signal),
+        Some(ProcessEnd::Killed(signal)) => Some(signal),
         _ => None,
     };
     if found.rebooted {
@@ -192,7 +192,7 @@ mod tests {
     fn the_rule_as_a_table() {
         let none = Evidence::default;
         let line = || Some("a line".to_owned());
-        let killed = |signal| Some(Ending::Killed(signal));
+        let killed = |signal| Some(ProcessEnd::Killed(signal));
         #[rustfmt::skip]
         let rows: Vec<(&str, Evidence, Cause)> = vec![
             ("nothing is known", none(), Cause::ServerVanished),
@@ -201,9 +201,9 @@ mod tests {
             ("its unit says so", Evidence { unit: unit("failed", "oom-kill", 2, 9), ending: killed(9), ..none() }, Cause::OomKill),
             ("its unit was stopped after a child's OOM kill", Evidence { unit: unit("failed", "oom-kill", 1, 0), client: Some(0), ..none() }, Cause::OomKill),
             ("the counter rose and SIGKILL ended it", Evidence { cgroup_oom_kills: 1, ending: killed(9), ..none() }, Cause::OomKill),
-            ("the counter rose, but it was ended by TERM", Evidence { cgroup_oom_kills: 1, ending: Some(Ending::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
+            ("the counter rose, but it was ended by TERM", Evidence { cgroup_oom_kills: 1, ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
             ("the counter rose and nothing else is known", Evidence { cgroup_oom_kills: 1, ..none() }, Cause::ServerVanished),
-            ("the journal saw a stop", Evidence { journal_stop: line(), ending: Some(Ending::Exited(0)), client: Some(0), ..none() }, Cause::UnitStopped),
+            ("the journal saw a stop", Evidence { journal_stop: line(), ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::UnitStopped),
             ("the unit is being stopped", Evidence { unit: unit("deactivating", "success", 1, 0).map(|unit| UnitState { has_job: true, ..unit }), client: Some(0), ..none() }, Cause::UnitStopped),
             ("the unit comes down by itself", Evidence { unit: unit("deactivating", "success", 1, 0), client: Some(0), ..none() }, Cause::SignaledServerGone),
             ("the unit comes down after a kill-server", Evidence { unit: unit("deactivating", "success", 1, 0), client: Some(0), command: line(), ..none() }, Cause::KilledByCommand),
@@ -214,10 +214,10 @@ mod tests {
             ("lost without a trace", Evidence { client: Some(1), ..none() }, Cause::ServerVanished),
             ("server and client swept by KILL", Evidence { ending: killed(9), client: Some(137), ..none() }, Cause::ClientKilledServerGone),
             ("client swept, server's status unknown", Evidence { client: Some(137), ..none() }, Cause::ClientKilledServerGone),
-            ("TERM, or both swept by TERM", Evidence { ending: Some(Ending::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
-            ("kill-server", Evidence { command: line(), ending: Some(Ending::Exited(0)), client: Some(0), ..none() }, Cause::KilledByCommand),
+            ("TERM, or both swept by TERM", Evidence { ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
+            ("kill-server", Evidence { command: line(), ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::KilledByCommand),
             ("a command on record, but a signal ended it", Evidence { command: line(), ending: killed(9), ..none() }, Cause::Signaled),
-            ("an exit status and nothing else", Evidence { ending: Some(Ending::Exited(1)), ..none() }, Cause::ServerVanished),
+            ("an exit status and nothing else", Evidence { ending: Some(ProcessEnd::Exited(1)), ..none() }, Cause::ServerVanished),
         ];
         for (name, evidence, cause) in rows {
             let found = judge(&evidence);

@@ -1,14 +1,17 @@
 //! Watching one server until it ends. Nothing runs meanwhile: the kernel wakes us.
 
+use crate::base::Liveness;
+use crate::base::ProcessEnd;
+use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::canary::evidence::{self, Before};
 use crate::canary::record;
 use crate::canary::rule::judge;
 use crate::host::ProcessId;
-use crate::host::process::{Ending, ExitWatch, liveness};
+use crate::host::process::{ExitWatch, liveness};
+use crate::host::slim;
 use crate::host::tmux::Tmux;
-use crate::host::{Liveness, slim};
 use crate::store::lock::{FileLock, LockError};
 use crate::store::session_record::SessionRecord;
 use crate::world::World;
@@ -35,7 +38,7 @@ const CLIENT_WAIT: Duration = Duration::from_millis(500);
 
 /// Watches the recorded server of `identity` until it ends, and records its end unless somebody intended it.
 pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
-    let path = world.paths.state(identity, "canary.lock");
+    let path = world.paths.state(identity, StateFile::CanaryLock);
     let _lock = match FileLock::acquire(&path, world.program, PREDECESSOR, world.clock) {
         Ok(lock) => lock,
         // Its holder watches a server of this identity, which is what is wanted.
@@ -84,7 +87,7 @@ pub fn unwatched(world: &World<'_>, record: &SessionRecord, server: ProcessId) -
 /// What ended the wait.
 enum Woken {
     /// The server has ended.
-    ServerEnded(Option<Ending>),
+    ServerEnded(Option<ProcessEnd>),
     /// Somebody dismissed the canary (TERM, INT, HUP).
     Dismissed,
 }

@@ -1,6 +1,6 @@
 //! The verbs of `iapeer`.
 
-use crate::base::exit::{self, Exit, Failure};
+use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Runtime};
 use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
         Ok(front) => front.verb,
         Err(error) => return cli::usage(PROGRAM, &error),
     };
-    exit::run(PROGRAM, || {
+    output::run(PROGRAM, || {
         cli::init_logging(LevelFilter::WARN)?;
         run(verb)
     })

@@ -8,7 +8,7 @@ pub mod manual;
 pub mod verbs;
 
 use crate::base::clock::SystemClock;
-use crate::base::exit::{self, Exit, Failure};
+use crate::base::exit::{Exit, Failure};
 use crate::base::output;
 pub use crate::base::output::say;
 use crate::base::paths::Paths;
@@ -48,7 +48,7 @@ pub fn main<A: Parser>(
         Ok(arguments) => arguments,
         Err(error) => return usage(program, &error),
     };
-    exit::run(program, || {
+    output::run(program, || {
         init_logging(LevelFilter::WARN)?;
         let access = access(&arguments);
         with_world(program, access, |world| body(arguments, world))

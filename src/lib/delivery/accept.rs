@@ -2,17 +2,20 @@
 //! started. The sender never types into a session.
 
 use crate::base::clock::{Deadline, wait_for};
+use crate::base::evidence::Outcome;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime, Topic};
-use crate::delivery::worker;
+use crate::base::wake::Mode;
+use crate::base::words::words;
+use crate::base::{Marker, StateFile};
+use crate::mailbox::tasks;
 use crate::message::limits;
-use crate::session::bring_up;
-use crate::store::event_log::{self, Log};
-use crate::store::markers::Marker;
+use crate::session::refuse;
 use crate::store::profile::Profile;
 use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::registry::Registry;
-use crate::store::session_record::{SessionRecord, identities_with};
+use crate::store::session_record::SessionRecord;
+use crate::store::state_files::identities_with;
 use crate::units::install;
 use crate::world::World;
 use crate::world::peer::{Peer, refuse_another, split_name};
@@ -44,11 +47,21 @@ pub struct Message {
     pub wait: Duration,
 }
 
-/// What became of it.
+words! {
+    /// What a sender is told of an accepted message.
+    pub enum SendOutcome {
+        /// It landed.
+        Delivered = "delivered",
+        /// It is durable, and has not landed yet.
+        Queued = "queued",
+    }
+}
+
+/// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// `delivered` or `queued`.
-    pub outcome: &'static str,
+    /// What became of it.
+    pub outcome: SendOutcome,
     /// The message's id.
     pub id: String,
     /// To whom.
@@ -74,7 +87,7 @@ impl Report {
     /// The line for people.
     pub fn line(&self) -> String {
         let Report { identity, id, waiting, .. } = self;
-        if self.outcome == "queued" {
+        if self.outcome == SendOutcome::Queued {
             let why = self.reason.as_deref().unwrap_or("waking");
             return format!("queued for {identity} ({waiting} waiting: {}) {id}", crate::base::exit::one_line(why));
         }
@@ -102,11 +115,11 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
     // What a unit of ours holds is started by that, which then has what waits delivered.
     let held = match world.host.managed_by(&peer.identity) {
         Some(by) if !install::is_held_by_us(world, &peer.identity) => {
-            return Err(bring_up::refuse_managed(world, &peer, by, "launchd-managed"));
+            return Err(refuse::refuse_managed(world, &peer, by, "launchd-managed"));
         }
         managed => managed.is_some(),
     };
-    bring_up::refuse_stopped(world, &peer)?;
+    refuse::refuse_stopped(world, &peer)?;
     if !peer.cwd().is_dir() {
         let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
         return Err(Failure::new(Exit::Refused, why));
@@ -126,7 +139,7 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
     withdraw_from_nobody(world, &peer, &item, seq)?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
-    worker::arm(world, &sender.identity, &sender.cwd);
+    tasks::arm(world, &sender.identity, &sender.cwd);
     let have_delivered = || {
         // Whoever holds the identity looks at the queue again after letting go.
         if !world.is_held(&peer.identity) {
@@ -253,7 +266,7 @@ fn withdraw_from_nobody(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq) -
         return Ok(());
     }
     let is_kept = || {
-        identities_with(world.paths, "queue")
+        identities_with(world.paths, StateFile::Queue)
             .iter()
             .any(|identity| world.queue(identity).find(item.id).is_ok_and(|found| found.is_some()))
     };
@@ -279,6 +292,7 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
     };
     let deadline = Deadline::after(world.clock, wait);
     let mut last_reason = None;
+    let mut in_flight = None;
     let settled = wait_for(world.clock, deadline, LOOK, || match queue.settled(seq) {
         Settled::Gone => Some(Settled::Gone),
         Settled::Dead => Some(Settled::Dead),
@@ -287,6 +301,7 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
             let now = queue.peek(at, seq)?;
             // A worker keeps its task in flight until it answers: taken is delivered.
             if now.landed.is_some() {
+                in_flight = Some(now);
                 return Some(Settled::Gone);
             }
             // A failed try will not be repeated before the next tick: no use in waiting for it.
@@ -298,16 +313,20 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
         }
     });
     match settled {
-        Some(Settled::Gone) => delivered(world, item, report("delivered", None)).unwrap_or_else(|| {
-            // Somebody took it out by hand, or removed the peer.
-            report("queued", Some("no longer in the queue, and no delivery of it on record".into()))
-        }),
+        Some(Settled::Gone) => {
+            delivered(world, peer, item, in_flight, report(SendOutcome::Delivered, None)).unwrap_or_else(|| {
+                // Somebody took it out by hand, or removed the peer.
+                report(SendOutcome::Queued, Some("no longer in the queue, and no delivery of it on record".into()))
+            })
+        }
         Some(Settled::Dead) => {
             let reason = queue.peek(Place::Dead, seq).and_then(|item| item.reason);
-            report("queued", Some(format!("dead letter: {}", reason.unwrap_or_default())))
+            report(SendOutcome::Queued, Some(format!("dead letter: {}", reason.unwrap_or_default())))
         }
-        _ if world.markers(&peer.identity).has(Marker::Stopped) => report("queued", Some("stopped meanwhile".into())),
-        _ => report("queued", last_reason.or_else(|| why_waiting(world, &queue, seq))),
+        _ if world.markers(&peer.identity).has(Marker::Stopped) => {
+            report(SendOutcome::Queued, Some("stopped meanwhile".into()))
+        }
+        _ => report(SendOutcome::Queued, last_reason.or_else(|| why_waiting(world, &queue, seq))),
     }
 }
 
@@ -323,15 +342,18 @@ fn why_waiting(world: &World<'_>, queue: &Queue, seq: Seq) -> Option<String> {
     }
 }
 
-/// Completes the report of a delivered message from the line that the drain wrote before it settled the item. `None`:
-/// there is no such line.
-fn delivered(world: &World<'_>, item: &Item, mut report: Report) -> Option<Report> {
-    let id = item.id.to_string();
-    let line =
-        event_log::find_last(world.paths, Log::Delivery, |line| line.contains(&id) && line.contains(" ok=true"))?;
-    let field = |name: &str| line.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    report.woke = field("woke").as_deref() == Some("true");
-    report.mode = if report.woke { field("mode") } else { Some("warm".into()) };
-    report.cause = field("cause");
+/// Completes the report of a delivered message: by the history, or, where the item is still in flight (a worker's open
+/// task), by the item. `None`: nothing says that it was delivered.
+fn delivered(world: &World<'_>, peer: &Peer, item: &Item, now: Option<Item>, mut report: Report) -> Option<Report> {
+    let landed = match now.and_then(|now| now.landing) {
+        Some(landed) => landed,
+        None => {
+            let line = world.history(&peer.identity).find(item.id, item.accepted).ok()??;
+            line.landed.filter(|_| line.outcome == Outcome::Delivered)?
+        }
+    };
+    report.woke = landed.mode.is_some();
+    report.mode = Some(landed.mode.map_or("warm", Mode::as_str).to_owned());
+    report.cause = landed.cause.map(|cause| cause.to_string());
     Some(report)
 }

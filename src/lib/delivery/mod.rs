@@ -2,4 +2,6 @@
 
 pub mod accept;
 pub mod drain;
+mod hand_over;
+mod warm;
 pub mod worker;

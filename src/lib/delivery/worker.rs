@@ -3,141 +3,108 @@
 //! A task stays in `inflight/` from the moment a worker took it until the worker answers (`iapeer-send`, the MCP
 //! tool, or `self-done`: the armed mark). Then, once the worker is quiet, its session ends and the next task boots.
 
-use crate::base::clock::{Deadline, wait_for};
+use crate::base::Marker;
 use crate::base::exit::Failure;
-use crate::base::identity::Identity;
-use crate::delivery::drain::{Acted, Drained};
-use crate::mailbox::ledger::{HandedOver, Held, Outcome, Tried, Tries};
+use crate::delivery::drain::{Before, Next};
+use crate::delivery::hand_over::{self, HandedOver};
+use crate::delivery::warm::landed;
+use crate::mailbox::ledger::Ledger;
+use crate::mailbox::tasks;
 use crate::session::activity::{Activity, Quiet};
-use crate::session::settle::{self, Ending, Park, Standing};
+use crate::session::end::{self, End};
+use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
-use crate::store::lock::{FileLock, LockError};
-use crate::store::markers::{Marker, TurnState};
-use crate::store::profile::Profile;
+use crate::store::markers::TurnState;
 use crate::store::queue::{Place, Queue};
 use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::peer::Peer;
 use crate::world::{Landing, World};
-use std::path::Path;
 use std::time::Duration;
 
 /// A turn that a hook reported as over, after the answer, needs no long silence to prove it.
 const AFTER_STOP: Duration = Duration::from_millis(200);
-/// How often a watcher looks.
-const WATCH: Duration = Duration::from_millis(100);
-/// The longest it rests between two looks: activity may have begun again.
-const LONGEST_WATCH: Duration = Duration::from_secs(1);
-/// How often it looks whether a hook has reported what is in the transcript already.
-const REPORT: Duration = Duration::from_millis(20);
+/// How soon a terminal that could not be asked is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Where a worker stands after a look.
+/// What a round came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// Nothing more to do for now: it works, or nothing waits, or something forbids it.
-    Done {
-        /// Whether it was seen to have answered.
-        armed: bool,
-    },
-    /// It has answered and its turn goes on: the end of the turn starts a drain of its own.
+pub(crate) enum Round {
+    /// Nothing more to do for now: the worker works on a task it has not answered, nothing waits, or something forbids
+    /// going on.
+    Done(Answer),
+    /// The worker has answered and its turn goes on: the end of the turn starts a drain of its own.
     Working,
-    /// It has answered and will be quiet enough in this long.
+    /// The worker has answered and will be quiet enough in this long.
     QuietIn(Duration),
 }
 
-/// Feeds a worker: ends it when it is done with its task, starts it on the next one. Stays until the worker is
-/// quiet where it has answered already; of several drains one does that.
-pub fn drain(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Drained, Failure> {
-    let mut acted = Vec::new();
-    let mut watch: Option<FileLock> = None;
-    let markers = world.markers(&peer.identity);
-    loop {
-        let lock = match world.lock_to_deliver(&peer.identity, Duration::ZERO) {
-            Ok(lock) => lock,
-            Err(LockError::Held { holder, .. }) if acted.is_empty() && watch.is_none() => {
-                return Ok(Drained::Busy(holder));
-            }
-            Err(LockError::Held { .. }) if watch.is_some() => {
-                world.clock.sleep(WATCH);
-                continue;
-            }
-            Err(LockError::Held { .. }) => return Ok(Drained::Ran(acted)),
-            Err(error) => return Err(error.into()),
-        };
-        let seen = queue.list(Place::Waiting)?.last().copied();
-        let turn = markers.turn();
-        let step = feed(world, peer, queue, &mut acted)?;
-        drop(lock);
-        match step {
-            Step::QuietIn(left) => {
-                if watch.is_none() {
-                    match FileLock::acquire(
-                        &world.paths.state(&peer.identity, "watch.lock"),
-                        world.program,
-                        Duration::ZERO,
-                        world.clock,
-                    ) {
-                        Ok(held) => watch = Some(held),
-                        Err(_) => return Ok(Drained::Ran(acted)),
-                    }
-                }
-                let rest = left.clamp(Duration::from_millis(10), LONGEST_WATCH);
-                if turn.as_ref().is_some_and(|turn| turn.state == TurnState::Busy) {
-                    // Its transcript has the end, its hook has not reported it. The drain that the hook starts leaves
-                    // it to this one.
-                    let reported = || (markers.turn() != turn).then_some(());
-                    let _ = wait_for(world.clock, Deadline::after(world.clock, rest), REPORT, reported);
-                } else {
-                    world.clock.sleep(rest);
-                }
-            }
-            // The drain of a turn that ended while we held the lock found it taken: look whether it goes on still.
-            Step::Working if is_working(world, peer) => return Ok(Drained::Ran(acted)),
-            Step::Working => {}
-            // An answer that came while we held the lock started a drain that found it taken.
-            Step::Done { armed: false } if markers.has(Marker::EphemeralArmed) => {}
-            // What was accepted while we held the lock found it taken.
-            Step::Done { .. }
-                if queue.list(Place::Waiting)?.last().copied() > seen && queue.list(Place::Inflight)?.is_empty() => {}
-            Step::Done { .. } => return Ok(Drained::Ran(acted)),
-        }
-    }
+/// Whether the worker was seen to have answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Its answer was seen, or there is none to wait for.
+    Seen,
+    /// It had not answered yet.
+    Missing,
 }
 
-/// One look at the worker, with the lock held.
-fn feed(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -> Result<Step, Failure> {
+/// What the drain does after a round, seen without the lock.
+pub(crate) fn next(
+    world: &World<'_>,
+    peer: &Peer,
+    queue: &Queue,
+    round: Round,
+    before: &Before,
+) -> Result<Next, Failure> {
+    let again = match round {
+        Round::QuietIn(left) => return Ok(Next::WatchFor(left)),
+        // The drain of a turn that ended during the round found the lock taken.
+        Round::Working => !is_working(world, peer),
+        // An answer that came during the round started a drain that found the lock taken.
+        Round::Done(Answer::Missing) if world.markers(&peer.identity).has(Marker::EphemeralArmed) => true,
+        // What was accepted during the round found the lock taken.
+        Round::Done(_) => {
+            queue.list(Place::Waiting)?.last().copied() > before.newest && queue.list(Place::Inflight)?.is_empty()
+        }
+    };
+    Ok(if again { Next::Recheck } else { Next::Leave })
+}
+
+/// One round, under the lock: ends a worker that is done with its task, and starts it on the next one.
+pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<Round, Failure> {
+    let (world, peer, queue) = (ledger.world, ledger.peer, ledger.queue);
     let identity = &peer.identity;
     let markers = world.markers(identity);
     if markers.has(Marker::Stopped) || world.host.managed_by(identity).is_some() {
-        return Ok(Step::Done { armed: true });
+        return Ok(Round::Done(Answer::Seen));
     }
     loop {
-        // The mark goes when a death is recorded: read it before looking at the session.
+        // The mark goes when a death is recorded: it is read before the session is settled.
         let armed = markers.has(Marker::EphemeralArmed);
         let (standing, _) = settle::settle(world, identity)?;
         match standing {
-            Standing::Unknown => return Ok(Step::Done { armed: true }),
+            Standing::Unknown => return Ok(Round::Done(Answer::Seen)),
             Standing::Live(record) if record.phase == Phase::Ready => {
                 if !armed {
-                    return Ok(Step::Done { armed });
+                    return Ok(Round::Done(Answer::Missing));
                 }
-                settle_answered(world, peer, queue)?;
+                tasks::settle_answered(world, peer, queue)?;
                 match quiet_in(world, peer, &record) {
-                    None => return Ok(Step::Working),
+                    None => return Ok(Round::Working),
                     Some(Duration::ZERO) => {}
-                    Some(left) => return Ok(Step::QuietIn(left)),
+                    Some(left) => return Ok(Round::QuietIn(left)),
                 }
                 reap(world, peer, &record, "ephemeral-done")?;
             }
             Standing::Live(_) | Standing::Asleep => {
                 if armed {
-                    settle_answered(world, peer, queue)?;
+                    tasks::settle_answered(world, peer, queue)?;
                 }
-                unsettled(world, peer, queue, "the worker's session ended before it answered", acted)?;
-                if !start_next(world, peer, queue, acted)? {
-                    return Ok(Step::Done { armed: true });
+                ledger.give_back_unanswered("the worker's session ended before it answered")?;
+                if start_next(ledger)? == Started::No {
+                    return Ok(Round::Done(Answer::Seen));
                 }
                 if !markers.has(Marker::EphemeralArmed) {
-                    return Ok(Step::Done { armed: false });
+                    return Ok(Round::Done(Answer::Missing));
                 }
             }
         }
@@ -158,7 +125,7 @@ fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Option<Du
         && world.now().since(at) > bound
         && activity.ask_terminal(world, &peer.identity).is_err()
     {
-        return Some(WATCH);
+        return Some(ASK_AGAIN);
     }
     match activity.quiet() {
         Quiet::Working => None,
@@ -192,99 +159,38 @@ pub fn reap(world: &World<'_>, peer: &Peer, record: &SessionRecord, why: &str) -
         .field("age", format!("{}s", age.as_secs()))
         .field("outcome", why);
     world.lifecycle(&event);
-    settle::end(world, &peer.identity, Some(record), &Ending { why, park: Park::No, keep_marks: false })
+    end::end(world, &peer.identity, Some(record), &End::new(why))
 }
 
-/// The answered task is settled. One that this worker never took, because its drain was killed before it could
-/// hand it over, stays in flight: it is [`unsettled`] when the session has ended.
-pub fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<(), Failure> {
-    for seq in queue.list(Place::Inflight)? {
-        let taken = queue
-            .read(Place::Inflight, seq)?
-            .is_none_or(|item| item.notice.is_none() && (item.landed.is_some() || world.host.carries(peer, item.id)));
-        if taken {
-            queue.remove(Place::Inflight, seq)?;
-        }
-    }
-    Ok(())
+/// Whether a worker was started on a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Started {
+    Yes,
+    No,
 }
 
-/// Settles tasks whose worker ended otherwise: back to the head while the profile's `max_attempts` allows it, else
-/// dead, and the sender is told once. A task that no worker was seen to take goes back in any case.
-pub fn unsettled(
-    world: &World<'_>,
-    peer: &Peer,
-    queue: &Queue,
-    why: &str,
-    acted: &mut Vec<Acted>,
-) -> Result<(), Failure> {
-    let mut tries = Tries { world, peer, queue, acted };
-    for seq in queue.list(Place::Inflight)? {
-        let Some(item) = queue.read(Place::Inflight, seq)? else { continue };
-        let mut held = Held { place: Place::Inflight, seq, item };
-        if tries.finish_burial(&held)? {
-            continue;
-        }
-        held.item.redelivered += 1;
-        let allowed = match held.item.landed.take() {
-            Some(_) => u64::from(peer.max_attempts().unwrap_or(1)),
-            None => world.settings.queue_max_attempts,
-        };
-        tries.give_back_within(held, why, allowed)?;
-    }
-    Ok(())
-}
-
-/// Starts the worker on the next task. Says whether one was started.
-fn start_next(world: &World<'_>, peer: &Peer, queue: &Queue, acted: &mut Vec<Acted>) -> Result<bool, Failure> {
-    let mut tries = Tries { world, peer, queue, acted };
-    let Some(held) = tries.head()? else { return Ok(false) };
+/// Starts the worker on the next task.
+fn start_next(ledger: &mut Ledger<'_>) -> Result<Started, Failure> {
+    let (world, peer) = (ledger.world, ledger.peer);
+    let Some(entry) = ledger.head()? else { return Ok(Started::No) };
     let event = Event::new("ephemeral-drain")
         .field("identity", &peer.identity)
-        .field("seq", held.seq)
-        .field("depth", queue.list(Place::Waiting)?.len());
+        .field("seq", entry.seq)
+        .field("depth", ledger.queue.list(Place::Waiting)?.len());
     world.lifecycle(&event);
-    let HandedOver::Tried(tried) = tries.hand_over(held)? else { return Ok(false) };
-    let Tried { mut held, record, woke, landing, .. } = *tried;
-    match landing {
+    let HandedOver::Tried(tried) = hand_over::hand_over(ledger, entry)? else { return Ok(Started::No) };
+    let mut entry = tried.entry;
+    match tried.landing {
         Landing::Landed { by, forced } => {
-            held.item.landed = Some(world.now());
-            tries.log(&held.item, &Outcome::landed(woke, by, forced));
-            queue.update(Place::Inflight, held.seq, &held.item)?;
-            tries.note(&held, "delivered", None);
-            Ok(true)
+            ledger.settle_taken(entry, landed(tried.woke, by, forced))?;
+            Ok(Started::Yes)
         }
         Landing::Held(reason) | Landing::Unknown(reason) | Landing::Failed(reason) => {
             // A worker without its task is of no use: the next try starts clean.
-            let ending = Ending { why: "task-not-taken", park: Park::No, keep_marks: false };
-            settle::end(world, &peer.identity, Some(&record), &ending)?;
-            held.item.redelivered += 1;
-            tries.give_back(held, &reason)?;
-            Ok(false)
-        }
-    }
-}
-
-/// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone, and
-/// so is a worker for which a process of an earlier session speaks: that answers no task of this one.
-pub fn arm(world: &World<'_>, caller: &Identity, cwd: &Path) -> bool {
-    let current = SessionRecord::peek(world.paths, caller).and_then(|record| record.launch);
-    if let (Some(current), Ok(own)) = (current, std::env::var("PEER_LAUNCH"))
-        && own != current
-    {
-        return false;
-    }
-    if !Profile::read(cwd).is_ok_and(|profile| profile.is_some_and(|profile| profile.ephemeral())) {
-        return false;
-    }
-    match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {
-        Ok(()) => {
-            world.kick(caller);
-            true
-        }
-        Err(error) => {
-            tracing::warn!("cannot arm {caller}: {error}; its session ends by the unarmed bound");
-            false
+            end::end(world, &peer.identity, Some(&tried.record), &End::new("task-not-taken"))?;
+            entry.item.redelivered += 1;
+            ledger.give_back(entry, &reason)?;
+            Ok(Started::No)
         }
     }
 }

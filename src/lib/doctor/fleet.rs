@@ -1,16 +1,17 @@
 //! Queues, sessions, and what is left of peers that are no longer there.
 
 use super::Finding;
+use crate::base::Liveness;
 use crate::base::identity::Identity;
+use crate::base::{Marker, StateFile};
 use crate::canary::arm;
-use crate::host::Liveness;
 use crate::session::settle;
 use crate::store::durable;
 use crate::store::lock::{self, is_held};
-use crate::store::markers::Marker;
 use crate::store::queue::Place;
 use crate::store::registry::Registry;
-use crate::store::session_record::{Phase, SessionRecord, identities_with, names_in};
+use crate::store::session_record::{Phase, SessionRecord};
+use crate::store::state_files::{identities_with, names_in};
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,7 +21,10 @@ const STUCK: Duration = Duration::from_secs(600);
 
 /// Dead letters, messages that nobody takes up, items that are none.
 pub(crate) fn queues<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
-    identities_with(world.paths, "queue").iter().flat_map(|identity| queue(world, registry, identity)).collect()
+    identities_with(world.paths, StateFile::Queue)
+        .iter()
+        .flat_map(|identity| queue(world, registry, identity))
+        .collect()
 }
 
 fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> Vec<Finding<'a>> {
@@ -80,8 +84,8 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
 /// Sessions, their records, and who watches them.
 pub(crate) fn sessions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
     let mut all: BTreeSet<Identity> = world.host.sockets().into_iter().collect();
-    for kind in ["session", "session.reaping", "teardown", "lock"] {
-        all.extend(identities_with(world.paths, kind));
+    for file in [StateFile::Session, StateFile::ClaimedDeath, StateFile::Teardown, StateFile::Lock] {
+        all.extend(identities_with(world.paths, file));
     }
     all.into_iter()
         .filter(|identity| world.host.managed_by(identity).is_none())
@@ -91,7 +95,7 @@ pub(crate) fn sessions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fin
 
 fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) -> Vec<Finding<'a>> {
     let launch_takes = world.settings.boot_deadline + world.settings.ready_gate;
-    let lock_file = world.paths.state(&identity, "lock");
+    let lock_file = world.paths.state(&identity, StateFile::Lock);
     if is_held(&lock_file) {
         let since = std::fs::metadata(&lock_file).and_then(|meta| meta.modified()).ok();
         let held = since.and_then(|at| at.elapsed().ok()).unwrap_or_default();
@@ -105,7 +109,7 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
         ];
     }
     let record = SessionRecord::peek(world.paths, &identity);
-    let has = |kind: &str| world.paths.state(&identity, kind).exists();
+    let has = |file| world.paths.state(&identity, file).exists();
     let settle = |what: &str| {
         let mended = identity.clone();
         Finding::warn("session", &identity, what)
@@ -120,16 +124,16 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
                     .todo(format!("tmux -S {} ls", world.paths.socket(&identity).display())),
             ]
         }
-        Liveness::Gone if has("teardown") => vec![settle("its deliberate end was cut short")],
+        Liveness::Gone if has(StateFile::Teardown) => vec![settle("its deliberate end was cut short")],
         Liveness::Gone if record.is_some() => vec![settle("its record names a session that is gone")],
-        Liveness::Gone if has("session.reaping") => vec![settle("the record of its death was cut short")],
+        Liveness::Gone if has(StateFile::ClaimedDeath) => vec![settle("the record of its death was cut short")],
         Liveness::Gone => vec![],
         Liveness::Alive if !registry.declares(&identity) => {
             let what = "a session lives for a peer that is not registered";
             vec![Finding::warn("session", &identity, what).todo(format!("`iapeer-reap {identity}` ends it"))]
         }
         Liveness::Alive => match &record {
-            _ if has("teardown") => vec![settle("its deliberate end was cut short")],
+            _ if has(StateFile::Teardown) => vec![settle("its deliberate end was cut short")],
             None => vec![settle("it lives without a record, so nobody supervises it")],
             Some(record) if record.phase == Phase::Booting && world.now().since(record.woke_at) > launch_takes => {
                 vec![settle("its launch was cut short")]
@@ -145,7 +149,7 @@ fn settle(world: &World<'_>, identity: &Identity) -> Result<(), String> {
 }
 
 fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>> {
-    if !world.host.has_canaries() || is_held(&world.paths.state(&identity, "canary.lock")) {
+    if !world.host.has_canaries() || is_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
         return None;
     }
     let what = "no canary watches its server: the cause of a death would be lost";
@@ -181,7 +185,9 @@ pub(crate) fn leftovers<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fi
             Finding::warn("state", about, what).todo("remove the files, or let --fix do it").mend(move || {
                 let _lock = world.lock(&identity, Duration::ZERO).map_err(|error| error.to_string())?;
                 kinds.iter().try_for_each(|kind| {
-                    durable::remove(&world.paths.state(&identity, kind)).map(drop).map_err(|error| error.to_string())
+                    durable::remove(&world.paths.state_dir().join(format!("{identity}.{kind}")))
+                        .map(drop)
+                        .map_err(|error| error.to_string())
                 })
             })
         })

@@ -1,6 +1,6 @@
 //! What a program of ours got from whoever started it, and must not pass on.
 
-use crate::store::session_record::names_in;
+use crate::store::state_files::names_in;
 use nix::libc;
 use std::path::Path;
 

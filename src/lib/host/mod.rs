@@ -13,14 +13,3 @@ pub mod spawn;
 pub mod tmux;
 
 pub use process::ProcessId;
-
-/// Whether something lives. An answer that could not be had is Unknown, and nothing is concluded from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Liveness {
-    /// It was seen alive.
-    Alive,
-    /// It was seen gone.
-    Gone,
-    /// The host would not say.
-    Unknown,
-}

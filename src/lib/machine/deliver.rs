@@ -12,10 +12,12 @@
 use super::RealHost;
 use super::hurry::hurry;
 use super::ready::{self, Trouble};
+use crate::base::Liveness;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
+use crate::base::evidence::Evidence;
+use crate::host::process;
 use crate::host::tmux::{Client, Input, Key, Survey, TmuxError};
-use crate::host::{Liveness, process};
-use crate::runtime::manifest::{Dialog, Evidence, Kind, Meaning, ScreenRules};
+use crate::runtime::manifest::{Dialog, Kind, Meaning, ScreenRules};
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::transcript::{Baseline, Transcripts};
 use crate::store::markers::Markers;

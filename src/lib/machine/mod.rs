@@ -5,24 +5,27 @@ mod hurry;
 pub(crate) mod ready;
 mod unit;
 
+use crate::base::Liveness;
+use crate::base::StateFile;
 use crate::base::clock::{Clock, Deadline, EpochMs, wait_for};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths::{self, Paths};
 use crate::base::settings::Settings;
-use crate::canary::record::PaneEnd;
+use crate::host::ProcessId;
 use crate::host::process;
 use crate::host::service::UserManager;
 use crate::host::spawn;
 use crate::host::tmux::{Key, Server, StartSpec, Tmux, TmuxError};
-use crate::host::{Liveness, ProcessId};
 use crate::runtime::screen::Sight;
 use crate::runtime::transcript::Transcripts;
 use crate::session::launch;
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::markers::Turn;
-use crate::store::session_record::{SessionRecord, names_in};
+use crate::store::session_record::SessionRecord;
+use crate::store::state_files::names_in;
+use crate::world::PaneEnd;
 use crate::world::peer::Peer;
 use crate::world::{Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes};
 use std::ffi::OsString;
@@ -204,7 +207,7 @@ impl Host for RealHost<'_> {
             env: launch.env.iter().map(|(key, value)| (key.into(), value.into())).collect(),
             pane_log: Some(launch.pane_log.clone()),
             on_exit: self.exit_hook(&launch.peer.identity),
-            killed_by: Some(self.paths.state(&launch.peer.identity, "killed-by")),
+            killed_by: Some(self.paths.state(&launch.peer.identity, StateFile::KilledBy)),
         };
         let identity = &launch.peer.identity;
         let server = self.server(identity).map_err(failed)?;

@@ -2,11 +2,12 @@
 //! look, a choice confirmed only when the cursor is seen on it.
 
 use super::RealHost;
+use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
 use crate::host::tmux::{Key, TmuxError};
 use crate::runtime::manifest::{Answer, Dialog, Kind};
 use crate::runtime::screen::{Screen, Sight};
-use crate::store::markers::{Marker, Markers};
+use crate::store::markers::Markers;
 use crate::world::Launch;
 use crate::world::peer::Peer;
 use std::time::Duration;

@@ -3,3 +3,4 @@
 pub mod ledger;
 pub mod notice;
 pub mod queues;
+pub(crate) mod tasks;

@@ -1,28 +1,10 @@
-//! What iapeer itself has to say to a peer: ordinary messages from `system-iapeer` (D28), and the seed of a fresh
-//! session.
+//! What iapeer itself has to say to a peer: ordinary messages from `system-iapeer` (D28).
 
-use crate::base::clock::EpochMs;
+use crate::base::Marker;
 use crate::base::identity::{Intelligence, Topic};
-use crate::message::envelope::{Envelope, Instruction};
-use crate::store::markers::Marker;
 use crate::store::queue::{Item, nobody};
 use crate::world::World;
 use crate::world::peer::Peer;
-
-/// The first words to a fresh session, as an envelope: nothing else may reach a composer first (D33).
-pub fn seed(peer: &Peer, text: &str, at: EpochMs) -> String {
-    let envelope = Envelope {
-        from: nobody(),
-        intelligence: Intelligence::Absent,
-        ts: at.local(),
-        topic: Topic::parse("initial-prompt").ok().flatten(),
-        id: None,
-        redelivered: None,
-        attachments: Vec::new(),
-        body: text.to_owned(),
-    };
-    envelope.encode(if peer.manifest.mcp { Instruction::Mcp } else { Instruction::Send })
-}
 
 /// Tells the sender of `item` that it became a dead letter: once, never about a notice, never a stopped peer, and
 /// never in a way that could fail the caller. `item.notice` names the message; `again`: an earlier burial may have

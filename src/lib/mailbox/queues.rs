@@ -1,13 +1,14 @@
 //! The queues as an operator sees them: listing, requeueing, dropping.
 
 use crate::base::clock::EpochMs;
+use crate::base::evidence::Outcome;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
-use crate::delivery::drain::no_such_item;
-use crate::store::markers::Marker;
+use crate::base::{Marker, StateFile};
+use crate::store::history::Settlement;
 use crate::store::queue::{Place, Seq};
-use crate::store::session_record::identities_with;
+use crate::store::state_files::identities_with;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::Serialize;
@@ -66,7 +67,7 @@ impl Row {
 /// The identities named, or every one that has a queue.
 pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Failure> {
     if named.is_empty() {
-        return Ok(identities_with(world.paths, "queue"));
+        return Ok(identities_with(world.paths, StateFile::Queue));
     }
     named.iter().map(|text| text.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))).collect()
 }
@@ -119,7 +120,7 @@ pub fn held_back(world: &World<'_>, identity: &Identity) -> Result<usize, Failur
 
 fn find_dead(world: &World<'_>, id: &str) -> Result<(Identity, Seq), Failure> {
     let wanted: MessageId = id.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?;
-    for identity in identities_with(world.paths, "queue") {
+    for identity in identities_with(world.paths, StateFile::Queue) {
         match world.queue(&identity).find(wanted)? {
             Some((Place::Dead, seq)) => return Ok((identity, seq)),
             Some((place, _)) => {
@@ -132,6 +133,10 @@ fn find_dead(world: &World<'_>, id: &str) -> Result<(Identity, Seq), Failure> {
         }
     }
     Err(no_such_item(id))
+}
+
+fn no_such_item(id: &str) -> Failure {
+    Failure::new(Exit::NoInput, format!("no item {id} in any queue: `iapeer-drain --list` shows what there is"))
 }
 
 /// Accepts a dead item again and has it delivered.
@@ -161,5 +166,7 @@ pub fn drop_item(world: &World<'_>, id: &str, print: impl FnOnce(&str) -> Result
     let item = queue.peek(Place::Dead, seq).ok_or_else(|| no_such_item(id))?;
     let text = serde_json::to_string(&item).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     print(&text).map_err(|failure| Failure::new(failure.exit, format!("{id} stays: {failure}")))?;
+    let line = Settlement::of(&item, seq, Outcome::Dropped, None, world.now());
+    world.history(&identity).append(&line)?;
     Ok(queue.remove(Place::Dead, seq).map(drop)?)
 }

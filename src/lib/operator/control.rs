@@ -1,16 +1,22 @@
 //! The operator's and the agents' own verbs over single sessions: stop, start, refresh, new, wake, interrupt,
 //! compact, self-fresh, self-done, remove.
 
+use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality, Runtime, Topic};
-use crate::delivery::worker;
+use crate::base::wake::{Mode, WakeCause};
+use crate::base::words::words;
+use crate::mailbox::tasks;
 use crate::runtime::Kind;
 use crate::session::activity::{Activity, Quiet};
-use crate::session::bring_up::{self, Call};
+use crate::session::bring_up::{self, Call, Guard};
+use crate::session::end::{self, End, Park};
+use crate::session::refuse;
 use crate::session::rule::Request;
-use crate::session::settle::{self, Ending, Park, Standing};
+use crate::session::seed;
+use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
-use crate::store::markers::{Marker, TurnState};
+use crate::store::markers::{AfterEnd, TurnState};
 use crate::store::session_record::SessionRecord;
 use crate::units::install;
 use crate::world::World;
@@ -85,7 +91,7 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
         Standing::Live(record) => {
             let event = Event::new("stop").field("identity", identity).field("by", world.program);
             world.lifecycle(&event);
-            settle::end(world, identity, Some(&record), &Ending { why: "stop", park: Park::Yes, keep_marks: false })?;
+            end::end(world, identity, Some(&record), &End::new("stop").park(Park::Yes))?;
             Done::ok(identity, "stopped")
         }
         Standing::Asleep => {
@@ -128,21 +134,33 @@ pub fn refresh(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     Ok(Done::ok(&peer.identity, "refresh-armed"))
 }
 
+words! {
+    /// Whether a wake brought the session up.
+    pub enum WakeStatus {
+        /// The session is up.
+        Ready = "ready",
+        /// It was tried, and the session did not come up.
+        Failed = "failed",
+        /// The peer's state forbids it.
+        Refused = "refused",
+    }
+}
+
 /// How a wake by an operator ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Woken {
+pub struct WakeReport {
     /// Whose session.
     pub identity: Identity,
-    /// `ready`, `failed` or `refused`.
-    pub status: &'static str,
+    /// Whether it is up.
+    pub status: WakeStatus,
     /// Whether it was started by this.
     pub woke: bool,
-    /// `fresh` or `resume`.
+    /// How it started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
+    pub mode: Option<Mode>,
     /// Why so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
+    pub cause: Option<WakeCause>,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -154,15 +172,15 @@ pub struct Woken {
 }
 
 /// Brings a peer up without a message. A session that lives is left as it is.
-pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Topic>) -> Result<Woken, Failure> {
+pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Topic>) -> Result<WakeReport, Failure> {
     let started = world.clock.monotonic();
     // Before the lock: what is forbidden anyway waits for nobody's boot.
-    if let Err(refused) = bring_up::refuse_by_state(world, peer) {
+    if let Err(refused) = refuse::refuse_by_state(world, peer) {
         return Ok(woken(peer, Err(refused.into()), 0));
     }
     let wait = world.settings.lock_wait + world.settings.boot_deadline;
     let lock = world.lock(&peer.identity, wait).map_err(|error| {
-        bring_up::log_refusal(world, peer, "wake-lock-held", &error.to_string());
+        refuse::log_refusal(world, peer, "wake-lock-held", &error.to_string());
         Failure::from(error)
     })?;
     let up = bring_up::bring_up(world, peer, Call { request, topic, ..Call::default() });
@@ -171,17 +189,17 @@ pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Top
             // Somebody wants it up: it is idle from now on, not since its last turn.
             SessionRecord { woke_at: world.now(), ..up.record.clone() }.write(world.paths)?;
         }
-        seed(world, peer, up)?;
+        seed::queue(world, peer, up.woke)?;
     }
     drop(lock);
     let ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(woken(peer, up, ms))
 }
 
-fn woken(peer: &Peer, up: Result<bring_up::Up, bring_up::NotUp>, ms: u64) -> Woken {
-    let base = Woken {
+fn woken(peer: &Peer, up: Result<bring_up::Up, bring_up::NotUp>, ms: u64) -> WakeReport {
+    let base = WakeReport {
         identity: peer.identity.clone(),
-        status: "ready",
+        status: WakeStatus::Ready,
         woke: false,
         mode: None,
         cause: None,
@@ -190,14 +208,14 @@ fn woken(peer: &Peer, up: Result<bring_up::Up, bring_up::NotUp>, ms: u64) -> Wok
         exit: Exit::Ok,
     };
     match up {
-        Ok(up) => Woken {
+        Ok(up) => WakeReport {
             woke: up.woke.is_some(),
-            mode: up.woke.map(|(mode, _)| mode.to_string()),
-            cause: up.woke.map(|(_, cause)| cause.to_owned()),
+            mode: up.woke.map(|woken| woken.mode),
+            cause: up.woke.map(|woken| woken.cause),
             ..base
         },
-        Err(not_up) => Woken {
-            status: if not_up.tried { "failed" } else { "refused" },
+        Err(not_up) => WakeReport {
+            status: if not_up.tried { WakeStatus::Failed } else { WakeStatus::Refused },
             exit: not_up.failure.exit,
             reason: Some(not_up.failure.message),
             ..base
@@ -205,21 +223,8 @@ fn woken(peer: &Peer, up: Result<bring_up::Up, bring_up::NotUp>, ms: u64) -> Wok
     }
 }
 
-/// Tells a fresh session its seed, where the profile has one and no message brings it along.
-pub fn seed(world: &World<'_>, peer: &Peer, up: &bring_up::Up) -> Result<(), Failure> {
-    use crate::session::rule::Mode;
-    use crate::store::queue::{Item, nobody};
-    let Some(text) = peer.initial_prompt() else { return Ok(()) };
-    if up.woke.is_none_or(|(mode, _)| mode != Mode::Fresh) || world.queue(&peer.identity).has_waiting()? {
-        return Ok(());
-    }
-    let item = Item::new(nobody(), crate::base::Intelligence::Absent, text, world.now());
-    world.queue(&peer.identity).accept(&item, world.clock)?;
-    Ok(())
-}
-
 /// Ends the session, if any, and starts a fresh one: stopped, parked and crash-looping peers too.
-pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
+pub fn new(world: &World<'_>, peer: &Peer) -> Result<WakeReport, Failure> {
     let identity = &peer.identity;
     if let Some(refused) = refuse_managed(world, peer) {
         return Err(Failure::new(Exit::Refused, refused.line()));
@@ -237,17 +242,15 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<Woken, Failure> {
     markers.clear(Marker::Stopped)?;
     markers.clear(Marker::NewEager)?;
     match settle::settle(world, identity)?.0 {
-        Standing::Live(record) => {
-            settle::end(world, identity, Some(&record), &Ending { why: "new", park: Park::No, keep_marks: false })?
-        }
+        Standing::Live(record) => end::end(world, identity, Some(&record), &End::new("new"))?,
         Standing::Asleep => drop(markers.clear(Marker::IdleReaped)?),
         Standing::Unknown => {
             return Err(Failure::new(Exit::TryAgain, format!("tmux does not say whether {identity} lives")));
         }
     }
-    let up = bring_up::bring_up(world, peer, Call { request: Request::Fresh, past_guard: true, ..Call::default() });
+    let up = bring_up::bring_up(world, peer, Call { request: Request::Fresh, guard: Guard::Passed, ..Call::default() });
     if let Ok(up) = &up {
-        seed(world, peer, up)?;
+        seed::queue(world, peer, up.woke)?;
     }
     drop(lock);
     Ok(woken(peer, up, (world.clock.monotonic() - started).as_millis() as u64))
@@ -263,12 +266,12 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
             world.lifecycle(&Event::new("self-fresh").field("identity", identity));
             // Before the end: the caller's terminal goes with it.
             say();
-            let ending = Ending { why: settle::SELF_FRESH, park: Park::No, keep_marks: false };
-            let intent = settle::intend(world, identity, Some(&record), &ending)?;
+            let end = End::new("self-fresh").then(AfterEnd::RelaunchFresh);
+            let intent = end::intend(world, identity, Some(&record), &end)?;
             // The relaunch needs somebody who outlives this session. The intent is there before it looks, or it would
             // see a session that lives and leave.
             let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
-            settle::finish_teardown(world, identity, &intent)?;
+            end::finish(world, identity, &intent)?;
             detached.map_err(|why| Failure::new(Exit::TryAgain, format!("the next tick relaunches: {why}")))?;
         }
         Standing::Asleep => {
@@ -286,7 +289,7 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
 /// A worker says that it is done although it has nothing to send.
 pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure> {
     let peer = Peer::of(world.paths, identity)?;
-    if worker::arm(world, identity, peer.cwd()) {
+    if tasks::arm(world, identity, peer.cwd()) {
         return Ok(true);
     }
     world.markers(&peer.identity).set(Marker::EphemeralArmed, world.now())?;
@@ -362,7 +365,9 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     };
     // What stands in the folder may be an earlier conversation.
     let used = || world.host.transcript_times(peer, None).last.is_some_and(|at| at >= record.woke_at);
-    if world.host.resumable(peer).is_err() || record.mode.as_deref() == Some("fresh") && !used() {
+    if world.host.resumable(peer).is_err()
+        || record.decision.as_ref().is_some_and(|decision| decision.mode == Mode::Fresh) && !used()
+    {
         return refused("nothing-to-compact", "context is fresh; nothing to compact", Exit::Refused);
     }
     if Activity::from_files(world, peer, &record).quiet() == Quiet::Working {

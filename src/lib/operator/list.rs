@@ -1,11 +1,11 @@
 //! What there is: peers, their sessions, their queues.
 
+use crate::base::Liveness;
+use crate::base::Marker;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::canary::record::LastDeath;
-use crate::host::Liveness;
-use crate::store::markers::Marker;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::session_record::SessionRecord;
 use crate::world::World;

@@ -5,7 +5,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::output;
 use crate::store::event_log::{Log, parse, time_of};
-use crate::store::session_record::names_in;
+use crate::store::state_files::names_in;
 use crate::world::World;
 use serde_json::{Map, Value};
 use std::fs::File;

@@ -1,10 +1,11 @@
 //! How the whole stands: the last tick, sessions, queues, dead letters, servers that nobody watches.
 
+use crate::base::StateFile;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::operator::list::{self, Status as Standing};
 use crate::store::lock;
-use crate::store::session_record::identities_with;
+use crate::store::state_files::identities_with;
 use crate::supervision::tick;
 use crate::world::World;
 use serde::Serialize;
@@ -91,7 +92,7 @@ pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
             let identity = Identity::new(on.runtime.clone(), peer.personality.clone());
             match on.status {
                 Standing::Live => {
-                    if !lock::is_held(&world.paths.state(&identity, "canary.lock")) {
+                    if !lock::is_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
                         seen.unwatched.push(identity.clone());
                     }
                     seen.live.push(identity);
@@ -102,7 +103,7 @@ pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
             }
         }
     }
-    for identity in identities_with(world.paths, "queue") {
+    for identity in identities_with(world.paths, StateFile::Queue) {
         match world.queue(&identity).counts() {
             Ok([waiting, inflight, dead, corrupt]) => {
                 seen.waiting += waiting;

@@ -8,7 +8,7 @@ use super::faults::{Crash, Faults, Hang};
 use super::history::History;
 use super::hooks::Hooks;
 use super::keys::{Decoder, Key};
-use super::options::{Ending, Options, Resume};
+use super::options::{Options, ParrotExit, Resume};
 use super::record::Record;
 use super::screen::Frame;
 use super::terminal::{Events, Terminal, Wanted};
@@ -69,7 +69,7 @@ struct App {
 }
 
 /// Runs a session in this terminal until it ends.
-pub fn run(options: Options) -> Result<Ending, ParrotError> {
+pub fn run(options: Options) -> Result<ParrotExit, ParrotError> {
     let faults = Faults::read(|name| std::env::var_os(name))?;
     Terminal::check()?;
     let record = faults.record.as_deref().map(Record::open).transpose()?;
@@ -95,7 +95,7 @@ pub fn run(options: Options) -> Result<Ending, ParrotError> {
                 Some((transcript, said)) => (transcript, said, "resume"),
                 None => {
                     let words = Some("No conversation found to continue".into());
-                    return Ok(Ending { words, ..Ending::new(1, "other") });
+                    return Ok(ParrotExit { words, ..ParrotExit::new(1, "other") });
                 }
             }
         }
@@ -154,14 +154,14 @@ fn boot(faults: &Faults, now: Instant) -> Phase {
 }
 
 impl App {
-    fn live(&mut self) -> Result<Ending, ParrotError> {
+    fn live(&mut self) -> Result<ParrotExit, ParrotError> {
         let lost = |source| ParrotError::Terminal { what: "wait for", source };
         let mut reads = 0;
         let mut buffer = vec![0; 64 * 1024];
         loop {
             if let Some(signal) = self.events.end() {
                 // The shell's convention: 128 and the signal.
-                return Ok(Ending::new(128 + signal as u8, "other"));
+                return Ok(ParrotExit::new(128 + signal as u8, "other"));
             }
             if self.events.resized() {
                 self.size = self.terminal.size();
@@ -173,7 +173,7 @@ impl App {
             if reads == 0 || reads >= READS_A_PICTURE || !self.terminal.readable() {
                 reads = 0;
                 if self.draw().is_err() && !self.faults.ignore_hup {
-                    return Ok(Ending::new(0, "other"));
+                    return Ok(ParrotExit::new(0, "other"));
                 }
             }
             let wanted = self.connected.then_some(match self.phase {
@@ -191,7 +191,7 @@ impl App {
                     Ok(0) | Err(_) => {
                         // Where the terminal is gone its HUP is on the way or here: that is the better word.
                         let code = self.events.end().map_or(0, |signal| 128 + signal as u8);
-                        return Ok(Ending::new(code, "other"));
+                        return Ok(ParrotExit::new(code, "other"));
                     }
                     Ok(n) => {
                         reads += 1;
@@ -261,7 +261,7 @@ impl App {
         [phase, self.noise, self.escape_due].into_iter().flatten().min()
     }
 
-    fn input(&mut self, bytes: &[u8], now: Instant) -> Option<Ending> {
+    fn input(&mut self, bytes: &[u8], now: Instant) -> Option<ParrotExit> {
         if matches!(self.phase, Phase::Early { .. }) {
             return None;
         }
@@ -271,7 +271,7 @@ impl App {
         self.keys(keys, now)
     }
 
-    fn keys(&mut self, keys: Vec<Key>, now: Instant) -> Option<Ending> {
+    fn keys(&mut self, keys: Vec<Key>, now: Instant) -> Option<ParrotExit> {
         for key in keys {
             let ending = match &mut self.phase {
                 Phase::Dialogs(dialogs) => {
@@ -293,9 +293,9 @@ impl App {
                         }
                         Answer::Untrusted => {
                             let words = Some("This folder isn't trusted.".into());
-                            Some(Ending { words, ..Ending::new(1, "other") })
+                            Some(ParrotExit { words, ..ParrotExit::new(1, "other") })
                         }
-                        Answer::Leave => Some(Ending::new(1, "prompt_input_exit")),
+                        Answer::Leave => Some(ParrotExit::new(1, "prompt_input_exit")),
                     }
                 }
                 _ => self.compose(key, now),
@@ -308,7 +308,7 @@ impl App {
     }
 
     /// A key in the conversation.
-    fn compose(&mut self, key: Key, now: Instant) -> Option<Ending> {
+    fn compose(&mut self, key: Key, now: Instant) -> Option<ParrotExit> {
         let leaving = std::mem::take(&mut self.leaving);
         match key {
             Key::Char(c) => self.composer.insert(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -320,15 +320,15 @@ impl App {
             Key::Ctrl('c') if !self.composer.is_empty() => self.composer.clear(),
             Key::Escape => self.agent.interrupt(now),
             Key::Ctrl('c') if self.agent.busy() => self.agent.interrupt(now),
-            Key::Ctrl('c') if leaving => return Some(Ending::left()),
+            Key::Ctrl('c') if leaving => return Some(ParrotExit::left()),
             Key::Ctrl('c') => self.leaving = true,
-            Key::Ctrl('d') if self.composer.is_empty() => return Some(Ending::left()),
+            Key::Ctrl('d') if self.composer.is_empty() => return Some(ParrotExit::left()),
             Key::Enter if self.composer.is_blank() => {}
             Key::Enter if self.faults.swallow > 0 => self.faults.swallow -= 1,
             Key::Enter => {
                 let bytes = self.composer.take();
                 if self.agent.submit(&bytes, now) == After::Leave {
-                    return Some(Ending::left());
+                    return Some(ParrotExit::left());
                 }
             }
             Key::Up | Key::Down | Key::Ctrl(_) => {}

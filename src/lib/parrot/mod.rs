@@ -37,5 +37,5 @@ mod transcript;
 pub use app::run;
 pub use error::ParrotError;
 pub use faults::{Crash, Faults, Hang, VARIABLES};
-pub use options::{Ending, Options, Resume};
+pub use options::{Options, ParrotExit, Resume};
 pub use terminal::last_words;

@@ -24,7 +24,7 @@ pub struct Options {
 
 /// How it ended: the exit code, and words for the one who looks at the terminal afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
+pub struct ParrotExit {
     /// The exit code of the program.
     pub code: u8,
     /// One line, where there is something to say.
@@ -33,13 +33,13 @@ pub struct Ending {
     pub(crate) reason: &'static str,
 }
 
-impl Ending {
-    pub(crate) fn new(code: u8, reason: &'static str) -> Ending {
-        Ending { code, words: None, reason }
+impl ParrotExit {
+    pub(crate) fn new(code: u8, reason: &'static str) -> ParrotExit {
+        ParrotExit { code, words: None, reason }
     }
 
     /// The person left.
-    pub(crate) fn left() -> Ending {
-        Ending::new(0, "prompt_input_exit")
+    pub(crate) fn left() -> ParrotExit {
+        ParrotExit::new(0, "prompt_input_exit")
     }
 }

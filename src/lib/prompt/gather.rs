@@ -5,7 +5,7 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;
 use crate::store::registry::{PeerRecord, Registry};
-use crate::store::session_record::names_in;
+use crate::store::state_files::names_in;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -1,13 +1,16 @@
 //! Taking a peer out of the registry, with all its state.
 
+use crate::base::Marker;
+use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
-use crate::session::settle::{self, Ending, Park, Standing};
+use crate::session::end::{self, End};
+use crate::session::settle::{self, Standing};
 use crate::store::durable;
-use crate::store::markers::Marker;
 use crate::store::queue::Place;
 use crate::store::registry::Registry;
-use crate::store::session_record::{SessionRecord, names_in};
+use crate::store::session_record::SessionRecord;
+use crate::store::state_files::names_in;
 use crate::units::install;
 use crate::world::{Held, World};
 use serde::Serialize;
@@ -57,8 +60,8 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
     }
     for (identity, (_, live)) in &locks {
         if let Some(live) = live {
-            let ending = Ending { why: "remove", park: Park::No, keep_marks: false };
-            settle::end(world, identity, Some(live), &ending)?;
+            let end = End::new("remove");
+            end::end(world, identity, Some(live), &end)?;
         }
     }
     // The state goes before the record: where it can't, the peer is still there to be removed. What keeps senders out
@@ -150,7 +153,7 @@ pub fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Fail
 fn purge_but(world: &World<'_>, identity: &Identity, keep: Option<Marker>) -> Result<Vec<String>, Failure> {
     let dir = world.paths.state_dir();
     let prefix = format!("{identity}.");
-    let kept = keep.map(|marker| format!("{identity}.{}", marker.kind()));
+    let kept = keep.map(|marker| format!("{identity}.{}", StateFile::from(marker)));
     let goes = |name: &String| name.starts_with(&prefix) && is_state(name) && kept.as_ref() != Some(name);
     let mut purged: Vec<String> = Vec::new();
     for name in names_in(&dir).filter(goes) {
@@ -160,6 +163,7 @@ fn purge_but(world: &World<'_>, identity: &Identity, keep: Option<Marker>) -> Re
         purged.push(name);
     }
     durable::sync_dir(&dir)?;
+    world.history(identity).remove()?;
     let _ = std::fs::remove_file(world.paths.prompt(identity));
     let _ = std::fs::remove_dir_all(world.paths.launch_files(identity));
     let _ = std::fs::remove_file(world.paths.socket(identity));

@@ -4,11 +4,14 @@
 //! Programs find a conversation by the folder it was held in, and their files are theirs (moved by hand they were
 //! seen to be ignored, or written over): where the folder moves, the next session is fresh, and that is said.
 
+use crate::base::Marker;
+use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::paths;
 use crate::roster::remove;
-use crate::session::settle::{self, Ending, Park, Standing};
+use crate::session::end::{self, End, Park};
+use crate::session::settle::{self, Standing};
 use crate::store::due::Due;
 use crate::store::durable;
 use crate::store::event_log::Event;
@@ -20,7 +23,8 @@ use crate::world::peer::Peer;
 use std::path::{Path, PathBuf};
 
 /// What goes along whether the peer is parked or not: what waits for it, and what an operator has said about it.
-const GOES_ALONG: &[&str] = &["queue", "stopped", "refresh", "fresh-next"];
+const GOES_ALONG: &[StateFile] =
+    &[StateFile::Queue, StateFile::Marker(Marker::Stopped), StateFile::Marker(Marker::Refresh), StateFile::FreshNext];
 
 /// What a rename came to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -70,8 +74,8 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
         match settle::settle(world, from)?.0 {
             Standing::Asleep => {}
             Standing::Live(live) if force => {
-                let ending = Ending { why: "rename", park: Park::Yes, keep_marks: false };
-                settle::end(world, from, Some(&live), &ending)?;
+                let end = End::new("rename").park(Park::Yes);
+                end::end(world, from, Some(&live), &end)?;
             }
             Standing::Live(_) => {
                 return Err(refused(format!("{from} is LIVE: `iapeer stop {old}` first, or give --force")));
@@ -80,7 +84,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
                 return Err(Failure::new(Exit::TryAgain, format!("tmux does not say whether {from} lives")));
             }
         }
-        if world.paths.state(to, "queue").exists() {
+        if world.paths.state(to, StateFile::Queue).exists() {
             return Err(refused(format!("a queue of {to} is there already: `iapeer-drain --list {to}` shows it")));
         }
     }
@@ -95,6 +99,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
     let mut purged = Vec::new();
     for (from, to) in &identities {
         follow(world, from, to)?;
+        world.history(from).rename(&world.history(to))?;
         purged.extend(remove::purge(world, from)?);
     }
     let words: Vec<&str> = forgets.iter().map(Identity::as_str).collect();
@@ -157,11 +162,12 @@ fn carry_out(
             // What goes along is to be looked at under its new name.
             Due::of(world.paths).mark(to)?;
             // The parking mark too: the next wake resumes, or says that there is nothing to resume.
-            let resumes: &[&str] = if parked { &["idle-reaped", "topic"] } else { &[] };
-            for kind in GOES_ALONG.iter().chain(resumes) {
-                let path = world.paths.state(from, kind);
+            let resumes: &[StateFile] =
+                if parked { &[StateFile::Marker(Marker::IdleReaped), StateFile::Topics] } else { &[] };
+            for file in GOES_ALONG.iter().chain(resumes) {
+                let path = world.paths.state(from, *file);
                 if path.exists() {
-                    undo.move_now(&path, &world.paths.state(to, kind))?;
+                    undo.move_now(&path, &world.paths.state(to, *file))?;
                 }
             }
         }

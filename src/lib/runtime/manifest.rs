@@ -3,6 +3,7 @@
 //! The built-in ones are embedded; `<root>/runtimes/<rt>/runtime.json` adds a runtime, or repairs a built-in one:
 //! it is merged over it key by key (RFC 7396), so that a repair names only what changed.
 
+use crate::base::evidence::Evidence;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Runtime};
 use crate::base::paths::{self, Paths};
@@ -144,18 +145,6 @@ pub struct Program {
     pub native: Vec<String>,
     /// How to install it.
     pub hint: String,
-}
-
-/// What proves that a message landed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Evidence {
-    /// A hook of ours saw the prompt that carried the message's id.
-    Hook,
-    /// A transcript record written after the paste carries the id.
-    Transcript,
-    /// The composer held the paste and cleared after the submit key.
-    Composer,
 }
 
 /// Keys, as tmux names them.

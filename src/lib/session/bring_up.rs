@@ -1,17 +1,28 @@
-//! Waking a peer: the acting half of the wake rule. The identity's lock is held throughout.
+//! Waking a peer: the acting half of the wake rule, in five steps. Whoever calls holds the identity's lock.
+//!
+//! | step | what it does | when it refuses |
+//! |---|---|---|
+//! | [`standing`] | settles what happened before | stopped, or tmux gives no answer: refused, no try |
+//! | [`permit`] | asks the crash-loop guard | too many deaths: refused, no try |
+//! | [`decide`] | applies the wake rule | nothing to resume: refused, no try |
+//! | [`launch`] | clears what the last session left, starts the program, writes the record | a failed start: a try |
+//! | [`complete`] | waits until the session is ready, consumes what the decision named | a failed boot: a try |
 
+use crate::base::Liveness;
+use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Topic;
+use crate::base::wake::{Decision, Mode, WakeCause, Woken};
 use crate::canary::arm;
-use crate::canary::record;
-use crate::delivery::worker;
-use crate::host::Liveness;
-use crate::session::crash_loop;
-use crate::session::launch;
-use crate::session::rule::{self, Mode, Request};
-use crate::session::settle::{self, Ending, Park, Standing};
+use crate::canary::record as deaths;
+use crate::mailbox::tasks;
+use crate::session::crash_loop::{self, Tripped};
+use crate::session::end::{self, End};
+use crate::session::launch as launching;
+use crate::session::refuse::{self, wake_event};
+use crate::session::rule::{self, Request};
+use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
-use crate::store::markers::Marker;
 use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::peer::Peer;
 use crate::world::{Launch, World};
@@ -23,27 +34,27 @@ pub struct Up {
     /// Its record.
     pub record: SessionRecord,
     /// How it was started; `None` where it lived already.
-    pub woke: Option<(Mode, &'static str)>,
+    pub woke: Option<Woken>,
 }
 
-/// A session that is not.
+/// Why a session is not up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotUp {
-    /// What is to be told.
+    /// What the caller is told.
     pub failure: Failure,
     /// Whether this was a try that failed, and not a state that forbids one.
     pub tried: bool,
 }
 
 impl NotUp {
-    fn refused(failure: Failure) -> NotUp {
-        NotUp { failure, tried: false }
+    fn refused(exit: Exit, why: String) -> NotUp {
+        Failure::new(exit, why).into()
     }
 }
 
 impl From<Failure> for NotUp {
     fn from(failure: Failure) -> Self {
-        NotUp::refused(failure)
+        NotUp { failure, tried: false }
     }
 }
 
@@ -54,59 +65,99 @@ pub struct Call<'a> {
     pub request: Request,
     /// The incoming message's topic.
     pub topic: Option<&'a Topic>,
-    /// An operator insists: the crash-loop guard is passed, and that is said.
-    pub past_guard: bool,
-    /// The caller is what the service manager runs to hold the peer: nobody else may wake it.
-    pub holder: bool,
+    /// Whether the crash-loop guard may refuse.
+    pub guard: Guard,
+    /// On whose behalf the peer is woken.
+    pub caller: Caller,
+}
+
+/// Whether the crash-loop guard may refuse a wake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// It may.
+    Heeded,
+    /// An operator insists: the guard is passed, and the log says so.
+    Passed,
+}
+
+/// On whose behalf a peer is woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Anybody: a peer that the service manager holds is not woken.
+    Anybody,
+    /// The program by which the service manager holds the peer.
+    Holder,
 }
 
 impl Default for Call<'_> {
     fn default() -> Self {
-        Call { request: Request::Default, topic: None, past_guard: false, holder: false }
+        Call { request: Request::Default, topic: None, guard: Guard::Heeded, caller: Caller::Anybody }
     }
 }
 
 /// Brings `peer` up, or says why not. A live session is left as it is.
 pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, NotUp> {
+    match standing(world, peer, call)? {
+        Some(record) if record.phase == Phase::Booting => return finish_boot(world, peer, record, call),
+        Some(record) => return Ok(Up { record, woke: None }),
+        None => {}
+    }
+    let tripped = permit(world, peer, call)?;
+    let decision = decide(world, peer, call, tripped)?;
+    let (record, launch) = launch(world, peer, &decision)?;
+    let woke = Woken { mode: decision.mode, cause: decision.cause };
+    let record = complete(world, peer, record, &launch, &decision, call, world.settings.boot_deadline)?;
+    Ok(Up { record, woke: Some(woke) })
+}
+
+/// Step 1: the record of the session that lives, if one does.
+fn standing(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<SessionRecord>, NotUp> {
     let identity = &peer.identity;
-    let markers = world.markers(identity);
-    refuse_mid_wake(world, peer)?;
+    refuse::refuse_mid_wake(world, peer)?;
     match settle::settle(world, identity)?.0 {
         Standing::Unknown => {
             let why = format!("tmux does not say whether {identity} lives: nothing is done before it does");
-            return Err(NotUp::refused(Failure::new(Exit::TryAgain, why)));
+            return Err(NotUp::refused(Exit::TryAgain, why));
         }
-        Standing::Live(record) if record.phase == Phase::Booting => return finish_boot(world, peer, record, call),
-        Standing::Live(record) => return Ok(Up { record, woke: None }),
-        Standing::Asleep => {
-            // One that sleeps is started by what holds it and by nobody else; one that lives is told.
-            if let Some(by) = world.host.managed_by(identity).filter(|_| !call.holder) {
-                return Err(refuse_managed(world, peer, by, "launchd-managed-mid-wake").into());
-            }
-        }
+        Standing::Live(record) => return Ok(Some(record)),
+        Standing::Asleep => {}
+    }
+    // A peer that sleeps is started by the program that holds it and by nobody else; one that lives takes messages.
+    if let Some(by) = world.host.managed_by(identity).filter(|_| call.caller == Caller::Anybody) {
+        return Err(refuse::refuse_managed(world, peer, by, "launchd-managed-mid-wake").into());
     }
     if !peer.cwd().is_dir() {
         let why = format!("the working folder of {identity} does not exist: {}", peer.cwd().display());
-        return Err(NotUp::refused(Failure::new(Exit::Refused, why)));
+        return Err(NotUp::refused(Exit::Refused, why));
     }
-    let guard = crash_loop::guard(
-        &markers.deaths(),
-        world.now(),
-        world.settings.crashloop_max,
-        world.settings.crashloop_window,
-    );
-    if let Err(tripped) = &guard
-        && !call.past_guard
-    {
-        let reason = format!("{} deaths in {}s", tripped.deaths, tripped.window.as_secs());
-        log_refusal(world, peer, "crash-loop", &reason);
-        let why = format!(
-            "{identity}: {tripped}; it may be woken again in {}s, `iapeer new {}` wakes it at once",
-            tripped.until.as_secs() + 1,
-            identity.personality()
-        );
-        return Err(NotUp::refused(Failure::new(Exit::Refused, why)));
+    Ok(None)
+}
+
+/// Step 2: the crash-loop guard. Returns what it would have refused where an operator insists.
+fn permit(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Tripped>, NotUp> {
+    let identity = &peer.identity;
+    let (max, window) = (world.settings.crashloop_max, world.settings.crashloop_window);
+    match crash_loop::guard(&world.markers(identity).deaths(), world.now(), max, window) {
+        Ok(()) => Ok(None),
+        Err(tripped) if call.guard == Guard::Passed => Ok(Some(tripped)),
+        Err(tripped) => {
+            let reason = format!("{} deaths in {}s", tripped.deaths, tripped.window.as_secs());
+            refuse::log_refusal(world, peer, "crash-loop", &reason);
+            let why = format!(
+                "{identity}: {tripped}; it may be woken again in {}s, `iapeer new {}` wakes it at once",
+                tripped.until.as_secs() + 1,
+                identity.personality()
+            );
+            Err(NotUp::refused(Exit::Refused, why))
+        }
     }
+}
+
+/// Step 3: the wake rule over what is observed. The decision is logged before anything is started, so that it is on
+/// record even if the launch ends this program.
+fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Tripped>) -> Result<Decision, NotUp> {
+    let identity = &peer.identity;
+    let markers = world.markers(identity);
     let topics = markers.topics();
     let observed = rule::Observed {
         request: call.request,
@@ -120,42 +171,35 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
         transcript: world.host.resumable(peer),
         max_age: world.settings.resume_max_age,
     };
-    let decision = match rule::decide(&observed) {
-        Ok(decision) => decision,
-        Err(nothing) => {
-            let event = wake_event(peer, "fail", "attach-nothing-to-resume").field("reason", &nothing.reason);
-            world.lifecycle(&event);
-            return Err(NotUp::refused(Failure::new(Exit::Refused, format!("{identity}: {}", nothing.reason))));
-        }
-    };
-    // Before the launch, so that the decision is on record even if the launch ends us.
-    let event = wake_event(peer, decision.mode.as_str(), decision.cause)
+    let decision = rule::decide(&observed).map_err(|nothing| {
+        let event = wake_event(peer, "fail", "attach-nothing-to-resume").field("reason", &nothing.reason);
+        world.lifecycle(&event);
+        NotUp::refused(Exit::Refused, format!("{identity}: {}", nothing.reason))
+    })?;
+    let event = wake_event(peer, decision.mode.as_str(), decision.cause.as_str())
         .maybe("ref", decision.reference.as_ref())
         .maybe("topic", call.topic)
-        .maybe("last_death", record::LastDeath::of(world, identity).map(|death| death.cause))
-        .maybe("guard", guard.err().map(|_| "passed-by-operator"));
+        .maybe("last_death", deaths::LastDeath::of(world, identity).map(|death| death.cause))
+        .maybe("guard", tripped.map(|_| "passed-by-operator"));
     world.lifecycle(&event);
+    Ok(decision)
+}
 
-    let prompt = launch::write_prompt(world, peer)?;
-    let name = launch::new_launch_name(world);
-    let launch = launch::build(world, peer, decision.mode, &name, prompt.as_deref())?;
-    // What an earlier session left must not speak for this one, nor may this one's answer settle its task.
-    if peer.is_ephemeral() {
-        let queue = world.queue(identity);
-        worker::unsettled(world, peer, &queue, "the worker's session ended before it answered", &mut Vec::new())?;
-    }
-    markers.clear_turn().map_err(Failure::from)?;
-    markers.clear(Marker::EphemeralArmed).map_err(Failure::from)?;
-    markers.clear(Marker::NewEager).map_err(Failure::from)?;
+/// Step 4: starts the session. When this returns, its server answers, its record says `booting`, and a canary watches.
+fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Result<(SessionRecord, Launch<'a>), NotUp> {
+    let identity = &peer.identity;
+    let prompt = launching::write_prompt(world, peer)?;
+    let name = launching::new_launch_name(world);
+    let launch = launching::build(world, peer, decision.mode, &name, prompt.as_deref())?;
+    clear_last_session(world, peer)?;
     let processes = world.host.start(&launch).map_err(|error| {
         let failure = Failure::from(error);
-        let event = Event::new("wake-failed").field("identity", identity).field("reason", &failure);
-        world.lifecycle(&event);
-        // A program that can't even be started is a death like any other. Where tmux was only slow, what lives is
-        // enrolled by the next look.
+        world.lifecycle(&Event::new("wake-failed").field("identity", identity).field("reason", &failure));
+        // A program that can't even be started is a death like any other. Where tmux was only slow, the session that
+        // lives is enrolled by whoever settles this identity next.
         let tried = failure.exit != Exit::Refused;
         if tried && world.liveness(identity, None) == Liveness::Gone {
-            let _ = markers.add_death(world.now());
+            let _ = world.markers(identity).add_death(world.now());
         }
         NotUp { failure, tried }
     })?;
@@ -171,37 +215,60 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
         unit: processes.unit,
         launch: Some(name),
         boot_id: world.host.boot_id(),
-        mode: Some(decision.mode.to_string()),
-        cause: Some(decision.cause.to_owned()),
+        decision: Some(decision.clone()),
         died_at: None,
     };
     record.write(world.paths).map_err(Failure::from)?;
     arm::at_launch(world, identity);
-    await_ready(world, peer, &record, &launch, world.settings.boot_deadline)?;
-    let consume = decision.consume;
-    let record = ready(world, peer, record, call.topic, decision.mode, &consume)?;
-    Ok(Up { record, woke: Some((decision.mode, decision.cause)) })
+    Ok((record, launch))
 }
 
-/// Goes on with a boot whose launcher died: the session lives, its record says `booting`, and the lock is ours.
+/// Clears the previous session's state: its turn event must not count for the new session, and the new worker's reply
+/// must not complete the old task.
+fn clear_last_session(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    if peer.is_ephemeral() {
+        let queue = world.queue(&peer.identity);
+        tasks::give_back_unanswered(world, peer, &queue, "the worker's session ended before it answered")?;
+    }
+    let markers = world.markers(&peer.identity);
+    markers.clear_turn()?;
+    markers.clear(Marker::EphemeralArmed)?;
+    markers.clear(Marker::NewEager)?;
+    Ok(())
+}
+
+/// Step 5: waits until the session is ready and carries out what the decision named.
+fn complete(
+    world: &World<'_>,
+    peer: &Peer,
+    record: SessionRecord,
+    launch: &Launch<'_>,
+    decision: &Decision,
+    call: Call<'_>,
+    patience: Duration,
+) -> Result<SessionRecord, NotUp> {
+    await_ready(world, peer, &record, launch, patience)?;
+    Ok(note_ready(world, peer, record, decision, call.topic)?)
+}
+
+/// Goes on with a boot whose launcher died: the session lives, its record says `booting`, and the lock is ours. The
+/// launcher's decision is carried out as it stands in the record.
 fn finish_boot(world: &World<'_>, peer: &Peer, record: SessionRecord, call: Call<'_>) -> Result<Up, NotUp> {
-    let mode = if record.mode.as_deref() == Some("resume") { Mode::Resume } else { Mode::Fresh };
+    let decision = record.decision.clone().unwrap_or(Decision {
+        mode: Mode::Fresh,
+        cause: WakeCause::LauncherDied,
+        reference: None,
+        consume: Vec::new(),
+    });
     let name = record.launch.clone().unwrap_or_default();
-    let launch = launch::build(world, peer, mode, &name, None)?;
+    let launch = launching::build(world, peer, decision.mode, &name, None)?;
     let left = world.settings.boot_deadline.saturating_sub(world.now().since(record.woke_at));
-    await_ready(world, peer, &record, &launch, left)?;
-    // The decision was made by the launcher that died; its marks are consumed now as it would have done.
-    let consume = match record.cause.as_deref() {
-        Some("soft-reload") => vec![Marker::Refresh, Marker::IdleReaped],
-        Some("folder-launch" | "attach") => vec![],
-        _ => vec![Marker::IdleReaped],
-    };
-    let record = ready(world, peer, record, call.topic, mode, &consume)?;
-    Ok(Up { record, woke: Some((mode, "launcher-died")) })
+    let record = complete(world, peer, record, &launch, &decision, call, left)?;
+    Ok(Up { record, woke: Some(Woken { mode: decision.mode, cause: WakeCause::LauncherDied }) })
 }
 
-/// Waits for READY. A boot that fails is cleared away and counted; one of a peer that was stopped meanwhile is
-/// cleared away, and nobody is to blame.
+/// Waits for READY. A boot that fails is cleared away and counted; one of a peer that was stopped meanwhile is cleared
+/// away without counting.
 fn await_ready(
     world: &World<'_>,
     peer: &Peer,
@@ -211,39 +278,37 @@ fn await_ready(
 ) -> Result<(), NotUp> {
     let waited = world.host.await_ready(launch, patience);
     if world.markers(&peer.identity).has(Marker::Stopped) {
-        log_refusal(world, peer, "stopped-mid-wake", "");
+        refuse::log_refusal(world, peer, "stopped-mid-wake", "");
         // The marks stay as the launch found them: `start` lets the next wake decide the same again.
-        let ending = Ending { why: "stopped-mid-wake", park: Park::No, keep_marks: true };
-        settle::end(world, &peer.identity, Some(record), &ending)?;
-        return Err(NotUp::refused(stopped(peer)));
+        end::end(world, &peer.identity, Some(record), &End::new("stopped-mid-wake").keep_marks())?;
+        return Err(refuse::stopped(peer).into());
     }
     waited.map_err(|reason| failed_boot(world, peer, record, &reason))
 }
 
-fn ready(
+fn note_ready(
     world: &World<'_>,
     peer: &Peer,
     mut record: SessionRecord,
+    decision: &Decision,
     topic: Option<&Topic>,
-    mode: Mode,
-    consume: &[Marker],
 ) -> Result<SessionRecord, Failure> {
     let markers = world.markers(&peer.identity);
     record.phase = Phase::Ready;
     record.write(world.paths)?;
-    for marker in consume {
+    for marker in &decision.consume {
         markers.clear(*marker)?;
     }
     // A worker armed during its boot would settle a task that it has not seen yet.
     markers.clear(Marker::EphemeralArmed)?;
-    if mode == Mode::Fresh {
+    if decision.mode == Mode::Fresh {
         markers.clear_topics()?;
     }
     if let Some(topic) = topic {
         markers.note_topic(topic)?;
     }
     markers.trim_deaths(world.now().minus(world.settings.crashloop_window))?;
-    record::healthy(world, &peer.identity)?;
+    deaths::healthy(world, &peer.identity)?;
     Ok(record)
 }
 
@@ -251,70 +316,9 @@ fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &
     let event = Event::new("wake-failed").field("identity", &peer.identity).field("reason", reason);
     world.lifecycle(&event);
     arm::record_end(world, record);
-    let failure = match settle::fail_launch(world, &peer.identity, record, reason) {
+    let failure = match end::fail_launch(world, &peer.identity, record, reason) {
         Ok(()) => Failure::new(Exit::TryAgain, format!("{}: {reason}", peer.identity)),
         Err(remains) => Failure::new(Exit::TryAgain, format!("{}: {reason}; and {remains}", peer.identity)),
     };
     NotUp { failure, tried: true }
-}
-
-/// Refuses what the peer's state forbids: stopped, or held by the service manager.
-pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
-    if let Some(by) = world.host.managed_by(&peer.identity) {
-        return Err(refuse_managed(world, peer, by, "launchd-managed"));
-    }
-    refuse_stopped(world, peer)
-}
-
-/// Refuses a peer that was stopped.
-pub fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
-    if world.markers(&peer.identity).has(Marker::Stopped) {
-        log_refusal(world, peer, "stopped", "");
-        return Err(stopped(peer));
-    }
-    Ok(())
-}
-
-/// The same, with the lock held: whoever asks looked before taking it, so this came in between.
-fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
-    if world.markers(&peer.identity).has(Marker::Stopped) {
-        log_refusal(world, peer, "stopped-mid-wake", "");
-        return Err(stopped(peer));
-    }
-    Ok(())
-}
-
-/// The refusal of a peer that the service manager holds, with its line in the log.
-pub fn refuse_managed(world: &World<'_>, peer: &Peer, by: &str, cause: &'static str) -> Failure {
-    world.lifecycle(&wake_event(peer, "refused", cause).field("by", by));
-    let why = format!("{} is launchd-managed (by {by}): it is always on and not woken by messages", peer.identity);
-    Failure::new(Exit::Refused, why)
-}
-
-/// What a stopped peer's callers are told.
-pub fn stopped(peer: &Peer) -> Failure {
-    let name = peer.identity.personality();
-    Failure::new(
-        Exit::Refused,
-        format!(
-            "{:?} ({}) is stopped and not accepting messages: `iapeer start {name}` lets it resume",
-            name.as_str(),
-            peer.identity.runtime()
-        ),
-    )
-}
-
-/// Logs that a wake was refused, and why.
-pub fn log_refusal(world: &World<'_>, peer: &Peer, cause: &'static str, reason: &str) {
-    let event = wake_event(peer, "refused", cause).maybe("reason", (!reason.is_empty()).then_some(reason));
-    world.lifecycle(&event);
-}
-
-fn wake_event(peer: &Peer, mode: &str, cause: &str) -> Event {
-    Event::new("wake")
-        .field("personality", peer.identity.personality())
-        .field("identity", &peer.identity)
-        .field("runtime", peer.identity.runtime())
-        .field("mode", mode)
-        .field("cause", cause)
 }

@@ -109,7 +109,7 @@ pub fn hold_for_tool(world: &World<'_>, identity: &Identity, launch: &str) {
 
 /// At the end of a turn: what was held back for it can go in, and a worker that has answered can be ended.
 fn after_turn(world: &World<'_>, identity: &Identity) {
-    use crate::store::markers::Marker;
+    use crate::base::Marker;
     let queue = world.queue(identity);
     let waiting = queue.has_waiting().unwrap_or(true);
     let inflight = queue.list(crate::store::queue::Place::Inflight).is_ok_and(|list| !list.is_empty());

@@ -3,11 +3,11 @@
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::paths::{self, Paths};
+use crate::base::wake::Mode;
 use crate::host::inherited::BASE;
 use crate::host::spawn::shell_quoted;
 use crate::runtime::Kind;
 use crate::runtime::manifest::{fill, fill_json};
-use crate::session::rule::Mode;
 use crate::store::durable;
 use crate::store::launch_env::LaunchEnv;
 use crate::world::peer::Peer;

@@ -4,7 +4,10 @@
 pub mod activity;
 pub mod bring_up;
 pub mod crash_loop;
+pub mod end;
 pub mod hook;
 pub mod launch;
+pub mod refuse;
 pub mod rule;
+pub mod seed;
 pub mod settle;

@@ -1,9 +1,8 @@
 //! The wake rule: fresh or resumed, and why. Pure: what was observed goes in, a decision comes out.
 
 use crate::base::identity::Topic;
-use crate::store::markers::Marker;
-use serde::Serialize;
-use std::fmt;
+use crate::base::state_file::Marker;
+use crate::base::wake::{Decision, Mode, ResumePolicy, WakeCause};
 use std::time::Duration;
 
 /// What the caller asks for.
@@ -15,20 +14,6 @@ pub enum Request {
     Fresh,
     /// The last conversation, or nothing.
     Resume,
-}
-
-/// A profile's say about resuming without or across topics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ResumePolicy {
-    /// Without a topic resume, with one resume only if it is known.
-    #[default]
-    Default,
-    /// Always resume.
-    Always,
-    /// Resume only for a known topic.
-    Topic,
-    /// Never resume.
-    Never,
 }
 
 /// What a wake finds.
@@ -56,45 +41,6 @@ pub struct Observed<'a> {
     pub max_age: Duration,
 }
 
-/// How a session starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// With an empty conversation.
-    Fresh,
-    /// With the last one.
-    Resume,
-}
-
-impl Mode {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::Fresh => "fresh",
-            Mode::Resume => "resume",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The decision of a wake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    /// How it starts.
-    pub mode: Mode,
-    /// The cause token of the log.
-    pub cause: &'static str,
-    /// The agent's name for the conversation it resumes.
-    pub reference: Option<String>,
-    /// Markers that this wake consumes, once the session is ready.
-    pub consume: Vec<Marker>,
-}
-
 /// A wake that was asked to resume where there is nothing to resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NothingToResume {
@@ -113,12 +59,15 @@ pub fn decide(seen: &Observed<'_>) -> Result<Decision, NothingToResume> {
         Err(_) => fresh(otherwise, consume),
     };
     match seen.request {
-        Request::Fresh => return Ok(fresh("folder-launch", &[])),
+        Request::Fresh => return Ok(fresh(WakeCause::FolderLaunch, &[])),
         Request::Resume => {
             return match &seen.transcript {
-                Ok(reference) => {
-                    Ok(Decision { mode: Mode::Resume, cause: "attach", reference: reference.clone(), consume: vec![] })
-                }
+                Ok(reference) => Ok(Decision {
+                    mode: Mode::Resume,
+                    cause: WakeCause::Attach,
+                    reference: reference.clone(),
+                    consume: vec![],
+                }),
                 Err(reason) => Err(NothingToResume { reason: reason.clone() }),
             };
         }
@@ -126,32 +75,34 @@ pub fn decide(seen: &Observed<'_>) -> Result<Decision, NothingToResume> {
     }
     const PARKED: &[Marker] = &[Marker::IdleReaped];
     if seen.refresh {
-        return Ok(fresh("soft-reload", &[Marker::Refresh, Marker::IdleReaped]));
+        return Ok(fresh(WakeCause::SoftReload, &[Marker::Refresh, Marker::IdleReaped]));
     }
     if seen.ephemeral {
-        return Ok(fresh("ephemeral-policy", PARKED));
+        return Ok(fresh(WakeCause::EphemeralPolicy, PARKED));
     }
     let Some(parked) = seen.parked else {
-        let cause = if seen.transcript.is_ok() { "crash-or-self-close" } else { "first-wake" };
+        let cause = if seen.transcript.is_ok() { WakeCause::CrashOrSelfClose } else { WakeCause::FirstWake };
         return Ok(fresh(cause, &[]));
     };
     if seen.human {
-        return Ok(resume_or("idle-reaped-human", "idle-reaped-human-no-resume", PARKED));
+        return Ok(resume_or(WakeCause::IdleReapedHuman, WakeCause::IdleReapedHumanNoResume, PARKED));
     }
     match seen.policy {
-        ResumePolicy::Never => return Ok(fresh("idle-reaped-never", PARKED)),
-        ResumePolicy::Always => return Ok(resume_or("idle-reaped-resume", "idle-reaped-no-resume", PARKED)),
-        ResumePolicy::Topic if seen.topic.is_none() => return Ok(fresh("idle-reaped-no-topic", PARKED)),
+        ResumePolicy::Never => return Ok(fresh(WakeCause::IdleReapedNever, PARKED)),
+        ResumePolicy::Always => {
+            return Ok(resume_or(WakeCause::IdleReapedResume, WakeCause::IdleReapedNoResume, PARKED));
+        }
+        ResumePolicy::Topic if seen.topic.is_none() => return Ok(fresh(WakeCause::IdleReapedNoTopic, PARKED)),
         ResumePolicy::Topic | ResumePolicy::Default => {}
     }
     match seen.topic {
-        Some(topic) if !seen.topics.contains(topic) => return Ok(fresh("idle-reaped-new-topic", PARKED)),
+        Some(topic) if !seen.topics.contains(topic) => return Ok(fresh(WakeCause::IdleReapedNewTopic, PARKED)),
         // A topic says by itself what the conversation is about, however long ago it was.
         Some(_) => {}
-        None if parked > seen.max_age => return Ok(fresh("idle-reaped-stale", PARKED)),
+        None if parked > seen.max_age => return Ok(fresh(WakeCause::IdleReapedStale, PARKED)),
         None => {}
     }
-    Ok(resume_or("idle-reaped-resume", "idle-reaped-no-resume", PARKED))
+    Ok(resume_or(WakeCause::IdleReapedResume, WakeCause::IdleReapedNoResume, PARKED))
 }
 
 /// The rows of spec 06.2 with D1, a test each.
@@ -191,46 +142,46 @@ mod rows_of_06_2 {
     /// `row: { what differs from the plain peer } => mode, cause, the marks that READY consumes`. The topics of the
     /// last session are `a` and `b`.
     macro_rules! rows {
-        ($($row:ident: { $($field:ident: $value:expr),* } => $mode:ident, $cause:literal, [$($mark:ident),*];)*) => {$(
+        ($($row:ident: { $($field:ident: $value:expr),* } => $mode:ident, $cause:ident, [$($mark:ident),*];)*) => {$(
             #[test]
             fn $row() {
                 let known = [topic("a"), topic("b")];
                 let decision = decide(&Observed { $($field: $value,)* ..plain(&known) });
                 let reference = ($mode == Resume).then(|| "ref".to_owned());
-                let expected = Decision { mode: $mode, cause: $cause, reference, consume: vec![$($mark),*] };
+                let expected = Decision { mode: $mode, cause: WakeCause::$cause, reference, consume: vec![$($mark),*] };
                 assert_eq!(decision, Ok(expected));
             }
         )*};
     }
 
     rows! {
-        row_1_fresh_was_asked_for: { request: Request::Fresh } => Fresh, "folder-launch", [];
-        row_1_beats_every_mark_and_consumes_none: { request: Request::Fresh, parked: Some(HOUR), refresh: true, human: true, ephemeral: true } => Fresh, "folder-launch", [];
-        row_2b_resume_was_asked_for: { request: Request::Resume } => Resume, "attach", [];
-        row_2b_beats_every_mark_and_consumes_none: { request: Request::Resume, parked: Some(2 * DAY), refresh: true, ephemeral: true } => Resume, "attach", [];
-        row_3s_refresh: { refresh: true } => Fresh, "soft-reload", [Refresh, IdleReaped];
-        row_3s_beats_a_person_a_worker_and_a_known_topic: { refresh: true, parked: Some(HOUR), human: true, ephemeral: true, topic: Some(&topic("a")) } => Fresh, "soft-reload", [Refresh, IdleReaped];
-        row_3e_a_worker: { ephemeral: true } => Fresh, "ephemeral-policy", [IdleReaped];
-        row_3e_beats_a_person: { ephemeral: true, human: true, parked: Some(HOUR) } => Fresh, "ephemeral-policy", [IdleReaped];
-        row_3a_not_parked_with_a_transcript: {} => Fresh, "crash-or-self-close", [];
-        row_3a_whatever_the_topic_and_the_policy: { topic: Some(&topic("a")), policy: ResumePolicy::Always, human: true } => Fresh, "crash-or-self-close", [];
-        row_3a_prime_not_parked_without_a_transcript: { transcript: nothing() } => Fresh, "first-wake", [];
-        row_3b_the_parking_mark_is_consumed_whatever_follows: { parked: Some(HOUR), topic: Some(&topic("c")) } => Fresh, "idle-reaped-new-topic", [IdleReaped];
-        row_3b_h_a_person_always_resumes: { human: true, parked: Some(2 * DAY), topic: Some(&topic("c")), policy: ResumePolicy::Never } => Resume, "idle-reaped-human", [IdleReaped];
-        row_3b_h_prime_a_person_without_a_transcript: { human: true, parked: Some(HOUR), transcript: nothing() } => Fresh, "idle-reaped-human-no-resume", [IdleReaped];
-        row_3b_n_with_policy_topic_no_topic_is_fresh: { parked: Some(HOUR), policy: ResumePolicy::Topic } => Fresh, "idle-reaped-no-topic", [IdleReaped];
-        row_3b_n_under_d1_no_topic_resumes: { parked: Some(HOUR) } => Resume, "idle-reaped-resume", [IdleReaped];
-        row_3b_n_under_d1_without_a_transcript: { parked: Some(HOUR), transcript: nothing() } => Fresh, "idle-reaped-no-resume", [IdleReaped];
-        row_3b_t_a_new_topic: { parked: Some(HOUR), topic: Some(&topic("c")), policy: ResumePolicy::Topic } => Fresh, "idle-reaped-new-topic", [IdleReaped];
-        row_3b_r_a_known_topic: { parked: Some(HOUR), topic: Some(&topic("a")) } => Resume, "idle-reaped-resume", [IdleReaped];
-        row_3b_r_any_topic_of_the_set: { parked: Some(HOUR), topic: Some(&topic("b")), policy: ResumePolicy::Topic } => Resume, "idle-reaped-resume", [IdleReaped];
-        row_3b_r_however_long_it_was_parked: { parked: Some(2 * DAY), topic: Some(&topic("a")) } => Resume, "idle-reaped-resume", [IdleReaped];
-        row_3b_x_a_known_topic_without_a_transcript: { parked: Some(HOUR), topic: Some(&topic("a")), transcript: nothing() } => Fresh, "idle-reaped-no-resume", [IdleReaped];
-        d1_without_a_topic_and_parked_for_too_long_is_fresh: { parked: Some(DAY + Duration::from_millis(1)) } => Fresh, "idle-reaped-stale", [IdleReaped];
-        d1_exactly_the_bound_still_resumes: { parked: Some(DAY) } => Resume, "idle-reaped-resume", [IdleReaped];
-        d1_policy_never: { parked: Some(HOUR), policy: ResumePolicy::Never, topic: Some(&topic("a")) } => Fresh, "idle-reaped-never", [IdleReaped];
-        d1_policy_always_with_a_new_topic_and_a_great_age: { parked: Some(2 * DAY), policy: ResumePolicy::Always, topic: Some(&topic("c")) } => Resume, "idle-reaped-resume", [IdleReaped];
-        d1_policy_always_without_a_transcript: { parked: Some(HOUR), policy: ResumePolicy::Always, transcript: nothing() } => Fresh, "idle-reaped-no-resume", [IdleReaped];
+        row_1_fresh_was_asked_for: { request: Request::Fresh } => Fresh, FolderLaunch, [];
+        row_1_beats_every_mark_and_consumes_none: { request: Request::Fresh, parked: Some(HOUR), refresh: true, human: true, ephemeral: true } => Fresh, FolderLaunch, [];
+        row_2b_resume_was_asked_for: { request: Request::Resume } => Resume, Attach, [];
+        row_2b_beats_every_mark_and_consumes_none: { request: Request::Resume, parked: Some(2 * DAY), refresh: true, ephemeral: true } => Resume, Attach, [];
+        row_3s_refresh: { refresh: true } => Fresh, SoftReload, [Refresh, IdleReaped];
+        row_3s_beats_a_person_a_worker_and_a_known_topic: { refresh: true, parked: Some(HOUR), human: true, ephemeral: true, topic: Some(&topic("a")) } => Fresh, SoftReload, [Refresh, IdleReaped];
+        row_3e_a_worker: { ephemeral: true } => Fresh, EphemeralPolicy, [IdleReaped];
+        row_3e_beats_a_person: { ephemeral: true, human: true, parked: Some(HOUR) } => Fresh, EphemeralPolicy, [IdleReaped];
+        row_3a_not_parked_with_a_transcript: {} => Fresh, CrashOrSelfClose, [];
+        row_3a_whatever_the_topic_and_the_policy: { topic: Some(&topic("a")), policy: ResumePolicy::Always, human: true } => Fresh, CrashOrSelfClose, [];
+        row_3a_prime_not_parked_without_a_transcript: { transcript: nothing() } => Fresh, FirstWake, [];
+        row_3b_the_parking_mark_is_consumed_whatever_follows: { parked: Some(HOUR), topic: Some(&topic("c")) } => Fresh, IdleReapedNewTopic, [IdleReaped];
+        row_3b_h_a_person_always_resumes: { human: true, parked: Some(2 * DAY), topic: Some(&topic("c")), policy: ResumePolicy::Never } => Resume, IdleReapedHuman, [IdleReaped];
+        row_3b_h_prime_a_person_without_a_transcript: { human: true, parked: Some(HOUR), transcript: nothing() } => Fresh, IdleReapedHumanNoResume, [IdleReaped];
+        row_3b_n_with_policy_topic_no_topic_is_fresh: { parked: Some(HOUR), policy: ResumePolicy::Topic } => Fresh, IdleReapedNoTopic, [IdleReaped];
+        row_3b_n_under_d1_no_topic_resumes: { parked: Some(HOUR) } => Resume, IdleReapedResume, [IdleReaped];
+        row_3b_n_under_d1_without_a_transcript: { parked: Some(HOUR), transcript: nothing() } => Fresh, IdleReapedNoResume, [IdleReaped];
+        row_3b_t_a_new_topic: { parked: Some(HOUR), topic: Some(&topic("c")), policy: ResumePolicy::Topic } => Fresh, IdleReapedNewTopic, [IdleReaped];
+        row_3b_r_a_known_topic: { parked: Some(HOUR), topic: Some(&topic("a")) } => Resume, IdleReapedResume, [IdleReaped];
+        row_3b_r_any_topic_of_the_set: { parked: Some(HOUR), topic: Some(&topic("b")), policy: ResumePolicy::Topic } => Resume, IdleReapedResume, [IdleReaped];
+        row_3b_r_however_long_it_was_parked: { parked: Some(2 * DAY), topic: Some(&topic("a")) } => Resume, IdleReapedResume, [IdleReaped];
+        row_3b_x_a_known_topic_without_a_transcript: { parked: Some(HOUR), topic: Some(&topic("a")), transcript: nothing() } => Fresh, IdleReapedNoResume, [IdleReaped];
+        d1_without_a_topic_and_parked_for_too_long_is_fresh: { parked: Some(DAY + Duration::from_millis(1)) } => Fresh, IdleReapedStale, [IdleReaped];
+        d1_exactly_the_bound_still_resumes: { parked: Some(DAY) } => Resume, IdleReapedResume, [IdleReaped];
+        d1_policy_never: { parked: Some(HOUR), policy: ResumePolicy::Never, topic: Some(&topic("a")) } => Fresh, IdleReapedNever, [IdleReaped];
+        d1_policy_always_with_a_new_topic_and_a_great_age: { parked: Some(2 * DAY), policy: ResumePolicy::Always, topic: Some(&topic("c")) } => Resume, IdleReapedResume, [IdleReaped];
+        d1_policy_always_without_a_transcript: { parked: Some(HOUR), policy: ResumePolicy::Always, transcript: nothing() } => Fresh, IdleReapedNoResume, [IdleReaped];
     }
 
     #[test]

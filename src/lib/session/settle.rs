@@ -1,13 +1,15 @@
-//! Sessions as they stand: finding out, recording deaths, ending on purpose. Everything here is called with the
-//! identity's lock held.
+//! Bringing the files of one identity in line with what lives: deaths are recorded, interrupted ends finished, sessions
+//! without a record enrolled. Whoever calls holds the identity's lock.
 
-use crate::base::exit::{Exit, Failure};
+use crate::base::Liveness;
+use crate::base::Marker;
+use crate::base::exit::Failure;
 use crate::base::identity::Identity;
+use crate::base::{Action, Consequence};
 use crate::canary::arm;
-use crate::delivery::worker;
-use crate::host::{Liveness, ProcessId, process};
+use crate::host::{ProcessId, process};
+use crate::session::end::{self, End};
 use crate::store::event_log::Event;
-use crate::store::markers::{Intent, Marker};
 use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::World;
 use crate::world::peer::Peer;
@@ -54,28 +56,61 @@ pub fn settle(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mende
     Ok(settled)
 }
 
+/// The one table from what had to be mended to what is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What was done.
+    pub action: Action,
+    /// What comes of it.
+    pub consequence: Option<Consequence>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The class of a death.
+    pub death: Option<&'static str>,
+}
+
+impl Mended {
+    /// What is told of it; `None` where files and facts agreed.
+    pub fn told(&self) -> Option<Told> {
+        let told = |action, consequence| Told { action, consequence: Some(consequence), reason: None, death: None };
+        Some(match self {
+            Mended::Nothing => return None,
+            Mended::Teardown => told(Action::FinishedTeardown, Consequence::Finished),
+            Mended::Enrolled => told(Action::Enrolled, Consequence::Supervised),
+            Mended::Death(class, reason) => Told {
+                reason: Some(reason.clone()),
+                death: Some(class),
+                ..told(Action::ReapedGone, Consequence::FreshNextMsg)
+            },
+            Mended::Stopped => told(Action::SkippedStopped, Consequence::ResumeOnStart),
+            Mended::EagerFresh => Told {
+                reason: Some("/new eager mark".to_owned()),
+                ..told(Action::NeedsEagerFresh, Consequence::EagerFresh)
+            },
+            Mended::FailedLaunch => Told {
+                reason: Some("its launcher died during the boot".to_owned()),
+                death: Some("failed-launch"),
+                ..told(Action::ReapedGone, Consequence::FreshNextMsg)
+            },
+            Mended::ClaimedElsewhere => Told {
+                action: Action::ClaimedElsewhere,
+                consequence: None,
+                reason: Some("concurrently reaped by another supervise pass".to_owned()),
+                death: None,
+            },
+        })
+    }
+}
+
 fn log_mended(world: &World<'_>, identity: &Identity, mended: &Mended) {
-    let (action, death, reason, outcome) = match mended {
-        // The winner of the claim writes the line.
-        Mended::Nothing | Mended::ClaimedElsewhere => return,
-        Mended::Teardown => ("finished-teardown", None, None, "finished"),
-        Mended::Enrolled => ("enrolled", None, None, "supervised"),
-        Mended::Death(class, reason) => ("reaped-gone", Some(*class), Some(reason.clone()), "fresh-next-msg"),
-        Mended::Stopped => ("skipped-stopped", None, None, "resume-on-start"),
-        Mended::EagerFresh => ("needs-eager-fresh", None, Some("/new eager mark".to_owned()), "eager-fresh"),
-        Mended::FailedLaunch => (
-            "reaped-gone",
-            Some("failed-launch"),
-            Some("its launcher died during the boot".to_owned()),
-            "fresh-next-msg",
-        ),
-    };
+    // The winner of a claim writes its line.
+    let Some(told) = mended.told().filter(|_| *mended != Mended::ClaimedElsewhere) else { return };
     let event = Event::new("supervise")
         .field("identity", identity)
-        .field("action", action)
-        .maybe("death", death)
-        .maybe("reason", reason)
-        .field("outcome", outcome);
+        .field("action", told.action)
+        .maybe("death", told.death)
+        .maybe("reason", told.reason)
+        .maybe("outcome", told.consequence);
     world.lifecycle(&event);
 }
 
@@ -102,7 +137,7 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
     let markers = world.markers(identity);
     let mut mended = Mended::Nothing;
     if let Some(intent) = markers.intent()? {
-        finish_teardown(world, identity, &intent)?;
+        end::finish(world, identity, &intent)?;
         mended = Mended::Teardown;
     }
     // The lock is ours: who claimed it is gone.
@@ -119,7 +154,7 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
         (Liveness::Gone, Some(record)) => Ok((Standing::Asleep, record_end(world, &record)?)),
         (Liveness::Alive, Some(record)) if is_failed_launch(world, &record) => {
             // Its launcher is gone (we hold the lock) and nobody will ever call it ready.
-            fail_launch(world, identity, &record, "its launcher died")?;
+            end::fail_launch(world, identity, &record, "its launcher died")?;
             Ok((Standing::Asleep, Mended::FailedLaunch))
         }
         (Liveness::Alive, Some(record)) => Ok((Standing::Live(record), mended)),
@@ -144,7 +179,7 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     if markers.has(Marker::Stopped) {
         end_leftover(world, record)?;
         SessionRecord::remove(world.paths, identity)?;
-        disarm(world, identity)?;
+        end::disarm(world, identity)?;
         markers.set(Marker::IdleReaped, world.now())?;
         return Ok(Mended::Stopped);
     }
@@ -168,7 +203,7 @@ fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<bool, Failu
         markers.add_death_once(at)?;
     }
     end_leftover(world, record)?;
-    disarm(world, identity)?;
+    end::disarm(world, identity)?;
     markers.clear_turn()?;
     SessionRecord::finish_claim(world.paths, identity)?;
     Ok(eager)
@@ -186,7 +221,7 @@ fn end_leftover(world: &World<'_>, record: &SessionRecord) -> Result<(), Failure
         (true, false) => "its tmux server died",
         (false, _) => "its program ended",
     };
-    end(world, &record.identity, Some(record), &Ending { why, park: Park::No, keep_marks: true })
+    end::end(world, &record.identity, Some(record), &End::new(why).keep_marks())
 }
 
 /// Ends a server that keeps a dead pane and has no record: a launch that was cut short left it.
@@ -198,20 +233,7 @@ fn clear_dead_pane(world: &World<'_>, identity: &Identity) -> Result<(), Failure
         world.host.clear_trace(identity);
         return Ok(());
     }
-    end(world, identity, None, &Ending { why: "its program ended", park: Park::No, keep_marks: true })
-}
-
-/// A worker's session is over: what it has answered is settled before the mark that says so goes.
-fn disarm(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
-    let markers = world.markers(identity);
-    if markers.has(Marker::EphemeralArmed)
-        && let Ok(peer) = Peer::of(world.paths, identity)
-        && peer.is_ephemeral()
-    {
-        worker::settle_answered(world, &peer, &world.queue(identity))?;
-    }
-    markers.clear(Marker::EphemeralArmed)?;
-    Ok(())
+    end::end(world, identity, None, &End::new("its program ended").keep_marks())
 }
 
 /// Writes a record for a session that lives without one: whatever is alive must be supervised.
@@ -232,120 +254,9 @@ fn enrol(world: &World<'_>, identity: &Identity) -> Result<Option<SessionRecord>
         unit: processes.unit,
         launch: None,
         boot_id: world.host.boot_id(),
-        mode: None,
-        cause: Some("enrolled".into()),
+        decision: None,
         died_at: None,
     };
     record.write(world.paths)?;
     Ok(Some(record))
-}
-
-/// Clears away a launch that came to nothing and counts it as a death (D4, D26).
-pub fn fail_launch(world: &World<'_>, identity: &Identity, record: &SessionRecord, why: &str) -> Result<(), Failure> {
-    let ending = Ending { why, park: Park::No, keep_marks: true };
-    let intent = Intent { death: true, ..intent_of(world, identity, Some(record), &ending) };
-    world.markers(identity).write_intent(&intent)?;
-    finish_teardown(world, identity, &intent)
-}
-
-/// Whether a peer may be resumed after a deliberate end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Park {
-    /// It may.
-    Yes,
-    /// The next wake is fresh.
-    No,
-}
-
-/// A deliberate end.
-#[derive(Debug, Clone, Copy)]
-pub struct Ending<'a> {
-    /// Why, for the intent and the logs.
-    pub why: &'a str,
-    /// Whether the peer may be resumed.
-    pub park: Park,
-    /// Leave the parking mark of an earlier session as it is: a failed launch must decide the same again (D2).
-    pub keep_marks: bool,
-}
-
-/// Ends a session on purpose: intent, mark, end, record, intent (D3). A crash at any point is finished by the next
-/// program that looks.
-pub fn end(
-    world: &World<'_>,
-    identity: &Identity,
-    record: Option<&SessionRecord>,
-    ending: &Ending<'_>,
-) -> Result<(), Failure> {
-    finish_teardown(world, identity, &intend(world, identity, record, ending)?)
-}
-
-/// The first half of [`end`]: from here on whoever takes the lock finishes it.
-pub fn intend(
-    world: &World<'_>,
-    identity: &Identity,
-    record: Option<&SessionRecord>,
-    ending: &Ending<'_>,
-) -> Result<Intent, Failure> {
-    let markers = world.markers(identity);
-    let intent = intent_of(world, identity, record, ending);
-    markers.write_intent(&intent)?;
-    if !ending.keep_marks && ending.park == Park::No {
-        markers.clear(Marker::IdleReaped)?;
-    }
-    Ok(intent)
-}
-
-fn intent_of(world: &World<'_>, identity: &Identity, record: Option<&SessionRecord>, ending: &Ending<'_>) -> Intent {
-    let processes = match record {
-        Some(record) if record.server.is_some() => None,
-        _ => world.host.processes(identity).ok(),
-    };
-    Intent {
-        server: record.and_then(|r| r.server).or(processes.as_ref().map(|p| p.server)),
-        pane: record.and_then(|r| r.pane).or(processes.as_ref().and_then(|p| p.pane)),
-        by: format!("{} pid {}", world.program, std::process::id()),
-        why: ending.why.to_owned(),
-        park: ending.park == Park::Yes,
-        death: false,
-        at: world.now(),
-    }
-}
-
-/// Why of an end after which the next tick brings the peer back at once.
-pub const SELF_FRESH: &str = "self-fresh";
-
-/// The second half of [`end`]: carries out an intent, from wherever it was left.
-pub fn finish_teardown(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
-    let markers = world.markers(identity);
-    if intent.park {
-        markers.set(Marker::IdleReaped, intent.at)?;
-    }
-    if intent.death {
-        markers.add_death_once(intent.at)?;
-    }
-    // After the intent, so that no session lives on with a mark that was meant for its successor.
-    if intent.why == SELF_FRESH {
-        markers.set(Marker::NewEager, intent.at)?;
-    }
-    if let Err(remains) = world.host.end(identity, intent.server, intent.pane) {
-        let event = Event::new("teardown")
-            .field("identity", identity)
-            .field("why", &intent.why)
-            .field("outcome", "incomplete")
-            .field("reason", &remains);
-        world.lifecycle(&event);
-        return Err(Failure::new(
-            Exit::TryAgain,
-            format!("cannot end {identity}: {remains}; the next tick tries again"),
-        ));
-    }
-    // A successor's record is not ours to drop.
-    let record = SessionRecord::read(world.paths, identity)?;
-    if record.is_some_and(|record| record.server == intent.server || record.server.is_none()) {
-        SessionRecord::remove(world.paths, identity)?;
-    }
-    disarm(world, identity)?;
-    markers.clear_turn()?;
-    markers.clear_intent()?;
-    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;
 use crate::store::durable::{self, StoreError};
-use crate::store::session_record::names_in;
+use crate::store::state_files::names_in;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -5,43 +5,12 @@ use crate::base::clock::EpochMs;
 use crate::base::identity::{Identity, Topic};
 use crate::base::message_id::MessageId;
 use crate::base::paths::Paths;
+use crate::base::state_file::{Marker, StateFile};
 use crate::host::ProcessId;
 use crate::store::due::Due;
 use crate::store::durable::{self, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// A marker: its existence is the fact, its content (an ISO time) is for people and for ages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Marker {
-    /// The operator stopped the peer: it accepts nothing and is not woken.
-    Stopped,
-    /// The session was put to sleep on purpose: it may be resumed.
-    IdleReaped,
-    /// The agent asked for a fresh session at once.
-    NewEager,
-    /// The next wake must be fresh, to read new prompts.
-    Refresh,
-    /// The worker has answered its task.
-    EphemeralArmed,
-}
-
-impl Marker {
-    /// All markers.
-    pub const ALL: [Marker; 5] =
-        [Marker::Stopped, Marker::IdleReaped, Marker::NewEager, Marker::Refresh, Marker::EphemeralArmed];
-
-    /// The file's extension.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Marker::Stopped => "stopped",
-            Marker::IdleReaped => "idle-reaped",
-            Marker::NewEager => "new-eager",
-            Marker::Refresh => "refresh",
-            Marker::EphemeralArmed => "ephemeral-armed",
-        }
-    }
-}
 
 /// Newest deaths and topics kept.
 pub const RING: usize = 16;
@@ -60,11 +29,31 @@ pub struct Intent {
     pub why: String,
     /// Whether the peer may be resumed afterwards.
     pub park: bool,
+    /// What follows once the session has ended.
+    #[serde(default, skip_serializing_if = "AfterEnd::is_nothing")]
+    pub then: AfterEnd,
     /// It ends a launch that failed, which counts as a death, at `at`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub death: bool,
     /// When it began.
     pub at: EpochMs,
+}
+
+/// What follows a deliberate end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterEnd {
+    /// Nothing: the peer sleeps until something wakes it.
+    #[default]
+    Nothing,
+    /// The next tick starts a fresh session.
+    RelaunchFresh,
+}
+
+impl AfterEnd {
+    fn is_nothing(&self) -> bool {
+        *self == AfterEnd::Nothing
+    }
 }
 
 /// Where an agent's turn stands, as its hooks tell.
@@ -121,13 +110,13 @@ impl<'a> Markers<'a> {
         Markers { paths, identity }
     }
 
-    fn path(&self, kind: &str) -> PathBuf {
-        self.paths.state(self.identity, kind)
+    fn path(&self, file: impl Into<StateFile>) -> PathBuf {
+        self.paths.state(self.identity, file.into())
     }
 
     /// Whether `marker` is set. `.fresh-next`, the earlier name of `.refresh`, counts as that.
     pub fn has(&self, marker: Marker) -> bool {
-        self.path(marker.kind()).exists() || (marker == Marker::Refresh && self.path("fresh-next").exists())
+        self.path(marker).exists() || (marker == Marker::Refresh && self.path(StateFile::FreshNext).exists())
     }
 
     /// Sets `marker`.
@@ -135,18 +124,18 @@ impl<'a> Markers<'a> {
         if marker == Marker::NewEager {
             Due::of(self.paths).mark(self.identity)?;
         }
-        durable::write_atomic(&self.path(marker.kind()), format!("{}\n", now.utc()).as_bytes())
+        durable::write_atomic(&self.path(marker), format!("{}\n", now.utc()).as_bytes())
     }
 
     /// Clears `marker`. Says whether it was set.
     pub fn clear(&self, marker: Marker) -> Result<bool, StoreError> {
-        let legacy = marker == Marker::Refresh && durable::remove(&self.path("fresh-next"))?;
-        Ok(durable::remove(&self.path(marker.kind()))? || legacy)
+        let legacy = marker == Marker::Refresh && durable::remove(&self.path(StateFile::FreshNext))?;
+        Ok(durable::remove(&self.path(marker))? || legacy)
     }
 
     /// When `marker` was set: its content, else the file's own time.
     pub fn set_at(&self, marker: Marker) -> Option<EpochMs> {
-        let path = self.path(marker.kind());
+        let path = self.path(marker);
         let text = durable::read_optional(&path).ok()??;
         let written = String::from_utf8(text).ok().and_then(|text| text.trim().parse::<jiff::Timestamp>().ok());
         match written.and_then(|at| u64::try_from(at.as_millisecond()).ok()) {
@@ -157,7 +146,7 @@ impl<'a> Markers<'a> {
 
     /// The newest deaths, oldest first. Garbage counts as none.
     pub fn deaths(&self) -> Vec<EpochMs> {
-        let raw: Vec<serde_json::Value> = durable::peek_json(&self.path("deaths")).unwrap_or_default();
+        let raw: Vec<serde_json::Value> = durable::peek_json(&self.path(StateFile::Deaths)).unwrap_or_default();
         raw.iter()
             .filter_map(|v| v.as_f64())
             .filter(|ms| ms.is_finite() && *ms >= 0.0)
@@ -187,15 +176,15 @@ impl<'a> Markers<'a> {
     fn write_deaths(&self, deaths: &[EpochMs]) -> Result<(), StoreError> {
         let newest = &deaths[deaths.len().saturating_sub(RING)..];
         if newest.is_empty() {
-            return durable::remove(&self.path("deaths")).map(drop);
+            return durable::remove(&self.path(StateFile::Deaths)).map(drop);
         }
         let list: Vec<String> = newest.iter().map(|at| at.0.to_string()).collect();
-        durable::write_atomic(&self.path("deaths"), format!("[{}]\n", list.join(",")).as_bytes())
+        durable::write_atomic(&self.path(StateFile::Deaths), format!("[{}]\n", list.join(",")).as_bytes())
     }
 
     /// The topics of the current or last session, most recent last.
     pub fn topics(&self) -> Vec<Topic> {
-        let bytes = durable::read_optional(&self.path("topic")).ok().flatten().unwrap_or_default();
+        let bytes = durable::read_optional(&self.path(StateFile::Topics)).ok().flatten().unwrap_or_default();
         String::from_utf8_lossy(&bytes).lines().filter_map(|line| Topic::parse(line).ok().flatten()).collect()
     }
 
@@ -209,34 +198,34 @@ impl<'a> Markers<'a> {
         topics.push(topic.clone());
         let newest = &topics[topics.len().saturating_sub(RING)..];
         let text: String = newest.iter().map(|topic| format!("{topic}\n")).collect();
-        durable::write_atomic(&self.path("topic"), text.as_bytes()).map(|()| true)
+        durable::write_atomic(&self.path(StateFile::Topics), text.as_bytes()).map(|()| true)
     }
 
     /// Forgets the topics.
     pub fn clear_topics(&self) -> Result<bool, StoreError> {
-        durable::remove(&self.path("topic"))
+        durable::remove(&self.path(StateFile::Topics))
     }
 
     /// The deliberate end under way, if any.
     pub fn intent(&self) -> Result<Option<Intent>, StoreError> {
-        durable::read_json(&self.path("teardown"))
+        durable::read_json(&self.path(StateFile::Teardown))
     }
 
     /// Announces a deliberate end, before anything is ended.
     pub fn write_intent(&self, intent: &Intent) -> Result<(), StoreError> {
         Due::of(self.paths).mark(self.identity)?;
-        durable::write_atomic(&self.path("teardown"), &json_line(intent))
+        durable::write_atomic(&self.path(StateFile::Teardown), &json_line(intent))
     }
 
     /// Drops the intent: the end is complete. It is kept as `.ended`: whoever sees that server gone a moment later
     /// must still learn that it was meant to.
     pub fn clear_intent(&self) -> Result<bool, StoreError> {
-        durable::move_file(&self.path("teardown"), &self.path("ended"))
+        durable::move_file(&self.path(StateFile::Teardown), &self.path(StateFile::Ended))
     }
 
     /// The launch whose program has fetched our tool, and when it did.
     pub fn tool_listed(&self) -> Option<(String, EpochMs)> {
-        let path = self.path("tool");
+        let path = self.path(StateFile::Tool);
         let bytes = durable::read_optional(&path).ok()??;
         let at = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok()?;
         Some((String::from_utf8_lossy(&bytes).trim().to_owned(), at.into()))
@@ -244,22 +233,22 @@ impl<'a> Markers<'a> {
 
     /// Says that the program of `launch` has fetched our tool.
     pub fn note_tool_listed(&self, launch: &str) -> Result<(), StoreError> {
-        durable::write_volatile(&self.path("tool"), format!("{launch}\n").as_bytes())
+        durable::write_volatile(&self.path(StateFile::Tool), format!("{launch}\n").as_bytes())
     }
 
     /// The last turn event. An unreadable file counts as none.
     pub fn turn(&self) -> Option<Turn> {
-        durable::peek_json(&self.path("turn"))
+        durable::peek_json(&self.path(StateFile::Turn))
     }
 
     /// Writes the turn event. A power cut may take it: the session it speaks of would be gone too.
     pub fn write_turn(&self, turn: &Turn) -> Result<(), StoreError> {
-        durable::write_volatile(&self.path("turn"), &json_line(turn))
+        durable::write_volatile(&self.path(StateFile::Turn), &json_line(turn))
     }
 
     /// Forgets the turn event.
     pub fn clear_turn(&self) -> Result<bool, StoreError> {
-        durable::remove(&self.path("turn"))
+        durable::remove(&self.path(StateFile::Turn))
     }
 }
 

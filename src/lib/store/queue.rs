@@ -8,7 +8,9 @@
 //! seq               last number given; its flock orders acceptance, so numbers never go back
 //! ```
 
+use crate::base::StateFile;
 use crate::base::clock::{Clock, EpochMs};
+use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
@@ -16,7 +18,7 @@ use crate::base::paths::{self, Paths};
 use crate::store::due::Due;
 use crate::store::durable::{self, Published, StoreError};
 use crate::store::lock::{FileLock, LockError};
-use crate::store::session_record::names_in;
+use crate::store::state_files::names_in;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{self, DirEntry, File};
@@ -87,6 +89,9 @@ pub struct Item {
     /// When there was evidence that a worker took it as its task; it stays in flight until the worker answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landed: Option<EpochMs>,
+    /// How it landed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landing: Option<Landed>,
     /// The message that tells the sender of its end, named before it is sent: whoever finds this finishes the burial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<MessageId>,
@@ -111,6 +116,7 @@ impl Item {
             attachments: Vec::new(),
             urgent: false,
             landed: None,
+            landing: None,
             notice: None,
             reason: None,
         }
@@ -219,7 +225,7 @@ pub struct Queue {
 impl Queue {
     /// The queue of `identity`. Nothing is created before something is accepted.
     pub fn of(paths: &Paths, identity: &Identity) -> Queue {
-        Queue { identity: identity.clone(), dir: paths.state(identity, "queue"), due: Due::of(paths) }
+        Queue { identity: identity.clone(), dir: paths.state(identity, StateFile::Queue), due: Due::of(paths) }
     }
 
     /// Whose queue.

@@ -3,11 +3,13 @@
 use crate::base::clock::EpochMs;
 use crate::base::identity::{Identity, Personality, Runtime};
 use crate::base::paths::Paths;
+use crate::base::state_file::StateFile;
+use crate::base::wake::Decision;
 use crate::host::ProcessId;
 use crate::store::due::Due;
 use crate::store::durable::{self, StoreError};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How far a launch has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -52,12 +54,9 @@ pub struct SessionRecord {
     /// The boot of the host it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
-    /// `fresh` or `resume`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
-    /// Why it was started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
+    /// How and why it was started; absent where it was enrolled.
+    #[serde(flatten)]
+    pub decision: Option<Decision>,
     /// When it was found dead: written before the death is claimed, so that it is counted once whoever crashes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died_at: Option<EpochMs>,
@@ -66,66 +65,45 @@ pub struct SessionRecord {
 impl SessionRecord {
     /// Reads the record of `identity`. Missing: `None`. Unreadable: set aside, `None`.
     pub fn read(paths: &Paths, identity: &Identity) -> Result<Option<SessionRecord>, StoreError> {
-        Ok(durable::read_json(&paths.state(identity, "session"))?
+        Ok(durable::read_json(&paths.state(identity, StateFile::Session))?
             .filter(|record: &SessionRecord| record.identity == *identity))
     }
 
     /// Reads the record without setting anything aside.
     pub fn peek(paths: &Paths, identity: &Identity) -> Option<SessionRecord> {
-        durable::peek_json(&paths.state(identity, "session"))
+        durable::peek_json(&paths.state(identity, StateFile::Session))
             .filter(|record: &SessionRecord| record.identity == *identity)
     }
 
     /// Writes the record.
     pub fn write(&self, paths: &Paths) -> Result<(), StoreError> {
         let mut line = serde_json::to_vec(self).map_err(|error| StoreError::Corrupt {
-            path: paths.state(&self.identity, "session"),
+            path: paths.state(&self.identity, StateFile::Session),
             why: error.to_string(),
         })?;
         line.push(b'\n');
         Due::of(paths).mark(&self.identity)?;
-        durable::write_atomic(&paths.state(&self.identity, "session"), &line)
+        durable::write_atomic(&paths.state(&self.identity, StateFile::Session), &line)
     }
 
     /// Removes the record of `identity`.
     pub fn remove(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
-        durable::remove(&paths.state(identity, "session"))
+        durable::remove(&paths.state(identity, StateFile::Session))
     }
 
     /// Claims the death of the recorded session: of several programs that see it dead, one gets `true` (D5). A
     /// crash between this and [`SessionRecord::finish_claim`] leaves a claim that whoever settles next finishes.
     pub fn claim_death(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
-        durable::move_file(&paths.state(identity, "session"), &paths.state(identity, "session.reaping"))
+        durable::move_file(&paths.state(identity, StateFile::Session), &paths.state(identity, StateFile::ClaimedDeath))
     }
 
     /// The record of a death that was claimed and not finished.
     pub fn claimed(paths: &Paths, identity: &Identity) -> Result<Option<SessionRecord>, StoreError> {
-        durable::read_json(&paths.state(identity, "session.reaping"))
+        durable::read_json(&paths.state(identity, StateFile::ClaimedDeath))
     }
 
     /// Drops the claimed record.
     pub fn finish_claim(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
-        durable::remove(&paths.state(identity, "session.reaping"))
+        durable::remove(&paths.state(identity, StateFile::ClaimedDeath))
     }
-}
-
-/// The identities that have a file of `kind` (`session`, `queue`, …) in the state folder, sorted.
-pub fn identities_with(paths: &Paths, kind: &str) -> Vec<Identity> {
-    let names: Vec<String> = names_in(&paths.state_dir()).collect();
-    identities_among(&names, kind)
-}
-
-/// [`identities_with`] by names that were read already: a folder of thousands is read once.
-pub fn identities_among(names: &[String], kind: &str) -> Vec<Identity> {
-    names
-        .iter()
-        .filter_map(|name| name.strip_suffix(kind)?.strip_suffix('.')?.parse().ok())
-        .collect::<std::collections::BTreeSet<Identity>>()
-        .into_iter()
-        .collect()
-}
-
-/// The readable file names in `dir`; none when it is missing.
-pub fn names_in(dir: &Path) -> impl Iterator<Item = String> {
-    std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok())
 }

@@ -1,5 +1,6 @@
 //! The tick: look at every session once, decide, act; and the deliberate ends that operators and pipelines ask for.
 
 pub mod reap;
+pub mod rule;
 mod scope;
 pub mod tick;

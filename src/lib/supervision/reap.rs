@@ -1,33 +1,50 @@
 //! Ending sessions deliberately: by name, by policy, or from a plan.
 
+use crate::base::Liveness;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
-use crate::host::Liveness;
+use crate::base::words::words;
+use crate::base::{Action, Marker, StateFile};
 use crate::session::activity::{Activity, Quiet};
-use crate::session::settle::{self, Ending, Park, Standing};
+use crate::session::end::{self, End, Park};
+use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
-use crate::store::markers::Marker;
-use crate::store::session_record::{SessionRecord, identities_with};
-use crate::supervision::tick::{Action, Judged};
+use crate::store::session_record::SessionRecord;
+use crate::store::state_files::identities_with;
+use crate::supervision::tick::Judged;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::Serialize;
 use std::time::Duration;
+
+words! {
+    /// What was done about one session.
+    pub enum ReapAction {
+        /// It was ended (a dry run: it would be).
+        Reaped = "reaped",
+        /// There was none.
+        Absent = "absent",
+        /// It was left alone.
+        Skipped = "skipped",
+        /// It could not be ended.
+        Failed = "failed",
+    }
+}
 
 /// What became of one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reaped {
     /// Whose.
     pub identity: Identity,
-    /// `reaped`, `absent`, `skipped` or `failed`.
-    pub action: &'static str,
+    /// What was done.
+    pub action: ReapAction,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl Reaped {
-    fn new(identity: &Identity, action: &'static str, reason: impl Into<Option<String>>) -> Reaped {
+    fn new(identity: &Identity, action: ReapAction, reason: impl Into<Option<String>>) -> Reaped {
         Reaped { identity: identity.clone(), action, reason: reason.into() }
     }
 }
@@ -40,29 +57,31 @@ pub fn by_name(world: &World<'_>, identity: &Identity, park: Park, why: &str) ->
             if park == Park::No {
                 world.markers(identity).clear(Marker::IdleReaped)?;
             }
-            Ok(Reaped::new(identity, "absent", None))
+            Ok(Reaped::new(identity, ReapAction::Absent, None))
         }
-        Standing::Unknown => Ok(Reaped::new(identity, "failed", "tmux does not say whether it lives".to_owned())),
+        Standing::Unknown => {
+            Ok(Reaped::new(identity, ReapAction::Failed, "tmux does not say whether it lives".to_owned()))
+        }
     })
 }
 
 /// Ends every session that has been quiet for longer than `older_than`. With `dry_run`, says which.
 pub fn idle(world: &World<'_>, older_than: Duration, dry_run: bool, mut tell: impl FnMut(Reaped)) {
-    for identity in identities_with(world.paths, "session") {
+    for identity in identities_with(world.paths, StateFile::Session) {
         let reaped = guarded_unless(dry_run, world, &identity, |world| {
             let Some(record) = SessionRecord::peek(world.paths, &identity) else {
-                return Ok(Reaped::new(&identity, "absent", None));
+                return Ok(Reaped::new(&identity, ReapAction::Absent, None));
             };
             if world.liveness(&identity, Some(&record)) != Liveness::Alive {
-                return Ok(Reaped::new(&identity, "absent", None));
+                return Ok(Reaped::new(&identity, ReapAction::Absent, None));
             }
             let age = quiet_for(world, &identity, &record)?;
             let words = format!("idle {}s", age.as_secs());
             if age <= older_than {
-                return Ok(Reaped::new(&identity, "skipped", format!("not idle for long enough: {words}")));
+                return Ok(Reaped::new(&identity, ReapAction::Skipped, format!("not idle for long enough: {words}")));
             }
             if dry_run {
-                Ok(Reaped::new(&identity, "reaped", words))
+                Ok(Reaped::new(&identity, ReapAction::Reaped, words))
             } else {
                 end(world, &identity, &record, Park::Yes, &words)
             }
@@ -78,14 +97,18 @@ pub fn planned(world: &World<'_>, line: &Judged) -> Reaped {
         Action::ReapedIdle => Park::Yes,
         Action::ReapedEphemeral => Park::No,
         other => {
-            return Reaped::new(identity, "skipped", format!("the plan says {}, which ends nothing", other.as_str()));
+            return Reaped::new(
+                identity,
+                ReapAction::Skipped,
+                format!("the plan says {}, which ends nothing", other.as_str()),
+            );
         }
     };
     guarded(world, identity, |world| {
         let Standing::Live(record) = settle::settle(world, identity)?.0 else {
-            return Ok(Reaped::new(identity, "absent", None));
+            return Ok(Reaped::new(identity, ReapAction::Absent, None));
         };
-        let skip = |why: &str| Ok(Reaped::new(identity, "skipped", why.to_owned()));
+        let skip = |why: &str| Ok(Reaped::new(identity, ReapAction::Skipped, why.to_owned()));
         if line.server_pid != record.server.map(|server| server.pid) {
             return skip("the session is another one than the plan's");
         }
@@ -97,7 +120,7 @@ pub fn planned(world: &World<'_>, line: &Judged) -> Reaped {
         if !stopped && line.age_secs.is_some_and(|planned| age.as_secs() < planned) {
             return skip("it has been active since the plan was made");
         }
-        end(world, identity, &record, park, line.outcome.as_deref().unwrap_or("planned"))
+        end(world, identity, &record, park, line.outcome.map_or("planned", |outcome| outcome.as_str()))
     })
 }
 
@@ -124,8 +147,8 @@ fn end(
         .field("reason", why)
         .field("by", world.program);
     world.lifecycle(&event);
-    settle::end(world, identity, Some(record), &Ending { why, park, keep_marks: false })?;
-    Ok(Reaped::new(identity, "reaped", (!why.is_empty()).then(|| why.to_owned())))
+    end::end(world, identity, Some(record), &End::new(why).park(park))?;
+    Ok(Reaped::new(identity, ReapAction::Reaped, (!why.is_empty()).then(|| why.to_owned())))
 }
 
 fn guarded(world: &World<'_>, identity: &Identity, act: impl FnOnce(&World<'_>) -> Result<Reaped, Failure>) -> Reaped {
@@ -140,16 +163,16 @@ fn guarded_unless(
     act: impl FnOnce(&World<'_>) -> Result<Reaped, Failure>,
 ) -> Reaped {
     if let Some(by) = world.host.managed_by(identity) {
-        return Reaped::new(identity, "skipped", format!("launchd-managed (by {by})"));
+        return Reaped::new(identity, ReapAction::Skipped, format!("launchd-managed (by {by})"));
     }
     let lock = match dry {
         true => None,
         false => match world.lock(identity, world.settings.lock_wait) {
             Ok(lock) => Some(lock),
-            Err(error) => return Reaped::new(identity, "failed", error.to_string()),
+            Err(error) => return Reaped::new(identity, ReapAction::Failed, error.to_string()),
         },
     };
-    let reaped = act(world).unwrap_or_else(|failure| Reaped::new(identity, "failed", failure.to_string()));
+    let reaped = act(world).unwrap_or_else(|failure| Reaped::new(identity, ReapAction::Failed, failure.to_string()));
     drop(lock);
     reaped
 }

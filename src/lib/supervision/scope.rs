@@ -3,17 +3,19 @@
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
+use crate::base::{Marker, StateFile};
 use crate::store::cap::keep_tail;
 use crate::store::due::Due;
 use crate::store::durable;
-use crate::store::session_record::{identities_among, names_in};
+use crate::store::history;
+use crate::store::state_files::{identities_among, names_in};
 use crate::world::World;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 /// State files that say: there is a session, or an end of one that is to be finished.
-const OF_A_SESSION: [&str; 3] = ["session", "teardown", "session.reaping"];
+const OF_A_SESSION: [StateFile; 3] = [StateFile::Session, StateFile::Teardown, StateFile::ClaimedDeath];
 
 /// A pane log over the first size is cut to the second.
 const PANE_LOG_CAP: u64 = 32 << 20;
@@ -59,7 +61,7 @@ impl Look {
         match self {
             Look::Only(identities) => identities.clone(),
             Look::Due => Due::of(world.paths).marked().collect(),
-            Look::Full(_) => with_any_of(world, &["new-eager", "queue"]),
+            Look::Full(_) => with_any_of(world, &[StateFile::Marker(Marker::NewEager), StateFile::Queue]),
         }
     }
 
@@ -81,16 +83,19 @@ impl Look {
     }
 }
 
-/// Everyone who has a state file of one of these `kinds`.
-fn with_any_of(world: &World<'_>, kinds: &[&str]) -> BTreeSet<Identity> {
+/// Everyone who has a state file of one of these.
+fn with_any_of(world: &World<'_>, files: &[StateFile]) -> BTreeSet<Identity> {
     let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
-    kinds.iter().flat_map(|kind| identities_among(&names, kind)).collect()
+    files.iter().flat_map(|file| identities_among(&names, *file)).collect()
 }
 
 /// Takes the mark off one that has nothing a tick would have to look at.
 fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
     let is_at_rest = || {
-        !OF_A_SESSION.iter().chain(&["new-eager"]).any(|kind| world.paths.state(identity, kind).exists())
+        !OF_A_SESSION
+            .iter()
+            .chain(&[StateFile::Marker(Marker::NewEager)])
+            .any(|file| world.paths.state(identity, *file).exists())
             && world.queue(identity).is_at_rest().is_ok_and(|at_rest| at_rest)
     };
     if !is_at_rest() {
@@ -110,9 +115,24 @@ fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
 fn sweep(world: &World<'_>) {
     let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
     durable::sweep(&world.paths.state_dir(), &names, durable::LITTER_AGE);
+    prune_histories(world);
     let pane_logs = world.paths.pane_log_dir();
     for name in names_in(&pane_logs).filter(|name| name.ends_with(".log")) {
         trim(&pane_logs.join(name));
+    }
+}
+
+/// Drops what is too old from the history of each peer. One whose lock is held now is pruned by a later look.
+fn prune_histories(world: &World<'_>) {
+    let cut = world.now().minus(history::age_bound(world.settings));
+    for name in names_in(&world.paths.history_dir()) {
+        let Some(identity) = name.strip_suffix(".jsonl").and_then(|name| name.parse::<Identity>().ok()) else {
+            continue;
+        };
+        let Ok(_lock) = world.lock(&identity, Duration::ZERO) else { continue };
+        if let Err(error) = world.history(&identity).prune(cut) {
+            tracing::warn!("{identity}: {error}");
+        }
     }
 }
 

@@ -3,170 +3,34 @@
 //! The rule ([`decide`]) is pure; [`tick`] acts on it, each peer for itself: one that can't be judged never stops
 //! the others.
 
+use crate::base::Liveness;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
+use crate::base::{Action, Consequence};
+use crate::base::{Marker, StateFile};
 use crate::canary::arm::{self, Armed};
 use crate::delivery::worker;
-use crate::host::Liveness;
-use crate::operator::control;
+use crate::mailbox::tasks;
 use crate::session::activity::{Activity, Quiet};
 use crate::session::bring_up::{self, Call};
+use crate::session::end::{self, End, Park};
+use crate::session::refuse;
 use crate::session::rule::Request;
-use crate::session::settle::{self, Ending, Mended, Park, Standing};
+use crate::session::seed;
+use crate::session::settle::{self, Standing};
 use crate::store::durable::{self, StoreError};
 use crate::store::event_log::Event;
 use crate::store::lock::LockError;
-use crate::store::markers::Marker;
 use crate::store::registry::Registry;
 use crate::store::session_record::SessionRecord;
+use crate::supervision::rule::{Bounds, Observed, Verdict, decide};
 use crate::supervision::scope::Look;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::{Deserialize, Serialize};
 use std::cell::LazyCell;
 use std::time::Duration;
-
-/// What a tick does about one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// The service manager holds it: look, don't touch.
-    SkippedLaunchd,
-    /// A stopped peer's session is gone, as it should be.
-    SkippedStopped,
-    /// The agent ended itself to come back fresh.
-    NeedsEagerFresh,
-    /// It died: recorded.
-    ReapedGone,
-    /// A worker that is done, or never came to an end.
-    ReapedEphemeral,
-    /// Idle: put to sleep. Or alive though stopped.
-    ReapedIdle,
-    /// It lives.
-    Alive,
-    /// The host would not say.
-    Unknown,
-    /// Judging it failed.
-    SkippedError,
-    /// A canary was set on it.
-    Canary,
-    /// It lived without a record.
-    Enrolled,
-    /// An interrupted end was finished.
-    FinishedTeardown,
-    /// Somebody else is at it.
-    ClaimedElsewhere,
-}
-
-impl Action {
-    /// The word of the log and of `--json`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::SkippedLaunchd => "skipped-launchd",
-            Action::SkippedStopped => "skipped-stopped",
-            Action::NeedsEagerFresh => "needs-eager-fresh",
-            Action::ReapedGone => "reaped-gone",
-            Action::ReapedEphemeral => "reaped-ephemeral",
-            Action::ReapedIdle => "reaped-idle",
-            Action::Alive => "alive",
-            Action::Unknown => "unknown",
-            Action::SkippedError => "skipped-error",
-            Action::Canary => "canary",
-            Action::Enrolled => "enrolled",
-            Action::FinishedTeardown => "finished-teardown",
-            Action::ClaimedElsewhere => "claimed-elsewhere",
-        }
-    }
-
-    /// Whether it is worth a line without `-v`.
-    fn is_news(self) -> bool {
-        !matches!(self, Action::Alive | Action::SkippedLaunchd)
-    }
-
-    /// Whether something was changed by it.
-    pub fn acts(self) -> bool {
-        !matches!(
-            self,
-            Action::Alive | Action::SkippedLaunchd | Action::Unknown | Action::SkippedError | Action::ClaimedElsewhere
-        )
-    }
-}
-
-/// What was seen of one session.
-#[derive(Debug, Clone)]
-pub struct Observed {
-    /// The service manager holds the peer.
-    pub managed: bool,
-    /// Whether it lives.
-    pub liveness: Liveness,
-    /// `.stopped` is set.
-    pub stopped: bool,
-    /// `.new-eager` is set.
-    pub new_eager: bool,
-    /// The profile makes it a stateless worker.
-    pub ephemeral: bool,
-    /// It has answered.
-    pub armed: bool,
-    /// A turn is running.
-    pub working: bool,
-    /// How long it has been quiet.
-    pub age: Duration,
-    /// How long an armed worker must be quiet.
-    pub quiet: Duration,
-}
-
-/// The bounds of the rule.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// For a worker that never answers.
-    pub unarmed: Duration,
-    /// For everyone else.
-    pub idle: Duration,
-}
-
-/// A decision and the words for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
-    /// What to do.
-    pub action: Action,
-    /// The `outcome` field.
-    pub outcome: &'static str,
-}
-
-/// The rule of a tick (spec 07.2). First match wins; comparisons of age are strict.
-pub fn decide(seen: &Observed, bounds: Bounds) -> Verdict {
-    let verdict = |action, outcome| Verdict { action, outcome };
-    if seen.managed {
-        return verdict(Action::SkippedLaunchd, "read-only-h4");
-    }
-    match seen.liveness {
-        Liveness::Unknown => return verdict(Action::Unknown, "left-alone"),
-        Liveness::Gone if seen.stopped => return verdict(Action::SkippedStopped, "resume-on-start"),
-        Liveness::Gone if seen.new_eager => return verdict(Action::NeedsEagerFresh, "eager-fresh"),
-        Liveness::Gone => return verdict(Action::ReapedGone, "fresh-next-msg"),
-        Liveness::Alive => {}
-    }
-    if seen.stopped {
-        return verdict(Action::ReapedIdle, "operator-halt-enforced");
-    }
-    if seen.working {
-        return verdict(Action::Alive, "working");
-    }
-    if seen.ephemeral {
-        if seen.armed && seen.age > seen.quiet {
-            return verdict(Action::ReapedEphemeral, "ephemeral-done");
-        }
-        if seen.age > bounds.unarmed {
-            return verdict(Action::ReapedEphemeral, "ephemeral-unarmed-bound");
-        }
-        return verdict(Action::Alive, "");
-    }
-    if seen.age > bounds.idle {
-        return verdict(Action::ReapedIdle, "resume-eligible");
-    }
-    verdict(Action::Alive, "")
-}
 
 /// One line of a tick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,7 +41,7 @@ pub struct Judged {
     pub action: Action,
     /// What comes of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<String>,
+    pub outcome: Option<Consequence>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -239,8 +103,12 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
             Ok(Some(judged)) => judged,
             Ok(None) => continue,
             Err(failure) => {
-                let judged =
-                    plain(identity, Action::SkippedError, Some("peer-error-isolated"), Some(failure.to_string()));
+                let judged = plain(
+                    identity,
+                    Action::SkippedError,
+                    Some(Consequence::PeerErrorIsolated),
+                    Some(failure.to_string()),
+                );
                 log(world, &judged, options.dry_run);
                 judged
             }
@@ -266,8 +134,12 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
             match kick(world, identity) {
                 Ok(kicked) => summary.drained += usize::from(kicked),
                 Err(error) => {
-                    let judged =
-                        plain(identity, Action::SkippedError, Some("queue-error-isolated"), Some(error.to_string()));
+                    let judged = plain(
+                        identity,
+                        Action::SkippedError,
+                        Some(Consequence::QueueErrorIsolated),
+                        Some(error.to_string()),
+                    );
                     log(world, &judged, false);
                     tell(&judged);
                 }
@@ -285,15 +157,16 @@ fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
     if armed == Armed::Already {
         return None;
     }
+    let consequence = if armed == Armed::Spawned { Consequence::Spawned } else { Consequence::Failed };
     let reason = arm::reason(&armed).map(str::to_owned);
     let event = Event::new("supervise")
         .field("identity", identity)
-        .field("action", Action::Canary.as_str())
+        .field("action", Action::Canary)
         .field("state", &armed)
         .field("origin", "retrofit")
         .maybe("reason", reason.as_ref());
     world.lifecycle(&event);
-    Some(plain(identity, Action::Canary, Some(&armed.to_string()), reason))
+    Some(plain(identity, Action::Canary, Some(consequence), reason))
 }
 
 /// Looks at one identity, decides, acts. `None`: there is nothing to say (a socket without a session).
@@ -307,12 +180,12 @@ fn judge(
     let managed = world.host.managed_by(identity);
     let record = SessionRecord::peek(world.paths, identity);
     if let Some(by) = managed {
-        let judged = plain(identity, Action::SkippedLaunchd, Some("read-only-h4"), None);
+        let judged = plain(identity, Action::SkippedLaunchd, Some(Consequence::ReadOnlyH4), None);
         return Ok(record.is_some().then(|| Judged { by: Some(by.to_owned()), ..judged }));
     }
     // An end or a claim that a crash cut short is finished under the lock.
-    let intent =
-        world.paths.state(identity, "teardown").exists() || world.paths.state(identity, "session.reaping").exists();
+    let intent = world.paths.state(identity, StateFile::Teardown).exists()
+        || world.paths.state(identity, StateFile::ClaimedDeath).exists();
     let liveness = match record {
         // Most sessions live: one cheap look, without the lock, is all they need.
         Some(_) => world.host.liveness(identity, record.as_ref()),
@@ -331,11 +204,11 @@ fn judge(
     let describe = |verdict: Verdict, age: Option<Duration>| Judged {
         age_secs: age.map(|age| age.as_secs()),
         server_pid: record.as_ref().and_then(|record| record.server).map(|server| server.pid),
-        ..plain(identity, verdict.action, Some(verdict.outcome).filter(|text| !text.is_empty()), None)
+        ..plain(identity, verdict.action, verdict.consequence, None)
     };
     if let Some(reason) = activity_error {
         // A terminal that can't be asked proves nothing: never a reason to end a session.
-        let judged = plain(identity, Action::Unknown, Some("left-alone"), Some(reason));
+        let judged = plain(identity, Action::Unknown, Some(Consequence::LeftAlone), Some(reason));
         log(world, &judged, dry_run);
         return Ok(Some(judged));
     }
@@ -366,37 +239,15 @@ fn judge(
 /// Acts under the lock, on what is seen now: what was seen before it may have changed.
 fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<Judged>, Failure> {
     let (standing, mended) = settle::settle(world, identity)?;
-    let judged = match mended {
-        Mended::Teardown => Some(plain(identity, Action::FinishedTeardown, Some("finished"), None)),
-        Mended::Enrolled => Some(plain(identity, Action::Enrolled, Some("supervised"), None)),
-        Mended::Death(_, reason) => Some(plain(identity, Action::ReapedGone, Some("fresh-next-msg"), Some(reason))),
-        Mended::FailedLaunch => Some(plain(
-            identity,
-            Action::ReapedGone,
-            Some("fresh-next-msg"),
-            Some("its launcher died during the boot".into()),
-        )),
-        Mended::Stopped => Some(plain(identity, Action::SkippedStopped, Some("resume-on-start"), None)),
-        Mended::EagerFresh => {
-            Some(plain(identity, Action::NeedsEagerFresh, Some("eager-fresh"), Some("/new eager mark".into())))
-        }
-        Mended::ClaimedElsewhere => Some(plain(
-            identity,
-            Action::ClaimedElsewhere,
-            None,
-            Some("concurrently reaped by another supervise pass".into()),
-        )),
-        Mended::Nothing => None,
-    };
-    if let Some(judged) = judged {
+    if let Some(told) = mended.told() {
         // Its log line is written by whoever mends.
-        return Ok(Some(judged));
+        return Ok(Some(plain(identity, told.action, told.consequence, told.reason)));
     }
     let record = match standing {
         Standing::Live(record) => record,
         Standing::Unknown => {
             let why = "tmux does not say whether it lives".to_owned();
-            let judged = plain(identity, Action::Unknown, Some("left-alone"), Some(why));
+            let judged = plain(identity, Action::Unknown, Some(Consequence::LeftAlone), Some(why));
             log(world, &judged, false);
             return Ok(Some(judged));
         }
@@ -407,18 +258,19 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
     let mut judged = Judged {
         age_secs: Some(observed.age.as_secs()),
         server_pid: record.server.map(|server| server.pid),
-        ..plain(identity, verdict.action, Some(verdict.outcome), error.clone())
+        ..plain(identity, verdict.action, verdict.consequence, error.clone())
     };
+    let why = verdict.consequence.map_or("", Consequence::as_str);
     match verdict.action {
         _ if error.is_some() => judged.action = Action::Unknown,
         Action::ReapedEphemeral => {
             let peer = Peer::of(world.paths, identity)?;
-            worker::reap(world, &peer, &record, verdict.outcome)?;
+            worker::reap(world, &peer, &record, why)?;
             let queue = world.queue(identity);
             if observed.armed {
-                worker::settle_answered(world, &peer, &queue)?;
+                tasks::settle_answered(world, &peer, &queue)?;
             } else {
-                worker::unsettled(world, &peer, &queue, "the worker did not answer in time", &mut Vec::new())?;
+                tasks::give_back_unanswered(world, &peer, &queue, "the worker did not answer in time")?;
             }
         }
         Action::ReapedIdle => {
@@ -426,8 +278,8 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
             judged.reason = reason.or_else(|| Some(format!("idle {}s", observed.age.as_secs())));
             // The line before the act: the decision is on record whatever becomes of it.
             log(world, &judged, false);
-            let ending = Ending { why: verdict.outcome, park: Park::Yes, keep_marks: false };
-            settle::end(world, identity, Some(&record), &ending)?;
+            let end = End::new(why).park(Park::Yes);
+            end::end(world, identity, Some(&record), &end)?;
         }
         _ => {}
     }
@@ -489,11 +341,11 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
         world.markers(identity).clear(Marker::NewEager)?;
         drop(lock);
         let peer = Peer::find(world.paths, identity.personality(), None)?;
-        bring_up::refuse_by_state(world, &peer)?;
+        refuse::refuse_by_state(world, &peer)?;
         let lock = world.lock(&peer.identity, patience)?;
         let call = Call { request: Request::Fresh, ..Call::default() };
         let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
-        control::seed(world, &peer, &up)?;
+        seed::queue(world, &peer, up.woke)?;
         drop(lock);
         Ok(())
     };
@@ -511,16 +363,8 @@ fn kick(world: &World<'_>, identity: &Identity) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-fn plain(identity: &Identity, action: Action, outcome: Option<&str>, reason: Option<String>) -> Judged {
-    Judged {
-        identity: identity.clone(),
-        action,
-        outcome: outcome.filter(|text| !text.is_empty()).map(str::to_owned),
-        reason,
-        age_secs: None,
-        by: None,
-        server_pid: None,
-    }
+fn plain(identity: &Identity, action: Action, outcome: Option<Consequence>, reason: Option<String>) -> Judged {
+    Judged { identity: identity.clone(), action, outcome, reason, age_secs: None, by: None, server_pid: None }
 }
 
 fn log(world: &World<'_>, judged: &Judged, dry_run: bool) {
@@ -529,92 +373,15 @@ fn log(world: &World<'_>, judged: &Judged, dry_run: bool) {
     }
     let event = Event::new("supervise")
         .field("identity", &judged.identity)
-        .field("action", judged.action.as_str())
+        .field("action", judged.action)
         .maybe("reason", judged.reason.as_ref())
         .maybe("age", judged.age_secs.map(|age| format!("{age}s")))
         .maybe("by", judged.by.as_ref())
-        .maybe("outcome", judged.outcome.as_ref());
+        .maybe("outcome", judged.outcome);
     world.lifecycle(&event);
 }
 
 /// When the last tick ran, for `status`.
 pub fn last_tick(paths: &crate::base::Paths) -> Option<EpochMs> {
     std::fs::metadata(paths.superviser_lock()).and_then(|meta| meta.modified()).ok().map(EpochMs::from)
-}
-
-/// The rows of spec 07.2 with D6 and D10, a test each. Row 0 (an error while judging one peer) is an act of the tick
-/// and is shown with real sessions, in `tests/lifecycle.rs`.
-#[cfg(test)]
-mod rows_of_07_2 {
-    use super::*;
-    use crate::host::Liveness::{Gone, Unknown as Silent};
-    use Action::*;
-
-    const BOUNDS: Bounds = Bounds { unarmed: Duration::from_secs(600), idle: Duration::from_secs(3600) };
-    const EVER: Duration = Duration::from_secs(99_999);
-
-    fn secs(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    /// A session that lives, of a peer that is no worker, just active, without a mark.
-    fn plain() -> Observed {
-        Observed {
-            managed: false,
-            liveness: Liveness::Alive,
-            stopped: false,
-            new_eager: false,
-            ephemeral: false,
-            armed: false,
-            working: false,
-            age: Duration::ZERO,
-            quiet: secs(20),
-        }
-    }
-
-    /// `row: { what differs from the plain session } => action, outcome`.
-    macro_rules! rows {
-        ($($row:ident: { $($field:ident: $value:expr),* } => $action:ident, $outcome:literal;)*) => {$(
-            #[test]
-            fn $row() {
-                let observed = Observed { $($field: $value,)* ..plain() };
-                assert_eq!(decide(&observed, BOUNDS), Verdict { action: $action, outcome: $outcome });
-            }
-        )*};
-    }
-
-    rows! {
-        row_1_managed_by_the_os: { managed: true } => SkippedLaunchd, "read-only-h4";
-        row_1_beats_every_other: { managed: true, liveness: Gone, stopped: true, new_eager: true, age: EVER } => SkippedLaunchd, "read-only-h4";
-        row_2_dead_and_stopped: { liveness: Gone, stopped: true } => SkippedStopped, "resume-on-start";
-        row_2_beats_a_wish_to_come_back: { liveness: Gone, stopped: true, new_eager: true } => SkippedStopped, "resume-on-start";
-        row_3_dead_and_wants_to_come_back_fresh: { liveness: Gone, new_eager: true } => NeedsEagerFresh, "eager-fresh";
-        row_4_dead: { liveness: Gone } => ReapedGone, "fresh-next-msg";
-        row_4_a_worker_too_armed_or_not: { liveness: Gone, ephemeral: true, armed: true } => ReapedGone, "fresh-next-msg";
-        row_4_5_alive_though_stopped: { stopped: true } => ReapedIdle, "operator-halt-enforced";
-        row_4_5_whatever_it_is_doing: { stopped: true, working: true, ephemeral: true } => ReapedIdle, "operator-halt-enforced";
-        row_5_a_worker_that_answered_and_is_quiet: { ephemeral: true, armed: true, age: secs(21) } => ReapedEphemeral, "ephemeral-done";
-        row_5_is_strict: { ephemeral: true, armed: true, age: secs(20) } => Alive, "";
-        row_5_needs_the_answer: { ephemeral: true, age: secs(21) } => Alive, "";
-        row_5_under_d10_a_running_turn_is_never_quiet: { ephemeral: true, armed: true, working: true, age: EVER } => Alive, "working";
-        row_5_is_for_workers_only: { armed: true, age: secs(21) } => Alive, "";
-        row_6_a_worker_that_never_answers: { ephemeral: true, age: secs(601) } => ReapedEphemeral, "ephemeral-unarmed-bound";
-        row_6_is_strict: { ephemeral: true, age: secs(600) } => Alive, "";
-        row_6_fires_for_an_armed_one_too: { ephemeral: true, armed: true, quiet: secs(9_999), age: secs(601) } => ReapedEphemeral, "ephemeral-unarmed-bound";
-        row_6_under_d10_a_running_turn_is_never_idle: { ephemeral: true, working: true, age: EVER } => Alive, "working";
-        row_7_idle: { age: secs(3601) } => ReapedIdle, "resume-eligible";
-        row_7_is_strict: { age: secs(3600) } => Alive, "";
-        row_7_under_d10_a_running_turn_is_never_idle: { working: true, age: EVER } => Alive, "working";
-        row_8_alive: { age: secs(1) } => Alive, "";
-        row_8_a_wish_to_come_back_waits_for_the_end: { new_eager: true } => Alive, "";
-        d6_unknown_is_left_alone: { liveness: Silent, age: EVER } => Unknown, "left-alone";
-        d6_unknown_is_left_alone_even_if_stopped: { liveness: Silent, stopped: true, ephemeral: true, armed: true, age: EVER } => Unknown, "left-alone";
-    }
-
-    #[test]
-    fn the_words_of_the_actions_are_those_of_json() {
-        for action in [SkippedLaunchd, ReapedIdle, NeedsEagerFresh, ClaimedElsewhere] {
-            assert_eq!(serde_json::to_string(&action).unwrap(), format!("\"{}\"", action.as_str()));
-        }
-    }
 }

@@ -1,15 +1,16 @@
 //! `iapeer-run`: holding one always-on peer in the foreground, for its service unit.
 
+use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::host::ProcessId;
 use crate::host::process::ExitWatch;
 use crate::runtime::Kind;
-use crate::session::bring_up::{self, Call};
+use crate::session::bring_up::{self, Call, Caller, Guard};
+use crate::session::end::{self, End};
 use crate::session::rule::Request;
-use crate::session::settle::{self, Ending, Park, Standing};
+use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
-use crate::store::markers::Marker;
 use crate::world::World;
 use crate::world::peer::Peer;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -34,7 +35,7 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
     // Stopping it is stopping its unit.
     world.markers(identity).clear(Marker::Stopped)?;
-    let call = Call { request: Request::Fresh, topic: None, past_guard: true, holder: true };
+    let call = Call { request: Request::Fresh, topic: None, guard: Guard::Passed, caller: Caller::Holder };
     let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
     drop(lock);
     let began = world.clock.monotonic();
@@ -52,7 +53,7 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     if stopped {
         world.lifecycle(&event.field("outcome", "stopped"));
         if let Standing::Live(record) = standing {
-            settle::end(world, identity, Some(&record), &Ending { why: "stop", park: Park::No, keep_marks: false })?;
+            end::end(world, identity, Some(&record), &End::new("stop"))?;
         }
         return Ok(Exit::Ok);
     }

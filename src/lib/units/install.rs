@@ -2,6 +2,7 @@
 //!
 //! Files are written only where their bytes differ; one that is not ours is never touched.
 
+use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::paths;
@@ -12,7 +13,6 @@ use crate::runtime::Kind;
 use crate::session::launch;
 use crate::store::durable;
 use crate::store::event_log::Event;
-use crate::store::markers::Marker;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::Serialize;

@@ -11,8 +11,8 @@ use linux as platform;
 #[cfg(target_os = "macos")]
 use macos as platform;
 
+use crate::base::Liveness;
 use crate::base::clock::{Clock, Deadline, wait_for};
-use crate::host::Liveness;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub use watch::{Ending, ExitWatch, wait_exit};
+pub use watch::{ExitWatch, wait_exit};
 
 /// A process: its pid, and when it started, so that a reused pid is not mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

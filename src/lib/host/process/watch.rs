@@ -1,30 +1,11 @@
 //! Being told when a process ends, without asking again and again: pidfd on Linux, kqueue on macOS.
 
 use super::{ProcessId, liveness};
-use crate::host::Liveness;
+use crate::base::{Liveness, ProcessEnd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// It exited with this status.
-    Exited(i32),
-    /// This signal ended it.
-    Killed(i32),
-}
-
-impl Ending {
-    /// From a wait status (wait(2)).
-    fn from_wait_status(status: i32) -> Ending {
-        match status & 0x7f {
-            0 => Ending::Exited((status >> 8) & 0xff),
-            signal => Ending::Killed(signal),
-        }
-    }
-}
 
 /// A watch on one process. Its descriptor becomes readable when the process has ended.
 #[derive(Debug)]
@@ -48,7 +29,7 @@ impl ExitWatch {
     }
 
     /// Waits until it has ended.
-    pub fn wait(&self) -> io::Result<Option<Ending>> {
+    pub fn wait(&self) -> io::Result<Option<ProcessEnd>> {
         loop {
             match poll(&mut [PollFd::new(self.descriptor(), PollFlags::POLLIN)], PollTimeout::NONE) {
                 Ok(_) => return Ok(self.ending()),
@@ -60,19 +41,20 @@ impl ExitWatch {
 
     /// How it ended, once it has, where the kernel still tells: from the zombie that waits to be collected, or (Linux
     /// 6.15 and later) from the descriptor itself. Nothing of this is a guess.
-    pub fn ending(&self) -> Option<Ending> {
+    pub fn ending(&self) -> Option<ProcessEnd> {
         os::ending(&self.process, self.descriptor())
     }
 }
 
 /// Waits until `process` has ended. `None`: it had already, or the kernel does not tell how.
-pub fn wait_exit(process: ProcessId) -> io::Result<Option<Ending>> {
+pub fn wait_exit(process: ProcessId) -> io::Result<Option<ProcessEnd>> {
     ExitWatch::on(process)?.map_or(Ok(None), |watch| watch.wait())
 }
 
 #[cfg(target_os = "linux")]
 mod os {
-    use super::{Ending, ProcessId};
+    use super::ProcessId;
+    use crate::base::ProcessEnd;
     use nix::libc;
     use std::io;
     use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -90,8 +72,8 @@ mod os {
         }
     }
 
-    pub(crate) fn ending(process: &ProcessId, descriptor: BorrowedFd<'_>) -> Option<Ending> {
-        of_zombie(process).or_else(|| of_descriptor(descriptor)).map(Ending::from_wait_status)
+    pub(crate) fn ending(process: &ProcessId, descriptor: BorrowedFd<'_>) -> Option<ProcessEnd> {
+        of_zombie(process).or_else(|| of_descriptor(descriptor)).map(ProcessEnd::from_wait_status)
     }
 
     /// Field 52 of `/proc/PID/stat`, of the very process: same start, state Z.
@@ -129,7 +111,8 @@ mod os {
 
 #[cfg(target_os = "macos")]
 mod os {
-    use super::{Ending, ProcessId};
+    use super::ProcessId;
+    use crate::base::ProcessEnd;
     use nix::libc;
     use std::io;
     use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
@@ -162,8 +145,8 @@ mod os {
     }
 
     /// macOS tells the exit status to the parent alone.
-    pub(crate) fn ending(_process: &ProcessId, _descriptor: BorrowedFd<'_>) -> Option<Ending> {
-        let _ = Ending::from_wait_status;
+    pub(crate) fn ending(_process: &ProcessId, _descriptor: BorrowedFd<'_>) -> Option<ProcessEnd> {
+        let _ = ProcessEnd::from_wait_status;
         None
     }
 }
@@ -189,7 +172,7 @@ mod tests {
         let ending = waiter.join().unwrap();
         child.wait().unwrap();
         if cfg!(target_os = "linux") {
-            assert_eq!(ending, Some(Ending::Killed(9)), "nobody collected it before we looked");
+            assert_eq!(ending, Some(ProcessEnd::Killed(9)), "nobody collected it before we looked");
         }
     }
 
@@ -214,14 +197,14 @@ mod tests {
         child.wait().unwrap();
         let ending = watch.ending();
         eprintln!("after it was collected: {ending:?}");
-        assert!(matches!(ending, None | Some(Ending::Killed(9))), "{ending:?}");
+        assert!(matches!(ending, None | Some(ProcessEnd::Killed(9))), "{ending:?}");
     }
 
     #[test]
     fn wait_statuses() {
-        assert_eq!(Ending::from_wait_status(0), Ending::Exited(0));
-        assert_eq!(Ending::from_wait_status(3 << 8), Ending::Exited(3));
-        assert_eq!(Ending::from_wait_status(9), Ending::Killed(9));
-        assert_eq!(Ending::from_wait_status(11 | 0x80), Ending::Killed(11));
+        assert_eq!(ProcessEnd::from_wait_status(0), ProcessEnd::Exited(0));
+        assert_eq!(ProcessEnd::from_wait_status(3 << 8), ProcessEnd::Exited(3));
+        assert_eq!(ProcessEnd::from_wait_status(9), ProcessEnd::Killed(9));
+        assert_eq!(ProcessEnd::from_wait_status(11 | 0x80), ProcessEnd::Killed(11));
     }
 }

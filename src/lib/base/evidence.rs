@@ -1,0 +1,45 @@
+//! What proves that a message landed, and what became of a message.
+
+use crate::base::wake::{Mode, WakeCause};
+use crate::base::words::words;
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// What proves that a message landed in its session.
+    pub enum Evidence {
+        /// A hook of ours saw the prompt that carried the message's id.
+        Hook = "hook",
+        /// A transcript record written after the paste carries the id.
+        Transcript = "transcript",
+        /// The composer held the paste and cleared after the submit key.
+        Composer = "composer",
+    }
+}
+
+words! {
+    /// What became of a message that left its queue: it is not delivered again, unless an operator requeues a dead letter.
+    pub enum Outcome {
+        /// There is evidence that the session took it.
+        Delivered = "delivered",
+        /// It is a dead letter.
+        Dead = "dead",
+        /// It was a dead letter, and an operator dropped it.
+        Dropped = "dropped",
+    }
+}
+
+/// How a message landed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landed {
+    /// What proved it.
+    pub evidence: Evidence,
+    /// A person's draft had to make way (D14).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
+    /// How the session was woken for it; absent where the session lived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Why the session was woken so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<WakeCause>,
+}

@@ -1,0 +1,105 @@
+//! The state files of one identity: which there are, and what each is named.
+
+use std::fmt;
+
+/// A marker: its existence is the fact; its content (an ISO time) is for people and for ages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Marker {
+    /// The operator stopped the peer: it accepts nothing and is not woken.
+    Stopped,
+    /// The session was put to sleep deliberately: it may be resumed.
+    IdleReaped,
+    /// The session asked for a fresh one at once.
+    NewEager,
+    /// The next wake must be fresh, so that the session reads new prompts.
+    Refresh,
+    /// The worker has answered its task.
+    EphemeralArmed,
+}
+
+impl Marker {
+    /// All markers.
+    pub const ALL: [Marker; 5] =
+        [Marker::Stopped, Marker::IdleReaped, Marker::NewEager, Marker::Refresh, Marker::EphemeralArmed];
+}
+
+/// A state file `<root>/state/lifecycle/<identity>.<suffix>`. What each holds: `docs/state-files.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateFile {
+    /// The record of the session that was launched.
+    Session,
+    /// The record of a session whose death is being recorded.
+    ClaimedDeath,
+    /// A marker.
+    Marker(Marker),
+    /// The earlier system's name of [`Marker::Refresh`].
+    FreshNext,
+    /// The ring of deaths that the crash-loop guard counts.
+    Deaths,
+    /// The topics of the current or last session.
+    Topics,
+    /// The deliberate end under way.
+    Teardown,
+    /// The deliberate end that was completed last.
+    Ended,
+    /// The last event of the agent's turn.
+    Turn,
+    /// The launch whose program has fetched our MCP tool.
+    Tool,
+    /// The end that was recorded last, with its cause.
+    LastDeath,
+    /// The tmux command that ended the server, as tmux's hook wrote it down.
+    KilledBy,
+    /// The folder of the message queue.
+    Queue,
+    /// The lock of everything that starts, ends or types into the session.
+    Lock,
+    /// The lock of the canary that watches the session's server.
+    CanaryLock,
+    /// The lock of the one drain that watches an answered worker.
+    WatchLock,
+    /// The lock of whoever records a death.
+    DeathLock,
+}
+
+impl StateFile {
+    /// The part of the file's name behind `<identity>.`.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            StateFile::Session => "session",
+            StateFile::ClaimedDeath => "session.reaping",
+            StateFile::Marker(Marker::Stopped) => "stopped",
+            StateFile::Marker(Marker::IdleReaped) => "idle-reaped",
+            StateFile::Marker(Marker::NewEager) => "new-eager",
+            StateFile::Marker(Marker::Refresh) => "refresh",
+            StateFile::Marker(Marker::EphemeralArmed) => "ephemeral-armed",
+            StateFile::FreshNext => "fresh-next",
+            StateFile::Deaths => "deaths",
+            StateFile::Topics => "topic",
+            StateFile::Teardown => "teardown",
+            StateFile::Ended => "ended",
+            StateFile::Turn => "turn",
+            StateFile::Tool => "tool",
+            StateFile::LastDeath => "last-death",
+            StateFile::KilledBy => "killed-by",
+            StateFile::Queue => "queue",
+            StateFile::Lock => "lock",
+            StateFile::CanaryLock => "canary.lock",
+            StateFile::WatchLock => "watch.lock",
+            StateFile::DeathLock => "death.lock",
+        }
+    }
+}
+
+impl From<Marker> for StateFile {
+    fn from(marker: Marker) -> Self {
+        StateFile::Marker(marker)
+    }
+}
+
+impl fmt::Display for StateFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.suffix())
+    }
+}

@@ -1,0 +1,104 @@
+//! The words of a wake: how a session starts, why, and what that consumes. The rule that decides it is
+//! `session::rule`; the session record keeps the decision, so that whoever goes on with a boot decides nothing anew.
+
+use crate::base::state_file::Marker;
+use crate::base::words::words;
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// How a session starts.
+    pub enum Mode {
+        /// With an empty conversation.
+        Fresh = "fresh",
+        /// With the last conversation.
+        Resume = "resume",
+    }
+}
+
+words! {
+    /// Why a session starts as it does: the `cause` of the log, of the session record and of reports (spec 06.2).
+    pub enum WakeCause {
+        /// A fresh session was asked for.
+        FolderLaunch = "folder-launch",
+        /// The last conversation was asked for.
+        Attach = "attach",
+        /// `.refresh` was set.
+        SoftReload = "soft-reload",
+        /// The profile makes it a stateless worker.
+        EphemeralPolicy = "ephemeral-policy",
+        /// Not parked, and there is a transcript: the last session crashed or ended itself.
+        CrashOrSelfClose = "crash-or-self-close",
+        /// Not parked, and there is no transcript.
+        FirstWake = "first-wake",
+        /// Parked, and it speaks for a person.
+        IdleReapedHuman = "idle-reaped-human",
+        /// The same, with nothing to resume.
+        IdleReapedHumanNoResume = "idle-reaped-human-no-resume",
+        /// Parked, and the profile forbids resuming.
+        IdleReapedNever = "idle-reaped-never",
+        /// Parked, and resumed.
+        IdleReapedResume = "idle-reaped-resume",
+        /// Parked, with nothing to resume.
+        IdleReapedNoResume = "idle-reaped-no-resume",
+        /// Parked, the profile resumes for known topics only, and the message has none.
+        IdleReapedNoTopic = "idle-reaped-no-topic",
+        /// Parked, and the message's topic is none of the last session's.
+        IdleReapedNewTopic = "idle-reaped-new-topic",
+        /// Parked for longer than a message without a topic may resume.
+        IdleReapedStale = "idle-reaped-stale",
+        /// A session that lived without a record was enrolled.
+        Enrolled = "enrolled",
+        /// A boot was completed whose launcher had died.
+        LauncherDied = "launcher-died",
+    }
+}
+
+/// A profile's say about resuming without or across topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ResumePolicy {
+    /// Without a topic resume; with one resume only if the last session knew it.
+    #[default]
+    Default,
+    /// Always resume.
+    Always,
+    /// Resume only for a known topic.
+    Topic,
+    /// Never resume.
+    Never,
+}
+
+/// The decision of a wake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// How the session starts.
+    pub mode: Mode,
+    /// Why.
+    pub cause: WakeCause,
+    /// The agent's name for the conversation that is resumed.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// The markers that this wake consumes, once the session is ready (D2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consume: Vec<Marker>,
+}
+
+/// How a session that is up was started for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Woken {
+    /// How it started.
+    pub mode: Mode,
+    /// Why.
+    pub cause: WakeCause,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_the_log_is_that_of_the_record() {
+        for cause in [WakeCause::FirstWake, WakeCause::IdleReapedHumanNoResume, WakeCause::CrashOrSelfClose] {
+            assert_eq!(serde_json::to_string(&cause).unwrap(), format!("\"{cause}\""));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Handing a message to its session: waking the peer where it sleeps, then typing.
+
+use crate::base::exit::Failure;
+use crate::base::wake::{Mode, Woken};
+use crate::mailbox::ledger::{Entry, GivenBack, Ledger, TryOutcome};
+use crate::message::envelope::{Envelope, Instruction};
+use crate::session::bring_up::{self, Call, Up};
+use crate::session::seed;
+use crate::store::queue::{Item, Place};
+use crate::store::session_record::SessionRecord;
+use crate::world::peer::Peer;
+use crate::world::{Delivery, Landing};
+
+/// A message that was handed to a live session.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// In `inflight/`.
+    pub(crate) entry: Entry,
+    pub(crate) record: SessionRecord,
+    /// How the session was woken for it, if it was.
+    pub(crate) woke: Option<Woken>,
+    pub(crate) landing: Landing,
+}
+
+/// What became of handing a message over.
+#[derive(Debug)]
+pub(crate) enum HandedOver {
+    Tried(Box<Tried>),
+    /// There is no session for it; it waits at the head.
+    Waits,
+    /// It is a dead letter now, or somebody removed it by hand.
+    Settled,
+}
+
+/// Whether the text of a message may stand in the composer already, from a delivery that was cut short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Composer {
+    /// Nothing of it was typed.
+    Untouched,
+    /// It may have been typed.
+    MayHoldIt,
+}
+
+/// Hands the head to the peer's session, and wakes the peer for that where it sleeps.
+pub(crate) fn hand_over(ledger: &mut Ledger<'_>, entry: Entry) -> Result<HandedOver, Failure> {
+    let call = Call { topic: entry.item.topic.as_ref(), ..Call::default() };
+    let up = match bring_up::bring_up(ledger.world, ledger.peer, call) {
+        Ok(up) => up,
+        Err(not_up) if not_up.tried => {
+            return Ok(match ledger.give_back(entry, &not_up.failure.to_string())? {
+                GivenBack::Buried => HandedOver::Settled,
+                GivenBack::Waits => HandedOver::Waits,
+            });
+        }
+        Err(not_up) => {
+            ledger.put_off(entry, None, TryOutcome::Queued, &not_up.failure.to_string())?;
+            return Ok(HandedOver::Waits);
+        }
+    };
+    if !ledger.queue.shift(entry.seq, Place::Waiting, Place::Inflight)? {
+        return Ok(HandedOver::Settled);
+    }
+    let entry = Entry { place: Place::Inflight, ..entry };
+    let text = first_text(ledger.peer, &entry.item, &up);
+    let landing = deliver(ledger, &entry.item, &text, &up, Composer::Untouched);
+    Ok(HandedOver::Tried(Box::new(Tried { entry, record: up.record, woke: up.woke, landing })))
+}
+
+/// Types `text` into the session and waits for evidence.
+pub(crate) fn deliver(ledger: &Ledger<'_>, item: &Item, text: &str, up: &Up, composer: Composer) -> Landing {
+    ledger.world.host.deliver(&Delivery {
+        peer: ledger.peer,
+        text,
+        id: item.id,
+        launch: up.record.launch.as_deref(),
+        boot: up.woke.is_some(),
+        urgent: item.urgent,
+        accepted: item.accepted,
+        resumed: composer == Composer::MayHoldIt,
+    })
+}
+
+/// The text of a delivery: the envelope, behind the seed where the session is fresh and the profile has one.
+fn first_text(peer: &Peer, item: &Item, up: &Up) -> String {
+    let text = envelope(peer, item);
+    match (up.woke, peer.initial_prompt()) {
+        // The seed may have been queued by itself: then it is not said twice.
+        (Some(Woken { mode: Mode::Fresh, .. }), Some(seed)) if item.task != seed => {
+            format!("{}\n\n{text}", seed::envelope(peer, &seed, item.accepted))
+        }
+        _ => text,
+    }
+}
+
+/// The envelope of an item.
+pub(crate) fn envelope(peer: &Peer, item: &Item) -> String {
+    let envelope = Envelope {
+        from: item.from.clone(),
+        intelligence: item.from_intelligence,
+        ts: item.accepted.local(),
+        topic: item.topic.clone(),
+        id: Some(item.id),
+        redelivered: (item.redelivered > 0).then_some(item.redelivered),
+        attachments: item.attachments.clone(),
+        body: item.task.clone(),
+    };
+    envelope.encode(if peer.manifest.mcp { Instruction::Mcp } else { Instruction::Send })
+}

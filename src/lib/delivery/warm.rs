@@ -1,0 +1,165 @@
+//! One round of a drain over the queue of a peer that keeps its session: settle what is unknown, then hand over what
+//! waits, in order.
+
+use crate::base::Marker;
+use crate::base::evidence::Evidence;
+use crate::base::evidence::Landed;
+use crate::base::exit::Failure;
+use crate::base::wake::Woken;
+use crate::delivery::drain::{Before, Next};
+use crate::delivery::hand_over::{self, Composer, HandedOver};
+use crate::mailbox::ledger::{Entry, GivenBack, Ledger, TryOutcome};
+use crate::session::activity::{Activity, Quiet, turn_of};
+use crate::session::bring_up::Up;
+use crate::session::settle::{self, Standing};
+use crate::store::event_log::Event;
+use crate::store::queue::{Item, Place, Queue};
+use crate::store::session_record::SessionRecord;
+use crate::world::peer::Peer;
+use crate::world::{Landing, World};
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It left the queue: what waits behind it goes on.
+    Settled,
+    /// It stays, and with it what waits behind it.
+    Stays,
+}
+
+/// What a round came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// Everything that was seen waiting is settled.
+    Emptied,
+    /// Something stays, and with it what waits behind it.
+    Stuck,
+}
+
+/// Goes on only where something was accepted during the round: what could not be delivered waits for the next tick.
+pub(crate) fn next(queue: &Queue, round: Round, before: &Before) -> Result<Next, Failure> {
+    let newest = queue.list(Place::Waiting)?.last().copied();
+    let more = newest.is_some() && (round == Round::Emptied || newest > before.newest);
+    Ok(if more { Next::Recheck } else { Next::Leave })
+}
+
+/// One round, under the lock.
+pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<Round, Failure> {
+    if ledger.world.markers(&ledger.peer.identity).has(Marker::Stopped) {
+        return Ok(Round::Stuck);
+    }
+    for seq in ledger.queue.list(Place::Inflight)? {
+        let Some(item) = ledger.queue.read(Place::Inflight, seq)? else { continue };
+        if resolve_unknown(ledger, Entry { place: Place::Inflight, seq, item })? == Fate::Stays {
+            return Ok(Round::Stuck);
+        }
+    }
+    while let Some(entry) = ledger.head()? {
+        let fate = match hand_over::hand_over(ledger, entry)? {
+            HandedOver::Tried(tried) => conclude(ledger, tried.entry, tried.woke, tried.landing)?,
+            HandedOver::Settled => Fate::Settled,
+            HandedOver::Waits => Fate::Stays,
+        };
+        if fate == Fate::Stays {
+            return Ok(Round::Stuck);
+        }
+    }
+    Ok(Round::Emptied)
+}
+
+/// Settles what an earlier drain typed or was about to type. While that is unknown, nothing may overtake it.
+fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Failure> {
+    let (world, peer) = (ledger.world, ledger.peer);
+    if ledger.finish_burial(&entry)? || ledger.drop_duplicate(&entry)? || ledger.finish_settling(&entry)? {
+        return Ok(Fate::Settled);
+    }
+    let taken = turn_of(world, &peer.identity, None).is_some_and(|turn| turn.taken.contains(&entry.item.id));
+    if taken || world.host.carries(peer, entry.item.id) {
+        note_topic(world, peer, &entry.item);
+        ledger.settle(entry, landed(None, Evidence::Transcript, false))?;
+        return Ok(Fate::Settled);
+    }
+    let (standing, _) = settle::settle(world, &peer.identity)?;
+    match standing {
+        Standing::Unknown => {
+            let reason = "tmux does not say whether the session lives";
+            ledger.note(&entry, TryOutcome::Unknown, Some(reason.into()));
+            Ok(Fate::Stays)
+        }
+        Standing::Live(record) => {
+            if let Quiet::Working = Activity::from_files(world, peer, &record).quiet() {
+                // The session may take it at the turn's end.
+                ledger.note(&entry, TryOutcome::Unknown, Some("a turn is running, no evidence yet".into()));
+                return Ok(Fate::Stays);
+            }
+            retry_unknown(ledger, entry, record)
+        }
+        Standing::Asleep => {
+            // The session that may have seen the message is gone, and its transcript lacks it.
+            entry.item.redelivered += 1;
+            ledger.give_back(entry, "the session ended before there was evidence")?;
+            Ok(Fate::Settled)
+        }
+    }
+}
+
+/// Tries an unknown item again in the session that lives: its text may still stand in the composer.
+fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecord) -> Result<Fate, Failure> {
+    entry.item.redelivered += 1;
+    entry.item.attempts += 1;
+    if u64::from(entry.item.attempts) > ledger.world.settings.queue_max_attempts {
+        ledger.bury(entry, "no evidence that the session took it")?;
+        return Ok(Fate::Settled);
+    }
+    ledger.queue.update(entry.place, entry.seq, &entry.item)?;
+    let text = hand_over::envelope(ledger.peer, &entry.item);
+    let up = Up { record, woke: None };
+    match hand_over::deliver(ledger, &entry.item, &text, &up, Composer::MayHoldIt) {
+        // It may have been typed before: while that session lives, only evidence or its end takes it out of flight.
+        Landing::Held(reason) => {
+            entry.item.attempts = entry.item.attempts.saturating_sub(1);
+            entry.item.redelivered = entry.item.redelivered.saturating_sub(1);
+            ledger.put_off(entry, None, TryOutcome::Unknown, &reason).map(|()| Fate::Stays)
+        }
+        Landing::Failed(reason) => ledger.put_off(entry, None, TryOutcome::Unknown, &reason).map(|()| Fate::Stays),
+        landing => conclude(ledger, entry, None, landing),
+    }
+}
+
+/// Acts on what became of a delivery.
+fn conclude(ledger: &mut Ledger<'_>, entry: Entry, woke: Option<Woken>, landing: Landing) -> Result<Fate, Failure> {
+    match landing {
+        Landing::Landed { by, forced } => {
+            note_topic(ledger.world, ledger.peer, &entry.item);
+            ledger.settle(entry, landed(woke, by, forced)).map(|()| Fate::Settled)
+        }
+        Landing::Held(reason) => {
+            let seq = entry.seq;
+            ledger.put_off(entry, woke, TryOutcome::Queued, &reason)?;
+            ledger.queue.shift(seq, Place::Inflight, Place::Waiting)?;
+            Ok(Fate::Stays)
+        }
+        Landing::Unknown(reason) => ledger.put_off(entry, woke, TryOutcome::Unknown, &reason).map(|()| Fate::Stays),
+        Landing::Failed(reason) => Ok(match ledger.give_back(entry, &reason)? {
+            GivenBack::Buried => Fate::Settled,
+            GivenBack::Waits => Fate::Stays,
+        }),
+    }
+}
+
+/// How a message landed, for its history.
+pub(crate) fn landed(woke: Option<Woken>, evidence: Evidence, forced: bool) -> Landed {
+    Landed { evidence, forced, mode: woke.map(|woken| woken.mode), cause: woke.map(|woken| woken.cause) }
+}
+
+/// Best effort: what has landed is settled even where its topic can't be noted.
+fn note_topic(world: &World<'_>, peer: &Peer, item: &Item) {
+    let Some(topic) = &item.topic else { return };
+    match world.markers(&peer.identity).note_topic(topic) {
+        Ok(true) => {
+            world.lifecycle(&Event::new("topic-note").field("identity", &peer.identity).field("topic", topic));
+        }
+        Ok(false) => {}
+        Err(error) => tracing::warn!("{}: cannot note the topic {topic:?}: {error}", peer.identity),
+    }
+}

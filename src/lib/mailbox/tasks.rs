@@ -1,0 +1,88 @@
+//! A worker's open task: it stays in `inflight/` from the moment the worker took it until the worker answers (D9).
+
+use crate::base::Marker;
+use crate::base::evidence::Evidence;
+use crate::base::evidence::Landed;
+use crate::base::exit::Failure;
+use crate::base::identity::Identity;
+use crate::mailbox::ledger::{Entry, Ledger};
+use crate::store::profile::Profile;
+use crate::store::queue::{Place, Queue};
+use crate::store::session_record::SessionRecord;
+use crate::world::World;
+use crate::world::peer::Peer;
+use std::path::Path;
+
+/// Settles the answered task. One that this worker never took, because its drain was killed before it could hand the
+/// task over, stays in flight: it is given back when the session has ended ([`give_back_unanswered`]).
+pub(crate) fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<(), Failure> {
+    let mut ledger = Ledger::new(world, peer, queue);
+    for seq in queue.list(Place::Inflight)? {
+        let Some(item) = queue.read(Place::Inflight, seq)? else { continue };
+        let mut entry = Entry { place: Place::Inflight, seq, item };
+        if entry.item.notice.is_some() || ledger.drop_duplicate(&entry)? {
+            continue;
+        }
+        if entry.item.landed.is_none() {
+            if !world.host.carries(peer, entry.item.id) {
+                continue;
+            }
+            entry.item.landed = Some(world.now());
+        }
+        let found = Landed { evidence: Evidence::Transcript, forced: false, mode: None, cause: None };
+        entry.item.landing.get_or_insert(found);
+        ledger.finish_settling(&entry)?;
+    }
+    Ok(())
+}
+
+/// Settles tasks whose worker ended without an answer: back to the head while the profile's `max_attempts` allows it,
+/// else dead, and the sender is told once. A task that no worker was seen to take goes back in any case.
+pub(crate) fn give_back_unanswered(world: &World<'_>, peer: &Peer, queue: &Queue, why: &str) -> Result<(), Failure> {
+    Ledger::new(world, peer, queue).give_back_unanswered(why)
+}
+
+impl Ledger<'_> {
+    /// [`give_back_unanswered`] by the ledger of a drain, which reports what became of the tasks.
+    pub(crate) fn give_back_unanswered(&mut self, why: &str) -> Result<(), Failure> {
+        for seq in self.queue.list(Place::Inflight)? {
+            let Some(item) = self.queue.read(Place::Inflight, seq)? else { continue };
+            let mut entry = Entry { place: Place::Inflight, seq, item };
+            if self.finish_burial(&entry)? || self.drop_duplicate(&entry)? {
+                continue;
+            }
+            entry.item.redelivered += 1;
+            entry.item.landing = None;
+            let allowed = match entry.item.landed.take() {
+                Some(_) => u64::from(self.peer.max_attempts().unwrap_or(1)),
+                None => self.world.settings.queue_max_attempts,
+            };
+            self.give_back_within(entry, why, allowed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone, and
+/// so is a worker for which a process of an earlier session speaks: that answers no task of this session.
+pub(crate) fn arm(world: &World<'_>, caller: &Identity, cwd: &Path) -> bool {
+    let current = SessionRecord::peek(world.paths, caller).and_then(|record| record.launch);
+    if let (Some(current), Ok(own)) = (current, std::env::var("PEER_LAUNCH"))
+        && own != current
+    {
+        return false;
+    }
+    if !Profile::read(cwd).is_ok_and(|profile| profile.is_some_and(|profile| profile.ephemeral())) {
+        return false;
+    }
+    match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {
+        Ok(()) => {
+            world.kick(caller);
+            true
+        }
+        Err(error) => {
+            tracing::warn!("cannot arm {caller}: {error}; its session ends by the unarmed bound");
+            false
+        }
+    }
+}

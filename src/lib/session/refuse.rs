@@ -1,0 +1,68 @@
+//! Refusing a wake that the peer's state forbids, with the line in `lifecycle.log` and the words for the caller.
+
+use crate::base::Marker;
+use crate::base::exit::{Exit, Failure};
+use crate::store::event_log::Event;
+use crate::world::World;
+use crate::world::peer::Peer;
+
+/// Refuses what the peer's state forbids: stopped, or held by the service manager.
+pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    if let Some(by) = world.host.managed_by(&peer.identity) {
+        return Err(refuse_managed(world, peer, by, "launchd-managed"));
+    }
+    refuse_stopped(world, peer)
+}
+
+/// Refuses a peer that was stopped.
+pub fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    if world.markers(&peer.identity).has(Marker::Stopped) {
+        log_refusal(world, peer, "stopped", "");
+        return Err(stopped(peer));
+    }
+    Ok(())
+}
+
+/// The same, with the lock held: whoever asks looked before taking it, so this came in between.
+pub(crate) fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    if world.markers(&peer.identity).has(Marker::Stopped) {
+        log_refusal(world, peer, "stopped-mid-wake", "");
+        return Err(stopped(peer));
+    }
+    Ok(())
+}
+
+/// The refusal of a peer that the service manager holds, with its line in the log.
+pub fn refuse_managed(world: &World<'_>, peer: &Peer, by: &str, cause: &'static str) -> Failure {
+    world.lifecycle(&wake_event(peer, "refused", cause).field("by", by));
+    let why = format!("{} is launchd-managed (by {by}): it is always on and not woken by messages", peer.identity);
+    Failure::new(Exit::Refused, why)
+}
+
+/// What a stopped peer's callers are told.
+pub fn stopped(peer: &Peer) -> Failure {
+    let name = peer.identity.personality();
+    Failure::new(
+        Exit::Refused,
+        format!(
+            "{:?} ({}) is stopped and not accepting messages: `iapeer start {name}` lets it resume",
+            name.as_str(),
+            peer.identity.runtime()
+        ),
+    )
+}
+
+/// Logs that a wake was refused, and why.
+pub fn log_refusal(world: &World<'_>, peer: &Peer, cause: &'static str, reason: &str) {
+    let event = wake_event(peer, "refused", cause).maybe("reason", (!reason.is_empty()).then_some(reason));
+    world.lifecycle(&event);
+}
+
+pub(crate) fn wake_event(peer: &Peer, mode: &str, cause: &str) -> Event {
+    Event::new("wake")
+        .field("personality", peer.identity.personality())
+        .field("identity", &peer.identity)
+        .field("runtime", peer.identity.runtime())
+        .field("mode", mode)
+        .field("cause", cause)
+}

@@ -1,0 +1,392 @@
+//! `history/<identity>.jsonl`: what became of each message that was settled. One JSON object a line, appended before
+//! the item leaves the queue; reports are made from it, and an id that it holds as delivered is not delivered again.
+//!
+//! A line is one `write` on O_APPEND and is not synced: a power cut may cost lines of history, never a message. The
+//! file is renamed to `.jsonl.1` (which replaces the one before) when it is over the size limit; lines older than
+//! `IAPEER_HISTORY_DAYS` are dropped by the tick's look at everything.
+
+use crate::base::clock::EpochMs;
+use crate::base::evidence::{Landed, Outcome};
+use crate::base::identity::{Identity, Intelligence, Topic};
+use crate::base::message_id::MessageId;
+use crate::base::paths::{self, Paths};
+use crate::base::settings::Settings;
+use crate::store::durable::{self, StoreError};
+use crate::store::queue::{Item, Seq};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How much of the file's end is read at a time. A new message's id is looked for in the last block only.
+const BLOCK: u64 = 64 * 1024;
+
+/// The history of one identity.
+#[derive(Debug, Clone)]
+pub struct History {
+    path: PathBuf,
+    max: u64,
+    bodies: bool,
+}
+
+/// One line: a message and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// Version of the format.
+    pub v: u32,
+    /// The message. It stands at a fixed place of the line, by which it is found.
+    pub id: MessageId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When it was settled.
+    pub settled: EpochMs,
+    /// Its number in the queue.
+    pub seq: u64,
+    /// How it landed, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landed: Option<Landed>,
+    /// Why it did not land.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Failed tries.
+    #[serde(default)]
+    pub attempts: u32,
+    /// How often it may have been seen before.
+    #[serde(default)]
+    pub redelivered: u32,
+    /// Who sent it.
+    pub from: Identity,
+    /// The sender's nature.
+    pub from_intelligence: Intelligence,
+    /// When it was accepted.
+    pub accepted: EpochMs,
+    /// What it is about.
+    #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Topic>,
+    /// Absolute paths of attached files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<String>,
+    /// Its body; absent where bodies are not kept (`IAPEER_HISTORY_DAYS=0`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+}
+
+impl Settlement {
+    /// What became of `item`, which has the number `seq` in its queue.
+    pub fn of(item: &Item, seq: Seq, outcome: Outcome, landed: Option<Landed>, settled: EpochMs) -> Settlement {
+        Settlement {
+            v: 1,
+            id: item.id,
+            outcome,
+            settled,
+            seq: seq.0,
+            landed,
+            reason: item.reason.clone().filter(|_| outcome != Outcome::Delivered),
+            attempts: item.attempts,
+            redelivered: item.redelivered,
+            from: item.from.clone(),
+            from_intelligence: item.from_intelligence,
+            accepted: item.accepted,
+            topic: item.topic.clone(),
+            attachments: item.attachments.clone(),
+            task: Some(item.task.clone()),
+        }
+    }
+}
+
+impl History {
+    /// The history of `identity`.
+    pub fn of(paths: &Paths, settings: &Settings, identity: &Identity) -> History {
+        History { path: paths.history(identity), max: settings.history_max, bodies: settings.history_days > 0 }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn older(&self) -> PathBuf {
+        older(&self.path)
+    }
+
+    /// Appends a line, before its item leaves the queue.
+    pub fn append(&self, line: &Settlement) -> Result<(), StoreError> {
+        let mut line = line.clone();
+        if !self.bodies {
+            line.task = None;
+        }
+        let mut text = serde_json::to_vec(&line)
+            .map_err(|error| StoreError::Corrupt { path: self.path.clone(), why: error.to_string() })?;
+        text.push(b'\n');
+        self.write(&text).map_err(|error| StoreError::io("write", &self.path, error))
+    }
+
+    fn write(&self, line: &[u8]) -> io::Result<()> {
+        let mut file = match self.open() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let dir = self.path.parent().unwrap_or(Path::new("."));
+                paths::create_dirs(dir).map_err(|failure| io::Error::other(failure.message))?;
+                self.open()?
+            }
+            opened => opened?,
+        };
+        let mut len = file.metadata()?.len();
+        if len > 0 && len + line.len() as u64 > self.max {
+            fs::rename(&self.path, self.older())?;
+            file = self.open()?;
+            len = file.metadata()?.len();
+        }
+        // A line that was cut short must not swallow the next one.
+        if len > 0 {
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                return file.write_all(&[b"\n", line].concat());
+            }
+        }
+        file.write_all(line)
+    }
+
+    fn open(&self) -> io::Result<File> {
+        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)
+    }
+
+    /// The newest line about the message `id`, which was accepted at `accepted`: no line about it is older, so the
+    /// search runs back from the end to that time.
+    pub fn find(&self, id: MessageId, accepted: EpochMs) -> Result<Option<Settlement>, StoreError> {
+        let wanted = format!("{{\"v\":1,\"id\":\"{id}\"");
+        for path in [&self.path, &self.older()] {
+            let failed = |error| StoreError::io("read", path, error);
+            match search(path, wanted.as_bytes(), accepted).map_err(failed)? {
+                Search::Found(line) => return Ok(Some(line)),
+                Search::Before => return Ok(None),
+                Search::Missing => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the message is settled for good: delivered, or dropped by an operator.
+    pub fn forbids(&self, item: &Item) -> Result<bool, StoreError> {
+        let line = self.find(item.id, item.accepted)?;
+        Ok(line.is_some_and(|line| line.outcome != Outcome::Dead))
+    }
+
+    /// Every readable line, oldest first.
+    pub fn lines(&self) -> Result<Vec<Settlement>, StoreError> {
+        let mut all = Vec::new();
+        for path in [self.older(), self.path.clone()] {
+            let failed = |error| StoreError::io("read", &path, error);
+            let file = match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            for line in BufReader::new(file).split(b'\n') {
+                all.extend(serde_json::from_slice::<Settlement>(&line.map_err(failed)?).ok());
+            }
+        }
+        Ok(all)
+    }
+
+    /// Drops the lines that were settled before `cut`. The caller holds the identity's lock: nothing is appended
+    /// meanwhile. Cheap where the oldest line is young enough: only that is read.
+    pub fn prune(&self, cut: EpochMs) -> Result<(), StoreError> {
+        for path in [self.older(), self.path.clone()] {
+            if oldest(&path).is_none_or(|at| at >= cut) {
+                continue;
+            }
+            let bytes = durable::read_optional(&path)?.unwrap_or_default();
+            let young = |line: &&[u8]| serde_json::from_slice::<Settlement>(line).is_ok_and(|line| line.settled >= cut);
+            let kept: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').filter(young).collect();
+            if kept.is_empty() {
+                durable::remove(&path)?;
+            } else {
+                durable::write_volatile(&path, &kept.concat())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the history to another identity's name. A missing one is nothing to move.
+    pub fn rename(&self, to: &History) -> Result<(), StoreError> {
+        for (from, to) in [(self.older(), to.older()), (self.path.clone(), to.path.clone())] {
+            durable::move_file(&from, &to)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the history.
+    pub fn remove(&self) -> Result<(), StoreError> {
+        durable::remove(&self.older())?;
+        durable::remove(&self.path).map(drop)
+    }
+}
+
+/// How long a line is kept; `IAPEER_HISTORY_DAYS=0` keeps outcomes, without bodies, as long as the default does.
+pub fn age_bound(settings: &Settings) -> Duration {
+    let days = if settings.history_days == 0 { 30 } else { settings.history_days };
+    Duration::from_secs(days.saturating_mul(24 * 3600))
+}
+
+fn older(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".1");
+    PathBuf::from(name)
+}
+
+fn oldest(path: &Path) -> Option<EpochMs> {
+    let mut line = Vec::new();
+    BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
+    // A first line that can't be read counts as older than anything: pruning drops it.
+    Some(serde_json::from_slice::<Settlement>(&line).map_or(EpochMs(0), |line| line.settled))
+}
+
+#[expect(clippy::large_enum_variant, reason = "one value at a time, never stored")]
+enum Search {
+    Found(Settlement),
+    /// The search reached lines that are older than the message.
+    Before,
+    /// The whole file was searched.
+    Missing,
+}
+
+/// Searches `path` from its end for the newest line that begins with `wanted`.
+fn search(path: &Path, wanted: &[u8], accepted: EpochMs) -> io::Result<Search> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Search::Missing),
+        Err(error) => return Err(error),
+    };
+    let mut end = file.metadata()?.len();
+    // What is read and not yet known to begin at a line's start.
+    let mut tail: Vec<u8> = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(start))?;
+        let mut block = vec![0; (end - start) as usize];
+        file.read_exact(&mut block)?;
+        block.append(&mut tail);
+        // In a block that does not begin the file the first line is incomplete.
+        let first = match start {
+            0 => 0,
+            _ => block.iter().position(|byte| *byte == b'\n').map_or(block.len(), |at| at + 1),
+        };
+        let lines = &block[first..];
+        for line in lines.split(|byte| *byte == b'\n').rev() {
+            if line.starts_with(wanted)
+                && let Ok(found) = serde_json::from_slice(line)
+            {
+                return Ok(Search::Found(found));
+            }
+        }
+        // The oldest line of the block says whether older blocks can hold the message. Lines stand in the order they
+        // were written in; a clock that was set back between makes the search longer, and one block of margin is read.
+        let oldest = lines.split(|byte| *byte == b'\n').find(|line| !line.is_empty());
+        if oldest.and_then(settled_at).is_some_and(|at| at < accepted) {
+            return Ok(Search::Before);
+        }
+        block.truncate(first);
+        tail = block;
+        end = start;
+    }
+    Ok(Search::Missing)
+}
+
+fn settled_at(line: &[u8]) -> Option<EpochMs> {
+    #[derive(Deserialize)]
+    struct At {
+        settled: EpochMs,
+    }
+    serde_json::from_slice::<At>(line).ok().map(|at| at.settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::queue::nobody;
+
+    fn history(dir: &Path, max: u64) -> History {
+        History { path: dir.join("history/claude-bob.jsonl"), max, bodies: true }
+    }
+
+    fn settled(n: u64, body: &str) -> Settlement {
+        let item = Item { accepted: EpochMs(n), ..Item::new(nobody(), Intelligence::Absent, body.into(), EpochMs(n)) };
+        Settlement::of(&item, Seq(n), Outcome::Delivered, None, EpochMs(n + 1))
+    }
+
+    #[test]
+    fn what_was_settled_is_found_however_far_back_it_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path(), u64::MAX);
+        let body = "x\"\n".repeat(2000);
+        let lines: Vec<Settlement> = (1..200).map(|n| settled(n, &body)).collect();
+        lines.iter().for_each(|line| history.append(line).unwrap());
+        assert!(fs::metadata(history.path()).unwrap().len() > 3 * BLOCK);
+        for line in &lines {
+            assert_eq!(history.find(line.id, line.accepted).unwrap().as_ref(), Some(line));
+        }
+        let other = settled(77, "y");
+        assert_eq!(history.find(other.id, other.accepted).unwrap(), None);
+        assert_eq!(history.lines().unwrap(), lines);
+    }
+
+    #[test]
+    fn the_newest_line_of_a_message_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path(), u64::MAX);
+        let dead = Settlement { outcome: Outcome::Dead, ..settled(1, "x") };
+        let item = Item {
+            id: dead.id,
+            accepted: EpochMs(1),
+            ..Item::new(nobody(), Intelligence::Absent, "x".into(), EpochMs(1))
+        };
+        history.append(&dead).unwrap();
+        assert!(!history.forbids(&item).unwrap(), "a dead letter may be requeued");
+        history.append(&Settlement { outcome: Outcome::Delivered, ..dead.clone() }).unwrap();
+        assert!(history.forbids(&item).unwrap());
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_swallows_no_other_and_a_body_forges_no_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path(), u64::MAX);
+        let (first, second) = (settled(1, "a"), settled(2, "b"));
+        history.append(&first).unwrap();
+        let text = fs::read(history.path()).unwrap();
+        fs::write(history.path(), [text.as_slice(), &text[..text.len() / 2]].concat()).unwrap();
+        let forged = settled(3, "x");
+        let body = format!("\n{}", serde_json::to_string(&forged).unwrap());
+        let second = Settlement { task: Some(body), ..second };
+        history.append(&second).unwrap();
+        assert_eq!(history.lines().unwrap(), [first, second]);
+        assert_eq!(history.find(forged.id, forged.accepted).unwrap(), None);
+    }
+
+    #[test]
+    fn the_size_is_bounded_and_the_older_half_is_still_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path(), 2000);
+        let lines: Vec<Settlement> = (1..50).map(|n| settled(n, "some words")).collect();
+        lines.iter().for_each(|line| history.append(line).unwrap());
+        let kept = history.lines().unwrap();
+        assert!(kept.len() >= 5 && lines.ends_with(&kept), "{}", kept.len());
+        assert!(fs::metadata(history.path()).unwrap().len() <= 2000);
+        assert_eq!(history.find(kept[0].id, kept[0].accepted).unwrap().as_ref(), Some(&kept[0]));
+    }
+
+    #[test]
+    fn pruning_drops_what_is_too_old_and_what_can_not_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path(), u64::MAX);
+        (1..6).for_each(|n| history.append(&settled(n * 10, "x")).unwrap());
+        history.prune(EpochMs(31)).unwrap();
+        let seqs = |history: &History| history.lines().unwrap().iter().map(|line| line.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(&history), [30, 40, 50]);
+        history.prune(EpochMs(1000)).unwrap();
+        assert!(!history.path().exists());
+    }
+}

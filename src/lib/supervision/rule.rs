@@ -1,0 +1,150 @@
+//! The rule of a tick: what is seen of one session goes in, what to do about it comes out (spec 07.2).
+
+use crate::base::{Action, Consequence, Liveness};
+use std::time::Duration;
+
+/// What was seen of one session.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The service manager holds the peer.
+    pub managed: bool,
+    /// Whether it lives.
+    pub liveness: Liveness,
+    /// `.stopped` is set.
+    pub stopped: bool,
+    /// `.new-eager` is set.
+    pub new_eager: bool,
+    /// The profile makes it a stateless worker.
+    pub ephemeral: bool,
+    /// It has answered.
+    pub armed: bool,
+    /// A turn is running.
+    pub working: bool,
+    /// How long it has been quiet.
+    pub age: Duration,
+    /// How long an armed worker must be quiet.
+    pub quiet: Duration,
+}
+
+/// The bounds of the rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// For a worker that never answers.
+    pub unarmed: Duration,
+    /// For everyone else.
+    pub idle: Duration,
+}
+
+/// A decision and the words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// What to do.
+    pub action: Action,
+    /// What comes of it: the `outcome` of the log.
+    pub consequence: Option<Consequence>,
+}
+
+/// The rule of a tick (spec 07.2). First match wins; comparisons of age are strict.
+pub fn decide(seen: &Observed, bounds: Bounds) -> Verdict {
+    let verdict = |action, consequence| Verdict { action, consequence };
+    if seen.managed {
+        return verdict(Action::SkippedLaunchd, Some(Consequence::ReadOnlyH4));
+    }
+    match seen.liveness {
+        Liveness::Unknown => return verdict(Action::Unknown, Some(Consequence::LeftAlone)),
+        Liveness::Gone if seen.stopped => return verdict(Action::SkippedStopped, Some(Consequence::ResumeOnStart)),
+        Liveness::Gone if seen.new_eager => return verdict(Action::NeedsEagerFresh, Some(Consequence::EagerFresh)),
+        Liveness::Gone => return verdict(Action::ReapedGone, Some(Consequence::FreshNextMsg)),
+        Liveness::Alive => {}
+    }
+    if seen.stopped {
+        return verdict(Action::ReapedIdle, Some(Consequence::OperatorHaltEnforced));
+    }
+    if seen.working {
+        return verdict(Action::Alive, Some(Consequence::Working));
+    }
+    if seen.ephemeral {
+        if seen.armed && seen.age > seen.quiet {
+            return verdict(Action::ReapedEphemeral, Some(Consequence::EphemeralDone));
+        }
+        if seen.age > bounds.unarmed {
+            return verdict(Action::ReapedEphemeral, Some(Consequence::EphemeralUnarmedBound));
+        }
+        return verdict(Action::Alive, None);
+    }
+    if seen.age > bounds.idle {
+        return verdict(Action::ReapedIdle, Some(Consequence::ResumeEligible));
+    }
+    verdict(Action::Alive, None)
+}
+
+/// The rows of spec 07.2 with D6 and D10, a test each. Row 0 (an error while judging one peer) is an act of the tick
+/// and is shown with real sessions, in `tests/lifecycle.rs`.
+#[cfg(test)]
+mod rows_of_07_2 {
+    use super::*;
+    use crate::base::Liveness::{Gone, Unknown as Silent};
+    use Action::*;
+    use Consequence::*;
+
+    const BOUNDS: Bounds = Bounds { unarmed: Duration::from_secs(600), idle: Duration::from_secs(3600) };
+    const EVER: Duration = Duration::from_secs(99_999);
+
+    fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    /// A session that lives, of a peer that is no worker, just active, without a mark.
+    fn plain() -> Observed {
+        Observed {
+            managed: false,
+            liveness: Liveness::Alive,
+            stopped: false,
+            new_eager: false,
+            ephemeral: false,
+            armed: false,
+            working: false,
+            age: Duration::ZERO,
+            quiet: secs(20),
+        }
+    }
+
+    /// `row: { what differs from the plain session } => action, outcome`.
+    macro_rules! rows {
+        ($($row:ident: { $($field:ident: $value:expr),* } => $action:ident, $outcome:expr;)*) => {$(
+            #[test]
+            fn $row() {
+                let observed = Observed { $($field: $value,)* ..plain() };
+                assert_eq!(decide(&observed, BOUNDS), Verdict { action: $action, consequence: $outcome });
+            }
+        )*};
+    }
+
+    rows! {
+        row_1_managed_by_the_os: { managed: true } => SkippedLaunchd, Some(ReadOnlyH4);
+        row_1_beats_every_other: { managed: true, liveness: Gone, stopped: true, new_eager: true, age: EVER } => SkippedLaunchd, Some(ReadOnlyH4);
+        row_2_dead_and_stopped: { liveness: Gone, stopped: true } => SkippedStopped, Some(ResumeOnStart);
+        row_2_beats_a_wish_to_come_back: { liveness: Gone, stopped: true, new_eager: true } => SkippedStopped, Some(ResumeOnStart);
+        row_3_dead_and_wants_to_come_back_fresh: { liveness: Gone, new_eager: true } => NeedsEagerFresh, Some(EagerFresh);
+        row_4_dead: { liveness: Gone } => ReapedGone, Some(FreshNextMsg);
+        row_4_a_worker_too_armed_or_not: { liveness: Gone, ephemeral: true, armed: true } => ReapedGone, Some(FreshNextMsg);
+        row_4_5_alive_though_stopped: { stopped: true } => ReapedIdle, Some(OperatorHaltEnforced);
+        row_4_5_whatever_it_is_doing: { stopped: true, working: true, ephemeral: true } => ReapedIdle, Some(OperatorHaltEnforced);
+        row_5_a_worker_that_answered_and_is_quiet: { ephemeral: true, armed: true, age: secs(21) } => ReapedEphemeral, Some(EphemeralDone);
+        row_5_is_strict: { ephemeral: true, armed: true, age: secs(20) } => Alive, None;
+        row_5_needs_the_answer: { ephemeral: true, age: secs(21) } => Alive, None;
+        row_5_under_d10_a_running_turn_is_never_quiet: { ephemeral: true, armed: true, working: true, age: EVER } => Alive, Some(Working);
+        row_5_is_for_workers_only: { armed: true, age: secs(21) } => Alive, None;
+        row_6_a_worker_that_never_answers: { ephemeral: true, age: secs(601) } => ReapedEphemeral, Some(EphemeralUnarmedBound);
+        row_6_is_strict: { ephemeral: true, age: secs(600) } => Alive, None;
+        row_6_fires_for_an_armed_one_too: { ephemeral: true, armed: true, quiet: secs(9_999), age: secs(601) } => ReapedEphemeral, Some(EphemeralUnarmedBound);
+        row_6_under_d10_a_running_turn_is_never_idle: { ephemeral: true, working: true, age: EVER } => Alive, Some(Working);
+        row_7_idle: { age: secs(3601) } => ReapedIdle, Some(ResumeEligible);
+        row_7_is_strict: { age: secs(3600) } => Alive, None;
+        row_7_under_d10_a_running_turn_is_never_idle: { working: true, age: EVER } => Alive, Some(Working);
+        row_8_alive: { age: secs(1) } => Alive, None;
+        row_8_a_wish_to_come_back_waits_for_the_end: { new_eager: true } => Alive, None;
+        d6_unknown_is_left_alone: { liveness: Silent, age: EVER } => Unknown, Some(LeftAlone);
+        d6_unknown_is_left_alone_even_if_stopped: { liveness: Silent, stopped: true, ephemeral: true, armed: true, age: EVER } => Unknown, Some(LeftAlone);
+    }
+}

@@ -1,0 +1,211 @@
+//! The host as the rules see it. The real host (`machine`) talks to tmux and reads transcripts; the simulated one lets
+//! whole days of fleet life run in a second.
+
+use crate::base::Liveness;
+use crate::base::clock::EpochMs;
+use crate::base::evidence::Evidence;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Identity;
+use crate::base::message_id::MessageId;
+use crate::host::ProcessId;
+use crate::runtime::transcript::TurnEnd;
+use crate::store::markers::Turn;
+use crate::store::session_record::SessionRecord;
+use crate::world::peer::Peer;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The host as the lifecycle sees it. The real one talks to tmux and reads transcripts; the simulated one lets
+/// whole days of fleet life run in a second.
+pub trait Host: Send + Sync {
+    /// Whether the session lives. With a record its server's pid and start time decide, else tmux is asked.
+    fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness;
+
+    /// Whether anything hints at a session: a socket, whoever listens on it.
+    fn has_trace(&self, identity: &Identity) -> bool;
+
+    /// Takes away what hints at a session where nothing listens any more: each look at it would have to look twice.
+    /// The caller holds the identity's lock.
+    fn clear_trace(&self, identity: &Identity);
+
+    /// The processes of a session that lives.
+    fn processes(&self, identity: &Identity) -> Result<Processes, String>;
+
+    /// Identities for which there is a socket, with or without a record.
+    fn sockets(&self) -> Vec<Identity>;
+
+    /// When the transcript last moved, and, where a turn runs by what the hooks told, what record last ended one.
+    /// Reads files only.
+    fn transcript_times(&self, peer: &Peer, running: Option<&Turn>) -> TranscriptTimes;
+
+    /// How many bytes this transcript has.
+    fn transcript_size(&self, path: &Path) -> u64;
+
+    /// When the terminal last moved. Asks tmux.
+    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String>;
+
+    /// Whether there is a conversation to resume, and the agent's name for it where it has one.
+    fn resumable(&self, peer: &Peer) -> Result<Option<String>, String>;
+
+    /// Whether the peer's transcripts carry this message.
+    fn carries(&self, peer: &Peer, id: MessageId) -> bool;
+
+    /// Whether a session of this peer could be started at all: tmux, and the program of its runtime.
+    fn preflight(&self, peer: &Peer) -> Result<(), Failure>;
+
+    /// Starts a session. When this returns, its server answers; the agent may still be booting.
+    fn start(&self, launch: &Launch<'_>) -> Result<Processes, StartError>;
+
+    /// Waits until a started session is ready for input. The error is the reason, with the screen's tail.
+    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), String>;
+
+    /// Types a message into a live session and waits for evidence.
+    fn deliver(&self, delivery: &Delivery<'_>) -> Landing;
+
+    /// Whether a turn is running, by what its screen shows.
+    fn is_busy(&self, peer: &Peer) -> bool;
+
+    /// Presses one key in a live session.
+    fn press(&self, peer: &Peer, key: &str) -> Result<(), String>;
+
+    /// Types the control text `text` into an idle, empty composer and waits until the transcript says that a
+    /// compaction is done.
+    fn compact(&self, peer: &Peer, text: &str) -> Result<(), String>;
+
+    /// Ends a session with everything that belongs to it (D36). The error says what remains.
+    fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String>;
+
+    /// Whether each server of this host gets a canary, and its death is examined.
+    fn has_canaries(&self) -> bool {
+        false
+    }
+
+    /// How the session's program ended, if its server lives and keeps the dead pane. Asks tmux.
+    fn dead_pane(&self, _identity: &Identity) -> Option<PaneEnd> {
+        None
+    }
+
+    /// Starts a program of ours, detached from the caller.
+    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String>;
+
+    /// Whether the service manager holds this peer, and which: `launchd` or `systemd` (D16).
+    fn managed_by(&self, identity: &Identity) -> Option<&'static str>;
+
+    /// Names this boot of the machine.
+    fn boot_id(&self) -> Option<String>;
+}
+
+/// The processes of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processes {
+    /// The tmux server.
+    pub server: ProcessId,
+    /// The first process of its pane, if it lives.
+    pub pane: Option<ProcessId>,
+    /// The systemd unit it runs in.
+    pub unit: Option<String>,
+}
+
+/// Times read from files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TranscriptTimes {
+    /// The newest record's time.
+    pub last: Option<EpochMs>,
+    /// The newest record that ended a turn, where one runs.
+    pub turn_end: Option<TurnEnd>,
+}
+
+/// Times asked of tmux.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TerminalTimes {
+    /// When the window last changed.
+    pub window: Option<EpochMs>,
+    /// When an attached person last pressed a key.
+    pub keystroke: Option<EpochMs>,
+}
+
+/// A session that did not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartError {
+    /// 69 where the host lacks something, 75 where trying again may help.
+    pub exit: Exit,
+    /// One line.
+    pub reason: String,
+}
+
+/// What to start.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// Whose session.
+    pub peer: &'a Peer,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Its whole environment.
+    pub env: Vec<(String, String)>,
+    /// Where the pane's stream is logged.
+    pub pane_log: PathBuf,
+}
+
+/// What to deliver.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// To whom.
+    pub peer: &'a Peer,
+    /// The envelope, or several of which the last one is the message.
+    pub text: &'a str,
+    /// The message's id: what evidence is looked for.
+    pub id: MessageId,
+    /// This launch's name, for telling its hooks from those of an earlier one.
+    pub launch: Option<&'a str>,
+    /// The first message of a new session: evidence may take longer.
+    pub boot: bool,
+    /// Steer a running turn.
+    pub urgent: bool,
+    /// When the message was accepted.
+    pub accepted: EpochMs,
+    /// The message may already stand in the composer, from a delivery that was cut short.
+    pub resumed: bool,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Landing {
+    /// There is evidence that the session took it.
+    Landed {
+        /// What the evidence was.
+        by: Evidence,
+        /// A person's draft had to make way (D14).
+        forced: bool,
+    },
+    /// Nothing was typed: something forbids it for now.
+    Held(String),
+    /// It was typed, and there is no evidence.
+    Unknown(String),
+    /// Nothing was typed, and something is wrong.
+    Failed(String),
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Failure::new(error.exit, error.reason)
+    }
+}
+
+/// How a pane's program ended, as tmux tells it; neither where it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PaneEnd {
+    /// Its exit status.
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+impl PaneEnd {
+    pub(crate) fn cause(self) -> String {
+        match (self.status, self.signal) {
+            (_, Some(signal)) => format!("exit-signal-{signal}"),
+            (Some(status), None) => format!("exit-status-{status}"),
+            (None, None) => "exit-unknown".into(),
+        }
+    }
+}
