@@ -21,7 +21,7 @@ impl EpochMs {
     }
 
     fn timestamp(self) -> jiff::Timestamp {
-        // A file may hold any number; one out of range shows as the epoch instead of ending the program.
+        // A file may hold any number: one out of range is shown as the epoch instead of causing a panic.
         i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default()
     }
 
@@ -117,11 +117,11 @@ impl Deadline {
     }
 }
 
-/// Longest pause between two looks.
+/// Longest pause between two polls.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Polls `ready` until it gives a value or `deadline` passes. A pause is at least `pause` and grows with the time
-/// waited already: an answer is seen at most a sixteenth late, and a long wait costs little.
+/// Polls `ready` until it returns a value or `deadline` passes. The pause between polls is at least `pause` and grows
+/// with the time already waited: a value is noticed at most a sixteenth of that time late, and a long wait costs little.
 pub fn wait_for<T>(
     clock: &dyn Clock,
     deadline: Deadline,

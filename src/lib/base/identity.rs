@@ -1,22 +1,22 @@
-//! Who is meant: personality, runtime, and the two together, as types that can't hold a bad value.
+//! Names as types that can't hold an invalid value: a peer's personality, its runtime, and the identity made of both.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Why a name is not a name.
+/// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Not a personality.
+    /// The text is not a personality.
     #[error("{0:?} is not a peer name (one a-z, then up to 31 of a-z, 0-9 and -)")]
     Personality(String),
-    /// Not a runtime id.
+    /// The text is not a runtime id.
     #[error("{0:?} is not a runtime (one a-z, then up to 31 of a-z and 0-9, no dash)")]
     Runtime(String),
-    /// Not an identity.
+    /// The text is not an identity.
     #[error("{0:?} is not an identity (RUNTIME-NAME, as in claude-alice)")]
     Identity(String),
-    /// A topic over its limit.
+    /// The topic is longer than the limit.
     #[error("topic exceeds 200 char limit (got {0})")]
     Topic(usize),
 }
@@ -192,7 +192,7 @@ pub enum Intelligence {
 }
 
 impl Intelligence {
-    /// The word, with the legacy ones (`human`, `scripted`) understood. `None` for an unknown word.
+    /// Reads the word for a nature, the legacy words `human` and `scripted` included. `None` for an unknown word.
     pub fn parse(word: &str) -> Option<Intelligence> {
         match word {
             "artificial" => Some(Intelligence::Artificial),
@@ -202,7 +202,7 @@ impl Intelligence {
         }
     }
 
-    /// What a peer of this runtime is unless its profile says otherwise.
+    /// The nature of a peer on this runtime, unless its profile says otherwise.
     pub fn default_for(runtime: &Runtime) -> Intelligence {
         match runtime.as_str() {
             "telegram" | "discord" | "matrix" | "email" | "web" | "voicetalk" => Intelligence::Natural,
@@ -211,8 +211,8 @@ impl Intelligence {
         }
     }
 
-    /// What a peer of this runtime may be where its manifest does not say: a runtime for people may also carry a
-    /// service without a face; an agent is an agent.
+    /// The natures that a peer on this runtime may have where the manifest does not say: a runtime for people may also
+    /// carry an unattended service; a runtime for agents carries agents only.
     pub fn allowed_for(runtime: &Runtime) -> &'static [Intelligence] {
         match Intelligence::default_for(runtime) {
             Intelligence::Natural => &[Intelligence::Natural, Intelligence::Absent],

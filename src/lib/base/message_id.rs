@@ -12,7 +12,7 @@ use ulid::Ulid;
 #[serde(try_from = "String", into = "String")]
 pub struct MessageId(Ulid);
 
-/// Not a message id.
+/// The text is not a message id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a message id (26 characters of Crockford base 32)")]
 pub struct MessageIdError(String);
@@ -20,23 +20,23 @@ pub struct MessageIdError(String);
 impl MessageId {
     /// A new id, made at `now`.
     pub fn generate(now: EpochMs) -> MessageId {
-        // The standard library's own random keys: a generator would open /dev/random and ask what the CPU can do, which
-        // costs a virtual machine more than writing the message.
+        // Random bits come from the standard library's hash keys: a random number generator would open /dev/random and
+        // query the CPU's features, which in a virtual machine takes longer than writing the message.
         let half = || u128::from(RandomState::new().build_hasher().finish());
         MessageId(Ulid::from_parts(now.0, half() << 64 | half()))
     }
 
-    /// The id of what has none; no message is made with it.
+    /// The placeholder for an item that has no id; no message is generated with it.
     pub fn nil() -> MessageId {
         MessageId(Ulid::nil())
     }
 
-    /// When it was made.
+    /// When the id was generated.
     pub fn made(self) -> EpochMs {
         EpochMs(self.0.timestamp_ms())
     }
 
-    /// The id of something that was made at `made` and has none: the same at each call.
+    /// An id for something that was made at `made` and has none of its own: the same inputs give the same id.
     pub fn of(made: EpochMs, what: &impl Hash) -> MessageId {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);

@@ -1,9 +1,9 @@
-//! Folder names to peer names: symbols, transliteration, slug. Deterministic on every system: the tables are in
-//! the program, no iconv is asked.
+//! Turns folder names into peer names: symbols, transliteration, slug. The result is the same on every system, since
+//! the tables are part of the program and the system's iconv is not used.
 
 use crate::base::identity::{NameError, Personality};
 
-/// Longest name.
+/// Longest name, in characters.
 const MAX: usize = 32;
 
 /// Symbols that mean a word: `№2` becomes `no-2`.
@@ -24,7 +24,7 @@ pub fn normalize(text: &str) -> String {
     slug.trim_end_matches('-').to_owned()
 }
 
-/// The peer name that `text` gives.
+/// The peer name that `text` normalises to.
 pub fn personality_from(text: &str) -> Result<Personality, NameError> {
     normalize(text).parse().map_err(|_| NameError::Personality(text.to_owned()))
 }
@@ -35,23 +35,24 @@ fn transliterate(text: &str) -> String {
         if let Some((_, word)) = SYMBOLS.iter().find(|(symbol, _)| *symbol == c) {
             out.push_str(word);
         } else if is_syllable(c) {
-            // One character is one syllable: without a space they would run together.
+            // Each character is a syllable of its own: without a space the syllables would run together.
             out.push(' ');
             out.push_str(any_ascii::any_ascii_char(c));
             out.push(' ');
         } else if matches!(c, '\u{3099}' | '\u{309a}') {
-            // Voicing marks of kana written in two parts; the table has a quote for them, which would split the word.
+            // Voicing marks of kana that are written as a separate character: the table maps them to a quote, which would
+            // split the word.
         } else if is_written(c) {
             out.push_str(any_ascii::any_ascii_char(c));
         } else {
-            // Dingbats, circled digits, emoji, signs: their descriptions are no names.
+            // Dingbats, circled digits, emoji and signs are dropped: their descriptions are not part of a name.
             out.push(' ');
         }
     }
     out
 }
 
-/// Han and Hangul: written without spaces, a syllable a character.
+/// Whether `c` is Han or Hangul, which are written without spaces, one syllable for each character.
 fn is_syllable(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3134f}' | '\u{ac00}'..='\u{d7a3}')
 }

@@ -1,7 +1,8 @@
 //! What programs print: results on stdout, what went wrong on stderr.
 //!
-//! A result that can't be written never stops the work half-way: the program goes on, prints no more, and its exit code
-//! tells at the end ([`exit_code`]). A reader that has gone (`| head`) had what it wanted, and changes nothing.
+//! A result that can't be written never stops the work half-way: the program completes its work, prints nothing more,
+//! and its exit code reports the failure at the end ([`exit_code`]). A reader that closed the pipe early (`| head`) is no
+//! failure.
 
 use crate::base::exit::{Exit, Failure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,15 +21,15 @@ pub fn say(line: impl AsRef<str>) {
     }
 }
 
-/// Prints one result line that something depends on: an error says that it may not have been seen.
+/// Prints one result line that a later step depends on. Fails where the line may not have reached the reader.
 pub fn say_surely(line: &str) -> Result<(), Failure> {
     print(line).map_err(|error| Failure::new(Exit::Io, cannot_print(&error)))
 }
 
-/// Takes note of how printing a result went that was not printed by [`say`].
+/// Records the outcome of printing a result by other means than [`say`].
 pub fn note(printed: io::Result<()>) {
     if let Err(error) = printed {
-        // Only the first is told of.
+        // Only the first failure is reported.
         let _ = LOST.set(error);
     }
 }
@@ -38,22 +39,23 @@ fn print(line: &str) -> io::Result<()> {
     writeln!(out, "{line}").and_then(|()| out.flush())
 }
 
-/// Whether results can still reach somebody: what waits for more to print need not go on without a reader.
+/// Whether stdout still has a reader: a program that waits for more to print can stop when it has none.
 pub fn is_heard() -> bool {
     let out = io::stdout();
-    // That nobody reads any more is told without being asked for.
+    // POLLERR and POLLHUP are always reported; no event needs to be requested.
     let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
     let _ = poll(&mut fds, PollTimeout::ZERO);
     let gone = fds[0].revents().is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
     LOST.get().is_none() && !gone
 }
 
-/// Prints one line on stderr. Where that can't be written there is nobody to tell.
+/// Prints one line on stderr. A failure to do so is ignored: there is no other place to report it.
 pub fn complain(line: &str) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// The code of `program`, which ends with `exit`: a success whose results were lost is none.
+/// The exit code of `program`, which is about to end with `exit`: a success whose results could not be printed becomes
+/// an I/O failure.
 pub fn exit_code(program: &str, exit: Exit) -> Exit {
     match LOST.get() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {

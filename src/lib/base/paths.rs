@@ -1,4 +1,4 @@
-//! Where everything lives. No other module builds a path under the root.
+//! The layout of the root. No other module builds a path under the root.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality, Runtime};
@@ -10,13 +10,13 @@ use std::path::{Component, Path, PathBuf};
 /// Longest socket path in bytes, without the terminating NUL: `sockaddr_un.sun_path` is 104 bytes on macOS, 108 on Linux.
 pub const SOCKET_PATH_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 
-/// The root and all that hangs below it.
+/// The root folder and the paths below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     root: PathBuf,
     home: PathBuf,
     socket_dir: PathBuf,
-    /// `IAPEER_TEST_SANDBOX=1`: a test run, which must not touch what is the user's own.
+    /// `IAPEER_TEST_SANDBOX=1`: this is a test run, which must not touch the user's own root.
     sandbox: bool,
 }
 
@@ -27,7 +27,7 @@ impl Paths {
         Paths::read(|name| std::env::var_os(name).map(PathBuf::from))
     }
 
-    /// Those of a throw-away root: what the variables say of the root and its sockets is passed over.
+    /// The paths of a throw-away root; the variables that name the root and the socket folder are ignored.
     pub fn throw_away(root: &Path) -> Result<Paths, Failure> {
         Paths::read(|name| match name {
             "IAPEER_ROOT" => Some(root.to_owned()),
@@ -36,7 +36,7 @@ impl Paths {
         })
     }
 
-    /// The same through `get`, which looks a variable up.
+    /// [`Paths::from_env`] with `get` in place of the environment.
     pub fn read(get: impl Fn(&str) -> Option<PathBuf>) -> Result<Paths, Failure> {
         let absolute = |name: &str| match get(name).and_then(trimmed) {
             Some(path) if path.is_absolute() => Ok(Some(path)),
@@ -75,8 +75,8 @@ impl Paths {
         [&self.root, &self.socket_dir].into_iter().filter(|dir| dir.exists()).try_for_each(|dir| check_private(dir))
     }
 
-    /// The guard of test runs: under `IAPEER_TEST_SANDBOX=1` nothing is written into the user's own root, by whatever
-    /// name it goes.
+    /// Under `IAPEER_TEST_SANDBOX=1` refuses (77) a root or socket folder that is the user's own `~/.iapeer`, also by way
+    /// of links.
     pub fn refuse_the_real_one(&self) -> Result<(), Failure> {
         if !self.sandbox {
             return Ok(());
@@ -110,7 +110,7 @@ impl Paths {
         &self.socket_dir
     }
 
-    /// Whether that is another than the root's own.
+    /// Whether `IAPEER_SOCK_DIR` names another socket folder than the root's own.
     pub fn has_own_socket_dir(&self) -> bool {
         self.socket_dir != self.root.join("socks")
     }
@@ -151,7 +151,7 @@ impl Paths {
         self.state_dir().join(format!("{identity}.{file}"))
     }
 
-    /// Whom a tick has to look at.
+    /// `<root>/state/due`: a mark for each identity that a tick has to look at.
     pub fn due_dir(&self) -> PathBuf {
         self.root.join("state/due")
     }
@@ -161,7 +161,7 @@ impl Paths {
         self.state_dir().join("kick")
     }
 
-    /// What became of the messages to a peer.
+    /// `<root>/history/<identity>.jsonl`: what became of each message to a peer.
     pub fn history(&self, identity: &Identity) -> PathBuf {
         self.history_dir().join(format!("{identity}.jsonl"))
     }
@@ -216,7 +216,7 @@ impl Paths {
         self.root.join(format!("cache/iapeer/prompts/{identity}.md"))
     }
 
-    /// The folder of the files a runtime wants written for each launch.
+    /// The folder of the files that a runtime's manifest has written for each launch.
     pub fn launch_files(&self, identity: &Identity) -> PathBuf {
         self.root.join(format!("cache/iapeer/launch/{identity}"))
     }
@@ -232,7 +232,7 @@ impl Paths {
     }
 }
 
-/// A peer's own card: `<cwd>/.iapeer/peer-profile.json`.
+/// A peer's own profile: `<cwd>/.iapeer/peer-profile.json`.
 pub fn profile_path(cwd: &Path) -> PathBuf {
     cwd.join(".iapeer/peer-profile.json")
 }
@@ -242,7 +242,7 @@ pub fn launch_env_path(cwd: &Path, runtime: &Runtime) -> PathBuf {
     cwd.join(format!(".iapeer/runtimes/{runtime}/launch.env"))
 }
 
-/// What a variable says: blank counts as not said, and nobody means the white space around a path.
+/// The path that a variable holds, without the white space around it. A blank variable counts as unset.
 fn trimmed(given: PathBuf) -> Option<PathBuf> {
     match given.to_str().map(str::trim) {
         Some("") => None,
@@ -251,7 +251,7 @@ fn trimmed(given: PathBuf) -> Option<PathBuf> {
     }
 }
 
-/// `path` without links and `..`, as far as it is there.
+/// `path` with links and `..` resolved, as far as it exists.
 pub fn real(path: &Path) -> PathBuf {
     let mut real = PathBuf::new();
     for part in path.components() {
@@ -264,9 +264,9 @@ pub fn real(path: &Path) -> PathBuf {
     real
 }
 
-/// Creates `dir` and what is missing above it, 0700.
+/// Creates `dir` and its missing parents, with mode 0700.
 pub fn create_dirs(dir: &Path) -> Result<(), Failure> {
-    // Nearly always it is there, and asking is cheaper than trying.
+    // The folder nearly always exists, and a stat is cheaper than a failing mkdir.
     if dir.is_dir() {
         return Ok(());
     }
@@ -360,7 +360,7 @@ mod tests {
             p.unwrap().ensure()
         };
         let other = dir.path().join("other");
-        // First while it is not there: it is not made either.
+        // First while the user's root does not exist: a refusal must not create it.
         for made in [false, true] {
             if made {
                 fs::create_dir_all(home.join(".iapeer")).unwrap();

@@ -1,6 +1,6 @@
 //! Every setting in one table: environment variable, default, unit, what it is for.
 //!
-//! A value that can't be read is refused with exit 78 and the variable's name; it is never replaced in silence.
+//! A value that can't be parsed is refused with exit 78 and the variable's name; it is never replaced by the default.
 
 use crate::base::exit::{Exit, Failure};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 pub struct Setting {
     /// Environment variable.
     pub name: &'static str,
-    /// Default, as one would write it.
+    /// Default, as it would be written in the environment.
     pub default: &'static str,
     /// `s`, `ms`, `bytes`, `count`, `flag` or `word`; empty where there is none.
     pub unit: &'static str,
@@ -95,7 +95,7 @@ macro_rules! settings {
         ];
 
         impl Settings {
-            /// Reads the settings through `get`, which looks a variable up.
+            /// [`Settings::from_env`] with `get` in place of the environment.
             pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
                 Ok(Settings {
                     $($field: {
@@ -127,7 +127,7 @@ fn refused(name: &str, text: &str, wanted: &str, default: &str) -> Failure {
     )
 }
 
-/// Further variables: where things are, and what is said on stderr. They are read where they are needed.
+/// Further variables, for paths and diagnostics. They are read where they are needed, not into [`Settings`].
 pub const PLACES: &[Setting] = &[
     place("IAPEER_ROOT", "`~/.iapeer`", "The folder of all state."),
     place("IAPEER_SOCK_DIR", "`<root>/socks`", "The folder of the tmux sockets."),
@@ -208,7 +208,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// From which level on diagnostics are printed: what `IAPEER_LOG` says, or `default`.
+/// The least severe level of diagnostics that is printed: the value of `IAPEER_LOG`, or `default`.
 pub fn log_level(default: LevelFilter) -> Result<LevelFilter, Failure> {
     parse_level(variable("IAPEER_LOG").unwrap_or_default().trim(), default)
 }

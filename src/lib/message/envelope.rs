@@ -8,19 +8,19 @@
 //! <message><![CDATA[BODY]]></message>
 //! </iap>
 //! ```
-//! Lines end with LF, the last one with none. The decoder is anchored, knows CDATA, is bounded, and reads the short
-//! attribute names of later versions too.
+//! Lines end with LF, except the last one. The decoder is anchored at the open tag, parses CDATA sections, reads a bounded
+//! number of characters, and also accepts the short attribute names of later versions.
 
 use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
 
-/// Longest open tag in characters. A topic of 200 quotes is 1,200 of them once it is escaped; what we write must be
-/// readable by us.
+/// Longest open tag in characters. A topic of 200 quotes has 1,200 characters once it is escaped, and the decoder must
+/// be able to read whatever the encoder writes.
 const MAX_TAG: usize = 2048;
 const CDATA: &str = "<![CDATA[";
 const CDATA_END: &str = "]]>";
 
-/// How the recipient answers: the envelope's second line.
+/// How the recipient can answer: the second line of the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Instruction {
     /// By our MCP tool.
@@ -29,7 +29,7 @@ pub enum Instruction {
     Send,
 }
 
-/// A message on its way.
+/// A message as it is typed into a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// Who sent it.
@@ -40,9 +40,9 @@ pub struct Envelope {
     pub ts: String,
     /// What it is about.
     pub topic: Option<Topic>,
-    /// Its id; envelopes of the earlier system have none.
+    /// The message's id; envelopes of the earlier system have none.
     pub id: Option<MessageId>,
-    /// How often it may have been seen before.
+    /// How often the message may have been delivered before.
     pub redelivered: Option<u32>,
     /// Absolute paths.
     pub attachments: Vec<String>,
@@ -50,16 +50,16 @@ pub struct Envelope {
     pub body: String,
 }
 
-/// Not an envelope.
+/// Why a text is not an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// It does not begin like one.
+    /// The text does not begin with an open tag.
     #[error("no envelope: it does not begin with an <iap …> tag")]
     NoTag,
     /// A required attribute is missing or wrong.
     #[error("the envelope's {0} is missing or wrong")]
     Attribute(&'static str),
-    /// There is no message in it.
+    /// The envelope has no message element.
     #[error("the envelope holds no message")]
     NoMessage,
 }
@@ -130,8 +130,8 @@ impl Envelope {
     }
 }
 
-/// The ids of all envelopes in `text`, in their order, whatever stands around them. What a body quotes is no envelope:
-/// it is in CDATA. Prose that looks like an open tag does not hide the envelope after it.
+/// The ids of all envelopes in `text`, in order, with any other text around them. An envelope quoted in a body does not
+/// count, since it stands inside CDATA; prose that looks like an open tag does not hide an envelope after it.
 pub fn message_ids(text: &str) -> Vec<MessageId> {
     let mut ids = Vec::new();
     let mut inside = false;
@@ -144,7 +144,7 @@ pub fn message_ids(text: &str) -> Vec<MessageId> {
             inside = true;
             at = text.len() - after.len();
         } else if inside && here.starts_with(CDATA) {
-            // Cut off inside a body: all that follows is that body.
+            // The text was cut off inside a body: everything that follows belongs to that body.
             let Some(end) = here.find(CDATA_END) else { break };
             at += end;
         } else if here.starts_with("</iap>") {
@@ -154,7 +154,7 @@ pub fn message_ids(text: &str) -> Vec<MessageId> {
     ids
 }
 
-/// Where `tag` first stands outside CDATA.
+/// The position of the first `tag` outside CDATA.
 fn find_outside_cdata(text: &str, tag: &str) -> Option<usize> {
     let mut at = 0;
     while let Some(found) = text[at..].find('<') {
@@ -168,7 +168,7 @@ fn find_outside_cdata(text: &str, tag: &str) -> Option<usize> {
     None
 }
 
-/// The attributes of an open tag that has the required pair, and what follows the tag.
+/// The attributes of an open tag that has the two required ones, and the text after the tag.
 fn open_tag(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix("<iap ")?;
     let limit = inside.char_indices().nth(MAX_TAG).map_or(inside.len(), |(at, _)| at);

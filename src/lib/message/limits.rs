@@ -1,4 +1,4 @@
-//! What a message may be. Checked once, when it is accepted.
+//! The limits of a message, checked once, when it is accepted.
 
 use crate::base::exit::{Exit, Failure};
 use std::fs::OpenOptions;
@@ -10,8 +10,8 @@ pub const MAX_BODY: usize = 16_000;
 /// Most attachments.
 pub const MAX_ATTACHMENTS: usize = 20;
 
-/// Refuses (65) a body that is blank, over the limit, or holds a control character other than TAB and LF: one of
-/// those could end the paste that carries it.
+/// Refuses (65) a body that is blank, over the limit, or contains a control character other than TAB and LF: such a
+/// character could end the bracketed paste by which the body is typed.
 pub fn check_body(body: &str) -> Result<(), Failure> {
     let refuse = |why: String| Err(Failure::new(Exit::DataErr, why));
     if body.trim().is_empty() {
@@ -36,7 +36,8 @@ pub fn check_body(body: &str) -> Result<(), Failure> {
     }
 }
 
-/// Refuses attachments that are too many, no absolute paths or no regular files (65), or not readable now (66).
+/// Refuses too many attachments, and attachments that are not absolute paths of regular files (65) or can't be read
+/// (66).
 pub fn check_attachments(paths: &[String]) -> Result<(), Failure> {
     if paths.len() > MAX_ATTACHMENTS {
         return Err(Failure::new(

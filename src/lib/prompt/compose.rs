@@ -1,16 +1,16 @@
-//! The layers, put together. Pure.
+//! Puts the layers of the system prompt together, without any I/O.
 
 use crate::store::registry::PeerRecord;
 use std::fmt::Write;
 
-/// What the first layer says.
+/// The facts in the first layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The peer's name.
     pub personality: String,
-    /// What it is for.
+    /// The peer's description.
     pub description: String,
-    /// Its working folder.
+    /// The peer's working folder.
     pub cwd: String,
     /// `linux`, `darwin`.
     pub platform: String,

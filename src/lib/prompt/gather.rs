@@ -1,4 +1,4 @@
-//! Reading what the system prompt is made of.
+//! Reads the files from which the system prompt is made.
 
 use super::compose::{Facts, Half, compose};
 use crate::base::clock::EpochMs;
@@ -44,7 +44,7 @@ fn markdown(roots: &[std::path::PathBuf; 2], folder: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Each name's global half, then its local one. One that vanishes between listing and reading is left out.
+/// For each name the global file, then the peer's own. A file that vanishes between listing and reading is left out.
 fn halves(paths: &Paths, roots: &[std::path::PathBuf; 2], folder: &str, names: &[String]) -> Vec<Half> {
     let mut found = Vec::new();
     for name in names {
@@ -89,7 +89,7 @@ fn version_id(text: &str) -> Option<String> {
 }
 
 fn user() -> String {
-    // Not getpwuid: in a statically linked program it needs the machine's own C library after all.
+    // getpwuid is avoided: in a statically linked program it loads the machine's own C library at run time.
     let asked = || {
         let output = std::process::Command::new("id").arg("-un").output().ok()?;
         String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
