@@ -10,6 +10,7 @@ use iapeer::base::exit::{Exit, Failure};
 use iapeer::base::identity::Identity;
 use iapeer::base::message_id::MessageId;
 use iapeer::host::ProcessId;
+use iapeer::host::managed::Managed;
 use iapeer::message::envelope::Envelope;
 use iapeer::runtime::transcript::TurnEnd;
 use iapeer::session::hook::Hook;
@@ -357,7 +358,7 @@ impl Host for Machine {
         Ok(())
     }
 
-    fn managed_by(&self, _: &Identity) -> Option<&'static str> {
+    fn managed_by(&self, _: &Identity) -> Option<Managed> {
         None
     }
 

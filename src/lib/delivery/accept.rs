@@ -8,6 +8,7 @@ use crate::base::identity::{Identity, Intelligence, Personality, Runtime, Topic}
 use crate::base::wake::Mode;
 use crate::base::words::words;
 use crate::base::{Marker, StateFile};
+use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::message::limits;
 use crate::session::refuse;
@@ -16,7 +17,6 @@ use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::registry::Registry;
 use crate::store::session_record::SessionRecord;
 use crate::store::state_files::identities_with;
-use crate::units::install;
 use crate::world::World;
 use crate::world::peer::{Peer, refuse_another, split_name};
 use serde::Serialize;
@@ -114,7 +114,7 @@ pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
     refuse_by_policy(&peer, &sender)?;
     // What a unit of ours holds is started by that, which then has what waits delivered.
     let held = match world.host.managed_by(&peer.identity) {
-        Some(by) if !install::is_held_by_us(world, &peer.identity) => {
+        Some(by @ Managed::Foreign(_)) => {
             return Err(refuse::refuse_managed(world, &peer, by, "launchd-managed"));
         }
         managed => managed.is_some(),

@@ -14,6 +14,7 @@ use crate::base::message_id::MessageId;
 use crate::base::paths::{self, Paths};
 use crate::base::settings::Settings;
 use crate::host::ProcessId;
+use crate::host::managed::{self, Managed};
 use crate::host::process;
 use crate::host::service::UserManager;
 use crate::host::spawn;
@@ -313,8 +314,8 @@ impl Host for RealHost<'_> {
             .map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    fn managed_by(&self, identity: &Identity) -> Option<&'static str> {
-        crate::host::managed::by(self.paths, identity)
+    fn managed_by(&self, identity: &Identity) -> Option<Managed> {
+        managed::by(self.paths, identity)
     }
 
     fn boot_id(&self) -> Option<String> {

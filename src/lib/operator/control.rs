@@ -6,6 +6,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality, Runtime, Topic};
 use crate::base::wake::{Mode, WakeCause};
 use crate::base::words::words;
+use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::runtime::Kind;
 use crate::session::activity::{Activity, Quiet};
@@ -398,10 +399,7 @@ fn by_manager(world: &World<'_>, peer: &Peer, on: bool) -> Done {
 
 /// Refuses a peer that somebody else's unit holds.
 fn refuse_managed(world: &World<'_>, peer: &Peer) -> Option<Done> {
-    let by = world.host.managed_by(&peer.identity)?;
-    if install::is_held_by_us(world, &peer.identity) {
-        return None;
-    }
+    let by = world.host.managed_by(&peer.identity).filter(|by| matches!(by, Managed::Foreign(_)))?;
     let reason = format!("held by {by}: use its service manager");
     Some(Done::with(&peer.identity, "refused-foreign-launchd", Some(reason), Exit::Refused))
 }

@@ -4,6 +4,7 @@ use crate::base::Marker;
 use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
+use crate::host::managed::Managed;
 use crate::session::end::{self, End};
 use crate::session::settle::{self, Standing};
 use crate::store::durable;
@@ -42,7 +43,7 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
     // First everything that may refuse, then everything that changes something.
     for identity in &identities {
         match world.host.managed_by(identity) {
-            Some(_) if install::is_held_by_us(world, identity) => {
+            Some(Managed::Ours(_)) => {
                 refuse_waiting(world, identity, force)?;
                 held.push(identity);
             }

@@ -2,6 +2,7 @@
 
 use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
+use crate::host::managed::Managed;
 use crate::store::event_log::Event;
 use crate::world::World;
 use crate::world::peer::Peer;
@@ -33,7 +34,7 @@ pub(crate) fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Fail
 }
 
 /// The refusal of a peer that the service manager holds, with its line in the log.
-pub fn refuse_managed(world: &World<'_>, peer: &Peer, by: &str, cause: &'static str) -> Failure {
+pub fn refuse_managed(world: &World<'_>, peer: &Peer, by: Managed, cause: &'static str) -> Failure {
     world.lifecycle(&wake_event(peer, "refused", cause).field("by", by));
     let why = format!("{} is launchd-managed (by {by}): it is always on and not woken by messages", peer.identity);
     Failure::new(Exit::Refused, why)

@@ -181,7 +181,7 @@ fn judge(
     let record = SessionRecord::peek(world.paths, identity);
     if let Some(by) = managed {
         let judged = plain(identity, Action::SkippedLaunchd, Some(Consequence::ReadOnlyH4), None);
-        return Ok(record.is_some().then(|| Judged { by: Some(by.to_owned()), ..judged }));
+        return Ok(record.is_some().then(|| Judged { by: Some(by.to_string()), ..judged }));
     }
     // An end or a claim that a crash cut short is finished under the lock.
     let intent = world.paths.state(identity, StateFile::Teardown).exists()

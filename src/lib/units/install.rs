@@ -6,9 +6,9 @@ use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::paths;
-use crate::host::managed;
+use crate::host::managed::Managed;
 use crate::host::service::manager::Variables;
-use crate::host::service::{Manager, Seen, ServiceFile, Standing, Target, is_ours};
+use crate::host::service::{Manager, Seen, ServiceFile, Standing, Target, folders, is_ours};
 use crate::runtime::Kind;
 use crate::session::launch;
 use crate::store::durable;
@@ -80,7 +80,7 @@ impl Report<'_> {
 
     /// Says so where the units are the user's own and this is a test run.
     fn is_off_limits(&mut self, manager: Manager) -> bool {
-        let off = managed::is_off_limits();
+        let off = folders::is_off_limits();
         if off {
             self.exit = Exit::Refused;
             self.step(manager.as_str(), "skipped-sandbox", None, Some(OFF_LIMITS.into()));
@@ -190,7 +190,7 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) 
 /// Ends a unit of ours for good, where its manager answers, and removes its file and what had it started.
 fn take_down(world: &World<'_>, name: &str, path: &Path, answers: bool) -> Result<(), String> {
     let manager = Manager::here();
-    if managed::is_off_limits() {
+    if folders::is_off_limits() {
         return Err(OFF_LIMITS.into());
     }
     if answers {
@@ -422,16 +422,13 @@ pub fn hold(world: &World<'_>, identity: &Identity) -> Result<Step, Failure> {
 /// The unit of ours that holds a peer. `Err`: it is somebody else's.
 fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, String> {
     let manager = Manager::here();
-    let by = world.host.managed_by(identity).unwrap_or("its service manager");
-    let foreign = || format!("held by {by} through a unit that is not ours: use {by} itself");
     let target = target(world);
     let file = manager.peer(&target, &manager.dir(world.paths), identity, world.paths.root(), &Variables::new());
-    if is_ours(&file.path) { Ok(file) } else { Err(foreign()) }
-}
-
-/// Whether the unit that holds a peer is one of ours.
-pub fn is_held_by_us(world: &World<'_>, identity: &Identity) -> bool {
-    held(world, identity).is_ok()
+    match world.host.managed_by(identity) {
+        Some(Managed::Ours(_)) => Ok(file),
+        Some(by @ Managed::Foreign(_)) => Err(format!("held by {by} through a unit that is not ours: use {by} itself")),
+        None => Err(format!("its unit {} is gone: `iapeer units install` writes it", file.name)),
+    }
 }
 
 /// Stops (`false`) or starts (`true`) an always-on peer. The reason of an error is for people.

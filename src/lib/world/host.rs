@@ -8,6 +8,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::host::ProcessId;
+use crate::host::managed::Managed;
 use crate::runtime::transcript::TurnEnd;
 use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
@@ -88,8 +89,8 @@ pub trait Host: Send + Sync {
     /// Starts a program of ours, detached from the caller.
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String>;
 
-    /// Whether the service manager holds this peer, and which: `launchd` or `systemd` (D16).
-    fn managed_by(&self, identity: &Identity) -> Option<&'static str>;
+    /// Whether a service manager holds this peer, which, and through whose unit (D16).
+    fn managed_by(&self, identity: &Identity) -> Option<Managed>;
 
     /// Names this boot of the machine.
     fn boot_id(&self) -> Option<String>;

@@ -3,7 +3,7 @@
 //! An agent is loaded by `bootstrap` and unloaded by `bootout`, never by `kickstart`, which can loop on launch
 //! constraints. `bootout` returns before the job is gone: whoever loads it again waits for that first.
 
-use super::manager::Seen;
+use super::state::Seen;
 use super::target::{ServiceFile, Target};
 use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::identity::{Identity, Personality};

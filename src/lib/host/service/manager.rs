@@ -1,11 +1,11 @@
 //! One face for systemd and launchd: load and unload what was written for them, and see how it stands.
 
+use super::state::{Lingering, Seen};
 use super::target::{ServiceFile, Target};
-use super::{launchd, seen, systemd, unit_files};
+use super::{folders, launchd, seen, systemd, unit_files};
 use crate::base::clock::Clock;
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;
-use crate::host::managed;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,19 +24,6 @@ pub enum Manager {
 /// An always-on peer's own variables, kept in its unit.
 pub type Variables = Vec<(String, String)>;
 
-/// How a unit stands with its manager.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// `active`, `inactive`, `failed`, … in the manager's words; empty where it does not know the unit.
-    pub state: String,
-    /// How its last run ended, where that was not well.
-    pub trouble: Option<String>,
-    /// How long ago it last ran or started.
-    pub last: Option<Duration>,
-    /// When it runs next.
-    pub next: Option<Duration>,
-}
-
 impl Manager {
     /// The one of this platform.
     pub fn here() -> Manager {
@@ -54,16 +41,16 @@ impl Manager {
     /// The folder of this user's own units.
     pub fn dir(self, paths: &Paths) -> PathBuf {
         match self {
-            Manager::Systemd => managed::unit_folders(paths).swap_remove(0),
-            Manager::Launchd => managed::launch_agents(paths),
+            Manager::Systemd => folders::unit_folders(paths).swap_remove(0),
+            Manager::Launchd => folders::launch_agents(paths),
         }
     }
 
     /// Why it can't be asked now, and what helps. `None`: it answers.
     pub fn unreachable(self) -> Option<String> {
         match self {
-            _ if managed::is_test_run() => Some("IAPEER_TEST_SANDBOX=1: no service manager is asked".into()),
-            _ if managed::is_sandbox() => Some("a folder of its own is set: no service manager looks there".into()),
+            _ if folders::is_test_run() => Some("IAPEER_TEST_SANDBOX=1: no service manager is asked".into()),
+            _ if folders::is_sandbox() => Some("a folder of its own is set: no service manager looks there".into()),
             Manager::Systemd if systemd::UserManager::reach().is_some() => None,
             Manager::Systemd if !Path::new("/run/systemd/system").exists() => {
                 Some("systemd does not run here: have iapeer-superviser run every minute by other means".into())
@@ -89,6 +76,14 @@ impl Manager {
         match self {
             Manager::Systemd => unit_files::peer(target, dir, identity, own),
             Manager::Launchd => launchd::peer(target, dir, identity, cwd, own),
+        }
+    }
+
+    /// The name of the file that an always-on peer's unit is in.
+    pub fn peer_file(self, identity: &Identity) -> String {
+        match self {
+            Manager::Systemd => unit_files::peer_unit(identity),
+            Manager::Launchd => format!("{}.plist", launchd::peer_label(identity.personality())),
         }
     }
 
@@ -196,15 +191,6 @@ impl Manager {
     pub fn lingering(self) -> Option<Lingering> {
         (self == Manager::Systemd).then(seen::lingering).flatten()
     }
-}
-
-/// Whether units outlive the last logout.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lingering {
-    /// They do.
-    pub on: bool,
-    /// Whose they are.
-    pub user: String,
 }
 
 #[cfg(test)]

@@ -2,15 +2,18 @@
 //!
 //! [`systemd`] runs sessions as transient units and asks about units; [`unit_files`] and [`launchd`] write what is
 //! shipped in `units/` and `plists/` for one user; [`Target`] says for which. What is installed when is the business
-//! of `lifecycle::units`.
+//! of the room `units`.
 
+pub mod folders;
 pub mod launchd;
 pub mod manager;
 mod seen;
+mod state;
 pub mod systemd;
 mod target;
 pub mod unit_files;
 
-pub use manager::{Manager, Seen};
+pub use manager::Manager;
+pub use state::{Lingering, Seen};
 pub use systemd::{UnitResult, UserManager, unit_result};
 pub use target::{ServiceFile, Standing, Target, is_ours};

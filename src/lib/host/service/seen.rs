@@ -1,6 +1,6 @@
 //! How units stand with systemd: state, last run, next run; and whether they outlive the last logout.
 
-use super::manager::{Lingering, Seen};
+use super::state::{Lingering, Seen};
 use super::systemd::{property, show};
 use crate::host::command;
 use nix::time::{ClockId, clock_gettime};

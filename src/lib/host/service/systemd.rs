@@ -1,7 +1,7 @@
 //! systemd's user manager: transient units for sessions, and what it says of units.
 
 use crate::host::command::{self, Ran};
-use crate::host::managed;
+use crate::host::service::folders;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -149,7 +149,7 @@ pub fn must(words: &[&str], limit: Duration) -> Result<(), String> {
 /// Whether a user manager is likely to answer: its socket is there. Costs one look at a file.
 pub fn has_socket() -> bool {
     cfg!(target_os = "linux")
-        && !managed::is_test_run()
+        && !folders::is_test_run()
         && std::env::var_os("XDG_RUNTIME_DIR")
             .filter(|dir| !dir.is_empty())
             .is_some_and(|dir| Path::new(&dir).join("systemd/private").exists())

@@ -1,0 +1,25 @@
+//! How a unit stands, whichever manager is asked.
+
+use std::time::Duration;
+
+/// How a unit stands with its manager.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// `active`, `inactive`, `failed`, … in the manager's words; empty where it does not know the unit.
+    pub state: String,
+    /// How its last run ended, where that was not well.
+    pub trouble: Option<String>,
+    /// How long ago it last ran or started.
+    pub last: Option<Duration>,
+    /// When it runs next.
+    pub next: Option<Duration>,
+}
+
+/// Whether units outlive the last logout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lingering {
+    /// They do.
+    pub on: bool,
+    /// Whose they are.
+    pub user: String,
+}
