@@ -1,8 +1,6 @@
 //! What a program of ours got from whoever started it, and must not pass on.
 
-use crate::store::state_files::names_in;
 use nix::libc;
-use std::path::Path;
 
 /// A variable of this prefix holds what the variable named behind it was before a peer's `launch.env` changed it for
 /// that peer's session.
@@ -37,7 +35,8 @@ fn close_on_exec() {
         return;
     }
     // Linux before 5.11, macOS.
-    for fd in names_in(Path::new("/dev/fd")).filter_map(|name| name.parse().ok()).filter(|fd| *fd > 2) {
+    for name in std::fs::read_dir("/dev/fd").into_iter().flatten().flatten().map(|entry| entry.file_name()) {
+        let Some(fd) = name.to_str().and_then(|name| name.parse().ok()).filter(|fd| *fd > 2) else { continue };
         // SAFETY: it touches no memory; a descriptor that is closed by now is an error that changes nothing.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }

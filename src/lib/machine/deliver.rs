@@ -11,7 +11,7 @@
 
 use super::RealHost;
 use super::hurry::hurry;
-use super::ready::{self, Trouble};
+use super::ready::{self, RESUBMIT, Trouble};
 use crate::base::Liveness;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::evidence::Evidence;
@@ -28,8 +28,6 @@ use std::time::Duration;
 
 /// Pause between two looks for evidence.
 const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
-/// How long the submit key may take to show before it is pressed again.
-pub(crate) const RESUBMIT: Duration = Duration::from_millis(450);
 /// How long a screen may lag behind what it shows.
 const REPAINT: Duration = Duration::from_secs(1);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.

@@ -19,6 +19,8 @@ const LATER_LOOKS: Duration = Duration::from_millis(150);
 const REACTION: Duration = Duration::from_secs(3);
 /// How long the cursor must stand on the wanted row before the choice is confirmed.
 const SETTLED: Duration = Duration::from_millis(400);
+/// How long the submit key may take to show before it is pressed again.
+pub(crate) const RESUBMIT: Duration = Duration::from_millis(450);
 /// Pause between two looks for it.
 const REACTION_LOOK: Duration = Duration::from_millis(30);
 

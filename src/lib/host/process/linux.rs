@@ -1,6 +1,6 @@
 //! Processes by `/proc` (proc(5)).
 
-use super::Stat;
+use super::stat::Stat;
 use std::fs;
 
 /// `/proc/PID/stat`. The command's name, in parentheses, may hold spaces and parentheses: fields are counted from

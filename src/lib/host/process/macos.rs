@@ -1,6 +1,6 @@
 //! Processes by `libproc` (proc_pidinfo, proc_listallpids).
 
-use super::Stat;
+use super::stat::Stat;
 use nix::libc;
 use std::mem;
 

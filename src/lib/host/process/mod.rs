@@ -4,6 +4,7 @@
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+mod stat;
 mod watch;
 
 #[cfg(target_os = "linux")]
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use stat::Stat;
 pub use watch::{ExitWatch, wait_exit};
 
 /// A process: its pid, and when it started, so that a reused pid is not mistaken for it.
@@ -51,15 +53,6 @@ pub fn redraw(leader: i32) {
     if leader > 1 {
         let _ = killpg(Pid::from_raw(leader), Signal::SIGWINCH);
     }
-}
-
-/// What the platform tells of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    start: u64,
-    parent: i32,
-    session: i32,
-    zombie: bool,
 }
 
 /// Whether a process lives. A zombie is gone, and so is one whose pid has another owner now.
