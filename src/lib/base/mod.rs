@@ -1,5 +1,7 @@
 //! What every other room stands on: names that can't be wrong, settings, paths, time, exit codes, output.
 
+#![forbid(unsafe_code)]
+
 pub mod action;
 pub mod clock;
 pub mod evidence;

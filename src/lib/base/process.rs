@@ -29,3 +29,22 @@ impl ProcessEnd {
         }
     }
 }
+
+/// A signal for people: `signal 9 (SIGKILL)`; one without a name is its number alone.
+pub(crate) fn signal_name(signal: i32) -> String {
+    match nix::sys::signal::Signal::try_from(signal) {
+        Ok(name) => format!("signal {signal} ({name})"),
+        Err(_) => format!("signal {signal}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_has_its_name_where_it_has_one() {
+        assert_eq!(signal_name(9), "signal 9 (SIGKILL)");
+        assert_eq!(signal_name(99), "signal 99");
+    }
+}

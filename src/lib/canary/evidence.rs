@@ -6,10 +6,10 @@ use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::canary::rule::{Evidence, UnitState};
 use crate::host::ProcessId;
 use crate::host::cgroup::MemoryEvents;
-use crate::host::command::ask;
 use crate::host::forensics::Section;
 use crate::host::kernel_log::{self, KernelLog};
 use crate::host::process;
+use crate::host::service::unit_record;
 use crate::store::event_log;
 use crate::store::session_record::SessionRecord;
 use crate::world::World;
@@ -108,27 +108,18 @@ fn started(server: ProcessId) -> Option<Duration> {
 fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section>) -> Evidence {
     let Some(unit) = record.unit.as_deref() else { return Evidence::default() };
     let properties = ["LoadState", "ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", "Job"];
-    let mut words = vec!["--user", "show", unit];
-    for property in &properties {
-        words.extend(["-p", property]);
-    }
     let mut shown = String::new();
     // The kernel told us as soon as the manager: until that has looked, the unit still counts as active.
     wait_for(world.clock, Deadline::after(world.clock, MANAGER_TIME), Duration::from_millis(10), || {
-        shown = ask("systemctl", &words, MANAGER_TIME).unwrap_or_default();
+        shown = unit_record::properties(unit, &properties, MANAGER_TIME);
         UnitState::parse(&shown).is_none_or(|state| state.active != "active").then_some(())
     });
-    let journal = ask(
-        "journalctl",
-        &["--user", "--unit", unit, "--since", "-1min", "--no-pager", "-q", "-o", "cat", "-n", "100"],
-        MANAGER_TIME,
-    )
-    .unwrap_or_default();
+    let journal = unit_record::journal(unit, MANAGER_TIME);
     let evidence =
         Evidence { unit: UnitState::parse(&shown), journal_stop: stop_line(&journal, unit), ..Evidence::default() };
     if evidence.unit.as_ref().is_some_and(|state| state.active == "failed") {
-        // It has told what it knows; a failed unit's name can't be used again.
-        ask("systemctl", &["--user", "reset-failed", unit], MANAGER_TIME);
+        // It has told what it knows.
+        unit_record::forget_failure(unit, MANAGER_TIME);
     }
     sections.push(("unit", shown));
     sections.push(("unit-journal", journal));

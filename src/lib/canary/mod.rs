@@ -4,6 +4,8 @@
 //! A cause is found by a pure rule ([`rule::judge`]) over [`rule::Evidence`]; [`evidence`] collects it, [`watch`] waits for
 //! the end, [`record`] writes it down, [`arm`] sees to it that every live server is watched, [`report`] reads it back.
 
+#![forbid(unsafe_code)]
+
 pub mod arm;
 pub mod evidence;
 pub mod record;

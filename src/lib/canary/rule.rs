@@ -2,6 +2,7 @@
 //! not known is `server-vanished`.
 
 use crate::base::ProcessEnd;
+use crate::base::process::signal_name;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -170,14 +171,6 @@ pub fn judge(found: &Evidence) -> Verdict {
         return verdict(Cause::SignaledServerGone, "it said good-bye to the canary's client (wait_rc=0)".into());
     }
     verdict(Cause::ServerVanished, "nothing tells why".into())
-}
-
-/// `signal 9 (SIGKILL)`.
-pub fn signal_name(signal: i32) -> String {
-    match nix::sys::signal::Signal::try_from(signal) {
-        Ok(name) => format!("signal {signal} ({name})"),
-        Err(_) => format!("signal {signal}"),
-    }
 }
 
 #[cfg(test)]

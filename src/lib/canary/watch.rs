@@ -9,20 +9,17 @@ use crate::canary::evidence::{self, Before};
 use crate::canary::record;
 use crate::canary::rule::judge;
 use crate::host::ProcessId;
-use crate::host::process::{ExitWatch, liveness};
+use crate::host::process::{ExitWatch, liveness, signal_stream};
 use crate::host::slim;
-use crate::host::tmux::Tmux;
+use crate::host::tmux::{Tmux, Waiter};
 use crate::store::lock::{FileLock, LockError};
 use crate::store::session_record::SessionRecord;
 use crate::world::World;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long the canary of the server before may take to write its record.
@@ -94,7 +91,8 @@ enum Woken {
 
 /// Sleeps until the server has ended.
 fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before) -> io::Result<Woken> {
-    let dismissal = dismissal()?;
+    // Readable when somebody dismisses the canary.
+    let dismissal = signal_stream(&[SIGTERM, SIGINT, SIGHUP])?;
     let mut timeout = PollTimeout::NONE;
     slim::slim();
     loop {
@@ -140,18 +138,9 @@ fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before
     }
 }
 
-/// Becomes readable when somebody sends TERM, INT or HUP.
-fn dismissal() -> io::Result<UnixStream> {
-    let (read, write) = UnixStream::pair()?;
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        signal_hook::low_level::pipe::register(signal as i32, write.try_clone()?)?;
-    }
-    Ok(read)
-}
-
-/// `tmux wait-for iap-canary-<identity>`: how it ends tells how the server did.
+/// A tmux client of the server's own: how it ends tells how the server did.
 struct Client {
-    child: Child,
+    waiter: Waiter,
     /// When it ended.
     ended: Option<Instant>,
     code: Option<i32>,
@@ -161,41 +150,19 @@ impl Client {
     /// `None` where it can't be started: its exit code is evidence that may be missing.
     fn start(world: &World<'_>, identity: &Identity) -> Option<Client> {
         let tmux = Tmux::find(world.settings.tmux_timeout).ok()?;
-        let mut command = Command::new(tmux.program());
-        command
-            .args(["-u", "-f", "/dev/null", "-S"])
-            .arg(world.paths.socket(identity))
-            .args(["wait-for", &format!("iap-canary-{identity}")])
-            .env_clear()
-            .env("LC_ALL", "C.UTF-8")
-            .env("TERM", "dumb")
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            // Nobody writes to it: that it closes is how its end is seen.
-            .stderr(Stdio::piped());
-        #[cfg(target_os = "linux")]
-        // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec.
-        unsafe {
-            // A canary that is killed must not leave its client behind.
-            command.pre_exec(|| {
-                nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL);
-                Ok(())
-            });
-        }
-        let child = command.process_group(0).spawn().ok()?;
-        Some(Client { child, ended: None, code: None })
+        let server = tmux.server(&world.paths.socket(identity), identity.as_str());
+        let waiter = server.waiter(&format!("iap-canary-{identity}")).ok()?;
+        Some(Client { waiter, ended: None, code: None })
     }
 
-    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.child.stderr.as_ref().filter(|_| self.ended.is_none()).map(AsFd::as_fd)
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.waiter.descriptor().filter(|_| self.ended.is_none())
     }
 
     /// Something came from it: a last word or its end. Either way it is about to end.
     fn note_end(&mut self) {
         self.ended = Some(Instant::now());
-        let status = self.child.wait().ok();
-        self.code = status.and_then(|status| status.code().or_else(|| Some(128 + status.signal()?)));
+        self.code = self.waiter.exit_code();
     }
 
     /// Its exit code, and whether it ended together with the server, at `ended`.
@@ -205,8 +172,7 @@ impl Client {
             let spoke = poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], limit).is_ok_and(|count| count > 0);
             if !spoke {
                 // A client without a server that does not notice: its code would be ours.
-                let _ = self.child.kill();
-                let _ = self.child.wait();
+                self.waiter.dismiss();
                 return (None, false);
             }
             self.note_end();

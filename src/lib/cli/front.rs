@@ -7,6 +7,9 @@ use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
 use crate::cli::{self, Access, verbs};
 use crate::doctor::probe;
+use crate::host::program::become_program;
+use crate::host::spawn;
+use crate::host::tmux::Tmux;
 use crate::operator::control::{self, Done};
 use crate::operator::{demo, list};
 use crate::roster::create::{self, Birth, Born};
@@ -23,10 +26,10 @@ use crate::world::World;
 use crate::world::peer::{Peer, split_name, whole_peer};
 use clap::Parser;
 use clap_complete::Generator;
+use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
 const PROGRAM: &str = "iapeer";
@@ -276,15 +279,9 @@ fn open_terminal(world: &World<'_>, peer: &Peer, woke: bool) -> Result<Exit, Fai
     cli::say(format!("{}attaching {}…", if woke { "woke + " } else { "" }, peer.identity));
     let event = Event::new("attach").field("identity", &peer.identity).field("woke", woke);
     world.lifecycle(&event);
-    let program = crate::host::tmux::Tmux::find(world.settings.tmux_timeout)?.program().to_owned();
-    let status = Command::new(program)
-        .arg("-u")
-        .arg("-S")
-        .arg(world.paths.socket(&peer.identity))
-        .args(["attach-session", "-t", &format!("={}", peer.identity)])
-        .env_remove("TMUX")
-        .status()
-        .map_err(|error| Failure::new(Exit::Internal, format!("cannot run tmux: {error}")))?;
+    let tmux = Tmux::find(world.settings.tmux_timeout)?;
+    let server = tmux.server(&world.paths.socket(&peer.identity), peer.identity.as_str());
+    let status = server.attach().map_err(|error| Failure::new(Exit::Internal, format!("cannot run tmux: {error}")))?;
     let event = Event::new("attach-end").field("identity", &peer.identity).maybe("rc", status.code());
     world.lifecycle(&event);
     Ok(if status.success() { Exit::Ok } else { Exit::Refused })
@@ -300,10 +297,10 @@ fn other(words: &[String]) -> Result<Exit, Failure> {
     }
     let beside = launch::bin_dir().join(&name);
     let path = std::env::var_os("PATH");
-    let program =
-        if beside.is_file() { Some(beside) } else { crate::host::spawn::find_program(&name, path.as_deref()) };
+    let program = if beside.is_file() { Some(beside) } else { spawn::find_program(&name, path.as_deref()) };
     if let Some(program) = program {
-        let error = Command::new(&program).args(&words[1..]).exec();
+        let arguments: Vec<OsString> = words[1..].iter().map(OsString::from).collect();
+        let error = become_program(&program, &arguments);
         return Err(Failure::new(Exit::Internal, format!("cannot run {}: {error}", program.display())));
     }
     let unknown =

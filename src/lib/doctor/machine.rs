@@ -2,7 +2,6 @@
 
 use super::Finding;
 use crate::base::exit::{Exit, Failure};
-use crate::host::command;
 use crate::host::tmux::Tmux;
 use crate::operator::status;
 use crate::store::registry::Registry;
@@ -28,21 +27,17 @@ pub(crate) fn tmux<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         }
     };
     let program = tmux.program().display().to_string();
-    let said = command::ask(&program, &["-V"], world.settings.tmux_timeout).unwrap_or_default();
+    let said = tmux.version();
     let old = |what: String| Finding::error("tmux", Exit::Refused, &program, what).todo("install tmux 3.3 or newer");
     match version(&said) {
         None => vec![
-            Finding::warn("tmux", &program, format!("does not say its version ({:?})", said.trim()))
+            Finding::warn("tmux", &program, format!("does not say its version ({:?})", said))
                 .todo("check that it is tmux 3.3 or newer"),
         ],
-        Some(found) if found < OLDEST => vec![old(format!("is {}, too old to work with", said.trim()))],
+        Some(found) if found < OLDEST => vec![old(format!("is {}, too old to work with", said))],
         Some(found) if found < WELL => vec![
-            Finding::warn(
-                "tmux",
-                &program,
-                format!("is {}, which does not say which signal ended a program", said.trim()),
-            )
-            .todo("install tmux 3.3 or newer"),
+            Finding::warn("tmux", &program, format!("is {}, which does not say which signal ended a program", said))
+                .todo("install tmux 3.3 or newer"),
         ],
         Some(_) => vec![],
     }
@@ -50,7 +45,7 @@ pub(crate) fn tmux<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
 
 /// `3.3` of `tmux 3.3a`, `tmux next-3.6`.
 fn version(said: &str) -> Option<(u32, u32)> {
-    let number = said.trim().rsplit(' ').next()?.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let number = said.rsplit(' ').next()?.trim_start_matches(|c: char| !c.is_ascii_digit());
     let (major, rest) = number.split_once('.')?;
     let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
     Some((major.parse().ok()?, minor.parse().ok()?))

@@ -1,12 +1,15 @@
 //! The machine: tmux, processes, the service manager. The one place that talks to any of them.
 
+pub mod about;
 pub mod cgroup;
-pub mod command;
+pub(crate) mod child;
+mod command;
 pub mod forensics;
 pub mod inherited;
 pub mod kernel_log;
 pub mod managed;
 pub mod process;
+pub mod program;
 pub mod service;
 pub mod slim;
 pub mod spawn;

@@ -12,11 +12,10 @@
 use super::RealHost;
 use super::hurry::hurry;
 use super::ready::{self, RESUBMIT, Trouble};
-use crate::base::Liveness;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::evidence::Evidence;
 use crate::host::process;
-use crate::host::tmux::{Client, Input, Key, Survey, TmuxError};
+use crate::host::tmux::{self, Client, Input, Key, Survey, TmuxError};
 use crate::runtime::manifest::{Dialog, Kind, Meaning, ScreenRules};
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::transcript::{Baseline, Transcripts};
@@ -151,8 +150,7 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
 /// Whether the session's tmux server lives, by its pid. One that does is asked for its socket.
 fn recorded_server_lives(host: &RealHost<'_>, peer: &Peer) -> bool {
     let server = SessionRecord::peek(host.paths, &peer.identity).and_then(|record| record.server);
-    let Some(server) = server.filter(|server| process::liveness(server) == Liveness::Alive) else { return false };
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.pid), nix::sys::signal::Signal::SIGUSR1).is_ok()
+    server.is_some_and(|server| tmux::recreate_socket(&server))
 }
 
 /// What a survey shows.

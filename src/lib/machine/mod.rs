@@ -1,5 +1,7 @@
 //! The real host: tmux, processes, transcripts.
 
+#![forbid(unsafe_code)]
+
 mod deliver;
 mod hurry;
 pub(crate) mod ready;
@@ -18,7 +20,7 @@ use crate::host::managed::{self, Managed};
 use crate::host::process;
 use crate::host::service::UserManager;
 use crate::host::spawn;
-use crate::host::tmux::{Key, Server, StartSpec, Tmux, TmuxError};
+use crate::host::tmux::{self, Key, Server, StartSpec, Tmux, TmuxError};
 use crate::runtime::screen::Sight;
 use crate::runtime::transcript::Transcripts;
 use crate::session::launch;
@@ -30,8 +32,6 @@ use crate::world::PaneEnd;
 use crate::world::peer::Peer;
 use crate::world::{Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes};
 use std::ffi::OsString;
-use std::io::ErrorKind;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -133,9 +133,7 @@ impl Host for RealHost<'_> {
 
     fn clear_trace(&self, identity: &Identity) {
         let socket = self.paths.socket(identity);
-        // A refused connection proves that nobody listens; any other answer proves nothing.
-        let refused = UnixStream::connect(&socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
-        if refused {
+        if tmux::is_refused(&socket) {
             let _ = std::fs::remove_file(socket);
         }
     }

@@ -15,7 +15,6 @@ use crate::store::profile::Limits;
 use crate::store::session_record::SessionRecord;
 use crate::world::StartError;
 use crate::world::peer::Peer;
-use nix::sys::signal::{SigHandler, Signal, signal};
 use std::ffi::OsString;
 
 /// What a session's unit is called, and whose it is.
@@ -166,7 +165,8 @@ pub(crate) fn end(host: &RealHost<'_>, identity: &Identity, server: Option<Proce
         return;
     }
     let stopped = if systemd::own_unit().as_deref() == Some(unit.as_str()) {
-        outlive_the_stop();
+        // An agent's program that ends its own session is in the unit that it stops: it has until the unit's grace is over.
+        process::outlive_the_stop();
         manager.stop_soon(&unit)
     } else {
         manager.stop(&unit, host.settings.end_grace)
@@ -176,15 +176,6 @@ pub(crate) fn end(host: &RealHost<'_>, identity: &Identity, server: Option<Proce
     }
     if unit_result(&unit).is_some_and(|left| left.active == "failed") {
         manager.reset(&unit);
-    }
-}
-
-/// An agent's program that ends its own session is in the unit that it stops: it has until the unit's grace is over to
-/// put the files in order.
-fn outlive_the_stop() {
-    for number in [Signal::SIGTERM, Signal::SIGHUP] {
-        // SAFETY: ignoring a signal runs no code of ours.
-        let _ = unsafe { signal(number, SigHandler::SigIgn) };
     }
 }
 

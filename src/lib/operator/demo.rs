@@ -6,13 +6,16 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Runtime;
 use crate::base::output::say;
 use crate::base::paths::{self, Paths};
+use crate::host::program;
 use crate::runtime::Manifest;
 use crate::session::launch;
 use crate::store::event_log;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -121,25 +124,22 @@ impl Stage {
         }
     }
 
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(launch::bin_dir().join(program));
-        command
-            .env_clear()
-            .envs(
-                launch::allowed(launch::environment())
-                    .into_iter()
-                    .filter(|(key, _)| !key.starts_with("IAPEER_") || key.ends_with("_BIN")),
-            )
-            .env("HOME", &self.home)
-            .env("IAPEER_ROOT", &self.root)
-            .env("IAPEER_IDLE_SECS", "1")
-            .stdin(Stdio::null());
-        command
+    /// What every program of the demo is given: nothing of this user's own peers.
+    fn environment(&self) -> BTreeMap<String, OsString> {
+        let mut environment: BTreeMap<String, OsString> = launch::allowed(launch::environment())
+            .into_iter()
+            .filter(|(key, _)| !key.starts_with("IAPEER_") || key.ends_with("_BIN"))
+            .map(|(key, value)| (key, value.into()))
+            .collect();
+        environment.insert("HOME".into(), self.home.clone().into());
+        environment.insert("IAPEER_ROOT".into(), self.root.clone().into());
+        environment.insert("IAPEER_IDLE_SECS".into(), "1".into());
+        environment
     }
 
-    fn output(&self, program: &str, arguments: &[&str]) -> Result<Output, Failure> {
-        self.command(program).args(arguments).output().map_err(|error| {
-            Failure::new(Exit::Refused, format!("cannot run {program}: {error}; install the whole set (make install)"))
+    fn output(&self, name: &str, arguments: &[&str]) -> Result<Output, Failure> {
+        program::output(&launch::bin_dir().join(name), arguments, self.environment()).map_err(|error| {
+            Failure::new(Exit::Refused, format!("cannot run {name}: {error}; install the whole set (make install)"))
         })
     }
 

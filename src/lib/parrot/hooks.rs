@@ -2,12 +2,11 @@
 //!
 //! A thread runs them, so that the screen stays live; the loop learns by tickets when a call has returned.
 
-use super::child;
 use super::terminal::Waker;
 use crate::base::exit::one_line;
+use crate::host::child;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -77,9 +76,7 @@ impl Hooks {
         let (tell, told) = channel();
         let thread = std::thread::spawn(move || {
             for job in asked {
-                let mut command = Command::new(&program);
-                command.arg(job.hook.word());
-                let ran = child::run(command, job.payload, LIMIT, &AtomicBool::new(false));
+                let ran = child::run(&program, &[job.hook.word()], job.payload, LIMIT, &AtomicBool::new(false));
                 // What a hook says and how it exits is its own affair.
                 let trouble = ran
                     .err()

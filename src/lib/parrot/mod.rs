@@ -12,13 +12,14 @@
 //! | `composer`, `dialog`, `history` | the three things on the screen, as pure state |
 //! | `text`, `screen`, `terminal` | widths, rows, raw mode and signals |
 //! | `transcript`, `record` | what it remembers, and the ground truth for tests |
-//! | `child`, `hooks`, `reply` | other programs it runs, never freezing the screen |
+//! | `hooks`, `reply` | other programs it runs, never freezing the screen |
 //! | `agent` | turns: submit, queue, interrupt, end |
 //! | `options`, `app` | what is asked for; the phases of a session and the one `poll` loop |
 
+#![forbid(unsafe_code)]
+
 mod agent;
 mod app;
-mod child;
 mod composer;
 mod dialog;
 mod error;

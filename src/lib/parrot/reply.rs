@@ -1,10 +1,9 @@
 //! The answer to a message from a peer: `You said: …`, by `iapeer-send`.
 
-use super::child;
 use crate::base::exit::one_line;
 use crate::base::identity::{NameError, Personality, Runtime};
+use crate::host::child;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -89,13 +88,13 @@ pub(crate) fn to_answer(letters: Vec<Letter>) -> Option<Letter> {
 /// Answers `letter`. The error is one line.
 pub(crate) fn send(letter: &Letter, cancel: &AtomicBool) -> Result<(), String> {
     let runtime: Runtime = letter.runtime.parse().map_err(|error: NameError| one_line(&error.to_string()))?;
-    let mut command = Command::new(program());
-    command.arg(letter.from.as_str()).arg("--runtime").arg(runtime.as_str());
     // One argument: a topic may begin with a dash.
-    command.args(letter.topic.iter().map(|topic| format!("--topic={topic}")));
-    command.args(["--no-wait", "-f", "-"]);
+    let topic = letter.topic.as_ref().map(|topic| format!("--topic={topic}"));
+    let mut arguments = vec![letter.from.as_str(), "--runtime", runtime.as_str()];
+    arguments.extend(topic.as_deref());
+    arguments.extend(["--no-wait", "-f", "-"]);
     let text: String = OPENING.chars().chain(letter.body.chars()).take(MOST_CHARS).collect();
-    match child::run(command, text.into_bytes(), LIMIT, cancel) {
+    match child::run(&program(), &arguments, text.into_bytes(), LIMIT, cancel) {
         Ok((status, _)) if status.success() => Ok(()),
         Ok((status, said)) => match said.lines().find(|line| !line.trim().is_empty()) {
             Some(line) => Err(one_line(line)),

@@ -4,6 +4,7 @@ use super::compose::{Facts, Half, compose};
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;
+use crate::host::about;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::names_in;
 use std::collections::BTreeSet;
@@ -18,9 +19,9 @@ pub fn compose_for(paths: &Paths, cwd: &Path, record: &PeerRecord, now: EpochMs)
         description: record.description.clone(),
         cwd: cwd.to_string_lossy().into_owned(),
         platform: if cfg!(target_os = "macos") { "darwin".into() } else { std::env::consts::OS.into() },
-        os_version: os_version(),
-        user: user(),
-        hostname: hostname(),
+        os_version: about::os_version(),
+        user: about::user(),
+        hostname: about::hostname(),
         today: now.local_date(),
     };
     let read = |folder: &str, names: &[String]| halves(paths, &roots, folder, names);
@@ -66,45 +67,6 @@ fn shown(path: &Path, home: &Path) -> String {
         Ok(rest) if home != Path::new("/") => format!("~/{}", rest.display()),
         _ => path.display().to_string(),
     }
-}
-
-fn os_version() -> String {
-    let unknown = || "unknown".to_owned();
-    if cfg!(target_os = "macos") {
-        let output = std::process::Command::new("/usr/bin/sw_vers").arg("-productVersion").output();
-        return output
-            .ok()
-            .and_then(|output| String::from_utf8(output.stdout).ok())
-            .map(|text| text.trim().to_owned())
-            .filter(|text| !text.is_empty())
-            .unwrap_or_else(unknown);
-    }
-    std::fs::read_to_string("/etc/os-release").ok().and_then(|text| version_id(&text)).unwrap_or_else(unknown)
-}
-
-/// `VERSION_ID` of an os-release file. Rolling distributions have none.
-fn version_id(text: &str) -> Option<String> {
-    let value = text.lines().find_map(|line| line.trim().strip_prefix("VERSION_ID="))?;
-    Some(value.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
-}
-
-fn user() -> String {
-    // getpwuid is avoided: in a statically linked program it loads the machine's own C library at run time.
-    let asked = || {
-        let output = std::process::Command::new("id").arg("-un").output().ok()?;
-        String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
-    };
-    let given = std::env::var("USER").ok().filter(|user| !user.is_empty());
-    given.or_else(asked).filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".into())
-}
-
-fn hostname() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .and_then(|name| name.split('.').next().map(str::to_owned))
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "unknown".into())
 }
 
 #[cfg(test)]
@@ -153,19 +115,6 @@ mod tests {
              <!-- ~/.iapeer/a.MD -->\na\n\n\
              <!-- ~/w/bob/.iapeer/fragments/10.md -->\nten \u{fffd}\n\n<!-- ~/.iapeer/fragments/2.md -->\ntwo\n"
         );
-    }
-
-    #[test]
-    fn the_systems_version_as_a_table() {
-        for (text, version) in [
-            ("ID=debian\nVERSION_ID=\"12\"\n", Some("12")),
-            ("VERSION_ID='24.04'", Some("24.04")),
-            ("VERSION_ID=41", Some("41")),
-            ("VERSION_ID=\"\"", None),
-            ("ID=arch", None),
-        ] {
-            assert_eq!(version_id(text).as_deref(), version, "{text}");
-        }
     }
 
     #[test]

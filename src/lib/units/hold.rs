@@ -4,7 +4,7 @@ use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::host::ProcessId;
-use crate::host::process::ExitWatch;
+use crate::host::process::{ExitWatch, signal_stream};
 use crate::runtime::Kind;
 use crate::session::bring_up::{self, Call, Caller, Guard};
 use crate::session::end::{self, End};
@@ -31,7 +31,8 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Refused, why));
     }
     // Before the start: a stop that comes during it must not be lost.
-    let asked = signals()?;
+    let asked = signal_stream(&[SIGTERM, SIGINT])
+        .map_err(|error| Failure::new(Exit::Internal, format!("cannot wait for signals: {error}")))?;
     let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
     // Stopping it is stopping its unit.
     world.markers(identity).clear(Marker::Stopped)?;
@@ -64,18 +65,6 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::TryAgain, why));
     }
     Ok(Exit::Ok)
-}
-
-/// A stream with a byte in it for each TERM or INT.
-fn signals() -> Result<UnixStream, Failure> {
-    let made = || -> std::io::Result<UnixStream> {
-        let (read, write) = UnixStream::pair()?;
-        for signal in [SIGTERM, SIGINT] {
-            signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
-        }
-        Ok(read)
-    };
-    made().map_err(|error| Failure::new(Exit::Internal, format!("cannot wait for signals: {error}")))
 }
 
 fn watch(process: ProcessId) -> Result<Option<ExitWatch>, Failure> {

@@ -4,6 +4,7 @@
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+mod signals;
 mod stat;
 mod watch;
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use signals::{outlive_the_stop, signal_stream};
 use stat::Stat;
 pub use watch::{ExitWatch, wait_exit};
 

@@ -12,6 +12,7 @@ mod state;
 pub mod systemd;
 mod target;
 pub mod unit_files;
+pub mod unit_record;
 
 pub use manager::Manager;
 pub use state::{Lingering, Seen};

@@ -70,7 +70,7 @@ impl Tmux {
             .process_group(0);
         let mut child =
             command.spawn().map_err(|error| other(format!("cannot run {}: {error}", self.program().display())))?;
-        let talked = talk(&mut child, reply.unwrap_or(&mut |_| Some(&[])), self.timeout);
+        let talked = talk(&mut child, reply.unwrap_or(&mut |_| Some(&[])), self.timeout());
         match talked {
             Ok(Some((stdout, stderr))) => match child.wait() {
                 Ok(status) if status.success() => Ok(String::from_utf8_lossy(&stdout).into_owned()),
@@ -82,7 +82,7 @@ impl Tmux {
                 let _ = child.wait();
                 match unfinished {
                     Err(error) => Err(other(error.to_string())),
-                    Ok(_) => Err(TmuxError::Timeout { call: name, after: self.timeout }),
+                    Ok(_) => Err(TmuxError::Timeout { call: name, after: self.timeout() }),
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! One tmux server with one session.
 
+use super::survey::{LOOK, Look, Survey};
 use super::{Input, Key, Tmux, TmuxError};
-use crate::base::clock::EpochMs;
 use crate::host::ProcessId;
 use crate::host::spawn::shell_quoted;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Scrollback kept per pane: a redraw storm must not grow the server without bound.
@@ -15,14 +15,11 @@ const SIZE: [&str; 4] = ["-x", "220", "-y", "50"];
 
 /// tmux numbers windows and panes from the server's start, and a server has one session, which the agent begins.
 const AGENT_PANE: &str = "%0";
-/// The facts of [`Look`], one line, and the title on the next.
-const LOOK: &str = "#{pid}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|#{pane_dead_signal}|#{pane_in_mode}|#{window_activity}|#{host}|#{session_id}:#{pane_id}\n#{pane_title}";
-
 /// A session's server.
 #[derive(Debug, Clone)]
 pub struct Server<'a> {
-    tmux: &'a Tmux,
-    socket: PathBuf,
+    pub(crate) tmux: &'a Tmux,
+    pub(crate) socket: PathBuf,
     session: String,
 }
 
@@ -64,110 +61,22 @@ fn start_error(message: &str) -> TmuxError {
     TmuxError::Other { call: "new-session".into(), message: message.into() }
 }
 
-/// What one look at a session tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    /// The server's pid.
-    pub server_pid: i32,
-    /// The pid of the pane's first process; tmux 3.8 has none for a dead pane, earlier ones name what it was.
-    pub pane_pid: Option<i32>,
-    /// Its program has ended.
-    pub pane_dead: bool,
-    /// With this exit status.
-    pub dead_status: Option<i32>,
-    /// By this signal.
-    pub dead_signal: Option<i32>,
-    /// The pane is in a mode (copy mode).
-    pub in_mode: bool,
-    /// When the window last changed, in seconds since 1970.
-    pub window_activity: u64,
-    /// The host's name: tmux's default title.
-    pub host: String,
-    /// Names this very session and pane: `$0:%0`.
-    pub token: String,
-    /// The pane's title.
-    pub title: String,
-}
-
-impl Look {
-    fn parse(line: &str, title: &str) -> Option<Look> {
-        let mut fields = line.split('|');
-        let mut next = || fields.next().unwrap_or_default().to_owned();
-        Some(Look {
-            server_pid: next().parse().ok()?,
-            pane_pid: next().parse().ok(),
-            pane_dead: next() == "1",
-            dead_status: next().parse().ok(),
-            dead_signal: next().parse().ok(),
-            in_mode: !matches!(next().as_str(), "" | "0"),
-            window_activity: next().parse().unwrap_or(0),
-            host: next(),
-            token: next(),
-            title: title.to_owned(),
-        })
-    }
-
-    /// How the pane's program ended, in words.
-    pub fn ending(&self) -> String {
-        match (self.dead_status, self.dead_signal) {
-            (_, Some(signal)) => format!("signal {signal}"),
-            (Some(status), None) => format!("status {status}"),
-            (None, None) => "status unknown".into(),
-        }
-    }
-}
-
-/// A terminal attached to the session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Client {
-    /// When its person last pressed a key.
-    pub activity: EpochMs,
-    /// Its terminal.
-    pub name: String,
-}
-
-/// A look, the attached terminals, and the screen, taken in one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Survey {
-    /// The facts.
-    pub look: Look,
-    /// Who is attached.
-    pub clients: Vec<Client>,
-    /// The visible screen.
-    pub screen: String,
-}
-
-impl Survey {
-    fn parse(said: &str) -> Result<Survey, TmuxError> {
-        let bad = || TmuxError::Other { call: "survey".into(), message: "an answer of an unknown shape".into() };
-        let (head, screen) = said.split_once("\nscreen\n").ok_or_else(bad)?;
-        let mut lines = head.lines();
-        let facts = lines.next().unwrap_or_default();
-        let look = Look::parse(facts, lines.next().unwrap_or_default()).ok_or_else(bad)?;
-        let clients = lines
-            .filter_map(|line| line.strip_prefix("client|")?.split_once('|'))
-            .map(|(activity, name)| Client {
-                activity: EpochMs(activity.parse::<u64>().unwrap_or(0) * 1000),
-                name: name.to_owned(),
-            })
-            .collect();
-        Ok(Survey { look, clients, screen: screen.to_owned() })
-    }
-}
-
 /// A buffer name that nobody else uses.
 fn next_buffer() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("iap-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-impl<'a> Server<'a> {
-    pub(crate) fn new(tmux: &'a Tmux, socket: PathBuf, session: String) -> Self {
-        Server { tmux, socket, session }
+impl Tmux {
+    /// The server on `socket` that holds the session `session`.
+    pub fn server(&self, socket: &Path, session: &str) -> Server<'_> {
+        Server { tmux: self, socket: socket.to_owned(), session: session.to_owned() }
     }
+}
 
+impl Server<'_> {
     /// `=ID`: exactly this session; without `=` tmux takes any that begins so.
-    fn session_target(&self) -> String {
+    pub(crate) fn session_target(&self) -> String {
         format!("={}", self.session)
     }
 
@@ -427,7 +336,7 @@ impl<'a> Server<'a> {
 
 /// An alias by which the command `name` writes itself to `path` before it runs. The client that runs it does the
 /// writing: no child process, whose end tmux might miss. Braces keep an error there from stopping the command itself.
-fn telling_alias(name: &str, path: &std::path::Path) -> String {
+fn telling_alias(name: &str, path: &Path) -> String {
     let path = tmux_quoted(&path.to_string_lossy().replace('#', "##"));
     let note = format!("run-shell -C \"set-buffer -b iap-killed-by '{name} pid=#{{pid}}'\"");
     format!("{name}=if-shell -F 1 {{ {note} ; save-buffer -b iap-killed-by {path} }} ; {name}")
@@ -460,22 +369,7 @@ fn tmux_quoted(text: &str) -> String {
 }
 
 /// Makes sure that the log is ours alone before a shell appends to it.
-fn private_file(path: &std::path::Path) -> std::io::Result<()> {
+fn private_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dead_pane_has_a_pid_up_to_tmux_3_5_and_none_in_3_8() {
-        for (pid, parsed) in [("17057", Some(17057)), ("", None)] {
-            let look = Look::parse(&format!("9|{pid}|1|3|||1795279052|vm|$0:%0"), "title").unwrap();
-            assert_eq!((look.server_pid, look.pane_pid, look.dead_status), (9, parsed, Some(3)));
-            assert!(look.pane_dead && look.token == "$0:%0");
-        }
-        assert_eq!(Look::parse("no server", ""), None);
-    }
 }

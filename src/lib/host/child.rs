@@ -1,7 +1,9 @@
 //! Another program, run for a bounded time with a text on its standard input.
 
+use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,10 +22,11 @@ pub(crate) enum ChildError {
 /// What is kept of its standard error.
 const KEPT: u64 = 4096;
 
-/// Runs `command` with `input` and answers its status and the start of what it said on standard error. After `limit`,
+/// Runs `program` with `input` and answers its status and the start of what it said on standard error. After `limit`,
 /// or when `cancel` is set, it is killed with all it started.
 pub(crate) fn run(
-    mut command: Command,
+    program: &Path,
+    arguments: &[impl AsRef<OsStr>],
     input: Vec<u8>,
     limit: Duration,
     cancel: &AtomicBool,
@@ -31,7 +34,8 @@ pub(crate) fn run(
     // A file, not a pipe: a grandchild that holds the descriptor can't keep us.
     let mut errors = tempfile::tempfile().map_err(ChildError::Start)?;
     let stderr = errors.try_clone().map_err(ChildError::Start)?;
-    let mut child = command
+    let mut child = Command::new(program)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(stderr)
@@ -70,29 +74,26 @@ pub(crate) fn run(
 mod tests {
     use super::*;
 
-    fn sh(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        command
+    fn sh(script: &str, input: Vec<u8>, limit: Duration, cancel: bool) -> Result<(ExitStatus, String), ChildError> {
+        run(Path::new("sh"), &["-c", script], input, limit, &AtomicBool::new(cancel))
     }
 
     #[test]
     fn it_gets_its_input_and_its_words_are_kept() {
-        let never = AtomicBool::new(false);
         let big = vec![b'x'; 300_000];
-        let (status, said) = run(sh("wc -c >&2; exit 3"), big, Duration::from_secs(20), &never).unwrap();
+        let (status, said) = sh("wc -c >&2; exit 3", big, Duration::from_secs(20), false).unwrap();
         assert_eq!((status.code(), said.trim()), (Some(3), "300000"));
-        let missing = run(Command::new("/nonexistent/x"), vec![], Duration::from_secs(1), &never);
+        let missing =
+            run(Path::new("/nonexistent/x"), &[""; 0], vec![], Duration::from_secs(1), &AtomicBool::new(false));
         assert!(matches!(missing, Err(ChildError::Start(_))));
     }
 
     #[test]
     fn it_ends_in_time_with_all_it_started() {
         let started = Instant::now();
-        let never = AtomicBool::new(false);
-        let late = run(sh("sleep 600 & sleep 600"), vec![b'x'; 300_000], Duration::from_millis(50), &never);
+        let late = sh("sleep 600 & sleep 600", vec![b'x'; 300_000], Duration::from_millis(50), false);
         assert!(matches!(late, Err(ChildError::TimedOut(_))));
-        let cancelled = run(sh("sleep 600"), vec![], Duration::from_secs(600), &AtomicBool::new(true));
+        let cancelled = sh("sleep 600", vec![], Duration::from_secs(600), true);
         assert!(matches!(cancelled, Err(ChildError::Cancelled)));
         assert!(started.elapsed() < Duration::from_secs(60));
     }

@@ -1,0 +1,63 @@
+//! What this machine, its system and its user are called.
+
+use std::process::Command;
+
+/// The version of the operating system: `12`, `14.5`; `unknown` where it has none.
+pub fn os_version() -> String {
+    let unknown = || "unknown".to_owned();
+    if cfg!(target_os = "macos") {
+        let output = Command::new("/usr/bin/sw_vers").arg("-productVersion").output();
+        return output
+            .ok()
+            .and_then(|output| String::from_utf8(output.stdout).ok())
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(unknown);
+    }
+    std::fs::read_to_string("/etc/os-release").ok().and_then(|text| version_id(&text)).unwrap_or_else(unknown)
+}
+
+/// `VERSION_ID` of an os-release file. Rolling distributions have none.
+fn version_id(text: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.trim().strip_prefix("VERSION_ID="))?;
+    Some(value.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
+}
+
+/// The name of the user this program runs as.
+pub fn user() -> String {
+    // Not getpwuid: in a statically linked program it needs the machine's own C library after all.
+    let asked = || {
+        let output = Command::new("id").arg("-un").output().ok()?;
+        String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+    };
+    let given = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    given.or_else(asked).filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".into())
+}
+
+/// The first part of the host's name.
+pub fn hostname() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .and_then(|name| name.split('.').next().map(str::to_owned))
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_version_as_a_table() {
+        for (text, version) in [
+            ("ID=debian\nVERSION_ID=\"12\"\n", Some("12")),
+            ("VERSION_ID='24.04'", Some("24.04")),
+            ("VERSION_ID=41", Some("41")),
+            ("VERSION_ID=\"\"", None),
+            ("ID=arch", None),
+        ] {
+            assert_eq!(version_id(text).as_deref(), version, "{text}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Running a program in the foreground: to its end, or in place of this one.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs `program` to its end with nothing on its standard input and `environment` as its whole environment.
+pub fn output(
+    program: &Path,
+    arguments: &[impl AsRef<OsStr>],
+    environment: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+) -> io::Result<Output> {
+    Command::new(program).args(arguments).env_clear().envs(environment).stdin(Stdio::null()).output()
+}
+
+/// Becomes `program`, with this program's environment, folder and streams. Returns only where that fails: why.
+pub fn become_program(program: &Path, arguments: &[OsString]) -> io::Error {
+    Command::new(program).args(arguments).exec()
+}

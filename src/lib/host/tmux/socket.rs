@@ -1,0 +1,17 @@
+//! The socket of a tmux server, apart from what is said over it.
+
+use crate::host::ProcessId;
+use nix::sys::signal::Signal;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// Whether a connection to `socket` is refused, which proves that nobody listens on it. `false` proves nothing.
+pub fn is_refused(socket: &Path) -> bool {
+    UnixStream::connect(socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
+/// Has a tmux server that lives, and whose socket is gone, make the socket again (SIGUSR1). Says whether it was told.
+pub fn recreate_socket(server: &ProcessId) -> bool {
+    server.signal(Signal::SIGUSR1)
+}

@@ -1,0 +1,61 @@
+//! A tmux client that waits as long as its server lives: how it ends tells how the server did.
+
+use super::Server;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+
+/// A `tmux wait-for` on a channel that nobody signals. It ends with its server, or by a signal of its own.
+#[derive(Debug)]
+pub struct Waiter {
+    child: Child,
+}
+
+impl Server<'_> {
+    /// Starts a client that waits on `channel`. It is killed when this program ends (Linux).
+    pub fn waiter(&self, channel: &str) -> io::Result<Waiter> {
+        let mut command = Command::new(self.tmux.program());
+        command
+            .args(["-u", "-f", "/dev/null", "-S"])
+            .arg(&self.socket)
+            .args(["wait-for", channel])
+            .env_clear()
+            .env("LC_ALL", "C.UTF-8")
+            .env("TERM", "dumb")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            // Nobody writes to it: that it closes is how the client's end is seen.
+            .stderr(Stdio::piped());
+        #[cfg(target_os = "linux")]
+        // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL);
+                Ok(())
+            });
+        }
+        Ok(Waiter { child: command.process_group(0).spawn()? })
+    }
+}
+
+impl Waiter {
+    /// What becomes readable when the client ends, or just before: its standard error.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.child.stderr.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Waits for the client's end. Its exit code, or 128 + N for signal N.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let status = self.child.wait().ok()?;
+        status.code().or_else(|| Some(128 + status.signal()?))
+    }
+
+    /// Ends the client; its exit code would be ours.
+    pub fn dismiss(mut self) {
+        // One that has ended by itself is an error of no interest; either way it must be collected.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
