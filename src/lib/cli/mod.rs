@@ -2,6 +2,8 @@
 //!
 //! The argument definitions of all programs are in [`args`], since manual pages and completions come from them.
 
+#![forbid(unsafe_code)]
+
 pub mod args;
 pub mod front;
 pub mod manual;

@@ -1,5 +1,7 @@
 //! The way of a message: accepted durably, then delivered by a drain into a live session, or by waking the peer.
 
+#![forbid(unsafe_code)]
+
 pub mod accept;
 pub mod drain;
 mod hand_over;

@@ -3,6 +3,8 @@
 //! Every check looks for itself and reports findings; none stops the others. A finding may carry a mend: something that
 //! loses nothing and that a tick, or its owner, would do as well. With `fix` the mends are carried out.
 
+#![forbid(unsafe_code)]
+
 mod files;
 mod fleet;
 mod machine;

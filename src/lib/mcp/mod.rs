@@ -2,6 +2,8 @@
 //!
 //! Protocol and framing are the SDK's; `tool` says what the tool looks like and what a call means.
 
+#![forbid(unsafe_code)]
+
 mod server;
 mod tool;
 

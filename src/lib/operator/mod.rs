@@ -1,5 +1,7 @@
 //! What an operator sees and does: the list, the status, the logs, the verbs that start, stop and renew peers.
 
+#![forbid(unsafe_code)]
+
 pub mod control;
 pub mod demo;
 pub mod list;

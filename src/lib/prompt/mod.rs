@@ -1,6 +1,8 @@
 //! The system prompt of a session: host and peer doctrine, the known peers, fragments (spec 11). The layout is
 //! fixed to the byte.
 
+#![forbid(unsafe_code)]
+
 mod compose;
 mod gather;
 

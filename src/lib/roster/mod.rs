@@ -1,5 +1,7 @@
 //! Who there is: making, renaming, removing peers, their runtimes, and whether registry and profiles agree.
 
+#![forbid(unsafe_code)]
+
 pub mod create;
 pub mod remove;
 pub mod rename;

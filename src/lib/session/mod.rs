@@ -1,6 +1,8 @@
 //! The life of one session: the wake rule, launching, settling what happened to it, ending it. Whoever calls holds
 //! the identity's lock.
 
+#![forbid(unsafe_code)]
+
 pub mod activity;
 pub mod bring_up;
 pub mod crash_loop;

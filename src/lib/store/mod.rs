@@ -1,6 +1,8 @@
 //! Durable, readable state: plain files, written so that a crash or a power cut leaves the old or the new
 //! content, never a mixture; and the locks that keep two programs from writing at once.
 
+#![forbid(unsafe_code)]
+
 pub mod cap;
 pub mod conformance;
 pub mod due;

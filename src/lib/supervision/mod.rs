@@ -1,5 +1,7 @@
 //! The tick: look at every session once, decide, act; and the deliberate ends that operators and pipelines ask for.
 
+#![forbid(unsafe_code)]
+
 pub mod reap;
 pub mod rule;
 mod scope;

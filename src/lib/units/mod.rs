@@ -1,4 +1,6 @@
 //! What the service manager runs: installing the units, and holding an always-on peer for its own unit.
 
+#![forbid(unsafe_code)]
+
 pub mod hold;
 pub mod install;

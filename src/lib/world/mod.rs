@@ -1,6 +1,8 @@
 //! The seam between the rules and the machine: what every act is given ([`World`]), and the host behind a trait
 //! ([`Host`]), so that the simulation can stand in for the machine.
 
+#![forbid(unsafe_code)]
+
 pub mod host;
 pub mod peer;
 #[expect(clippy::module_inception, reason = "the room is named after the type that everybody passes around")]
