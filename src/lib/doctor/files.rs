@@ -1,6 +1,6 @@
 //! Ownership and modes below the root, files that were set aside, litter of crashes.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::base::exit::Exit;
 use crate::store::durable;
 use crate::world::World;

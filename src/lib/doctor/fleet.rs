@@ -1,6 +1,6 @@
 //! Queues, sessions, and what is left of peers that are no longer there.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::base::Liveness;
 use crate::base::identity::Identity;
 use crate::base::{Marker, StateFile};

@@ -1,6 +1,6 @@
 //! What the host must have: tmux, and something that runs the tick.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::base::exit::{Exit, Failure};
 use crate::host::tmux::Tmux;
 use crate::operator::status;

@@ -1,6 +1,6 @@
 //! The peers' own cards, and the registry against them.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::base::exit::Exit;
 use crate::base::paths;
 use crate::roster::verify::{self, Found};

@@ -1,6 +1,6 @@
 //! The runtimes that registered peers declare: manifest, program, login.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::base::identity::{Identity, Runtime};
 use crate::base::paths;
 use crate::runtime::Kind;

@@ -9,9 +9,9 @@
 //!           neither → unknown
 //! ```
 
-use super::RealHost;
 use super::hurry::hurry;
 use super::ready::{self, RESUBMIT, Trouble};
+use super::real::RealHost;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::evidence::Evidence;
 use crate::host::process;

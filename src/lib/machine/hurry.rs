@@ -1,7 +1,7 @@
 //! Having an urgent message taken at once that a program has put into its own queue, behind the turn that runs.
 
-use super::RealHost;
 use super::ready::{self, RESUBMIT};
+use super::real::RealHost;
 use crate::base::clock::{Deadline, wait_for};
 use crate::host::tmux::Key;
 use crate::runtime::manifest::ScreenRules;

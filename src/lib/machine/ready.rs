@@ -1,7 +1,7 @@
 //! Waiting until a started agent shows its composer, answering the dialogs that stand in the way: one key a
 //! look, a choice confirmed only when the cursor is seen on it.
 
-use super::RealHost;
+use super::real::RealHost;
 use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
 use crate::host::tmux::{Key, TmuxError};

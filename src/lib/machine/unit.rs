@@ -1,6 +1,6 @@
 //! A session as a unit of its own (D31): started by the user manager where one answers, and ended as a whole.
 
-use super::RealHost;
+use super::real::RealHost;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::paths;

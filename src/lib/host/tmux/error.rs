@@ -1,7 +1,7 @@
 //! tmux's errors, sorted. Only "no server" and "no session" mean that a session is gone; whatever is not clearly
 //! one of them is something else ("any tmux error = session missing" killed nine live agents elsewhere).
 
-use crate::base::exit::Exit;
+use crate::base::exit::{Exit, Failure};
 use std::time::Duration;
 
 /// A tmux call that did not do what it was to do.
@@ -89,6 +89,12 @@ impl TmuxError {
         }
         let message = if text.is_empty() { "failed without a word".to_owned() } else { text.to_owned() };
         TmuxError::Other { call: call.to_owned(), message }
+    }
+}
+
+impl From<TmuxError> for Failure {
+    fn from(error: TmuxError) -> Self {
+        Failure::new(error.exit(), error.to_string())
     }
 }
 

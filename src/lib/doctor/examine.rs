@@ -1,0 +1,90 @@
+//! One examination: every check, one after the other, and what they came to.
+
+use super::finding::{Finding, Mended};
+use super::{files, fleet, machine, profiles, runtimes};
+use crate::base::exit::{Exit, Failure};
+use crate::store::conformance::Severity;
+use crate::store::registry::Registry;
+use crate::world::World;
+use serde::Serialize;
+
+/// What the whole came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Things that do not work.
+    pub errors: usize,
+    /// Things to know.
+    pub warnings: usize,
+    /// Things that were mended.
+    pub mended: usize,
+}
+
+impl Summary {
+    /// The line for people.
+    pub fn line(&self) -> String {
+        if *self == Summary::default() {
+            return "everything is in order".to_owned();
+        }
+        format!("{} error(s) · {} warning(s) · {} mended", self.errors, self.warnings, self.mended)
+    }
+}
+
+/// Looks at everything, with `fix` mends what is safe, and tells each finding. The code is that of the worst error
+/// that stands; warnings have none.
+pub fn examine<'a>(
+    world: &'a World<'a>,
+    fix: bool,
+    mut tell: impl FnMut(&Finding<'a>),
+) -> Result<(Summary, Exit), Failure> {
+    if fix {
+        world.paths.refuse_the_real_one()?;
+    }
+    let (mut summary, mut exit) = (Summary::default(), Exit::Ok);
+    let mut take = |findings: Vec<Finding<'a>>| {
+        let mut stand = Vec::new();
+        for mut finding in findings {
+            if let Some(mend) = finding.mend.take().filter(|_| fix) {
+                finding.mended = Some(match mend() {
+                    Ok(()) => Mended::Done,
+                    Err(why) => Mended::Failed(why),
+                });
+            }
+            match (finding.stands(), finding.severity) {
+                (false, _) => summary.mended += 1,
+                (true, Severity::Error) => summary.errors += 1,
+                (true, Severity::Warn) => summary.warnings += 1,
+            }
+            if finding.stands() {
+                exit = exit.max(finding.exit);
+                stand.push(finding.check);
+            }
+            tell(&finding);
+        }
+        stand
+    };
+    let shut = take(files::root(world));
+    take(machine::tmux(world));
+    if shut.contains(&"root") {
+        // What others can change proves nothing: the rest is looked at when the root is one's own again.
+        return Ok((summary, exit));
+    }
+    take(files::modes(world));
+    take(files::set_aside(world));
+    take(files::litter(world));
+    let registry = match Registry::read(world.paths) {
+        Ok(registry) => registry,
+        Err(error) => {
+            let failure = Failure::from(error);
+            let corrupt = Finding::error("profile", failure.exit, "registry", failure.message);
+            take(vec![corrupt.todo("`iapeer init` in each peer's folder fills a new one")]);
+            return Ok((summary, exit));
+        }
+    };
+    take(profiles::profiles(world, &registry));
+    take(runtimes::runtimes(world, &registry));
+    take(machine::service(world, &registry));
+    take(fleet::queues(world, &registry));
+    take(fleet::sessions(world, &registry));
+    take(fleet::leftovers(world, &registry));
+    Ok((summary, exit))
+}

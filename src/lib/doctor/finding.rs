@@ -1,0 +1,83 @@
+//! One thing that is not as it should be, and what came of mending it.
+
+use crate::base::exit::{Exit, one_line};
+use crate::store::conformance::Severity;
+use serde::Serialize;
+
+/// What `--fix` came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mended {
+    /// It is mended.
+    Done,
+    /// It could not be: why.
+    Failed(String),
+}
+
+/// One thing that is not as it should be.
+#[derive(Serialize)]
+pub struct Finding<'a> {
+    /// Which check: `root`, `files`, `tmux`, `runtime`, `units`, `tick`, `queue`, `session`, `state`, `profile`.
+    pub check: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// What it is about: a path, an identity, a program.
+    pub about: String,
+    /// What, and why it matters.
+    pub what: String,
+    /// What to do.
+    pub todo: String,
+    /// What `--fix` came to; absent where there was nothing for it to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mended: Option<Mended>,
+    /// The exit code it asks for while it stands.
+    #[serde(skip)]
+    pub exit: Exit,
+    #[serde(skip)]
+    pub(crate) mend: Option<Mend<'a>>,
+}
+
+pub(crate) type Mend<'a> = Box<dyn FnOnce() -> Result<(), String> + 'a>;
+
+impl<'a> Finding<'a> {
+    pub(crate) fn error(check: &'static str, exit: Exit, about: impl ToString, what: impl Into<String>) -> Self {
+        let (about, what) = (about.to_string(), what.into());
+        Finding { check, severity: Severity::Error, about, what, todo: String::new(), mended: None, exit, mend: None }
+    }
+
+    pub(crate) fn warn(check: &'static str, about: impl ToString, what: impl Into<String>) -> Self {
+        Finding { severity: Severity::Warn, ..Finding::error(check, Exit::Ok, about, what) }
+    }
+
+    pub(crate) fn todo(mut self, todo: impl Into<String>) -> Self {
+        self.todo = todo.into();
+        self
+    }
+
+    pub(crate) fn mend(mut self, mend: impl FnOnce() -> Result<(), String> + 'a) -> Self {
+        self.mend = Some(Box::new(mend));
+        self
+    }
+
+    /// Whether it still stands.
+    pub fn stands(&self) -> bool {
+        self.mended != Some(Mended::Done)
+    }
+
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let glyph = match (&self.mended, self.severity) {
+            (Some(Mended::Done), _) => '✓',
+            (_, Severity::Error) => '✗',
+            (_, Severity::Warn) => '⚠',
+        };
+        let mut line = format!("{glyph} {}: {}", self.about, self.what);
+        match &self.mended {
+            Some(Mended::Done) => line += " — mended",
+            Some(Mended::Failed(why)) => line += &format!(" — not mended ({why}): {}", self.todo),
+            None if !self.todo.is_empty() => line += &format!(" — {}", self.todo),
+            None => {}
+        }
+        one_line(&line)
+    }
+}

@@ -1,0 +1,264 @@
+//! The real host behind the trait: each of its answers is had from tmux, processes, transcripts.
+
+use super::real::RealHost;
+use super::{deliver, ready, unit};
+use crate::base::clock::{Deadline, EpochMs, wait_for};
+use crate::base::exit::Failure;
+use crate::base::identity::Identity;
+use crate::base::message_id::MessageId;
+use crate::base::paths;
+use crate::base::{Liveness, StateFile};
+use crate::host::ProcessId;
+use crate::host::managed::{self, Managed};
+use crate::host::process;
+use crate::host::spawn;
+use crate::host::tmux::{self, Key, StartSpec, TmuxError};
+use crate::runtime::screen::Sight;
+use crate::session::launch;
+use crate::store::event_log::{Event, EventLog, Log};
+use crate::store::markers::Turn;
+use crate::store::session_record::SessionRecord;
+use crate::store::state_files::names_in;
+use crate::world::PaneEnd;
+use crate::world::peer::Peer;
+use crate::world::{Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a poked tmux server may take to say how its pane's program ended.
+const POKE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What tmux runs when the pane's program ends.
+fn exit_hook(host: &RealHost<'_>, identity: &Identity) -> Vec<String> {
+    let program = launch::bin_dir().join("iapeer-canary");
+    let words = ["--session-exit", identity.as_str(), "--status=#{pane_dead_status}", "--signal=#{pane_dead_signal}"];
+    // The pane's environment is not the hook's: what finds our files is said outright. A # is a format's to tmux.
+    let root = format!("IAPEER_ROOT={}", host.paths.root().display()).replace('#', "##");
+    let sockets = format!("IAPEER_SOCK_DIR={}", host.paths.socket_dir().display()).replace('#', "##");
+    let program = program.to_string_lossy().replace('#', "##");
+    let mut command = vec!["env".to_owned(), root, sockets, program];
+    command.extend(words.map(str::to_owned));
+    command.push("--server=#{pid}".into());
+    command
+}
+
+impl Host for RealHost<'_> {
+    fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness {
+        // A recorded server is known by pid and start time: no tmux call, and a socket file proves nothing.
+        if let Some(server) = record.and_then(|record| record.server) {
+            match process::liveness(&server) {
+                Liveness::Alive => {}
+                seen => return seen,
+            }
+            // The server lives; its session ends with its pane. A pane that lives needs no tmux call either.
+            if let Some(pane) = record.and_then(|record| record.pane)
+                && process::liveness(&pane) == Liveness::Alive
+            {
+                return Liveness::Alive;
+            }
+        } else if !self.paths.socket(identity).exists() {
+            return Liveness::Gone;
+        }
+        match self.server(identity).and_then(|server| server.look()) {
+            // A dead pane that remain-on-exit keeps is no session.
+            Ok(look) if look.pane_dead => Liveness::Gone,
+            Ok(_) => Liveness::Alive,
+            Err(TmuxError::NoServer | TmuxError::NoSession) => Liveness::Gone,
+            Err(_) => Liveness::Unknown,
+        }
+    }
+
+    fn has_trace(&self, identity: &Identity) -> bool {
+        self.paths.socket(identity).symlink_metadata().is_ok()
+    }
+
+    fn clear_trace(&self, identity: &Identity) {
+        let socket = self.paths.socket(identity);
+        if tmux::is_refused(&socket) {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+
+    fn processes(&self, identity: &Identity) -> Result<Processes, String> {
+        let look = self.server(identity).and_then(|server| server.look()).map_err(|error| error.to_string())?;
+        let server = ProcessId::of(look.server_pid).ok_or("the server ended meanwhile")?;
+        Ok(Processes {
+            server,
+            pane: look.pane_pid.and_then(ProcessId::of),
+            unit: unit::of_server(self, identity, server),
+        })
+    }
+
+    fn sockets(&self) -> Vec<Identity> {
+        let mut found: Vec<Identity> = names_in(self.paths.socket_dir())
+            .filter_map(|name| name.strip_prefix("tmux-iap-")?.strip_suffix(".sock")?.parse().ok())
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn transcript_times(&self, peer: &Peer, running: Option<&Turn>) -> TranscriptTimes {
+        self.transcripts(peer).map_or_else(TranscriptTimes::default, |transcripts| TranscriptTimes {
+            last: transcripts.last_activity(),
+            turn_end: running.and_then(|turn| transcripts.last_turn_end(turn)),
+        })
+    }
+
+    fn transcript_size(&self, path: &Path) -> u64 {
+        std::fs::metadata(path).map_or(0, |meta| meta.len())
+    }
+
+    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String> {
+        let server = self.server(identity).map_err(|error| error.to_string())?;
+        let survey = server.survey(false).map_err(|error| error.to_string())?;
+        Ok(TerminalTimes {
+            window: Some(EpochMs(survey.look.window_activity * 1000)),
+            keystroke: survey.clients.iter().map(|client| client.activity).max(),
+        })
+    }
+
+    fn resumable(&self, peer: &Peer) -> Result<Option<String>, String> {
+        if !peer.manifest.groups.contains_key("resume") {
+            return Err(format!("runtime {} can't resume", peer.manifest.runtime));
+        }
+        let Some(transcripts) = self.transcripts(peer) else { return Ok(None) };
+        let newest = transcripts.newest().ok_or_else(|| "no transcript to resume".to_owned())?;
+        Ok(newest.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+    }
+
+    fn carries(&self, peer: &Peer, id: MessageId) -> bool {
+        self.transcripts(peer).is_some_and(|transcripts| transcripts.carries(id))
+    }
+
+    fn preflight(&self, peer: &Peer) -> Result<(), Failure> {
+        self.tmux()?;
+        let environment = launch::allowed(launch::environment());
+        launch::find_program(self.paths, peer, &environment)?;
+        self.paths.check_socket(&peer.identity)
+    }
+
+    fn start(&self, launch: &Launch<'_>) -> Result<Processes, StartError> {
+        let failed = |error: TmuxError| StartError { exit: error.exit(), reason: error.to_string() };
+        let log_dir = self.paths.pane_log_dir();
+        paths::create_dirs(&log_dir).map_err(|error| StartError { exit: error.exit, reason: error.message })?;
+        let spec = StartSpec {
+            cwd: launch.peer.cwd().to_owned(),
+            argv: launch.argv.iter().map(OsString::from).collect(),
+            env: launch.env.iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            pane_log: Some(launch.pane_log.clone()),
+            on_exit: exit_hook(self, &launch.peer.identity),
+            killed_by: Some(self.paths.state(&launch.peer.identity, StateFile::KilledBy)),
+        };
+        let identity = &launch.peer.identity;
+        let server = self.server(identity).map_err(failed)?;
+        let (started, unit) = match unit::start(self, launch.peer, &server, &spec)? {
+            Some((started, unit)) => (started, Some(unit)),
+            // tmux makes a process session of its own, and the units that may start it leave it alone.
+            None => (server.start(&spec).map_err(failed)?, None),
+        };
+        let event = Event::new("launch")
+            .field("identity", identity)
+            .field("server", started.server.pid)
+            .field("unit", unit.as_deref().unwrap_or("none"));
+        EventLog::new(self.paths, self.settings).append(Log::Lifecycle, self.clock, &event);
+        Ok(Processes { server: started.server, pane: started.pane, unit })
+    }
+
+    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
+        ready::await_ready(self, launch, patience)
+    }
+
+    fn deliver(&self, delivery: &Delivery<'_>) -> Landing {
+        deliver::deliver(self, delivery)
+    }
+
+    fn is_busy(&self, peer: &Peer) -> bool {
+        let Some(rules) = peer.manifest.screen.as_ref() else { return false };
+        ready::look(self, peer).is_ok_and(|screen| matches!(screen.sight(rules), Sight::Input { busy: true, .. }))
+    }
+
+    fn press(&self, peer: &Peer, key: &str) -> Result<(), String> {
+        self.server(&peer.identity)
+            .and_then(|server| server.keys(&[Key::named(key)]))
+            .map_err(|error| error.to_string())
+    }
+
+    fn compact(&self, peer: &Peer, text: &str) -> Result<(), String> {
+        deliver::compact(self, peer, text)
+    }
+
+    fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String> {
+        // What belongs to the session is known only while its first process lives: look before ending it.
+        let mut family = pane.map(|pane| process::tree(&pane)).unwrap_or_default();
+        unit::end(self, identity, server);
+        let lives = match server {
+            Some(server) => process::liveness(&server) != Liveness::Gone,
+            None => self.paths.socket(identity).exists(),
+        };
+        if lives {
+            match self.server(identity).and_then(|server| server.kill()) {
+                Ok(()) | Err(TmuxError::NoServer | TmuxError::NoSession) => {}
+                // A server that does not answer is ended by pid; without a pid nothing more can be done.
+                Err(error) if server.is_none() => return Err(error.to_string()),
+                Err(error) => {
+                    tracing::warn!("{identity}: tmux does not end the session ({error}): ending its server by pid")
+                }
+            }
+            family.extend(server);
+        }
+        let left = process::end_all(&family, self.settings.end_grace, self.clock);
+        if left.is_empty() {
+            // tmux leaves its socket behind; without it the next look needs no second one.
+            if server.is_some_and(|server| process::liveness(&server) == Liveness::Gone) {
+                let _ = std::fs::remove_file(self.paths.socket(identity));
+            }
+            return Ok(());
+        }
+        Err(format!("processes remain: {}", left.iter().map(|p| p.pid.to_string()).collect::<Vec<_>>().join(" ")))
+    }
+
+    fn has_canaries(&self) -> bool {
+        true
+    }
+
+    fn dead_pane(&self, identity: &Identity) -> Option<PaneEnd> {
+        let server = self.server(identity).ok()?;
+        let mut look = server.look().ok().filter(|look| look.pane_dead)?;
+        if look.dead_status.is_none() && look.dead_signal.is_none() {
+            // tmux 3.3a may have lost the news of the end (D32): it looks again when one more child of its ends.
+            let patience = Deadline::after(self.clock, POKE_PATIENCE);
+            let poked = wait_for(self.clock, patience, Duration::from_millis(10), || {
+                server.poke().ok()?;
+                server.look().ok().filter(|look| look.dead_status.is_some() || look.dead_signal.is_some())
+            });
+            look = poked.unwrap_or(look);
+        }
+        Some(PaneEnd { status: look.dead_status, signal: look.dead_signal })
+    }
+
+    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+        let path: PathBuf = launch::bin_dir().join(program);
+        let mut environment = launch::allowed(launch::environment());
+        environment.insert("IAPEER_ROOT".into(), self.paths.root().to_string_lossy().into_owned());
+        if let Ok(level) = std::env::var("IAPEER_LOG") {
+            environment.insert("IAPEER_LOG".into(), level);
+        }
+        let environment: Vec<(OsString, OsString)> =
+            environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let names: Vec<&str> = environment.iter().filter_map(|(name, _)| name.to_str()).collect();
+        let (path, arguments) = unit::escape(self, &path, arguments, &names)
+            .unwrap_or_else(|| (path.clone(), arguments.iter().map(OsString::from).collect()));
+        spawn::detached(&path, &arguments, &environment)
+            .map(drop)
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn managed_by(&self, identity: &Identity) -> Option<Managed> {
+        managed::by(self.paths, identity)
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        process::boot_id()
+    }
+}

@@ -1,0 +1,63 @@
+//! This machine, as all of this room has it: where the files are, and tmux and the service manager, asked for once.
+
+use crate::base::clock::Clock;
+use crate::base::identity::Identity;
+use crate::base::paths::{self, Paths};
+use crate::base::settings::Settings;
+use crate::host::service::UserManager;
+use crate::host::tmux::{Server, Tmux, TmuxError};
+use crate::runtime::transcript::Transcripts;
+use crate::session::launch;
+use crate::store::launch_env::LaunchEnv;
+use crate::world::peer::Peer;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// This machine.
+pub struct RealHost<'a> {
+    pub(crate) paths: &'a Paths,
+    pub(crate) settings: &'a Settings,
+    pub(crate) clock: &'a dyn Clock,
+    tmux: OnceLock<Result<Tmux, TmuxError>>,
+    manager: OnceLock<Option<UserManager>>,
+}
+
+impl<'a> RealHost<'a> {
+    /// This machine, with the files below `paths`.
+    pub fn new(paths: &'a Paths, settings: &'a Settings, clock: &'a dyn Clock) -> Self {
+        RealHost { paths, settings, clock, tmux: OnceLock::new(), manager: OnceLock::new() }
+    }
+
+    /// tmux, looked for once.
+    pub(crate) fn tmux(&self) -> Result<&Tmux, TmuxError> {
+        self.tmux.get_or_init(|| Tmux::find(self.settings.tmux_timeout)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The user manager, if one answers and is to be used. Asked once.
+    pub(crate) fn manager(&self) -> Option<&UserManager> {
+        let reach = || self.settings.use_service_manager.then(UserManager::reach).flatten();
+        self.manager.get_or_init(reach).as_ref()
+    }
+
+    /// The tmux server of `identity`.
+    pub fn server(&self, identity: &Identity) -> Result<Server<'_>, TmuxError> {
+        Ok(self.tmux()?.server(&self.paths.socket(identity), identity.as_str()))
+    }
+
+    /// The transcripts of `peer`, where its runtime has any.
+    pub(crate) fn transcripts<'m>(&self, peer: &'m Peer) -> Option<Transcripts<'m>> {
+        let rules = peer.manifest.transcript.as_ref()?;
+        let environment = launch_environment(peer);
+        Some(Transcripts::of(rules, self.paths, peer.cwd(), move |name| environment.get(name).cloned()))
+    }
+}
+
+/// What the peer's own `launch.env` sets, before this process's variables: a transcript folder may depend on it.
+fn launch_environment(peer: &Peer) -> BTreeMap<String, String> {
+    let mut environment = launch::allowed(launch::environment());
+    let file = paths::launch_env_path(peer.cwd(), &peer.manifest.runtime);
+    if let Ok(own) = LaunchEnv::read(&file) {
+        environment.extend(own.vars);
+    }
+    environment
+}
