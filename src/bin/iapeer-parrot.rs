@@ -13,7 +13,7 @@
 
 use clap::{CommandFactory, FromArgMatches};
 use iapeer::cli::{self, args::Parrot};
-use iapeer::parrot::{self, Options, Resume, VARIABLES};
+use iapeer::parrot::{self, Options, ResumeRequest, VARIABLES};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return cli::usage("iapeer-parrot", &error),
     };
-    let resume = args.resume.map(|id| id.map_or(Resume::Newest, Resume::Id));
+    let resume = args.resume.map(|id| id.map_or(ResumeRequest::Newest, ResumeRequest::Id));
     let options = Options { resume, system_prompt: args.system_prompt_file, hook: args.hook };
     match parrot::run(options) {
         Ok(ending) => {

@@ -6,7 +6,7 @@ use iapeer::base::exit::Failure;
 use iapeer::base::identity::Identity;
 use iapeer::base::message_id::MessageId;
 use iapeer::base::{Marker, StateFile};
-use iapeer::delivery::accept::{Report, SendOutcome};
+use iapeer::delivery::accept::{SendOutcome, SendReport};
 use iapeer::session::activity::{Activity, Quiet};
 use iapeer::session::crash_loop;
 use iapeer::store::due::Due;
@@ -105,7 +105,7 @@ pub fn at_taking(sim: &Sim, state: &mut State, identity: &Identity, typed: &Type
 }
 
 /// A send has returned.
-pub fn at_report(sim: &Sim, to: &Identity, body: &str, report: &Result<Report, Failure>) {
+pub fn at_report(sim: &Sim, to: &Identity, body: &str, report: &Result<SendReport, Failure>) {
     let mut state = sim.state();
     match report {
         Ok(report) => {

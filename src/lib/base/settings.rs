@@ -70,12 +70,12 @@ impl Parse for Flag {
 }
 
 /// `auto`, or `none`.
-struct Manager(bool);
-impl Parse for Manager {
+struct ManagerWord(bool);
+impl Parse for ManagerWord {
     fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
-            "auto" => Some(Manager(true)),
-            "none" => Some(Manager(false)),
+            "auto" => Some(ManagerWord(true)),
+            "none" => Some(ManagerWord(false)),
             _ => None,
         }
     }
@@ -184,7 +184,7 @@ settings! {
     lock_wait: Seconds -> Duration = "IAPEER_LOCK_WAIT_SECS", "30", "s", "How long an operator's verb waits for a peer's lock.";
     tmux_timeout: Seconds -> Duration = "IAPEER_TMUX_TIMEOUT_SECS", "5", "s", "How long one tmux call may take.";
     end_grace: Seconds -> Duration = "IAPEER_END_GRACE_SECS", "5", "s", "How long what belongs to an ended session may take to go before it is killed.";
-    use_service_manager: Manager -> bool = "IAPEER_SERVICE_MANAGER", "auto", "word", "`auto`: where a systemd user manager answers, each session is a unit of its own. `none`: never.";
+    use_service_manager: ManagerWord -> bool = "IAPEER_SERVICE_MANAGER", "auto", "word", "`auto`: where a systemd user manager answers, each session is a unit of its own. `none`: never.";
     verbose: Flag -> bool = "IAPEER_SUPERVISE_LOG_VERBOSE", "0", "flag", "Log live and OS-managed peers at each tick too.";
     lifecycle_log_max: Count -> u64 = "IAPEER_LIFECYCLE_LOG_MAX_BYTES", "5242880", "bytes", "Size at which lifecycle.log and exits.log rotate.";
     lifecycle_log_keep: Count -> u64 = "IAPEER_LIFECYCLE_LOG_KEEP", "5", "count", "How many rotated files of them are kept.";

@@ -3,7 +3,7 @@
 use crate::base::ProcessEnd;
 use crate::base::StateFile;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
-use crate::canary::rule::{Evidence, UnitState};
+use crate::canary::rule::{EndEvidence, UnitState};
 use crate::host::ProcessId;
 use crate::host::cgroup::MemoryEvents;
 use crate::host::forensics::Section;
@@ -24,17 +24,18 @@ const MANAGER_TIME: Duration = Duration::from_millis(300);
 
 /// What is known while the server lives, to compare with at its end.
 #[derive(Debug)]
-pub struct Before {
+pub struct SeenBefore {
     kernel: Option<KernelLog>,
     /// The server's cgroup, where it tells of memory.
     pub cgroup: Option<MemoryEvents>,
     oom_kills: u64,
 }
 
-impl Before {
+impl SeenBefore {
     /// What is known of `server` now.
-    pub fn of(server: ProcessId) -> Before {
-        let mut before = Before { kernel: KernelLog::from_now(), cgroup: MemoryEvents::of(server.pid), oom_kills: 0 };
+    pub fn of(server: ProcessId) -> SeenBefore {
+        let mut before =
+            SeenBefore { kernel: KernelLog::from_now(), cgroup: MemoryEvents::of(server.pid), oom_kills: 0 };
         before.renew();
         before
     }
@@ -56,14 +57,14 @@ impl Before {
         server: ProcessId,
         ending: Option<ProcessEnd>,
         client: Option<i32>,
-    ) -> (Evidence, Vec<Section>) {
+    ) -> (EndEvidence, Vec<Section>) {
         let kernel = self.kernel.as_mut().map(KernelLog::lines).unwrap_or_default();
         let rose = self.oom_kills().saturating_sub(self.oom_kills);
         let cgroup = self.cgroup.as_ref();
         let notes =
             cgroup.map(|events| format!("{}: oom_kill rose by {rose}\n{}", events.path.display(), events.describe()));
         let mut sections = vec![("cgroup", notes.unwrap_or_default())];
-        let evidence = Evidence {
+        let evidence = EndEvidence {
             ending,
             client,
             kernel_oom: kernel_log::oom_line(&kernel, server.pid),
@@ -78,18 +79,18 @@ impl Before {
 }
 
 /// The evidence for a server that nobody watched.
-pub fn afterwards(world: &World<'_>, record: &SessionRecord, server: ProcessId) -> (Evidence, Vec<Section>) {
+pub fn afterwards(world: &World<'_>, record: &SessionRecord, server: ProcessId) -> (EndEvidence, Vec<Section>) {
     let mut sections = Vec::new();
     let now = process::boot_id();
     let rebooted = record.boot_id.is_some() && now.is_some() && record.boot_id != now;
     if rebooted {
-        return (Evidence { rebooted, ..Evidence::default() }, sections);
+        return (EndEvidence { rebooted, ..EndEvidence::default() }, sections);
     }
     let mut kernel = KernelLog::from_start().map(|mut log| log.lines()).unwrap_or_default();
     // An earlier process of that pid is not meant. The kernel log's clock is never ahead of the one of start times.
     let start = started(server);
     kernel.retain(|line| start.is_some_and(|start| line.at >= start));
-    let evidence = Evidence {
+    let evidence = EndEvidence {
         kernel_oom: kernel_log::oom_line(&kernel, server.pid),
         kernel_fault: kernel_log::fault_line(&kernel, server.pid),
         command: command(world, record, server, None),
@@ -105,8 +106,8 @@ fn started(server: ProcessId) -> Option<Duration> {
 }
 
 /// What the service manager says of the session's unit.
-fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section>) -> Evidence {
-    let Some(unit) = record.unit.as_deref() else { return Evidence::default() };
+fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section>) -> EndEvidence {
+    let Some(unit) = record.unit.as_deref() else { return EndEvidence::default() };
     let properties = ["LoadState", "ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", "Job"];
     let mut shown = String::new();
     // The kernel told us as soon as the manager: until that has looked, the unit still counts as active.
@@ -115,8 +116,11 @@ fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section
         UnitState::parse(&shown).is_none_or(|state| state.active != "active").then_some(())
     });
     let journal = unit_record::journal(unit, MANAGER_TIME);
-    let evidence =
-        Evidence { unit: UnitState::parse(&shown), journal_stop: stop_line(&journal, unit), ..Evidence::default() };
+    let evidence = EndEvidence {
+        unit: UnitState::parse(&shown),
+        journal_stop: stop_line(&journal, unit),
+        ..EndEvidence::default()
+    };
     if evidence.unit.as_ref().is_some_and(|state| state.active == "failed") {
         // It has told what it knows.
         unit_record::forget_failure(unit, MANAGER_TIME);

@@ -6,7 +6,7 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::paths;
-use crate::canary::rule::Verdict;
+use crate::canary::rule::CauseFound;
 use crate::host::ProcessId;
 use crate::host::forensics::{self, Section};
 use crate::store::durable;
@@ -105,7 +105,7 @@ pub fn server_exit(
     identity: &Identity,
     server: ProcessId,
     wait_rc: Option<i32>,
-    verdict: &Verdict,
+    verdict: &CauseFound,
     evidence: Vec<Section>,
 ) -> Result<bool, Failure> {
     let _lock = lock(world, identity)?;

@@ -7,7 +7,7 @@ use std::fs;
 
 /// One recorded end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct ExitLine {
     /// When, UTC with seconds.
     pub ts: String,
     /// `server-exit` or `session-exit`.
@@ -37,14 +37,14 @@ pub struct Line {
     pub forensics: Option<String>,
 }
 
-impl Line {
-    fn parse(line: &str) -> Option<Line> {
+impl ExitLine {
+    fn parse(line: &str) -> Option<ExitLine> {
         let pairs = event_log::parse(line);
         let value = |key: &str| {
             pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
         };
         let forensics = value("forensics");
-        Some(Line {
+        Some(ExitLine {
             ts: value("ts")?,
             event: value("ev")?,
             identity: value("identity")?,
@@ -84,7 +84,7 @@ fn evidence(path: &str) -> Option<String> {
 }
 
 /// The newest `last` recorded ends, newest first, from the log and its rotated files.
-pub fn newest(world: &World<'_>, last: usize) -> Vec<Line> {
+pub fn newest(world: &World<'_>, last: usize) -> Vec<ExitLine> {
     let base = world.paths.event_log(Log::Exits.file_name());
     let rotated = (1..=world.settings.lifecycle_log_keep).map(|n| {
         let mut name = base.clone().into_os_string();
@@ -97,7 +97,7 @@ pub fn newest(world: &World<'_>, last: usize) -> Vec<Line> {
             break;
         }
         let text = fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        found.extend(text.lines().rev().filter_map(Line::parse).take(last - found.len()));
+        found.extend(text.lines().rev().filter_map(ExitLine::parse).take(last - found.len()));
     }
     found
 }
@@ -108,15 +108,16 @@ mod tests {
 
     #[test]
     fn lines_of_both_kinds_are_read_and_garbage_is_passed_over() {
-        let server = Line::parse(
+        let server = ExitLine::parse(
             "ts=2026-11-21T05:46:07Z ev=server-exit identity=claude-bob server_pid=12 wait_rc=0 cause=oom-kill forensics=/nowhere",
         )
         .unwrap();
         assert_eq!((server.cause.as_deref(), server.server_pid), (Some("oom-kill"), Some(12)));
-        let session =
-            Line::parse("ts=2026-11-21T05:46:07Z ev=session-exit identity=claude-bob dead_status=3 dead_signal=\"\"")
-                .unwrap();
+        let session = ExitLine::parse(
+            "ts=2026-11-21T05:46:07Z ev=session-exit identity=claude-bob dead_status=3 dead_signal=\"\"",
+        )
+        .unwrap();
         assert_eq!((session.dead_status.as_deref(), session.dead_signal), (Some("3"), None));
-        assert_eq!(Line::parse("garbage"), None);
+        assert_eq!(ExitLine::parse("garbage"), None);
     }
 }

@@ -52,7 +52,7 @@ impl fmt::Display for Cause {
 
 /// What was found. Nothing in it is a conclusion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Evidence {
+pub struct EndEvidence {
     /// The host's boot is another than the one the session belongs to.
     pub rebooted: bool,
     /// The server's exit status.
@@ -115,7 +115,7 @@ impl UnitState {
 
 /// A cause and the evidence for it, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CauseFound {
     /// The class.
     pub cause: Cause,
     /// What it rests on.
@@ -123,8 +123,8 @@ pub struct Verdict {
 }
 
 /// The rule. First match wins: from what is certain to what is merely seen.
-pub fn judge(found: &Evidence) -> Verdict {
-    let verdict = |cause, because: String| Verdict { cause, because };
+pub fn judge(found: &EndEvidence) -> CauseFound {
+    let verdict = |cause, because: String| CauseFound { cause, because };
     let killed = match found.ending {
         Some(ProcessEnd::Killed(signal)) => Some(signal),
         _ => None,
@@ -183,34 +183,34 @@ mod tests {
 
     #[test]
     fn the_rule_as_a_table() {
-        let none = Evidence::default;
+        let none = EndEvidence::default;
         let line = || Some("a line".to_owned());
         let killed = |signal| Some(ProcessEnd::Killed(signal));
         #[rustfmt::skip]
-        let rows: Vec<(&str, Evidence, Cause)> = vec![
+        let rows: Vec<(&str, EndEvidence, Cause)> = vec![
             ("nothing is known", none(), Cause::ServerVanished),
-            ("another boot", Evidence { rebooted: true, client: Some(0), ..none() }, Cause::HostReboot),
-            ("the kernel names it", Evidence { kernel_oom: line(), ending: killed(9), ..none() }, Cause::OomKill),
-            ("its unit says so", Evidence { unit: unit("failed", "oom-kill", 2, 9), ending: killed(9), ..none() }, Cause::OomKill),
-            ("its unit was stopped after a child's OOM kill", Evidence { unit: unit("failed", "oom-kill", 1, 0), client: Some(0), ..none() }, Cause::OomKill),
-            ("the counter rose and SIGKILL ended it", Evidence { cgroup_oom_kills: 1, ending: killed(9), ..none() }, Cause::OomKill),
-            ("the counter rose, but it was ended by TERM", Evidence { cgroup_oom_kills: 1, ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
-            ("the counter rose and nothing else is known", Evidence { cgroup_oom_kills: 1, ..none() }, Cause::ServerVanished),
-            ("the journal saw a stop", Evidence { journal_stop: line(), ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::UnitStopped),
-            ("the unit is being stopped", Evidence { unit: unit("deactivating", "success", 1, 0).map(|unit| UnitState { has_job: true, ..unit }), client: Some(0), ..none() }, Cause::UnitStopped),
-            ("the unit comes down by itself", Evidence { unit: unit("deactivating", "success", 1, 0), client: Some(0), ..none() }, Cause::SignaledServerGone),
-            ("the unit comes down after a kill-server", Evidence { unit: unit("deactivating", "success", 1, 0), client: Some(0), command: line(), ..none() }, Cause::KilledByCommand),
-            ("the unit comes down because its main process was killed", Evidence { unit: unit("deactivating", "signal", 2, 9), ..none() }, Cause::Signaled),
-            ("SIGKILL", Evidence { ending: killed(9), client: Some(1), ..none() }, Cause::Signaled),
-            ("SIGSEGV by the unit alone", Evidence { unit: unit("failed", "core-dump", 3, 11), client: Some(1), ..none() }, Cause::Signaled),
-            ("a fault by the kernel log alone", Evidence { kernel_fault: line(), client: Some(1), ..none() }, Cause::Signaled),
-            ("lost without a trace", Evidence { client: Some(1), ..none() }, Cause::ServerVanished),
-            ("server and client swept by KILL", Evidence { ending: killed(9), client: Some(137), ..none() }, Cause::ClientKilledServerGone),
-            ("client swept, server's status unknown", Evidence { client: Some(137), ..none() }, Cause::ClientKilledServerGone),
-            ("TERM, or both swept by TERM", Evidence { ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
-            ("kill-server", Evidence { command: line(), ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::KilledByCommand),
-            ("a command on record, but a signal ended it", Evidence { command: line(), ending: killed(9), ..none() }, Cause::Signaled),
-            ("an exit status and nothing else", Evidence { ending: Some(ProcessEnd::Exited(1)), ..none() }, Cause::ServerVanished),
+            ("another boot", EndEvidence { rebooted: true, client: Some(0), ..none() }, Cause::HostReboot),
+            ("the kernel names it", EndEvidence { kernel_oom: line(), ending: killed(9), ..none() }, Cause::OomKill),
+            ("its unit says so", EndEvidence { unit: unit("failed", "oom-kill", 2, 9), ending: killed(9), ..none() }, Cause::OomKill),
+            ("its unit was stopped after a child's OOM kill", EndEvidence { unit: unit("failed", "oom-kill", 1, 0), client: Some(0), ..none() }, Cause::OomKill),
+            ("the counter rose and SIGKILL ended it", EndEvidence { cgroup_oom_kills: 1, ending: killed(9), ..none() }, Cause::OomKill),
+            ("the counter rose, but it was ended by TERM", EndEvidence { cgroup_oom_kills: 1, ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
+            ("the counter rose and nothing else is known", EndEvidence { cgroup_oom_kills: 1, ..none() }, Cause::ServerVanished),
+            ("the journal saw a stop", EndEvidence { journal_stop: line(), ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::UnitStopped),
+            ("the unit is being stopped", EndEvidence { unit: unit("deactivating", "success", 1, 0).map(|unit| UnitState { has_job: true, ..unit }), client: Some(0), ..none() }, Cause::UnitStopped),
+            ("the unit comes down by itself", EndEvidence { unit: unit("deactivating", "success", 1, 0), client: Some(0), ..none() }, Cause::SignaledServerGone),
+            ("the unit comes down after a kill-server", EndEvidence { unit: unit("deactivating", "success", 1, 0), client: Some(0), command: line(), ..none() }, Cause::KilledByCommand),
+            ("the unit comes down because its main process was killed", EndEvidence { unit: unit("deactivating", "signal", 2, 9), ..none() }, Cause::Signaled),
+            ("SIGKILL", EndEvidence { ending: killed(9), client: Some(1), ..none() }, Cause::Signaled),
+            ("SIGSEGV by the unit alone", EndEvidence { unit: unit("failed", "core-dump", 3, 11), client: Some(1), ..none() }, Cause::Signaled),
+            ("a fault by the kernel log alone", EndEvidence { kernel_fault: line(), client: Some(1), ..none() }, Cause::Signaled),
+            ("lost without a trace", EndEvidence { client: Some(1), ..none() }, Cause::ServerVanished),
+            ("server and client swept by KILL", EndEvidence { ending: killed(9), client: Some(137), ..none() }, Cause::ClientKilledServerGone),
+            ("client swept, server's status unknown", EndEvidence { client: Some(137), ..none() }, Cause::ClientKilledServerGone),
+            ("TERM, or both swept by TERM", EndEvidence { ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::SignaledServerGone),
+            ("kill-server", EndEvidence { command: line(), ending: Some(ProcessEnd::Exited(0)), client: Some(0), ..none() }, Cause::KilledByCommand),
+            ("a command on record, but a signal ended it", EndEvidence { command: line(), ending: killed(9), ..none() }, Cause::Signaled),
+            ("an exit status and nothing else", EndEvidence { ending: Some(ProcessEnd::Exited(1)), ..none() }, Cause::ServerVanished),
         ];
         for (name, evidence, cause) in rows {
             let found = judge(&evidence);
@@ -228,7 +228,7 @@ mod tests {
         let oom = "Result=oom-kill\nExecMainCode=2\nExecMainStatus=9\nLoadState=loaded\nActiveState=failed\nSubState=failed\n";
         assert_eq!(UnitState::parse(oom).unwrap().result, "oom-kill");
         let stopped = "Result=success\nExecMainCode=1\nExecMainStatus=0\nLoadState=loaded\nActiveState=deactivating\nSubState=final-sigterm\nJob=47\n";
-        let evidence = Evidence { unit: UnitState::parse(stopped), client: Some(0), ..Evidence::default() };
+        let evidence = EndEvidence { unit: UnitState::parse(stopped), client: Some(0), ..EndEvidence::default() };
         assert_eq!(judge(&evidence).cause, Cause::UnitStopped);
         let after_kill_server = stopped.replace("Job=47", "Job=").replace("final", "stop");
         assert!(!UnitState::parse(&after_kill_server).unwrap().has_job);

@@ -5,7 +5,7 @@ use crate::base::ProcessEnd;
 use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
-use crate::canary::evidence::{self, Before};
+use crate::canary::evidence::{self, SeenBefore};
 use crate::canary::record;
 use crate::canary::rule::judge;
 use crate::host::ProcessId;
@@ -57,11 +57,11 @@ pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
             return unwatched(world, &record, server);
         }
     };
-    let mut before = Before::of(server);
-    let mut client = Client::start(world, identity);
+    let mut before = SeenBefore::of(server);
+    let mut client = WaitClient::start(world, identity);
     let woken = until_end(&watch, &mut client, &mut before)
         .map_err(|error| Failure::new(Exit::Io, format!("cannot watch the server of {identity}: {error}")))?;
-    let Woken::ServerEnded(ending) = woken else { return Ok(Exit::Ok) };
+    let WokenBy::ServerEnded(ending) = woken else { return Ok(Exit::Ok) };
     let ended = Instant::now();
     if record::is_deliberate(world, identity, server) {
         return Ok(Exit::Ok);
@@ -82,7 +82,7 @@ pub fn unwatched(world: &World<'_>, record: &SessionRecord, server: ProcessId) -
 }
 
 /// What ended the wait.
-enum Woken {
+enum WokenBy {
     /// The server has ended.
     ServerEnded(Option<ProcessEnd>),
     /// Somebody dismissed the canary (TERM, INT, HUP).
@@ -90,7 +90,7 @@ enum Woken {
 }
 
 /// Sleeps until the server has ended.
-fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before) -> io::Result<Woken> {
+fn until_end(watch: &ExitWatch, client: &mut Option<WaitClient>, before: &mut SeenBefore) -> io::Result<WokenBy> {
     // Readable when somebody dismisses the canary.
     let dismissal = signal_stream(&[SIGTERM, SIGINT, SIGHUP])?;
     let mut timeout = PollTimeout::NONE;
@@ -98,7 +98,7 @@ fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before
     loop {
         let mut wanted =
             vec![PollFd::new(watch.descriptor(), PollFlags::POLLIN), PollFd::new(dismissal.as_fd(), PollFlags::POLLIN)];
-        let client_at = client.as_ref().and_then(Client::descriptor).map(|fd| {
+        let client_at = client.as_ref().and_then(WaitClient::descriptor).map(|fd| {
             wanted.push(PollFd::new(fd, PollFlags::POLLIN));
             wanted.len() - 1
         });
@@ -120,13 +120,13 @@ fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before
             client.note_end();
         }
         if server {
-            return Ok(Woken::ServerEnded(watch.ending()));
+            return Ok(WokenBy::ServerEnded(watch.ending()));
         }
         if dismissed {
             // A sweep by one pattern takes the canary too; one that was meant alone leaves the server as it is.
             let ended =
                 poll(&mut [PollFd::new(watch.descriptor(), PollFlags::POLLIN)], PollTimeout::from(SWEEP_MS))? > 0;
-            return Ok(if ended { Woken::ServerEnded(watch.ending()) } else { Woken::Dismissed });
+            return Ok(if ended { WokenBy::ServerEnded(watch.ending()) } else { WokenBy::Dismissed });
         }
         if memory {
             timeout = PollTimeout::from(OUTLIVE_MS);
@@ -139,20 +139,20 @@ fn until_end(watch: &ExitWatch, client: &mut Option<Client>, before: &mut Before
 }
 
 /// A tmux client of the server's own: how it ends tells how the server did.
-struct Client {
+struct WaitClient {
     waiter: Waiter,
     /// When it ended.
     ended: Option<Instant>,
     code: Option<i32>,
 }
 
-impl Client {
+impl WaitClient {
     /// `None` where it can't be started: its exit code is evidence that may be missing.
-    fn start(world: &World<'_>, identity: &Identity) -> Option<Client> {
+    fn start(world: &World<'_>, identity: &Identity) -> Option<WaitClient> {
         let tmux = Tmux::find(world.settings.tmux_timeout).ok()?;
         let server = tmux.server(&world.paths.socket(identity), identity.as_str());
         let waiter = server.waiter(&format!("iap-canary-{identity}")).ok()?;
-        Some(Client { waiter, ended: None, code: None })
+        Some(WaitClient { waiter, ended: None, code: None })
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

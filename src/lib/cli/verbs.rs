@@ -141,7 +141,7 @@ fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
 /// `iapeer units install` and `uninstall`.
 pub fn units(
     world: &World<'_>,
-    act: impl Fn(&World<'_>, bool, &mut dyn FnMut(&install::Step)) -> Result<Exit, Failure>,
+    act: impl Fn(&World<'_>, bool, &mut dyn FnMut(&install::UnitStep)) -> Result<Exit, Failure>,
     how: &Planned,
 ) -> Result<Exit, Failure> {
     let exit = act(world, how.dry_run, &mut |step| cli::tell(how.json, step, || step.line()))?;

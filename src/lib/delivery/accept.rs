@@ -59,7 +59,7 @@ words! {
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct SendReport {
     /// What became of it.
     pub outcome: SendOutcome,
     /// The message's id.
@@ -83,10 +83,10 @@ pub struct Report {
     pub ms: u64,
 }
 
-impl Report {
+impl SendReport {
     /// The line for people.
     pub fn line(&self) -> String {
-        let Report { identity, id, waiting, .. } = self;
+        let SendReport { identity, id, waiting, .. } = self;
         if self.outcome == SendOutcome::Queued {
             let why = self.reason.as_deref().unwrap_or("waking");
             return format!("queued for {identity} ({waiting} waiting: {}) {id}", crate::base::exit::one_line(why));
@@ -99,7 +99,7 @@ impl Report {
 }
 
 /// Accepts `message`, has it delivered, and watches it settle.
-pub fn send(world: &World<'_>, message: Message) -> Result<Report, Failure> {
+pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> {
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(&registry, message.from.as_deref())?;
@@ -277,9 +277,9 @@ fn withdraw_from_nobody(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq) -
 }
 
 /// Watches an accepted item until it settles or `wait` is over.
-fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) -> Report {
+fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) -> SendReport {
     let queue = world.queue(&peer.identity);
-    let report = |outcome, reason| Report {
+    let report = |outcome, reason| SendReport {
         outcome,
         id: item.id.to_string(),
         identity: peer.identity.clone(),
@@ -344,7 +344,13 @@ fn why_waiting(world: &World<'_>, queue: &Queue, seq: Seq) -> Option<String> {
 
 /// Completes the report of a delivered message: by the history, or, where the item is still in flight (a worker's open
 /// task), by the item. `None`: nothing says that it was delivered.
-fn delivered(world: &World<'_>, peer: &Peer, item: &Item, now: Option<Item>, mut report: Report) -> Option<Report> {
+fn delivered(
+    world: &World<'_>,
+    peer: &Peer,
+    item: &Item,
+    now: Option<Item>,
+    mut report: SendReport,
+) -> Option<SendReport> {
     let landed = match now.and_then(|now| now.landing) {
         Some(landed) => landed,
         None => {

@@ -45,7 +45,7 @@ pub(crate) enum Next {
 }
 
 /// What was seen at the start of a round.
-pub(crate) struct Before {
+pub(crate) struct RoundStart {
     pub(crate) newest: Option<Seq>,
     pub(crate) turn: Option<Turn>,
 }
@@ -70,7 +70,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
             Err(error) => return Err(error.into()),
         };
         let before =
-            Before { newest: queue.list(Place::Waiting)?.last().copied(), turn: world.markers(identity).turn() };
+            RoundStart { newest: queue.list(Place::Waiting)?.last().copied(), turn: world.markers(identity).turn() };
         let next = if peer.is_ephemeral() {
             let round = worker::round(&mut ledger)?;
             drop(lock);
@@ -97,7 +97,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
     }
 }
 
-fn wait_for_worker(world: &World<'_>, identity: &Identity, before: &Before, left: Duration) {
+fn wait_for_worker(world: &World<'_>, identity: &Identity, before: &RoundStart, left: Duration) {
     let rest = left.clamp(WATCH.0, WATCH.1);
     if before.turn.as_ref().is_none_or(|turn| turn.state != TurnState::Busy) {
         world.clock.sleep(rest);

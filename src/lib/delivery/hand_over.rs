@@ -34,7 +34,7 @@ pub(crate) enum HandedOver {
 
 /// Whether the text of a message may stand in the composer already, from a delivery that was cut short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Composer {
+pub(crate) enum ComposerState {
     /// Nothing of it was typed.
     Untouched,
     /// It may have been typed.
@@ -62,12 +62,12 @@ pub(crate) fn hand_over(ledger: &mut Ledger<'_>, entry: Entry) -> Result<HandedO
     }
     let entry = Entry { place: Place::Inflight, ..entry };
     let text = first_text(ledger.peer, &entry.item, &up);
-    let landing = deliver(ledger, &entry.item, &text, &up, Composer::Untouched);
+    let landing = deliver(ledger, &entry.item, &text, &up, ComposerState::Untouched);
     Ok(HandedOver::Tried(Box::new(Tried { entry, record: up.record, woke: up.woke, landing })))
 }
 
 /// Types `text` into the session and waits for evidence.
-pub(crate) fn deliver(ledger: &Ledger<'_>, item: &Item, text: &str, up: &Up, composer: Composer) -> Landing {
+pub(crate) fn deliver(ledger: &Ledger<'_>, item: &Item, text: &str, up: &Up, composer: ComposerState) -> Landing {
     ledger.world.host.deliver(&Delivery {
         peer: ledger.peer,
         text,
@@ -76,7 +76,7 @@ pub(crate) fn deliver(ledger: &Ledger<'_>, item: &Item, text: &str, up: &Up, com
         boot: up.woke.is_some(),
         urgent: item.urgent,
         accepted: item.accepted,
-        resumed: composer == Composer::MayHoldIt,
+        resumed: composer == ComposerState::MayHoldIt,
     })
 }
 

@@ -6,8 +6,8 @@ use crate::base::evidence::Evidence;
 use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
 use crate::base::wake::Woken;
-use crate::delivery::drain::{Before, Next};
-use crate::delivery::hand_over::{self, Composer, HandedOver};
+use crate::delivery::drain::{Next, RoundStart};
+use crate::delivery::hand_over::{self, ComposerState, HandedOver};
 use crate::mailbox::ledger::{Entry, GivenBack, Ledger, TryOutcome};
 use crate::session::activity::{Activity, Quiet, turn_of};
 use crate::session::bring_up::Up;
@@ -29,7 +29,7 @@ enum Fate {
 
 /// What a round came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Round {
+pub(crate) enum WarmRound {
     /// Everything that was seen waiting is settled.
     Emptied,
     /// Something stays, and with it what waits behind it.
@@ -37,21 +37,21 @@ pub(crate) enum Round {
 }
 
 /// Goes on only where something was accepted during the round: what could not be delivered waits for the next tick.
-pub(crate) fn next(queue: &Queue, round: Round, before: &Before) -> Result<Next, Failure> {
+pub(crate) fn next(queue: &Queue, round: WarmRound, before: &RoundStart) -> Result<Next, Failure> {
     let newest = queue.list(Place::Waiting)?.last().copied();
-    let more = newest.is_some() && (round == Round::Emptied || newest > before.newest);
+    let more = newest.is_some() && (round == WarmRound::Emptied || newest > before.newest);
     Ok(if more { Next::Recheck } else { Next::Leave })
 }
 
 /// One round, under the lock.
-pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<Round, Failure> {
+pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
     if ledger.world.markers(&ledger.peer.identity).has(Marker::Stopped) {
-        return Ok(Round::Stuck);
+        return Ok(WarmRound::Stuck);
     }
     for seq in ledger.queue.list(Place::Inflight)? {
         let Some(item) = ledger.queue.read(Place::Inflight, seq)? else { continue };
         if resolve_unknown(ledger, Entry { place: Place::Inflight, seq, item })? == Fate::Stays {
-            return Ok(Round::Stuck);
+            return Ok(WarmRound::Stuck);
         }
     }
     while let Some(entry) = ledger.head()? {
@@ -61,10 +61,10 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<Round, Failure> {
             HandedOver::Waits => Fate::Stays,
         };
         if fate == Fate::Stays {
-            return Ok(Round::Stuck);
+            return Ok(WarmRound::Stuck);
         }
     }
-    Ok(Round::Emptied)
+    Ok(WarmRound::Emptied)
 }
 
 /// Settles what an earlier drain typed or was about to type. While that is unknown, nothing may overtake it.
@@ -114,7 +114,7 @@ fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecor
     ledger.queue.update(entry.place, entry.seq, &entry.item)?;
     let text = hand_over::envelope(ledger.peer, &entry.item);
     let up = Up { record, woke: None };
-    match hand_over::deliver(ledger, &entry.item, &text, &up, Composer::MayHoldIt) {
+    match hand_over::deliver(ledger, &entry.item, &text, &up, ComposerState::MayHoldIt) {
         // It may have been typed before: while that session lives, only evidence or its end takes it out of flight.
         Landing::Held(reason) => {
             entry.item.attempts = entry.item.attempts.saturating_sub(1);

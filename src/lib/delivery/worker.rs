@@ -5,7 +5,7 @@
 
 use crate::base::Marker;
 use crate::base::exit::Failure;
-use crate::delivery::drain::{Before, Next};
+use crate::delivery::drain::{Next, RoundStart};
 use crate::delivery::hand_over::{self, HandedOver};
 use crate::delivery::warm::landed;
 use crate::mailbox::ledger::Ledger;
@@ -28,10 +28,10 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a round came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Round {
+pub(crate) enum WorkerRound {
     /// Nothing more to do for now: the worker works on a task it has not answered, nothing waits, or something forbids
     /// going on.
-    Done(Answer),
+    Done(WorkerAnswer),
     /// The worker has answered and its turn goes on: the end of the turn starts a drain of its own.
     Working,
     /// The worker has answered and will be quiet enough in this long.
@@ -40,7 +40,7 @@ pub(crate) enum Round {
 
 /// Whether the worker was seen to have answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum WorkerAnswer {
     /// Its answer was seen, or there is none to wait for.
     Seen,
     /// It had not answered yet.
@@ -52,17 +52,17 @@ pub(crate) fn next(
     world: &World<'_>,
     peer: &Peer,
     queue: &Queue,
-    round: Round,
-    before: &Before,
+    round: WorkerRound,
+    before: &RoundStart,
 ) -> Result<Next, Failure> {
     let again = match round {
-        Round::QuietIn(left) => return Ok(Next::WatchFor(left)),
+        WorkerRound::QuietIn(left) => return Ok(Next::WatchFor(left)),
         // The drain of a turn that ended during the round found the lock taken.
-        Round::Working => !is_working(world, peer),
+        WorkerRound::Working => !is_working(world, peer),
         // An answer that came during the round started a drain that found the lock taken.
-        Round::Done(Answer::Missing) if world.markers(&peer.identity).has(Marker::EphemeralArmed) => true,
+        WorkerRound::Done(WorkerAnswer::Missing) if world.markers(&peer.identity).has(Marker::EphemeralArmed) => true,
         // What was accepted during the round found the lock taken.
-        Round::Done(_) => {
+        WorkerRound::Done(_) => {
             queue.list(Place::Waiting)?.last().copied() > before.newest && queue.list(Place::Inflight)?.is_empty()
         }
     };
@@ -70,28 +70,28 @@ pub(crate) fn next(
 }
 
 /// One round, under the lock: ends a worker that is done with its task, and starts it on the next one.
-pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<Round, Failure> {
+pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WorkerRound, Failure> {
     let (world, peer, queue) = (ledger.world, ledger.peer, ledger.queue);
     let identity = &peer.identity;
     let markers = world.markers(identity);
     if markers.has(Marker::Stopped) || world.host.managed_by(identity).is_some() {
-        return Ok(Round::Done(Answer::Seen));
+        return Ok(WorkerRound::Done(WorkerAnswer::Seen));
     }
     loop {
         // The mark goes when a death is recorded: it is read before the session is settled.
         let armed = markers.has(Marker::EphemeralArmed);
         let (standing, _) = settle::settle(world, identity)?;
         match standing {
-            Standing::Unknown => return Ok(Round::Done(Answer::Seen)),
+            Standing::Unknown => return Ok(WorkerRound::Done(WorkerAnswer::Seen)),
             Standing::Live(record) if record.phase == Phase::Ready => {
                 if !armed {
-                    return Ok(Round::Done(Answer::Missing));
+                    return Ok(WorkerRound::Done(WorkerAnswer::Missing));
                 }
                 tasks::settle_answered(world, peer, queue)?;
                 match quiet_in(world, peer, &record) {
-                    None => return Ok(Round::Working),
+                    None => return Ok(WorkerRound::Working),
                     Some(Duration::ZERO) => {}
-                    Some(left) => return Ok(Round::QuietIn(left)),
+                    Some(left) => return Ok(WorkerRound::QuietIn(left)),
                 }
                 reap(world, peer, &record, "ephemeral-done")?;
             }
@@ -100,11 +100,11 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<Round, Failure> {
                     tasks::settle_answered(world, peer, queue)?;
                 }
                 ledger.give_back_unanswered("the worker's session ended before it answered")?;
-                if start_next(ledger)? == Started::No {
-                    return Ok(Round::Done(Answer::Seen));
+                if start_next(ledger)? == TaskStarted::No {
+                    return Ok(WorkerRound::Done(WorkerAnswer::Seen));
                 }
                 if !markers.has(Marker::EphemeralArmed) {
-                    return Ok(Round::Done(Answer::Missing));
+                    return Ok(WorkerRound::Done(WorkerAnswer::Missing));
                 }
             }
         }
@@ -164,33 +164,33 @@ pub fn reap(world: &World<'_>, peer: &Peer, record: &SessionRecord, why: &str) -
 
 /// Whether a worker was started on a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Started {
+enum TaskStarted {
     Yes,
     No,
 }
 
 /// Starts the worker on the next task.
-fn start_next(ledger: &mut Ledger<'_>) -> Result<Started, Failure> {
+fn start_next(ledger: &mut Ledger<'_>) -> Result<TaskStarted, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
-    let Some(entry) = ledger.head()? else { return Ok(Started::No) };
+    let Some(entry) = ledger.head()? else { return Ok(TaskStarted::No) };
     let event = Event::new("ephemeral-drain")
         .field("identity", &peer.identity)
         .field("seq", entry.seq)
         .field("depth", ledger.queue.list(Place::Waiting)?.len());
     world.lifecycle(&event);
-    let HandedOver::Tried(tried) = hand_over::hand_over(ledger, entry)? else { return Ok(Started::No) };
+    let HandedOver::Tried(tried) = hand_over::hand_over(ledger, entry)? else { return Ok(TaskStarted::No) };
     let mut entry = tried.entry;
     match tried.landing {
         Landing::Landed { by, forced } => {
             ledger.settle_taken(entry, landed(tried.woke, by, forced))?;
-            Ok(Started::Yes)
+            Ok(TaskStarted::Yes)
         }
         Landing::Held(reason) | Landing::Unknown(reason) | Landing::Failed(reason) => {
             // A worker without its task is of no use: the next try starts clean.
             end::end(world, &peer.identity, Some(&tried.record), &End::new("task-not-taken"))?;
             entry.item.redelivered += 1;
             ledger.give_back(entry, &reason)?;
-            Ok(Started::No)
+            Ok(TaskStarted::No)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One examination: every check, one after the other, and what they came to.
 
-use super::finding::{Finding, Mended};
+use super::finding::{Finding, MendOutcome};
 use super::{files, fleet, machine, profiles, runtimes};
 use crate::base::exit::{Exit, Failure};
 use crate::store::conformance::Severity;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// What the whole came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct DoctorSummary {
     /// Things that do not work.
     pub errors: usize,
     /// Things to know.
@@ -19,10 +19,10 @@ pub struct Summary {
     pub mended: usize,
 }
 
-impl Summary {
+impl DoctorSummary {
     /// The line for people.
     pub fn line(&self) -> String {
-        if *self == Summary::default() {
+        if *self == DoctorSummary::default() {
             return "everything is in order".to_owned();
         }
         format!("{} error(s) · {} warning(s) · {} mended", self.errors, self.warnings, self.mended)
@@ -35,18 +35,18 @@ pub fn examine<'a>(
     world: &'a World<'a>,
     fix: bool,
     mut tell: impl FnMut(&Finding<'a>),
-) -> Result<(Summary, Exit), Failure> {
+) -> Result<(DoctorSummary, Exit), Failure> {
     if fix {
         world.paths.refuse_the_real_one()?;
     }
-    let (mut summary, mut exit) = (Summary::default(), Exit::Ok);
+    let (mut summary, mut exit) = (DoctorSummary::default(), Exit::Ok);
     let mut take = |findings: Vec<Finding<'a>>| {
         let mut stand = Vec::new();
         for mut finding in findings {
             if let Some(mend) = finding.mend.take().filter(|_| fix) {
                 finding.mended = Some(match mend() {
-                    Ok(()) => Mended::Done,
-                    Err(why) => Mended::Failed(why),
+                    Ok(()) => MendOutcome::Done,
+                    Err(why) => MendOutcome::Failed(why),
                 });
             }
             match (finding.stands(), finding.severity) {

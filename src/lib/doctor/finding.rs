@@ -7,7 +7,7 @@ use serde::Serialize;
 /// What `--fix` came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mended {
+pub enum MendOutcome {
     /// It is mended.
     Done,
     /// It could not be: why.
@@ -29,7 +29,7 @@ pub struct Finding<'a> {
     pub todo: String,
     /// What `--fix` came to; absent where there was nothing for it to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mended: Option<Mended>,
+    pub mended: Option<MendOutcome>,
     /// The exit code it asks for while it stands.
     #[serde(skip)]
     pub exit: Exit,
@@ -61,20 +61,20 @@ impl<'a> Finding<'a> {
 
     /// Whether it still stands.
     pub fn stands(&self) -> bool {
-        self.mended != Some(Mended::Done)
+        self.mended != Some(MendOutcome::Done)
     }
 
     /// The line for people.
     pub fn line(&self) -> String {
         let glyph = match (&self.mended, self.severity) {
-            (Some(Mended::Done), _) => '✓',
+            (Some(MendOutcome::Done), _) => '✓',
             (_, Severity::Error) => '✗',
             (_, Severity::Warn) => '⚠',
         };
         let mut line = format!("{glyph} {}: {}", self.about, self.what);
         match &self.mended {
-            Some(Mended::Done) => line += " — mended",
-            Some(Mended::Failed(why)) => line += &format!(" — not mended ({why}): {}", self.todo),
+            Some(MendOutcome::Done) => line += " — mended",
+            Some(MendOutcome::Failed(why)) => line += &format!(" — not mended ({why}): {}", self.todo),
             None if !self.todo.is_empty() => line += &format!(" — {}", self.todo),
             None => {}
         }

@@ -14,5 +14,5 @@ pub mod probe;
 mod profiles;
 mod runtimes;
 
-pub use examine::{Summary, examine};
-pub use finding::{Finding, Mended};
+pub use examine::{DoctorSummary, examine};
+pub use finding::{Finding, MendOutcome};

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// A screen that was not there before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Seen {
+pub struct SeenScreen {
     /// Milliseconds since the start.
     pub ms: u64,
     /// `blank`, `unknown`, `dialog NAME`, `composer empty`, `composer empty busy`, …
@@ -40,7 +40,7 @@ pub struct Rule {
     pub holds: bool,
 }
 
-impl Seen {
+impl SeenScreen {
     /// The lines for people.
     pub fn line(&self) -> String {
         let rules: Vec<String> =
@@ -50,7 +50,7 @@ impl Seen {
 }
 
 /// Starts `runtime` and reports what is seen until it is ready. The error says why it never was.
-pub fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&Seen)) -> Result<(), Failure> {
+pub fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&SeenScreen)) -> Result<(), Failure> {
     let made =
         |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a throw-away root: {error}"));
     let dir = tempfile::Builder::new().prefix("iapeer-doctor.").tempdir_in("/tmp").map_err(made)?;
@@ -83,7 +83,7 @@ fn watch(
     launch: &Launch<'_>,
     rules: &ScreenRules,
     patience: Duration,
-    report: &mut impl FnMut(&Seen),
+    report: &mut impl FnMut(&SeenScreen),
 ) -> Result<(), String> {
     let (started, deadline) = (clock.monotonic(), Deadline::after(clock, patience.min(Duration::from_secs(60))));
     let (mut last, mut agreed) = (String::new(), 0);
@@ -95,7 +95,7 @@ fn watch(
                 if what != last {
                     let rules = screen.verdicts(rules).into_iter().map(|(rule, holds)| Rule { rule, holds }).collect();
                     let ms = (clock.monotonic() - started).as_millis() as u64;
-                    report(&Seen { ms, what: what.clone(), rules, tail: screen.tail() });
+                    report(&SeenScreen { ms, what: what.clone(), rules, tail: screen.tail() });
                     last = what;
                 }
                 agreed = if matches!(sight, Sight::Input { busy: false, .. }) { agreed + 1 } else { 0 };

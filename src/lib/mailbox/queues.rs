@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// One item of one queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct QueueRow {
     /// Whose queue.
     pub identity: Identity,
     /// Where in it.
@@ -40,7 +40,7 @@ pub struct Row {
     pub reason: Option<String>,
 }
 
-impl Row {
+impl QueueRow {
     /// The line for people.
     pub fn line(&self) -> String {
         let text = |part: Option<String>| part.unwrap_or_else(|| "-".into());
@@ -74,7 +74,7 @@ pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Fail
 
 /// Everything in the queues of `identities`; with `heads`, only what a drain would take up. A name that is no peer's and
 /// has no queue is refused: what is misspelled has nothing to show.
-pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<Vec<Row>, Failure> {
+pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<Vec<QueueRow>, Failure> {
     let places: &[Place] = if heads { &[Place::Inflight, Place::Waiting] } else { &Place::ALL };
     let mut rows = Vec::new();
     for identity in identities {
@@ -90,7 +90,7 @@ pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<V
                         .ok()
                         .map(|why| why.trim().to_owned())
                 };
-                rows.push(Row {
+                rows.push(QueueRow {
                     identity: identity.clone(),
                     place,
                     seq,
@@ -140,13 +140,13 @@ fn no_such_item(id: &str) -> Failure {
 }
 
 /// Accepts a dead item again and has it delivered.
-pub fn requeue(world: &World<'_>, id: &str) -> Result<Row, Failure> {
+pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
     let (identity, seq) = find_dead(world, id)?;
     let queue = world.queue(&identity);
     let new = queue.requeue(seq, world.clock)?.ok_or_else(|| no_such_item(id))?;
     world.kick(&identity);
     let rows = list(world, std::slice::from_ref(&identity), true)?;
-    Ok(rows.into_iter().find(|row| row.seq == new).unwrap_or(Row {
+    Ok(rows.into_iter().find(|row| row.seq == new).unwrap_or(QueueRow {
         identity,
         place: Place::Waiting,
         seq: new,

@@ -4,7 +4,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Topic;
 use crate::base::paths::Paths;
 use crate::cli::{self, Access};
-use crate::delivery::accept::{self, Message, Report};
+use crate::delivery::accept::{self, Message, SendReport};
 use crate::store::markers::Markers;
 use crate::store::registry::Registry;
 use serde::Deserialize;
@@ -85,7 +85,7 @@ pub(crate) fn description() -> String {
 }
 
 /// Carries out a call: the same path as `iapeer-send`. The error is a line for the agent.
-pub(crate) fn call(arguments: Value) -> Result<Report, String> {
+pub(crate) fn call(arguments: Value) -> Result<SendReport, String> {
     let mut report = None;
     let done = message(arguments).and_then(|message| {
         cli::with_world("iapeer-mcp", Access::Write, |world| {

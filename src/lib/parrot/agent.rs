@@ -4,8 +4,8 @@
 //! peer, transcript `turn_end`, hook `stop`. Busy is everything from the submit to the return of the stop hook.
 
 use super::faults::{Crash, Faults, Hang};
-use super::history::History;
-use super::hooks::{Hook, Hooks, Ticket};
+use super::history::Conversation;
+use super::hooks::{Hooks, ParrotHook, Ticket};
 use super::record::{Record, Taken};
 use super::reply::{self, Letter};
 use super::terminal::Waker;
@@ -27,7 +27,7 @@ enum Work {
 }
 
 #[derive(Debug)]
-enum Turn {
+enum ParrotTurn {
     Idle {
         since: Instant,
     },
@@ -67,12 +67,12 @@ type Replied = (u64, Result<(), String>);
 /// A session from its first composer on.
 #[derive(Debug)]
 pub(crate) struct Agent {
-    pub(crate) history: History,
+    pub(crate) history: Conversation,
     transcript: Transcript,
     hooks: Hooks,
     record: Option<Record>,
     clock: SystemClock,
-    turn: Turn,
+    turn: ParrotTurn,
     queue: VecDeque<Work>,
     /// Turns of messages begun in this process.
     turns: u64,
@@ -98,12 +98,12 @@ impl Agent {
         now: Instant,
     ) -> Agent {
         Agent {
-            history: History::default(),
+            history: Conversation::default(),
             transcript,
             hooks,
             record,
             clock: SystemClock::default(),
-            turn: Turn::Idle { since: now },
+            turn: ParrotTurn::Idle { since: now },
             queue: VecDeque::new(),
             turns: 0,
             length: faults.turn,
@@ -119,13 +119,13 @@ impl Agent {
     }
 
     pub(crate) fn busy(&self) -> bool {
-        !matches!(self.turn, Turn::Idle { .. })
+        !matches!(self.turn, ParrotTurn::Idle { .. })
     }
 
     /// The composer is there for the first time.
     pub(crate) fn begin(&mut self, source: &str, now: Instant) {
-        self.turn = Turn::Idle { since: now };
-        self.start = self.call(Hook::Start, Some(("source", source)));
+        self.turn = ParrotTurn::Idle { since: now };
+        self.start = self.call(ParrotHook::Start, Some(("source", source)));
         if self.start.is_none() {
             self.started = Some(now);
         }
@@ -193,8 +193,8 @@ impl Agent {
                 let text = text.clone();
                 self.turns += 1;
                 self.write("user", Some(&text));
-                match self.call(Hook::Prompt, Some(("prompt", &text))) {
-                    Some(ticket) => self.turn = Turn::Prompting { ticket, work },
+                match self.call(ParrotHook::Prompt, Some(("prompt", &text))) {
+                    Some(ticket) => self.turn = ParrotTurn::Prompting { ticket, work },
                     None => self.run(work, now),
                 }
             }
@@ -203,23 +203,23 @@ impl Agent {
 
     fn run(&mut self, work: Work, now: Instant) {
         let first = self.turns == 1 && matches!(work, Work::Message(_));
-        let until = (!(first && self.hang == Some(Hang::Turn))).then_some(now + self.length);
-        let crash = (first && self.crash == Some(Crash::Turn)).then_some(now + self.length / 2);
-        self.turn = Turn::Running { until, crash, work };
+        let until = (!(first && self.hang == Some(Hang::ParrotTurn))).then_some(now + self.length);
+        let crash = (first && self.crash == Some(Crash::ParrotTurn)).then_some(now + self.length / 2);
+        self.turn = ParrotTurn::Running { until, crash, work };
     }
 
     /// When [`Agent::tick`] has something to do by the clock.
     pub(crate) fn due(&self) -> Option<Instant> {
         match &self.turn {
-            Turn::Running { until, crash, .. } => crash.or(*until),
-            Turn::Idle { .. } => self.idle_crash(),
+            ParrotTurn::Running { until, crash, .. } => crash.or(*until),
+            ParrotTurn::Idle { .. } => self.idle_crash(),
             _ => None,
         }
     }
 
     fn idle_crash(&self) -> Option<Instant> {
         match (&self.turn, self.started) {
-            (Turn::Idle { since }, Some(started)) if self.crash == Some(Crash::Idle) => {
+            (ParrotTurn::Idle { since }, Some(started)) if self.crash == Some(Crash::Idle) => {
                 Some(started.max(*since) + IDLE_CRASH)
             }
             _ => None,
@@ -238,14 +238,14 @@ impl Agent {
             if self.start == Some(done.ticket) {
                 self.started = Some(now);
             }
-            match std::mem::replace(&mut self.turn, Turn::Idle { since: now }) {
-                Turn::Prompting { ticket, work } if ticket == done.ticket => self.run(work, now),
-                Turn::Stopping { ticket } if ticket == done.ticket => self.next(now),
+            match std::mem::replace(&mut self.turn, ParrotTurn::Idle { since: now }) {
+                ParrotTurn::Prompting { ticket, work } if ticket == done.ticket => self.run(work, now),
+                ParrotTurn::Stopping { ticket } if ticket == done.ticket => self.next(now),
                 other => self.turn = other,
             }
         }
         while let Ok((number, result)) = self.replies.1.try_recv() {
-            if let Turn::Replying { to, number: awaited, .. } = &self.turn
+            if let ParrotTurn::Replying { to, number: awaited, .. } = &self.turn
                 && *awaited == number
             {
                 let row = match result {
@@ -259,8 +259,8 @@ impl Agent {
         }
         if self.due().is_some_and(|due| now >= due) {
             moved = true;
-            match std::mem::replace(&mut self.turn, Turn::Idle { since: now }) {
-                Turn::Running { crash: None, work, .. } => self.answer(work, now),
+            match std::mem::replace(&mut self.turn, ParrotTurn::Idle { since: now }) {
+                ParrotTurn::Running { crash: None, work, .. } => self.answer(work, now),
                 // The only other things that are due are crashes.
                 _ => crash(),
             }
@@ -289,7 +289,7 @@ impl Agent {
                     let _ = tell.send((number, reply::send(&letter, &flag)));
                     waker.wake();
                 });
-                self.turn = Turn::Replying { to, number, cancel };
+                self.turn = ParrotTurn::Replying { to, number, cancel };
             }
             None => self.stop(now),
         }
@@ -297,14 +297,14 @@ impl Agent {
 
     fn stop(&mut self, now: Instant) {
         self.write("turn_end", None);
-        match self.call(Hook::Stop, None) {
-            Some(ticket) => self.turn = Turn::Stopping { ticket },
+        match self.call(ParrotHook::Stop, None) {
+            Some(ticket) => self.turn = ParrotTurn::Stopping { ticket },
             None => self.next(now),
         }
     }
 
     fn next(&mut self, now: Instant) {
-        self.turn = Turn::Idle { since: now };
+        self.turn = ParrotTurn::Idle { since: now };
         if let Some(work) = self.queue.pop_front() {
             self.history.dequeue();
             self.start_turn(work, now);
@@ -314,9 +314,9 @@ impl Agent {
     /// Ends a running turn without a stop hook, as Claude does. A turn that is already over is left alone.
     pub(crate) fn interrupt(&mut self, now: Instant) {
         match &self.turn {
-            Turn::Idle { .. } | Turn::Stopping { .. } => return,
-            Turn::Replying { cancel, .. } => cancel.store(true, Ordering::Relaxed),
-            Turn::Prompting { .. } | Turn::Running { .. } => {}
+            ParrotTurn::Idle { .. } | ParrotTurn::Stopping { .. } => return,
+            ParrotTurn::Replying { cancel, .. } => cancel.store(true, Ordering::Relaxed),
+            ParrotTurn::Prompting { .. } | ParrotTurn::Running { .. } => {}
         }
         self.write("interrupted", None);
         self.history.plain("  ⎿ Interrupted");
@@ -325,11 +325,11 @@ impl Agent {
 
     /// Tells the hook of the end and waits for it.
     pub(crate) fn end(mut self, reason: &str) {
-        self.call(Hook::End, Some(("reason", reason)));
+        self.call(ParrotHook::End, Some(("reason", reason)));
         self.hooks.finish();
     }
 
-    fn call(&mut self, hook: Hook, own: Option<(&str, &str)>) -> Option<Ticket> {
+    fn call(&mut self, hook: ParrotHook, own: Option<(&str, &str)>) -> Option<Ticket> {
         let path = self.transcript.path().to_string_lossy().into_owned();
         let common = [("session_id", self.transcript.id()), ("transcript_path", &path), ("cwd", self.transcript.cwd())];
         self.hooks.call(hook, &common, own)

@@ -1,17 +1,17 @@
 //! A session from start to end: its phases, and the one loop that waits for everything.
 
 use super::agent::{After, Agent, crash};
-use super::composer::Composer;
-use super::dialog::{Answer, Dialog};
+use super::composer::ParrotComposer;
+use super::dialog::{DialogAnswer, ParrotDialog};
 use super::error::ParrotError;
 use super::faults::{Crash, Faults, Hang};
-use super::history::History;
+use super::history::Conversation;
 use super::hooks::Hooks;
-use super::keys::{Decoder, Key};
-use super::options::{Options, ParrotExit, Resume};
+use super::keys::{Decoder, TypedKey};
+use super::options::{Options, ParrotExit, ResumeRequest};
 use super::record::Record;
 use super::screen::Frame;
-use super::terminal::{Events, Terminal, Wanted};
+use super::terminal::{Awaited, Events, Terminal};
 use super::transcript::{Said, Transcript, sessions_dir};
 use crate::base::exit::one_line;
 use nix::errno::Errno;
@@ -29,7 +29,7 @@ const SHOWN_AGAIN: usize = 20;
 const READS_A_PICTURE: u32 = 32;
 
 #[derive(Debug)]
-enum Phase {
+enum AppPhase {
     /// A false composer.
     Early {
         until: Instant,
@@ -41,7 +41,7 @@ enum Phase {
     },
     /// `Loading…`, for ever.
     Hung,
-    Dialogs(VecDeque<Dialog>),
+    Dialogs(VecDeque<ParrotDialog>),
     Ready,
 }
 
@@ -50,9 +50,9 @@ struct App {
     terminal: Terminal,
     events: Events,
     agent: Agent,
-    composer: Composer,
+    composer: ParrotComposer,
     decoder: Decoder,
-    phase: Phase,
+    phase: AppPhase,
     source: &'static str,
     /// As it may be shown.
     cwd: String,
@@ -88,8 +88,8 @@ pub fn run(options: Options) -> Result<ParrotExit, ParrotError> {
         None => (Transcript::new(&dir, &cwd), Vec::new(), "startup"),
         Some(which) => {
             let id = match which {
-                Resume::Newest => None,
-                Resume::Id(id) => Some(id.as_str()),
+                ResumeRequest::Newest => None,
+                ResumeRequest::Id(id) => Some(id.as_str()),
             };
             match Transcript::resume(&dir, id, &cwd, SHOWN_AGAIN) {
                 Some((transcript, said)) => (transcript, said, "resume"),
@@ -122,12 +122,12 @@ pub fn run(options: Options) -> Result<ParrotExit, ParrotError> {
     }
     let size = terminal.size();
     let mut app = App {
-        phase: if faults.early { Phase::Early { until: now + EARLY } } else { boot(&faults, now) },
+        phase: if faults.early { AppPhase::Early { until: now + EARLY } } else { boot(&faults, now) },
         faults,
         terminal,
         events,
         agent,
-        composer: Composer::default(),
+        composer: ParrotComposer::default(),
         decoder: Decoder::new(),
         source,
         cwd: one_line(&cwd),
@@ -145,12 +145,12 @@ pub fn run(options: Options) -> Result<ParrotExit, ParrotError> {
     Ok(ending)
 }
 
-fn boot(faults: &Faults, now: Instant) -> Phase {
+fn boot(faults: &Faults, now: Instant) -> AppPhase {
     if faults.hang == Some(Hang::Boot) {
-        return Phase::Hung;
+        return AppPhase::Hung;
     }
     let crash = (faults.crash == Some(Crash::Boot)).then_some(now + faults.boot / 2);
-    Phase::Boot { until: now + faults.boot, crash }
+    AppPhase::Boot { until: now + faults.boot, crash }
 }
 
 impl App {
@@ -177,14 +177,14 @@ impl App {
                 }
             }
             let wanted = self.connected.then_some(match self.phase {
-                Phase::Boot { .. } | Phase::Hung => Wanted::HangUp,
-                _ => Wanted::Input,
+                AppPhase::Boot { .. } | AppPhase::Hung => Awaited::HangUp,
+                _ => Awaited::Input,
             });
             let ready = self.events.wait(wanted, timeout(self.due(), Instant::now())).map_err(lost)?;
             let now = Instant::now();
             if ready {
                 // In a phase that does not read, readiness is the end of the terminal.
-                let read = if wanted == Some(Wanted::Input) { self.terminal.read(&mut buffer) } else { Ok(0) };
+                let read = if wanted == Some(Awaited::Input) { self.terminal.read(&mut buffer) } else { Ok(0) };
                 match read {
                     Err(Errno::EINTR | Errno::EAGAIN) => {}
                     Ok(0) | Err(_) if self.faults.ignore_hup => self.connected = false,
@@ -213,26 +213,27 @@ impl App {
 
     /// Moves on by the clock.
     fn advance(&mut self, now: Instant) {
-        if let Phase::Early { until } = self.phase
+        if let AppPhase::Early { until } = self.phase
             && now >= until
         {
             self.phase = boot(&self.faults, now);
         }
-        if let Phase::Boot { until, crash: at } = self.phase {
+        if let AppPhase::Boot { until, crash: at } = self.phase {
             if at.is_some_and(|at| now >= at) {
                 crash();
             }
             if now >= until {
-                self.phase = Phase::Dialogs(self.faults.dialogs.iter().map(|kind| Dialog::new(*kind)).collect());
+                self.phase =
+                    AppPhase::Dialogs(self.faults.dialogs.iter().map(|kind| ParrotDialog::new(*kind)).collect());
             }
         }
-        if matches!(&self.phase, Phase::Dialogs(dialogs) if dialogs.is_empty()) {
-            self.phase = Phase::Ready;
+        if matches!(&self.phase, AppPhase::Dialogs(dialogs) if dialogs.is_empty()) {
+            self.phase = AppPhase::Ready;
             // A session that shows its composer has shown it before anything it runs can be slow.
             let _ = self.draw();
             self.agent.begin(self.source, now);
         }
-        if matches!(self.phase, Phase::Ready) {
+        if matches!(self.phase, AppPhase::Ready) {
             self.agent.tick(now);
             self.make_noise(now);
         }
@@ -253,16 +254,16 @@ impl App {
     /// The next moment at which something happens by itself.
     fn due(&self) -> Option<Instant> {
         let phase = match &self.phase {
-            Phase::Early { until } => Some(*until),
-            Phase::Boot { until, crash } => Some(crash.unwrap_or(*until)),
-            Phase::Ready => self.agent.due(),
-            Phase::Hung | Phase::Dialogs(_) => None,
+            AppPhase::Early { until } => Some(*until),
+            AppPhase::Boot { until, crash } => Some(crash.unwrap_or(*until)),
+            AppPhase::Ready => self.agent.due(),
+            AppPhase::Hung | AppPhase::Dialogs(_) => None,
         };
         [phase, self.noise, self.escape_due].into_iter().flatten().min()
     }
 
     fn input(&mut self, bytes: &[u8], now: Instant) -> Option<ParrotExit> {
-        if matches!(self.phase, Phase::Early { .. }) {
+        if matches!(self.phase, AppPhase::Early { .. }) {
             return None;
         }
         let mut keys = Vec::new();
@@ -271,31 +272,31 @@ impl App {
         self.keys(keys, now)
     }
 
-    fn keys(&mut self, keys: Vec<Key>, now: Instant) -> Option<ParrotExit> {
+    fn keys(&mut self, keys: Vec<TypedKey>, now: Instant) -> Option<ParrotExit> {
         for key in keys {
             let ending = match &mut self.phase {
-                Phase::Dialogs(dialogs) => {
+                AppPhase::Dialogs(dialogs) => {
                     // There is one: an empty list has become Ready before input was read.
-                    let answer = dialogs.front_mut().map_or(Answer::Stay, |dialog| dialog.key(&key));
-                    if matches!(answer, Answer::Next | Answer::Summary) {
+                    let answer = dialogs.front_mut().map_or(DialogAnswer::Stay, |dialog| dialog.key(&key));
+                    if matches!(answer, DialogAnswer::Next | DialogAnswer::Summary) {
                         dialogs.pop_front();
                     }
                     match answer {
-                        Answer::Stay => None,
-                        Answer::Next => {
+                        DialogAnswer::Stay => None,
+                        DialogAnswer::Next => {
                             self.advance(now);
                             None
                         }
-                        Answer::Summary => {
+                        DialogAnswer::Summary => {
                             self.agent.summarise();
                             self.advance(now);
                             None
                         }
-                        Answer::Untrusted => {
+                        DialogAnswer::Untrusted => {
                             let words = Some("This folder isn't trusted.".into());
                             Some(ParrotExit { words, ..ParrotExit::new(1, "other") })
                         }
-                        Answer::Leave => Some(ParrotExit::new(1, "prompt_input_exit")),
+                        DialogAnswer::Leave => Some(ParrotExit::new(1, "prompt_input_exit")),
                     }
                 }
                 _ => self.compose(key, now),
@@ -308,30 +309,30 @@ impl App {
     }
 
     /// A key in the conversation.
-    fn compose(&mut self, key: Key, now: Instant) -> Option<ParrotExit> {
+    fn compose(&mut self, key: TypedKey, now: Instant) -> Option<ParrotExit> {
         let leaving = std::mem::take(&mut self.leaving);
         match key {
-            Key::Char(c) => self.composer.insert(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            Key::Byte(byte) => self.composer.insert(&[byte]),
-            Key::Paste(bytes) => self.composer.paste(bytes),
-            Key::Newline => self.composer.insert(b"\n"),
-            Key::Backspace => self.composer.backspace(),
-            Key::Ctrl('u') => self.composer.clear(),
-            Key::Ctrl('c') if !self.composer.is_empty() => self.composer.clear(),
-            Key::Escape => self.agent.interrupt(now),
-            Key::Ctrl('c') if self.agent.busy() => self.agent.interrupt(now),
-            Key::Ctrl('c') if leaving => return Some(ParrotExit::left()),
-            Key::Ctrl('c') => self.leaving = true,
-            Key::Ctrl('d') if self.composer.is_empty() => return Some(ParrotExit::left()),
-            Key::Enter if self.composer.is_blank() => {}
-            Key::Enter if self.faults.swallow > 0 => self.faults.swallow -= 1,
-            Key::Enter => {
+            TypedKey::Char(c) => self.composer.insert(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            TypedKey::Byte(byte) => self.composer.insert(&[byte]),
+            TypedKey::Paste(bytes) => self.composer.paste(bytes),
+            TypedKey::Newline => self.composer.insert(b"\n"),
+            TypedKey::Backspace => self.composer.backspace(),
+            TypedKey::Ctrl('u') => self.composer.clear(),
+            TypedKey::Ctrl('c') if !self.composer.is_empty() => self.composer.clear(),
+            TypedKey::Escape => self.agent.interrupt(now),
+            TypedKey::Ctrl('c') if self.agent.busy() => self.agent.interrupt(now),
+            TypedKey::Ctrl('c') if leaving => return Some(ParrotExit::left()),
+            TypedKey::Ctrl('c') => self.leaving = true,
+            TypedKey::Ctrl('d') if self.composer.is_empty() => return Some(ParrotExit::left()),
+            TypedKey::Enter if self.composer.is_blank() => {}
+            TypedKey::Enter if self.faults.swallow > 0 => self.faults.swallow -= 1,
+            TypedKey::Enter => {
                 let bytes = self.composer.take();
                 if self.agent.submit(&bytes, now) == After::Leave {
                     return Some(ParrotExit::left());
                 }
             }
-            Key::Up | Key::Down | Key::Ctrl(_) => {}
+            TypedKey::Up | TypedKey::Down | TypedKey::Ctrl(_) => {}
         }
         None
     }
@@ -339,15 +340,15 @@ impl App {
     fn frame(&self) -> Frame {
         let noise = if self.count > 0 { format!(" · {}", self.count) } else { String::new() };
         match &self.phase {
-            Phase::Early { .. } => {
-                Frame::conversation(&History::default(), &Composer::default(), "  parrot ready", self.size)
+            AppPhase::Early { .. } => {
+                Frame::conversation(&Conversation::default(), &ParrotComposer::default(), "  parrot ready", self.size)
             }
-            Phase::Boot { .. } => Frame::of(&[], self.size),
-            Phase::Hung => Frame::of(&["Loading…".into()], self.size),
-            Phase::Dialogs(dialogs) => {
+            AppPhase::Boot { .. } => Frame::of(&[], self.size),
+            AppPhase::Hung => Frame::of(&["Loading…".into()], self.size),
+            AppPhase::Dialogs(dialogs) => {
                 Frame::of(&dialogs.front().map_or(Vec::new(), |dialog| dialog.rows(&self.cwd)), self.size)
             }
-            Phase::Ready => {
+            AppPhase::Ready => {
                 let footer = match (self.agent.busy(), self.leaving) {
                     (true, _) => "  parrot busy · esc to interrupt".into(),
                     (false, true) => "  Press Ctrl-C again to exit".into(),
@@ -365,7 +366,7 @@ impl App {
             bytes = frame.draw(self.drawn.as_ref());
         }
         let busy = self.agent.busy();
-        if matches!(self.phase, Phase::Ready) && self.title != Some(busy) {
+        if matches!(self.phase, AppPhase::Ready) && self.title != Some(busy) {
             self.title = Some(busy);
             bytes.extend_from_slice(if busy { "\x1b]2;⠿ parrot\x07" } else { "\x1b]2;parrot\x07" }.as_bytes());
         }

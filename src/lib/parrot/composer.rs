@@ -27,12 +27,12 @@ impl Chunk {
 
 /// The text being written. Bytes go in and come out exactly; there is no cursor but at the end.
 #[derive(Debug, Default)]
-pub(crate) struct Composer {
+pub(crate) struct ParrotComposer {
     chunks: Vec<Chunk>,
     marks: u64,
 }
 
-impl Composer {
+impl ParrotComposer {
     /// Appends `bytes` as typed.
     pub(crate) fn insert(&mut self, bytes: &[u8]) {
         match self.chunks.last_mut() {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn bytes_come_out_as_they_went_in() {
-        let mut composer = Composer::default();
+        let mut composer = ParrotComposer::default();
         composer.insert("é".as_bytes());
         composer.paste(b"\t\xff\n".to_vec());
         composer.paste(vec![b'x'; 200_000]);
@@ -138,12 +138,12 @@ mod tests {
             ("漢".repeat(801), "[Pasted text #1 +0 lines]"),
         ];
         for (text, first) in rows {
-            let mut composer = Composer::default();
+            let mut composer = ParrotComposer::default();
             composer.paste(text.clone().into_bytes());
             assert_eq!(composer.rows(100, 20)[0], *first);
             assert_eq!(composer.take(), text.as_bytes());
         }
-        let mut composer = Composer::default();
+        let mut composer = ParrotComposer::default();
         composer.paste(vec![b'y'; 800]);
         assert_eq!(composer.rows(100, 20).len(), 8, "800 characters are still shown");
         composer.paste(vec![b'y'; 801]);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn backspace_takes_characters_and_whole_marks() {
-        let mut composer = Composer::default();
+        let mut composer = ParrotComposer::default();
         composer.insert("a漢".as_bytes());
         composer.paste(vec![b'z'; 900]);
         composer.backspace();
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn white_space_is_blank_but_not_empty() {
-        let mut composer = Composer::default();
+        let mut composer = ParrotComposer::default();
         composer.insert(b" \n\t");
         assert!(composer.is_blank() && !composer.is_empty());
         composer.insert(b"x");
@@ -176,9 +176,9 @@ mod tests {
 
     #[test]
     fn only_the_last_rows_are_shown() {
-        let mut composer = Composer::default();
+        let mut composer = ParrotComposer::default();
         composer.insert(b"1\n2\n3\n4");
         assert_eq!(composer.rows(10, 2), ["3", "4"]);
-        assert_eq!(Composer::default().rows(10, 8), [""]);
+        assert_eq!(ParrotComposer::default().rows(10, 8), [""]);
     }
 }

@@ -1,6 +1,6 @@
 //! The screens that want an answer before there is a composer.
 
-use super::keys::Key;
+use super::keys::TypedKey;
 
 /// Which screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl DialogKind {
 
 /// What a key did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum DialogAnswer {
     /// The screen stays.
     Stay,
     /// Answered: go on.
@@ -44,42 +44,44 @@ pub(crate) enum Answer {
 
 /// A screen and the row its cursor is on.
 #[derive(Debug)]
-pub(crate) struct Dialog {
+pub(crate) struct ParrotDialog {
     kind: DialogKind,
     row: usize,
 }
 
-impl Dialog {
+impl ParrotDialog {
     pub(crate) fn new(kind: DialogKind) -> Self {
-        Dialog { kind, row: 0 }
+        ParrotDialog { kind, row: 0 }
     }
 
     fn choices(&self) -> &'static [&'static str] {
         match self.kind {
             DialogKind::Trust => &["No, exit", "Yes, I trust this folder"],
             DialogKind::Update => &[],
-            DialogKind::Picker => &["1. Resume from summary", "2. Resume full session"],
+            DialogKind::Picker => &["1. ResumeRequest from summary", "2. ResumeRequest full session"],
             DialogKind::Login => &["1. Parrot account with subscription", "2. Parrot console account"],
         }
     }
 
     /// Takes a key. Text and pastes are lost, as they are in real ones.
-    pub(crate) fn key(&mut self, key: &Key) -> Answer {
+    pub(crate) fn key(&mut self, key: &TypedKey) -> DialogAnswer {
         match key {
-            Key::Up | Key::Char('k') => self.row = self.row.saturating_sub(1),
-            Key::Down | Key::Char('j') => self.row = (self.row + 1).min(self.choices().len().saturating_sub(1)),
-            Key::Ctrl('c' | 'd') => return Answer::Leave,
-            Key::Enter => {
+            TypedKey::Up | TypedKey::Char('k') => self.row = self.row.saturating_sub(1),
+            TypedKey::Down | TypedKey::Char('j') => {
+                self.row = (self.row + 1).min(self.choices().len().saturating_sub(1))
+            }
+            TypedKey::Ctrl('c' | 'd') => return DialogAnswer::Leave,
+            TypedKey::Enter => {
                 return match (self.kind, self.row) {
-                    (DialogKind::Trust, 0) => Answer::Untrusted,
-                    (DialogKind::Picker, 0) => Answer::Summary,
-                    (DialogKind::Login, _) => Answer::Stay,
-                    _ => Answer::Next,
+                    (DialogKind::Trust, 0) => DialogAnswer::Untrusted,
+                    (DialogKind::Picker, 0) => DialogAnswer::Summary,
+                    (DialogKind::Login, _) => DialogAnswer::Stay,
+                    _ => DialogAnswer::Next,
                 };
             }
             _ => {}
         }
-        Answer::Stay
+        DialogAnswer::Stay
     }
 
     /// The screen's rows, from the top.
@@ -120,26 +122,26 @@ mod tests {
 
     #[test]
     fn table_of_answers() {
-        use Answer::*;
-        let rows: &[(DialogKind, &[Key], Answer)] = &[
-            (DialogKind::Trust, &[Key::Enter], Untrusted),
-            (DialogKind::Trust, &[Key::Down, Key::Enter], Next),
-            (DialogKind::Trust, &[Key::Down, Key::Down, Key::Enter], Next),
-            (DialogKind::Trust, &[Key::Down, Key::Up, Key::Up, Key::Enter], Untrusted),
-            (DialogKind::Trust, &[Key::Char('j'), Key::Enter], Next),
-            (DialogKind::Trust, &[Key::Char('2'), Key::Enter], Untrusted),
-            (DialogKind::Trust, &[Key::Paste(b"j\n".to_vec()), Key::Escape, Key::Newline], Stay),
-            (DialogKind::Update, &[Key::Down], Stay),
-            (DialogKind::Update, &[Key::Enter], Next),
-            (DialogKind::Picker, &[Key::Enter], Summary),
-            (DialogKind::Picker, &[Key::Down, Key::Enter], Next),
-            (DialogKind::Picker, &[Key::Down, Key::Char('k'), Key::Enter], Summary),
-            (DialogKind::Login, &[Key::Enter], Stay),
-            (DialogKind::Login, &[Key::Down, Key::Enter], Stay),
-            (DialogKind::Login, &[Key::Ctrl('c')], Leave),
+        use DialogAnswer::*;
+        let rows: &[(DialogKind, &[TypedKey], DialogAnswer)] = &[
+            (DialogKind::Trust, &[TypedKey::Enter], Untrusted),
+            (DialogKind::Trust, &[TypedKey::Down, TypedKey::Enter], Next),
+            (DialogKind::Trust, &[TypedKey::Down, TypedKey::Down, TypedKey::Enter], Next),
+            (DialogKind::Trust, &[TypedKey::Down, TypedKey::Up, TypedKey::Up, TypedKey::Enter], Untrusted),
+            (DialogKind::Trust, &[TypedKey::Char('j'), TypedKey::Enter], Next),
+            (DialogKind::Trust, &[TypedKey::Char('2'), TypedKey::Enter], Untrusted),
+            (DialogKind::Trust, &[TypedKey::Paste(b"j\n".to_vec()), TypedKey::Escape, TypedKey::Newline], Stay),
+            (DialogKind::Update, &[TypedKey::Down], Stay),
+            (DialogKind::Update, &[TypedKey::Enter], Next),
+            (DialogKind::Picker, &[TypedKey::Enter], Summary),
+            (DialogKind::Picker, &[TypedKey::Down, TypedKey::Enter], Next),
+            (DialogKind::Picker, &[TypedKey::Down, TypedKey::Char('k'), TypedKey::Enter], Summary),
+            (DialogKind::Login, &[TypedKey::Enter], Stay),
+            (DialogKind::Login, &[TypedKey::Down, TypedKey::Enter], Stay),
+            (DialogKind::Login, &[TypedKey::Ctrl('c')], Leave),
         ];
         for (kind, keys, expected) in rows {
-            let mut dialog = Dialog::new(*kind);
+            let mut dialog = ParrotDialog::new(*kind);
             let answers: Vec<_> = keys.iter().map(|key| dialog.key(key)).collect();
             assert_eq!(answers.last(), Some(expected), "{kind:?} {keys:?}");
             assert!(answers[..answers.len() - 1].iter().all(|answer| *answer == Stay));
@@ -148,13 +150,13 @@ mod tests {
 
     #[test]
     fn the_glyph_is_never_at_column_0() {
-        let mut dialog = Dialog::new(DialogKind::Trust);
+        let mut dialog = ParrotDialog::new(DialogKind::Trust);
         assert!(dialog.rows("/x").contains(&" ❯ No, exit".to_owned()));
         assert!(dialog.rows("/x").contains(&"   Yes, I trust this folder".to_owned()));
-        dialog.key(&Key::Down);
+        dialog.key(&TypedKey::Down);
         assert!(dialog.rows("/x").contains(&" ❯ Yes, I trust this folder".to_owned()));
         for kind in [DialogKind::Trust, DialogKind::Update, DialogKind::Picker, DialogKind::Login] {
-            assert!(Dialog::new(kind).rows("/x").iter().all(|row| !row.starts_with(['»', '❯', '›'])));
+            assert!(ParrotDialog::new(kind).rows("/x").iter().all(|row| !row.starts_with(['»', '❯', '›'])));
         }
     }
 }

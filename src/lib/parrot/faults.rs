@@ -28,7 +28,7 @@ pub enum Crash {
     /// Halfway through the boot.
     Boot,
     /// Halfway through the first turn.
-    Turn,
+    ParrotTurn,
     /// After 300 ms of idleness.
     Idle,
 }
@@ -39,7 +39,7 @@ pub enum Hang {
     /// A composer never shows.
     Boot,
     /// The first turn never ends by itself.
-    Turn,
+    ParrotTurn,
 }
 
 /// The variables in force.
@@ -93,7 +93,7 @@ impl Faults {
         let crash = match text("PARROT_CRASH").as_deref() {
             None => None,
             Some("boot") => Some(Crash::Boot),
-            Some("turn") => Some(Crash::Turn),
+            Some("turn") => Some(Crash::ParrotTurn),
             Some("idle") => Some(Crash::Idle),
             Some(value) => {
                 return Err(ParrotError::Variable {
@@ -106,7 +106,7 @@ impl Faults {
         let hang = match text("PARROT_HANG").as_deref() {
             None => None,
             Some("boot") => Some(Hang::Boot),
-            Some("turn") => Some(Hang::Turn),
+            Some("turn") => Some(Hang::ParrotTurn),
             Some(value) => {
                 return Err(ParrotError::Variable {
                     name: "PARROT_HANG",
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn values_are_read() {
         assert_eq!(with("PARROT_BOOT_MS", " 7 ").unwrap().boot, Duration::from_millis(7));
-        assert_eq!(with("PARROT_CRASH", "turn").unwrap().crash, Some(Crash::Turn));
+        assert_eq!(with("PARROT_CRASH", "turn").unwrap().crash, Some(Crash::ParrotTurn));
         assert_eq!(with("PARROT_HANG", "boot").unwrap().hang, Some(Hang::Boot));
         assert_eq!(
             with("PARROT_DIALOG", "update, trust").unwrap().dialogs,

@@ -11,7 +11,7 @@ const COLUMNS: usize = 1000;
 const ENTRIES: usize = 300;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum EntryKind {
     User {
         queued: bool,
     },
@@ -21,8 +21,8 @@ enum Kind {
 }
 
 #[derive(Debug)]
-struct Entry {
-    kind: Kind,
+struct ConversationEntry {
+    kind: EntryKind,
     rows: Vec<String>,
     /// How many rows of the text are not kept.
     more: usize,
@@ -30,17 +30,17 @@ struct Entry {
 
 /// The newest part of the conversation.
 #[derive(Debug, Default)]
-pub(crate) struct History {
-    entries: VecDeque<Entry>,
+pub(crate) struct Conversation {
+    entries: VecDeque<ConversationEntry>,
 }
 
-impl History {
-    fn push(&mut self, kind: Kind, text: &str) {
+impl Conversation {
+    fn push(&mut self, kind: EntryKind, text: &str) {
         let text = text.strip_suffix('\n').unwrap_or(text);
         let mut lines = text.split('\n');
         let rows =
             lines.by_ref().take(ROWS).map(|line| printable(&line.chars().take(COLUMNS).collect::<String>())).collect();
-        self.entries.push_back(Entry { kind, rows, more: lines.count() });
+        self.entries.push_back(ConversationEntry { kind, rows, more: lines.count() });
         if self.entries.len() > ENTRIES {
             self.entries.pop_front();
         }
@@ -48,29 +48,29 @@ impl History {
 
     /// A message of the user.
     pub(crate) fn user(&mut self, text: &str) {
-        self.push(Kind::User { queued: false }, text);
+        self.push(EntryKind::User { queued: false }, text);
     }
 
     /// A message of the user that waits for the end of the turn.
     pub(crate) fn queued(&mut self, text: &str) {
-        self.push(Kind::User { queued: true }, text);
+        self.push(EntryKind::User { queued: true }, text);
     }
 
     /// The first queued message is queued no more.
     pub(crate) fn dequeue(&mut self) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.kind == Kind::User { queued: true }) {
-            entry.kind = Kind::User { queued: false };
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.kind == EntryKind::User { queued: true }) {
+            entry.kind = EntryKind::User { queued: false };
         }
     }
 
     /// Something the parrot said.
     pub(crate) fn assistant(&mut self, text: &str) {
-        self.push(Kind::Assistant, text);
+        self.push(EntryKind::Assistant, text);
     }
 
     /// A row of the program itself.
     pub(crate) fn plain(&mut self, text: &str) {
-        self.push(Kind::Plain, text);
+        self.push(EntryKind::Plain, text);
     }
 
     /// The last `most` rows, none wider than `columns`. Only the first row of a user's message starts with `›`,
@@ -92,12 +92,12 @@ impl History {
     }
 }
 
-impl Entry {
+impl ConversationEntry {
     fn shown(&self, columns: usize) -> Vec<String> {
         let (first, next) = match self.kind {
-            Kind::User { .. } => ("› ", "  "),
-            Kind::Assistant => ("• ", "  "),
-            Kind::Plain => ("", "  "),
+            EntryKind::User { .. } => ("› ", "  "),
+            EntryKind::Assistant => ("• ", "  "),
+            EntryKind::Plain => ("", "  "),
         };
         let mut rows: Vec<String> = (self.rows.iter().enumerate())
             .map(|(index, row)| cut(&format!("{}{row}", if index == 0 { first } else { next }), columns))
@@ -105,7 +105,7 @@ impl Entry {
         if self.more > 0 {
             rows.push(cut(&format!("  … +{} lines", self.more), columns));
         }
-        if self.kind == (Kind::User { queued: true }) {
+        if self.kind == (EntryKind::User { queued: true }) {
             rows.push(cut("  ⎿ Queued", columns));
         }
         rows
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn entries_become_rows() {
-        let mut history = History::default();
+        let mut history = Conversation::default();
         history.plain("Parrot 1");
         history.user("a\n» b\nc");
         history.assistant("x\n".repeat(8).as_str());
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn it_keeps_a_bounded_part() {
-        let mut history = History::default();
+        let mut history = Conversation::default();
         (0..1000).for_each(|n| history.assistant(&format!("{n}")));
         assert_eq!(history.rows(40, 10_000).len(), ENTRIES);
         assert_eq!(history.rows(40, 1), ["• 999"]);

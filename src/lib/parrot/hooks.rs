@@ -17,29 +17,29 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// What a hook is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hook {
+pub(crate) enum ParrotHook {
     Start,
     Prompt,
     Stop,
     End,
 }
 
-impl Hook {
+impl ParrotHook {
     fn word(self) -> &'static str {
         match self {
-            Hook::Start => "start",
-            Hook::Prompt => "prompt",
-            Hook::Stop => "stop",
-            Hook::End => "end",
+            ParrotHook::Start => "start",
+            ParrotHook::Prompt => "prompt",
+            ParrotHook::Stop => "stop",
+            ParrotHook::End => "end",
         }
     }
 
     fn event(self) -> &'static str {
         match self {
-            Hook::Start => "SessionStart",
-            Hook::Prompt => "UserPromptSubmit",
-            Hook::Stop => "Stop",
-            Hook::End => "SessionEnd",
+            ParrotHook::Start => "SessionStart",
+            ParrotHook::Prompt => "UserPromptSubmit",
+            ParrotHook::Stop => "Stop",
+            ParrotHook::End => "SessionEnd",
         }
     }
 }
@@ -51,13 +51,13 @@ pub(crate) struct Ticket(u64);
 #[derive(Debug)]
 struct Job {
     ticket: Ticket,
-    hook: Hook,
+    hook: ParrotHook,
     payload: Vec<u8>,
 }
 
 /// A call that has returned, with what went wrong where something did.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub(crate) struct HookResult {
     pub(crate) ticket: Ticket,
     pub(crate) trouble: Option<String>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Done {
 /// The hooks of a session; none where no program was given.
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
-    worker: Option<(Sender<Job>, Receiver<Done>, JoinHandle<()>)>,
+    worker: Option<(Sender<Job>, Receiver<HookResult>, JoinHandle<()>)>,
     last: u64,
 }
 
@@ -81,7 +81,7 @@ impl Hooks {
                 let trouble = ran
                     .err()
                     .map(|error| one_line(&format!("hook {} {}: {error}", program.display(), job.hook.word())));
-                if tell.send(Done { ticket: job.ticket, trouble }).is_err() {
+                if tell.send(HookResult { ticket: job.ticket, trouble }).is_err() {
                     return;
                 }
                 waker.wake();
@@ -91,7 +91,12 @@ impl Hooks {
     }
 
     /// Asks for a call after those already asked for. No ticket: there are no hooks.
-    pub(crate) fn call(&mut self, hook: Hook, common: &[(&str, &str)], own: Option<(&str, &str)>) -> Option<Ticket> {
+    pub(crate) fn call(
+        &mut self,
+        hook: ParrotHook,
+        common: &[(&str, &str)],
+        own: Option<(&str, &str)>,
+    ) -> Option<Ticket> {
         let (ask, _, _) = self.worker.as_ref()?;
         let mut payload = Map::new();
         payload.insert("hook_event_name".into(), hook.event().into());
@@ -106,7 +111,7 @@ impl Hooks {
     }
 
     /// The calls that have returned since the last look.
-    pub(crate) fn done(&self) -> Vec<Done> {
+    pub(crate) fn done(&self) -> Vec<HookResult> {
         self.worker.iter().flat_map(|(_, told, _)| told.try_iter()).collect()
     }
 

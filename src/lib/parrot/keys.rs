@@ -5,7 +5,7 @@
 
 /// One thing the user did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum TypedKey {
     /// A character; TAB too.
     Char(char),
     /// A byte that is not UTF-8.
@@ -33,14 +33,14 @@ enum State {
     /// `ESC O`.
     Ss3,
     /// An answer of the terminal (OSC, DCS, …), up to BEL or `ESC \`.
-    Answer,
+    DialogAnswer,
     AnswerEscape,
     Paste,
 }
 
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// Turns bytes into [`Key`]s.
+/// Turns bytes into [`TypedKey`]s.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
@@ -54,7 +54,7 @@ impl Decoder {
     }
 
     /// Takes `bytes` and appends what they mean to `keys`.
-    pub(crate) fn feed(&mut self, bytes: &[u8], keys: &mut Vec<Key>) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], keys: &mut Vec<TypedKey>) {
         bytes.iter().for_each(|byte| self.byte(*byte, keys));
     }
 
@@ -64,23 +64,23 @@ impl Decoder {
     }
 
     /// Nothing followed in time: the escape byte was the Escape key.
-    pub(crate) fn flush(&mut self, keys: &mut Vec<Key>) {
+    pub(crate) fn flush(&mut self, keys: &mut Vec<TypedKey>) {
         if self.lone_escape() {
             self.state = State::Ground;
-            keys.push(Key::Escape);
+            keys.push(TypedKey::Escape);
         }
     }
 
-    fn byte(&mut self, byte: u8, keys: &mut Vec<Key>) {
+    fn byte(&mut self, byte: u8, keys: &mut Vec<TypedKey>) {
         match self.state {
             State::Ground => self.ground(byte, keys),
             State::Paste => self.paste(byte, keys),
             State::Escape => match byte {
                 b'[' => self.state = State::Csi,
                 b'O' => self.state = State::Ss3,
-                b']' | b'P' | b'X' | b'^' | b'_' => self.state = State::Answer,
+                b']' | b'P' | b'X' | b'^' | b'_' => self.state = State::DialogAnswer,
                 // Two presses of the key.
-                0x1b => keys.push(Key::Escape),
+                0x1b => keys.push(TypedKey::Escape),
                 // Alt and a key: not ours.
                 _ => self.state = State::Ground,
             },
@@ -89,7 +89,7 @@ impl Decoder {
                 keys.extend(arrow(byte));
             }
             State::Csi => self.csi(byte, keys),
-            State::Answer => match byte {
+            State::DialogAnswer => match byte {
                 0x07 => self.state = State::Ground,
                 0x1b => self.state = State::AnswerEscape,
                 // No answer holds control characters: whatever this was, it must not eat the user's input.
@@ -106,13 +106,13 @@ impl Decoder {
         }
     }
 
-    fn restart(&mut self, byte: u8, keys: &mut Vec<Key>) {
+    fn restart(&mut self, byte: u8, keys: &mut Vec<TypedKey>) {
         self.state = State::Ground;
         self.held.clear();
         self.byte(byte, keys);
     }
 
-    fn ground(&mut self, byte: u8, keys: &mut Vec<Key>) {
+    fn ground(&mut self, byte: u8, keys: &mut Vec<TypedKey>) {
         if !self.held.is_empty() {
             if byte & 0xc0 == 0x80 {
                 self.held.push(byte);
@@ -125,29 +125,29 @@ impl Decoder {
         }
         match byte {
             0x1b => self.state = State::Escape,
-            b'\r' => keys.push(Key::Enter),
-            b'\n' => keys.push(Key::Newline),
-            0x08 | 0x7f => keys.push(Key::Backspace),
-            0x03 => keys.push(Key::Ctrl('c')),
-            0x04 => keys.push(Key::Ctrl('d')),
-            0x15 => keys.push(Key::Ctrl('u')),
-            b'\t' | 0x20..=0x7e => keys.push(Key::Char(char::from(byte))),
+            b'\r' => keys.push(TypedKey::Enter),
+            b'\n' => keys.push(TypedKey::Newline),
+            0x08 | 0x7f => keys.push(TypedKey::Backspace),
+            0x03 => keys.push(TypedKey::Ctrl('c')),
+            0x04 => keys.push(TypedKey::Ctrl('d')),
+            0x15 => keys.push(TypedKey::Ctrl('u')),
+            b'\t' | 0x20..=0x7e => keys.push(TypedKey::Char(char::from(byte))),
             0..=0x1f => {}
             _ if utf8_length(byte) > 1 => self.held.push(byte),
-            _ => keys.push(Key::Byte(byte)),
+            _ => keys.push(TypedKey::Byte(byte)),
         }
     }
 
     /// Gives out the held bytes: one character where they are one, else byte by byte.
-    fn release(&mut self, keys: &mut Vec<Key>) {
+    fn release(&mut self, keys: &mut Vec<TypedKey>) {
         let held = std::mem::take(&mut self.held);
         match std::str::from_utf8(&held) {
-            Ok(text) => keys.extend(text.chars().map(Key::Char)),
-            Err(_) => keys.extend(held.into_iter().map(Key::Byte)),
+            Ok(text) => keys.extend(text.chars().map(TypedKey::Char)),
+            Err(_) => keys.extend(held.into_iter().map(TypedKey::Byte)),
         }
     }
 
-    fn csi(&mut self, byte: u8, keys: &mut Vec<Key>) {
+    fn csi(&mut self, byte: u8, keys: &mut Vec<TypedKey>) {
         match byte {
             0x20..=0x3f if self.held.len() < 64 => self.held.push(byte),
             0x40..=0x7e => {
@@ -163,7 +163,7 @@ impl Decoder {
         }
     }
 
-    fn paste(&mut self, byte: u8, keys: &mut Vec<Key>) {
+    fn paste(&mut self, byte: u8, keys: &mut Vec<TypedKey>) {
         self.held.push(byte);
         if byte == b'~' && self.held.ends_with(PASTE_END) {
             self.state = State::Ground;
@@ -171,15 +171,15 @@ impl Decoder {
             bytes.truncate(bytes.len() - PASTE_END.len());
             // tmux turns LF into CR on its way in.
             bytes.iter_mut().filter(|b| **b == b'\r').for_each(|b| *b = b'\n');
-            keys.push(Key::Paste(bytes));
+            keys.push(TypedKey::Paste(bytes));
         }
     }
 }
 
-fn arrow(last: u8) -> Option<Key> {
+fn arrow(last: u8) -> Option<TypedKey> {
     match last {
-        b'A' => Some(Key::Up),
-        b'B' => Some(Key::Down),
+        b'A' => Some(TypedKey::Up),
+        b'B' => Some(TypedKey::Down),
         _ => None,
     }
 }
@@ -198,37 +198,37 @@ fn utf8_length(first: u8) -> usize {
 mod tests {
     use super::*;
 
-    fn keys(reads: &[&[u8]]) -> Vec<Key> {
+    fn keys(reads: &[&[u8]]) -> Vec<TypedKey> {
         let (mut decoder, mut keys) = (Decoder::new(), Vec::new());
         reads.iter().for_each(|read| decoder.feed(read, &mut keys));
         decoder.flush(&mut keys);
         keys
     }
 
-    fn typed(text: &str) -> Vec<Key> {
-        text.chars().map(Key::Char).collect()
+    fn typed(text: &str) -> Vec<TypedKey> {
+        text.chars().map(TypedKey::Char).collect()
     }
 
     #[test]
     fn table_of_keys() {
-        let rows: &[(&[u8], Vec<Key>)] = &[
+        let rows: &[(&[u8], Vec<TypedKey>)] = &[
             (b"ab", typed("ab")),
-            (b"\r", vec![Key::Enter]),
-            (b"\n", vec![Key::Newline]),
-            (b"\x7f\x08", vec![Key::Backspace, Key::Backspace]),
-            (b"\x03\x04\x15", vec![Key::Ctrl('c'), Key::Ctrl('d'), Key::Ctrl('u')]),
-            (b"\x1b", vec![Key::Escape]),
-            (b"\x1b\x1b", vec![Key::Escape, Key::Escape]),
-            (b"\x1b[A\x1bOB", vec![Key::Up, Key::Down]),
+            (b"\r", vec![TypedKey::Enter]),
+            (b"\n", vec![TypedKey::Newline]),
+            (b"\x7f\x08", vec![TypedKey::Backspace, TypedKey::Backspace]),
+            (b"\x03\x04\x15", vec![TypedKey::Ctrl('c'), TypedKey::Ctrl('d'), TypedKey::Ctrl('u')]),
+            (b"\x1b", vec![TypedKey::Escape]),
+            (b"\x1b\x1b", vec![TypedKey::Escape, TypedKey::Escape]),
+            (b"\x1b[A\x1bOB", vec![TypedKey::Up, TypedKey::Down]),
             (b"\x1b[C\x1b[1;5A\x1b[3~\x1bfx", typed("x")),
             (b"\x1b]11;rgb:0/0/0\x07y\x1bP1$r0m\x1b\\z", typed("yz")),
-            (b"\x1b]broken\r", vec![Key::Enter]),
-            (b"\x1b[12\r", vec![Key::Enter]),
+            (b"\x1b]broken\r", vec![TypedKey::Enter]),
+            (b"\x1b[12\r", vec![TypedKey::Enter]),
             (b"\x01\x02\x1f", vec![]),
-            (b"\t", vec![Key::Char('\t')]),
+            (b"\t", vec![TypedKey::Char('\t')]),
             ("é漢🦜".as_bytes(), typed("é漢🦜")),
-            (b"\xff\xc3(", vec![Key::Byte(0xff), Key::Byte(0xc3), Key::Char('(')]),
-            (b"\xed\xa0\x80", vec![Key::Byte(0xed), Key::Byte(0xa0), Key::Byte(0x80)]),
+            (b"\xff\xc3(", vec![TypedKey::Byte(0xff), TypedKey::Byte(0xc3), TypedKey::Char('(')]),
+            (b"\xed\xa0\x80", vec![TypedKey::Byte(0xed), TypedKey::Byte(0xa0), TypedKey::Byte(0x80)]),
         ];
         for (bytes, expected) in rows {
             assert_eq!(&keys(&[bytes]), expected, "{bytes:?}");
@@ -246,7 +246,7 @@ mod tests {
         ];
         for (inside, expected) in rows {
             let stream = [b"\x1b[200~", *inside, PASTE_END, b"\r"].concat();
-            assert_eq!(keys(&[&stream]), [Key::Paste(expected.to_vec()), Key::Enter], "{inside:?}");
+            assert_eq!(keys(&[&stream]), [TypedKey::Paste(expected.to_vec()), TypedKey::Enter], "{inside:?}");
         }
     }
 
@@ -265,6 +265,6 @@ mod tests {
     fn a_large_paste_is_quick() {
         let body = vec![b'~'; 2_000_000];
         let stream = [b"\x1b[200~", body.as_slice(), PASTE_END].concat();
-        assert_eq!(keys(&[&stream]), [Key::Paste(body)]);
+        assert_eq!(keys(&[&stream]), [TypedKey::Paste(body)]);
     }
 }

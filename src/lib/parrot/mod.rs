@@ -38,5 +38,5 @@ mod transcript;
 pub use app::run;
 pub use error::ParrotError;
 pub use faults::{Crash, Faults, Hang, VARIABLES};
-pub use options::{Options, ParrotExit, Resume};
+pub use options::{Options, ParrotExit, ResumeRequest};
 pub use terminal::last_words;

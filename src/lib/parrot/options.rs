@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Which session to go on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resume {
+pub enum ResumeRequest {
     /// The newest of this folder.
     Newest,
     /// The one with this id.
@@ -15,7 +15,7 @@ pub enum Resume {
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// An earlier session, or a new one.
-    pub resume: Option<Resume>,
+    pub resume: Option<ResumeRequest>,
     /// A file that is counted, as a system prompt.
     pub system_prompt: Option<PathBuf>,
     /// The program that is told of the session's events.

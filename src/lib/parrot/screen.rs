@@ -1,7 +1,7 @@
 //! The rows of the screen, and the bytes that turn the last picture into the next one.
 
-use super::composer::Composer;
-use super::history::History;
+use super::composer::ParrotComposer;
+use super::history::Conversation;
 use super::text::{cut, width};
 
 /// The composer's glyph and the no-break space that keeps it apart from all other rows.
@@ -28,8 +28,8 @@ impl Frame {
 
     /// History, rule, composer, rule, footer, from the top; the footer is the last row.
     pub(crate) fn conversation(
-        history: &History,
-        composer: &Composer,
+        history: &Conversation,
+        composer: &ParrotComposer,
         footer: &str,
         (height, columns): (usize, usize),
     ) -> Frame {
@@ -87,15 +87,15 @@ impl Frame {
 mod tests {
     use super::*;
 
-    fn conversation(composer: &Composer, size: (usize, usize)) -> Frame {
-        let mut history = History::default();
+    fn conversation(composer: &ParrotComposer, size: (usize, usize)) -> Frame {
+        let mut history = Conversation::default();
         history.plain("Parrot 1");
         Frame::conversation(&history, composer, "  parrot ready", size)
     }
 
     #[test]
     fn the_rows_stand_where_the_manifest_expects_them() {
-        let frame = conversation(&Composer::default(), (8, 20));
+        let frame = conversation(&ParrotComposer::default(), (8, 20));
         assert_eq!(frame.rows.len(), 8);
         assert_eq!(frame.rows[0], "Parrot 1");
         assert_eq!(frame.rows[4], "─".repeat(20));
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_size_has_its_number_of_rows_and_one_prompt() {
-        let mut composer = Composer::default();
+        let mut composer = ParrotComposer::default();
         composer.insert("漢字 and more\n".repeat(9).as_bytes());
         for height in 1..20 {
             for columns in 1..30 {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn only_changes_are_drawn() {
         let (first, mut second) =
-            (conversation(&Composer::default(), (8, 20)), conversation(&Composer::default(), (8, 20)));
+            (conversation(&ParrotComposer::default(), (8, 20)), conversation(&ParrotComposer::default(), (8, 20)));
         second.rows[7] = "  parrot ready · 1".into();
         let all = String::from_utf8(first.draw(None)).unwrap();
         let change = String::from_utf8(second.draw(Some(&first))).unwrap();

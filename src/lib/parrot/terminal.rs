@@ -197,11 +197,11 @@ impl Events {
 
     /// Waits until there is something: an event, input (where `input` says whether it is wanted, and nothing when the
     /// terminal is lost), or `timeout` over. Answers whether input, or its end, can be read.
-    pub(crate) fn wait(&self, input: Option<Wanted>, timeout: PollTimeout) -> Result<bool, Errno> {
+    pub(crate) fn wait(&self, input: Option<Awaited>, timeout: PollTimeout) -> Result<bool, Errno> {
         let stdin = std::io::stdin();
         let mut set = vec![PollFd::new(self.read.as_fd(), PollFlags::POLLIN)];
         if let Some(wanted) = input {
-            let flags = if wanted == Wanted::Input { PollFlags::POLLIN } else { PollFlags::empty() };
+            let flags = if wanted == Awaited::Input { PollFlags::POLLIN } else { PollFlags::empty() };
             set.push(PollFd::new(stdin.as_fd(), flags));
         }
         match poll(&mut set, timeout) {
@@ -218,7 +218,7 @@ impl Events {
 
 /// What the loop wants to know of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Awaited {
     /// Input, and its end.
     Input,
     /// Only its end: input stays where it is.

@@ -9,7 +9,7 @@ use crate::runtime::{Kind, Manifest};
 use crate::session::launch;
 use crate::store::profile::{Profile, ProfileUpdate};
 use crate::store::registry::{MAX_DESCRIPTION, PeerRecord, Registry};
-use crate::units::install::{self, Step};
+use crate::units::install::{self, UnitStep};
 use crate::world::World;
 use crate::world::peer::refuse_another;
 use serde::Serialize;
@@ -45,7 +45,7 @@ pub struct Born {
     pub cwd: PathBuf,
     /// What became of the unit that holds it, where it is always on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<Step>,
+    pub unit: Option<UnitStep>,
 }
 
 /// Makes a peer in `<root>/peers/<name>`, or in `path`.

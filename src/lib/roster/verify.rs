@@ -7,7 +7,7 @@ use crate::store::conformance::{Issue, Severity, conformance};
 use crate::store::durable;
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
-use crate::store::reindex::{self, Left, Standing};
+use crate::store::reindex::{self, Left, ProfileStanding};
 use crate::world::World;
 use serde::Serialize;
 use serde_json::Value;
@@ -114,7 +114,7 @@ pub(crate) fn look(record: &PeerRecord) -> Found {
         },
     };
     if !found.is_bad()
-        && let Standing::Drift(fields) = reindex::standing(record)
+        && let ProfileStanding::Drift(fields) = reindex::standing(record)
     {
         found.drift = fields;
     }

@@ -159,7 +159,7 @@ fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Trippe
     let identity = &peer.identity;
     let markers = world.markers(identity);
     let topics = markers.topics();
-    let observed = rule::Observed {
+    let observed = rule::WakeSeen {
         request: call.request,
         refresh: markers.has(Marker::Refresh),
         ephemeral: peer.is_ephemeral(),

@@ -18,7 +18,7 @@ pub enum Request {
 
 /// What a wake finds.
 #[derive(Debug, Clone)]
-pub struct Observed<'a> {
+pub struct WakeSeen<'a> {
     /// What the caller asks for.
     pub request: Request,
     /// `.refresh` is set.
@@ -49,7 +49,7 @@ pub struct NothingToResume {
 }
 
 /// The wake rule (spec 06.2 with D1). First match wins.
-pub fn decide(seen: &Observed<'_>) -> Result<Decision, NothingToResume> {
+pub fn decide(seen: &WakeSeen<'_>) -> Result<Decision, NothingToResume> {
     let fresh =
         |cause, consume: &[Marker]| Decision { mode: Mode::Fresh, cause, reference: None, consume: consume.to_vec() };
     let resume_or = |cause, otherwise, consume: &[Marker]| match &seen.transcript {
@@ -120,8 +120,8 @@ mod rows_of_06_2 {
     }
 
     /// A peer with a transcript and no marks, woken by a message without a topic.
-    fn plain(topics: &[Topic]) -> Observed<'_> {
-        Observed {
+    fn plain(topics: &[Topic]) -> WakeSeen<'_> {
+        WakeSeen {
             request: Request::Default,
             refresh: false,
             ephemeral: false,
@@ -146,7 +146,7 @@ mod rows_of_06_2 {
             #[test]
             fn $row() {
                 let known = [topic("a"), topic("b")];
-                let decision = decide(&Observed { $($field: $value,)* ..plain(&known) });
+                let decision = decide(&WakeSeen { $($field: $value,)* ..plain(&known) });
                 let reference = ($mode == Resume).then(|| "ref".to_owned());
                 let expected = Decision { mode: $mode, cause: WakeCause::$cause, reference, consume: vec![$($mark),*] };
                 assert_eq!(decision, Ok(expected));
@@ -186,7 +186,7 @@ mod rows_of_06_2 {
 
     #[test]
     fn row_2a_resume_was_asked_for_and_there_is_nothing() {
-        let observed = Observed { request: Request::Resume, transcript: nothing(), parked: Some(HOUR), ..plain(&[]) };
+        let observed = WakeSeen { request: Request::Resume, transcript: nothing(), parked: Some(HOUR), ..plain(&[]) };
         assert_eq!(decide(&observed), Err(NothingToResume { reason: "no transcript to resume".into() }));
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// How a record stands to the profile in its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum ProfileStanding {
     /// They say the same.
     Same,
     /// They differ in these fields.
@@ -54,14 +54,14 @@ pub struct Reindexed {
 }
 
 /// Compares a record with the profile in its folder.
-pub fn standing(record: &PeerRecord) -> Standing {
+pub fn standing(record: &PeerRecord) -> ProfileStanding {
     match projection(record) {
         Ok(Some(local)) => match record.drift(&local) {
-            fields if fields.is_empty() => Standing::Same,
-            fields => Standing::Drift(fields),
+            fields if fields.is_empty() => ProfileStanding::Same,
+            fields => ProfileStanding::Drift(fields),
         },
-        Ok(None) => Standing::Missing,
-        Err(why) => Standing::Unreadable(why),
+        Ok(None) => ProfileStanding::Missing,
+        Err(why) => ProfileStanding::Unreadable(why),
     }
 }
 
@@ -169,11 +169,11 @@ mod tests {
         house.profile("other", &json!({"personality": "else", "default_runtime": "claude"}));
         assert_eq!(
             standing(&house.record("bob").unwrap()),
-            Standing::Drift(vec!["runtimes", "description", "interfaces"])
+            ProfileStanding::Drift(vec!["runtimes", "description", "interfaces"])
         );
-        assert_eq!(standing(&house.record("gone").unwrap()), Standing::Missing);
-        assert!(matches!(standing(&house.record("torn").unwrap()), Standing::Unreadable(_)));
-        assert_eq!(standing(&house.record("same").unwrap()), Standing::Same);
+        assert_eq!(standing(&house.record("gone").unwrap()), ProfileStanding::Missing);
+        assert!(matches!(standing(&house.record("torn").unwrap()), ProfileStanding::Unreadable(_)));
+        assert_eq!(standing(&house.record("same").unwrap()), ProfileStanding::Same);
 
         let done = house.reindex();
         assert_eq!(

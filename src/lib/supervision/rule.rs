@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What was seen of one session.
 #[derive(Debug, Clone)]
-pub struct Observed {
+pub struct SessionSeen {
     /// The service manager holds the peer.
     pub managed: bool,
     /// Whether it lives.
@@ -45,7 +45,7 @@ pub struct Verdict {
 }
 
 /// The rule of a tick (spec 07.2). First match wins; comparisons of age are strict.
-pub fn decide(seen: &Observed, bounds: Bounds) -> Verdict {
+pub fn decide(seen: &SessionSeen, bounds: Bounds) -> Verdict {
     let verdict = |action, consequence| Verdict { action, consequence };
     if seen.managed {
         return verdict(Action::SkippedLaunchd, Some(Consequence::ReadOnlyH4));
@@ -95,8 +95,8 @@ mod rows_of_07_2 {
     }
 
     /// A session that lives, of a peer that is no worker, just active, without a mark.
-    fn plain() -> Observed {
-        Observed {
+    fn plain() -> SessionSeen {
+        SessionSeen {
             managed: false,
             liveness: Liveness::Alive,
             stopped: false,
@@ -114,7 +114,7 @@ mod rows_of_07_2 {
         ($($row:ident: { $($field:ident: $value:expr),* } => $action:ident, $outcome:expr;)*) => {$(
             #[test]
             fn $row() {
-                let observed = Observed { $($field: $value,)* ..plain() };
+                let observed = SessionSeen { $($field: $value,)* ..plain() };
                 assert_eq!(decide(&observed, BOUNDS), Verdict { action: $action, consequence: $outcome });
             }
         )*};

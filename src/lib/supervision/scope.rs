@@ -22,7 +22,7 @@ const PANE_LOG_CAP: u64 = 32 << 20;
 const PANE_LOG_KEEP: u64 = 8 << 20;
 
 /// What a tick looks at.
-pub(crate) enum Look {
+pub(crate) enum Scope {
     /// These, by request.
     Only(BTreeSet<Identity>),
     /// Those that are marked as due.
@@ -31,25 +31,25 @@ pub(crate) enum Look {
     Full(EpochMs),
 }
 
-impl Look {
+impl Scope {
     /// All of these, where some are asked for.
-    pub(crate) fn of(world: &World<'_>, only: &[Identity]) -> Look {
+    pub(crate) fn of(world: &World<'_>, only: &[Identity]) -> Scope {
         let now = world.now();
         if !only.is_empty() {
-            Look::Only(only.iter().cloned().collect())
+            Scope::Only(only.iter().cloned().collect())
         } else if Due::of(world.paths).suffices(now, world.host.boot_id().as_deref()) {
-            Look::Due
+            Scope::Due
         } else {
-            Look::Full(now)
+            Scope::Full(now)
         }
     }
 
     /// Whoever may have a session, or an end of one that is to be finished.
     pub(crate) fn sessions(&self, world: &World<'_>) -> BTreeSet<Identity> {
         let mut all = match self {
-            Look::Only(identities) => return identities.clone(),
-            Look::Due => Due::of(world.paths).marked().collect(),
-            Look::Full(_) => with_any_of(world, &OF_A_SESSION),
+            Scope::Only(identities) => return identities.clone(),
+            Scope::Due => Due::of(world.paths).marked().collect(),
+            Scope::Full(_) => with_any_of(world, &OF_A_SESSION),
         };
         // Whatever is alive must be supervised, with or without a record.
         all.extend(world.host.sockets());
@@ -59,20 +59,20 @@ impl Look {
     /// Whoever may wait for something else: a fresh start, a delivery.
     pub(crate) fn rest(&self, world: &World<'_>) -> BTreeSet<Identity> {
         match self {
-            Look::Only(identities) => identities.clone(),
-            Look::Due => Due::of(world.paths).marked().collect(),
-            Look::Full(_) => with_any_of(world, &[StateFile::Marker(Marker::NewEager), StateFile::Queue]),
+            Scope::Only(identities) => identities.clone(),
+            Scope::Due => Due::of(world.paths).marked().collect(),
+            Scope::Full(_) => with_any_of(world, &[StateFile::Marker(Marker::NewEager), StateFile::Queue]),
         }
     }
 
     /// Sees to the marks, and to what grows.
     pub(crate) fn done(&self, world: &World<'_>) -> Result<(), Failure> {
         let due = Due::of(world.paths);
-        if let Look::Full(since) = self {
+        if let Scope::Full(since) = self {
             due.note_full_look(*since, world.host.boot_id().as_deref())?;
             sweep(world);
         }
-        if let Look::Only(_) = self {
+        if let Scope::Only(_) = self {
             return Ok(());
         }
         for identity in due.marked() {

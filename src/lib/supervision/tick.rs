@@ -24,8 +24,8 @@ use crate::store::event_log::Event;
 use crate::store::lock::LockError;
 use crate::store::registry::Registry;
 use crate::store::session_record::SessionRecord;
-use crate::supervision::rule::{Bounds, Observed, Verdict, decide};
-use crate::supervision::scope::Look;
+use crate::supervision::rule::{Bounds, SessionSeen, Verdict, decide};
+use crate::supervision::scope::Scope;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,7 @@ pub struct Judged {
 
 /// What a tick came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct TickSummary {
     /// Sessions looked at.
     pub sessions: usize,
     /// Sessions something was done about.
@@ -89,15 +89,15 @@ impl TickOptions {
 }
 
 /// One tick. `tell` is called once per reported session. The caller holds the superviser's lock, except for a dry run.
-pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judged)) -> Result<Summary, Failure> {
+pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judged)) -> Result<TickSummary, Failure> {
     let started = world.clock.monotonic();
     let verbose = options.verbose || options.dry_run || world.settings.verbose;
-    let look = Look::of(world, &options.only);
+    let look = Scope::of(world, &options.only);
     let all = look.sessions(world);
     // Once for all that is only looked at: with a thousand sessions, reading it for each is most of a tick. One that
     // can't be read is each peer's own error, as it would be without.
     let registry = LazyCell::new(|| Registry::read(world.paths).unwrap_or_default());
-    let mut summary = Summary::default();
+    let mut summary = TickSummary::default();
     for identity in &all {
         let judged = match judge(world, &registry, identity, options) {
             Ok(Some(judged)) => judged,
@@ -293,9 +293,9 @@ fn observe(
     identity: &Identity,
     record: Option<&SessionRecord>,
     liveness: Liveness,
-) -> Result<(Observed, Option<String>), Failure> {
+) -> Result<(SessionSeen, Option<String>), Failure> {
     let markers = world.markers(identity);
-    let mut observed = Observed {
+    let mut observed = SessionSeen {
         managed: false,
         liveness,
         stopped: markers.has(Marker::Stopped),
@@ -312,7 +312,7 @@ fn observe(
     let now = world.now();
     let mut activity = Activity::for_reaping(world, &peer, record);
     observed.quiet = worker::bound(world, &peer, &activity);
-    let fill = |observed: &mut Observed, activity: &Activity| {
+    let fill = |observed: &mut SessionSeen, activity: &Activity| {
         observed.working = activity.quiet() == Quiet::Working;
         observed.age = activity.quiet().age(now);
     };

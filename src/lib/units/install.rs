@@ -8,7 +8,7 @@ use crate::base::identity::Identity;
 use crate::base::paths;
 use crate::host::managed::Managed;
 use crate::host::service::manager::Variables;
-use crate::host::service::{Manager, Seen, ServiceFile, Standing, Target, folders, is_ours};
+use crate::host::service::{FileStanding, Manager, Seen, ServiceFile, ServiceTarget, folders, is_ours};
 use crate::runtime::Kind;
 use crate::session::launch;
 use crate::store::durable;
@@ -29,7 +29,7 @@ const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; 
 
 /// One thing that was done, would be done, or was left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct UnitStep {
     /// The unit.
     pub name: String,
     /// `written`, `current`, `started`, `restarted`, `running`, `stopped`, `removed`, `refused-foreign`, `failed`,
@@ -43,7 +43,7 @@ pub struct Step {
     pub reason: Option<String>,
 }
 
-impl Step {
+impl UnitStep {
     /// The line for people.
     pub fn line(&self) -> String {
         let path = self.path.as_ref().map(|path| format!("  {}", path.display())).unwrap_or_default();
@@ -53,15 +53,15 @@ impl Step {
 }
 
 /// Collects steps, the worst exit code, and says each as it is made.
-struct Report<'t> {
-    tell: &'t mut dyn FnMut(&Step),
+struct UnitsReport<'t> {
+    tell: &'t mut dyn FnMut(&UnitStep),
     dry_run: bool,
     exit: Exit,
 }
 
-impl Report<'_> {
+impl UnitsReport<'_> {
     fn step(&mut self, name: &str, action: &str, path: Option<PathBuf>, reason: Option<String>) {
-        (self.tell)(&Step { name: name.into(), action: action.into(), path, reason });
+        (self.tell)(&UnitStep { name: name.into(), action: action.into(), path, reason });
     }
 
     /// Does what `act` does, or says that it would.
@@ -97,9 +97,9 @@ impl Report<'_> {
 
 /// Writes all units and has them run. The exit code is 69 where something foreign was left alone or no manager
 /// answers, 75 where one did not start.
-pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) -> Result<Exit, Failure> {
+pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)) -> Result<Exit, Failure> {
     let manager = Manager::here();
-    let mut report = Report { tell, dry_run, exit: Exit::Ok };
+    let mut report = UnitsReport { tell, dry_run, exit: Exit::Ok };
     if report.is_off_limits(manager) {
         return Ok(report.exit);
     }
@@ -107,12 +107,12 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) ->
     let peers = always_on(world)?;
     for file in wanted(world, &peers) {
         match file.standing() {
-            Standing::Foreign => {
+            FileStanding::Foreign => {
                 report.foreign(&file);
                 continue;
             }
-            Standing::Current => report.step(&file.name, "current", Some(file.path.clone()), None),
-            Standing::Missing | Standing::Outdated => {
+            FileStanding::Current => report.step(&file.name, "current", Some(file.path.clone()), None),
+            FileStanding::Missing | FileStanding::Outdated => {
                 let write = || write(&file).map_err(|failure| failure.to_string());
                 report.change(&file.name, "written", Some(file.path.clone()), write);
                 changed.insert(file.name.clone());
@@ -151,9 +151,9 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) ->
 }
 
 /// Ends and removes all our units, those of the always-on peers too. Sessions that run as units of their own live on.
-pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&Step)) -> Result<Exit, Failure> {
+pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)) -> Result<Exit, Failure> {
     let manager = Manager::here();
-    let mut report = Report { tell, dry_run, exit: Exit::Ok };
+    let mut report = UnitsReport { tell, dry_run, exit: Exit::Ok };
     if report.is_off_limits(manager) {
         return Ok(report.exit);
     }
@@ -241,7 +241,7 @@ impl UnitStatus {
 
 /// How the units stand, and what the whole is in want of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overview {
+pub struct UnitsOverview {
     /// Each unit.
     pub units: Vec<UnitStatus>,
     /// What is wrong, with what to do.
@@ -249,7 +249,7 @@ pub struct Overview {
 }
 
 /// Looks; changes nothing.
-pub fn status(world: &World<'_>) -> Result<Overview, Failure> {
+pub fn status(world: &World<'_>) -> Result<UnitsOverview, Failure> {
     let manager = Manager::here();
     let peers = always_on(world)?;
     let mut files = wanted(world, &peers);
@@ -279,7 +279,7 @@ pub fn status(world: &World<'_>) -> Result<Overview, Failure> {
         wants.push(format!("{} should run and does not: `iapeer units install` starts it", idle.join(", ")));
     }
     wants.extend(lingering_off(manager));
-    Ok(Overview { units, wants })
+    Ok(UnitsOverview { units, wants })
 }
 
 /// What to say where the last logout would end everything.
@@ -292,10 +292,10 @@ pub fn lingering_off(manager: Manager) -> Option<String> {
 
 fn standing(file: &ServiceFile, seen: Seen) -> UnitStatus {
     let word = match file.standing() {
-        Standing::Missing => "missing",
-        Standing::Current => "current",
-        Standing::Outdated => "outdated",
-        Standing::Foreign => "foreign",
+        FileStanding::Missing => "missing",
+        FileStanding::Current => "current",
+        FileStanding::Outdated => "outdated",
+        FileStanding::Foreign => "foreign",
     };
     UnitStatus {
         name: file.name.clone(),
@@ -317,8 +317,8 @@ fn span(seconds: u64) -> String {
     }
 }
 
-fn target(world: &World<'_>) -> Target {
-    Target::of(world.paths, launch::bin_dir())
+fn target(world: &World<'_>) -> ServiceTarget {
+    ServiceTarget::of(world.paths, launch::bin_dir())
 }
 
 /// Every unit that should be there: the shipped ones, and one for each peer that is always on.
@@ -379,7 +379,7 @@ pub fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Fail
     let manager = Manager::here();
     let target = target(world);
     let file = manager.peer(&target, &manager.dir(world.paths), identity, world.paths.root(), &Variables::new());
-    if file.standing() != Standing::Foreign {
+    if file.standing() != FileStanding::Foreign {
         return Ok(());
     }
     let path = file.path.display();
@@ -391,7 +391,7 @@ pub fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Fail
 
 /// Hands an always-on peer over to the service manager, which starts it at once and again after each end. What is
 /// returned says how that went.
-pub fn hold(world: &World<'_>, identity: &Identity) -> Result<Step, Failure> {
+pub fn hold(world: &World<'_>, identity: &Identity) -> Result<UnitStep, Failure> {
     let manager = Manager::here();
     let file = unit_of(world, &Peer::of(world.paths, identity)?);
     if let Some(dir) = manager.peer_logs(&target(world), identity) {
@@ -400,18 +400,18 @@ pub fn hold(world: &World<'_>, identity: &Identity) -> Result<Step, Failure> {
     let step = |action: &str, reason: Option<String>| {
         let event = Event::new("unit").field("identity", identity).field("unit", &file.name).field("action", action);
         world.lifecycle(&event.maybe("reason", reason.as_ref()));
-        Step { name: file.name.clone(), action: action.to_owned(), path: None, reason }
+        UnitStep { name: file.name.clone(), action: action.to_owned(), path: None, reason }
     };
     if let Some(why) = manager.unreachable() {
         let why = format!("{why}; `iapeer-run {identity}` holds it in the foreground");
         return Ok(step("not-held", Some(why)));
     }
     let standing = file.standing();
-    if standing != Standing::Current {
+    if standing != FileStanding::Current {
         write(&file)?;
     }
     // One that is new is started by being loaded.
-    let changed = standing == Standing::Outdated;
+    let changed = standing == FileStanding::Outdated;
     let started = manager.reread().and_then(|()| manager.load(&file, changed, world.clock));
     Ok(match started {
         Ok(()) => step("started", None),

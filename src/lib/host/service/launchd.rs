@@ -4,7 +4,7 @@
 //! constraints. `bootout` returns before the job is gone: whoever loads it again waits for that first.
 
 use super::state::Seen;
-use super::target::{ServiceFile, Target};
+use super::target::{ServiceFile, ServiceTarget};
 use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::identity::{Identity, Personality};
 use crate::host::command;
@@ -25,7 +25,7 @@ const VANISH: Duration = Duration::from_secs(10);
 const PAUSES: [u64; 4] = [0, 2, 5, 15];
 
 /// All shipped agents for `target`, to stand in `dir`.
-pub fn shipped(target: &Target, dir: &Path) -> Vec<ServiceFile> {
+pub fn shipped(target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
     let file = |(label, text): &(&str, &str)| ServiceFile {
         name: (*label).to_owned(),
         path: dir.join(format!("{label}.plist")),
@@ -35,7 +35,7 @@ pub fn shipped(target: &Target, dir: &Path) -> Vec<ServiceFile> {
 }
 
 /// A shipped agent says `/Users/you` for the home, which launchd would not fill in.
-fn render(text: &str, target: &Target) -> String {
+fn render(text: &str, target: &ServiceTarget) -> String {
     let bin = format!("{}/", target.bin_dir.to_string_lossy());
     let kick = target.root.join("state/lifecycle/kick");
     let variables: String = target
@@ -68,13 +68,13 @@ pub fn peer_label(name: &Personality) -> String {
 }
 
 /// Where its output goes. launchd makes the files, not the folder.
-pub fn peer_logs(target: &Target, name: &Personality) -> PathBuf {
+pub fn peer_logs(target: &ServiceTarget, name: &Personality) -> PathBuf {
     target.root.join("logs").join(name.as_str())
 }
 
 /// The agent that holds the always-on peer `identity`, in the shape that earlier versions wrote.
 pub fn peer(
-    target: &Target,
+    target: &ServiceTarget,
     dir: &Path,
     identity: &Identity,
     cwd: &Path,
@@ -218,8 +218,8 @@ pub fn bootstrap(file: &ServiceFile, clock: &dyn Clock) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn target() -> Target {
-        Target {
+    fn target() -> ServiceTarget {
+        ServiceTarget {
             bin_dir: "/opt/homebrew/opt/iapeer/bin".into(),
             home: "/Users/u".into(),
             root: "/Users/u/R&D".into(),

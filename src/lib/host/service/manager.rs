@@ -1,7 +1,7 @@
 //! One face for systemd and launchd: load and unload what was written for them, and see how it stands.
 
 use super::state::{Lingering, Seen};
-use super::target::{ServiceFile, Target};
+use super::target::{ServiceFile, ServiceTarget};
 use super::{folders, launchd, seen, systemd, unit_files};
 use crate::base::clock::Clock;
 use crate::base::identity::Identity;
@@ -64,7 +64,7 @@ impl Manager {
     }
 
     /// All shipped units, as they should stand in `dir`.
-    pub fn shipped(self, target: &Target, dir: &Path) -> Vec<ServiceFile> {
+    pub fn shipped(self, target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
         match self {
             Manager::Systemd => unit_files::shipped(target, dir),
             Manager::Launchd => launchd::shipped(target, dir),
@@ -72,7 +72,14 @@ impl Manager {
     }
 
     /// The unit of an always-on peer.
-    pub fn peer(self, target: &Target, dir: &Path, identity: &Identity, cwd: &Path, own: &Variables) -> ServiceFile {
+    pub fn peer(
+        self,
+        target: &ServiceTarget,
+        dir: &Path,
+        identity: &Identity,
+        cwd: &Path,
+        own: &Variables,
+    ) -> ServiceFile {
         match self {
             Manager::Systemd => unit_files::peer(target, dir, identity, own),
             Manager::Launchd => launchd::peer(target, dir, identity, cwd, own),
@@ -123,7 +130,7 @@ impl Manager {
     }
 
     /// The folder that the unit of a peer writes to, where the manager does not make it.
-    pub fn peer_logs(self, target: &Target, identity: &Identity) -> Option<PathBuf> {
+    pub fn peer_logs(self, target: &ServiceTarget, identity: &Identity) -> Option<PathBuf> {
         (self == Manager::Launchd).then(|| launchd::peer_logs(target, identity.personality()))
     }
 

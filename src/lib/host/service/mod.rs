@@ -1,7 +1,7 @@
 //! The operating system's service manager: systemd's user manager, launchd.
 //!
 //! [`systemd`] runs sessions as transient units and asks about units; [`unit_files`] and [`launchd`] write what is
-//! shipped in `units/` and `plists/` for one user; [`Target`] says for which. What is installed when is the business
+//! shipped in `units/` and `plists/` for one user; [`ServiceTarget`] says for which. What is installed when is the business
 //! of the room `units`.
 
 pub mod folders;
@@ -17,4 +17,4 @@ pub mod unit_record;
 pub use manager::Manager;
 pub use state::{Lingering, Seen};
 pub use systemd::{UnitResult, UserManager, unit_result};
-pub use target::{ServiceFile, Standing, Target, is_ours};
+pub use target::{FileStanding, ServiceFile, ServiceTarget, is_ours};

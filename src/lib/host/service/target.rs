@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// For whom service files are written: absolute paths, since a service manager knows no shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct ServiceTarget {
     /// The folder of the programs.
     pub bin_dir: PathBuf,
     /// The user's home.
@@ -18,10 +18,10 @@ pub struct Target {
     pub path: Option<String>,
 }
 
-impl Target {
+impl ServiceTarget {
     /// This user's, with programs in `bin_dir`.
-    pub fn of(paths: &Paths, bin_dir: &Path) -> Target {
-        Target {
+    pub fn of(paths: &Paths, bin_dir: &Path) -> ServiceTarget {
+        ServiceTarget {
             bin_dir: lasting(bin_dir),
             home: paths.home().to_owned(),
             root: paths.root().to_owned(),
@@ -79,7 +79,7 @@ pub struct ServiceFile {
 
 /// How a place for a service file stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum FileStanding {
     /// There is nothing.
     Missing,
     /// Byte for byte what it should be.
@@ -92,14 +92,14 @@ pub enum Standing {
 
 impl ServiceFile {
     /// How its place stands.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> FileStanding {
         match std::fs::read_to_string(&self.path) {
-            _ if self.path.symlink_metadata().is_err() => Standing::Missing,
+            _ if self.path.symlink_metadata().is_err() => FileStanding::Missing,
             Ok(text) if is_ours(&self.path) => match text == self.text {
-                true => Standing::Current,
-                false => Standing::Outdated,
+                true => FileStanding::Current,
+                false => FileStanding::Outdated,
             },
-            _ => Standing::Foreign,
+            _ => FileStanding::Foreign,
         }
     }
 }
@@ -120,8 +120,8 @@ pub fn has_sentinel(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn target() -> Target {
-        Target {
+    fn target() -> ServiceTarget {
+        ServiceTarget {
             bin_dir: "/opt/iapeer/bin".into(),
             home: "/home/u".into(),
             root: "/home/u/.iapeer".into(),
@@ -137,7 +137,7 @@ mod tests {
             "/opt/iapeer/bin:/home/u/.local/bin:/usr/bin:/home/u/node/bin:/usr/local/bin:/bin"
         );
         assert_eq!(target().variables().len(), 1, "the default root needs no word");
-        let other = Target { root: "/srv/r".into(), socket_dir: Some("/s".into()), ..target() };
+        let other = ServiceTarget { root: "/srv/r".into(), socket_dir: Some("/s".into()), ..target() };
         assert_eq!(other.variables()[1..], [("IAPEER_ROOT", "/srv/r".into()), ("IAPEER_SOCK_DIR", "/s".into())]);
     }
 
@@ -150,16 +150,16 @@ mod tests {
             text: "[Unit]\nX-Iapeer-Managed=true\n".into(),
         };
         let put = |text: &str| std::fs::write(&file.path, text).unwrap();
-        assert_eq!(file.standing(), Standing::Missing);
+        assert_eq!(file.standing(), FileStanding::Missing);
         put(&file.text);
-        assert_eq!(file.standing(), Standing::Current);
+        assert_eq!(file.standing(), FileStanding::Current);
         put("[Unit]\nDescription=old\nX-Iapeer-Managed=true\n");
-        assert_eq!(file.standing(), Standing::Outdated);
+        assert_eq!(file.standing(), FileStanding::Outdated);
         put("[Unit]\n# X-Iapeer-Managed=true is what theirs say\n");
-        assert_eq!(file.standing(), Standing::Foreign);
+        assert_eq!(file.standing(), FileStanding::Foreign);
         std::fs::remove_file(&file.path).unwrap();
         std::os::unix::fs::symlink("/dev/null", &file.path).unwrap();
-        assert_eq!(file.standing(), Standing::Foreign, "a masked unit");
+        assert_eq!(file.standing(), FileStanding::Foreign, "a masked unit");
     }
 
     #[test]

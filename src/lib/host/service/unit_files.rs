@@ -1,6 +1,6 @@
 //! systemd user units as they are shipped in `units/`, written out for one user with absolute paths.
 
-use super::target::{ServiceFile, Target};
+use super::target::{ServiceFile, ServiceTarget};
 use crate::base::identity::Identity;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub fn is_shipped(name: &str) -> bool {
 }
 
 /// All shipped units for `target`, to stand in `dir`.
-pub fn shipped(target: &Target, dir: &Path) -> Vec<ServiceFile> {
+pub fn shipped(target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
     let file = |(name, text): &(&str, &str)| ServiceFile {
         name: (*name).to_owned(),
         path: dir.join(name),
@@ -40,13 +40,13 @@ pub fn peer_unit(identity: &Identity) -> String {
 }
 
 /// The unit that holds the always-on peer `identity`, with variables of its own.
-pub fn peer(target: &Target, dir: &Path, identity: &Identity, variables: &[(String, String)]) -> ServiceFile {
+pub fn peer(target: &ServiceTarget, dir: &Path, identity: &Identity, variables: &[(String, String)]) -> ServiceFile {
     let name = peer_unit(identity);
     ServiceFile { path: dir.join(&name), text: render(PEER, target, variables), name }
 }
 
 /// Fills in absolute paths. A shipped unit says `%h/.local/bin` and `%h/.iapeer`, which holds for `make install`.
-fn render(text: &str, target: &Target, extra: &[(String, String)]) -> String {
+fn render(text: &str, target: &ServiceTarget, extra: &[(String, String)]) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     for line in text.lines() {
         if let Some((key, program)) = line.split_once("=%h/.local/bin/") {
@@ -134,8 +134,8 @@ mod tests {
     use super::*;
     use crate::host::service::target::has_sentinel;
 
-    fn target(root: &str, bin_dir: &str) -> Target {
-        Target {
+    fn target(root: &str, bin_dir: &str) -> ServiceTarget {
+        ServiceTarget {
             bin_dir: bin_dir.into(),
             home: "/home/u".into(),
             root: root.into(),

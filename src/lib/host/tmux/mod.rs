@@ -16,5 +16,5 @@ pub use input::{Input, Key};
 pub use program::Tmux;
 pub use server::{Server, StartSpec, Started};
 pub use socket::{is_refused, recreate_socket};
-pub use survey::{Client, Look, Survey};
+pub use survey::{Client, PaneLook, Survey};
 pub use waiter::Waiter;

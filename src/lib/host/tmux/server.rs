@@ -1,6 +1,6 @@
 //! One tmux server with one session.
 
-use super::survey::{LOOK, Look, Survey};
+use super::survey::{LOOK, PaneLook, Survey};
 use super::{Input, Key, Tmux, TmuxError};
 use crate::host::ProcessId;
 use crate::host::spawn::shell_quoted;
@@ -51,7 +51,7 @@ pub struct Started {
 }
 
 impl Started {
-    fn of(look: &Look) -> Result<Started, TmuxError> {
+    fn of(look: &PaneLook) -> Result<Started, TmuxError> {
         let server = ProcessId::of(look.server_pid).ok_or_else(|| start_error("the new server is gone already"))?;
         Ok(Started { server, pane: look.pane_pid.and_then(ProcessId::of) })
     }
@@ -101,7 +101,7 @@ impl Server<'_> {
             error => error,
         })?;
         let mut lines = said.lines();
-        let look = Look::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+        let look = PaneLook::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
             .ok_or_else(|| start_error("tmux said nothing about the new session"))?;
         Started::of(&look)
     }
@@ -175,11 +175,11 @@ impl Server<'_> {
     }
 
     /// One look at the session.
-    pub fn look(&self) -> Result<Look, TmuxError> {
+    pub fn look(&self) -> Result<PaneLook, TmuxError> {
         let said = self.call(&["display-message", "-p", "-t", &self.pane_target(), LOOK])?;
         let mut lines = said.lines();
         // display-message without its target answers with empty formats and status 0.
-        Look::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+        PaneLook::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
             .filter(|look| look.token != ":")
             .ok_or(TmuxError::NoSession)
     }

@@ -3,12 +3,12 @@
 use super::TmuxError;
 use crate::base::clock::EpochMs;
 
-/// The facts of [`Look`], one line, and the title on the next.
+/// The facts of [`PaneLook`], one line, and the title on the next.
 pub(crate) const LOOK: &str = "#{pid}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|#{pane_dead_signal}|#{pane_in_mode}|#{window_activity}|#{host}|#{session_id}:#{pane_id}\n#{pane_title}";
 
 /// What one look at a session tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct PaneLook {
     /// The server's pid.
     pub server_pid: i32,
     /// The pid of the pane's first process; tmux 3.8 has none for a dead pane, earlier ones name what it was.
@@ -31,11 +31,11 @@ pub struct Look {
     pub title: String,
 }
 
-impl Look {
-    pub(crate) fn parse(line: &str, title: &str) -> Option<Look> {
+impl PaneLook {
+    pub(crate) fn parse(line: &str, title: &str) -> Option<PaneLook> {
         let mut fields = line.split('|');
         let mut next = || fields.next().unwrap_or_default().to_owned();
-        Some(Look {
+        Some(PaneLook {
             server_pid: next().parse().ok()?,
             pane_pid: next().parse().ok(),
             pane_dead: next() == "1",
@@ -72,7 +72,7 @@ pub struct Client {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// The facts.
-    pub look: Look,
+    pub look: PaneLook,
     /// Who is attached.
     pub clients: Vec<Client>,
     /// The visible screen.
@@ -85,7 +85,7 @@ impl Survey {
         let (head, screen) = said.split_once("\nscreen\n").ok_or_else(bad)?;
         let mut lines = head.lines();
         let facts = lines.next().unwrap_or_default();
-        let look = Look::parse(facts, lines.next().unwrap_or_default()).ok_or_else(bad)?;
+        let look = PaneLook::parse(facts, lines.next().unwrap_or_default()).ok_or_else(bad)?;
         let clients = lines
             .filter_map(|line| line.strip_prefix("client|")?.split_once('|'))
             .map(|(activity, name)| Client {
@@ -104,10 +104,10 @@ mod tests {
     #[test]
     fn a_dead_pane_has_a_pid_up_to_tmux_3_5_and_none_in_3_8() {
         for (pid, parsed) in [("17057", Some(17057)), ("", None)] {
-            let look = Look::parse(&format!("9|{pid}|1|3|||1795279052|vm|$0:%0"), "title").unwrap();
+            let look = PaneLook::parse(&format!("9|{pid}|1|3|||1795279052|vm|$0:%0"), "title").unwrap();
             assert_eq!((look.server_pid, look.pane_pid, look.dead_status), (9, parsed, Some(3)));
             assert!(look.pane_dead && look.token == "$0:%0");
         }
-        assert_eq!(Look::parse("no server", ""), None);
+        assert_eq!(PaneLook::parse("no server", ""), None);
     }
 }
