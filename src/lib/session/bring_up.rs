@@ -2,11 +2,11 @@
 //!
 //! | step | what it does | when it refuses |
 //! |---|---|---|
-//! | [`standing`] | settles what happened before | stopped, or tmux gives no answer: refused, no try |
-//! | [`permit`] | asks the crash-loop guard | too many deaths: refused, no try |
-//! | [`decide`] | applies the wake rule | nothing to resume: refused, no try |
-//! | [`launch`] | clears what the last session left, starts the program, writes the record | a failed start: a try |
-//! | [`complete`] | waits until the session is ready, consumes what the decision named | a failed boot: a try |
+//! | `standing` | settles what happened before | stopped, or tmux gives no answer: refused, no try |
+//! | `permit` | asks the crash-loop guard | too many deaths: refused, no try |
+//! | `decide` | applies the wake rule | nothing to resume: refused, no try |
+//! | `launch` | clears what the last session left, starts the program, writes the record | a failed start: a try |
+//! | `complete` | waits until the session is ready, consumes what the decision named | a failed boot: a try |
 
 use crate::base::Liveness;
 use crate::base::Marker;
