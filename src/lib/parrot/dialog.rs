@@ -58,7 +58,7 @@ impl ParrotDialog {
         match self.kind {
             DialogKind::Trust => &["No, exit", "Yes, I trust this folder"],
             DialogKind::Update => &[],
-            DialogKind::Picker => &["1. ResumeRequest from summary", "2. ResumeRequest full session"],
+            DialogKind::Picker => &["1. Resume from summary", "2. Resume full session"],
             DialogKind::Login => &["1. Parrot account with subscription", "2. Parrot console account"],
         }
     }

@@ -192,8 +192,13 @@ impl History {
         Ok(all)
     }
 
+    /// Whether there are lines that were settled before `cut`. Only the oldest line of each file is read.
+    pub fn has_older_than(&self, cut: EpochMs) -> bool {
+        [self.older(), self.path.clone()].iter().any(|path| oldest(path).is_some_and(|at| at < cut))
+    }
+
     /// Drops the lines that were settled before `cut`. The caller holds the identity's lock: nothing is appended
-    /// meanwhile. Cheap where the oldest line is young enough: only that is read.
+    /// meanwhile.
     pub fn prune(&self, cut: EpochMs) -> Result<(), StoreError> {
         for path in [self.older(), self.path.clone()] {
             if oldest(&path).is_none_or(|at| at >= cut) {

@@ -129,8 +129,12 @@ fn prune_histories(world: &World<'_>) {
         let Some(identity) = name.strip_suffix(".jsonl").and_then(|name| name.parse::<Identity>().ok()) else {
             continue;
         };
+        let history = world.history(&identity);
+        if !history.has_older_than(cut) {
+            continue;
+        }
         let Ok(_lock) = world.lock(&identity, Duration::ZERO) else { continue };
-        if let Err(error) = world.history(&identity).prune(cut) {
+        if let Err(error) = history.prune(cut) {
             tracing::warn!("{identity}: {error}");
         }
     }
