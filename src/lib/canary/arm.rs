@@ -1,4 +1,4 @@
-//! Seeing to it that a live server is watched, and that a dead pane is recorded and cleared away.
+//! Starts a canary for every live server that has none, and records how a dead pane's program ended.
 
 use crate::base::Liveness;
 use crate::base::StateFile;
@@ -14,19 +14,19 @@ use crate::world::World;
 use std::fmt;
 use std::time::Duration;
 
-/// How long a canary at work on a record is waited for.
+/// How long to wait for a canary that is still writing its record.
 const AT_WORK: Duration = Duration::from_secs(3);
 
-/// What came of arming.
+/// The result of starting a canary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Armed {
     /// A canary was started.
     Spawned,
-    /// One watches already.
+    /// A canary watches the server already.
     Already,
-    /// There is nothing to watch.
+    /// There is no session to watch.
     NoSession,
-    /// None could be started.
+    /// No canary could be started; the reason.
     Failed(String),
 }
 
@@ -40,18 +40,18 @@ impl fmt::Display for Armed {
     }
 }
 
-/// Starts a canary for the recorded session of `identity`, unless one watches.
+/// Starts a canary for the recorded session of `identity`, unless a canary watches it already.
 pub fn ensure(world: &World<'_>, identity: &Identity) -> Armed {
     let watched = !world.host.has_canaries() || is_held(&world.paths.state(identity, StateFile::CanaryLock));
     if watched {
         return Armed::Already;
     }
-    // A canary would find out by itself, and leave its lock file behind.
+    // Without a session a canary would end at once and leave its lock file behind.
     if SessionRecord::peek(world.paths, identity).is_none() { Armed::NoSession } else { spawn(world, identity) }
 }
 
-/// Starts a canary for a server that has just been started: none can watch it yet. One that still records the end of
-/// the server before is waited for by the new one.
+/// Starts a canary for a server that has just been started, which no canary can be watching yet. The new canary itself
+/// waits for one that is still recording the end of the previous server.
 pub fn at_launch(world: &World<'_>, identity: &Identity) {
     if !world.host.has_canaries() {
         return;
@@ -72,7 +72,7 @@ fn spawn(world: &World<'_>, identity: &Identity) -> Armed {
     }
 }
 
-/// Why arming failed.
+/// Why no canary was started, where that is a failure.
 pub fn reason(armed: &Armed) -> Option<&str> {
     match armed {
         Armed::NoSession => Some("no session to watch"),
@@ -81,8 +81,8 @@ pub fn reason(armed: &Armed) -> Option<&str> {
     }
 }
 
-/// Records how a session that is gone without an intent ended, unless that has been done: what its dead pane tells, or,
-/// where its server is gone too, what can be found afterwards. Never stops the caller.
+/// Records how a session ended that is gone without an intent, unless its end is recorded already: by its dead pane, or,
+/// where the server is gone too, by the evidence that is left. A failure is logged and does not stop the caller.
 pub fn record_end(world: &World<'_>, record: &SessionRecord) {
     let Some(server) = record.server else { return };
     if !pane_end(world, &record.identity, server) {
@@ -101,23 +101,23 @@ fn server_end(world: &World<'_>, record: &SessionRecord, server: ProcessId) {
     if !world.host.has_canaries() || process::liveness(&server) != Liveness::Gone {
         return;
     }
-    // The canary knows more than we can find out now: while it holds its lock it is at work.
+    // A canary that holds its lock is still at work, and has better evidence than can be collected now.
     let path = world.paths.state(&record.identity, StateFile::CanaryLock);
     let Ok(_lock) = FileLock::acquire(&path, world.program, AT_WORK, world.clock) else { return };
     say(&record.identity, watch::unwatched(world, record, server).map(drop));
 }
 
-/// Called by tmux when a pane's program has ended: records it and has the session ended by a tick of its own.
+/// The handler of tmux's `pane-died` hook: records the end of the pane's program and starts a tick that ends the session.
 pub fn on_pane_died(world: &World<'_>, identity: &Identity, server: Option<i32>, end: PaneEnd) {
     let server = match server {
         Some(pid) => ProcessId::of(pid),
         None => SessionRecord::peek(world.paths, identity).and_then(|record| record.server),
     };
-    // Without a server that lives there is no dead pane: whoever ended it has recorded why.
+    // Without a live server there is no dead pane: whoever ended the server has recorded why.
     let Some(server) = server else { return };
     say(identity, record::session_exit(world, identity, server, end).map(drop));
-    // A program that ends while it starts is seen by whoever starts it, and tried again by the next tick: one started
-    // here would use up the crash-loop guard's tries within a second.
+    // A program that ends during its boot is noticed by its launcher, and the next tick tries again. A tick started here
+    // would use up the crash-loop guard's tries within a second.
     if SessionRecord::peek(world.paths, identity).is_some_and(|record| record.phase == Phase::Booting) {
         return;
     }

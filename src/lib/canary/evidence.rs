@@ -1,4 +1,4 @@
-//! Collecting what tells of a server's end: before it (what to compare with) and after it.
+//! Collects the evidence of a server's end: counters before the end, to compare with, and traces after it.
 
 use crate::base::ProcessEnd;
 use crate::base::StateFile;
@@ -17,22 +17,22 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// A tmux command that ended the server was run this long before the end at most.
+/// The longest time between a tmux command and the end of the server that it caused.
 const COMMAND_AGE: Duration = Duration::from_secs(5);
-/// How long a question to the service manager may take.
+/// The time limit of one query to the service manager.
 const MANAGER_TIME: Duration = Duration::from_millis(300);
 
-/// What is known while the server lives, to compare with at its end.
+/// The state while the server lives, to compare with at its end.
 #[derive(Debug)]
 pub struct SeenBefore {
     kernel: Option<KernelLog>,
-    /// The server's cgroup, where it tells of memory.
+    /// The memory events of the server's cgroup, where the cgroup reports them.
     pub cgroup: Option<MemoryEvents>,
     oom_kills: u64,
 }
 
 impl SeenBefore {
-    /// What is known of `server` now.
+    /// The present state of `server`.
     pub fn of(server: ProcessId) -> SeenBefore {
         let mut before =
             SeenBefore { kernel: KernelLog::from_now(), cgroup: MemoryEvents::of(server.pid), oom_kills: 0 };
@@ -40,7 +40,7 @@ impl SeenBefore {
         before
     }
 
-    /// Forgets OOM kills so far: the server outlived them.
+    /// Resets the count of OOM kills: the server has outlived those so far.
     pub fn renew(&mut self) {
         self.oom_kills = self.oom_kills();
     }
@@ -69,7 +69,7 @@ impl SeenBefore {
             client,
             kernel_oom: kernel_log::oom_line(&kernel, server.pid),
             kernel_fault: kernel_log::fault_line(&kernel, server.pid),
-            // v1 does not tell when the counter rose: it is written down, and nothing is concluded from it.
+            // cgroup v1 does not say when the counter rose: the counter is recorded, and nothing is concluded from it.
             cgroup_oom_kills: if cgroup.is_some_and(|events| events.notifies) { rose } else { 0 },
             command: command(world, record, server, Some(world.now())),
             ..by_unit(world, record, &mut sections)
@@ -87,7 +87,8 @@ pub fn afterwards(world: &World<'_>, record: &SessionRecord, server: ProcessId) 
         return (EndEvidence { rebooted, ..EndEvidence::default() }, sections);
     }
     let mut kernel = KernelLog::from_start().map(|mut log| log.lines()).unwrap_or_default();
-    // An earlier process of that pid is not meant. The kernel log's clock is never ahead of the one of start times.
+    // Lines about an earlier process with this pid are excluded. The clock of the kernel log is never ahead of the clock
+    // of start times.
     let start = started(server);
     kernel.retain(|line| start.is_some_and(|start| line.at >= start));
     let evidence = EndEvidence {
@@ -101,16 +102,17 @@ pub fn afterwards(world: &World<'_>, record: &SessionRecord, server: ProcessId) 
 
 /// When a process started, since boot.
 fn started(server: ProcessId) -> Option<Duration> {
-    // Start times are in clock ticks, of which Linux shows programs 100 a second on all our platforms.
+    // Start times are in clock ticks (USER_HZ), of which there are 100 a second on every supported platform.
     cfg!(target_os = "linux").then(|| Duration::from_millis(server.start.saturating_mul(10)))
 }
 
-/// What the service manager says of the session's unit.
+/// The state of the session's unit, as the service manager reports it.
 fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section>) -> EndEvidence {
     let Some(unit) = record.unit.as_deref() else { return EndEvidence::default() };
     let properties = ["LoadState", "ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", "Job"];
     let mut shown = String::new();
-    // The kernel told us as soon as the manager: until that has looked, the unit still counts as active.
+    // The kernel notifies the service manager and the canary at the same time: until the manager has handled that, the
+    // unit still counts as active.
     wait_for(world.clock, Deadline::after(world.clock, MANAGER_TIME), Duration::from_millis(10), || {
         shown = unit_record::properties(unit, &properties, MANAGER_TIME);
         UnitState::parse(&shown).is_none_or(|state| state.active != "active").then_some(())
@@ -122,7 +124,7 @@ fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section
         ..EndEvidence::default()
     };
     if evidence.unit.as_ref().is_some_and(|state| state.active == "failed") {
-        // It has told what it knows.
+        // Its result has been read.
         unit_record::forget_failure(unit, MANAGER_TIME);
     }
     sections.push(("unit", shown));
@@ -130,24 +132,24 @@ fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section
     evidence
 }
 
-/// systemd's line about a stop of `unit` that somebody asked for: it says `Stopping` before it does anything.
+/// The journal line about a requested stop of `unit`: systemd logs `Stopping` before it does anything.
 fn stop_line(journal: &str, unit: &str) -> Option<String> {
     let lines: Vec<&str> = journal.lines().collect();
     let at = lines.iter().rposition(|line| line.starts_with("Stopping ") && line.contains(unit))?;
-    // One that was started again after that was not ended by this stop.
+    // A unit that was started again after the line was not ended by that stop.
     let again = lines[at..].iter().any(|line| line.starts_with("Started ") && line.contains(unit));
     (!again).then(|| lines[at].to_owned())
 }
 
-/// The tmux command that ended `server`: as the server's command aliases wrote it down, or as tmux's own log has it.
-/// Where it is not known when the server ended, only `kill-server` counts: the others may leave it alive.
+/// The tmux command that ended `server`: as recorded by the server's command aliases, or in tmux's own log. Where the
+/// time of the end is not known, only `kill-server` counts, since the other commands may leave the server alive.
 fn command(world: &World<'_>, record: &SessionRecord, server: ProcessId, ended: Option<EpochMs>) -> Option<String> {
     let identity = &record.identity;
     let trail = world.paths.state(identity, StateFile::KilledBy);
     let written_at = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok().map(EpochMs::from);
     let recent =
         |path: &Path| written_at(path).is_some_and(|at| ended.is_some_and(|ended| ended.since(at) <= COMMAND_AGE));
-    // A trail of before this launch is about an earlier server that had this pid.
+    // A record from before this launch is about an earlier server with the same pid.
     let is_ours = written_at(&trail).is_some_and(|at| at >= record.woke_at);
     let written = fs::read_to_string(&trail).ok().and_then(|text| parse_trail(&text, server.pid)).filter(|_| is_ours);
     if let Some(command) = written

@@ -1,8 +1,8 @@
-//! Why did it die: one small process watches each tmux server from outside, and every end that nobody intended is
+//! Finds out why a tmux server died: one small process watches each server from outside, and every unintended end is
 //! recorded once, with its cause and the evidence for it.
 //!
 //! A cause is found by a pure rule ([`rule::judge`]) over [`rule::EndEvidence`]; [`evidence`] collects it, [`watch`] waits for
-//! the end, [`record`] writes it down, [`arm`] sees to it that every live server is watched, [`report`] reads it back.
+//! the end, [`record`] writes the record, [`arm`] starts a canary for each live server, [`report`] reads the records.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Writing an end down, once: a line in `exits.log`, a forensics file, and `<identity>.last-death`, by which whoever
-//! else saw the same end knows that it is recorded.
+//! Records an end once: a line in `exits.log`, a forensics file, and `<identity>.last-death`, by which other programs
+//! that notice the same end know that it is recorded.
 
 use crate::base::StateFile;
 use crate::base::clock::EpochMs;
@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long the machine may take to describe itself: with the rest it stays below two seconds.
+/// The time limit for collecting the machine's state; with the other steps, recording takes less than two seconds.
 const FORENSICS_TIME: Duration = Duration::from_millis(700);
-/// How long another recorder of the same end may take.
+/// How long to wait for another program that is recording the same end.
 const RECORDER_WAIT: Duration = Duration::from_secs(5);
 
 /// What ended.
@@ -47,7 +47,7 @@ pub struct LastDeath {
     /// The forensics file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forensics: Option<PathBuf>,
-    /// The peer has been healthy since.
+    /// Whether the peer has been healthy since.
     #[serde(default)]
     pub over: bool,
 }
@@ -72,8 +72,8 @@ impl LastDeath {
     }
 }
 
-/// Notes that `identity` is healthy: its last death is no news any more. The file stays, so that a late recorder of
-/// the same end still finds it recorded.
+/// Notes that `identity` is healthy again. The file stays, so that a late recorder of the same end still finds that it is
+/// recorded.
 pub fn healthy(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     match LastDeath::of(world, identity) {
         Some(death) => LastDeath { over: true, ..death }.write(world, identity),
@@ -81,7 +81,7 @@ pub fn healthy(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     }
 }
 
-/// Whether the end of this very server is somebody's deed: an intent names it, one under way or the last one done.
+/// Whether the end of this server was deliberate: the intent under way, or the one completed last, names it.
 pub fn is_deliberate(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
     // In this order: a finished intent is renamed from the one name to the other.
     [StateFile::Teardown, StateFile::Ended].into_iter().any(|file| {
@@ -99,7 +99,7 @@ fn is_recorded(world: &World<'_>, identity: &Identity, event: Ended, server: Pro
     LastDeath::read(world, identity).is_some_and(|last| last.event == event && last.server == Some(server))
 }
 
-/// Records the end of a server. Says whether it was news.
+/// Records the end of a server. Returns whether it had not been recorded before.
 pub fn server_exit(
     world: &World<'_>,
     identity: &Identity,
@@ -122,7 +122,7 @@ pub fn server_exit(
     );
     let mut sections = vec![("evidence", format!("{}\n", verdict.because))];
     sections.extend(evidence);
-    // The line must come, whatever becomes of the file.
+    // The log line is written even if the forensics file can't be.
     let file = write_forensics(world, identity, now, &head, sections)
         .inspect_err(|failure| tracing::warn!("no forensics: {failure}"))
         .ok();
@@ -145,7 +145,7 @@ pub fn server_exit(
     Ok(true)
 }
 
-/// Records that the program of a session ended while its server lives. Says whether it was news.
+/// Records that the program of a session ended while its server lives. Returns whether it had not been recorded before.
 pub fn session_exit(world: &World<'_>, identity: &Identity, server: ProcessId, end: PaneEnd) -> Result<bool, Failure> {
     let _lock = lock(world, identity)?;
     if is_recorded(world, identity, Ended::SessionExit, server) || is_deliberate(world, identity, server) {
@@ -189,7 +189,7 @@ fn write_forensics(
     for (title, body) in sections.iter().filter(|(_, body)| !body.trim().is_empty()) {
         text.push_str(&format!("\n--- {title}\n{}\n", body.trim_end()));
     }
-    // Two servers may die within a second; the lock is held, so that nobody else takes the name.
+    // Two servers may die within a second. The lock is held, so no other program takes the name meanwhile.
     let mut second = now.0 / 1000;
     let mut path = dir.join(format!("{identity}-{second}.txt"));
     while path.exists() {

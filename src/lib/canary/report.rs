@@ -1,4 +1,4 @@
-//! Reading back what was recorded.
+//! Reads recorded ends back, for `iapeer-canary --report`.
 
 use crate::store::event_log::{self, Log};
 use crate::world::World;
@@ -12,12 +12,12 @@ pub struct ExitLine {
     pub ts: String,
     /// `server-exit` or `session-exit`.
     pub event: String,
-    /// Whose.
+    /// The identity of the session.
     pub identity: String,
-    /// Why.
+    /// The cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// What that rests on, in words.
+    /// The evidence for the cause, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
     /// The server's pid.

@@ -1,5 +1,5 @@
-//! Why a server ended: a pure rule over what was found. A class is claimed only where its evidence is there; what is
-//! not known is `server-vanished`.
+//! Why a server ended: a pure rule over the evidence. A class is claimed only where there is evidence for it; otherwise
+//! the class is `server-vanished`.
 
 use crate::base::ProcessEnd;
 use crate::base::process::signal_name;
@@ -10,9 +10,9 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// The host was booted since: nothing of before lives.
+    /// The host was rebooted.
     HostReboot,
-    /// The kernel ended it for lack of memory.
+    /// The kernel's OOM killer ended it.
     OomKill,
     /// Its unit was stopped.
     UnitStopped,
@@ -20,11 +20,11 @@ pub enum Cause {
     KilledByCommand,
     /// A signal ended it, and which one is known.
     Signaled,
-    /// It said good-bye to its clients, as it does on TERM and INT; by whom is not known.
+    /// It dismissed its clients before it ended, as tmux does on TERM and INT; the sender is not known.
     SignaledServerGone,
-    /// The same sweep killed the canary's own client.
+    /// The canary's own tmux client was killed at the same time.
     ClientKilledServerGone,
-    /// It is gone, and nothing tells why.
+    /// It is gone, and there is no evidence why.
     ServerVanished,
 }
 
@@ -50,14 +50,14 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What was found. Nothing in it is a conclusion.
+/// The evidence of a server's end, without any conclusion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndEvidence {
-    /// The host's boot is another than the one the session belongs to.
+    /// The host was rebooted since the session was launched.
     pub rebooted: bool,
     /// The server's exit status.
     pub ending: Option<ProcessEnd>,
-    /// What its unit says.
+    /// The state of its unit.
     pub unit: Option<UnitState>,
     /// A line of the unit's journal that says that it was stopped.
     pub journal_stop: Option<String>,
@@ -84,8 +84,8 @@ pub struct UnitState {
     pub code: i32,
     /// `ExecMainStatus`: the exit status or the signal.
     pub status: i32,
-    /// `Job`: somebody asked for something, and it is under way. A unit whose main process ended by itself is
-    /// `deactivating` too while others of it remain, but without a job (measured).
+    /// `Job`: a requested change of state is under way. A unit whose main process ended by itself is `deactivating` too
+    /// while other processes of it remain, but has no job (measured).
     pub has_job: bool,
 }
 
@@ -118,11 +118,11 @@ impl UnitState {
 pub struct CauseFound {
     /// The class.
     pub cause: Cause,
-    /// What it rests on.
+    /// The evidence for it, in words.
     pub because: String,
 }
 
-/// The rule. First match wins: from what is certain to what is merely seen.
+/// The rule. The first match wins; the order is from certain evidence to mere observation.
 pub fn judge(found: &EndEvidence) -> CauseFound {
     let verdict = |cause, because: String| CauseFound { cause, because };
     let killed = match found.ending {
@@ -138,7 +138,8 @@ pub fn judge(found: &EndEvidence) -> CauseFound {
     if let Some(unit) = found.unit.as_ref().filter(|unit| unit.result == "oom-kill") {
         return verdict(Cause::OomKill, format!("unit: Result=oom-kill, ActiveState={}", unit.active));
     }
-    // The counter tells that somebody of the cgroup was taken; only with the signal is it likely to be the server.
+    // The counter says that some process of the cgroup was killed; only together with the signal is it likely that this
+    // process was the server.
     if found.cgroup_oom_kills > 0 && killed == Some(9) {
         return verdict(Cause::OomKill, "its cgroup's oom_kill counter rose, and SIGKILL ended it".into());
     }

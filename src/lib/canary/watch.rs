@@ -1,4 +1,4 @@
-//! Watching one server until it ends. Nothing runs meanwhile: the kernel wakes us.
+//! Watches one server until it ends. The canary sleeps in poll(2) meanwhile.
 
 use crate::base::Liveness;
 use crate::base::ProcessEnd;
@@ -22,23 +22,23 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// How long the canary of the server before may take to write its record.
+/// How long to wait for the canary of the previous server, which may still be writing its record.
 const PREDECESSOR: Duration = Duration::from_secs(10);
-/// A client that ended this long before the server, or after it, ended with it.
+/// A client that ended within this time of the server's end counts as ended together with it.
 const TOGETHER: Duration = Duration::from_secs(2);
-/// How long a server has to outlive an OOM kill in its cgroup for that not to have been its own.
+/// How long a server must outlive an OOM kill in its cgroup before that kill counts as another process's.
 const OUTLIVE_MS: u16 = 200;
-/// How long after its own dismissal a canary looks whether the server goes too.
+/// How long a canary that was told to end waits to see whether the server ends too.
 const SWEEP_MS: u16 = 1000;
-/// How long the client is waited for after the server's end.
+/// How long to wait for the client after the server's end.
 const CLIENT_WAIT: Duration = Duration::from_millis(500);
 
-/// Watches the recorded server of `identity` until it ends, and records its end unless somebody intended it.
+/// Watches the recorded server of `identity` until it ends, and records its end unless it was deliberate.
 pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let path = world.paths.state(identity, StateFile::CanaryLock);
     let _lock = match FileLock::acquire(&path, world.program, PREDECESSOR, world.clock) {
         Ok(lock) => lock,
-        // Its holder watches a server of this identity, which is what is wanted.
+        // The holder of the lock already watches a server of this identity.
         Err(LockError::Held { .. }) => return Ok(Exit::Ok),
         Err(error) => return Err(error.into()),
     };
@@ -47,7 +47,7 @@ pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let server = record.server.ok_or_else(none)?;
     let watch = match ExitWatch::on(server) {
         Ok(Some(watch)) => watch,
-        // It ended before we came.
+        // The server ended before the watch began.
         Ok(None) => return unwatched(world, &record, server),
         Err(error) => {
             tracing::warn!("this kernel does not tell of a process's end ({error}): looking once a second");
@@ -72,7 +72,7 @@ pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Records the end of a server that nobody watched, unless it was intended or is recorded already.
+/// Records the end of a server that no canary watched, unless the end was deliberate or is recorded already.
 pub fn unwatched(world: &World<'_>, record: &SessionRecord, server: ProcessId) -> Result<Exit, Failure> {
     if !record::is_deliberate(world, &record.identity, server) {
         let (evidence, sections) = evidence::afterwards(world, record, server);
@@ -85,13 +85,13 @@ pub fn unwatched(world: &World<'_>, record: &SessionRecord, server: ProcessId) -
 enum WokenBy {
     /// The server has ended.
     ServerEnded(Option<ProcessEnd>),
-    /// Somebody dismissed the canary (TERM, INT, HUP).
+    /// The canary was told to end (TERM, INT, HUP).
     Dismissed,
 }
 
 /// Sleeps until the server has ended.
 fn until_end(watch: &ExitWatch, client: &mut Option<WaitClient>, before: &mut SeenBefore) -> io::Result<WokenBy> {
-    // Readable when somebody dismisses the canary.
+    // Becomes readable when the canary is told to end.
     let dismissal = signal_stream(&[SIGTERM, SIGINT, SIGHUP])?;
     let mut timeout = PollTimeout::NONE;
     slim::slim();
@@ -123,7 +123,7 @@ fn until_end(watch: &ExitWatch, client: &mut Option<WaitClient>, before: &mut Se
             return Ok(WokenBy::ServerEnded(watch.ending()));
         }
         if dismissed {
-            // A sweep by one pattern takes the canary too; one that was meant alone leaves the server as it is.
+            // A kill by pattern may hit canary and server together; a signal meant for the canary alone leaves the server.
             let ended =
                 poll(&mut [PollFd::new(watch.descriptor(), PollFlags::POLLIN)], PollTimeout::from(SWEEP_MS))? > 0;
             return Ok(if ended { WokenBy::ServerEnded(watch.ending()) } else { WokenBy::Dismissed });
@@ -131,14 +131,14 @@ fn until_end(watch: &ExitWatch, client: &mut Option<WaitClient>, before: &mut Se
         if memory {
             timeout = PollTimeout::from(OUTLIVE_MS);
         } else if timeout.is_some() {
-            // The OOM kill was another's: the server has outlived it.
+            // The OOM kill hit another process: the server has outlived it.
             timeout = PollTimeout::NONE;
             before.renew();
         }
     }
 }
 
-/// A tmux client of the server's own: how it ends tells how the server did.
+/// A tmux client that is attached to the server: the way it ends is evidence of how the server ended.
 struct WaitClient {
     waiter: Waiter,
     /// When it ended.
@@ -147,7 +147,7 @@ struct WaitClient {
 }
 
 impl WaitClient {
-    /// `None` where it can't be started: its exit code is evidence that may be missing.
+    /// Starts the client. `None` where it can't be started: its exit code is optional evidence.
     fn start(world: &World<'_>, identity: &Identity) -> Option<WaitClient> {
         let tmux = Tmux::find(world.settings.tmux_timeout).ok()?;
         let server = tmux.server(&world.paths.socket(identity), identity.as_str());
@@ -159,19 +159,19 @@ impl WaitClient {
         self.waiter.descriptor().filter(|_| self.ended.is_none())
     }
 
-    /// Something came from it: a last word or its end. Either way it is about to end.
+    /// The client wrote something or ended; in either case it is about to end.
     fn note_end(&mut self) {
         self.ended = Some(Instant::now());
         self.code = self.waiter.exit_code();
     }
 
-    /// Its exit code, and whether it ended together with the server, at `ended`.
+    /// The client's exit code, if the client ended together with the server, at `ended`.
     fn finish(mut self, ended: Instant) -> (Option<i32>, bool) {
         let limit = PollTimeout::try_from(CLIENT_WAIT).unwrap_or(PollTimeout::ZERO);
         if let Some(fd) = self.descriptor() {
             let spoke = poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], limit).is_ok_and(|count| count > 0);
             if !spoke {
-                // A client without a server that does not notice: its code would be ours.
+                // The client has not noticed the server's end: killing it now would make its exit code ours.
                 self.waiter.dismiss();
                 return (None, false);
             }

@@ -1,4 +1,4 @@
-//! `iapeer-run`: holding one always-on peer in the foreground, for its service unit.
+//! `iapeer-run`: holds one always-on peer in the foreground, for its service unit.
 
 use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
@@ -19,22 +19,22 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// A session that lives no longer than this never really started.
+/// A session that ends within this time counts as not started.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Starts the session of `identity`, or takes over one that lives, and holds it until it ends (then whoever runs this
-/// starts it again) or until TERM or INT, which end it.
+/// Starts the session of `identity`, or takes over a live one, and holds it until it ends (the service manager then runs
+/// this program again) or until TERM or INT, which end the session.
 pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     if peer.manifest.kind != Kind::Router {
         let why = format!("{identity} is not on an always-on runtime: messages wake it, and so does `iapeer-wake`");
         return Err(Failure::new(Exit::Refused, why));
     }
-    // Before the start: a stop that comes during it must not be lost.
+    // Installed before the start, so that a signal during the start is not lost.
     let asked = signal_stream(&[SIGTERM, SIGINT])
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot wait for signals: {error}")))?;
     let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
-    // Stopping it is stopping its unit.
+    // An always-on peer is stopped by stopping its unit: a mark from before does not hold it back.
     world.markers(identity).clear(Marker::Stopped)?;
     let call = Call { request: Request::Fresh, topic: None, guard: Guard::Passed, caller: Caller::Holder };
     let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
@@ -42,7 +42,7 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let began = world.clock.monotonic();
     let server =
         up.record.server.ok_or_else(|| Failure::new(Exit::TryAgain, format!("{identity}: it has no server")))?;
-    // tmux keeps the pane of a program that has ended; one that ended before it was looked at has no pid on record.
+    // tmux keeps the pane of a program that has ended. A program that ended before it was recorded has no pid on record.
     let pane = up.record.pane.map(watch).transpose()?.flatten();
     let stopped = match (watch(server)?, pane) {
         (Some(server), Some(pane)) => first(&[&server, &pane], &asked)?,
@@ -72,7 +72,7 @@ fn watch(process: ProcessId) -> Result<Option<ExitWatch>, Failure> {
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot watch pid {}: {error}", process.pid)))
 }
 
-/// Waits for the first of these to end (`false`) or for being asked to stop (`true`).
+/// Waits until one of `ends` has ended (`false`) or a signal asks this program to stop (`true`).
 fn first(ends: &[&ExitWatch], asked: &UnixStream) -> Result<bool, Failure> {
     loop {
         let mut fds = vec![PollFd::new(asked.as_fd(), PollFlags::POLLIN)];

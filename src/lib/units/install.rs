@@ -1,6 +1,6 @@
-//! `iapeer units`: what the service manager runs for this user: the tick, the drain, the always-on peers.
+//! `iapeer units`: the units that the service manager runs for this user: the tick, the drain, the always-on peers.
 //!
-//! Files are written only where their bytes differ; one that is not ours is never touched.
+//! A file is written only where its content differs; a file without our sentinel is never touched.
 
 use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
@@ -21,13 +21,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A variable of the notifier that is kept in its unit besides its program's.
+/// A variable of the notifier that is kept in its unit beside the program's own.
 const FALLBACK_TARGET: &str = "NOTIFIER_FALLBACK_TARGET";
 
-/// Why a test run leaves the user's own units alone.
+/// The reason shown where a test run leaves the user's own units alone.
 const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; IAPEER_SYSTEMD_USER_DIR or IAPEER_LAUNCHAGENTS_DIR names another folder";
 
-/// One thing that was done, would be done, or was left alone.
+/// One change that was made, would be made, or was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitStep {
     /// The unit.
@@ -52,7 +52,7 @@ impl UnitStep {
     }
 }
 
-/// Collects steps, the worst exit code, and says each as it is made.
+/// Collects the steps and the worst exit code, and reports each step as it is made.
 struct UnitsReport<'t> {
     tell: &'t mut dyn FnMut(&UnitStep),
     dry_run: bool,
@@ -64,7 +64,7 @@ impl UnitsReport<'_> {
         (self.tell)(&UnitStep { name: name.into(), action: action.into(), path, reason });
     }
 
-    /// Does what `act` does, or says that it would.
+    /// Runs `act`, or in a dry run reports that it would.
     fn change(&mut self, name: &str, action: &str, path: Option<PathBuf>, act: impl FnOnce() -> Result<(), String>) {
         if self.dry_run {
             return self.step(name, &format!("would-be-{action}"), path, None);
@@ -78,7 +78,7 @@ impl UnitsReport<'_> {
         }
     }
 
-    /// Says so where the units are the user's own and this is a test run.
+    /// In a test run that would change the user's own units: reports that and returns true.
     fn is_off_limits(&mut self, manager: Manager) -> bool {
         let off = folders::is_off_limits();
         if off {
@@ -95,8 +95,8 @@ impl UnitsReport<'_> {
     }
 }
 
-/// Writes all units and has them run. The exit code is 69 where something foreign was left alone or no manager
-/// answers, 75 where one did not start.
+/// Writes all units and starts them. The exit code is 69 where a foreign file was left alone or no service manager
+/// answers, 75 where a unit did not start.
 pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)) -> Result<Exit, Failure> {
     let manager = Manager::here();
     let mut report = UnitsReport { tell, dry_run, exit: Exit::Ok };
@@ -150,7 +150,7 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)
     Ok(report.exit)
 }
 
-/// Ends and removes all our units, those of the always-on peers too. Sessions that run as units of their own live on.
+/// Stops and removes all our units, those of the always-on peers included. Sessions that run as units of their own go on.
 pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)) -> Result<Exit, Failure> {
     let manager = Manager::here();
     let mut report = UnitsReport { tell, dry_run, exit: Exit::Ok };
@@ -160,7 +160,7 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitSte
     let answers = manager.unreachable().is_none();
     let dir = manager.dir(world.paths);
     let shipped = manager.shipped(&target(world), &dir).into_iter().map(|file| (file.name, file.path));
-    // Triggers before what they trigger: nothing is started again meanwhile.
+    // Timers and path units are removed before the services that they trigger, so that no service is started meanwhile.
     let (triggers, rest): (Vec<_>, Vec<_>) = shipped.partition(|(name, _)| manager.starts(name));
     let files: Vec<(String, PathBuf)> = triggers.into_iter().chain(manager.peers_in(&dir)).chain(rest).collect();
     let mut removed = 0;
@@ -187,7 +187,7 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitSte
     Ok(report.exit)
 }
 
-/// Ends a unit of ours for good, where its manager answers, and removes its file and what had it started.
+/// Stops and disables a unit of ours, where the service manager answers, and removes its file and its links.
 fn take_down(world: &World<'_>, name: &str, path: &Path, answers: bool) -> Result<(), String> {
     let manager = Manager::here();
     if folders::is_off_limits() {
@@ -239,7 +239,7 @@ impl UnitStatus {
     }
 }
 
-/// How the units stand, and what the whole is in want of.
+/// The state of the units, and what is wrong with them as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitsOverview {
     /// Each unit.
@@ -248,7 +248,7 @@ pub struct UnitsOverview {
     pub wants: Vec<String>,
 }
 
-/// Looks; changes nothing.
+/// Reads the state of the units; changes nothing.
 pub fn status(world: &World<'_>) -> Result<UnitsOverview, Failure> {
     let manager = Manager::here();
     let peers = always_on(world)?;
@@ -282,7 +282,7 @@ pub fn status(world: &World<'_>) -> Result<UnitsOverview, Failure> {
     Ok(UnitsOverview { units, wants })
 }
 
-/// What to say where the last logout would end everything.
+/// The warning where the last logout would end all units and sessions.
 pub fn lingering_off(manager: Manager) -> Option<String> {
     let user = manager.lingering().filter(|lingering| !lingering.on)?.user;
     Some(format!(
@@ -374,7 +374,7 @@ pub fn is_always_on(world: &World<'_>, kind: Kind) -> bool {
     kind == Kind::Router && world.settings.use_service_manager
 }
 
-/// Refuses a peer whose unit's place is taken by somebody else's, before anything is written.
+/// Refuses a peer whose unit would replace a foreign file, before anything is written.
 pub fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let manager = Manager::here();
     let target = target(world);
@@ -389,8 +389,8 @@ pub fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Fail
     ))
 }
 
-/// Hands an always-on peer over to the service manager, which starts it at once and again after each end. What is
-/// returned says how that went.
+/// Hands an always-on peer over to the service manager, which starts it at once and again after each end. Returns the
+/// steps that were made.
 pub fn hold(world: &World<'_>, identity: &Identity) -> Result<UnitStep, Failure> {
     let manager = Manager::here();
     let file = unit_of(world, &Peer::of(world.paths, identity)?);
@@ -410,7 +410,7 @@ pub fn hold(world: &World<'_>, identity: &Identity) -> Result<UnitStep, Failure>
     if standing != FileStanding::Current {
         write(&file)?;
     }
-    // One that is new is started by being loaded.
+    // Loading a new unit starts it.
     let changed = standing == FileStanding::Outdated;
     let started = manager.reread().and_then(|()| manager.load(&file, changed, world.clock));
     Ok(match started {
@@ -419,7 +419,7 @@ pub fn hold(world: &World<'_>, identity: &Identity) -> Result<UnitStep, Failure>
     })
 }
 
-/// The unit of ours that holds a peer. `Err`: it is somebody else's.
+/// Our unit that holds a peer. An error where the file is foreign.
 fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, String> {
     let manager = Manager::here();
     let target = target(world);
@@ -443,13 +443,13 @@ pub fn run(world: &World<'_>, identity: &Identity, on: bool) -> Result<(), Strin
         markers.clear(Marker::Stopped).map_err(|error| error.to_string())?;
         manager.load(&file, false, world.clock)
     } else {
-        // First the mark, so that nothing is accepted that would then wait.
+        // The mark first, so that no message is accepted that would then wait.
         markers.set(Marker::Stopped, world.now()).map_err(|error| error.to_string())?;
         manager.unload(&file.name, world.clock)
     }
 }
 
-/// Takes a peer away from the service manager: its session ends, its unit goes.
+/// Takes a peer away from the service manager: its session ends and its unit is removed.
 pub fn release(world: &World<'_>, identity: &Identity) -> Result<(), String> {
     let file = held(world, identity)?;
     let manager = Manager::here();
