@@ -10,6 +10,7 @@ use crate::host::forensics::Section;
 use crate::host::kernel_log::{self, KernelLog};
 use crate::host::process;
 use crate::host::service::unit_record;
+use crate::store::durable;
 use crate::store::event_log;
 use crate::store::session_record::SessionRecord;
 use crate::world::World;
@@ -151,7 +152,11 @@ fn command(world: &World<'_>, record: &SessionRecord, server: ProcessId, ended: 
         |path: &Path| written_at(path).is_some_and(|at| ended.is_some_and(|ended| ended.since(at) <= COMMAND_AGE));
     // A record from before this launch is about an earlier server with the same pid.
     let is_ours = written_at(&trail).is_some_and(|at| at >= record.woke_at);
-    let written = fs::read_to_string(&trail).ok().and_then(|text| parse_trail(&text, server.pid)).filter(|_| is_ours);
+    let written = durable::read_optional(&trail)
+        .ok()
+        .flatten()
+        .and_then(|text| parse_trail(&String::from_utf8_lossy(&text), server.pid))
+        .filter(|_| is_ours);
     if let Some(command) = written
         && (command == "kill-server" || recent(&trail))
     {

@@ -1,9 +1,10 @@
 //! Reads recorded ends back, for `iapeer-canary --report`.
 
 use crate::store::event_log::{self, Log};
+use crate::store::open::{self, Rule};
 use crate::world::World;
 use serde::Serialize;
-use std::fs;
+use std::path::Path;
 
 /// One recorded end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,7 +79,8 @@ impl ExitLine {
 
 /// The evidence line of a forensics file.
 fn evidence(path: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = open::read(Path::new(path), Rule::LOG).ok()??;
+    let text = String::from_utf8_lossy(&text);
     let (_, rest) = text.split_once("\n--- evidence\n")?;
     rest.lines().next().map(str::to_owned)
 }
@@ -96,7 +98,11 @@ pub fn newest(world: &World<'_>, last: usize) -> Vec<ExitLine> {
         if found.len() >= last {
             break;
         }
-        let text = fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let text = open::read(&path, Rule::LOG)
+            .ok()
+            .flatten()
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default();
         found.extend(text.lines().rev().filter_map(ExitLine::parse).take(last - found.len()));
     }
     found

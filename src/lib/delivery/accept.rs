@@ -12,6 +12,7 @@ use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::message::limits;
 use crate::session::refuse;
+use crate::store::open::NO_WAIT_NO_LINK;
 use crate::store::profile::Profile;
 use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::registry::Registry;
@@ -249,7 +250,13 @@ fn touch_kick(world: &World<'_>) {
     let path = world.paths.kick();
     let touch = || -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
-        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(NO_WAIT_NO_LINK)
+            .open(&path)?;
         file.set_modified(std::time::SystemTime::now())
     };
     if let Err(error) = touch() {

@@ -69,6 +69,7 @@ pub fn examine<'a>(
         return Ok((summary, exit));
     }
     take(files::modes(world));
+    take(files::unfit(world));
     take(files::set_aside(world));
     take(files::litter(world));
     let registry = match Registry::read(world.paths) {

@@ -3,6 +3,8 @@
 use super::finding::Finding;
 use crate::base::exit::Exit;
 use crate::store::durable;
+use crate::store::open::{self, Rule, Unfit};
+use crate::store::state_files::names_in;
 use crate::world::World;
 use std::borrow::Cow;
 use std::fs::{self, Permissions};
@@ -34,9 +36,40 @@ fn private<'a>(dir: &'a Path) -> Option<Finding<'a>> {
     })
 }
 
-fn close(path: &Path, mode: u32) -> Result<(), String> {
+pub(super) fn close(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(|error| format!("cannot change {}: {error}", path.display()))
+}
+
+/// Names among the state and the logs that are no regular files, and state files far larger than any of ours: what is
+/// in them is not read.
+pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let (state, logs) = (world.paths.state_root(), world.paths.root().join("logs"));
+    let mut found = Vec::new();
+    let mut todo = vec![state.clone(), logs];
+    while let Some(dir) = todo.pop() {
+        for name in names_in(&dir) {
+            let path = dir.join(&name);
+            let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+            let rule = if path.starts_with(&state) { Rule::STATE } else { Rule { max: u64::MAX, ..Rule::STATE } };
+            if is_folder && !is_a_file_of_a_session(&dir, &name, world) {
+                todo.push(path);
+            } else if !name.contains(".corrupt-") {
+                found.extend(open::fault(&path, rule));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    let finding = |unfit: Unfit| {
+        let what = format!("{}: what it should hold is not known", unfit.fault);
+        Finding::error("files", unfit.exit(), unfit.path.display(), what).todo(unfit.fault.todo())
+    };
+    found.into_iter().map(finding).collect()
+}
+
+/// Whether the name is one under which a regular file is looked for.
+fn is_a_file_of_a_session(dir: &Path, name: &str, world: &World<'_>) -> bool {
+    dir == world.paths.state_dir() && name.contains('.') && !name.ends_with(".queue")
 }
 
 /// Everything of ours below the root but the peers' working folders, which are theirs.

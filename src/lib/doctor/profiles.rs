@@ -2,9 +2,12 @@
 
 use super::finding::Finding;
 use crate::base::exit::Exit;
+use crate::base::identity::Personality;
 use crate::base::paths;
 use crate::roster::verify::{self, Found};
 use crate::store::conformance::Severity;
+use crate::store::open::{Fault, Unfit};
+use crate::store::peer_folder;
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::reindex;
@@ -23,25 +26,38 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
         return vec![bad(what).todo(format!("bring the folder back, or `iapeer remove {name}`"))];
     }
     let card = paths::profile_path(&record.cwd);
+    let unfit = peer_folder::faults(&record.cwd);
+    if unfit.iter().any(|unfit| card.starts_with(&unfit.path)) {
+        return unfit.into_iter().map(|unfit| of_file(&name, unfit)).collect();
+    }
     let found = verify::look(record);
     if found.missing {
         let what = format!("{} is missing: it runs on what the registry says", card.display());
         let todo = format!("`iapeer init {}` writes one", record.cwd.display());
-        return vec![Finding::warn("profile", &name, what).todo(todo)];
+        let missing = Finding::warn("profile", &name, what).todo(todo);
+        return unfit.into_iter().map(|unfit| of_file(&name, unfit)).chain([missing]).collect();
     }
-    let mut findings: Vec<Finding<'a>> = found
-        .issues
-        .iter()
-        .map(|issue| {
-            let what = format!("{}: {} — {}", card.display(), issue.field, issue.message);
-            match issue.severity {
-                Severity::Error => bad(what).todo("correct it: the peer runs on the defaults until then"),
-                Severity::Warn => Finding::warn("profile", &name, what).todo("correct it"),
-            }
-        })
-        .collect();
+    let mut findings: Vec<Finding<'a>> = unfit.into_iter().map(|unfit| of_file(&name, unfit)).collect();
+    findings.extend(found.issues.iter().map(|issue| {
+        let what = format!("{}: {} — {}", card.display(), issue.field, issue.message);
+        match issue.severity {
+            Severity::Error => bad(what).todo("correct it: the peer runs on the defaults until then"),
+            Severity::Warn => Finding::warn("profile", &name, what).todo("correct it"),
+        }
+    }));
     findings.extend(drift(world, record, &found));
     findings
+}
+
+/// A file below a peer's `.iapeer` for which the peer is not started.
+fn of_file<'a>(name: &Personality, unfit: Unfit) -> Finding<'a> {
+    let Unfit { path, fault } = unfit;
+    let what = format!("{} {fault}: its sessions are not started", path.display());
+    let finding = Finding::error("profile", Unfit { path: path.clone(), fault }.exit(), name, what).todo(fault.todo());
+    match fault {
+        Fault::Open(mode) => finding.mend(move || super::files::close(&path, mode & 0o7755)),
+        _ => finding,
+    }
 }
 
 fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &Found) -> Option<Finding<'a>> {

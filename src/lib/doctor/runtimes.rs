@@ -5,6 +5,7 @@ use crate::base::identity::{Identity, Runtime};
 use crate::base::paths;
 use crate::runtime::Kind;
 use crate::session::launch;
+use crate::store::StoreError;
 use crate::store::launch_env::LaunchEnv;
 use crate::store::registry::Registry;
 use crate::world::World;
@@ -59,6 +60,8 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     // As in a session of this peer: nothing else of the caller's environment reaches it.
     match LaunchEnv::read(&paths::launch_env_path(peer.cwd(), runtime)) {
         Ok(launch_env) => env.extend(launch_env.vars),
+        // Told with the peer's own files.
+        Err(StoreError::Unfit(_)) => return None,
         Err(error) => return Some(Finding::error("runtime", error.exit(), runtime, error.to_string())),
     }
     // On macOS a login may be in the keychain, which we don't open.

@@ -6,6 +6,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::{Marker, StateFile};
+use crate::store::durable;
 use crate::store::history::Settlement;
 use crate::store::queue::{Place, Seq};
 use crate::store::state_files::identities_with;
@@ -86,9 +87,8 @@ pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<V
             for seq in queue.list(place)? {
                 let item = queue.peek(place, seq);
                 let unreadable = || {
-                    std::fs::read_to_string(queue.path(place, seq).with_extension("reason"))
-                        .ok()
-                        .map(|why| why.trim().to_owned())
+                    let why = durable::read_optional(&queue.path(place, seq).with_extension("reason")).ok()??;
+                    Some(String::from_utf8_lossy(&why).trim().to_owned())
                 };
                 rows.push(QueueRow {
                     identity: identity.clone(),

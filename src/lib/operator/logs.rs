@@ -5,10 +5,10 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::output;
 use crate::store::event_log::{Log, parse, time_of};
+use crate::store::open::{self, Rule};
 use crate::store::state_files::names_in;
 use crate::world::World;
 use serde_json::{Map, Value};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -106,9 +106,13 @@ impl Reader {
     }
 
     fn read_file(&mut self, path: &std::path::Path) -> Vec<Line> {
-        let Ok(mut file) = File::open(path) else { return Vec::new() };
+        let Ok(Some((mut file, _))) = open::open(path, Rule::LOG) else { return Vec::new() };
         let mut bytes = Vec::new();
-        if file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_to_end(&mut bytes)).is_err() {
+        if file
+            .seek(SeekFrom::Start(self.offset))
+            .and_then(|_| file.take(open::LOG_MAX).read_to_end(&mut bytes))
+            .is_err()
+        {
             return Vec::new();
         }
         // A line that is being written is for the next look.
@@ -164,7 +168,8 @@ fn so_far(world: &World<'_>) -> (Vec<Reader>, Vec<Line>) {
         let mut rotated: Vec<u64> = names.iter().filter_map(number).collect();
         rotated.sort_unstable();
         for n in rotated.iter().rev() {
-            if let Ok(bytes) = std::fs::read(format!("{}.{n}", path.display())) {
+            let rotated = PathBuf::from(format!("{}.{n}", path.display()));
+            if let Ok(Some(bytes)) = open::read(&rotated, Rule::LOG) {
                 lines.extend(lines_of(log, &bytes));
             }
         }

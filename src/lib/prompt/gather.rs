@@ -5,6 +5,7 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;
 use crate::host::about;
+use crate::store::open::{self, Rule, without_bom};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::names_in;
 use std::collections::BTreeSet;
@@ -25,11 +26,11 @@ pub fn compose_for(paths: &Paths, cwd: &Path, record: &PeerRecord, now: EpochMs)
         today: now.local_date(),
     };
     let read = |folder: &str, names: &[String]| halves(paths, &roots, folder, names);
-    let doctrine = read("", &["IAPEER.md".to_owned()]);
+    let doctrine = read("", &["IAPEER.md".to_owned()])?;
     let others: Vec<String> =
         markdown(&roots, "").into_iter().filter(|name| !name.eq_ignore_ascii_case("IAPEER.md")).collect();
-    let documents = read("", &others);
-    let fragments = read("fragments", &markdown(&roots, "fragments").into_iter().collect::<Vec<_>>());
+    let documents = read("", &others)?;
+    let fragments = read("fragments", &markdown(&roots, "fragments").into_iter().collect::<Vec<_>>())?;
     Ok(compose(&facts, &doctrine, registry.peers(), &documents, &fragments))
 }
 
@@ -45,21 +46,25 @@ fn markdown(roots: &[std::path::PathBuf; 2], folder: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// For each name the global file, then the peer's own. A file that vanishes between listing and reading is left out.
-fn halves(paths: &Paths, roots: &[std::path::PathBuf; 2], folder: &str, names: &[String]) -> Vec<Half> {
+/// For each name the global file, then the peer's own. A file that vanishes between listing and reading is left out; a file that
+/// is not ours is an error: a session does what it says.
+fn halves(
+    paths: &Paths,
+    roots: &[std::path::PathBuf; 2],
+    folder: &str,
+    names: &[String],
+) -> Result<Vec<Half>, Failure> {
     let mut found = Vec::new();
     for name in names {
-        for root in roots {
+        for (root, rule) in roots.iter().zip([Rule::DOCUMENT, Rule::DOCUMENT_OF_A_PEER]) {
             let path = root.join(folder).join(name);
-            if let Ok(bytes) = std::fs::read(&path) {
-                found.push(Half {
-                    shown: shown(&path, paths.home()),
-                    content: String::from_utf8_lossy(&bytes).into_owned(),
-                });
+            if let Some(bytes) = open::read(&path, rule)? {
+                let content = String::from_utf8_lossy(without_bom(&bytes)).into_owned();
+                found.push(Half { shown: shown(&path, paths.home()), content });
             }
         }
     }
-    found
+    Ok(found)
 }
 
 fn shown(path: &Path, home: &Path) -> String {

@@ -4,7 +4,7 @@ use crate::base::exit::Failure;
 use crate::base::identity::Personality;
 use crate::base::paths;
 use crate::store::conformance::{Issue, Severity, conformance};
-use crate::store::durable;
+use crate::store::open::{self, Rule, without_bom};
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::reindex::{self, Left, ProfileStanding};
@@ -105,10 +105,10 @@ pub(crate) fn look(record: &PeerRecord) -> Found {
         Found { personality: record.personality.clone(), issues: Vec::new(), drift: Vec::new(), missing: false };
     let bad = |message: String| vec![Issue { severity: Severity::Error, field: "<root>".into(), message }];
     let folder = record.cwd.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    found.issues = match durable::read_optional(&paths::profile_path(&record.cwd)) {
+    found.issues = match open::read(&paths::profile_path(&record.cwd), Rule::OF_A_PEER) {
         Ok(None) => return Found { missing: true, ..found },
         Err(error) => bad(error.to_string()),
-        Ok(Some(bytes)) => match serde_json::from_slice::<Value>(&bytes) {
+        Ok(Some(bytes)) => match serde_json::from_slice::<Value>(without_bom(&bytes)) {
             Ok(raw) => conformance(&raw, &folder),
             Err(error) => bad(format!("not valid JSON: {error}")),
         },

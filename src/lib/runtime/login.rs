@@ -1,6 +1,7 @@
 //! Signs that a program is logged in, for `iapeer doctor`: files and variables, never their content's worth.
 
 use crate::base::paths::Paths;
+use crate::store::open::{self, Rule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -42,7 +43,11 @@ impl LoginFile {
         let path = PathBuf::from(fill_env(&self.path.replace("{home}", &paths.home().to_string_lossy()), get));
         match &self.contains {
             None => path.exists(),
-            Some(words) => std::fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(words)),
+            Some(words) => {
+                // An agent's own file: links are its affair, waiting for a FIFO's writer is not ours.
+                let found = open::read(&path, Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT });
+                found.is_ok_and(|bytes| bytes.is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(words)))
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::base::identity::{Intelligence, Runtime};
 use crate::base::paths::{self, Paths};
 use crate::runtime::login::Login;
 use crate::store::durable;
+use crate::store::open::{self, Rule, without_bom};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -400,9 +401,11 @@ impl Manifest {
         let bad = |why: String| ManifestError::Bad { path: path.clone(), why };
         let base = BUILT_IN.iter().find(|(name, _)| *name == runtime.as_str()).map(|(_, text)| *text);
         let broken = |error: serde_json::Error| bad(format!("the built-in one is broken: {error}"));
-        let own = match std::fs::read(&path) {
-            Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        let own = match open::read(&path, Rule::DOCUMENT) {
+            Ok(Some(bytes)) => {
+                Some(serde_json::from_slice(without_bom(&bytes)).map_err(|error| bad(error.to_string()))?)
+            }
+            Ok(None) => None,
             Err(error) => return Err(bad(error.to_string())),
         };
         let manifest: Manifest = match (base, own) {
@@ -431,7 +434,7 @@ impl Manifest {
     pub fn take_along(from: &Paths, to: &Paths, runtime: &Runtime) -> Result<Manifest, Failure> {
         let manifest = Manifest::load(from, runtime)?;
         let copy = to.manifest(runtime);
-        if let (Some(text), Some(folder)) = (durable::read_optional(&from.manifest(runtime))?, copy.parent()) {
+        if let (Some(text), Some(folder)) = (open::read(&from.manifest(runtime), Rule::DOCUMENT)?, copy.parent()) {
             paths::create_dirs(folder)?;
             durable::write_atomic(&copy, &text)?;
         }

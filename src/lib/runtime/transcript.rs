@@ -7,9 +7,10 @@ use crate::base::paths::Paths;
 use crate::runtime::login::fill_env;
 use crate::runtime::manifest::{RecordRule, TranscriptRules};
 use crate::store::markers::Turn;
+use crate::store::open::{self, Rule};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,10 @@ const CLOCK_SLACK: Duration = Duration::from_secs(86_400);
 const HEAD_RECORDS: usize = 8;
 /// No record of a known agent comes near this; a longer first line is not a transcript's.
 const HEAD_BYTES: u64 = 8 * 1024 * 1024;
+/// The largest record, and how far back from the end one is looked for.
+const RECORD_MAX: u64 = 64 * 1024 * 1024;
+/// The programs' own files, which a user may have moved elsewhere. Read in parts: any size will do.
+const TRANSCRIPT: Rule = Rule { max: u64::MAX, ..Rule::DOCUMENT };
 
 /// Where the transcripts of one peer are.
 #[derive(Debug, Clone)]
@@ -72,7 +77,7 @@ impl<'m> Transcripts<'m> {
 
     fn is_ours(&self, path: &Path) -> bool {
         let Some(pointer) = &self.rules.cwd else { return true };
-        let Ok(file) = File::open(path) else { return false };
+        let Ok(Some((file, _))) = open::open(path, TRANSCRIPT) else { return false };
         let mut reader = BufReader::new(file.take(HEAD_BYTES));
         let mut line = Vec::new();
         for _ in 0..HEAD_RECORDS {
@@ -195,14 +200,14 @@ fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
 
 /// The complete lines of `path` from byte `from` on.
 fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
-    let reader = File::open(path).ok().and_then(|mut file| {
+    let mut reader = open::open(path, TRANSCRIPT).ok().flatten().and_then(|(mut file, _)| {
         file.seek(SeekFrom::Start(from)).ok()?;
         Some(BufReader::new(file))
     });
-    let mut reader = reader;
     std::iter::from_fn(move || {
         let mut line = Vec::new();
-        reader.as_mut()?.read_until(b'\n', &mut line).ok()?;
+        // A line that is cut off here has no LF: nothing behind it is a record.
+        reader.as_mut()?.take(RECORD_MAX).read_until(b'\n', &mut line).ok()?;
         line.ends_with(b"\n").then_some(line)
     })
 }
@@ -224,8 +229,8 @@ fn carries_between(path: &Path, from: u64, to: u64, id: MessageId) -> bool {
 /// What `pick` says of the last complete record for which it says anything, and where that begins. The window from the end grows until
 /// one is found: a record can be larger than any fixed window (368 KB was seen).
 fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<(T, u64)> {
-    let mut file = File::open(path).ok()?;
-    let len = file.metadata().ok()?.len();
+    let (mut file, meta) = open::open(path, TRANSCRIPT).ok()??;
+    let len = meta.len();
     let mut window = WINDOW;
     loop {
         let from = len.saturating_sub(window);
@@ -244,7 +249,7 @@ fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<(
             lines.remove(0);
         }
         let found = lines.iter().rev().find_map(|(line, at)| Some((pick(&serde_json::from_slice(line).ok()?)?, *at)));
-        if found.is_some() || from == 0 {
+        if found.is_some() || from == 0 || window >= RECORD_MAX {
             return found;
         }
         window *= 2;

@@ -23,6 +23,7 @@ use crate::session::refuse::{self, wake_event};
 use crate::session::rule::{self, Request};
 use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
+use crate::store::peer_folder;
 use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::peer::Peer;
 use crate::world::{Launch, World};
@@ -129,6 +130,10 @@ fn standing(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Ses
     if !peer.cwd().is_dir() {
         let why = format!("the working folder of {identity} does not exist: {}", peer.cwd().display());
         return Err(NotUp::refused(Exit::Refused, why));
+    }
+    if let Some(unfit) = peer_folder::fault(peer.cwd(), identity.runtime()) {
+        refuse::log_refusal(world, peer, "unfit-file", &unfit.to_string());
+        return Err(NotUp::refused(unfit.exit(), format!("{identity} is not started: {unfit}")));
     }
     Ok(None)
 }

@@ -1,7 +1,9 @@
 //! Keeping an append-only file bounded while somebody else appends to it.
 
+use crate::store::open::NO_WAIT_NO_LINK;
 use std::fs::{File, FileTimes, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Rewrites `path` in place as its last `keep` bytes if it is larger than `cap`. Says whether it did.
@@ -9,11 +11,13 @@ use std::path::Path;
 /// In place, because its writer holds it open for appending; what is appended during the rewrite may be lost. The
 /// file's time stays: trimming is no activity.
 pub fn keep_tail(path: &Path, cap: u64, keep: u64) -> io::Result<bool> {
-    let len = std::fs::metadata(path)?.len();
-    if len <= cap {
+    // A link is not looked behind: what it names is somebody else's.
+    let meta = std::fs::symlink_metadata(path)?;
+    let len = meta.len();
+    if len <= cap || !meta.is_file() {
         return Ok(false);
     }
-    let mut file: File = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut file: File = OpenOptions::new().read(true).write(true).custom_flags(NO_WAIT_NO_LINK).open(path)?;
     let modified = file.metadata()?.modified()?;
     let mut tail = Vec::new();
     file.seek(SeekFrom::Start(len.saturating_sub(keep)))?;

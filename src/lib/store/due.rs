@@ -13,6 +13,7 @@ use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;
 use crate::store::durable::{self, StoreError};
+use crate::store::open::NO_WAIT_NO_LINK;
 use crate::store::state_files::names_in;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -95,7 +96,14 @@ fn touch(path: &Path) -> io::Result<()> {
     if path.exists() {
         return Ok(());
     }
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(NO_WAIT_NO_LINK)
+        .open(path)
+        .map(drop)
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
+use crate::store::open::{self, Rule, Unfit};
 use std::fs::{self, DirEntry, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,9 @@ pub enum StoreError {
     /// A file that only its own writer may write.
     #[error("refusing to write {} here: it is the registry's locked write target", .0.display())]
     Guarded(PathBuf),
+    /// A file that is no regular file, or not one of ours where it has to be, or far too large.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// Content that is not what it should be.
     #[error("{} is not readable: {why}", path.display())]
     Corrupt {
@@ -57,6 +61,7 @@ impl StoreError {
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
             StoreError::Io { .. } => Exit::Io,
             StoreError::Guarded(_) => Exit::Internal,
+            StoreError::Unfit(unfit) => unfit.exit(),
             StoreError::Corrupt { .. } => Exit::Config,
         }
     }
@@ -203,14 +208,9 @@ pub fn remove(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Reads a file; a missing one is `None`.
+/// Reads a state file; a missing one is `None`, and what is no regular file is an error that names it.
 pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut bytes = Vec::new();
-    match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-        Ok(_) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StoreError::io("read", path, error)),
-    }
+    open::read(path, Rule::STATE)
 }
 
 /// What is in `dir`. A missing folder is empty; an unreadable one is an error, never empty.
@@ -230,8 +230,13 @@ pub fn names_of(dir: &Path) -> Result<Vec<String>, StoreError> {
 /// Reads a JSON file. A missing one is `None`; one that can't be understood is set aside as `*.corrupt-<epoch>`,
 /// said so on stderr, and `None` too: a torn or foreign file never stops a program.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let Some(bytes) = read_optional(path)? else { return Ok(None) };
-    match serde_json::from_slice(&bytes) {
+    let read = match read_optional(path) {
+        Ok(None) => return Ok(None),
+        Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+        Err(StoreError::Unfit(unfit)) => Err(unfit.fault.to_string()),
+        Err(error) => return Err(error),
+    };
+    match read {
         Ok(value) => Ok(Some(value)),
         Err(error) => {
             let aside = set_aside(path, EpochMs::from(std::time::SystemTime::now()))?;

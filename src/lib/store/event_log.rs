@@ -7,6 +7,7 @@ use crate::base::clock::{Clock, EpochMs};
 use crate::base::paths::Paths;
 use crate::base::settings::Settings;
 use crate::store::lock::FileLock;
+use crate::store::open::{self, NO_WAIT_NO_LINK, Rule};
 use std::fmt::{Display, Write as _};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -171,7 +172,8 @@ impl EventLog {
 }
 
 fn open_append(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    // A FIFO that nobody reads is an error then, and no wait.
+    OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(NO_WAIT_NO_LINK).open(path)
 }
 
 fn append_line(path: &Path, line: &[u8], max: u64, keep: u64, clock: &dyn Clock) -> std::io::Result<File> {
@@ -214,8 +216,8 @@ pub fn find_last(paths: &Paths, log: Log, wanted: impl Fn(&str) -> bool) -> Opti
 /// The last `bytes` of a file as text, from the first whole line on.
 pub fn tail(path: &Path, bytes: u64) -> Option<String> {
     use std::io::{Read, Seek, SeekFrom};
-    let mut file = File::open(path).ok()?;
-    let len = file.metadata().ok()?.len();
+    let (mut file, meta) = open::open(path, Rule::LOG).ok()??;
+    let len = meta.len();
     let from = len.saturating_sub(bytes);
     file.seek(SeekFrom::Start(from)).ok()?;
     let mut raw = Vec::new();

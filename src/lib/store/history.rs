@@ -12,6 +12,7 @@ use crate::base::message_id::MessageId;
 use crate::base::paths::{self, Paths};
 use crate::base::settings::Settings;
 use crate::store::durable::{self, StoreError};
+use crate::store::open::{self, NO_WAIT_NO_LINK, Rule};
 use crate::store::queue::{Item, Seq};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -132,7 +133,11 @@ impl History {
             }
             opened => opened?,
         };
-        let mut len = file.metadata()?.len();
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(io::Error::other("it is not a regular file: move it away"));
+        }
+        let mut len = meta.len();
         if len > 0 && len + line.len() as u64 > self.max {
             fs::rename(&self.path, self.older())?;
             file = self.open()?;
@@ -151,7 +156,13 @@ impl History {
     }
 
     fn open(&self) -> io::Result<File> {
-        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)
+        OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(NO_WAIT_NO_LINK)
+            .open(&self.path)
     }
 
     /// The newest line about the message `id`, which was accepted at `accepted`: no line about it is older, so the
@@ -180,11 +191,7 @@ impl History {
         let mut all = Vec::new();
         for path in [self.older(), self.path.clone()] {
             let failed = |error| StoreError::io("read", &path, error);
-            let file = match File::open(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed(error)),
-            };
+            let Some((file, _)) = open::open(&path, Rule::LOG).map_err(|error| failed(error.into()))? else { continue };
             for line in BufReader::new(file).split(b'\n') {
                 all.extend(serde_json::from_slice::<Settlement>(&line.map_err(failed)?).ok());
             }
@@ -204,7 +211,7 @@ impl History {
             if oldest(&path).is_none_or(|at| at >= cut) {
                 continue;
             }
-            let bytes = durable::read_optional(&path)?.unwrap_or_default();
+            let bytes = open::read(&path, Rule { max: self.max.max(open::LOG_MAX), ..Rule::LOG })?.unwrap_or_default();
             let young = |line: &&[u8]| serde_json::from_slice::<Settlement>(line).is_ok_and(|line| line.settled >= cut);
             let kept: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').filter(young).collect();
             if kept.is_empty() {
@@ -245,7 +252,8 @@ fn older(path: &Path) -> PathBuf {
 
 fn oldest(path: &Path) -> Option<EpochMs> {
     let mut line = Vec::new();
-    BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
+    let (file, _) = open::open(path, Rule::LOG).ok()??;
+    BufReader::new(file.take(open::STATE_MAX)).read_until(b'\n', &mut line).ok()?;
     // A first line that can't be read counts as older than anything: pruning drops it.
     Some(serde_json::from_slice::<Settlement>(&line).map_or(EpochMs(0), |line| line.settled))
 }
@@ -261,12 +269,8 @@ enum Search {
 
 /// Searches `path` from its end for the newest line that begins with `wanted`.
 fn search(path: &Path, wanted: &[u8], accepted: EpochMs) -> io::Result<Search> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Search::Missing),
-        Err(error) => return Err(error),
-    };
-    let mut end = file.metadata()?.len();
+    let Some((mut file, meta)) = open::open(path, Rule::LOG)? else { return Ok(Search::Missing) };
+    let mut end = meta.len();
     // What is read and not yet known to begin at a line's start.
     let mut tail: Vec<u8> = Vec::new();
     while end > 0 {

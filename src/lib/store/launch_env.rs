@@ -1,6 +1,7 @@
 //! A peer's `launch.env`: `KEY=VALUE` lines for its sessions on one runtime.
 
-use crate::store::durable::{self, StoreError};
+use crate::store::durable::StoreError;
+use crate::store::open::{self, Rule, without_bom};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -14,10 +15,11 @@ pub struct LaunchEnv {
 }
 
 impl LaunchEnv {
-    /// Reads a file; a missing one is empty.
+    /// Reads a file; a missing one is empty. One that is not ours, or that others may write, is an error: it sets the
+    /// environment of a session.
     pub fn read(path: &Path) -> Result<LaunchEnv, StoreError> {
-        let bytes = durable::read_optional(path)?.unwrap_or_default();
-        Ok(LaunchEnv::parse(&String::from_utf8_lossy(&bytes)))
+        let bytes = open::read(path, Rule::LAUNCH_ENV)?.unwrap_or_default();
+        Ok(LaunchEnv::parse(&String::from_utf8_lossy(without_bom(&bytes))))
     }
 
     /// `KEY=VALUE` or `export KEY=VALUE`; blank lines and `#` lines are passed over, and so is what is neither; one

@@ -4,6 +4,7 @@
 
 use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
+use crate::store::open::NO_WAIT_NO_LINK;
 use fs2::FileExt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -75,6 +76,7 @@ impl FileLock {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(NO_WAIT_NO_LINK)
             .open(path)
             .map_err(failed)?;
         let deadline = Deadline::after(clock, wait);
@@ -113,7 +115,7 @@ impl Drop for FileLock {
 
 /// Whether somebody holds the lock at `path` right now. Creates nothing; a free lock is taken, shared, for an instant.
 pub fn is_held(path: &Path) -> bool {
-    let Ok(file) = OpenOptions::new().read(true).open(path) else { return false };
+    let Ok(file) = OpenOptions::new().read(true).custom_flags(NO_WAIT_NO_LINK).open(path) else { return false };
     let probe = FileExt::try_lock_shared(&file);
     let _ = FileExt::unlock(&file);
     matches!(probe, Err(error) if error.kind() == fs2::lock_contended_error().kind())
@@ -122,7 +124,8 @@ pub fn is_held(path: &Path) -> bool {
 /// What the last holder of the lock at `path` wrote into it: `pid N (program)`.
 pub fn holder(path: &Path) -> String {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(200).read_to_string(&mut text));
+    let file = OpenOptions::new().read(true).custom_flags(NO_WAIT_NO_LINK).open(path);
+    let read = file.and_then(|file| file.take(200).read_to_string(&mut text));
     match text.trim() {
         text if read.is_ok() && !text.is_empty() => text.to_owned(),
         _ => "another program".to_owned(),

@@ -12,6 +12,8 @@ pub mod history;
 pub mod launch_env;
 pub mod lock;
 pub mod markers;
+pub mod open;
+pub mod peer_folder;
 mod peer_record;
 pub mod profile;
 pub mod queue;

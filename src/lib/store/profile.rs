@@ -7,6 +7,7 @@ use crate::base::identity::{Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths;
 use crate::store::durable::{self, StoreError};
+use crate::store::open::{self, Rule, without_bom};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -99,9 +100,9 @@ impl Profile {
     /// The JSON in the profile of `cwd`, whatever it says: for [`conformance`](crate::store::conformance). Missing: `None`.
     pub fn read_raw(cwd: &Path) -> Result<Option<Value>, ProfileError> {
         let path = paths::profile_path(cwd);
-        let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
+        let Some(bytes) = open::read(&path, Rule::OF_A_PEER)? else { return Ok(None) };
         let bad = |error: serde_json::Error| ProfileError::Bad { path, why: format!("not valid JSON: {error}") };
-        serde_json::from_slice(&bytes).map(Some).map_err(bad)
+        serde_json::from_slice(without_bom(&bytes)).map(Some).map_err(bad)
     }
 
     fn from_raw(raw: Map<String, Value>) -> Result<Profile, String> {

@@ -28,6 +28,8 @@ use std::time::Duration;
 
 /// How long an acceptor waits for another one's few milliseconds.
 const SEQ_WAIT: Duration = Duration::from_secs(10);
+/// How much of `seq` is read: a number has 20 digits at most.
+const NUMBER_MAX: u64 = 4096;
 
 /// A place in the order of acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -261,7 +263,7 @@ impl Queue {
         let path = seq_path.as_path();
         let failed = |what| move |error| StoreError::io(what, path, error);
         let mut noted = Vec::new();
-        order.file().read_to_end(&mut noted).map_err(failed("read"))?;
+        order.file().take(NUMBER_MAX).read_to_end(&mut noted).map_err(failed("read"))?;
         let mut next = self.after(self.last_number(&noted)?)?;
         while Place::ALL.iter().any(|place| self.path(*place, next).exists()) {
             next = self.after(next)?;
@@ -354,8 +356,13 @@ impl Queue {
     /// Reads an item. Gone: `None`. Unreadable: moved to `corrupt/` with the reason beside it, `None`.
     pub fn read(&self, place: Place, seq: Seq) -> Result<Option<Item>, QueueError> {
         let path = self.path(place, seq);
-        let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
-        match self.decode(&path, seq, &bytes) {
+        let decoded = match durable::read_optional(&path) {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => self.decode(&path, seq, &bytes),
+            Err(StoreError::Unfit(unfit)) => Err(unfit.fault.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        match decoded {
             Ok(item) => Ok(Some(item)),
             Err(why) => {
                 let dir = self.make(Place::Corrupt)?;

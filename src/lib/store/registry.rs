@@ -8,6 +8,7 @@ use crate::base::identity::{Identity, Personality};
 use crate::base::paths::{self, Paths};
 use crate::store::durable::{self, StoreError};
 use crate::store::lock::FileLock;
+use crate::store::open::{self, Rule, without_bom};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,8 +58,8 @@ impl Registry {
     /// Reads the registry; a missing one is empty.
     pub fn read(paths: &Paths) -> Result<Registry, RegistryError> {
         let path = paths.registry();
-        let Some(bytes) = durable::read_optional(&path)? else { return Ok(Registry::default()) };
-        Registry::parse(&bytes).map_err(|why| RegistryError::Corrupt { path, why })
+        let Some(bytes) = open::read(&path, Rule::REGISTRY)? else { return Ok(Registry::default()) };
+        Registry::parse(without_bom(&bytes)).map_err(|why| RegistryError::Corrupt { path, why })
     }
 
     fn parse(bytes: &[u8]) -> Result<Registry, String> {

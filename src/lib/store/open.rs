@@ -1,0 +1,342 @@
+//! Opening files that somebody else may have placed: without waiting for anybody, without following a link where links
+//! have no business, and without reading more than a file of that kind ever holds.
+//!
+//! A FIFO whose writer is away holds `open` for ever, and with it the lock of whoever asked; a link to a device is read
+//! until memory runs out. Each is a fault of the one peer whose file it is, and an error that names the file.
+
+use crate::base::exit::Exit;
+use crate::store::durable::StoreError;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Largest state file, profile, manifest or queue item. A message has 16,000 characters.
+pub const STATE_MAX: u64 = 1 << 20;
+/// Largest `launch.env`.
+pub const LAUNCH_ENV_MAX: u64 = 256 << 10;
+/// Largest registry: some hundred thousand peers.
+pub const REGISTRY_MAX: u64 = 64 << 20;
+/// Largest log that is read whole.
+pub const LOG_MAX: u64 = 256 << 20;
+
+/// Never wait in `open`, never take over a terminal, never follow a link at the end of the path.
+pub(crate) const NO_WAIT_NO_LINK: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW | nix::libc::O_NOCTTY;
+/// The same where the user may have put a link to a file elsewhere.
+pub(crate) const NO_WAIT: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+
+/// A file that is not what a file of its name has to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} {fault}: {}", path.display(), fault.todo())]
+pub struct Unfit {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// Why a file is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is a FIFO, a device, a socket or a folder.
+    #[error("is a {0}, not a regular file")]
+    Kind(&'static str),
+    /// It is a link where none is followed.
+    #[error("is a link, which is not followed here")]
+    Link,
+    /// It is a link, or anything else, where a folder has to be.
+    #[error("is a {0}, not a folder")]
+    NoFolder(&'static str),
+    /// It has more bytes than any file of its kind.
+    #[error("has {0} bytes, over the {1} that are read")]
+    Large(u64, u64),
+    /// Somebody else owns it.
+    #[error("belongs to uid {0}, not to you (uid {1})")]
+    Owner(u32, u32),
+    /// Others may write it.
+    #[error("may be written by others (mode {0:04o})")]
+    Open(u32),
+}
+
+impl Fault {
+    /// What to do about it.
+    pub fn todo(self) -> &'static str {
+        match self {
+            Fault::Kind(_) | Fault::NoFolder(_) => "move it away",
+            Fault::Link => "put the file itself there",
+            Fault::Large(..) => "make it shorter, or move it away",
+            Fault::Owner(..) => "chown it to yourself, or move it away",
+            Fault::Open(_) => "chmod go-w it",
+        }
+    }
+}
+
+impl Unfit {
+    fn new(path: &Path, fault: Fault) -> Unfit {
+        Unfit { path: path.to_owned(), fault }
+    }
+
+    /// The exit code of a program that gives up for this reason.
+    pub fn exit(&self) -> Exit {
+        match self.fault {
+            Fault::Owner(..) | Fault::Open(_) => Exit::NoPerm,
+            Fault::Kind(_) | Fault::Link | Fault::NoFolder(_) | Fault::Large(..) => Exit::Config,
+        }
+    }
+}
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The operating system said no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is not what it has to be.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+}
+
+impl OpenError {
+    fn stored(self, path: &Path) -> StoreError {
+        match self {
+            OpenError::Io(error) => StoreError::io("read", path, error),
+            OpenError::Unfit(unfit) => StoreError::Unfit(unfit),
+        }
+    }
+}
+
+impl From<OpenError> for io::Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Io(error) => error,
+            OpenError::Unfit(unfit) => io::Error::new(ErrorKind::InvalidInput, unfit),
+        }
+    }
+}
+
+/// Whether a link at the end of a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// It is: a file that people keep elsewhere (documents, manifests).
+    Followed,
+    /// It is refused.
+    Refused,
+}
+
+/// Whose a file has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The folder above it is private: nobody else puts a file there.
+    Any,
+    /// Ours, and not open to others' writing: what it says is done.
+    Ours,
+}
+
+/// What a file has to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Longest content, in bytes.
+    pub max: u64,
+    /// Links.
+    pub links: Links,
+    /// Whose.
+    pub owner: Owner,
+}
+
+impl Rule {
+    /// A file of ours below the private root.
+    pub const STATE: Rule = Rule { max: STATE_MAX, links: Links::Refused, owner: Owner::Any };
+    /// The registry.
+    pub const REGISTRY: Rule = Rule { max: REGISTRY_MAX, ..Rule::STATE };
+    /// A file below a peer's `.iapeer`.
+    pub const OF_A_PEER: Rule = Rule { max: STATE_MAX, links: Links::Refused, owner: Owner::Ours };
+    /// What a peer's sessions get as their environment.
+    pub const LAUNCH_ENV: Rule = Rule { max: LAUNCH_ENV_MAX, ..Rule::OF_A_PEER };
+    /// A text or a description in the root that people may keep elsewhere and link to.
+    pub const DOCUMENT: Rule = Rule { max: STATE_MAX, links: Links::Followed, owner: Owner::Any };
+    /// The same below a peer's `.iapeer`.
+    pub const DOCUMENT_OF_A_PEER: Rule = Rule { owner: Owner::Ours, ..Rule::DOCUMENT };
+    /// A log or another file that grows.
+    pub const LOG: Rule = Rule { max: LOG_MAX, ..Rule::STATE };
+}
+
+/// Opens `path` for reading by `rule`. Missing: `None`.
+pub fn open(path: &Path, rule: Rule) -> Result<Option<(File, Metadata)>, OpenError> {
+    let flags = if rule.links == Links::Refused { NO_WAIT_NO_LINK } else { NO_WAIT };
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(explain(path, error)),
+    };
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(Unfit::new(path, Fault::Kind(kind_of(&meta))).into());
+    }
+    if rule.owner == Owner::Ours {
+        check_ours(path, &meta)?;
+    }
+    Ok(Some((file, meta)))
+}
+
+/// What `open` said of a name that it did not open.
+fn explain(path: &Path, error: io::Error) -> OpenError {
+    // ELOOP: a link; ENXIO: a socket, or a device without its driver.
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() && error.raw_os_error() == Some(nix::libc::ELOOP) => {
+            Unfit::new(path, Fault::Link).into()
+        }
+        Ok(meta) if !meta.is_file() && !meta.is_symlink() && error.raw_os_error() == Some(nix::libc::ENXIO) => {
+            Unfit::new(path, Fault::Kind(kind_of(&meta))).into()
+        }
+        _ => error.into(),
+    }
+}
+
+/// Reads the file at `path` by `rule`. Missing: `None`.
+pub fn read(path: &Path, rule: Rule) -> Result<Option<Vec<u8>>, StoreError> {
+    read_whole(path, rule).map_err(|error| error.stored(path))
+}
+
+fn read_whole(path: &Path, rule: Rule) -> Result<Option<Vec<u8>>, OpenError> {
+    let Some((file, meta)) = open(path, rule)? else { return Ok(None) };
+    let large = |len| Err(Unfit::new(path, Fault::Large(len, rule.max)).into());
+    if meta.len() > rule.max {
+        return large(meta.len());
+    }
+    // One byte of room more: the read that finds the end needs no second buffer.
+    let mut bytes = Vec::with_capacity(meta.len() as usize + 1);
+    file.take(rule.max.saturating_add(1)).read_to_end(&mut bytes)?;
+    // It may have grown since; a file of the kernel's own says 0.
+    if bytes.len() as u64 > rule.max { large(bytes.len() as u64) } else { Ok(Some(bytes)) }
+}
+
+/// What is wrong with the name `path` as a file of `rule`, without opening it. A missing one is fine.
+pub fn fault(path: &Path, rule: Rule) -> Option<Unfit> {
+    let look = if rule.links == Links::Refused { fs::symlink_metadata(path) } else { fs::metadata(path) };
+    let meta = look.ok()?;
+    if meta.is_symlink() {
+        return Some(Unfit::new(path, Fault::Link));
+    }
+    if !meta.is_file() {
+        return Some(Unfit::new(path, Fault::Kind(kind_of(&meta))));
+    }
+    if meta.len() > rule.max {
+        return Some(Unfit::new(path, Fault::Large(meta.len(), rule.max)));
+    }
+    if rule.owner == Owner::Ours { check_ours(path, &meta).err() } else { None }
+}
+
+/// What is wrong with `path` as a folder of ours. A missing one is fine.
+pub fn folder_fault(path: &Path) -> Option<Unfit> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    if !meta.is_dir() {
+        return Some(Unfit::new(path, Fault::NoFolder(kind_of(&meta))));
+    }
+    check_ours(path, &meta).err()
+}
+
+fn check_ours(path: &Path, meta: &Metadata) -> Result<(), Unfit> {
+    let me = nix::unistd::geteuid().as_raw();
+    if meta.uid() != me {
+        return Err(Unfit::new(path, Fault::Owner(meta.uid(), me)));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(Unfit::new(path, Fault::Open(meta.mode() & 0o7777)));
+    }
+    Ok(())
+}
+
+fn kind_of(meta: &Metadata) -> &'static str {
+    let kind = meta.file_type();
+    if kind.is_fifo() {
+        "FIFO"
+    } else if kind.is_dir() {
+        "folder"
+    } else if kind.is_socket() {
+        "socket"
+    } else if kind.is_symlink() {
+        "link"
+    } else if kind.is_file() {
+        "file"
+    } else {
+        "device"
+    }
+}
+
+/// Text without the byte order mark that some editors put before it.
+pub fn without_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+
+    fn fault_of(path: &Path, rule: Rule) -> Fault {
+        match read(path, rule) {
+            Err(StoreError::Unfit(unfit)) => {
+                assert_eq!(unfit.path, path);
+                unfit.fault
+            }
+            other => panic!("{}: {other:?}", path.display()),
+        }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        fs::write(at("file"), "x").unwrap();
+        for (link, to) in [("to-file", "file"), ("to-fifo", "fifo"), ("loop", "loop"), ("dangling", "nowhere")] {
+            symlink(at(to), at(link)).unwrap();
+        }
+        symlink("/dev/zero", at("to-zero")).unwrap();
+        for (name, kind) in [("fifo", "FIFO"), ("socket", "socket"), ("folder", "folder")] {
+            assert_eq!(fault_of(&at(name), Rule::STATE), Fault::Kind(kind));
+            assert_eq!(fault(&at(name), Rule::STATE).map(|unfit| unfit.fault), Some(Fault::Kind(kind)));
+        }
+        for name in ["to-file", "to-fifo", "loop", "dangling", "to-zero"] {
+            assert_eq!(fault_of(&at(name), Rule::STATE), Fault::Link, "{name}");
+            assert_eq!(fault(&at(name), Rule::STATE).map(|unfit| unfit.fault), Some(Fault::Link), "{name}");
+        }
+        let followed = Rule { links: Links::Followed, ..Rule::STATE };
+        assert_eq!(read(&at("to-file"), followed).unwrap(), Some(b"x".to_vec()));
+        assert_eq!(fault_of(&at("to-fifo"), followed), Fault::Kind("FIFO"));
+        assert_eq!(fault_of(&at("to-zero"), followed), Fault::Kind("device"));
+        assert_eq!(read(&at("dangling"), followed).unwrap(), None);
+        assert!(matches!(read(&at("loop"), followed), Err(StoreError::Io { .. })));
+        assert_eq!(read(&at("nowhere"), Rule::STATE).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_cap() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let rule = Rule { max: 4, ..Rule::STATE };
+        fs::write(&path, "1234").unwrap();
+        assert_eq!(read(&path, rule).unwrap().unwrap(), b"1234");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(fault_of(&path, rule), Fault::Large(5, 4));
+        // 300 MB that take no room.
+        File::create(&path).unwrap().set_len(300 << 20).unwrap();
+        assert_eq!(fault_of(&path, Rule::STATE), Fault::Large(300 << 20, STATE_MAX));
+    }
+
+    #[test]
+    fn what_others_may_write_is_refused_where_it_has_to_be_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("launch.env");
+        fs::write(&path, "A=1").unwrap();
+        for (mode, fine) in [(0o600, true), (0o644, true), (0o640, true), (0o660, false), (0o602, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read(&path, Rule::LAUNCH_ENV).is_ok(), fine, "{mode:o}");
+            assert_eq!(fault(&path, Rule::LAUNCH_ENV).is_none(), fine, "{mode:o}");
+            assert!(read(&path, Rule::STATE).is_ok());
+        }
+    }
+}
