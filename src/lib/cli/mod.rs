@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod diagnostics;
 pub mod front;
 pub mod manual;
 pub mod verbs;
@@ -88,16 +89,7 @@ pub fn usage(program: &str, error: &clap::Error) -> ExitCode {
 /// Diagnostics on stderr, by `IAPEER_LOG`, else from `default` on.
 pub fn init_logging(default: LevelFilter) -> Result<(), Failure> {
     let level = settings::log_level(default)?;
-    let _ = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_max_level(level)
-        // They would be printed on stderr, with a panic where that can't be written.
-        .log_internal_errors(false)
-        .with_target(false)
-        .without_time()
-        // Colours need a feature we don't build with; asking for them would panic.
-        .with_ansi(false)
-        .try_init();
+    diagnostics::print(level);
     Ok(())
 }
 
