@@ -8,11 +8,12 @@ use crate::base::StateFile;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
+use crate::delivery::round::{Next, RoundStart};
 use crate::delivery::{warm, worker};
 use crate::mailbox::ledger::{Acted, Ledger};
 use crate::store::lock::{FileLock, LockError};
-use crate::store::markers::{Turn, TurnState};
-use crate::store::queue::{Place, Seq};
+use crate::store::markers::TurnState;
+use crate::store::queue::Place;
 use crate::world::World;
 use crate::world::peer::Peer;
 use std::time::Duration;
@@ -31,23 +32,6 @@ pub enum Drained {
     Ran(Vec<Acted>),
     /// Another program holds the identity: `pid N (program)`. It looks at the queue after letting go.
     Busy(String),
-}
-
-/// What a drain does after a round, once it has let go of the lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Nothing more: it leaves.
-    Leave,
-    /// Something may have come in between: another round.
-    Recheck,
-    /// A worker will be quiet enough in this long: wait, then another round.
-    WatchFor(Duration),
-}
-
-/// What was seen at the start of a round.
-pub(crate) struct RoundStart {
-    pub(crate) newest: Option<Seq>,
-    pub(crate) turn: Option<Turn>,
 }
 
 /// Delivers what waits for `identity`.

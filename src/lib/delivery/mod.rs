@@ -5,5 +5,6 @@
 pub mod accept;
 pub mod drain;
 mod hand_over;
+mod round;
 mod warm;
 pub mod worker;

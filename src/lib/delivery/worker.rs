@@ -5,8 +5,8 @@
 
 use crate::base::Marker;
 use crate::base::exit::Failure;
-use crate::delivery::drain::{Next, RoundStart};
 use crate::delivery::hand_over::{self, HandedOver};
+use crate::delivery::round::{Next, RoundStart};
 use crate::delivery::warm::landed;
 use crate::mailbox::ledger::Ledger;
 use crate::mailbox::tasks;
