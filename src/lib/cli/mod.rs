@@ -8,6 +8,7 @@ pub mod args;
 mod diagnostics;
 pub mod front;
 pub mod manual;
+mod message_args;
 pub mod verbs;
 
 use crate::base::clock::SystemClock;

@@ -13,7 +13,7 @@ use crate::roster::runtimes::{self, Change};
 use crate::roster::{rename, verify};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
-use crate::units::install;
+use crate::units::{self, install};
 use crate::world::World;
 use crate::world::peer::{split_name, unknown, whole_peer};
 
@@ -145,7 +145,7 @@ pub fn units(
     how: &Planned,
 ) -> Result<Exit, Failure> {
     let exit = act(world, how.dry_run, &mut |step| cli::tell(how.json, step, || step.line()))?;
-    if let Some(why) = install::lingering_off(Manager::here()).filter(|_| !how.json) {
+    if let Some(why) = units::status::lingering_off(Manager::here()).filter(|_| !how.json) {
         cli::say(why);
     }
     Ok(exit)
@@ -153,7 +153,7 @@ pub fn units(
 
 /// `iapeer units status`.
 pub fn units_status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
-    let seen = install::status(world)?;
+    let seen = units::status::status(world)?;
     for unit in &seen.units {
         cli::tell(json, unit, || unit.line());
     }

@@ -6,7 +6,7 @@ use crate::host::tmux::Tmux;
 use crate::operator::status;
 use crate::store::registry::Registry;
 use crate::supervision::tick;
-use crate::units::install;
+use crate::units;
 use crate::world::World;
 
 /// The oldest tmux that has what we use of it (`capture-pane -e`, `pane-died`, `paste-buffer -p`, exact targets).
@@ -72,7 +72,7 @@ pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Find
     if !world.settings.use_service_manager {
         return findings;
     }
-    match install::status(world) {
+    match units::status::status(world) {
         Ok(overview) => {
             for unit in &overview.units {
                 if let Some(trouble) = unit.trouble.as_ref().filter(|_| unit.file != "missing") {

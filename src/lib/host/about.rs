@@ -25,7 +25,7 @@ fn version_id(text: &str) -> Option<String> {
 
 /// The name of the user this program runs as.
 pub fn user() -> String {
-    // Not getpwuid: in a statically linked program it needs the machine's own C library after all.
+    // getpwuid is avoided: in a statically linked program it loads the machine's own C library at run time.
     let asked = || {
         let output = Command::new("id").arg("-un").output().ok()?;
         String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())

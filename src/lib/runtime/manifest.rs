@@ -4,7 +4,7 @@
 //! it is merged over it key by key (RFC 7396), so that a repair names only what changed.
 
 use crate::base::evidence::Evidence;
-use crate::base::exit::{Exit, Failure};
+use crate::base::exit::Failure;
 use crate::base::identity::{Intelligence, Runtime};
 use crate::base::paths::{self, Paths};
 use crate::runtime::login::Login;
@@ -15,6 +15,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::runtime::fill::{fill, fill_json};
+pub use crate::runtime::keys::{Keys, Meaning, MidTurn};
+pub use crate::runtime::manifest_error::ManifestError;
+pub use crate::runtime::screen_rules::{Answer, Choice, Dialog, Needle, ScreenRules};
+pub use crate::runtime::transcript_rules::{RecordRule, TranscriptRules};
+
 /// What kind of program it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -23,57 +29,6 @@ pub enum Kind {
     Tui,
     /// A bridge that reads lines; always on, held by the service manager.
     Router,
-}
-
-/// A manifest that can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ManifestError {
-    /// Neither built in nor in the root.
-    #[error("runtime {runtime:?} is not known: it is not built in ({known}) and {} does not exist", path.display())]
-    Unknown {
-        /// The runtime.
-        runtime: String,
-        /// The built-in ones.
-        known: String,
-        /// Where a manifest of one's own would be.
-        path: PathBuf,
-    },
-    /// Not readable, or with a key or value that means nothing.
-    #[error("the manifest {} can't be read: {why}", path.display())]
-    Bad {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The program it starts is not on this machine.
-    #[error("no program for runtime {runtime}: looked for {looked}; {hint}, or set {variable} to its path")]
-    NoProgram {
-        /// The runtime.
-        runtime: String,
-        /// The places that were tried.
-        looked: String,
-        /// How to install it.
-        hint: String,
-        /// The variable that names it.
-        variable: String,
-    },
-}
-
-impl ManifestError {
-    /// The exit code of a program that gives up for this reason.
-    pub fn exit(&self) -> Exit {
-        match self {
-            ManifestError::Unknown { .. } | ManifestError::NoProgram { .. } => Exit::Refused,
-            ManifestError::Bad { .. } => Exit::Config,
-        }
-    }
-}
-
-impl From<ManifestError> for Failure {
-    fn from(error: ManifestError) -> Self {
-        Failure::new(error.exit(), error.to_string())
-    }
 }
 
 /// The whole manifest. Every key has its meaning here; an unknown one is an error that names the file.
@@ -146,237 +101,6 @@ pub struct Program {
     pub native: Vec<String>,
     /// How to install it.
     pub hint: String,
-}
-
-/// Keys, as tmux names them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keys {
-    /// Submits the composer.
-    #[serde(default = "enter")]
-    pub submit: String,
-    /// Submits while a turn runs.
-    #[serde(default)]
-    pub midturn: MidTurn,
-    /// Has what the submit key queued in mid-turn taken at once, for an urgent message; empty where that key does.
-    #[serde(default)]
-    pub urgent: Vec<String>,
-    /// What the screen says while a message is queued: the `urgent` keys are pressed until it says so no longer.
-    pub queued: Option<String>,
-    /// Interrupts a running turn.
-    #[serde(default)]
-    pub interrupt: Option<String>,
-    /// Empties the composer.
-    #[serde(default)]
-    pub clear: Option<String>,
-    /// Control text that compacts the conversation.
-    #[serde(default)]
-    pub compact: Option<String>,
-    /// Pause between the end of a paste and the submit key, in milliseconds.
-    #[serde(default)]
-    pub settle_ms: u64,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Keys {
-            submit: enter(),
-            midturn: MidTurn::default(),
-            urgent: Vec::new(),
-            queued: None,
-            interrupt: None,
-            clear: None,
-            compact: None,
-            settle_ms: 0,
-        }
-    }
-}
-
-fn enter() -> String {
-    "Enter".into()
-}
-
-/// What submitting in mid-turn does.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MidTurn {
-    /// The key.
-    #[serde(default = "enter")]
-    pub key: String,
-    /// Its meaning.
-    #[serde(default)]
-    pub meaning: Meaning,
-}
-
-impl Default for MidTurn {
-    fn default() -> Self {
-        MidTurn { key: enter(), meaning: Meaning::Queue }
-    }
-}
-
-/// What a message does to a running turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Meaning {
-    /// It waits for the turn's end.
-    #[default]
-    Queue,
-    /// It is taken into the running turn between two steps.
-    Inject,
-    /// It cuts the running answer short.
-    Steer,
-}
-
-/// How to read a screen.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScreenRules {
-    /// The composer row's first characters, at column 0, the space after the glyph included.
-    pub composer: String,
-    /// Must all hold for the session to be ready for input.
-    #[serde(default)]
-    pub ready: Vec<Needle>,
-    /// Looks that must agree before a new session counts as ready.
-    #[serde(default = "one")]
-    pub looks: u32,
-    /// Milliseconds between those looks.
-    #[serde(default)]
-    pub apart_ms: u64,
-    /// The program calls the start hook when it starts, not at the first prompt: once it has, one look is enough.
-    #[serde(default)]
-    pub start_hook: bool,
-    /// The program fetches our tool while it starts. Once it has, one look is enough, even one at which it still looks
-    /// busy starting; until it has, its prompt hook holds the first turn back (within reason).
-    #[serde(default)]
-    pub tool: bool,
-    /// Any of these: a turn is running.
-    #[serde(default)]
-    pub busy: Vec<Needle>,
-    /// SGR parameters (besides faint) in which the program paints ghost text, as in `38;5;246`.
-    #[serde(default)]
-    pub ghost: Vec<String>,
-    /// What the composer shows in place of a long paste.
-    #[serde(default)]
-    pub paste_marks: Vec<String>,
-    /// Screens that stand in the way at the start.
-    #[serde(default)]
-    pub dialogs: Vec<Dialog>,
-}
-
-fn one() -> u32 {
-    1
-}
-
-/// One condition on a screen. All given parts must hold; `not` turns the result round.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Needle {
-    /// Some row contains this.
-    #[serde(default)]
-    pub contains: Option<String>,
-    /// Some row starts with this.
-    #[serde(default)]
-    pub starts: Option<String>,
-    /// Only the last so many non-blank rows count.
-    #[serde(default)]
-    pub last_rows: Option<usize>,
-    /// The pane title contains this.
-    #[serde(default)]
-    pub title_contains: Option<String>,
-    /// The pane title's first character lies between these two, as in `"⠀⣿"`.
-    #[serde(default)]
-    pub title_first: Option<String>,
-    /// The pane title is (not) the host's name, which is what tmux shows until the program sets one.
-    #[serde(default)]
-    pub title_is_host: Option<bool>,
-    /// Turn the result round.
-    #[serde(default)]
-    pub not: bool,
-}
-
-/// A screen that stands in the way, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dialog {
-    /// Its name, for logs.
-    pub name: String,
-    /// All of these hold when it is shown.
-    pub when: Vec<Needle>,
-    /// What to do.
-    pub answer: Answer,
-}
-
-/// What to do about a dialog. One key a look, never a blind confirmation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Answer {
-    /// Press this key: nothing on this screen has a dangerous default.
-    Press(String),
-    /// Move until the row that holds the cursor holds the label, then confirm.
-    Choose(Choice),
-    /// Never answered by us: the wake fails with this reason, which names the command to run.
-    Fail(String),
-}
-
-/// A cursor-verified choice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Choice {
-    /// The wanted row contains this.
-    pub label: String,
-    /// The glyph that marks the row with the cursor.
-    pub cursor: String,
-    /// Moves the cursor.
-    #[serde(default = "down")]
-    pub next: String,
-    /// Confirms.
-    #[serde(default = "enter")]
-    pub confirm: String,
-}
-
-fn down() -> String {
-    "Down".into()
-}
-
-/// Where transcripts are and what is in their records. All pointers are JSON pointers (RFC 6901) into a line.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TranscriptRules {
-    /// The folder; `{home}`, `{slug}` and `{env:NAME:DEFAULT}` are filled in.
-    pub dir: String,
-    /// How many folders deep the files are below it.
-    #[serde(default)]
-    pub depth: u32,
-    /// The cwd that a file states about itself in one of its first records. Without it the folder is the peer's own.
-    #[serde(default)]
-    pub cwd: Option<String>,
-    /// What else that record must say: a program may keep other threads' files in the same place.
-    #[serde(default)]
-    pub only: Option<RecordRule>,
-    /// The time of a record: an ISO string, or a number of milliseconds.
-    #[serde(default = "timestamp")]
-    pub timestamp: String,
-    /// A record that matches one of these ends a turn that no hook ended (an interruption).
-    #[serde(default)]
-    pub turn_end: Vec<RecordRule>,
-    /// A record that matches one of these says that a compaction is done.
-    #[serde(default)]
-    pub compacted: Vec<RecordRule>,
-}
-
-fn timestamp() -> String {
-    "/timestamp".into()
-}
-
-/// A record rule: the value at `at` is `is`; without `is` it merely exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordRule {
-    /// JSON pointer.
-    pub at: String,
-    /// The value there.
-    #[serde(default)]
-    pub is: Option<serde_json::Value>,
 }
 
 const BUILT_IN: &[(&str, &str)] = &[
@@ -541,49 +265,6 @@ fn matching(dir: &std::path::Path, part: &str) -> Vec<PathBuf> {
     names.iter().map(|name| dir.join(name)).collect()
 }
 
-/// Replaces each `{name}` in `text` by its value, `{json:name}` by its value as a JSON string (TOML reads it too),
-/// and `{{` and `}}` by one brace. An unknown name is an error.
-pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        out.push_str(&rest[..at]);
-        let brace = &rest[at..=at];
-        let after = &rest[at + 1..];
-        if let Some(tail) = after.strip_prefix(brace) {
-            out.push_str(brace);
-            rest = tail;
-            continue;
-        }
-        if brace == "}" {
-            return Err(format!("{text:?} has a }} without a {{"));
-        }
-        let (name, tail) = after.split_once('}').ok_or_else(|| format!("{text:?} has a {{ without a }}"))?;
-        let (name, quoted) = name.strip_prefix("json:").map_or((name, false), |name| (name, true));
-        let value = values.get(name).ok_or_else(|| format!("{text:?} names {{{name}}}, which is not a value"))?;
-        match quoted {
-            true => out.push_str(&serde_json::Value::from(value.as_str()).to_string()),
-            false => out.push_str(value),
-        }
-        rest = tail;
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
-/// Fills every string in a JSON value.
-pub fn fill_json(value: &serde_json::Value, values: &BTreeMap<String, String>) -> Result<serde_json::Value, String> {
-    use serde_json::Value;
-    Ok(match value {
-        Value::String(text) => Value::String(fill(text, values)?),
-        Value::Array(list) => Value::Array(list.iter().map(|v| fill_json(v, values)).collect::<Result<_, _>>()?),
-        Value::Object(map) => Value::Object(
-            map.iter().map(|(k, v)| Ok((k.clone(), fill_json(v, values)?))).collect::<Result<_, String>>()?,
-        ),
-        other => other.clone(),
-    })
-}
-
 /// RFC 7396: `null` removes, objects merge, the rest replaces.
 fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
     use serde_json::Value;
@@ -609,6 +290,7 @@ fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::exit::Exit;
 
     fn paths(root: &std::path::Path) -> Paths {
         let root = root.to_owned();
@@ -664,16 +346,6 @@ mod tests {
         assert_eq!(args, ["resume", "--last", "-C", "/w", "-x"]);
         let error = manifest.arguments(&["prompt"], &values, &[]).unwrap_err();
         assert!(error.contains("prompt_file"), "{error}");
-    }
-
-    #[test]
-    fn braces_are_doubled_and_json_quotes() {
-        let values = BTreeMap::from([("a".into(), "x \"y\"".into())]);
-        let filled = fill("[{{c={json:a}}}] {a}", &values);
-        assert_eq!(filled.unwrap(), r#"[{c="x \"y\""}] x "y""#);
-        for bad in ["{", "}", "{b}", "{a"] {
-            assert!(fill(bad, &values).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -3,10 +3,15 @@
 
 #![forbid(unsafe_code)]
 
+mod fill;
+mod keys;
 pub mod login;
 pub mod manifest;
+mod manifest_error;
 pub mod screen;
+mod screen_rules;
 pub mod transcript;
+mod transcript_rules;
 
 pub use manifest::{Kind, Manifest, ManifestError};
 pub use screen::{Draft, Screen, Sight};

@@ -64,26 +64,11 @@ pub struct Limits {
 /// A profile as it was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
-    raw: Map<String, Value>,
+    pub(crate) raw: Map<String, Value>,
     personality: Personality,
     default_runtime: Runtime,
     runtimes: Vec<Runtime>,
     intelligence: Intelligence,
-}
-
-/// What a write changes. Fields that are absent stay as they are.
-#[derive(Debug, Clone)]
-pub struct ProfileUpdate {
-    /// The name.
-    pub personality: Personality,
-    /// The default runtime; it is declared too.
-    pub default_runtime: Runtime,
-    /// What the peer is for; blank counts as absent.
-    pub description: Option<String>,
-    /// Its nature.
-    pub intelligence: Option<Intelligence>,
-    /// Make it a stateless worker.
-    pub ephemeral: Option<bool>,
 }
 
 impl Profile {
@@ -105,7 +90,8 @@ impl Profile {
         serde_json::from_slice(without_bom(&bytes)).map(Some).map_err(bad)
     }
 
-    fn from_raw(raw: Map<String, Value>) -> Result<Profile, String> {
+    /// What the fields of a profile say.
+    pub(crate) fn from_raw(raw: Map<String, Value>) -> Result<Profile, String> {
         let text = |key: &str| raw.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
         let personality = normalize::personality_from(text("personality").ok_or("personality is required")?)
             .map_err(|error| format!("personality: {error}"))?;
@@ -136,103 +122,6 @@ impl Profile {
             return Err("interfaces is not an object".into());
         }
         Ok(Profile { raw, personality, default_runtime, runtimes, intelligence })
-    }
-
-    /// Writes the profile of the peer in `cwd`: what is there, with `update` merged in.
-    pub fn write(cwd: &Path, update: &ProfileUpdate) -> Result<Profile, ProfileError> {
-        let path = paths::profile_path(cwd);
-        let existing = Profile::read(cwd)?;
-        let mut raw = existing.as_ref().map(|profile| profile.raw.clone()).unwrap_or_default();
-        let mut runtimes = vec![update.default_runtime.clone()];
-        for runtime in existing.iter().flat_map(|profile| &profile.runtimes) {
-            if !runtimes.contains(runtime) {
-                runtimes.push(runtime.clone());
-            }
-        }
-        raw.insert("personality".into(), update.personality.as_str().into());
-        raw.insert("default_runtime".into(), update.default_runtime.as_str().into());
-        raw.shift_remove("runtime");
-        raw.insert("runtimes".into(), runtimes.iter().map(Runtime::as_str).collect::<Vec<_>>().into());
-        let given = update.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
-        match given {
-            Some(text) => drop(raw.insert("description".into(), text.into())),
-            None => drop(raw.entry("description").or_insert_with(|| "".into())),
-        }
-        // The word on disk stays as somebody wrote it unless the nature really changes (pitfall 78).
-        let nature = update.intelligence.unwrap_or_else(|| {
-            existing
-                .as_ref()
-                .map_or_else(|| Intelligence::default_for(&update.default_runtime), |profile| profile.intelligence)
-        });
-        if existing.as_ref().is_none_or(|profile| profile.intelligence != nature) || !raw.contains_key("intelligence") {
-            raw.insert("intelligence".into(), nature.as_str().into());
-        }
-        if update.ephemeral == Some(true) {
-            raw.insert("wake_policy".into(), "ephemeral".into());
-        }
-        let bad = |why: String| ProfileError::Bad { path: path.clone(), why };
-        let profile = Profile::from_raw(raw).map_err(bad)?;
-        profile.save(cwd)?;
-        Ok(profile)
-    }
-
-    /// Gives the peer in `cwd` another name. Missing: `None`.
-    pub fn rename(cwd: &Path, name: &Personality) -> Result<Option<Profile>, ProfileError> {
-        Profile::rewrite(cwd, |_, raw| drop(raw.insert("personality".into(), name.as_str().into())))
-    }
-
-    /// Declares one more runtime; the default stays. Missing: `None`.
-    pub fn declare_runtime(cwd: &Path, runtime: &Runtime) -> Result<Option<Profile>, ProfileError> {
-        Profile::rewrite(cwd, |profile, raw| {
-            let mut runtimes: Vec<&str> = profile.runtimes.iter().map(Runtime::as_str).collect();
-            if !profile.runtimes.contains(runtime) {
-                runtimes.push(runtime.as_str());
-            }
-            raw.insert("runtimes".into(), runtimes.into());
-        })
-    }
-
-    /// Turns the legacy `runtime` into `default_runtime`. Whether there was something to do; a file that is missing or
-    /// can't be read is left alone.
-    pub fn migrate(cwd: &Path) -> Result<bool, ProfileError> {
-        let legacy = |raw: &Map<String, Value>| {
-            raw.contains_key("runtime") || raw.get("default_runtime").is_none_or(Value::is_null)
-        };
-        match Profile::read(cwd) {
-            Ok(Some(profile)) if legacy(&profile.raw) => {}
-            Ok(_) | Err(ProfileError::Bad { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        }
-        let migrated = Profile::rewrite(cwd, |profile, raw| {
-            raw.insert("default_runtime".into(), profile.default_runtime.as_str().into());
-            raw.shift_remove("runtime");
-        })?;
-        Ok(migrated.is_some())
-    }
-
-    /// Reads, changes, checks and writes the profile in `cwd`. What is not changed is not written.
-    fn rewrite(
-        cwd: &Path,
-        change: impl FnOnce(&Profile, &mut Map<String, Value>),
-    ) -> Result<Option<Profile>, ProfileError> {
-        let Some(profile) = Profile::read(cwd)? else { return Ok(None) };
-        let mut raw = profile.raw.clone();
-        change(&profile, &mut raw);
-        if raw == profile.raw {
-            return Ok(Some(profile));
-        }
-        let changed =
-            Profile::from_raw(raw).map_err(|why| ProfileError::Bad { path: paths::profile_path(cwd), why })?;
-        changed.save(cwd)?;
-        Ok(Some(changed))
-    }
-
-    fn save(&self, cwd: &Path) -> Result<(), ProfileError> {
-        let path = paths::profile_path(cwd);
-        let mut text = serde_json::to_vec_pretty(&self.raw)
-            .map_err(|error| ProfileError::Bad { path: path.clone(), why: error.to_string() })?;
-        text.push(b'\n');
-        Ok(durable::write_atomic(&path, &text)?)
     }
 
     /// The name.
@@ -339,41 +228,6 @@ mod tests {
         std::fs::write(paths::profile_path(dir), value.to_string()).unwrap();
     }
 
-    fn update() -> ProfileUpdate {
-        ProfileUpdate {
-            personality: "bob".parse().unwrap(),
-            default_runtime: "codex".parse().unwrap(),
-            description: None,
-            intelligence: None,
-            ephemeral: None,
-        }
-    }
-
-    #[test]
-    fn a_legacy_profile_is_read_and_a_rewrite_keeps_what_it_does_not_know() {
-        let dir = tempfile::tempdir().unwrap();
-        put(
-            dir.path(),
-            &json!({"zzz": {"a": [1]}, "personality": "Bob", "runtime": "claude", "intelligence": "human", "notifier": 7}),
-        );
-        let profile = Profile::read(dir.path()).unwrap().unwrap();
-        assert_eq!((profile.personality().as_str(), profile.default_runtime().as_str()), ("bob", "claude"));
-        assert_eq!(profile.intelligence(), Intelligence::Natural);
-        Profile::write(dir.path(), &ProfileUpdate { intelligence: Some(Intelligence::Natural), ..update() }).unwrap();
-        let text = std::fs::read_to_string(paths::profile_path(dir.path())).unwrap();
-        let value: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["zzz"], json!({"a": [1]}));
-        assert_eq!((&value["intelligence"], &value["notifier"]), (&json!("human"), &json!(7)));
-        assert_eq!(
-            (&value["default_runtime"], &value["runtimes"], value.get("runtime")),
-            (&json!("codex"), &json!(["codex", "claude"]), None)
-        );
-        assert!(text.find("zzz") < text.find("personality"), "the order of keys is kept");
-        Profile::write(dir.path(), &ProfileUpdate { intelligence: Some(Intelligence::Artificial), ..update() })
-            .unwrap();
-        assert_eq!(Profile::read(dir.path()).unwrap().unwrap().intelligence_word(), "artificial");
-    }
-
     #[test]
     fn missing_is_none_and_bad_names_the_file_and_the_field() {
         let dir = tempfile::tempdir().unwrap();
@@ -394,47 +248,6 @@ mod tests {
             let message = Profile::read(dir.path()).unwrap_err().to_string();
             assert!(message.contains(field) && message.contains("peer-profile.json"), "{message}");
         }
-    }
-
-    #[test]
-    fn migration_touches_only_what_is_legacy() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(!Profile::migrate(dir.path()).unwrap());
-        for (raw, migrated, default) in [
-            (json!({"personality": "bob", "runtime": "claude", "x": 1}), true, "claude"),
-            (json!({"personality": "bob", "default_runtime": null, "runtime": "claude", "x": 1}), true, "claude"),
-            (json!({"personality": "bob", "default_runtime": "codex", "runtime": "claude", "x": 1}), true, "codex"),
-            (json!({"personality": "bob", "default_runtime": "codex", "x": 1}), false, "codex"),
-        ] {
-            put(dir.path(), &raw);
-            assert_eq!(Profile::migrate(dir.path()).unwrap(), migrated, "{raw}");
-            let now = Profile::read_raw(dir.path()).unwrap().unwrap();
-            assert_eq!((&now["default_runtime"], now.get("runtime"), &now["x"]), (&json!(default), None, &json!(1)));
-            assert!(!Profile::migrate(dir.path()).unwrap(), "{raw} once");
-        }
-        for unreadable in ["{torn", "[]", r#"{"personality":"bob","runtime":"x y"}"#] {
-            std::fs::write(paths::profile_path(dir.path()), unreadable).unwrap();
-            assert!(!Profile::migrate(dir.path()).unwrap());
-            assert_eq!(std::fs::read_to_string(paths::profile_path(dir.path())).unwrap(), unreadable);
-        }
-    }
-
-    #[test]
-    fn a_runtime_is_declared_behind_the_default_and_a_name_is_changed() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(Profile::rename(dir.path(), &"al".parse().unwrap()).unwrap().is_none());
-        put(dir.path(), &json!({"personality": "bob", "default_runtime": "codex", "plug": {"a": 1}}));
-        for (runtime, expected) in
-            [("claude", "codex claude"), ("codex", "codex claude"), ("parrot", "codex claude parrot")]
-        {
-            let profile = Profile::declare_runtime(dir.path(), &runtime.parse().unwrap()).unwrap().unwrap();
-            let runtimes: Vec<&str> = profile.runtimes().iter().map(Runtime::as_str).collect();
-            assert_eq!(runtimes.join(" "), expected);
-            assert_eq!(Profile::read(dir.path()).unwrap().unwrap(), profile);
-        }
-        Profile::rename(dir.path(), &"al".parse().unwrap()).unwrap();
-        let now = Profile::read_raw(dir.path()).unwrap().unwrap();
-        assert_eq!((&now["personality"], &now["plug"]), (&json!("al"), &json!({"a": 1})));
     }
 
     #[test]

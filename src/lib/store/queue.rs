@@ -10,187 +10,25 @@
 
 use crate::base::StateFile;
 use crate::base::clock::{Clock, EpochMs};
-use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
-use crate::base::identity::{Identity, Intelligence, Topic};
+use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths::{self, Paths};
 use crate::store::due::Due;
 use crate::store::durable::{self, Published, StoreError};
 use crate::store::lock::{FileLock, LockError};
 use crate::store::state_files::names_in;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::fs::{self, DirEntry, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use crate::store::queue_item::{Item, Place, Seq, Settled, nobody};
+
 /// How long an acceptor waits for another one's few milliseconds.
 const SEQ_WAIT: Duration = Duration::from_secs(10);
 /// How much of `seq` is read: a number has 20 digits at most.
 const NUMBER_MAX: u64 = 4096;
-
-/// A place in the order of acceptance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Seq(pub u64);
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:06}", self.0)
-    }
-}
-
-impl Seq {
-    fn parse(name: &str) -> Option<Seq> {
-        Seq::number(name).filter(|seq| seq.to_string() == name)
-    }
-
-    /// The number, with however many zeros it is written.
-    fn number(name: &str) -> Option<Seq> {
-        (!name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())).then(|| name.parse().ok().map(Seq))?
-    }
-}
-
-/// One message in a queue. `{"task","topic"?}` alone, as the earlier system wrote it, is still read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
-    /// Version of the format.
-    #[serde(default = "one")]
-    pub v: u32,
-    /// The message's id.
-    #[serde(default = "MessageId::nil")]
-    pub id: MessageId,
-    /// The message's body.
-    pub task: String,
-    /// What it is about.
-    #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
-    pub topic: Option<Topic>,
-    /// Who sent it.
-    #[serde(default = "nobody")]
-    pub from: Identity,
-    /// The sender's nature.
-    #[serde(default = "absent")]
-    pub from_intelligence: Intelligence,
-    /// When it was accepted.
-    #[serde(default)]
-    pub accepted: EpochMs,
-    /// How often a delivery was tried and did not end in evidence.
-    #[serde(default)]
-    pub attempts: u32,
-    /// How often it may already have been seen: the envelope's `redelivered`.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub redelivered: u32,
-    /// Absolute paths of attached files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attachments: Vec<String>,
-    /// Steer a running turn instead of waiting for its end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub urgent: bool,
-    /// When there was evidence that a worker took it as its task; it stays in flight until the worker answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landed: Option<EpochMs>,
-    /// How it landed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landing: Option<Landed>,
-    /// The message that tells the sender of its end, named before it is sent: whoever finds this finishes the burial.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notice: Option<MessageId>,
-    /// Why the last try failed, or why the item is dead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-impl Item {
-    /// A message that has just been made.
-    pub fn new(from: Identity, from_intelligence: Intelligence, task: String, now: EpochMs) -> Item {
-        Item {
-            v: 1,
-            id: MessageId::generate(now),
-            task,
-            topic: None,
-            from,
-            from_intelligence,
-            accepted: now,
-            attempts: 0,
-            redelivered: 0,
-            attachments: Vec::new(),
-            urgent: false,
-            landed: None,
-            landing: None,
-            notice: None,
-            reason: None,
-        }
-    }
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn is_zero(n: &u32) -> bool {
-    *n == 0
-}
-
-fn absent() -> Intelligence {
-    Intelligence::Absent
-}
-
-/// What iapeer itself has to say comes from here (D28).
-pub fn nobody() -> Identity {
-    // "system-iapeer" satisfies the grammar of both halves.
-    "system-iapeer".parse().unwrap_or_else(|_| unreachable!("the constant is a valid identity"))
-}
-
-/// Where an item is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Place {
-    /// In the queue proper.
-    Waiting,
-    /// In `inflight/`.
-    Inflight,
-    /// In `dead/`.
-    Dead,
-    /// In `corrupt/`.
-    Corrupt,
-}
-
-impl Place {
-    /// All places, in the order a person wants them listed.
-    pub const ALL: [Place; 4] = [Place::Waiting, Place::Inflight, Place::Dead, Place::Corrupt];
-
-    fn folder(self) -> &'static str {
-        match self {
-            Place::Waiting => "",
-            Place::Inflight => "inflight",
-            Place::Dead => "dead",
-            Place::Corrupt => "corrupt",
-        }
-    }
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Place::Waiting => "waiting",
-            place => place.folder(),
-        }
-    }
-}
-
-/// What became of an item that left the queue's waiting and inflight places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    /// Still waiting.
-    Waiting,
-    /// In flight.
-    Inflight,
-    /// Given up.
-    Dead,
-    /// No longer there: delivered.
-    Gone,
-}
 
 /// A failed queue operation.
 #[derive(Debug, thiserror::Error)]
@@ -220,7 +58,7 @@ impl From<QueueError> for Failure {
 #[derive(Debug, Clone)]
 pub struct Queue {
     identity: Identity,
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     due: Due,
 }
 
@@ -240,7 +78,7 @@ impl Queue {
         &self.dir
     }
 
-    fn folder(&self, place: Place) -> PathBuf {
+    pub(crate) fn folder(&self, place: Place) -> PathBuf {
         self.dir.join(place.folder())
     }
 
@@ -334,25 +172,6 @@ impl Queue {
         }
     }
 
-    /// How many there are in each place, in the order of [`Place::ALL`].
-    pub fn counts(&self) -> Result<[usize; 4], StoreError> {
-        let mut counts = [0; 4];
-        for (count, place) in counts.iter_mut().zip(Place::ALL) {
-            *count = self.list(place)?.len();
-        }
-        Ok(counts)
-    }
-
-    /// Whether anything waits.
-    pub fn has_waiting(&self) -> Result<bool, StoreError> {
-        Ok(!self.list(Place::Waiting)?.is_empty())
-    }
-
-    /// Whether nothing waits and nothing is in flight.
-    pub fn is_at_rest(&self) -> Result<bool, StoreError> {
-        Ok(self.list(Place::Waiting)?.is_empty() && self.list(Place::Inflight)?.is_empty())
-    }
-
     /// Reads an item. Gone: `None`. Unreadable: moved to `corrupt/` with the reason beside it, `None`.
     pub fn read(&self, place: Place, seq: Seq) -> Result<Option<Item>, QueueError> {
         let path = self.path(place, seq);
@@ -382,7 +201,7 @@ impl Queue {
 
     /// An item of the earlier system has neither id nor time: it gets them from what stays the same wherever it is moved.
     fn decode(&self, path: &Path, seq: Seq, bytes: &[u8]) -> Result<Item, String> {
-        let mut item = decode(bytes)?;
+        let mut item = Item::decode(bytes)?;
         if item.id == MessageId::nil() || item.accepted == EpochMs::default() {
             let written = fs::metadata(path).and_then(|meta| meta.modified()).map_err(|error| error.to_string())?;
             if item.accepted == EpochMs::default() {
@@ -436,58 +255,6 @@ impl Queue {
         self.remove(Place::Dead, seq)?;
         Ok(Some(new))
     }
-
-    /// Where the item numbered `seq` is now.
-    pub fn settled(&self, seq: Seq) -> Settled {
-        // An item moves waiting → inflight → waiting; looking twice keeps a move between two looks from hiding it.
-        for _ in 0..2 {
-            if self.path(Place::Waiting, seq).exists() {
-                return Settled::Waiting;
-            }
-            if self.path(Place::Inflight, seq).exists() {
-                return Settled::Inflight;
-            }
-        }
-        if self.path(Place::Dead, seq).exists() { Settled::Dead } else { Settled::Gone }
-    }
-
-    /// Finds an item by its id.
-    pub fn find(&self, id: MessageId) -> Result<Option<(Place, Seq)>, QueueError> {
-        for place in Place::ALL {
-            for seq in self.list(place)? {
-                if self.peek(place, seq).is_some_and(|item| item.id == id) {
-                    return Ok(Some((place, seq)));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Removes temporary files older than `age`, which a crash left behind, and says whether anything waits or is in
-    /// flight. Each folder is read once: a tick does this for every peer there is. One that can't be read is an error.
-    pub fn tend(&self, age: Duration) -> Result<bool, StoreError> {
-        let names = durable::names_of(&self.dir)?;
-        durable::sweep(&self.dir, &names, age);
-        let holds_items = |names: &[String]| names.iter().any(|name| Seq::number(name).is_some());
-        let mut due = holds_items(&names);
-        for place in [Place::Inflight, Place::Dead, Place::Corrupt] {
-            if names.iter().any(|name| name == place.folder()) {
-                let dir = self.folder(place);
-                let names = durable::names_of(&dir)?;
-                durable::sweep(&dir, &names, age);
-                due |= place == Place::Inflight && holds_items(&names);
-            }
-        }
-        Ok(due)
-    }
-}
-
-fn decode(bytes: &[u8]) -> Result<Item, String> {
-    let item: Item = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if item.v > 1 {
-        return Err(format!("format version {} is newer than 1", item.v));
-    }
-    if item.task.trim().is_empty() { Err("the message is empty".into()) } else { Ok(item) }
 }
 
 /// Writes `number` over the `before` bytes of `seq`. In place: the file is a lock, and stays the one that it is.
@@ -503,6 +270,7 @@ fn write_number(mut seq: &File, number: Seq, before: usize) -> std::io::Result<(
 mod tests {
     use super::*;
     use crate::base::clock::SystemClock;
+    use crate::base::identity::Intelligence;
     use std::os::unix::fs::PermissionsExt;
 
     fn queue(dir: &Path) -> Queue {
@@ -590,15 +358,6 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_somebody_wrote_into_an_item_is_one_line_or_none() {
-        let topic = |text: &str| decode(format!(r#"{{"task":"x","topic":{text}}}"#).as_bytes()).map(|item| item.topic);
-        assert_eq!(topic(r#""a\nb""#).unwrap().unwrap().as_str(), "a b");
-        assert_eq!(topic(r#""""#), Ok(None));
-        assert_eq!(topic("null"), Ok(None));
-        assert!(topic(&format!("{:?}", "x".repeat(201))).is_err());
-    }
-
-    #[test]
     fn what_was_put_there_by_hand_is_adopted_and_what_is_no_file_is_no_item() {
         let dir = tempfile::tempdir().unwrap();
         let q = queue(dir.path());
@@ -628,28 +387,6 @@ mod tests {
         fs::set_permissions(&q.dir, fs::Permissions::from_mode(0o000)).unwrap();
         assert!(q.list(Place::Waiting).is_err());
         fs::set_permissions(&q.dir, fs::Permissions::from_mode(0o700)).unwrap();
-    }
-
-    #[test]
-    fn tending_a_queue_sweeps_litter_and_tells_what_is_due() {
-        let dir = tempfile::tempdir().unwrap();
-        let (q, clock) = (queue(dir.path()), SystemClock::default());
-        let hour = Duration::from_secs(3600);
-        assert!(!q.tend(hour).unwrap(), "no queue");
-        let seq = q.accept(&item("a"), &clock).unwrap();
-        assert!(q.tend(hour).unwrap());
-        q.shift(seq, Place::Waiting, Place::Inflight).unwrap();
-        assert!(q.tend(hour).unwrap());
-        q.shift(seq, Place::Inflight, Place::Dead).unwrap();
-        assert!(!q.tend(hour).unwrap(), "a dead letter waits for a person");
-        for place in [Place::Waiting, Place::Inflight, Place::Dead] {
-            let litter = q.folder(place).join(".tmp-1-2-3");
-            fs::write(&litter, "").unwrap();
-            q.tend(hour).unwrap();
-            assert!(litter.exists(), "somebody may be writing it");
-            q.tend(Duration::ZERO).unwrap();
-            assert!(!litter.exists());
-        }
     }
 
     #[test]

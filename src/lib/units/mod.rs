@@ -4,3 +4,4 @@
 
 pub mod hold;
 pub mod install;
+pub mod status;

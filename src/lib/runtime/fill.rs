@@ -1,0 +1,61 @@
+//! Filling values into the texts of a manifest.
+
+use std::collections::BTreeMap;
+
+/// Replaces each `{name}` in `text` by its value, `{json:name}` by its value as a JSON string (TOML reads it too),
+/// and `{{` and `}}` by one brace. An unknown name is an error.
+pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        out.push_str(&rest[..at]);
+        let brace = &rest[at..=at];
+        let after = &rest[at + 1..];
+        if let Some(tail) = after.strip_prefix(brace) {
+            out.push_str(brace);
+            rest = tail;
+            continue;
+        }
+        if brace == "}" {
+            return Err(format!("{text:?} has a }} without a {{"));
+        }
+        let (name, tail) = after.split_once('}').ok_or_else(|| format!("{text:?} has a {{ without a }}"))?;
+        let (name, quoted) = name.strip_prefix("json:").map_or((name, false), |name| (name, true));
+        let value = values.get(name).ok_or_else(|| format!("{text:?} names {{{name}}}, which is not a value"))?;
+        match quoted {
+            true => out.push_str(&serde_json::Value::from(value.as_str()).to_string()),
+            false => out.push_str(value),
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Fills every string in a JSON value.
+pub fn fill_json(value: &serde_json::Value, values: &BTreeMap<String, String>) -> Result<serde_json::Value, String> {
+    use serde_json::Value;
+    Ok(match value {
+        Value::String(text) => Value::String(fill(text, values)?),
+        Value::Array(list) => Value::Array(list.iter().map(|v| fill_json(v, values)).collect::<Result<_, _>>()?),
+        Value::Object(map) => Value::Object(
+            map.iter().map(|(k, v)| Ok((k.clone(), fill_json(v, values)?))).collect::<Result<_, String>>()?,
+        ),
+        other => other.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_are_doubled_and_json_quotes() {
+        let values = BTreeMap::from([("a".into(), "x \"y\"".into())]);
+        let filled = fill("[{{c={json:a}}}] {a}", &values);
+        assert_eq!(filled.unwrap(), r#"[{c="x \"y\""}] x "y""#);
+        for bad in ["{", "}", "{b}", "{a"] {
+            assert!(fill(bad, &values).is_err(), "{bad}");
+        }
+    }
+}

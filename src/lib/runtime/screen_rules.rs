@@ -1,0 +1,115 @@
+//! The part of a manifest that says how to read a screen.
+
+use super::keys::enter;
+use serde::{Deserialize, Serialize};
+
+/// How to read a screen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenRules {
+    /// The composer row's first characters, at column 0, the space after the glyph included.
+    pub composer: String,
+    /// Must all hold for the session to be ready for input.
+    #[serde(default)]
+    pub ready: Vec<Needle>,
+    /// Looks that must agree before a new session counts as ready.
+    #[serde(default = "one")]
+    pub looks: u32,
+    /// Milliseconds between those looks.
+    #[serde(default)]
+    pub apart_ms: u64,
+    /// The program calls the start hook when it starts, not at the first prompt: once it has, one look is enough.
+    #[serde(default)]
+    pub start_hook: bool,
+    /// The program fetches our tool while it starts. Once it has, one look is enough, even one at which it still looks
+    /// busy starting; until it has, its prompt hook holds the first turn back (within reason).
+    #[serde(default)]
+    pub tool: bool,
+    /// Any of these: a turn is running.
+    #[serde(default)]
+    pub busy: Vec<Needle>,
+    /// SGR parameters (besides faint) in which the program paints ghost text, as in `38;5;246`.
+    #[serde(default)]
+    pub ghost: Vec<String>,
+    /// What the composer shows in place of a long paste.
+    #[serde(default)]
+    pub paste_marks: Vec<String>,
+    /// Screens that stand in the way at the start.
+    #[serde(default)]
+    pub dialogs: Vec<Dialog>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// One condition on a screen. All given parts must hold; `not` turns the result round.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needle {
+    /// Some row contains this.
+    #[serde(default)]
+    pub contains: Option<String>,
+    /// Some row starts with this.
+    #[serde(default)]
+    pub starts: Option<String>,
+    /// Only the last so many non-blank rows count.
+    #[serde(default)]
+    pub last_rows: Option<usize>,
+    /// The pane title contains this.
+    #[serde(default)]
+    pub title_contains: Option<String>,
+    /// The pane title's first character lies between these two, as in `"⠀⣿"`.
+    #[serde(default)]
+    pub title_first: Option<String>,
+    /// The pane title is (not) the host's name, which is what tmux shows until the program sets one.
+    #[serde(default)]
+    pub title_is_host: Option<bool>,
+    /// Turn the result round.
+    #[serde(default)]
+    pub not: bool,
+}
+
+/// A screen that stands in the way, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dialog {
+    /// Its name, for logs.
+    pub name: String,
+    /// All of these hold when it is shown.
+    pub when: Vec<Needle>,
+    /// What to do.
+    pub answer: Answer,
+}
+
+/// What to do about a dialog. One key a look, never a blind confirmation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Answer {
+    /// Press this key: nothing on this screen has a dangerous default.
+    Press(String),
+    /// Move until the row that holds the cursor holds the label, then confirm.
+    Choose(Choice),
+    /// Never answered by us: the wake fails with this reason, which names the command to run.
+    Fail(String),
+}
+
+/// A cursor-verified choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The wanted row contains this.
+    pub label: String,
+    /// The glyph that marks the row with the cursor.
+    pub cursor: String,
+    /// Moves the cursor.
+    #[serde(default = "down")]
+    pub next: String,
+    /// Confirms.
+    #[serde(default = "enter")]
+    pub confirm: String,
+}
+
+fn down() -> String {
+    "Down".into()
+}

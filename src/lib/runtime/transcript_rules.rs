@@ -1,0 +1,44 @@
+//! The part of a manifest that says where transcripts are and how to read them.
+
+use serde::{Deserialize, Serialize};
+
+/// Where transcripts are and what is in their records. All pointers are JSON pointers (RFC 6901) into a line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TranscriptRules {
+    /// The folder; `{home}`, `{slug}` and `{env:NAME:DEFAULT}` are filled in.
+    pub dir: String,
+    /// How many folders deep the files are below it.
+    #[serde(default)]
+    pub depth: u32,
+    /// The cwd that a file states about itself in one of its first records. Without it the folder is the peer's own.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// What else that record must say: a program may keep other threads' files in the same place.
+    #[serde(default)]
+    pub only: Option<RecordRule>,
+    /// The time of a record: an ISO string, or a number of milliseconds.
+    #[serde(default = "timestamp")]
+    pub timestamp: String,
+    /// A record that matches one of these ends a turn that no hook ended (an interruption).
+    #[serde(default)]
+    pub turn_end: Vec<RecordRule>,
+    /// A record that matches one of these says that a compaction is done.
+    #[serde(default)]
+    pub compacted: Vec<RecordRule>,
+}
+
+fn timestamp() -> String {
+    "/timestamp".into()
+}
+
+/// A record rule: the value at `at` is `is`; without `is` it merely exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordRule {
+    /// JSON pointer.
+    pub at: String,
+    /// The value there.
+    #[serde(default)]
+    pub is: Option<serde_json::Value>,
+}

@@ -1,0 +1,115 @@
+//! What stands in a queue: how much, where an item is, whether anything is due.
+
+use super::durable::{self, StoreError};
+use super::queue::{Queue, QueueError};
+use super::queue_item::{Place, Seq, Settled};
+use crate::base::message_id::MessageId;
+use std::time::Duration;
+
+impl Queue {
+    /// How many there are in each place, in the order of [`Place::ALL`].
+    pub fn counts(&self) -> Result<[usize; 4], StoreError> {
+        let mut counts = [0; 4];
+        for (count, place) in counts.iter_mut().zip(Place::ALL) {
+            *count = self.list(place)?.len();
+        }
+        Ok(counts)
+    }
+
+    /// Whether anything waits.
+    pub fn has_waiting(&self) -> Result<bool, StoreError> {
+        Ok(!self.list(Place::Waiting)?.is_empty())
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub fn is_at_rest(&self) -> Result<bool, StoreError> {
+        Ok(self.list(Place::Waiting)?.is_empty() && self.list(Place::Inflight)?.is_empty())
+    }
+
+    /// Where the item numbered `seq` is now.
+    pub fn settled(&self, seq: Seq) -> Settled {
+        // An item moves waiting → inflight → waiting; looking twice keeps a move between two looks from hiding it.
+        for _ in 0..2 {
+            if self.path(Place::Waiting, seq).exists() {
+                return Settled::Waiting;
+            }
+            if self.path(Place::Inflight, seq).exists() {
+                return Settled::Inflight;
+            }
+        }
+        if self.path(Place::Dead, seq).exists() { Settled::Dead } else { Settled::Gone }
+    }
+
+    /// Finds an item by its id.
+    pub fn find(&self, id: MessageId) -> Result<Option<(Place, Seq)>, QueueError> {
+        for place in Place::ALL {
+            for seq in self.list(place)? {
+                if self.peek(place, seq).is_some_and(|item| item.id == id) {
+                    return Ok(Some((place, seq)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes temporary files older than `age`, which a crash left behind, and says whether anything waits or is in
+    /// flight. Each folder is read once: a tick does this for every peer there is. One that can't be read is an error.
+    pub fn tend(&self, age: Duration) -> Result<bool, StoreError> {
+        let names = durable::names_of(&self.dir)?;
+        durable::sweep(&self.dir, &names, age);
+        let holds_items = |names: &[String]| names.iter().any(|name| Seq::number(name).is_some());
+        let mut due = holds_items(&names);
+        for place in [Place::Inflight, Place::Dead, Place::Corrupt] {
+            if names.iter().any(|name| name == place.folder()) {
+                let dir = self.folder(place);
+                let names = durable::names_of(&dir)?;
+                durable::sweep(&dir, &names, age);
+                due |= place == Place::Inflight && holds_items(&names);
+            }
+        }
+        Ok(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Paths;
+    use crate::base::clock::{EpochMs, SystemClock};
+    use crate::base::identity::Intelligence;
+    use crate::store::queue_item::{Item, nobody};
+    use std::fs;
+    use std::path::Path;
+
+    fn queue(dir: &Path) -> Queue {
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.join("root"))).unwrap();
+        paths.ensure().unwrap();
+        Queue::of(&paths, &"parrot-bob".parse().unwrap())
+    }
+
+    fn item(task: &str) -> Item {
+        Item::new(nobody(), Intelligence::Absent, task.into(), EpochMs(1))
+    }
+
+    #[test]
+    fn tending_a_queue_sweeps_litter_and_tells_what_is_due() {
+        let dir = tempfile::tempdir().unwrap();
+        let (q, clock) = (queue(dir.path()), SystemClock::default());
+        let hour = Duration::from_secs(3600);
+        assert!(!q.tend(hour).unwrap(), "no queue");
+        let seq = q.accept(&item("a"), &clock).unwrap();
+        assert!(q.tend(hour).unwrap());
+        q.shift(seq, Place::Waiting, Place::Inflight).unwrap();
+        assert!(q.tend(hour).unwrap());
+        q.shift(seq, Place::Inflight, Place::Dead).unwrap();
+        assert!(!q.tend(hour).unwrap(), "a dead letter waits for a person");
+        for place in [Place::Waiting, Place::Inflight, Place::Dead] {
+            let litter = q.folder(place).join(".tmp-1-2-3");
+            fs::write(&litter, "").unwrap();
+            q.tend(hour).unwrap();
+            assert!(litter.exists(), "somebody may be writing it");
+            q.tend(Duration::ZERO).unwrap();
+            assert!(!litter.exists());
+        }
+    }
+}
