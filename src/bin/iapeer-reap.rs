@@ -1,9 +1,10 @@
 //! iapeer-reap: end sessions deliberately: by name, by policy, or from a plan.
 //!
 //! Each end leaves an intent first, so that a crash in the middle is finished by the next tick, and no canary
-//! takes it for a fault. A plan's line is carried out only on the session it was made for.
+//! takes it for a fault. A plan's line is carried out only on the session it was made for; a plan with an invalid line
+//! is refused before any session is ended.
 //!
-//! Exit: 0 · 64 usage · 66 no such file · 74 I/O · 75 a session could not be ended · 77 permission · 78 configuration.
+//! Exit: 0 · 64 usage · 65 an invalid plan · 66 no such file · 74 I/O · 75 a session could not be ended · 77 permission · 78 configuration.
 
 use iapeer::base::{Exit, Failure};
 use iapeer::cli::{self, Access, args};
@@ -11,7 +12,7 @@ use iapeer::mailbox::queues;
 use iapeer::session::end::Park;
 use iapeer::supervision::reap::{self, ReapAction, Reaped};
 use iapeer::world::World;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,12 +34,9 @@ fn run(given: args::Reap, world: &World<'_>) -> Result<Exit, Failure> {
         });
     };
     if let Some(plan) = &given.plan {
-        for line in BufReader::new(open(plan)?).lines() {
-            let line = line.map_err(|error| Failure::io("read", plan, &error))?;
-            // The tick's own summary, and lines of a newer version, are none of ours.
-            if let Ok(judged) = serde_json::from_str(&line) {
-                tell(reap::planned(world, &judged));
-            }
+        // The whole plan is read and checked before any session is ended.
+        for line in reap::read_plan(&read(plan)?)? {
+            tell(reap::planned(world, &line));
         }
     } else if given.idle {
         let older = match given.older_than {
@@ -56,10 +54,13 @@ fn run(given: args::Reap, world: &World<'_>) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn open(plan: &Path) -> Result<Box<dyn Read>, Failure> {
-    if plan == Path::new("-") {
-        return Ok(Box::new(std::io::stdin()));
-    }
-    let file = std::fs::File::open(plan);
-    Ok(Box::new(file.map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {}: {error}", plan.display())))?))
+fn read(plan: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = if plan == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(plan).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    read.map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {}: {error}", plan.display())))?;
+    Ok(bytes)
 }

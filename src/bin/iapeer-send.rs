@@ -34,7 +34,8 @@ fn main() -> ExitCode {
                     return Err(Failure::new(failure.exit, format!("{outcome}: {failure}")));
                 }
             };
-            cli::tell(json, &report, || report.line());
+            // A caller that repeats a failed send must not repeat an accepted one.
+            cli::tell_done(json, &report, || report.line());
             Ok(if require && report.outcome != SendOutcome::Delivered { Exit::TryAgain } else { Exit::Ok })
         },
     )

@@ -7,14 +7,10 @@
 
 use clap::Parser;
 use iapeer::base::{Exit, Failure, Identity};
-use iapeer::cli::{self, Access, args};
+use iapeer::cli::{self, Access, args, hook_input};
 use iapeer::session::hook::{self, Hook};
-use std::io::Read;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
-
-/// Far over any prompt that was seen; what is longer still holds its envelope at the front.
-const INPUT_LIMIT: u64 = 16 << 20;
 
 fn main() -> ExitCode {
     iapeer::host::inherited::disown();
@@ -30,9 +26,8 @@ fn main() -> ExitCode {
 }
 
 fn run(given: args::Turn) -> Result<Exit, Failure> {
-    let mut input = Vec::new();
-    // Read to the end in any case: an agent must not see its hook's pipe break.
-    let _ = std::io::stdin().take(INPUT_LIMIT).read_to_end(&mut input);
+    // Read in any case: an agent must not see its hook's pipe break.
+    let input = hook_input::read(std::io::stdin().lock());
     // An agent may show its hook's stderr, and takes it for a failure.
     cli::init_logging(LevelFilter::OFF)?;
     let bad = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());

@@ -1,5 +1,6 @@
 //! Exit codes (sysexits) and the one error type that programs print.
 
+use crate::base::harmless::steers;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -91,7 +92,7 @@ pub fn one_line(text: &str) -> String {
     for c in text.trim().chars() {
         match c {
             '\n' | '\t' | '\r' => out.push(' '),
-            c if c.is_control() => out.extend(c.escape_default()),
+            c if steers(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }

@@ -6,6 +6,7 @@ pub mod action;
 pub mod clock;
 pub mod evidence;
 pub mod exit;
+pub mod harmless;
 pub mod identity;
 pub mod message_id;
 pub mod normalize;

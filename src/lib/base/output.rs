@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 
 /// The first result that could not be written.
 static LOST: OnceLock<io::Error> = OnceLock::new();
+/// What was done and must not be repeated, whether or not its result can be printed.
+static DONE: OnceLock<String> = OnceLock::new();
 
 /// Prints one result line, unless an earlier one could not be printed.
 pub fn say(line: impl AsRef<str>) {
@@ -39,6 +41,13 @@ fn print(line: &str) -> io::Result<()> {
     writeln!(out, "{line}").and_then(|()| out.flush())
 }
 
+/// Prints the result of an act that must not be repeated. Where `line` can't be printed, `done` goes to stderr with the
+/// error, and the exit code stays that of the act.
+pub fn say_done(line: &str, done: &str) {
+    let _ = DONE.set(done.to_owned());
+    say(line);
+}
+
 /// Whether stdout still has a reader: a program that waits for more to print can stop when it has none.
 pub fn is_heard() -> bool {
     let out = io::stdout();
@@ -55,12 +64,16 @@ pub fn complain(line: &str) {
 }
 
 /// The exit code of `program`, which is about to end with `exit`: a success whose results could not be printed becomes
-/// an I/O failure.
+/// an I/O failure, except after [`say_done`].
 pub fn exit_code(program: &str, exit: Exit) -> Exit {
     match LOST.get() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-            complain(&format!("{program}: {}", cannot_print(error)));
-            if exit == Exit::Ok { Exit::Io } else { exit }
+            let Some(done) = DONE.get() else {
+                complain(&format!("{program}: {}", cannot_print(error)));
+                return if exit == Exit::Ok { Exit::Io } else { exit };
+            };
+            complain(&format!("{program}: {}; all the same: {done}", cannot_print(error)));
+            exit
         }
         _ => exit,
     }

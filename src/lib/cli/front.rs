@@ -1,6 +1,6 @@
 //! The verbs of `iapeer`.
 
-use crate::base::exit::{Exit, Failure};
+use crate::base::exit::{self, Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Runtime};
 use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
@@ -210,7 +210,7 @@ fn each(
     for peer in control::targets(world, target.peer.as_deref(), runtime.as_ref(), target.all)? {
         match verb(world, &peer) {
             Ok(done) => {
-                cli::say(done.line());
+                cli::say(exit::one_line(&done.line()));
                 worst = worst.max(done.exit);
             }
             Err(failure) if target.all => {

@@ -7,12 +7,14 @@
 pub mod args;
 mod diagnostics;
 pub mod front;
+pub mod hook_input;
 pub mod manual;
 mod message_args;
 pub mod verbs;
 
 use crate::base::clock::SystemClock;
-use crate::base::exit::{Exit, Failure};
+use crate::base::exit::{self, Exit, Failure};
+use crate::base::harmless::{harmless, harmless_json};
 use crate::base::output;
 pub use crate::base::output::say;
 use crate::base::paths::Paths;
@@ -96,11 +98,20 @@ pub fn init_logging(default: LevelFilter) -> Result<(), Failure> {
 
 /// Prints a result: as one JSON object a line, or as `line` for people.
 pub fn tell(json: bool, value: &impl Serialize, line: impl FnOnce() -> String) {
-    if json {
-        say(serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":{:?}}}", error.to_string())));
-    } else {
-        say(line());
+    say(told(json, value, line));
+}
+
+/// [`tell`] of an act that must not be repeated: a result that can't be printed does not make it a failure.
+pub fn tell_done(json: bool, value: &impl Serialize, line: impl Fn() -> String) {
+    output::say_done(&told(json, value, &line), &exit::one_line(&line()));
+}
+
+fn told(json: bool, value: &impl Serialize, line: impl FnOnce() -> String) -> String {
+    if !json {
+        return harmless(&line());
     }
+    let text = serde_json::to_string(value);
+    harmless_json(text.unwrap_or_else(|error| format!("{{\"error\":{:?}}}", error.to_string())))
 }
 
 /// The text of a message: from the argument, a file, or stdin (`-`, or nothing given and no terminal).

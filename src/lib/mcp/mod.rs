@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod server;
+mod stdio;
 mod tool;
 
 pub use server::serve;

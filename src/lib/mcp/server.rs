@@ -1,5 +1,6 @@
 //! The server around the tool.
 
+use super::stdio::Stdio;
 use super::tool;
 use crate::base::exit::{Exit, Failure};
 use rmcp::model::{
@@ -59,7 +60,7 @@ pub fn serve() -> Result<Exit, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     runtime.block_on(async {
-        match Peers.serve(rmcp::transport::stdio()).await {
+        match Peers.serve(Stdio::new()).await {
             Ok(service) => service.waiting().await.map(|_| Exit::Ok).map_err(|error| failed(&error)),
             // A client that went before it said anything is no failure of ours.
             Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(Exit::Ok),

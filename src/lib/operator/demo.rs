@@ -9,6 +9,7 @@ use crate::base::paths::{self, Paths};
 use crate::host::program;
 use crate::runtime::Manifest;
 use crate::session::launch;
+use crate::store::durable;
 use crate::store::event_log;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -112,7 +113,7 @@ impl Stage {
         if let Some(dir) = path.parent() {
             paths::create_dirs(dir)?;
         }
-        std::fs::write(&path, "PARROT_REPLY=1\n").map_err(|error| Failure::io("write", &path, &error))
+        Ok(durable::write_atomic(&path, b"PARROT_REPLY=1\n")?)
     }
 
     fn first_message(&self) -> &'static str {

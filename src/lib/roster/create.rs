@@ -215,6 +215,8 @@ fn doctrine(cwd: &Path, name: &Personality, manifest: &Manifest) -> Result<(), F
         if manifest.mcp { ", or with the tool `send_to_peer`" } else { "" }
     );
     use std::io::Write;
-    let write = || std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(text.as_bytes());
+    use std::os::unix::fs::OpenOptionsExt;
+    let write =
+        || std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(text.as_bytes());
     write().map_err(|error| Failure::io("write", &path, &error))
 }

@@ -302,7 +302,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("t")).unwrap();
         let path = dir.path().join("t/a.jsonl");
-        let mut file = File::create(&path).unwrap();
+        let mut file = fs::File::create(&path).unwrap();
         writeln!(file, r#"{{"timestamp":"2026-01-01T00:00:01.500Z"}}"#).unwrap();
         writeln!(file, r#"{{"blob":"{}"}}"#, "y".repeat(400_000)).unwrap();
         writeln!(file, "not json").unwrap();

@@ -10,6 +10,7 @@ use crate::runtime::Kind;
 use crate::runtime::manifest::{fill, fill_json};
 use crate::store::durable;
 use crate::store::launch_env::LaunchEnv;
+use crate::store::open::{self, Rule};
 use crate::world::peer::Peer;
 use crate::world::{Launch, World};
 use std::collections::BTreeMap;
@@ -175,7 +176,12 @@ pub fn build<'a>(
     env.insert("PEER_IDENTITY".into(), peer.identity.to_string());
     env.insert("PEER_LAUNCH".into(), name.to_owned());
     env.retain(|key, _| !["CLAUDECODE", "TMUX", "TMUX_PANE"].contains(&key.as_str()));
-    Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log: world.paths.pane_log(&peer.identity) })
+    let pane_log = world.paths.pane_log(&peer.identity);
+    // tmux's side of it would wait for a FIFO's reader for as long as the session lives.
+    if let Some(unfit) = open::fault(&pane_log, Rule { max: u64::MAX, ..Rule::LOG }) {
+        return Err(Failure::new(unfit.exit(), format!("{} is not started: {unfit}", peer.identity)));
+    }
+    Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log })
 }
 
 /// The program of the peer's runtime, or why it is not there.

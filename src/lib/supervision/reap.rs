@@ -15,6 +15,7 @@ use crate::supervision::tick::Judged;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::Serialize;
+use serde_json::Value;
 use std::time::Duration;
 
 words! {
@@ -88,6 +89,28 @@ pub fn idle(world: &World<'_>, older_than: Duration, dry_run: bool, mut tell: im
         });
         tell(reaped);
     }
+}
+
+/// The lines of a plan, as `iapeer-superviser --dry-run --json` prints them. One torn or foreign line makes the whole
+/// plan invalid: what the missing part said is not known.
+pub fn read_plan(bytes: &[u8]) -> Result<Vec<Judged>, Failure> {
+    let mut plan = Vec::new();
+    for (n, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let bad = |error: serde_json::Error| {
+            let why = format!("line {} of the plan is invalid ({error}): no session was ended; make a new plan", n + 1);
+            Failure::new(Exit::DataErr, why)
+        };
+        let value: Value = serde_json::from_slice(line).map_err(bad)?;
+        // The tick's own summary.
+        if value.as_object().is_some_and(|map| map.len() == 1 && map.contains_key("tick")) {
+            continue;
+        }
+        plan.push(serde_json::from_value(value).map_err(bad)?);
+    }
+    Ok(plan)
 }
 
 /// Carries out one line of a plan, if the session is still what it was judged by.

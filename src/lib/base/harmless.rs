@@ -1,0 +1,54 @@
+//! Text from elsewhere on its way to a terminal: what could steer it, or make a line read otherwise than it is, is
+//! shown as an escape.
+
+use std::fmt::Write;
+
+/// Whether a character does something to a terminal instead of being shown: control characters, and those that turn the
+/// direction of writing.
+pub fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `text` with what [`steers`] escaped; line ends and tabs stay.
+pub fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            c if steers(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// JSON with what [`steers`] escaped. It stands in strings only, where the escape means the same.
+pub fn harmless_json(text: String) -> String {
+    if !text.chars().any(steers) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) {
+            // All of them are in the basic plane. Writing to a String can't fail.
+            let _ = write!(out, "\\u{:04x}", c as u32);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_is_escaped_and_json_stays_what_it_was() {
+        assert_eq!(harmless("a\nb\tc\u{1b}[31m\u{9b}\u{202e}é"), "a\nb\tc\\u{1b}[31m\\u{9b}\\u{202e}é");
+        let value = serde_json::json!({"a": "x\u{1b}\u{7f}\u{9b}2J\u{2066}y\n"});
+        let text = harmless_json(value.to_string());
+        assert!(!text.chars().any(steers), "{text:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+}
