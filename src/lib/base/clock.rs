@@ -1,5 +1,6 @@
 //! Time, behind a seam, so that days of fleet life run in a simulation in a second.
 
+use chrono::{DateTime, Datelike, Local, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,29 +21,36 @@ impl EpochMs {
         EpochMs(self.0.saturating_sub(by.as_millis() as u64))
     }
 
-    fn timestamp(self) -> jiff::Timestamp {
-        // A file may hold any number: one out of range is shown as the epoch instead of causing a panic.
-        i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default()
+    /// The instant that `text` names, as RFC 3339 writes it. `None` for anything else, and for what is before 1970.
+    pub fn parse(text: &str) -> Option<EpochMs> {
+        let at = DateTime::parse_from_rfc3339(text).ok()?;
+        u64::try_from(at.timestamp_millis()).ok().map(EpochMs)
+    }
+
+    fn time(self) -> DateTime<Utc> {
+        // A file may hold any number; one that no calendar needs shows as the epoch instead of ending the program.
+        let time = i64::try_from(self.0).ok().and_then(DateTime::from_timestamp_millis);
+        time.filter(|time| time.year() < 9999).unwrap_or_default()
     }
 
     /// `2026-11-21T05:46:07.123Z`: UTC with milliseconds, as in the event logs.
     pub fn utc(self) -> String {
-        self.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+        self.time().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
     /// `2026-11-21T05:46:07Z`: UTC with seconds, as in `exits.log`.
     pub fn utc_seconds(self) -> String {
-        self.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        self.time().to_rfc3339_opts(SecondsFormat::Secs, true)
     }
 
     /// `2026-11-21T07:46:07+02:00`: local time with offset, as in the envelope.
     pub fn local(self) -> String {
-        self.timestamp().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+        self.time().with_timezone(&Local).to_rfc3339_opts(SecondsFormat::Secs, false)
     }
 
     /// `2026-11-21`: the local date.
     pub fn local_date(self) -> String {
-        self.timestamp().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d").to_string()
+        self.time().with_timezone(&Local).date_naive().to_string()
     }
 }
 
@@ -156,7 +164,29 @@ mod tests {
 
     #[test]
     fn any_number_from_a_file_can_be_shown() {
-        assert!(EpochMs(u64::MAX).utc().ends_with('Z'));
+        for ms in [u64::MAX, i64::MAX as u64, 253_402_300_799_999, 253_370_764_799_999, 0] {
+            let at = EpochMs(ms);
+            assert_eq!(at.utc().len(), "2026-11-21T05:46:07.045Z".len());
+            assert_eq!(at.local_date().len() + at.local().len(), "2026-11-212026-11-21T05:46:07+00:00".len());
+        }
         assert_eq!(EpochMs(5).since(EpochMs(9)), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_agents_write_as_a_time_is_understood() {
+        let at = Some(EpochMs(1_795_239_967_045));
+        let rows = [
+            ("2026-11-21T05:46:07.045Z", at),
+            ("2026-11-21T05:46:07.045678901Z", at),
+            ("2026-11-21T07:46:07.045+02:00", at),
+            ("2026-11-21T05:46:07Z", Some(EpochMs(1_795_239_967_000))),
+            ("1969-12-31T23:59:59Z", None),
+            ("2026-11-21", None),
+            ("", None),
+        ];
+        for (text, parsed) in rows {
+            assert_eq!(EpochMs::parse(text), parsed, "{text:?}");
+        }
+        assert_eq!(EpochMs::parse(&EpochMs(1_795_239_967_045).utc()), at);
     }
 }

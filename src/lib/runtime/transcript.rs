@@ -189,10 +189,7 @@ fn matches(record: &Value, rule: &RecordRule) -> bool {
 
 fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
     match record.pointer(pointer)? {
-        Value::String(text) => {
-            let at: jiff::Timestamp = text.parse().ok()?;
-            u64::try_from(at.as_millisecond()).ok().map(EpochMs)
-        }
+        Value::String(text) => EpochMs::parse(text),
         Value::Number(number) => number.as_f64().filter(|ms| ms.is_finite() && *ms >= 0.0).map(|ms| EpochMs(ms as u64)),
         _ => None,
     }

@@ -79,9 +79,9 @@ impl Due {
         let Some((at, in_boot)) = noted.as_deref().and_then(|text| text.strip_suffix('\n')?.split_once(' ')) else {
             return false;
         };
-        let at = at.parse::<jiff::Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok()).map(EpochMs);
         // A clock that was set back makes the last look one of the future.
-        at.is_some_and(|at| at <= now && now.since(at) < FULL_LOOK) && in_boot == boot.unwrap_or_default()
+        EpochMs::parse(at).is_some_and(|at| at <= now && now.since(at) < FULL_LOOK)
+            && in_boot == boot.unwrap_or_default()
     }
 
     /// Notes that everything was looked at, from `started` on.

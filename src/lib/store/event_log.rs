@@ -232,9 +232,7 @@ pub fn tail(path: &Path, bytes: u64) -> Option<String> {
 
 /// The time of a parsed line.
 pub fn time_of(pairs: &[(String, String)]) -> Option<EpochMs> {
-    let text = &pairs.iter().find(|(key, _)| key == "ts")?.1;
-    let at: jiff::Timestamp = text.parse().ok()?;
-    u64::try_from(at.as_millisecond()).ok().map(EpochMs)
+    EpochMs::parse(&pairs.iter().find(|(key, _)| key == "ts")?.1)
 }
 
 #[cfg(test)]

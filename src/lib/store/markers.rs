@@ -137,11 +137,8 @@ impl<'a> Markers<'a> {
     pub fn set_at(&self, marker: Marker) -> Option<EpochMs> {
         let path = self.path(marker);
         let text = durable::read_optional(&path).ok()??;
-        let written = String::from_utf8(text).ok().and_then(|text| text.trim().parse::<jiff::Timestamp>().ok());
-        match written.and_then(|at| u64::try_from(at.as_millisecond()).ok()) {
-            Some(ms) => Some(EpochMs(ms)),
-            None => std::fs::metadata(&path).and_then(|meta| meta.modified()).ok().map(EpochMs::from),
-        }
+        let written = String::from_utf8(text).ok().and_then(|text| EpochMs::parse(text.trim()));
+        written.or_else(|| std::fs::metadata(&path).and_then(|meta| meta.modified()).ok().map(EpochMs::from))
     }
 
     /// The newest deaths, oldest first. Garbage counts as none.
