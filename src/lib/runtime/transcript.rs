@@ -258,7 +258,6 @@ mod tests {
     use super::*;
     use crate::base::message_id::MessageId;
     use crate::store::markers::TurnState;
-    use std::fs::File;
     use std::io::Write;
 
     fn rules(cwd: Option<&str>) -> TranscriptRules {

@@ -6,7 +6,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths;
-use crate::store::durable::{self, StoreError};
+use crate::store::durable::StoreError;
 use crate::store::open::{self, Rule, without_bom};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
