@@ -11,8 +11,7 @@
 //! (<https://lwn.net/Articles/457667/>).
 
 use crate::base::clock::EpochMs;
-use crate::base::exit::{Exit, Failure};
-use crate::store::open::{self, Rule, Unfit};
+use crate::store::open::{self, Rule};
 use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,64 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A failed operation on a state file.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The operating system said no.
-    #[error("cannot {what} {}: {source}", path.display())]
-    Io {
-        /// The operation, as an infinitive.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file that only its own writer may write.
-    #[error("refusing to write {} here: it is the registry's locked write target", .0.display())]
-    Guarded(PathBuf),
-    /// A file that is no regular file, or not one of ours where it has to be, or far too large.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// Content that is not what it should be.
-    #[error("{} is not readable: {why}", path.display())]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-impl StoreError {
-    /// An I/O error on `path` while doing `what`.
-    pub fn io(what: &'static str, path: &Path, source: io::Error) -> Self {
-        StoreError::Io { what, path: path.to_owned(), source }
-    }
-
-    /// The exit code of a program that gives up for this reason.
-    pub fn exit(&self) -> Exit {
-        match self {
-            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
-            StoreError::Io { .. } => Exit::Io,
-            StoreError::Guarded(_) => Exit::Internal,
-            StoreError::Unfit(unfit) => unfit.exit(),
-            StoreError::Corrupt { .. } => Exit::Config,
-        }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        let hint = match &error {
-            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                ": the disk is full, nothing was changed; free some space and try again"
-            }
-            _ => "",
-        };
-        Failure::new(error.exit(), format!("{error}{hint}"))
-    }
-}
+pub use crate::store::error::StoreError;
 
 /// Temporary files carry this prefix and suffix; the tick removes those older than an hour.
 const TEMP_PREFIX: &str = ".tmp-";

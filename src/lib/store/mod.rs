@@ -7,6 +7,7 @@ pub mod cap;
 pub mod conformance;
 pub mod due;
 pub mod durable;
+pub mod error;
 pub mod event_log;
 pub mod history;
 pub mod launch_env;

@@ -4,12 +4,13 @@
 //! A FIFO whose writer is away holds `open` for ever, and with it the lock of whoever asked; a link to a device is read
 //! until memory runs out. Each is a fault of the one peer whose file it is, and an error that names the file.
 
-use crate::base::exit::Exit;
-use crate::store::durable::StoreError;
+use crate::store::error::StoreError;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+pub use crate::store::error::{Fault, Unfit};
 
 /// Largest state file, profile, manifest or queue item. A message has 16,000 characters.
 pub const STATE_MAX: u64 = 1 << 20;
@@ -24,66 +25,6 @@ pub const LOG_MAX: u64 = 256 << 20;
 pub(crate) const NO_WAIT_NO_LINK: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW | nix::libc::O_NOCTTY;
 /// The same where the user may have put a link to a file elsewhere.
 pub(crate) const NO_WAIT: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-
-/// A file that is not what a file of its name has to be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} {fault}: {}", path.display(), fault.todo())]
-pub struct Unfit {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub fault: Fault,
-}
-
-/// Why a file is not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// It is a FIFO, a device, a socket or a folder.
-    #[error("is a {0}, not a regular file")]
-    Kind(&'static str),
-    /// It is a link where none is followed.
-    #[error("is a link, which is not followed here")]
-    Link,
-    /// It is a link, or anything else, where a folder has to be.
-    #[error("is a {0}, not a folder")]
-    NoFolder(&'static str),
-    /// It has more bytes than any file of its kind.
-    #[error("has {0} bytes, over the {1} that are read")]
-    Large(u64, u64),
-    /// Somebody else owns it.
-    #[error("belongs to uid {0}, not to you (uid {1})")]
-    Owner(u32, u32),
-    /// Others may write it.
-    #[error("may be written by others (mode {0:04o})")]
-    Open(u32),
-}
-
-impl Fault {
-    /// What to do about it.
-    pub fn todo(self) -> &'static str {
-        match self {
-            Fault::Kind(_) | Fault::NoFolder(_) => "move it away",
-            Fault::Link => "put the file itself there",
-            Fault::Large(..) => "make it shorter, or move it away",
-            Fault::Owner(..) => "chown it to yourself, or move it away",
-            Fault::Open(_) => "chmod go-w it",
-        }
-    }
-}
-
-impl Unfit {
-    fn new(path: &Path, fault: Fault) -> Unfit {
-        Unfit { path: path.to_owned(), fault }
-    }
-
-    /// The exit code of a program that gives up for this reason.
-    pub fn exit(&self) -> Exit {
-        match self.fault {
-            Fault::Owner(..) | Fault::Open(_) => Exit::NoPerm,
-            Fault::Kind(_) | Fault::Link | Fault::NoFolder(_) | Fault::Large(..) => Exit::Config,
-        }
-    }
-}
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,124 @@
+//! Why a state file can't be read or written.
+
+use crate::base::exit::{Exit, Failure};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failed operation on a state file.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system said no.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// The operation, as an infinitive.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that only its own writer may write.
+    #[error("refusing to write {} here: it is the registry's locked write target", .0.display())]
+    Guarded(PathBuf),
+    /// A file that is no regular file, or not one of ours where it has to be, or far too large.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// Content that is not what it should be.
+    #[error("{} is not readable: {why}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl StoreError {
+    /// An I/O error on `path` while doing `what`.
+    pub fn io(what: &'static str, path: &Path, source: io::Error) -> Self {
+        StoreError::Io { what, path: path.to_owned(), source }
+    }
+
+    /// The exit code of a program that gives up for this reason.
+    pub fn exit(&self) -> Exit {
+        match self {
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
+            StoreError::Io { .. } => Exit::Io,
+            StoreError::Guarded(_) => Exit::Internal,
+            StoreError::Unfit(unfit) => unfit.exit(),
+            StoreError::Corrupt { .. } => Exit::Config,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                ": the disk is full, nothing was changed; free some space and try again"
+            }
+            _ => "",
+        };
+        Failure::new(error.exit(), format!("{error}{hint}"))
+    }
+}
+
+/// A file that is not what a file of its name has to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} {fault}: {}", path.display(), fault.todo())]
+pub struct Unfit {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// Why a file is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is a FIFO, a device, a socket or a folder.
+    #[error("is a {0}, not a regular file")]
+    Kind(&'static str),
+    /// It is a link where none is followed.
+    #[error("is a link, which is not followed here")]
+    Link,
+    /// It is a link, or anything else, where a folder has to be.
+    #[error("is a {0}, not a folder")]
+    NoFolder(&'static str),
+    /// It has more bytes than any file of its kind.
+    #[error("has {0} bytes, over the {1} that are read")]
+    Large(u64, u64),
+    /// Somebody else owns it.
+    #[error("belongs to uid {0}, not to you (uid {1})")]
+    Owner(u32, u32),
+    /// Others may write it.
+    #[error("may be written by others (mode {0:04o})")]
+    Open(u32),
+}
+
+impl Fault {
+    /// What to do about it.
+    pub fn todo(self) -> &'static str {
+        match self {
+            Fault::Kind(_) | Fault::NoFolder(_) => "move it away",
+            Fault::Link => "put the file itself there",
+            Fault::Large(..) => "make it shorter, or move it away",
+            Fault::Owner(..) => "chown it to yourself, or move it away",
+            Fault::Open(_) => "chmod go-w it",
+        }
+    }
+}
+
+impl Unfit {
+    pub(crate) fn new(path: &Path, fault: Fault) -> Unfit {
+        Unfit { path: path.to_owned(), fault }
+    }
+
+    /// The exit code of a program that gives up for this reason.
+    pub fn exit(&self) -> Exit {
+        match self.fault {
+            Fault::Owner(..) | Fault::Open(_) => Exit::NoPerm,
+            Fault::Kind(_) | Fault::Link | Fault::NoFolder(_) | Fault::Large(..) => Exit::Config,
+        }
+    }
+}
