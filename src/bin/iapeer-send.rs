@@ -50,6 +50,7 @@ fn message(given: args::Send) -> Result<Message, Failure> {
         from: given.from,
         topic: Topic::parse(&given.topic.unwrap_or_default())
             .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?,
+        re: None,
         attachments: given.attach,
         urgent: given.urgent,
         wait: Duration::try_from_secs_f64(wait).map_err(|_| usage(&"--wait wants seconds, 0 or more"))?,

@@ -13,6 +13,7 @@
 //! | [`prompt`] | assembling the system prompt |
 //! | [`world`] | what every act is given, and the host behind a trait |
 //! | [`canary`] | watching a tmux server, and recording why it died |
+//! | [`people`] | persons: their inboxes, who owns the host, what tells them at once |
 //! | [`mailbox`] | what waits for one peer: tries, tasks, notices, queues |
 //! | [`session`] | one session's life: wake rule, launch, settle, end |
 //! | [`units`] | what the service manager runs |
@@ -41,6 +42,7 @@ pub mod mcp;
 pub mod message;
 pub mod operator;
 pub mod parrot;
+pub mod people;
 pub mod prompt;
 pub mod roster;
 pub mod runtime;

@@ -234,6 +234,7 @@ fn message(from: &Identity, to: &Identity, topic: Option<u8>, body: &str, wait: 
         from: Some(from.to_string()),
         body: body.to_owned(),
         topic: topic.and_then(|n| Topic::parse(&format!("topic-{n}")).unwrap()),
+        re: None,
         attachments: Vec::new(),
         urgent: false,
         wait: Duration::from_millis(wait),

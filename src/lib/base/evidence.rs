@@ -13,6 +13,8 @@ words! {
         Transcript = "transcript",
         /// The composer held the paste and cleared after the submit key.
         Composer = "composer",
+        /// It is filed in the recipient's mailbox.
+        Mailbox = "mailbox",
     }
 }
 

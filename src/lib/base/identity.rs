@@ -205,7 +205,7 @@ impl Intelligence {
     /// The nature of a peer on this runtime, unless its profile says otherwise.
     pub fn default_for(runtime: &Runtime) -> Intelligence {
         match runtime.as_str() {
-            "telegram" | "discord" | "matrix" | "email" | "web" | "voicetalk" => Intelligence::Natural,
+            "person" | "telegram" | "discord" | "matrix" | "email" | "web" | "voicetalk" => Intelligence::Natural,
             "notifier" | "webhook" | "api" | "cron" | "system" => Intelligence::Absent,
             _ => Intelligence::Artificial,
         }

@@ -171,6 +171,11 @@ impl Paths {
         self.root.join("history")
     }
 
+    /// `<root>/owner`: the name of the person whose host this is.
+    pub fn owner(&self) -> PathBuf {
+        self.root.join("owner")
+    }
+
     /// The lock of a tick.
     pub fn superviser_lock(&self) -> PathBuf {
         self.root.join("state/superviser.lock")

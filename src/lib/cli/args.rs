@@ -4,6 +4,7 @@
 //! What belongs to one way of calling a program conflicts with the others by name. `requires` would not do: clap passes
 //! over it where what is required conflicts with something given, and the option would be taken and not heeded.
 
+use crate::cli::people_args::People;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -309,6 +310,9 @@ pub enum Verb {
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// What people do.
+    #[command(flatten)]
+    People(People),
     /// Run iapeer-VERB, or launch the current folder's peer on a runtime.
     #[command(external_subcommand)]
     Other(Vec<String>),

@@ -5,7 +5,7 @@ use crate::base::identity::{Identity, Intelligence, Runtime};
 use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, verbs};
+use crate::cli::{self, Access, people, verbs};
 use crate::doctor::probe;
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -69,6 +69,7 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Doctor { runtime: None, fix, json } => {
             cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, json))
         }
+        Verb::People(verb) => cli::with_world(PROGRAM, Access::Write, |world| people::run(world, verb)),
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
     }
 }
@@ -147,6 +148,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Completions { .. }
         | Verb::Man { .. }
         | Verb::Version
+        | Verb::People(_)
         | Verb::Other(_) => {}
     }
     Ok(Exit::Ok)
@@ -169,7 +171,8 @@ fn of_runtime(of: &OfRuntime) -> Result<Runtime, Failure> {
 
 fn created(born: &Born) -> String {
     let unit = born.unit.as_ref().map(|unit| format!("; {}", unit.line())).unwrap_or_default();
-    format!("created {:?} ({}) at {}{unit}", born.personality.as_str(), born.runtime, born.cwd.display())
+    let owner = if born.owner { "; the owner of this host" } else { "" };
+    format!("created {:?} ({}) at {}{owner}{unit}", born.personality.as_str(), born.runtime, born.cwd.display())
 }
 
 /// An always-on peer whose unit did not start is there, but not up.
@@ -328,8 +331,12 @@ fn launch_here(word: &str) -> Result<Exit, Failure> {
     let runtime: Runtime = word.parse().map_err(|_| usage(&format!("{word:?} is no runtime")))?;
     cli::with_world(PROGRAM, Access::Write, |world| match Manifest::load(world.paths, &runtime) {
         Ok(manifest) if manifest.kind == Kind::Tui => folder_launch(world, &runtime),
-        Ok(_) => {
-            Err(Failure::new(Exit::Refused, format!("runtime {runtime} is always on: its service unit starts it")))
+        Ok(manifest) => {
+            let why = match manifest.kind {
+                Kind::Mailbox => "has no program: `iapeer inbox` shows what has come",
+                _ => "is always on: its service unit starts it",
+            };
+            Err(Failure::new(Exit::Refused, format!("runtime {runtime} {why}")))
         }
         Err(_) => Err(usage(&format!("there is no runtime {runtime}"))),
     })

@@ -16,7 +16,7 @@ pub struct Send {
     /// Read the message from this file; - is stdin.
     #[arg(short = 'f', long, value_name = "FILE")]
     pub message_file: Option<PathBuf>,
-    /// Who sends it. Default: PEER_IDENTITY, else the peer of the current folder.
+    /// Who sends it. Default: PEER_IDENTITY, else the peer of the current folder, else the host's owner.
     #[arg(long, value_name = "IDENTITY")]
     pub from: Option<String>,
     /// The recipient's runtime.

@@ -10,6 +10,8 @@ pub mod front;
 pub mod hook_input;
 pub mod manual;
 mod message_args;
+pub mod people;
+pub mod people_args;
 pub mod verbs;
 
 use crate::base::clock::SystemClock;

@@ -2,15 +2,17 @@
 //! started. The sender never types into a session.
 
 use crate::base::clock::{Deadline, wait_for};
-use crate::base::evidence::Outcome;
+use crate::base::evidence::{Evidence, Outcome};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime, Topic};
+use crate::base::message_id::MessageId;
 use crate::base::wake::Mode;
 use crate::base::words::words;
-use crate::base::{Marker, StateFile};
+use crate::base::{Marker, Paths, StateFile};
 use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::message::limits;
+use crate::people::owner;
 use crate::session::refuse;
 use crate::store::open::NO_WAIT_NO_LINK;
 use crate::store::profile::Profile;
@@ -40,6 +42,8 @@ pub struct Message {
     pub body: String,
     /// What it is about.
     pub topic: Option<Topic>,
+    /// The message that it answers.
+    pub re: Option<MessageId>,
     /// Absolute paths of files.
     pub attachments: Vec<String>,
     /// Steer a running turn.
@@ -69,7 +73,7 @@ pub struct SendReport {
     pub identity: Identity,
     /// Whether the session was woken for it.
     pub woke: bool,
-    /// `warm`, `fresh` or `resume`.
+    /// `warm`, `fresh`, `resume`, or `filed` for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// Why it was woken as it was.
@@ -94,7 +98,7 @@ impl SendReport {
         }
         match (&self.mode, &self.cause) {
             (Some(mode), Some(cause)) if self.woke => format!("delivered to {identity} (woke: {mode}, {cause}) {id}"),
-            _ => format!("delivered to {identity} (warm) {id}"),
+            _ => format!("delivered to {identity} ({}) {id}", self.mode.as_deref().unwrap_or("warm")),
         }
     }
 }
@@ -103,7 +107,7 @@ impl SendReport {
 pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> {
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
-    let sender = Sender::find(&registry, message.from.as_deref())?;
+    let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
     let peer = Peer::named_in(world.paths, &registry, &message.to, message.runtime.as_ref())?;
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
@@ -126,12 +130,13 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
         return Err(Failure::new(Exit::Refused, why));
     }
     // Nobody waits for a boot that can't come.
-    if !held {
+    if !held && !peer.is_mailbox() {
         world.host.preflight(&peer)?;
     }
 
     let item = Item {
         topic: message.topic,
+        re: message.re,
         attachments: message.attachments,
         urgent: message.urgent,
         ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
@@ -174,9 +179,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder. Never guessed, and never another
-    /// than `PEER_PERSONALITY` says where it is not given.
-    pub fn find(registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
+    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder, else the host's owner. Never
+    /// another than `PEER_PERSONALITY` says where it is not given.
+    pub fn find(paths: &Paths, registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
         let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
         let (name, runtime) = match given.map(str::to_owned).or(session) {
             Some(text) => split_name(registry, &text, None)?,
@@ -185,12 +190,10 @@ impl Sender {
                     .map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
                 match Profile::read(&cwd)? {
                     Some(profile) => (profile.personality().clone(), None),
-                    None => {
-                        return Err(Failure::new(
-                            Exit::Usage,
-                            "who sends this? give --from NAME, set PEER_IDENTITY, or run it in a peer's folder",
-                        ));
-                    }
+                    None => match owner::owner(paths)? {
+                        Some(owner) => (owner, None),
+                        None => return Err(nobody_sends()),
+                    },
                 }
             }
         };
@@ -229,6 +232,14 @@ impl Sender {
             telegram_bot: record.telegram_bot(),
         })
     }
+}
+
+fn nobody_sends() -> Failure {
+    Failure::new(
+        Exit::Usage,
+        "who sends this? `iapeer create me --runtime person` makes you the owner of this host and the sender; \
+         or give --from NAME, set PEER_IDENTITY, or run it in a peer's folder",
+    )
 }
 
 /// A bridge that would drop the message later is not written to at all.
@@ -366,7 +377,8 @@ fn delivered(
         }
     };
     report.woke = landed.mode.is_some();
-    report.mode = Some(landed.mode.map_or("warm", Mode::as_str).to_owned());
+    let unwoken = if landed.evidence == Evidence::Mailbox { "filed" } else { "warm" };
+    report.mode = Some(landed.mode.map_or(unwoken, Mode::as_str).to_owned());
     report.cause = landed.cause.map(|cause| cause.to_string());
     Some(report)
 }

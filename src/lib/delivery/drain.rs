@@ -9,7 +9,7 @@ use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::delivery::round::{Next, RoundStart};
-use crate::delivery::{warm, worker};
+use crate::delivery::{filing, warm, worker};
 use crate::mailbox::ledger::{Acted, Ledger};
 use crate::store::lock::{FileLock, LockError};
 use crate::store::markers::TurnState;
@@ -60,7 +60,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
             drop(lock);
             worker::next(world, &peer, &queue, round, &before)?
         } else {
-            let round = warm::round(&mut ledger)?;
+            let round = if peer.is_mailbox() { filing::round(&mut ledger)? } else { warm::round(&mut ledger)? };
             drop(lock);
             warm::next(&queue, round, &before)?
         };

@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod drain;
+mod filing;
 mod hand_over;
 mod round;
 mod warm;

@@ -40,8 +40,8 @@ pub(crate) fn runtimes<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fin
 
 fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     let runtime = &peer.manifest.runtime;
-    // The program of a bridge is named by its unit, not by ours.
-    if peer.manifest.kind == Kind::Router {
+    // The program of a bridge is named by its unit, not by ours; a mailbox has none.
+    if peer.manifest.kind != Kind::Tui {
         return None;
     }
     if !peer.manifest.allows(peer.intelligence()) {

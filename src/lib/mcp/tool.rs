@@ -112,6 +112,7 @@ fn message(arguments: Value) -> Result<Message, Failure> {
         from: None,
         topic: Topic::parse(&given.topic.unwrap_or_default())
             .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?,
+        re: None,
         attachments: given.attachments.unwrap_or_default(),
         urgent: false,
         wait: WAIT,

@@ -230,6 +230,7 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<WakeReport, Failure> {
     if let Some(refused) = refuse_managed(world, peer) {
         return Err(Failure::new(Exit::Refused, refused.line()));
     }
+    refuse::refuse_mailbox(peer)?;
     if peer.manifest.kind != Kind::Tui {
         return Err(Failure::new(
             Exit::Refused,

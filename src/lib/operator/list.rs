@@ -6,6 +6,8 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::canary::record::LastDeath;
+use crate::people::Inbox;
+use crate::runtime::{Kind, Manifest};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::session_record::SessionRecord;
 use crate::world::World;
@@ -72,6 +74,9 @@ pub struct Listed {
     pub waiting: usize,
     /// Dead letters.
     pub dead: usize,
+    /// Messages that a person has not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<usize>,
     /// Why a queue of it can't be read and is not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
@@ -82,13 +87,17 @@ impl Listed {
     pub fn line(&self) -> String {
         let mut line = format!("{}  [{}]  {}", self.personality, self.default_runtime, self.intelligence);
         for on in &self.runtimes {
-            line.push_str(&format!("  {} {}", on.status.glyph(), on.runtime));
+            let glyph = if self.unread.is_some() { '✉' } else { on.status.glyph() };
+            line.push_str(&format!("  {glyph} {}", on.runtime));
             if let Some(death) = &on.last_death {
                 line.push_str(&format!(" died:{}", death.cause));
             }
         }
         if let Some(runtime) = &self.last_active_runtime {
             line.push_str(&format!("  last-active:{runtime}"));
+        }
+        if let Some(unread) = self.unread.filter(|unread| *unread > 0) {
+            line.push_str(&format!("  unread:{unread}"));
         }
         if self.waiting > 0 {
             line.push_str(&format!("  waiting:{}", self.waiting));
@@ -137,8 +146,17 @@ fn listed(world: &World<'_>, record: &PeerRecord) -> Listed {
         last_active_runtime: last_active(world, record),
         waiting,
         dead,
+        unread: unread(world, record),
         unreadable,
     }
+}
+
+/// How many messages a person has not read. `None`: the peer is none.
+fn unread(world: &World<'_>, record: &PeerRecord) -> Option<usize> {
+    // Of an agent no manifest is read for this.
+    let natural = record.intelligence == Intelligence::Natural;
+    let manifest = natural.then(|| Manifest::load(world.paths, &record.default_runtime).ok()).flatten()?;
+    (manifest.kind == Kind::Mailbox).then(|| Inbox::of(&record.cwd).unread().unwrap_or(0))
 }
 
 /// How `identity` stands. One look; nothing is changed by it.

@@ -3,7 +3,7 @@
 //! The order of a turn: record, transcript `user`, hook `prompt`, (the turn), transcript `assistant`, the reply to a
 //! peer, transcript `turn_end`, hook `stop`. Busy is everything from the submit to the return of the stop hook.
 
-use super::faults::{Crash, Faults, Hang};
+use super::faults::{Answers, Crash, Faults, Hang};
 use super::history::Conversation;
 use super::hooks::{Hooks, ParrotHook, Ticket};
 use super::record::{Record, Taken};
@@ -79,7 +79,7 @@ pub(crate) struct Agent {
     length: Duration,
     crash: Option<Crash>,
     hang: Option<Hang>,
-    reply: bool,
+    reply: Answers,
     replies: (Sender<Replied>, Receiver<Replied>),
     waker: Waker,
     start: Option<Ticket>,
@@ -279,7 +279,7 @@ impl Agent {
         let said = letters.first().map_or(text.as_str(), |letter| &letter.body);
         self.write("assistant", Some(said));
         self.history.assistant(said);
-        match reply::to_answer(letters).filter(|_| self.reply) {
+        match reply::to_answer(letters).filter(|letter| self.reply.include(letter.is_from_a_person)) {
             Some(to) => {
                 let (cancel, number) = (Arc::new(AtomicBool::new(false)), self.turns);
                 let (tell, waker) = (self.replies.0.clone(), self.waker.clone());

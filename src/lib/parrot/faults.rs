@@ -9,7 +9,7 @@ use std::time::Duration;
 /// All variables with what they do, for the manual.
 pub const VARIABLES: &[(&str, &str)] = &[
     ("PARROT_TURN_MS", "length of a turn (default 150)"),
-    ("PARROT_REPLY", "1: answer the sender of an envelope with iapeer-send"),
+    ("PARROT_REPLY", "1: answer the sender of an envelope with iapeer-send, 0: nobody; unset: a person is answered"),
     ("PARROT_RECORD", "file to append one JSON line per submitted message to, with its exact text"),
     ("PARROT_BOOT_MS", "blank screen for so long, nothing is read"),
     ("PARROT_EARLY", "1: paint a false composer for 300 ms first, and discard what is typed into it"),
@@ -42,13 +42,30 @@ pub enum Hang {
     ParrotTurn,
 }
 
+/// Whose messages are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// Nobody's.
+    Nobody,
+    /// Those of people.
+    People,
+    /// Everybody's.
+    Everybody,
+}
+
+impl Answers {
+    pub(crate) fn include(self, is_from_a_person: bool) -> bool {
+        self == Answers::Everybody || (self == Answers::People && is_from_a_person)
+    }
+}
+
 /// The variables in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults {
     /// How long a turn takes.
     pub turn: Duration,
     /// Whether senders are answered.
-    pub reply: bool,
+    pub reply: Answers,
     /// Where every submit is recorded.
     pub record: Option<PathBuf>,
     /// How long the boot takes.
@@ -129,7 +146,11 @@ impl Faults {
             .collect::<Result<_, _>>()?;
         Ok(Faults {
             turn: Duration::from_millis(number("PARROT_TURN_MS", 150)?),
-            reply: flag("PARROT_REPLY")?,
+            reply: match text("PARROT_REPLY") {
+                None => Answers::People,
+                Some(_) if flag("PARROT_REPLY")? => Answers::Everybody,
+                Some(_) => Answers::Nobody,
+            },
             record: raw("PARROT_RECORD").map(PathBuf::from),
             boot: Duration::from_millis(number("PARROT_BOOT_MS", 0)?),
             early: flag("PARROT_EARLY")?,

@@ -18,6 +18,8 @@ pub(crate) struct Letter {
     pub(crate) from: Personality,
     pub(crate) runtime: String,
     pub(crate) topic: Option<String>,
+    /// A person wrote it.
+    pub(crate) is_from_a_person: bool,
     pub(crate) body: String,
 }
 
@@ -57,6 +59,7 @@ fn letter(text: &str) -> Option<(Letter, &str)> {
         from: attribute("from-personality")?.parse().ok()?,
         runtime: attribute("from-runtime")?,
         topic: attribute("topic").filter(|topic| !topic.is_empty()),
+        is_from_a_person: attribute("from-intelligence").as_deref() == Some("natural"),
         body,
     };
     Some((letter, rest))
@@ -134,6 +137,7 @@ mod tests {
                 from: "bob".parse().unwrap(),
                 runtime: "parrot".into(),
                 topic: Some("a <b> \"c\" &amp;".into()),
+                is_from_a_person: false,
                 body: body.into()
             }]
         );

@@ -4,6 +4,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths;
+use crate::people::owner;
 use crate::runtime::manifest::ManifestError;
 use crate::runtime::{Kind, Manifest};
 use crate::session::launch;
@@ -44,6 +45,9 @@ pub struct Born {
     pub runtime: Runtime,
     /// Its working folder.
     pub cwd: PathBuf,
+    /// It is the owner of this host from now on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub owner: bool,
     /// What became of the unit that holds it, where it is always on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitStep>,
@@ -99,15 +103,15 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
         let why = format!("{} is not UTF-8, and the registry is: choose another folder", cwd.display());
         return Err(Failure::new(Exit::DataErr, why));
     }
-    let (identity, cwd, always_on) = Registry::upsert(world.paths, name, cwd, world.program, world.clock, || {
+    let (identity, cwd, kind) = Registry::upsert(world.paths, name, cwd, world.program, world.clock, || {
         let (profile, manifest) = furnish(world, name, cwd, birth)?;
         let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
         let identity = Identity::new(manifest.runtime.clone(), name.clone());
-        let always_on = install::is_always_on(world, manifest.kind);
-        Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, always_on)))
+        Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, manifest.kind)))
     })?;
-    let unit = always_on.then(|| install::hold(world, &identity)).transpose()?;
-    Ok(Born { personality: name.clone(), runtime: identity.runtime().clone(), identity, cwd, unit })
+    let unit = install::is_always_on(world, kind).then(|| install::hold(world, &identity)).transpose()?;
+    let owner = kind == Kind::Mailbox && owner::claim(world.paths, name)?;
+    Ok(Born { personality: name.clone(), runtime: identity.runtime().clone(), identity, cwd, owner, unit })
 }
 
 /// Makes the folder with its profile and doctrine. Everything that may refuse comes first.

@@ -5,6 +5,7 @@ use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::host::managed::Managed;
+use crate::people::owner;
 use crate::session::end::{self, End};
 use crate::session::settle::{self, Standing};
 use crate::store::durable;
@@ -88,6 +89,7 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
         return Err(refused);
     }
     purge_all(world, &identities, None)?;
+    owner::forget(world.paths, name)?;
     drop(locks);
     let kept = record.as_ref().map(|record| record.cwd.clone()).filter(|cwd| cwd.exists());
     Ok(Removed { registered: record.is_some(), purged, kept })

@@ -9,6 +9,7 @@ use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::paths;
+use crate::people::owner;
 use crate::roster::remove;
 use crate::session::end::{self, End, Park};
 use crate::session::settle::{self, Standing};
@@ -96,6 +97,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
             return Err(failure);
         }
     };
+    owner::follow_rename(world.paths, old, new)?;
     let mut purged = Vec::new();
     for (from, to) in &identities {
         follow(world, from, to)?;

@@ -29,6 +29,8 @@ pub enum Kind {
     Tui,
     /// A bridge that reads lines; always on, held by the service manager.
     Router,
+    /// A person: what comes is filed in a folder. There is no program and no session.
+    Mailbox,
 }
 
 /// The whole manifest. Every key has its meaning here; an unknown one is an error that names the file.
@@ -48,7 +50,8 @@ pub struct Manifest {
     /// The only natures a peer on it may have; empty means what its name implies.
     #[serde(default)]
     pub intelligence: Vec<Intelligence>,
-    /// Where the program is.
+    /// Where the program is. A mailbox has none.
+    #[serde(default)]
     pub program: Program,
     /// Its arguments. `{@group}` stands for a group below, where it applies; `{name}` for a value.
     pub argv: Vec<String>,
@@ -88,7 +91,7 @@ pub struct Manifest {
 }
 
 /// Where a program is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// An environment variable that names it.
@@ -110,6 +113,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("notifier", include_str!("builtin/notifier.json")),
     ("opencode", include_str!("builtin/opencode.json")),
     ("parrot", include_str!("builtin/parrot.json")),
+    ("person", include_str!("builtin/person.json")),
     ("telegram", include_str!("builtin/telegram.json")),
 ];
 
@@ -146,6 +150,9 @@ impl Manifest {
         };
         if manifest.runtime != *runtime {
             return Err(bad(format!("it says it is for runtime {}", manifest.runtime)));
+        }
+        if manifest.kind != Kind::Mailbox && manifest.program.candidates.is_empty() {
+            return Err(bad("a runtime with a program needs program.candidates".into()));
         }
         if manifest.kind == Kind::Tui && manifest.screen.is_none() {
             return Err(bad("a tui runtime needs screen rules".into()));

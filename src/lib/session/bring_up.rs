@@ -114,6 +114,7 @@ pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, No
 /// Step 1: the record of the session that lives, if one does.
 fn standing(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<SessionRecord>, NotUp> {
     let identity = &peer.identity;
+    refuse::refuse_mailbox(peer)?;
     refuse::refuse_mid_wake(world, peer)?;
     match settle::settle(world, identity)?.0 {
         Standing::Unknown => {

@@ -7,12 +7,23 @@ use crate::store::event_log::Event;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// Refuses what the peer's state forbids: stopped, or held by the service manager.
+/// Refuses what the peer's nature or state forbids: a mailbox, stopped, or held by the service manager.
 pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+    refuse_mailbox(peer)?;
     if let Some(by) = world.host.managed_by(&peer.identity) {
         return Err(refuse_managed(world, peer, by, "launchd-managed"));
     }
     refuse_stopped(world, peer)
+}
+
+/// Refuses a peer that has no session: what is sent to it is filed.
+pub(crate) fn refuse_mailbox(peer: &Peer) -> Result<(), Failure> {
+    if !peer.is_mailbox() {
+        return Ok(());
+    }
+    let name = peer.identity.personality();
+    let why = format!("{name} has a mailbox and no session: `iapeer inbox {name}` shows what has come");
+    Err(Failure::new(Exit::Refused, why))
 }
 
 /// Refuses a peer that was stopped.

@@ -66,6 +66,9 @@ pub struct Settlement {
     /// What it is about.
     #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub re: Option<MessageId>,
     /// Absolute paths of attached files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<String>,
@@ -91,6 +94,7 @@ impl Settlement {
             from_intelligence: item.from_intelligence,
             accepted: item.accepted,
             topic: item.topic.clone(),
+            re: item.re,
             attachments: item.attachments.clone(),
             task: Some(item.task.clone()),
         }

@@ -44,6 +44,9 @@ pub struct Item {
     /// What it is about.
     #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub re: Option<MessageId>,
     /// Who sent it.
     #[serde(default = "nobody")]
     pub from: Identity,
@@ -87,6 +90,7 @@ impl Item {
             id: MessageId::generate(now),
             task,
             topic: None,
+            re: None,
             from,
             from_intelligence,
             accepted: now,

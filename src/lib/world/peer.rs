@@ -5,7 +5,7 @@ use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths::Paths;
 use crate::base::wake::ResumePolicy;
-use crate::runtime::{Manifest, manifest::built_in};
+use crate::runtime::{Kind, Manifest, manifest::built_in};
 use crate::store::profile::{Profile, Resume};
 use crate::store::registry::{PeerRecord, Registry, resolve_runtime};
 use std::path::Path;
@@ -99,6 +99,11 @@ impl Peer {
     /// Whether it is a stateless worker: a fresh session for each task.
     pub fn is_ephemeral(&self) -> bool {
         self.profile.as_ref().is_some_and(|profile| profile.ephemeral())
+    }
+
+    /// Whether it is a mailbox: what comes is filed, there is no session.
+    pub fn is_mailbox(&self) -> bool {
+        self.manifest.kind == Kind::Mailbox
     }
 
     /// Whether it speaks for a person.

@@ -1,0 +1,155 @@
+//! The front's verbs for people.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::harmless::{harmless, harmless_json};
+use crate::base::identity::Topic;
+use crate::base::output;
+use crate::cli;
+use crate::cli::people_args::People;
+use crate::delivery::accept::{self, Message};
+use crate::people::inbox::{FiledLetter, Inbox};
+use crate::people::owner;
+use crate::store::profile::Profile;
+use crate::store::queue::nobody;
+use crate::store::registry::Registry;
+use crate::world::World;
+use crate::world::peer::{Peer, whole_peer};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How often a followed inbox is looked at.
+const FOLLOW: Duration = Duration::from_millis(200);
+/// How long an answer is watched until it settles.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Runs one of these verbs.
+pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
+    match verb {
+        People::Inbox { name, follow, all, json } => inbox(world, name.as_deref(), follow, all, json),
+        People::Read { id, json } => read(world, id.as_deref(), json),
+        People::Reply { id, message, message_file, attach, json } => {
+            let body = cli::body(message, message_file.as_deref())?;
+            reply(world, &id, body, attach, json)
+        }
+        People::Owner { name } => own(world, name.as_deref()),
+    }
+}
+
+/// The person named, else the one of the current folder, else the owner.
+fn person(world: &World<'_>, name: Option<&str>) -> Result<Peer, Failure> {
+    if let Some(name) = name {
+        let peer = Peer::named(world.paths, name, None)?;
+        let why =
+            || format!("{name} has no inbox: it is on runtime {}, and people are on `person`", peer.identity.runtime());
+        return if peer.is_mailbox() { Ok(peer) } else { Err(Failure::new(Exit::Refused, why())) };
+    }
+    let here = std::env::current_dir().ok().and_then(|cwd| Profile::read(&cwd).ok().flatten());
+    let here = here.and_then(|profile| Peer::find(world.paths, profile.personality(), None).ok());
+    if let Some(here) = here.filter(Peer::is_mailbox) {
+        return Ok(here);
+    }
+    match owner::owner(world.paths)? {
+        Some(owner) => Peer::find(world.paths, &owner, None),
+        None => {
+            let why = "there is no person yet: `iapeer create me --runtime person` makes one, the owner of this host";
+            Err(Failure::new(Exit::NoPeer, why))
+        }
+    }
+}
+
+fn inbox(world: &World<'_>, name: Option<&str>, follow: bool, all: bool, json: bool) -> Result<Exit, Failure> {
+    let person = person(world, name)?;
+    let inbox = Inbox::of(person.cwd());
+    let mut seen = BTreeSet::new();
+    let mut listed = inbox.letters(all)?;
+    if listed.is_empty() && !follow && !json {
+        cli::say(format!(
+            "nothing unread for {}: `iapeer inbox --all` shows what was read",
+            person.identity.personality()
+        ));
+    }
+    loop {
+        for filed in listed.into_iter().filter(|filed| seen.insert(filed.letter.id)) {
+            cli::tell(json, &filed.letter, || filed.letter.line());
+        }
+        if !follow || !output::is_heard() {
+            return Ok(Exit::Ok);
+        }
+        world.clock.sleep(FOLLOW);
+        listed = inbox.letters(false)?;
+    }
+}
+
+/// The message `id`, in whose inbox it ever is; without `id` the oldest unread one of the person who asks.
+fn find(world: &World<'_>, id: Option<&str>) -> Result<(Peer, Option<FiledLetter>), Failure> {
+    let own = person(world, None);
+    let first = own.and_then(|peer| Inbox::of(peer.cwd()).find(id).map(|found| (peer, found)));
+    let Some(id) = id.filter(|_| matches!(&first, Err(failure) if failure.exit != Exit::Usage)) else { return first };
+    for peer in Peer::all(world.paths)?.into_iter().filter(Peer::is_mailbox) {
+        match Inbox::of(peer.cwd()).find(Some(id)) {
+            Err(failure) if failure.exit == Exit::NoInput => {}
+            found => return found.map(|found| (peer, found)),
+        }
+    }
+    first
+}
+
+fn read(world: &World<'_>, id: Option<&str>, json: bool) -> Result<Exit, Failure> {
+    let (person, Some(filed)) = find(world, id)? else {
+        let why = "nothing unread: `iapeer inbox --all` shows what was read";
+        return Err(Failure::new(Exit::NoInput, why));
+    };
+    let text = match json {
+        true => harmless_json(
+            serde_json::to_string(&filed.letter).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?,
+        ),
+        false => harmless(&filed.letter.text()),
+    };
+    // Shown twice after a crash in between, and never unseen.
+    output::say_surely(&text)?;
+    Inbox::of(person.cwd()).mark_read(&filed)?;
+    Ok(Exit::Ok)
+}
+
+fn reply(world: &World<'_>, id: &str, body: String, attach: Vec<String>, json: bool) -> Result<Exit, Failure> {
+    let (person, Some(filed)) = find(world, Some(id))? else {
+        return Err(Failure::new(Exit::NoInput, format!("no message {id:?}: `iapeer inbox --all` shows them")));
+    };
+    let letter = &filed.letter;
+    if letter.from == nobody() {
+        let why = "iapeer itself wrote that, and nobody reads an answer: `iapeer list` shows whom to write to";
+        return Err(Failure::new(Exit::Refused, why));
+    }
+    let registry = Registry::read(world.paths)?;
+    let declared = registry.declares(&letter.from);
+    let report = accept::send(
+        world,
+        Message {
+            to: letter.from.personality().to_string(),
+            runtime: declared.then(|| letter.from.runtime().clone()),
+            from: Some(person.identity.to_string()),
+            topic: Topic::parse(letter.topic.as_deref().unwrap_or_default())
+                .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?,
+            re: Some(letter.id),
+            attachments: attach,
+            urgent: false,
+            wait: WAIT,
+            body,
+        },
+    )?;
+    Inbox::of(person.cwd()).mark_read(&filed)?;
+    cli::tell_done(json, &report, || report.line());
+    Ok(Exit::Ok)
+}
+
+fn own(world: &World<'_>, name: Option<&str>) -> Result<Exit, Failure> {
+    if let Some(name) = name {
+        let registry = Registry::read(world.paths)?;
+        owner::name_owner(world.paths, &registry, &whole_peer(&registry, name)?)?;
+    }
+    let owner = owner::owner(world.paths)?.ok_or_else(|| {
+        Failure::new(Exit::NoPeer, "this host has no owner: `iapeer create me --runtime person` makes you one")
+    })?;
+    cli::say(owner.as_str());
+    Ok(Exit::Ok)
+}

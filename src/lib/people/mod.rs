@@ -1,0 +1,13 @@
+//! Persons: their inboxes, and whose host this is.
+//!
+//! A person is a peer on a runtime of the kind `mailbox`. What is sent to one is filed as a file below the peer's folder;
+//! there is no session, no wake and no try.
+
+#![forbid(unsafe_code)]
+
+pub mod inbox;
+pub mod letter;
+pub mod owner;
+
+pub use inbox::Inbox;
+pub use letter::Letter;

@@ -1,0 +1,50 @@
+//! The owner: the person whose host this is, one name in `<root>/owner`. Who sends from outside any peer's folder is
+//! the owner.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Intelligence, Personality};
+use crate::base::paths::Paths;
+use crate::store::durable;
+use crate::store::registry::Registry;
+use crate::world::peer::unknown;
+
+/// The owner's name, registered or not. `None`: nobody is named, or the file holds no name.
+pub fn owner(paths: &Paths) -> Result<Option<Personality>, Failure> {
+    let text = durable::read_optional(&paths.owner())?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&text).trim().parse().ok())
+}
+
+/// Makes `name` the owner: a registered person.
+pub fn name_owner(paths: &Paths, registry: &Registry, name: &Personality) -> Result<(), Failure> {
+    let record = registry.get(name).ok_or_else(|| unknown(name))?;
+    if record.intelligence != Intelligence::Natural {
+        let why = format!("{name} is no person (intelligence {}): an owner is one", record.intelligence);
+        return Err(Failure::new(Exit::Refused, why));
+    }
+    write(paths, name)
+}
+
+/// Makes the person `name` the owner where there is none. Whether that was so.
+pub fn claim(paths: &Paths, name: &Personality) -> Result<bool, Failure> {
+    if owner(paths)?.is_some() {
+        return Ok(false);
+    }
+    write(paths, name).map(|()| true)
+}
+
+/// The peer `old` is `new` from now on.
+pub fn follow_rename(paths: &Paths, old: &Personality, new: &Personality) -> Result<(), Failure> {
+    if owner(paths)?.as_ref() == Some(old) { write(paths, new) } else { Ok(()) }
+}
+
+/// The peer `name` is gone: it owns nothing any more.
+pub fn forget(paths: &Paths, name: &Personality) -> Result<(), Failure> {
+    if owner(paths)?.as_ref() == Some(name) {
+        durable::remove(&paths.owner())?;
+    }
+    Ok(())
+}
+
+fn write(paths: &Paths, name: &Personality) -> Result<(), Failure> {
+    Ok(durable::write_atomic(&paths.owner(), format!("{name}\n").as_bytes())?)
+}
