@@ -17,13 +17,12 @@ use crate::session::refuse;
 use crate::store::open::NO_WAIT_NO_LINK;
 use crate::store::profile::Profile;
 use crate::store::queue::{Item, Place, Queue, Seq, Settled};
-use crate::store::registry::Registry;
+use crate::store::registry::{PeerRecord, Registry};
 use crate::store::session_record::SessionRecord;
 use crate::store::state_files::identities_with;
 use crate::world::World;
 use crate::world::peer::{Peer, refuse_another, split_name};
 use serde::Serialize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Pause between two looks at an accepted item, at first: a warm delivery takes milliseconds.
@@ -145,7 +144,7 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
     withdraw_from_nobody(world, &peer, &item, seq)?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
-    tasks::arm(world, &sender.identity, &sender.cwd);
+    tasks::arm(world, &sender.identity, &sender.record);
     let have_delivered = || {
         // Whoever holds the identity looks at the queue again after letting go.
         if !world.is_held(&peer.identity) {
@@ -166,16 +165,14 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
 }
 
 /// Who sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sender {
     /// Its identity.
     pub identity: Identity,
     /// Its nature.
     pub intelligence: Intelligence,
-    /// Where its profile is.
-    pub cwd: PathBuf,
-    /// Whether it may write into telegram.
-    pub telegram_bot: bool,
+    /// What the registry knows of it.
+    pub record: PeerRecord,
 }
 
 impl Sender {
@@ -228,8 +225,7 @@ impl Sender {
         Ok(Sender {
             identity: Identity::new(runtime, name.clone()),
             intelligence: record.intelligence,
-            cwd: record.cwd.clone(),
-            telegram_bot: record.telegram_bot(),
+            record: record.clone(),
         })
     }
 }
@@ -244,7 +240,7 @@ fn nobody_sends() -> Failure {
 
 /// A bridge that would drop the message later is not written to at all.
 fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
-    if peer.identity.runtime().as_str() == "telegram" && !sender.telegram_bot {
+    if peer.identity.runtime().as_str() == "telegram" && !sender.record.telegram_bot() {
         return Err(Failure::new(
             Exit::Refused,
             format!(

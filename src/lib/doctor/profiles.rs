@@ -6,6 +6,7 @@ use crate::base::identity::Personality;
 use crate::base::paths;
 use crate::roster::verify::{self, Found};
 use crate::store::conformance::Severity;
+use crate::store::one_writer::OneWriter;
 use crate::store::open::{Fault, Unfit};
 use crate::store::peer_folder;
 use crate::store::profile::Profile;
@@ -71,9 +72,10 @@ fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &Found) -> Option
         return Some(finding.todo("`iapeer rename` changes both, or correct the profile"));
     }
     Some(finding.todo("`iapeer verify --fix` takes over what the profile says").mend(move || {
-        Profile::migrate(&cwd).map_err(|error| error.to_string())?;
-        let done = reindex::reindex(world.paths, Some(&name), world.program, world.clock)
-            .map_err(|failure| failure.to_string())?;
+        let writer =
+            OneWriter::acquire(world.paths, world.program, world.clock).map_err(|failure| failure.to_string())?;
+        Profile::migrate(&writer, &cwd).map_err(|error| error.to_string())?;
+        let done = reindex::reindex_by(world.paths, &writer, Some(&name)).map_err(|failure| failure.to_string())?;
         done.left.into_iter().next().map_or(Ok(()), |left| Err(left.why))
     }))
 }

@@ -50,7 +50,7 @@ pub(crate) fn start(
     let argv = server.start_command(spec).map_err(|error| failed(error.exit(), error.to_string()))?;
     let argv = script(host, &peer.identity, &argv).map_err(|failure| failed(failure.exit, failure.message))?;
     let name = Name::of(host, &peer.identity);
-    let limits = peer.profile.as_ref().map(|profile| profile.limits()).unwrap_or_default();
+    let limits = peer.policy().limits();
     let properties = properties(&limits);
     let try_as = |unit: &str| {
         let unit = SessionUnit {

@@ -8,10 +8,10 @@ use crate::base::identity::Identity;
 use crate::mailbox::ledger::{Entry, Ledger};
 use crate::store::profile::Profile;
 use crate::store::queue::{Place, Queue};
+use crate::store::registry::PeerRecord;
 use crate::store::session_record::SessionRecord;
 use crate::world::World;
 use crate::world::peer::Peer;
-use std::path::Path;
 
 /// Settles the answered task. One that this worker never took, because its drain was killed before it could hand the
 /// task over, stays in flight: it is given back when the session has ended ([`give_back_unanswered`]).
@@ -65,14 +65,15 @@ impl Ledger<'_> {
 
 /// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone, and
 /// so is a worker for which a process of an earlier session speaks: that answers no task of this session.
-pub(crate) fn arm(world: &World<'_>, caller: &Identity, cwd: &Path) -> bool {
+pub(crate) fn arm(world: &World<'_>, caller: &Identity, record: &PeerRecord) -> bool {
     let current = SessionRecord::peek(world.paths, caller).and_then(|record| record.launch);
     if let (Some(current), Ok(own)) = (current, std::env::var("PEER_LAUNCH"))
         && own != current
     {
         return false;
     }
-    if !Profile::read(cwd).is_ok_and(|profile| profile.is_some_and(|profile| profile.ephemeral())) {
+    let profile = Profile::read(&record.cwd).ok().flatten();
+    if !profile.as_ref().map_or_else(|| record.policy(), Profile::policy).ephemeral() {
         return false;
     }
     match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {

@@ -291,7 +291,7 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
 /// A worker says that it is done although it has nothing to send.
 pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure> {
     let peer = Peer::of(world.paths, identity)?;
-    if tasks::arm(world, identity, peer.cwd()) {
+    if tasks::arm(world, identity, &peer.record) {
         return Ok(true);
     }
     world.markers(&peer.identity).set(Marker::EphemeralArmed, world.now())?;

@@ -8,6 +8,7 @@ use crate::people::owner;
 use crate::runtime::manifest::ManifestError;
 use crate::runtime::{Kind, Manifest};
 use crate::session::launch;
+use crate::store::one_writer::OneWriter;
 use crate::store::profile::Profile;
 use crate::store::profile_update::ProfileUpdate;
 use crate::store::registry::{MAX_DESCRIPTION, PeerRecord, Registry};
@@ -103,20 +104,29 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
         let why = format!("{} is not UTF-8, and the registry is: choose another folder", cwd.display());
         return Err(Failure::new(Exit::DataErr, why));
     }
-    let (identity, cwd, kind) = Registry::upsert(world.paths, name, cwd, world.program, world.clock, || {
-        let (profile, manifest) = furnish(world, name, cwd, birth)?;
-        let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
-        let identity = Identity::new(manifest.runtime.clone(), name.clone());
-        Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, manifest.kind)))
-    })?;
+    let (identity, cwd, kind) =
+        Registry::upsert(world.paths, name, cwd, world.program, world.clock, |writer, known| {
+            let (profile, manifest) = furnish(world, writer, known, name, cwd, birth)?;
+            let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
+            let identity = Identity::new(manifest.runtime.clone(), name.clone());
+            Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, manifest.kind)))
+        })?;
     let unit = install::is_always_on(world, kind).then(|| install::hold(world, &identity)).transpose()?;
     let owner = kind == Kind::Mailbox && owner::claim(world.paths, name)?;
     Ok(Born { personality: name.clone(), runtime: identity.runtime().clone(), identity, cwd, owner, unit })
 }
 
 /// Makes the folder with its profile and doctrine. Everything that may refuse comes first.
-fn furnish(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<(Profile, Manifest), Failure> {
-    let existing = Profile::read(cwd)?;
+fn furnish(
+    world: &World<'_>,
+    writer: &OneWriter,
+    known: Option<&PeerRecord>,
+    name: &Personality,
+    cwd: &Path,
+    birth: &Birth,
+) -> Result<(Profile, Manifest), Failure> {
+    // A profile that is gone comes back as far as the registry knows it.
+    let existing = Profile::read(cwd)?.or_else(|| known?.to_profile());
     if let Some(profile) = existing.as_ref().filter(|profile| profile.personality() != name) {
         return Err(Failure::new(
             Exit::Refused,
@@ -152,7 +162,7 @@ fn furnish(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> 
         intelligence: was.is_none().then_some(intelligence).or(birth.intelligence),
         ephemeral: birth.ephemeral.then_some(true),
     };
-    let profile = Profile::write(cwd, &update)?;
+    let profile = Profile::write(writer, cwd, existing.as_ref(), &update)?;
     if profile.description().chars().count() > MAX_DESCRIPTION {
         tracing::warn!(
             "{name}: description exceeded {MAX_DESCRIPTION} chars and was truncated; its profile keeps all of it"

@@ -16,6 +16,7 @@ use crate::session::settle::{self, Standing};
 use crate::store::due::Due;
 use crate::store::durable;
 use crate::store::event_log::Event;
+use crate::store::one_writer::OneWriter;
 use crate::store::profile::Profile;
 use crate::store::queue::Place;
 use crate::store::registry::{self, PeerRecord, Registry};
@@ -151,14 +152,14 @@ fn carry_out(
         // What an earlier peer left in a folder of that name is not to be resumed.
         parked.push(!moves || !finds(cwd));
     }
-    let carry = || {
+    let carry = |writer: &OneWriter| {
         if moves {
             undo.move_now(&record.cwd, cwd)?;
         }
         let path = paths::profile_path(cwd);
         if let Some(bytes) = durable::read_optional(&path)? {
             undo.0.push(Step::Restore(path, bytes));
-            Profile::rename(cwd, new)?;
+            Profile::rename(writer, cwd, new)?;
         }
         for ((from, to), parked) in identities.iter().zip(parked) {
             // What goes along is to be looked at under its new name.

@@ -4,6 +4,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Personality, Runtime};
 use crate::roster::create;
 use crate::runtime::{Kind, Manifest};
+use crate::store::one_writer::OneWriter;
 use crate::store::profile::Profile;
 use crate::store::profile_update::ProfileUpdate;
 use crate::store::registry::{PeerRecord, Registry};
@@ -82,6 +83,8 @@ fn one(world: &World<'_>, change: Change, manifest: &Manifest, record: &PeerReco
     if own.kind != Kind::Tui || manifest.kind != Kind::Tui {
         return Ok("skipped-infra-peer");
     }
+    // Read and written under one lock: of two who declare a runtime at once, neither undoes what the other did.
+    let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
     let profile = Profile::read(&record.cwd)?.ok_or_else(|| {
         Failure::new(Exit::Config, format!("{} holds no profile: `iapeer init` makes one", record.cwd.display()))
     })?;
@@ -90,7 +93,7 @@ fn one(world: &World<'_>, change: Change, manifest: &Manifest, record: &PeerReco
         Change::Add if declared => return Ok("already"),
         Change::Add => {
             create::fits(world, &record.personality, manifest, profile.intelligence())?;
-            Profile::declare_runtime(&record.cwd, runtime)?;
+            Profile::declare_runtime(&writer, &record.cwd, runtime)?;
             "added"
         }
         Change::Default if profile.default_runtime() == runtime => return Ok("already"),
@@ -103,10 +106,10 @@ fn one(world: &World<'_>, change: Change, manifest: &Manifest, record: &PeerReco
                 intelligence: Some(profile.intelligence()),
                 ephemeral: None,
             };
-            Profile::write(&record.cwd, &update)?;
+            Profile::write(&writer, &record.cwd, Some(&profile), &update)?;
             "flipped"
         }
     };
-    reindex::reindex(world.paths, Some(&record.personality), world.program, world.clock)?;
+    reindex::reindex_by(world.paths, &writer, Some(&record.personality))?;
     Ok(action)
 }

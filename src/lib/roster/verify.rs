@@ -4,6 +4,7 @@ use crate::base::exit::Failure;
 use crate::base::identity::Personality;
 use crate::base::paths;
 use crate::store::conformance::{Issue, Severity, conformance};
+use crate::store::one_writer::OneWriter;
 use crate::store::open::{self, Rule, without_bom};
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
@@ -82,7 +83,11 @@ fn mend(world: &World<'_>, record: &PeerRecord, found: &Found, done: &mut Reconc
     let mut left = |failure: Failure| {
         done.left.push(Left { personality: personality.clone(), why: failure.message });
     };
-    match Profile::migrate(&record.cwd) {
+    let writer = match OneWriter::acquire(world.paths, world.program, world.clock) {
+        Ok(writer) => writer,
+        Err(failure) => return left(failure),
+    };
+    match Profile::migrate(&writer, &record.cwd) {
         Ok(true) => done.migrated.push(personality.clone()),
         Ok(false) => {}
         Err(error) => return left(error.into()),
@@ -90,7 +95,7 @@ fn mend(world: &World<'_>, record: &PeerRecord, found: &Found, done: &mut Reconc
     if found.drift.is_empty() {
         return;
     }
-    match reindex::reindex(world.paths, Some(personality), world.program, world.clock) {
+    match reindex::reindex_by(world.paths, &writer, Some(personality)) {
         Ok(reindexed) => {
             done.healed.extend(reindexed.healed.into_iter().map(|healed| healed.personality));
             done.left.extend(reindexed.left);

@@ -24,6 +24,7 @@ use crate::session::rule::{self, Request};
 use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
 use crate::store::peer_folder;
+use crate::store::reindex;
 use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::peer::Peer;
 use crate::world::{Launch, World};
@@ -194,6 +195,7 @@ fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Trippe
 /// Step 4: starts the session. When this returns, its server answers, its record says `booting`, and a canary watches.
 fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Result<(SessionRecord, Launch<'a>), NotUp> {
     let identity = &peer.identity;
+    remember_policy(world, peer);
     let prompt = launching::write_prompt(world, peer)?;
     let name = launching::new_launch_name(world);
     let launch = launching::build(world, peer, decision.mode, &name, prompt.as_deref())?;
@@ -227,6 +229,15 @@ fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Resu
     record.write(world.paths).map_err(Failure::from)?;
     arm::at_launch(world, identity);
     Ok((record, launch))
+}
+
+/// Best effort: the registry is asked only once the profile is gone.
+fn remember_policy(world: &World<'_>, peer: &Peer) {
+    let Some(profile) = &peer.profile else { return };
+    let remembered = reindex::remember_policy(world.paths, &peer.record, profile, world.program, world.clock);
+    if let Err(failure) = remembered {
+        tracing::warn!("{}: what its profile says is not in the registry yet: {failure}", peer.identity);
+    }
 }
 
 /// Clears the previous session's state: its turn event must not count for the new session, and the new worker's reply

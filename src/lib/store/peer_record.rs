@@ -2,6 +2,7 @@
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality, Runtime};
+use crate::store::policy::{self, Policy};
 use crate::store::profile::{self, Profile};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub struct PeerRecord {
     pub cwd: PathBuf,
     /// Its `interfaces` section.
     pub interfaces: Option<Value>,
+    /// What its profile said about its sessions when it was last read.
+    pub(crate) policy: Map<String, Value>,
     /// Keys that we don't know.
     pub(crate) extra: Map<String, Value>,
 }
@@ -44,6 +47,7 @@ impl PeerRecord {
             intelligence_word: profile.intelligence_word().to_owned(),
             cwd: cwd.to_owned(),
             interfaces: profile.interfaces().cloned(),
+            policy: profile.policy_keys(),
             extra: Map::new(),
         }
     }
@@ -56,6 +60,21 @@ impl PeerRecord {
             local.intelligence_word = self.intelligence_word.clone();
         }
         PeerRecord { extra: self.extra.clone(), ..local }
+    }
+
+    /// What is known about its sessions without its profile.
+    pub fn policy(&self) -> Policy<'_> {
+        Policy(&self.policy)
+    }
+
+    /// The profile that this record is a projection of, as far as it goes: for a peer whose profile is gone.
+    pub(crate) fn to_profile(&self) -> Option<Profile> {
+        let Value::Object(mut raw) = self.to_value() else { return None };
+        raw.shift_remove("cwd");
+        for key in self.extra.keys() {
+            raw.shift_remove(key);
+        }
+        Profile::of(raw)
     }
 
     /// Its declared runtimes, in words.
@@ -79,6 +98,11 @@ impl PeerRecord {
         }
         self.interfaces = self.interfaces.take().or(known.interfaces);
         self.extra = known.extra;
+    }
+
+    /// Whether it speaks for a person.
+    pub fn is_human_conversational(&self) -> bool {
+        profile::is_human_conversational(self.interfaces.as_ref())
     }
 
     /// Whether its interfaces let it write into telegram.
@@ -132,9 +156,10 @@ impl PeerRecord {
             intelligence_word: if word.is_empty() { intelligence.as_str().to_owned() } else { word.to_owned() },
             cwd: PathBuf::from(cwd),
             interfaces: map.get("interfaces").cloned(),
+            policy: policy::of(map),
             extra: map
                 .iter()
-                .filter(|(key, _)| !KNOWN.contains(&key.as_str()))
+                .filter(|(key, _)| !KNOWN.contains(&key.as_str()) && !policy::KEYS.contains(&key.as_str()))
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect(),
             personality,
@@ -154,6 +179,7 @@ impl PeerRecord {
         if let Some(interfaces) = &self.interfaces {
             map.insert("interfaces".into(), interfaces.clone());
         }
+        map.extend(self.policy.clone());
         map.extend(self.extra.clone());
         Value::Object(map)
     }

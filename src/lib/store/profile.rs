@@ -8,8 +8,11 @@ use crate::base::normalize;
 use crate::base::paths;
 use crate::store::durable::StoreError;
 use crate::store::open::{self, Rule, without_bom};
+use crate::store::policy::{self, Policy};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+
+pub use crate::store::policy::{Limits, Resume};
 
 /// A profile that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,28 +40,6 @@ impl From<ProfileError> for Failure {
             ),
         }
     }
-}
-
-/// When a parked peer resumes (D1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resume {
-    /// Whenever there is something to resume.
-    Always,
-    /// Only for a known topic.
-    Topic,
-    /// Never.
-    Never,
-}
-
-/// Limits of a session's unit (D31): values as systemd takes them, such as `2G`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// `MemoryMax`.
-    pub memory_max: Option<String>,
-    /// `MemoryHigh`.
-    pub memory_high: Option<String>,
-    /// `TasksMax`.
-    pub tasks_max: Option<String>,
 }
 
 /// A profile as it was read.
@@ -124,6 +105,11 @@ impl Profile {
         Ok(Profile { raw, personality, default_runtime, runtimes, intelligence })
     }
 
+    /// The profile of `raw`, which is in no file yet.
+    pub(crate) fn of(raw: Map<String, Value>) -> Option<Profile> {
+        Profile::from_raw(raw).ok()
+    }
+
     /// The name.
     pub fn personality(&self) -> &Personality {
         &self.personality
@@ -154,16 +140,14 @@ impl Profile {
         self.text("description").unwrap_or_default().trim()
     }
 
-    /// What a fresh session is told first.
-    pub fn initial_prompt(&self) -> Option<String> {
-        let text = self.text("initial_prompt").filter(|text| !text.is_empty())?.replace("\r\n", "\n");
-        // It is typed: what no message may hold has no business in it.
-        Some(text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect())
+    /// What it says about its sessions.
+    pub fn policy(&self) -> Policy<'_> {
+        Policy(&self.raw)
     }
 
-    /// Whether it is a stateless worker.
-    pub fn ephemeral(&self) -> bool {
-        self.text("wake_policy") == Some("ephemeral")
+    /// The keys of that, as they stand in the file.
+    pub(crate) fn policy_keys(&self) -> Map<String, Value> {
+        policy::of(&self.raw)
     }
 
     /// The `interfaces` section.
@@ -173,7 +157,7 @@ impl Profile {
 
     /// Whether it speaks for a person.
     pub fn is_human_conversational(&self) -> bool {
-        self.interfaces().and_then(|value| value.get("telegram")).is_some_and(|value| !value.is_null())
+        is_human_conversational(self.interfaces())
     }
 
     /// The bot through which it may write into telegram.
@@ -181,34 +165,14 @@ impl Profile {
         telegram_bot(self.interfaces())
     }
 
-    /// When it resumes. An unknown word counts as not said.
-    pub fn resume(&self) -> Option<Resume> {
-        match self.text("resume")? {
-            "always" => Some(Resume::Always),
-            "topic" => Some(Resume::Topic),
-            "never" => Some(Resume::Never),
-            _ => None,
-        }
-    }
-
-    /// How often a worker's task may be tried.
-    pub fn max_attempts(&self) -> Option<u32> {
-        self.raw.get("max_attempts").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
-    }
-
-    /// Limits of its sessions.
-    pub fn limits(&self) -> Limits {
-        let text = |key: &str| match self.raw.get("limits")?.get(key)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        };
-        Limits { memory_max: text("memory_max"), memory_high: text("memory_high"), tasks_max: text("tasks_max") }
-    }
-
     fn text(&self, key: &str) -> Option<&str> {
         self.raw.get(key).and_then(Value::as_str)
     }
+}
+
+/// Whether an `interfaces` section is that of a peer who speaks for a person.
+pub(crate) fn is_human_conversational(interfaces: Option<&Value>) -> bool {
+    interfaces.and_then(|value| value.get("telegram")).is_some_and(|value| !value.is_null())
 }
 
 /// The bot that an `interfaces` section names: `bot_username`, earlier `bot`. A user id alone receives, it can't send.
@@ -257,8 +221,8 @@ mod tests {
             raw.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             Profile::from_raw(raw.as_object().unwrap().clone()).unwrap()
         };
-        assert!(profile(json!({"wake_policy": "ephemeral"})).ephemeral());
-        assert!(!profile(json!({"wake_policy": "other"})).ephemeral());
+        assert!(profile(json!({"wake_policy": "ephemeral"})).policy().ephemeral());
+        assert!(!profile(json!({"wake_policy": "other"})).policy().ephemeral());
         assert!(profile(json!({"interfaces": {"telegram": {}}})).is_human_conversational());
         assert!(!profile(json!({"interfaces": {"telegram": null}})).is_human_conversational());
         for (telegram, bot) in [
@@ -270,16 +234,16 @@ mod tests {
         ] {
             assert_eq!(profile(json!({"interfaces": {"telegram": telegram}})).telegram_bot(), bot);
         }
-        assert_eq!(profile(json!({"resume": "never"})).resume(), Some(Resume::Never));
-        assert_eq!(profile(json!({"resume": "x"})).resume(), None);
-        assert_eq!(profile(json!({"max_attempts": 3})).max_attempts(), Some(3));
-        assert_eq!(profile(json!({"max_attempts": 0})).max_attempts(), None);
+        assert_eq!(profile(json!({"resume": "never"})).policy().resume(), Some(Resume::Never));
+        assert_eq!(profile(json!({"resume": "x"})).policy().resume(), None);
+        assert_eq!(profile(json!({"max_attempts": 3})).policy().max_attempts(), Some(3));
+        assert_eq!(profile(json!({"max_attempts": 0})).policy().max_attempts(), None);
         assert_eq!(
-            profile(json!({"limits": {"memory_max": "2G", "tasks_max": 9}})).limits().tasks_max.as_deref(),
+            profile(json!({"limits": {"memory_max": "2G", "tasks_max": 9}})).policy().limits().tasks_max.as_deref(),
             Some("9")
         );
-        assert_eq!(profile(json!({"initial_prompt": ""})).initial_prompt(), None);
-        let typed = profile(json!({"initial_prompt": "a\r\n\u{1b}[31mb\tc"})).initial_prompt();
+        assert_eq!(profile(json!({"initial_prompt": ""})).policy().initial_prompt(), None);
+        let typed = profile(json!({"initial_prompt": "a\r\n\u{1b}[31mb\tc"})).policy().initial_prompt();
         assert_eq!(typed.as_deref(), Some("a\n[31mb\tc"));
     }
 }

@@ -4,6 +4,7 @@ use super::profile::{Profile, ProfileError};
 use crate::base::identity::{Intelligence, Personality, Runtime};
 use crate::base::paths;
 use crate::store::durable;
+use crate::store::one_writer::OneWriter;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -23,13 +24,17 @@ pub struct ProfileUpdate {
 }
 
 impl Profile {
-    /// Writes the profile of the peer in `cwd`: what is there, with `update` merged in.
-    pub fn write(cwd: &Path, update: &ProfileUpdate) -> Result<Profile, ProfileError> {
+    /// Writes the profile of the peer in `cwd`: `existing`, which was read under the same lock, with `update` merged in.
+    pub fn write(
+        _: &OneWriter,
+        cwd: &Path,
+        existing: Option<&Profile>,
+        update: &ProfileUpdate,
+    ) -> Result<Profile, ProfileError> {
         let path = paths::profile_path(cwd);
-        let existing = Profile::read(cwd)?;
-        let mut raw = existing.as_ref().map(|profile| profile.raw.clone()).unwrap_or_default();
+        let mut raw = existing.map(|profile| profile.raw.clone()).unwrap_or_default();
         let mut runtimes = vec![update.default_runtime.clone()];
-        for runtime in existing.iter().flat_map(|profile| profile.runtimes()) {
+        for runtime in existing.into_iter().flat_map(|profile| profile.runtimes()) {
             if !runtimes.contains(runtime) {
                 runtimes.push(runtime.clone());
             }
@@ -46,11 +51,9 @@ impl Profile {
         // The word on disk stays as somebody wrote it unless the nature really changes (pitfall 78).
         let nature = update.intelligence.unwrap_or_else(|| {
             existing
-                .as_ref()
                 .map_or_else(|| Intelligence::default_for(&update.default_runtime), |profile| profile.intelligence())
         });
-        if existing.as_ref().is_none_or(|profile| profile.intelligence() != nature) || !raw.contains_key("intelligence")
-        {
+        if existing.is_none_or(|profile| profile.intelligence() != nature) || !raw.contains_key("intelligence") {
             raw.insert("intelligence".into(), nature.as_str().into());
         }
         if update.ephemeral == Some(true) {
@@ -63,13 +66,13 @@ impl Profile {
     }
 
     /// Gives the peer in `cwd` another name. Missing: `None`.
-    pub fn rename(cwd: &Path, name: &Personality) -> Result<Option<Profile>, ProfileError> {
-        Profile::rewrite(cwd, |_, raw| drop(raw.insert("personality".into(), name.as_str().into())))
+    pub fn rename(writer: &OneWriter, cwd: &Path, name: &Personality) -> Result<Option<Profile>, ProfileError> {
+        Profile::rewrite(writer, cwd, |_, raw| drop(raw.insert("personality".into(), name.as_str().into())))
     }
 
     /// Declares one more runtime; the default stays. Missing: `None`.
-    pub fn declare_runtime(cwd: &Path, runtime: &Runtime) -> Result<Option<Profile>, ProfileError> {
-        Profile::rewrite(cwd, |profile, raw| {
+    pub fn declare_runtime(writer: &OneWriter, cwd: &Path, runtime: &Runtime) -> Result<Option<Profile>, ProfileError> {
+        Profile::rewrite(writer, cwd, |profile, raw| {
             let mut runtimes: Vec<&str> = profile.runtimes().iter().map(Runtime::as_str).collect();
             if !profile.runtimes().contains(runtime) {
                 runtimes.push(runtime.as_str());
@@ -80,7 +83,7 @@ impl Profile {
 
     /// Turns the legacy `runtime` into `default_runtime`. Whether there was something to do; a file that is missing or
     /// can't be read is left alone.
-    pub fn migrate(cwd: &Path) -> Result<bool, ProfileError> {
+    pub fn migrate(writer: &OneWriter, cwd: &Path) -> Result<bool, ProfileError> {
         let legacy = |raw: &Map<String, Value>| {
             raw.contains_key("runtime") || raw.get("default_runtime").is_none_or(Value::is_null)
         };
@@ -89,7 +92,7 @@ impl Profile {
             Ok(_) | Err(ProfileError::Bad { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
-        let migrated = Profile::rewrite(cwd, |profile, raw| {
+        let migrated = Profile::rewrite(writer, cwd, |profile, raw| {
             raw.insert("default_runtime".into(), profile.default_runtime().as_str().into());
             raw.shift_remove("runtime");
         })?;
@@ -98,6 +101,7 @@ impl Profile {
 
     /// Reads, changes, checks and writes the profile in `cwd`. What is not changed is not written.
     fn rewrite(
+        _: &OneWriter,
         cwd: &Path,
         change: impl FnOnce(&Profile, &mut Map<String, Value>),
     ) -> Result<Option<Profile>, ProfileError> {
@@ -132,6 +136,11 @@ mod tests {
         std::fs::write(paths::profile_path(dir), value.to_string()).unwrap();
     }
 
+    fn write(dir: &Path, update: &ProfileUpdate) -> Result<Profile, ProfileError> {
+        let existing = Profile::read(dir)?;
+        Profile::write(&OneWriter::alone(dir), dir, existing.as_ref(), update)
+    }
+
     fn update() -> ProfileUpdate {
         ProfileUpdate {
             personality: "bob".parse().unwrap(),
@@ -152,7 +161,7 @@ mod tests {
         let profile = Profile::read(dir.path()).unwrap().unwrap();
         assert_eq!((profile.personality().as_str(), profile.default_runtime().as_str()), ("bob", "claude"));
         assert_eq!(profile.intelligence(), Intelligence::Natural);
-        Profile::write(dir.path(), &ProfileUpdate { intelligence: Some(Intelligence::Natural), ..update() }).unwrap();
+        write(dir.path(), &ProfileUpdate { intelligence: Some(Intelligence::Natural), ..update() }).unwrap();
         let text = std::fs::read_to_string(paths::profile_path(dir.path())).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["zzz"], json!({"a": [1]}));
@@ -162,15 +171,14 @@ mod tests {
             (&json!("codex"), &json!(["codex", "claude"]), None)
         );
         assert!(text.find("zzz") < text.find("personality"), "the order of keys is kept");
-        Profile::write(dir.path(), &ProfileUpdate { intelligence: Some(Intelligence::Artificial), ..update() })
-            .unwrap();
+        write(dir.path(), &ProfileUpdate { intelligence: Some(Intelligence::Artificial), ..update() }).unwrap();
         assert_eq!(Profile::read(dir.path()).unwrap().unwrap().intelligence_word(), "artificial");
     }
 
     #[test]
     fn migration_touches_only_what_is_legacy() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!Profile::migrate(dir.path()).unwrap());
+        assert!(!Profile::migrate(&OneWriter::alone(dir.path()), dir.path()).unwrap());
         for (raw, migrated, default) in [
             (json!({"personality": "bob", "runtime": "claude", "x": 1}), true, "claude"),
             (json!({"personality": "bob", "default_runtime": null, "runtime": "claude", "x": 1}), true, "claude"),
@@ -178,14 +186,14 @@ mod tests {
             (json!({"personality": "bob", "default_runtime": "codex", "x": 1}), false, "codex"),
         ] {
             put(dir.path(), &raw);
-            assert_eq!(Profile::migrate(dir.path()).unwrap(), migrated, "{raw}");
+            assert_eq!(Profile::migrate(&OneWriter::alone(dir.path()), dir.path()).unwrap(), migrated, "{raw}");
             let now = Profile::read_raw(dir.path()).unwrap().unwrap();
             assert_eq!((&now["default_runtime"], now.get("runtime"), &now["x"]), (&json!(default), None, &json!(1)));
-            assert!(!Profile::migrate(dir.path()).unwrap(), "{raw} once");
+            assert!(!Profile::migrate(&OneWriter::alone(dir.path()), dir.path()).unwrap(), "{raw} once");
         }
         for unreadable in ["{torn", "[]", r#"{"personality":"bob","runtime":"x y"}"#] {
             std::fs::write(paths::profile_path(dir.path()), unreadable).unwrap();
-            assert!(!Profile::migrate(dir.path()).unwrap());
+            assert!(!Profile::migrate(&OneWriter::alone(dir.path()), dir.path()).unwrap());
             assert_eq!(std::fs::read_to_string(paths::profile_path(dir.path())).unwrap(), unreadable);
         }
     }
@@ -193,17 +201,20 @@ mod tests {
     #[test]
     fn a_runtime_is_declared_behind_the_default_and_a_name_is_changed() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Profile::rename(dir.path(), &"al".parse().unwrap()).unwrap().is_none());
+        assert!(Profile::rename(&OneWriter::alone(dir.path()), dir.path(), &"al".parse().unwrap()).unwrap().is_none());
         put(dir.path(), &json!({"personality": "bob", "default_runtime": "codex", "plug": {"a": 1}}));
         for (runtime, expected) in
             [("claude", "codex claude"), ("codex", "codex claude"), ("parrot", "codex claude parrot")]
         {
-            let profile = Profile::declare_runtime(dir.path(), &runtime.parse().unwrap()).unwrap().unwrap();
+            let profile =
+                Profile::declare_runtime(&OneWriter::alone(dir.path()), dir.path(), &runtime.parse().unwrap())
+                    .unwrap()
+                    .unwrap();
             let runtimes: Vec<&str> = profile.runtimes().iter().map(Runtime::as_str).collect();
             assert_eq!(runtimes.join(" "), expected);
             assert_eq!(Profile::read(dir.path()).unwrap().unwrap(), profile);
         }
-        Profile::rename(dir.path(), &"al".parse().unwrap()).unwrap();
+        Profile::rename(&OneWriter::alone(dir.path()), dir.path(), &"al".parse().unwrap()).unwrap();
         let now = Profile::read_raw(dir.path()).unwrap().unwrap();
         assert_eq!((&now["personality"], &now["plug"]), (&json!("al"), &json!({"a": 1})));
     }

@@ -7,18 +7,15 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::paths::{self, Paths};
 use crate::store::durable::{self, StoreError};
-use crate::store::lock::FileLock;
+use crate::store::one_writer::OneWriter;
 use crate::store::open::{self, Rule, without_bom};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub use crate::store::peer_record::{MAX_DESCRIPTION, PeerRecord, resolve_runtime};
 
 /// The version this writes.
 const VERSION: u64 = 2;
-/// How long a writer waits for another one.
-const LOCK_WAIT: Duration = Duration::from_secs(4);
 
 /// The registry as it was read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -107,8 +104,15 @@ impl Registry {
         clock: &dyn Clock,
         change: impl FnOnce(&mut Vec<PeerRecord>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        paths.refuse_the_real_one()?;
-        let _lock = FileLock::acquire(&paths.registry_lock(), program, LOCK_WAIT, clock)?;
+        Registry::change_by(paths, &OneWriter::acquire(paths, program, clock)?, change)
+    }
+
+    /// [`Registry::change`] by whoever holds the lock already.
+    pub(crate) fn change_by<T>(
+        paths: &Paths,
+        _: &OneWriter,
+        change: impl FnOnce(&mut Vec<PeerRecord>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let before = Registry::read(paths)?;
         let mut after = before.clone();
         let result = change(&mut after.peers)?;
@@ -132,22 +136,23 @@ impl Registry {
 
     /// Adds the peer `name` of the folder `cwd`, or merges its record into the one of its name: the given runtime comes
     /// first, the known ones stay; a blank description and absent interfaces inherit. Refused where the name lives in
-    /// another folder. `make` makes the record, once the name is known to be free for this folder: nobody takes it
-    /// meanwhile.
+    /// another folder. `make` makes the record, once the name is known to be free for this folder, from
+    /// what is known of the peer: nobody takes the name meanwhile.
     pub fn upsert<T>(
         paths: &Paths,
         name: &Personality,
         cwd: &Path,
         program: &str,
         clock: &dyn Clock,
-        make: impl FnOnce() -> Result<(PeerRecord, T), Failure>,
+        make: impl FnOnce(&OneWriter, Option<&PeerRecord>) -> Result<(PeerRecord, T), Failure>,
     ) -> Result<T, Failure> {
-        Registry::change(paths, program, clock, |peers| {
+        let writer = OneWriter::acquire(paths, program, clock)?;
+        Registry::change_by(paths, &writer, |peers| {
             let known = peers.iter_mut().find(|peer| peer.personality == *name);
             if let Some(known) = &known {
                 refuse_other_folder(known, cwd)?;
             }
-            let (record, made) = make()?;
+            let (record, made) = make(&writer, known.as_deref())?;
             match known {
                 Some(known) => known.merge(record),
                 None => peers.push(record),
@@ -164,14 +169,15 @@ impl Registry {
         cwd: &Path,
         program: &str,
         clock: &dyn Clock,
-        carry: impl FnOnce() -> Result<(), Failure>,
+        carry: impl FnOnce(&OneWriter) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        Registry::change(paths, program, clock, |peers| {
+        let writer = OneWriter::acquire(paths, program, clock)?;
+        Registry::change_by(paths, &writer, |peers| {
             if peers.iter().any(|peer| peer.personality == *new) {
                 return Err(taken(new));
             }
             let record = peers.iter_mut().find(|peer| peer.personality == *old).ok_or_else(|| gone(old))?;
-            carry()?;
+            carry(&writer)?;
             record.personality = new.clone();
             record.cwd = cwd.to_owned();
             Ok(())
@@ -239,7 +245,7 @@ mod tests {
 
     fn try_upsert(paths: &Paths, record: PeerRecord) -> Result<(), Failure> {
         let (name, cwd) = (record.personality.clone(), record.cwd.clone());
-        Registry::upsert(paths, &name, &cwd, "test", &SystemClock::default(), || Ok((record, ())))
+        Registry::upsert(paths, &name, &cwd, "test", &SystemClock::default(), |_, _| Ok((record, ())))
     }
 
     fn upsert(paths: &Paths, record: PeerRecord) {
@@ -354,7 +360,7 @@ mod tests {
                 Path::new("/w/other"),
                 "test",
                 &SystemClock::default(),
-                || -> Result<(PeerRecord, ()), Failure> { panic!("nothing is made for a name that is taken") },
+                |_, _| -> Result<(PeerRecord, ()), Failure> { panic!("nothing is made for a name that is taken") },
             );
             assert!(made.unwrap_err().message.contains("lives in /w/"));
         });
@@ -365,16 +371,16 @@ mod tests {
         with(|paths| {
             upsert(paths, record("al", "parrot"));
             upsert(paths, record("bob", "parrot"));
-            let rename = |old: &str, new: &str, carry: fn() -> Result<(), Failure>| {
+            let rename = |old: &str, new: &str, carry: fn(&OneWriter) -> Result<(), Failure>| {
                 let names = (&old.parse().unwrap(), &new.parse().unwrap());
                 Registry::rename(paths, names, Path::new("/w/new"), "test", &SystemClock::default(), carry)
             };
-            let never = || -> Result<(), Failure> { panic!("nothing is carried to a name that is taken") };
+            let never = |_: &OneWriter| -> Result<(), Failure> { panic!("nothing is carried to a name that is taken") };
             assert_eq!(rename("al", "bob", never).unwrap_err().exit, Exit::Refused);
             assert_eq!(rename("gone", "eve", never).unwrap_err().exit, Exit::NoPeer);
-            rename("al", "eve", || Err(Failure::new(Exit::Io, "no"))).unwrap_err();
+            rename("al", "eve", |_| Err(Failure::new(Exit::Io, "no"))).unwrap_err();
             assert_eq!(names(paths), ["al", "bob"]);
-            rename("al", "eve", || Ok(())).unwrap();
+            rename("al", "eve", |_| Ok(())).unwrap();
             assert_eq!(names(paths), ["bob", "eve"]);
         });
     }

@@ -7,6 +7,7 @@ use crate::base::clock::Clock;
 use crate::base::exit::Failure;
 use crate::base::identity::Personality;
 use crate::base::paths::Paths;
+use crate::store::one_writer::OneWriter;
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use serde::Serialize;
@@ -79,7 +80,12 @@ pub fn reindex(
     program: &str,
     clock: &dyn Clock,
 ) -> Result<Reindexed, Failure> {
-    Registry::change(paths, program, clock, |peers| {
+    reindex_by(paths, &OneWriter::acquire(paths, program, clock)?, only)
+}
+
+/// [`reindex`] by whoever holds the lock already.
+pub(crate) fn reindex_by(paths: &Paths, writer: &OneWriter, only: Option<&Personality>) -> Result<Reindexed, Failure> {
+    Registry::change_by(paths, writer, |peers| {
         let mut done = Reindexed::default();
         for record in peers.iter_mut().filter(|record| only.is_none_or(|name| record.personality == *name)) {
             let personality = record.personality.clone();
@@ -94,14 +100,35 @@ pub fn reindex(
                 )),
                 Ok(Some(local)) => {
                     let fields = record.drift(&local);
+                    *record = local;
                     if !fields.is_empty() {
-                        *record = local;
                         done.healed.push(Healed { personality, fields });
                     }
                 }
             }
         }
         Ok(done)
+    })
+}
+
+/// Lets the registry remember what `profile` says about the sessions of its peer: for when the profile is gone. Writes
+/// only where that has changed.
+pub fn remember_policy(
+    paths: &Paths,
+    record: &PeerRecord,
+    profile: &Profile,
+    program: &str,
+    clock: &dyn Clock,
+) -> Result<(), Failure> {
+    let policy = profile.policy_keys();
+    if record.policy == policy || *profile.personality() != record.personality {
+        return Ok(());
+    }
+    Registry::change(paths, program, clock, |peers| {
+        if let Some(known) = peers.iter_mut().find(|peer| peer.personality == record.personality) {
+            known.policy = policy;
+        }
+        Ok(())
     })
 }
 
@@ -144,7 +171,7 @@ mod tests {
             );
             let profile = Profile::read(&self.cwd(name)).unwrap().unwrap();
             let record = PeerRecord::from_profile(&profile, &self.cwd(name));
-            let make = || Ok((record, ()));
+            let make = |_: &OneWriter, _: Option<&PeerRecord>| Ok((record, ()));
             Registry::upsert(&self.paths, &name.parse().unwrap(), &self.cwd(name), "test", &self.clock, make).unwrap();
         }
 

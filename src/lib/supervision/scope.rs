@@ -8,6 +8,9 @@ use crate::store::cap::keep_tail;
 use crate::store::due::Due;
 use crate::store::durable;
 use crate::store::history;
+use crate::store::profile::Profile;
+use crate::store::registry::Registry;
+use crate::store::reindex;
 use crate::store::state_files::{identities_among, names_in};
 use crate::world::World;
 use std::collections::BTreeSet;
@@ -116,6 +119,7 @@ fn sweep(world: &World<'_>) {
     let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
     durable::sweep(&world.paths.state_dir(), &names, durable::LITTER_AGE);
     prune_histories(world);
+    remember_policies(world);
     let pane_logs = world.paths.pane_log_dir();
     for name in names_in(&pane_logs).filter(|name| name.ends_with(".log")) {
         trim(&pane_logs.join(name));
@@ -136,6 +140,18 @@ fn prune_histories(world: &World<'_>) {
         let Ok(_lock) = world.lock(&identity, Duration::ZERO) else { continue };
         if let Err(error) = history.prune(cut) {
             tracing::warn!("{identity}: {error}");
+        }
+    }
+}
+
+/// Lets the registry remember what the profiles say about their peers' sessions, for when a profile is gone.
+fn remember_policies(world: &World<'_>) {
+    let Ok(registry) = Registry::read(world.paths) else { return };
+    for record in registry.peers() {
+        let Ok(Some(profile)) = Profile::read(&record.cwd) else { continue };
+        let remembered = reindex::remember_policy(world.paths, record, &profile, world.program, world.clock);
+        if let Err(failure) = remembered {
+            tracing::warn!("{}: {failure}", record.personality);
         }
     }
 }

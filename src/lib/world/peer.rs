@@ -6,7 +6,8 @@ use crate::base::normalize;
 use crate::base::paths::Paths;
 use crate::base::wake::ResumePolicy;
 use crate::runtime::{Kind, Manifest, manifest::built_in};
-use crate::store::profile::{Profile, Resume};
+use crate::store::policy::{Policy, Resume};
+use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry, resolve_runtime};
 use std::path::Path;
 
@@ -96,9 +97,14 @@ impl Peer {
         self.record.intelligence
     }
 
+    /// What is said about its sessions: by its profile, or, where that is gone or can't be read, by the registry.
+    pub fn policy(&self) -> Policy<'_> {
+        self.profile.as_ref().map_or_else(|| self.record.policy(), Profile::policy)
+    }
+
     /// Whether it is a stateless worker: a fresh session for each task.
     pub fn is_ephemeral(&self) -> bool {
-        self.profile.as_ref().is_some_and(|profile| profile.ephemeral())
+        self.policy().ephemeral()
     }
 
     /// Whether it is a mailbox: what comes is filed, there is no session.
@@ -108,12 +114,15 @@ impl Peer {
 
     /// Whether it speaks for a person.
     pub fn is_human(&self) -> bool {
-        self.profile.as_ref().is_some_and(|profile| profile.is_human_conversational())
+        match &self.profile {
+            Some(profile) => profile.is_human_conversational(),
+            None => self.record.is_human_conversational(),
+        }
     }
 
     /// When it resumes.
     pub fn resume_policy(&self) -> ResumePolicy {
-        match self.profile.as_ref().and_then(|profile| profile.resume()) {
+        match self.policy().resume() {
             Some(Resume::Always) => ResumePolicy::Always,
             Some(Resume::Topic) => ResumePolicy::Topic,
             Some(Resume::Never) => ResumePolicy::Never,
@@ -123,12 +132,12 @@ impl Peer {
 
     /// What a fresh session is told first.
     pub fn initial_prompt(&self) -> Option<String> {
-        self.profile.as_ref().and_then(|profile| profile.initial_prompt())
+        self.policy().initial_prompt()
     }
 
     /// How often a task may be tried that a worker did not settle.
     pub fn max_attempts(&self) -> Option<u32> {
-        self.profile.as_ref().and_then(|profile| profile.max_attempts())
+        self.policy().max_attempts()
     }
 }
 

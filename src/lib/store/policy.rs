@@ -1,0 +1,81 @@
+//! What a profile says about a peer's sessions: worker or not, when it resumes, how often a task is tried, its limits,
+//! its first words. The registry keeps a copy, for a peer whose profile is gone or can't be read.
+
+use serde_json::{Map, Value};
+
+/// The keys of a profile that a policy is made of.
+pub(crate) const KEYS: [&str; 5] = ["wake_policy", "resume", "max_attempts", "limits", "initial_prompt"];
+
+/// When a parked peer resumes (D1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// Whenever there is something to resume.
+    Always,
+    /// Only for a known topic.
+    Topic,
+    /// Never.
+    Never,
+}
+
+/// Limits of a session's unit (D31): values as systemd takes them, such as `2G`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `MemoryMax`.
+    pub memory_max: Option<String>,
+    /// `MemoryHigh`.
+    pub memory_high: Option<String>,
+    /// `TasksMax`.
+    pub tasks_max: Option<String>,
+}
+
+/// The policy as its keys stand in a profile or in a record of the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'a>(pub(crate) &'a Map<String, Value>);
+
+impl Policy<'_> {
+    /// Whether it is a stateless worker.
+    pub fn ephemeral(&self) -> bool {
+        self.text("wake_policy") == Some("ephemeral")
+    }
+
+    /// When it resumes. An unknown word counts as not said.
+    pub fn resume(&self) -> Option<Resume> {
+        match self.text("resume")? {
+            "always" => Some(Resume::Always),
+            "topic" => Some(Resume::Topic),
+            "never" => Some(Resume::Never),
+            _ => None,
+        }
+    }
+
+    /// How often a worker's task may be tried.
+    pub fn max_attempts(&self) -> Option<u32> {
+        self.0.get("max_attempts").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
+    }
+
+    /// Limits of its sessions.
+    pub fn limits(&self) -> Limits {
+        let text = |key: &str| match self.0.get("limits")?.get(key)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        Limits { memory_max: text("memory_max"), memory_high: text("memory_high"), tasks_max: text("tasks_max") }
+    }
+
+    /// What a fresh session is told first.
+    pub fn initial_prompt(&self) -> Option<String> {
+        let text = self.text("initial_prompt").filter(|text| !text.is_empty())?.replace("\r\n", "\n");
+        // It is typed: what no message may hold has no business in it.
+        Some(text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect())
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(Value::as_str)
+    }
+}
+
+/// The keys of a policy in `raw`, as they stand there.
+pub(crate) fn of(raw: &Map<String, Value>) -> Map<String, Value> {
+    KEYS.iter().filter_map(|key| Some(((*key).to_owned(), raw.get(*key)?.clone()))).collect()
+}
