@@ -70,6 +70,29 @@ fn nobody_acts_under_another_name_than_peer_personality_says() {
 }
 
 #[test]
+fn a_name_in_another_script_means_the_same_to_every_program() {
+    let home = home();
+    let folder = home.cwd("alice");
+    let profile = folder.join(".iapeer/peer-profile.json");
+    let text = std::fs::read_to_string(&profile).unwrap();
+    std::fs::write(&profile, text.replace("\"alice\"", "\"Älice\"")).unwrap();
+    let as_said = |program: &str, personality: &str| {
+        let mut command = home.cmd(program);
+        command.args(["bob", "--no-wait", "-m", "x"]).current_dir(&folder).env("PEER_PERSONALITY", personality);
+        home.start(command, None).wait(std::time::Duration::from_secs(60))
+    };
+    refused(&home, &as_said("iapeer-send", "Мэллори"), 78, &["PEER_PERSONALITY", "Мэллори", "alice"]);
+    // Without the rest of the set beside it no program can tell.
+    let lone = home.home().join("iapeer-send");
+    std::fs::copy(support::bin("iapeer-send"), &lone).unwrap();
+    let alone = as_said(&lone.to_string_lossy(), "");
+    assert!(alone.code == 78 && alone.stdout.is_empty(), "{alone}");
+    assert!(alone.stderr.contains("Älice") && alone.stderr.contains("make install"), "{alone}");
+    let sent = as_said("iapeer-send", "Älice");
+    assert!(sent.code == 0 && sent.stderr.is_empty(), "{sent}");
+}
+
+#[test]
 fn a_test_run_leaves_the_user_s_own_root_and_units_alone() {
     let home = TestHome::new();
     home.set("IAPEER_TEST_SANDBOX", "1").set("IAPEER_ROOT", "  ");

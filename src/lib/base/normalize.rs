@@ -1,7 +1,8 @@
 //! Turns folder names into peer names: symbols, transliteration, slug. The result is the same on every system, since
-//! the tables are part of the program and the system's iconv is not used.
+//! the tables are part of the programs and the system's iconv is not used.
 
 use crate::base::identity::{NameError, Personality};
+use std::sync::OnceLock;
 
 /// Longest name, in characters.
 const MAX: usize = 32;
@@ -9,11 +10,38 @@ const MAX: usize = 32;
 /// Symbols that mean a word: `№2` becomes `no-2`.
 const SYMBOLS: &[(char, &str)] = &[('№', "No.")];
 
+/// What [`normalize`] asks where a text is not ASCII.
+static OTHER_SCRIPTS: OnceLock<fn(&str) -> String> = OnceLock::new();
+
+/// Has `by` give the slug of each text that is not ASCII: [`by_table`], or a function that asks a program which has the
+/// table. The table takes half a megabyte, and is linked into a program only where that calls [`by_table`]. The first
+/// call counts; before it a text that is not ASCII gives no name.
+pub fn other_scripts(by: fn(&str) -> String) {
+    // Only a second call fails.
+    let _ = OTHER_SCRIPTS.set(by);
+}
+
 /// The slug of `text`: lower-case ASCII letters, digits and single dashes, at most 32 characters. Nothing is
 /// invented: a leading digit stays, and what has no letters or digits gives an empty text.
 pub fn normalize(text: &str) -> String {
+    match OTHER_SCRIPTS.get() {
+        _ if text.is_ascii() => slug(text),
+        Some(by) => by(text),
+        #[cfg(test)]
+        None => by_table(text),
+        #[cfg(not(test))]
+        None => String::new(),
+    }
+}
+
+/// [`normalize`] by the table of transliterations, for any script.
+pub fn by_table(text: &str) -> String {
+    slug(&transliterate(text))
+}
+
+fn slug(ascii: &str) -> String {
     let mut slug = String::new();
-    for c in transliterate(text).chars() {
+    for c in ascii.chars() {
         if c.is_ascii_alphanumeric() {
             slug.push(c.to_ascii_lowercase());
         } else if !slug.is_empty() && !slug.ends_with('-') {
@@ -98,6 +126,7 @@ mod tests {
             (long.as_str(), &"a".repeat(31)),
         ];
         for (text, slug) in cases {
+            assert_eq!(by_table(text), normalize(text), "{text:?}");
             assert_eq!(normalize(text), slug, "{text:?}");
             assert_eq!(normalize(slug), slug, "idempotent on {slug:?}");
         }

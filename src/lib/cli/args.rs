@@ -302,6 +302,13 @@ pub enum Verb {
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Print the peer name that a text gives. The other programs ask this where a text is not ASCII.
+    #[command(hide = true)]
+    PeerName {
+        /// The text.
+        #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+        text: String,
+    },
     /// Print the version and nothing else.
     Version,
     /// Write the manual pages of all programs into a folder, or print iapeer's own.

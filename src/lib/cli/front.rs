@@ -2,6 +2,7 @@
 
 use crate::base::exit::{self, Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Runtime};
+use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
@@ -37,6 +38,7 @@ const PROGRAM: &str = "iapeer";
 /// Runs the verb on the command line.
 pub fn main() -> ExitCode {
     crate::host::inherited::disown();
+    normalize::other_scripts(normalize::by_table);
     let verb = match Front::try_parse() {
         Ok(front) => front.verb,
         Err(error) => return cli::usage(PROGRAM, &error),
@@ -53,6 +55,10 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Completions { shell, dir } => completions(shell, dir.as_deref()),
         Verb::Man { dir } => man(dir.as_deref()),
         Verb::Demo { runtime } => demo::run(&runtime),
+        Verb::PeerName { text } => {
+            cli::say(normalize::normalize(&text));
+            Ok(Exit::Ok)
+        }
         Verb::Version => {
             cli::say(env!("CARGO_PKG_VERSION"));
             Ok(Exit::Ok)
@@ -147,6 +153,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Demo { .. }
         | Verb::Completions { .. }
         | Verb::Man { .. }
+        | Verb::PeerName { .. }
         | Verb::Version
         | Verb::People(_)
         | Verb::Other(_) => {}

@@ -17,12 +17,14 @@ pub mod verbs;
 use crate::base::clock::SystemClock;
 use crate::base::exit::{self, Exit, Failure};
 use crate::base::harmless::{harmless, harmless_json};
+use crate::base::normalize;
 use crate::base::output;
 pub use crate::base::output::say;
 use crate::base::paths::Paths;
 use crate::base::settings::{self, Settings};
-use crate::host::inherited;
+use crate::host::{inherited, program};
 use crate::machine::RealHost;
+use crate::session::launch;
 use crate::world::World;
 use clap::Parser;
 use serde::Serialize;
@@ -69,6 +71,7 @@ pub fn with_world(
     access: Access,
     body: impl FnOnce(&World<'_>) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
+    normalize::other_scripts(ask_front);
     let settings = Settings::from_env()?;
     let paths = Paths::from_env()?;
     match access {
@@ -79,6 +82,20 @@ pub fn with_world(
     let clock = SystemClock::default();
     let host = RealHost::new(&paths, &settings, &clock);
     body(&World::new(&paths, &settings, &clock, &host, program))
+}
+
+/// The peer name that `text` gives, as `iapeer` says, the program that has the table of transliterations; empty where
+/// `iapeer` can't be asked.
+fn ask_front(text: &str) -> String {
+    let front = launch::bin_dir().join("iapeer");
+    let why = match program::output(&front, &["peer-name", text], std::env::vars_os()) {
+        Ok(said) if said.status.success() => return String::from_utf8_lossy(&said.stdout).trim().to_owned(),
+        Ok(said) => String::from_utf8_lossy(&said.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let front = front.display();
+    tracing::warn!("cannot ask {front} which name {text:?} gives: {why}; install the whole set (make install)");
+    String::new()
 }
 
 /// Prints clap's message; help and version are 0, everything else 64.
