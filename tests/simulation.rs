@@ -1,8 +1,8 @@
 //! The lifecycle in a simulated world: the real functions, over real state files, with a simulated host and clock.
 //!
 //! A history is a list of steps (messages, ticks, deaths, stops, clock jumps, faults of the host). In each step one
-//! or two programs run, interleaved at every look at the clock (each lock is preceded by one, each log line too) and
-//! at every call of the host; any of them may be killed there. The laws are checked while it runs, after each step,
+//! or two programs run, interleaved at every look at the clock, at every call of the host and before every step that
+//! changes a file; any of them may be killed there, as the kernel does it: no destructor runs. The laws are checked while it runs, after each step,
 //! and after the world was healed. Everything is decided by the history, so a failing one can be shrunk and kept
 //! (`simulation/*.proptest-regressions`).
 //!
@@ -16,6 +16,7 @@ mod simulation {
     pub mod laws;
     pub mod program;
     pub mod sim;
+    pub mod thread;
 }
 
 use simulation::history::{Mix, check};

@@ -3,7 +3,7 @@
 use super::fleet::{self, NAMES, peer, peers};
 use super::laws;
 use super::program::{Act, Program, hook};
-use super::sim::{Boot, Fate, Machine, Sim, TurnKind};
+use super::sim::{Boot, Fate, Machine, Sim, TurnKind, kills};
 use iapeer::base::{Marker, StateFile};
 use iapeer::session::hook::Hook;
 use iapeer::world::World;
@@ -141,7 +141,7 @@ fn step(mix: Mix) -> impl Strategy<Value = Step> {
     let with = if mix.pairs { prop::option::weighted(0.4, call(mix)).boxed() } else { Just(None).boxed() };
     let eager = if mix.pairs { prop_oneof![1 => Just(0u32), 3 => 1..10u32].boxed() } else { Just(0u32).boxed() };
     let kill = if mix.kills {
-        prop::option::weighted(0.25, prop_oneof![0..30u32, 0..120u32]).boxed()
+        prop::option::weighted(0.25, prop_oneof![0..30u32, 0..120u32, 0..400u32]).boxed()
     } else {
         Just(None).boxed()
     };
@@ -180,6 +180,7 @@ pub fn check(name: &str, mix: Mix) {
         let sim = Sim::new(paths.clone(), fleet::settings());
         run(&sim, root.path(), &steps).map_err(|(why, _)| TestCaseError::fail(why))
     });
+    println!("{name}: {} histories, {}", total.div_ceil(TESTS), kills());
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(why, steps)) => {

@@ -12,6 +12,7 @@ use iapeer::session::end::Park;
 use iapeer::session::hook::{self, Hook};
 use iapeer::session::rule::Request;
 use iapeer::store::FileLock;
+use iapeer::store::registry::Registry;
 use iapeer::supervision::reap;
 use iapeer::supervision::tick::{self, TickOptions};
 use iapeer::world::World;
@@ -119,6 +120,22 @@ pub fn hook(sim: &Arc<Sim>, identity: &Identity, launch: Option<&str>, which: Ho
 }
 
 impl Program {
+    /// It was killed. A peer that it had removed by then is made anew, as after a removal that came to its end.
+    pub fn is_dead(&self, sim: &Arc<Sim>) {
+        sim.state().note("killed");
+        let Act::Remove(identity, force) = &self.act else { return };
+        if *force {
+            laws::at_dropped(sim, identity);
+        }
+        let registry = Registry::read(&sim.paths).expect("the registry can be read after any kill");
+        if registry.get(identity.personality()).is_none() {
+            laws::at_removed(sim, identity);
+            let machine = Machine(Arc::clone(sim));
+            let world = World::new(&sim.paths, &sim.settings, &machine, &machine, "test");
+            super::sim::atomically(|| fleet::create(&world, identity));
+        }
+    }
+
     /// Runs it to its end.
     pub fn run(&self, sim: &Arc<Sim>) {
         let machine = Machine(Arc::clone(sim));
@@ -213,9 +230,11 @@ impl Program {
                 ticked.map(|_| format!("{said:?}"))
             }
             Act::Remove(identity, force) => {
-                // What a forced removal is told to drop may be gone, however far it comes.
-                let _dropped = force.then(|| Dropped { sim, identity });
                 let removed = remove::remove(&world, identity.personality(), *force);
+                // What a forced removal is told to drop may be gone, however far it comes.
+                if *force {
+                    laws::at_dropped(sim, identity);
+                }
                 if removed.as_ref().is_ok_and(|removed| removed.registered) {
                     laws::at_removed(sim, identity);
                     super::sim::atomically(|| fleet::create(&world, identity));
@@ -238,17 +257,5 @@ fn message(from: &Identity, to: &Identity, topic: Option<u8>, body: &str, wait: 
         attachments: Vec::new(),
         urgent: false,
         wait: Duration::from_millis(wait),
-    }
-}
-
-/// Forgets what waits for a peer when it goes out of scope: at the end of a removal, also of one that is killed.
-struct Dropped<'a> {
-    sim: &'a Arc<Sim>,
-    identity: &'a Identity,
-}
-
-impl Drop for Dropped<'_> {
-    fn drop(&mut self) {
-        laws::at_dropped(self.sim, self.identity);
     }
 }

@@ -3,15 +3,18 @@
 
 use super::laws::Entry;
 use super::program::{Act, Program};
+use super::thread;
 use iapeer::base::clock::{Clock, EpochMs};
 use iapeer::base::identity::Identity;
 use iapeer::base::message_id::MessageId;
+use iapeer::base::step::Point;
+use iapeer::base::step::failpoints;
 use iapeer::base::{Paths, Settings};
 use iapeer::host::ProcessId;
 use iapeer::store::queue::Seq;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::mpsc::{Sender, channel};
+use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -19,9 +22,6 @@ use std::time::Duration;
 const SLOTS: usize = 3;
 /// A step that passes more points than this does not end.
 const MAX_POINTS: u32 = 200_000;
-
-/// The panic of a killed program.
-pub struct Killed;
 
 thread_local! {
     /// The program that this thread runs.
@@ -171,27 +171,6 @@ struct Running {
     wake: u64,
     /// Told when it is this one's turn.
     turn: Arc<Condvar>,
-}
-
-type Job = Box<dyn FnOnce() + Send>;
-
-/// Runs `job` on a thread of its own; threads are kept for the next ones, since a history has hundreds.
-fn on_a_thread(job: Job) {
-    static IDLE: Mutex<Vec<Sender<Job>>> = Mutex::new(Vec::new());
-    let idle = || IDLE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let free = idle().pop();
-    let to = free.unwrap_or_else(|| {
-        let (to, jobs) = channel::<Job>();
-        let own = to.clone();
-        std::thread::spawn(move || {
-            while let Ok(job) = jobs.recv() {
-                job();
-                idle().push(own.clone());
-            }
-        });
-        to
-    });
-    let _ = to.send(job);
 }
 
 /// Everything that changes.
@@ -494,26 +473,60 @@ impl Sim {
         state.running.push(Running { id, program: program.clone(), wake: 0, turn: Arc::default() });
         state.turn = Some(id);
         let sim = Arc::clone(self);
-        on_a_thread(Box::new(move || {
+        thread::on_a_thread(Box::new(move || {
             ME.set(Some(id));
+            let watched = Arc::clone(&sim);
+            failpoints::watch(Some(Rc::new(move |point, _| watched.pass(Some(point)))));
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| program.run(&sim)));
+            failpoints::watch(None);
             let mut state = sim.state();
             if let Err(payload) = ended {
-                if payload.is::<Killed>() {
-                    state.note("killed");
-                } else {
-                    let text = payload.downcast_ref::<String>().cloned();
-                    let text = text.or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string));
-                    state.violate(format!("a program panics: {}", text.unwrap_or_default()));
+                #[cfg(not(target_os = "linux"))]
+                if payload.is::<thread::Killed>() {
+                    drop(state);
+                    program.is_dead(&sim);
+                    sim.leave(sim.state(), id);
+                    return;
                 }
+                let text = payload.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string));
+                state.violate(format!("a program panics: {}", text.unwrap_or_default()));
             }
-            state.running.retain(|running| running.id != id);
-            sim.go_on(&mut state);
+            sim.leave(state, id);
         }));
+    }
+
+    fn leave(self: &Arc<Self>, mut state: MutexGuard<'_, State>, id: usize) {
+        state.running.retain(|running| running.id != id);
+        self.go_on(&mut state);
+    }
+
+    /// The program with the number `me` dies, in the middle of what it does.
+    #[cfg(target_os = "linux")]
+    fn die(self: &Arc<Self>, state: MutexGuard<'_, State>, me: usize) -> ! {
+        let program = state.running.iter().find(|running| running.id == me).map(|own| own.program.clone());
+        drop(state);
+        thread::drop_descriptors();
+        if let Some(program) = program {
+            program.is_dead(self);
+        }
+        self.leave(self.state(), me);
+        thread::vanish()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn die(self: &Arc<Self>, state: MutexGuard<'_, State>, _: usize) -> ! {
+        drop(state);
+        std::panic::resume_unwind(Box::new(thread::Killed))
     }
 
     /// A point at which another program may go on, or this one be killed.
     pub fn point(self: &Arc<Self>) {
+        self.pass(None);
+    }
+
+    /// Such a point: before the `step` that changes a file, or at a look at the clock or a call of the host.
+    fn pass(self: &Arc<Self>, step: Option<Point>) {
         let Some(me) = ME.get().filter(|_| !ATOMIC.get()) else { return };
         let mut state = self.state();
         state.points += 1;
@@ -527,11 +540,11 @@ impl Sim {
             state.kill_in = left.checked_sub(1);
             if left == 0 {
                 (state.killed, state.ever_killed, kill) = (true, true, true);
+                count_kill(step);
             }
         }
         if kill {
-            drop(state);
-            std::panic::resume_unwind(Box::new(Killed));
+            self.die(state, me);
         }
         if state.mix == 0 || state.random(16) >= state.mix {
             return;
@@ -576,6 +589,21 @@ impl Sim {
         self.wait_for_turn(state, me);
         self.point();
     }
+}
+
+/// How many programs were killed before each step of a file.
+static KILLS: Mutex<BTreeMap<&str, u32>> = Mutex::new(BTreeMap::new());
+
+fn count_kill(step: Option<Point>) {
+    let at = step.map_or("(between steps)", Point::name);
+    *KILLS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).entry(at).or_default() += 1;
+}
+
+/// Says where programs were killed, and how often.
+pub fn kills() -> String {
+    let kills = KILLS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let each: Vec<String> = kills.iter().map(|(at, times)| format!("{at} {times}")).collect();
+    format!("{} kills at {} points: {}", kills.values().sum::<u32>(), kills.len(), each.join(", "))
 }
 
 /// The simulated clock and host: a handle, so that programs can be started from it.

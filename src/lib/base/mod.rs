@@ -15,6 +15,7 @@ pub mod paths;
 pub mod process;
 pub mod settings;
 pub mod state_file;
+pub mod step;
 pub mod wake;
 pub(crate) mod words;
 

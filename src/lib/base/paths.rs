@@ -3,8 +3,10 @@
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality, Runtime};
 use crate::base::state_file::StateFile;
+use crate::base::step::{self, Point};
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Longest socket path in bytes, without the terminating NUL: `sockaddr_un.sun_path` is 104 bytes on macOS, 108 on Linux.
@@ -269,13 +271,22 @@ pub fn real(path: &Path) -> PathBuf {
     real
 }
 
-/// Creates `dir` and its missing parents, with mode 0700.
+/// Creates `dir` and its missing parents, with mode 0700. A new folder survives a power cut: its parent is fsynced.
 pub fn create_dirs(dir: &Path) -> Result<(), Failure> {
     // The folder nearly always exists, and a stat is cheaper than a failing mkdir.
     if dir.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| Failure::create(dir, &error))
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above {
+        create_dirs(above)?;
+    }
+    match step::mkdir(Point::MkdirMake, dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {}
+        made => made.map_err(|error| Failure::create(dir, &error))?,
+    }
+    let above = above.unwrap_or(Path::new("."));
+    step::sync_dir(Point::MkdirSyncParent, above).map_err(|error| Failure::io("sync", above, &error))
 }
 
 fn check_private(dir: &Path) -> Result<(), Failure> {

@@ -53,6 +53,10 @@ pub fn main<A: Parser>(
     access: impl FnOnce(&A) -> Access,
     body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
 ) -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    if crate::base::step::failpoints::listed() {
+        return Exit::Ok.into();
+    }
     inherited::disown();
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,

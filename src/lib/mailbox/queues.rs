@@ -118,18 +118,11 @@ pub fn held_back(world: &World<'_>, identity: &Identity) -> Result<usize, Failur
     Ok(world.queue(identity).list(Place::Waiting)?.len())
 }
 
-fn find_dead(world: &World<'_>, id: &str) -> Result<(Identity, Seq), Failure> {
+fn find(world: &World<'_>, id: &str) -> Result<(Identity, Place, Seq), Failure> {
     let wanted: MessageId = id.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?;
     for identity in identities_with(world.paths, StateFile::Queue) {
-        match world.queue(&identity).find(wanted)? {
-            Some((Place::Dead, seq)) => return Ok((identity, seq)),
-            Some((place, _)) => {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!("{id} is not a dead letter, it is {} for {identity}", place.as_str()),
-                ));
-            }
-            None => {}
+        if let Some((place, seq)) = world.queue(&identity).find(wanted)? {
+            return Ok((identity, place, seq));
         }
     }
     Err(no_such_item(id))
@@ -139,14 +132,28 @@ fn no_such_item(id: &str) -> Failure {
     Failure::new(Exit::NoInput, format!("no item {id} in any queue: `iapeer-drain --list` shows what there is"))
 }
 
-/// Accepts a dead item again and has it delivered.
+fn no_dead_letter(id: &str, place: Place, identity: &Identity) -> Failure {
+    Failure::new(Exit::Refused, format!("{id} is not a dead letter, it is {} for {identity}", place.as_str()))
+}
+
+/// Accepts a dead item again and has it delivered. One that waits already stays where it is: an earlier call was cut
+/// short, and what that left of the dead letter goes.
 pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
-    let (identity, seq) = find_dead(world, id)?;
+    let (identity, place, seq) = find(world, id)?;
     let queue = world.queue(&identity);
-    let new = queue.requeue(seq, world.clock)?.ok_or_else(|| no_such_item(id))?;
+    let new = match place {
+        Place::Dead => queue.requeue(seq, world.clock)?.ok_or_else(|| no_such_item(id))?,
+        Place::Waiting | Place::Inflight => {
+            if let Some(dead) = queue.find_in(Place::Dead, id.parse().map_err(|_| no_such_item(id))?)? {
+                queue.remove(Place::Dead, dead)?;
+            }
+            seq
+        }
+        Place::Corrupt => return Err(no_dead_letter(id, place, &identity)),
+    };
     world.kick(&identity);
     let rows = list(world, std::slice::from_ref(&identity), true)?;
-    Ok(rows.into_iter().find(|row| row.seq == new).unwrap_or(QueueRow {
+    Ok(rows.into_iter().find(|row| row.seq == new && row.place != Place::Dead).unwrap_or(QueueRow {
         identity,
         place: Place::Waiting,
         seq: new,
@@ -161,7 +168,10 @@ pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
 
 /// Drops a dead item once `print` has its JSON: where that fails, the item stays.
 pub fn drop_item(world: &World<'_>, id: &str, print: impl FnOnce(&str) -> Result<(), Failure>) -> Result<(), Failure> {
-    let (identity, seq) = find_dead(world, id)?;
+    let (identity, place, seq) = find(world, id)?;
+    if place != Place::Dead {
+        return Err(no_dead_letter(id, place, &identity));
+    }
     let queue = world.queue(&identity);
     let item = queue.peek(Place::Dead, seq).ok_or_else(|| no_such_item(id))?;
     let text = serde_json::to_string(&item).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;

@@ -12,12 +12,13 @@
 use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;
+use crate::base::step::{self, Point};
 use crate::store::durable::{self, StoreError};
 use crate::store::open::NO_WAIT_NO_LINK;
 use crate::store::state_files::names_in;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ impl Due {
 
     /// Takes the mark of `identity` away. Not durable: a mark too many costs a look.
     pub fn unmark(&self, identity: &Identity) {
-        let _ = std::fs::remove_file(self.dir.join(identity.as_str()));
+        let _ = step::unlink(Point::DueUnmark, &self.dir.join(identity.as_str()));
     }
 
     /// Whether `identity` is marked.
@@ -63,7 +64,7 @@ impl Due {
 
     fn make_dir(&self) -> io::Result<()> {
         // The folder above it was there when the program started.
-        match DirBuilder::new().mode(0o700).create(&self.dir) {
+        match step::mkdir(Point::DueMkdir, &self.dir) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             made => made,
         }
@@ -96,14 +97,9 @@ fn touch(path: &Path) -> io::Result<()> {
     if path.exists() {
         return Ok(());
     }
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(NO_WAIT_NO_LINK)
-        .open(path)
-        .map(drop)
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).custom_flags(NO_WAIT_NO_LINK);
+    step::open(Point::DueMark, path, &mut options).map(drop)
 }
 
 #[cfg(test)]

@@ -4,17 +4,17 @@
 //! |---|---|
 //! | replace | temp (O_EXCL) → write → fsync → rename → fsync dir |
 //! | publish | temp (O_EXCL) → write → fsync → link (fails where the name exists) → fsync dir → unlink temp |
-//! | move | rename → fsync the dir it is in now |
+//! | move | rename → fsync the dir it is in now → fsync the dir it was in |
 //! | remove | unlink → fsync dir |
 //!
 //! A directory is fsynced because the entry, not the file, is what a power cut takes
-//! (<https://lwn.net/Articles/457667/>).
+//! (<https://lwn.net/Articles/457667/>). When that last step fails the change has been made: [`StoreError::Unsynced`].
 
 use crate::base::clock::EpochMs;
+use crate::base::step::{self, Point};
 use crate::store::open::{self, Rule};
-use std::fs::{self, DirEntry, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, DirEntry, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub fn is_litter(dir: &Path, name: &str, age: Duration) -> bool {
 /// Removes those of `names` in `dir` that are temporary files of ours older than `age`.
 pub fn sweep(dir: &Path, names: &[String], age: Duration) {
     for name in names.iter().filter(|name| is_litter(dir, name, age)) {
-        let _ = fs::remove_file(dir.join(name));
+        let _ = step::unlink(Point::SweepUnlink, &dir.join(name));
     }
 }
 
@@ -60,30 +60,40 @@ fn dir_of(path: &Path) -> &Path {
 fn write_temp(path: &Path, bytes: &[u8], sync: bool) -> Result<PathBuf, StoreError> {
     let temp = temp_path(dir_of(path));
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp)?;
-        file.write_all(bytes)?;
+        let file = step::open(Point::TempOpen, &temp, OpenOptions::new().write(true).create_new(true))?;
+        step::write(Point::TempWrite, &file, &temp, bytes)?;
         // Content before name: a name that outlives a power cut must not show an empty file.
-        if sync { file.sync_all() } else { Ok(()) }
+        if sync { step::sync(Point::TempSync, &file, &temp) } else { Ok(()) }
     })();
     written.map_err(|error| {
-        let _ = fs::remove_file(&temp);
+        discard(&temp);
         StoreError::io("write", path, error)
     })?;
     Ok(temp)
 }
 
+/// Takes a temporary file away whose purpose failed. Where that fails too, it is litter.
+fn discard(temp: &Path) {
+    let _ = step::unlink(Point::TempDiscard, temp);
+}
+
 /// Makes the entries of `dir` durable.
 pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|error| StoreError::io("sync", dir, error))
+    step::sync_dir(Point::RemoveSyncDir, dir).map_err(|error| StoreError::io("sync", dir, error))
 }
 
 fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
     let temp = write_temp(path, bytes, sync)?;
-    fs::rename(&temp, path).map_err(|error| {
-        let _ = fs::remove_file(&temp);
+    let point = if sync { Point::ReplaceRename } else { Point::VolatileRename };
+    step::rename(point, &temp, path).map_err(|error| {
+        discard(&temp);
         StoreError::io("write", path, error)
     })?;
-    if sync { sync_dir(dir_of(path)) } else { Ok(()) }
+    if !sync {
+        return Ok(());
+    }
+    // The old content is gone by now: what failed here is no reason to say that nothing was changed.
+    step::sync_dir(Point::ReplaceSyncDir, dir_of(path)).map_err(StoreError::unsynced("written", path))
 }
 
 /// Replaces `path` by `bytes` (0600), atomically and durably. Refuses the registry's file name.
@@ -113,38 +123,55 @@ pub enum Published {
     Taken,
 }
 
-/// Writes `bytes` to a new file at `path`, which must not exist yet, durably.
+/// Writes `bytes` to a new file at `path`, which must not exist yet, durably. An error says that nothing is kept.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<Published, StoreError> {
     let temp = write_temp(path, bytes, true)?;
-    let linked = match fs::hard_link(&temp, path) {
-        Ok(()) => sync_dir(dir_of(path)).map(|()| Published::Done).inspect_err(|_| {
-            // Said to have failed: then nothing may be found of it.
-            let _ = fs::remove_file(path);
-        }),
+    let linked = match step::link(Point::PublishLink, &temp, path) {
+        Ok(()) => match step::sync_dir(Point::PublishSyncDir, dir_of(path)) {
+            Ok(()) => Ok(Published::Done),
+            Err(error) => take_back(path, error),
+        },
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Published::Taken),
         Err(error) => Err(StoreError::io("publish", path, error)),
     };
-    let _ = fs::remove_file(&temp);
+    let _ = step::unlink(Point::PublishUnlinkTemp, &temp);
     linked
+}
+
+/// Takes a published file back whose folder could not be synced: said to have failed, nothing may be found of it. What
+/// is somebody else's by now, or can't be taken back, is published all the same.
+fn take_back(path: &Path, error: io::Error) -> Result<Published, StoreError> {
+    match step::unlink(Point::PublishTakeBack, path) {
+        Ok(()) => Err(StoreError::io("publish", path, error)),
+        Err(undo) => {
+            tracing::warn!("{}; it can't be taken back: {undo}", StoreError::unsynced("published", path)(error));
+            Ok(Published::Done)
+        }
+    }
 }
 
 /// Moves a file durably. `Ok(false)`: it was not there (somebody else moved it).
 pub fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
-    match fs::rename(from, to) {
+    match step::rename(Point::MoveRename, from, to) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => return Ok(false),
         Err(error) => return Err(StoreError::io("move", from, error)),
     }
-    // One is enough for a move between two: a journal keeps both halves of a rename together, and where there is none,
-    // a crash shows the file in both places, never in neither.
-    sync_dir(dir_of(to))?;
+    let unsynced = |error| StoreError::unsynced("moved", from)(error);
+    step::sync_dir(Point::MoveSyncTo, dir_of(to)).map_err(unsynced)?;
+    // A journal keeps both halves of a move together; where there is none, a power cut could bring the file back.
+    if dir_of(from) != dir_of(to) {
+        step::sync_dir(Point::MoveSyncFrom, dir_of(from)).map_err(unsynced)?;
+    }
     Ok(true)
 }
 
 /// Removes a file durably. `Ok(false)`: it was not there.
 pub fn remove(path: &Path) -> Result<bool, StoreError> {
-    match fs::remove_file(path) {
-        Ok(()) => sync_dir(dir_of(path)).map(|()| true),
+    match step::unlink(Point::RemoveUnlink, path) {
+        Ok(()) => step::sync_dir(Point::RemoveSyncDir, dir_of(path))
+            .map(|()| true)
+            .map_err(StoreError::unsynced("removed", path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StoreError::io("remove", path, error)),
     }

@@ -17,6 +17,16 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// It is done, and may not outlive a power cut: the last step, which makes it durable, failed.
+    #[error("{} is {what}, but that may not outlive a power cut: cannot sync its folder: {source}", path.display())]
+    Unsynced {
+        /// What was done, as a participle.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A file that only its own writer may write.
     #[error("refusing to write {} here: it is the registry's locked write target", .0.display())]
     Guarded(PathBuf),
@@ -39,11 +49,15 @@ impl StoreError {
         StoreError::Io { what, path: path.to_owned(), source }
     }
 
+    pub(crate) fn unsynced(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| StoreError::Unsynced { what, path: path.to_owned(), source }
+    }
+
     /// The exit code of a program that gives up for this reason.
     pub fn exit(&self) -> Exit {
         match self {
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NoPerm,
-            StoreError::Io { .. } => Exit::Io,
+            StoreError::Io { .. } | StoreError::Unsynced { .. } => Exit::Io,
             StoreError::Guarded(_) => Exit::Internal,
             StoreError::Unfit(unfit) => unfit.exit(),
             StoreError::Corrupt { .. } => Exit::Config,

@@ -6,11 +6,11 @@
 use crate::base::clock::{Clock, EpochMs};
 use crate::base::paths::Paths;
 use crate::base::settings::Settings;
+use crate::base::step::{self, Point};
 use crate::store::lock::FileLock;
 use crate::store::open::{self, NO_WAIT_NO_LINK, Rule};
 use std::fmt::{Display, Write as _};
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -162,7 +162,9 @@ impl EventLog {
         let line = format!("ts={ts} {}\n", event.as_str());
         let written = append_line(&path, line.as_bytes(), max, keep, clock).and_then(|file| match log {
             // A death is often followed by the machine's own; the file itself may be new.
-            Log::Exits => file.sync_data().and_then(|()| File::open(&self.dir)?.sync_all()),
+            Log::Exits => {
+                step::sync(Point::ExitsSync, &file, &path).and_then(|()| step::sync_dir(Point::ExitsSyncDir, &self.dir))
+            }
             Log::Lifecycle | Log::Delivery => Ok(()),
         });
         if let Err(error) = written {
@@ -173,7 +175,9 @@ impl EventLog {
 
 fn open_append(path: &Path) -> std::io::Result<File> {
     // A FIFO that nobody reads is an error then, and no wait.
-    OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(NO_WAIT_NO_LINK).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).custom_flags(NO_WAIT_NO_LINK);
+    step::open(Point::LogOpen, path, &mut options)
 }
 
 fn append_line(path: &Path, line: &[u8], max: u64, keep: u64, clock: &dyn Clock) -> std::io::Result<File> {
@@ -187,14 +191,14 @@ fn append_line(path: &Path, line: &[u8], max: u64, keep: u64, clock: &dyn Clock)
             file = open_append(path)?;
             if full(&file)? && file.metadata()?.len() > 0 {
                 for n in (1..keep).rev() {
-                    let _ = fs::rename(numbered(path, n), numbered(path, n + 1));
+                    let _ = step::rename(Point::LogShift, &numbered(path, n), &numbered(path, n + 1));
                 }
-                fs::rename(path, numbered(path, 1))?;
+                step::rename(Point::LogRotate, path, &numbered(path, 1))?;
                 file = open_append(path)?;
             }
         }
     }
-    file.write_all(line)?;
+    step::append(Point::LogAppend, &file, path, line)?;
     Ok(file)
 }
 
@@ -239,6 +243,7 @@ pub fn time_of(pairs: &[(String, String)]) -> Option<EpochMs> {
 mod tests {
     use super::*;
     use crate::base::clock::SystemClock;
+    use std::fs;
 
     #[test]
     fn a_value_never_breaks_its_line_and_reads_back() {

@@ -11,12 +11,13 @@ use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
 use crate::base::paths::{self, Paths};
 use crate::base::settings::Settings;
+use crate::base::step::{self, Point};
 use crate::store::durable::{self, StoreError};
 use crate::store::open::{self, NO_WAIT_NO_LINK, Rule};
 use crate::store::queue::{Item, Seq};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -143,7 +144,7 @@ impl History {
         }
         let mut len = meta.len();
         if len > 0 && len + line.len() as u64 > self.max {
-            fs::rename(&self.path, self.older())?;
+            step::rename(Point::HistoryRotate, &self.path, &self.older())?;
             file = self.open()?;
             len = file.metadata()?.len();
         }
@@ -153,20 +154,16 @@ impl History {
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
             if last != *b"\n" {
-                return file.write_all(&[b"\n", line].concat());
+                return step::append(Point::HistoryAppend, &file, &self.path, &[b"\n", line].concat());
             }
         }
-        file.write_all(line)
+        step::append(Point::HistoryAppend, &file, &self.path, line)
     }
 
     fn open(&self) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(NO_WAIT_NO_LINK)
-            .open(&self.path)
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).custom_flags(NO_WAIT_NO_LINK);
+        step::open(Point::HistoryOpen, &self.path, &mut options)
     }
 
     /// The newest line about the message `id`, which was accepted at `accepted`: no line about it is older, so the
@@ -321,6 +318,7 @@ fn settled_at(line: &[u8]) -> Option<EpochMs> {
 mod tests {
     use super::*;
     use crate::store::queue::nobody;
+    use std::fs;
 
     fn history(dir: &Path, max: u64) -> History {
         History { path: dir.join("history/claude-bob.jsonl"), max, bodies: true }

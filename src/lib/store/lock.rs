@@ -4,6 +4,7 @@
 
 use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
+use crate::base::step::{self, Point};
 use crate::store::open::NO_WAIT_NO_LINK;
 use fs2::FileExt;
 use std::fs::{File, OpenOptions};
@@ -70,15 +71,10 @@ impl FileLock {
     /// Rust opens files close-on-exec, so no tmux server inherits a lock.
     pub fn acquire_unsigned(path: &Path, wait: Duration, clock: &dyn Clock) -> Result<FileLock, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(NO_WAIT_NO_LINK)
-            .open(path)
-            .map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).custom_flags(NO_WAIT_NO_LINK);
+        let file = step::open(Point::LockOpen, path, &mut options).map_err(failed)?;
+        step::lock(Point::LockTake, path).map_err(failed)?;
         let deadline = Deadline::after(clock, wait);
         let taken = wait_for(clock, deadline, Duration::from_micros(200), || match file.try_lock_exclusive() {
             Ok(()) => Some(Ok(())),

@@ -14,12 +14,13 @@ use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths::{self, Paths};
+use crate::base::step::{self, Point};
 use crate::store::due::Due;
 use crate::store::durable::{self, Published, StoreError};
 use crate::store::lock::{FileLock, LockError};
 use crate::store::state_files::names_in;
 use std::fs::{self, DirEntry, File};
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub use crate::store::queue_item::{Item, Place, Seq, Settled, nobody};
 const SEQ_WAIT: Duration = Duration::from_secs(10);
 /// How much of `seq` is read: a number has 20 digits at most.
 const NUMBER_MAX: u64 = 4096;
+
+/// How many folders are above a queue's that we may have made, and the one above them: `lifecycle`, `state`, the root.
+const LEVELS: usize = 4;
 
 /// A failed queue operation.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +111,11 @@ impl Queue {
             next = self.after(next)?;
         }
         let bytes = self.encode(Place::Waiting, next, item)?;
+        if noted.is_empty() {
+            self.sync_above()?;
+        }
         // Before the item: a disk that is too full for the number keeps no item either.
-        write_number(order.file(), next, noted.len()).map_err(failed("write"))?;
+        write_number(order.file(), path, next, noted.len()).map_err(failed("write"))?;
         self.due.mark(&self.identity)?;
         match durable::publish(&self.path(Place::Waiting, next), &bytes)? {
             Published::Done => {
@@ -121,6 +128,19 @@ impl Queue {
                 Err(StoreError::Corrupt { path: seq_path, why }.into())
             }
         }
+    }
+
+    /// Makes the folder of a queue that has had no message yet durable, and those above it: a queue that a power cut
+    /// takes away takes what was accepted along. Whoever made them may have been killed before it came to that.
+    fn sync_above(&self) -> Result<(), StoreError> {
+        for dir in self.dir.ancestors().skip(1).take(LEVELS) {
+            match step::sync_dir(Point::QueueSyncAbove, dir) {
+                // The folder above a root that somebody else made.
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+                synced => synced.map_err(|error| StoreError::io("sync", dir, error))?,
+            }
+        }
+        Ok(())
     }
 
     /// The last number given: what `seq` says, unless that is lost or a power cut took it back behind what waits:
@@ -164,9 +184,9 @@ impl Queue {
             if let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) {
                 let path = self.dir.join(&name);
                 if path.symlink_metadata().is_ok_and(|meta| meta.is_file())
-                    && fs::hard_link(&path, self.path(Place::Waiting, seq)).is_ok()
+                    && step::link(Point::AdoptLink, &path, &self.path(Place::Waiting, seq)).is_ok()
                 {
-                    let _ = fs::remove_file(&path);
+                    let _ = step::unlink(Point::AdoptUnlink, &path);
                 }
             }
         }
@@ -227,7 +247,13 @@ impl Queue {
     /// Moves an item. `Ok(false)`: it was not there.
     pub fn shift(&self, seq: Seq, from: Place, to: Place) -> Result<bool, QueueError> {
         self.make(to)?;
-        Ok(durable::move_file(&self.path(from, seq), &self.path(to, seq))?)
+        let moved = durable::move_file(&self.path(from, seq), &self.path(to, seq))?;
+        // The folder that it is in now may be a new one, which no move of a waiting item has made durable.
+        if moved && from != Place::Waiting && to != Place::Waiting {
+            let failed = |error| StoreError::io("sync", &self.dir, error);
+            step::sync_dir(Point::QueueSyncDir, &self.dir).map_err(failed)?;
+        }
+        Ok(moved)
     }
 
     /// Replaces an item's content. One that somebody has taken out stays out.
@@ -258,12 +284,11 @@ impl Queue {
 }
 
 /// Writes `number` over the `before` bytes of `seq`. In place: the file is a lock, and stays the one that it is.
-fn write_number(mut seq: &File, number: Seq, before: usize) -> std::io::Result<()> {
+fn write_number(seq: &File, path: &Path, number: Seq, before: usize) -> std::io::Result<()> {
     let text = format!("{}\n", number.0);
-    seq.rewind()?;
-    seq.write_all(text.as_bytes())?;
+    step::overwrite(Point::SeqWrite, seq, path, text.as_bytes())?;
     // A number only grows, so the new text covers the old one; anything longer was garbage.
-    if before > text.len() { seq.set_len(text.len() as u64) } else { Ok(()) }
+    if before > text.len() { step::truncate(Point::SeqTruncate, seq, path, text.len() as u64) } else { Ok(()) }
 }
 
 #[cfg(test)]

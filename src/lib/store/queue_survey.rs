@@ -43,13 +43,17 @@ impl Queue {
     /// Finds an item by its id.
     pub fn find(&self, id: MessageId) -> Result<Option<(Place, Seq)>, QueueError> {
         for place in Place::ALL {
-            for seq in self.list(place)? {
-                if self.peek(place, seq).is_some_and(|item| item.id == id) {
-                    return Ok(Some((place, seq)));
-                }
+            if let Some(seq) = self.find_in(place, id)? {
+                return Ok(Some((place, seq)));
             }
         }
         Ok(None)
+    }
+
+    /// Finds an item in `place` by its id.
+    pub fn find_in(&self, place: Place, id: MessageId) -> Result<Option<Seq>, QueueError> {
+        let is_it = |seq: &Seq| self.peek(place, *seq).is_some_and(|item| item.id == id);
+        Ok(self.list(place)?.into_iter().find(is_it))
     }
 
     /// Removes temporary files older than `age`, which a crash left behind, and says whether anything waits or is in
