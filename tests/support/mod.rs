@@ -9,6 +9,8 @@
 mod ending;
 mod reading;
 mod running;
+#[cfg(feature = "failpoints")]
+pub mod scenario;
 
 pub use reading::{LogLine, bodies_in, count_items, logfmt};
 pub use running::{Output, Running};

@@ -1,0 +1,361 @@
+//! What the programs do all day, in short stories: each can be broken off anywhere, and must come to a good end.
+
+use super::{TestHome, bodies_in, wait_for};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long everything may take to come to rest afterwards, with a tick after the other.
+const REST: Duration = Duration::from_secs(40);
+/// The killed program's exit code, as a shell shows it.
+pub const KILLED: i32 = 137;
+
+/// A message that was sent, and what its sender was told.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    pub to: &'static str,
+    pub body: String,
+    pub code: i32,
+    pub said: String,
+}
+
+/// A home with a sender `ann`, a peer `bob` and a worker `wes`, and what was sent in it.
+pub struct Office {
+    pub home: TestHome,
+    pub sent: Vec<Sent>,
+}
+
+/// A story: what is so when it begins, and what is done in it.
+pub struct Scenario {
+    pub name: &'static str,
+    pub begin: fn(&mut Office),
+    pub act: fn(&mut Office),
+}
+
+/// All stories.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "first contact", begin: |_| {}, act: |o| o.send("bob", "m1") },
+    Scenario { name: "warm", begin: |o| o.send("bob", "m0"), act: |o| o.send("bob", "m1") },
+    Scenario {
+        name: "tick",
+        begin: messy,
+        act: |o| {
+            o.tick();
+            o.send("bob", "m1");
+        },
+    },
+    Scenario {
+        name: "wake",
+        begin: |_| {},
+        act: |o| {
+            o.run("iapeer-wake", &["bob"]);
+            o.run("iapeer-drain", &["parrot-bob"]);
+        },
+    },
+    Scenario {
+        name: "reap",
+        begin: |o| o.send("bob", "m0"),
+        act: |o| {
+            o.run("iapeer-reap", &["parrot-bob", "--park"]);
+            o.tick();
+        },
+    },
+    Scenario {
+        name: "stop and start",
+        begin: |o| o.send("bob", "m0"),
+        act: |o| {
+            o.run("iapeer", &["stop", "bob"]);
+            o.run("iapeer", &["start", "bob"]);
+            o.send("bob", "m1");
+        },
+    },
+    Scenario {
+        name: "worker",
+        begin: |_| {},
+        act: |o| {
+            o.send("wes", "task");
+            o.answered();
+        },
+    },
+    Scenario {
+        name: "worker dies",
+        begin: |o| o.home.launch_env("wes", &[("PARROT_CRASH", "turn"), ("PARROT_TURN_MS", "10")]),
+        act: |o| {
+            o.send("wes", "task");
+            o.buried();
+        },
+    },
+    Scenario { name: "dead letter", begin: broken, act: |o| o.send("bob", "m1") },
+    Scenario { name: "requeue and drop", begin: two_dead, act: requeue_and_drop },
+    Scenario { name: "rotation", begin: full_logs, act: |o| o.send("bob", "m1") },
+    Scenario {
+        name: "create",
+        begin: |_| {},
+        act: |o| {
+            o.run("iapeer", &["create", "dan", "--runtime", "parrot"]);
+        },
+    },
+    Scenario {
+        name: "content can't be synced",
+        begin: |o| {
+            o.send("bob", "m0");
+            o.home.set("IAPEER_FAULT", "iapeer-send/fsync:1:EIO");
+        },
+        act: |o| o.send("bob", "m1"),
+    },
+    Scenario {
+        name: "names can't be synced",
+        begin: |o| {
+            o.send("bob", "m0");
+            o.home.set("IAPEER_FAULT", "iapeer-send/fsync:2:EIO");
+        },
+        act: |o| o.send("bob", "m1"),
+    },
+];
+
+/// A peer whose server has died, litter, an item that somebody put there, a spoilt number.
+fn messy(office: &mut Office) {
+    office.send("bob", "m0");
+    office.home.at_rest("parrot-bob");
+    let queue = office.home.state_dir().join("parrot-bob.queue");
+    fs::write(queue.join("seq"), "a spoilt number, longer than any\n").unwrap();
+    fs::write(queue.join("7"), r#"{"task":"by hand"}"#).unwrap();
+    let litter = fs::File::create(queue.join(".tmp-1-2-3")).unwrap();
+    litter.set_modified(SystemTime::now() - Duration::from_secs(7200)).unwrap();
+    office.home.tmux("parrot-bob", &["kill-server"]);
+}
+
+fn broken(office: &mut Office) {
+    office.home.launch_env("bob", &[("PARROT_CRASH", "boot")]);
+}
+
+fn two_dead(office: &mut Office) {
+    broken(office);
+    office.send("bob", "again");
+    office.send("bob", "dropped");
+    office.settle();
+    office.home.launch_env("bob", &[]);
+}
+
+fn requeue_and_drop(office: &mut Office) {
+    for body in ["again", "dropped"] {
+        let id =
+            office.items().into_iter().find(|(_, _, item)| item["task"] == body).map(|(_, _, item)| item["id"].clone());
+        let Some(Value::String(id)) = id else { continue };
+        // A second time: what an interrupted call left is finished by the next one.
+        for _ in 0..2 {
+            office.run("iapeer-drain", &[if body == "again" { "--requeue" } else { "--drop" }, &id]);
+        }
+    }
+}
+
+fn full_logs(office: &mut Office) {
+    for name in ["IAPEER_LIFECYCLE_LOG_MAX_BYTES", "IAPEER_DELIVERY_LOG_MAX_BYTES", "IAPEER_HISTORY_MAX_BYTES"] {
+        office.home.set(name, "300");
+    }
+    office.home.set("IAPEER_DELIVERY_LOG_KEEP", "3");
+    for n in 0..3 {
+        office.send("bob", &format!("full {n}"));
+    }
+}
+
+impl Office {
+    pub fn new() -> Office {
+        let home = TestHome::new();
+        for (name, value) in [
+            ("IAPEER_QUEUE_MAX_ATTEMPTS", "3"),
+            ("IAPEER_CRASHLOOP_MAX", "1000"),
+            ("IAPEER_EPHEMERAL_QUIET_SECS", "1"),
+            ("IAPEER_READY_GATE_SECS", "10"),
+            ("IAPEER_BOOT_DEADLINE_SECS", "20"),
+        ] {
+            home.set(name, value);
+        }
+        home.parrot("ann", &[("PARROT_TURN_MS", "5")]);
+        home.parrot("bob", &[("PARROT_TURN_MS", "5")]);
+        home.ok("iapeer", &["create", "wes", "--runtime", "parrot", "--ephemeral"]);
+        home.launch_env("wes", &[("PARROT_TURN_MS", "5"), ("PARROT_REPLY", "1")]);
+        Office { home, sent: Vec::new() }
+    }
+
+    /// One in which this story may begin: no program is at work in it.
+    pub fn at_the_beginning_of(story: &Scenario) -> Office {
+        let mut office = Office::new();
+        (story.begin)(&mut office);
+        ["ann", "bob", "wes"].iter().for_each(|name| office.home.at_rest(&format!("parrot-{name}")));
+        office
+    }
+
+    /// Runs a program, however it ends.
+    pub fn run(&self, program: &str, args: &[&str]) -> i32 {
+        self.home.run(program, args).code
+    }
+
+    pub fn tick(&self) {
+        self.run("iapeer-superviser", &[]);
+    }
+
+    pub fn send(&mut self, to: &'static str, body: &str) {
+        let output = self.home.run("iapeer-send", &[to, "--from", "ann", "--wait", "10", "-m", body]);
+        self.sent.push(Sent { to, body: body.to_owned(), code: output.code, said: output.stderr });
+    }
+
+    /// Waits a while for the worker's task to be settled, where that comes at all.
+    fn answered(&self) {
+        self.a_while(|| self.home.queue("parrot-wes") == (0, 0, 0));
+    }
+
+    /// Has the worker's task buried, with a tick after the other.
+    fn buried(&self) {
+        self.a_while(|| {
+            self.tick();
+            self.home.queue("parrot-wes").2 == 1
+        });
+    }
+
+    fn a_while(&self, ready: impl Fn() -> bool) {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(3) && !ready() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What lies in the queues: whose, where, and the item.
+    pub fn items(&self) -> Vec<(String, &'static str, Value)> {
+        let mut items = Vec::new();
+        for peer in ["ann", "bob", "wes"] {
+            for place in ["", "inflight", "dead", "corrupt"] {
+                let dir = self.home.state_dir().join(format!("parrot-{peer}.queue")).join(place);
+                for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
+                    let is_item = path.file_name().is_some_and(|name| name.len() == 6);
+                    if let Ok(bytes) = fs::read(&path).map_err(drop).and_then(|b| if is_item { Ok(b) } else { Err(()) })
+                    {
+                        items.push((peer.to_owned(), place, serde_json::from_slice(&bytes).unwrap_or_default()));
+                    }
+                }
+            }
+        }
+        items
+    }
+
+    /// Nothing breaks any more: ticks bring everything to rest.
+    #[track_caller]
+    pub fn settle(&self) {
+        for name in ["IAPEER_FAILPOINT", "IAPEER_FAULT", "IAPEER_TRACE"] {
+            self.home.unset(name);
+        }
+        wait_for("everything to come to rest", REST, || {
+            self.tick();
+            let quiet = ["ann", "bob", "wes"].iter().all(|name| {
+                let identity = format!("parrot-{name}");
+                let (waiting, inflight, _) = self.home.queue(&identity);
+                let left =
+                    ["teardown", "session.claimed", "new-eager"].iter().any(|kind| self.home.state(&identity, kind));
+                let lock = self.home.state_dir().join(format!("{identity}.lock"));
+                waiting + inflight == 0 && !left && !iapeer::store::lock::is_held(&lock)
+            });
+            quiet.then_some(())
+        });
+    }
+
+    /// What is wrong with how it ended; empty where all is well.
+    pub fn judge(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let items = self.items();
+        for sent in &self.sent {
+            let got: Vec<String> = self
+                .home
+                .record(sent.to)
+                .iter()
+                .filter_map(|line| line["text"].as_str().map(str::to_owned))
+                .filter(|text| bodies_in(text).contains(&sent.body))
+                .collect();
+            let unmarked = got.iter().filter(|text| !text.contains("redelivered=\"")).count();
+            let dead = items
+                .iter()
+                .any(|(to, place, item)| to == sent.to && *place == "dead" && item["task"] == sent.body.as_str());
+            let dropped = self.outcome(sent) == "dropped";
+            match sent.code {
+                0 if got.is_empty() && !dead && !dropped => wrong.push(format!("accepted and lost: {sent:?}")),
+                0 | KILLED => {}
+                _ if !got.is_empty() || dead => wrong.push(format!("refused and delivered or kept: {sent:?}")),
+                _ => {}
+            }
+            if unmarked > 1 {
+                wrong.push(format!("delivered {unmarked} times unmarked: {sent:?}"));
+            }
+        }
+        let told: Vec<String> =
+            self.home.bodies("ann").into_iter().filter(|body| body.contains("dead letter")).collect();
+        let mut ids = BTreeMap::<&str, usize>::new();
+        told.iter().filter_map(|body| body.split_whitespace().nth(2)).for_each(|id| *ids.entry(id).or_default() += 1);
+        wrong.extend(
+            ids.iter().filter(|(_, times)| **times > 1).map(|(id, times)| format!("{id} was told {times} times")),
+        );
+        for (_, _, item) in items.iter().filter(|(_, place, item)| *place == "dead" && item["from"] == "parrot-ann") {
+            let id = item["id"].as_str().unwrap_or_default();
+            if !ids.contains_key(id) {
+                wrong.push(format!("nobody was told of the dead letter {id}"));
+            }
+        }
+        // What the next tick mends is in order.
+        let mut findings = self.findings();
+        for _ in 0..3 {
+            if findings.is_empty() {
+                break;
+            }
+            self.tick();
+            findings = self.findings();
+        }
+        wrong.extend(findings);
+        wrong
+    }
+
+    /// What the doctor finds.
+    fn findings(&self) -> Vec<String> {
+        let found = self.home.run("iapeer", &["doctor", "--json"]).json_lines();
+        // What this machine lacks is no story's fault, and a dead letter is there on purpose.
+        let fine = |line: &Value| {
+            let given_up = line["what"].as_str().is_some_and(|what| what.ends_with("given up"));
+            line["check"] == "units" || line["check"] == "queue" && given_up
+        };
+        let wrong = found.iter().filter(|line| line.get("check").is_some() && !fine(line));
+        wrong.map(|line| format!("doctor: {line}")).collect()
+    }
+
+    /// The last line about a message in its history.
+    fn outcome(&self, sent: &Sent) -> String {
+        let text = |suffix: &str| {
+            let path: PathBuf = self.home.root().join(format!("history/parrot-{}.jsonl{suffix}", sent.to));
+            fs::read_to_string(path).unwrap_or_default()
+        };
+        let lines = format!("{}{}", text(".1"), text(""));
+        let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let own = parsed.filter(|line| line["task"] == sent.body.as_str()).last();
+        own.and_then(|line| Some(line["outcome"].as_str()?.to_owned())).unwrap_or_default()
+    }
+}
+
+/// Runs `each` over `all`, a few at a time, and gathers what they say.
+pub fn at_once<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let results = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    let result = each(one);
+                    results.lock().unwrap().push(result);
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap()
+}
+
+/// Whether the long form is asked for (`make soak`).
+pub fn is_soak() -> bool {
+    std::env::var_os("IAPEER_SOAK").is_some_and(|asked| asked == "1")
+}
