@@ -10,7 +10,7 @@ use iapeer::base::step::failpoints;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use support::scenario::{Office, SCENARIOS, Scenario, at_once, is_soak};
+use support::scenario::{Office, SCENARIOS, Scenario, at_once, disturbed, is_soak};
 
 /// A place to die: in which story, which program, at which passing.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ fn passings(story: &Scenario) -> BTreeMap<(String, String), u32> {
     office.home.set("IAPEER_TRACE", &trace);
     office.home.set("IAPEER_FAULT_MARK", office.home.dir().join("fault"));
     (story.act)(&mut office);
-    office.settle();
+    office.settle().unwrap();
     let wrong = office.judge();
     assert!(wrong.is_empty(), "{} goes wrong undisturbed: {wrong:?}", story.name);
     let mut by_process = BTreeMap::<(String, u64, String), u32>::new();
@@ -47,20 +47,13 @@ fn passings(story: &Scenario) -> BTreeMap<(String, String), u32> {
 
 /// Lets the story be broken off by this death. Says whether anybody died, and what was wrong afterwards.
 fn die(death: &Death) -> (bool, Vec<String>) {
-    let story = &SCENARIOS[death.story];
-    let mut office = Office::at_the_beginning_of(story);
-    let mark = office.home.dir().join("mark");
-    office.home.set("IAPEER_FAULT_MARK", office.home.dir().join("fault"));
-    office.home.set("IAPEER_FAILPOINT_MARK", &mark);
-    office.home.set("IAPEER_FAILPOINT", format!("{}/{}:{}", death.program, death.name, death.nth));
-    (story.act)(&mut office);
-    let settled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| office.settle()));
-    let mut wrong = office.judge();
-    if settled.is_err() {
-        wrong.push("it never comes to rest".to_owned());
-    }
-    let wrong = wrong.into_iter().map(|what| format!("{}, {death:?}: {what}", story.name)).collect();
-    (mark.exists(), wrong)
+    let mark = tempfile::tempdir().unwrap();
+    let at = |name: &str| mark.path().join(name).to_string_lossy().into_owned();
+    let place = format!("{}/{}:{}", death.program, death.name, death.nth);
+    let variables =
+        [("IAPEER_FAULT_MARK", at("fault")), ("IAPEER_FAILPOINT_MARK", at("death")), ("IAPEER_FAILPOINT", place)];
+    let (_, wrong) = disturbed(&SCENARIOS[death.story], &variables);
+    (mark.path().join("death").exists(), wrong)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the programs do all day, in short stories: each can be broken off anywhere, and must come to a good end.
 
-use super::{TestHome, bodies_in, wait_for};
+use super::{TestHome, bodies_in};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How long everything may take to come to rest afterwards, with a tick after the other.
 const REST: Duration = Duration::from_secs(40);
+/// What is said of a dead letter without a notice.
+const UNTOLD: &str = "nobody was told of the dead letter";
 /// The killed program's exit code, as a shell shows it.
 pub const KILLED: i32 = 137;
 
@@ -135,7 +137,7 @@ fn two_dead(office: &mut Office) {
     broken(office);
     office.send("bob", "again");
     office.send("bob", "dropped");
-    office.settle();
+    office.settle().unwrap();
     office.home.launch_env("bob", &[]);
 }
 
@@ -168,6 +170,8 @@ impl Office {
             ("IAPEER_QUEUE_MAX_ATTEMPTS", "3"),
             ("IAPEER_CRASHLOOP_MAX", "1000"),
             ("IAPEER_EPHEMERAL_QUIET_SECS", "1"),
+            // A worker that was started and got no task is in the way of the next one for this long.
+            ("IAPEER_EPHEMERAL_UNARMED_IDLE_SECS", "2"),
             ("IAPEER_READY_GATE_SECS", "10"),
             ("IAPEER_BOOT_DEADLINE_SECS", "20"),
         ] {
@@ -240,24 +244,30 @@ impl Office {
         items
     }
 
-    /// Nothing breaks any more: ticks bring everything to rest.
-    #[track_caller]
-    pub fn settle(&self) {
+    /// Nothing breaks any more: ticks bring everything to rest. Else says what does not.
+    pub fn settle(&self) -> Result<(), String> {
         for name in ["IAPEER_FAILPOINT", "IAPEER_FAULT", "IAPEER_TRACE"] {
             self.home.unset(name);
         }
-        wait_for("everything to come to rest", REST, || {
+        let start = Instant::now();
+        while !self.is_quiet() {
+            if start.elapsed() > REST {
+                let reasons: Vec<_> = self.items().iter().map(|(of, at, item)| format!("{of} {at} {item}")).collect();
+                return Err(format!("it never comes to rest: {}", reasons.join(", ")));
+            }
             self.tick();
-            let quiet = ["ann", "bob", "wes"].iter().all(|name| {
-                let identity = format!("parrot-{name}");
-                let (waiting, inflight, _) = self.home.queue(&identity);
-                let left =
-                    ["teardown", "session.claimed", "new-eager"].iter().any(|kind| self.home.state(&identity, kind));
-                let lock = self.home.state_dir().join(format!("{identity}.lock"));
-                waiting + inflight == 0 && !left && !iapeer::store::lock::is_held(&lock)
-            });
-            quiet.then_some(())
-        });
+        }
+        Ok(())
+    }
+
+    fn is_quiet(&self) -> bool {
+        ["ann", "bob", "wes"].iter().all(|name| {
+            let identity = format!("parrot-{name}");
+            let (waiting, inflight, _) = self.home.queue(&identity);
+            let left = ["teardown", "session.claimed", "new-eager"].iter().any(|kind| self.home.state(&identity, kind));
+            let lock = self.home.state_dir().join(format!("{identity}.lock"));
+            waiting + inflight == 0 && !left && !iapeer::store::lock::is_held(&lock)
+        })
     }
 
     /// What is wrong with how it ended; empty where all is well.
@@ -297,7 +307,7 @@ impl Office {
         for (_, _, item) in items.iter().filter(|(_, place, item)| *place == "dead" && item["from"] == "parrot-ann") {
             let id = item["id"].as_str().unwrap_or_default();
             if !ids.contains_key(id) {
-                wrong.push(format!("nobody was told of the dead letter {id}"));
+                wrong.push(format!("{UNTOLD} {id}"));
             }
         }
         // What the next tick mends is in order.
@@ -332,8 +342,8 @@ impl Office {
             fs::read_to_string(path).unwrap_or_default()
         };
         let lines = format!("{}{}", text(".1"), text(""));
-        let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let own = parsed.filter(|line| line["task"] == sent.body.as_str()).last();
+        let mut parsed = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let own = parsed.rfind(|line| line["task"] == sent.body.as_str());
         own.and_then(|line| Some(line["outcome"].as_str()?.to_owned())).unwrap_or_default()
     }
 }
@@ -353,6 +363,24 @@ pub fn at_once<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> R + Sync) -> Ve
         }
     });
     results.into_inner().unwrap()
+}
+
+/// Runs a story that `variables` (name and value) disturb, lets it come to rest, and says what is wrong then.
+pub fn disturbed(story: &Scenario, variables: &[(&str, String)]) -> (Office, Vec<String>) {
+    let mut office = Office::at_the_beginning_of(story);
+    for (name, value) in variables {
+        office.home.set(name, value);
+    }
+    (story.act)(&mut office);
+    let settled = office.settle();
+    let mut wrong = office.judge();
+    wrong.extend(settled.err());
+    // A notice that could not be queued is not queued again later; the dead letter is there to be found.
+    if variables.iter().any(|(name, _)| *name == "IAPEER_FAULT") {
+        wrong.retain(|what| !what.starts_with(UNTOLD));
+    }
+    let wrong = wrong.into_iter().map(|what| format!("{}, {variables:?}: {what}", story.name)).collect();
+    (office, wrong)
 }
 
 /// Whether the long form is asked for (`make soak`).
