@@ -35,7 +35,7 @@ PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
 # What tools/install reads. Not exported: a test that calls make itself would inherit it.
 PLACES = $(foreach place,SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR UNITDIR,$(place)="$($(place))")
 
-.PHONY: all build test test-agents lint demo bench bench-large bench-agents check-macos install uninstall deb clean help
+.PHONY: all build test soak test-agents lint demo bench bench-large bench-agents check-macos install uninstall deb clean help
 
 all: build
 
@@ -45,6 +45,10 @@ build: ## build the programs, optimised
 test: ## run all tests (installs tmux where it is missing)
 	tools/ensure tmux
 	tools/test
+
+soak: ## the long forms of the proofs: hours; prints the figures of docs/reliability.md
+	tools/ensure tmux
+	tools/soak
 
 test-agents: ## drive the real Codex and Claude Code (npm, some 800 MB once, into a cache) against a stub
 	tools/test-agents

@@ -59,7 +59,7 @@ fn server(home: &TestHome, identity: &str) -> Command {
 
 /// Ends the tmux servers, then whatever else belongs to the home, and returns what would not go. Looked for
 /// until nothing is found twice running: a process may be starting another while it is killed.
-fn end_processes(home: &TestHome) -> Vec<i32> {
+pub(super) fn end_processes(home: &TestHome) -> Vec<i32> {
     for identity in identities(home) {
         // An error means that no server answers: what is left of it is found below.
         let _ = server(home, &identity).arg("kill-server").stdout(Stdio::null()).stderr(Stdio::null()).status();

@@ -156,6 +156,12 @@ impl TestHome {
         wait_until("the drain to let go", Duration::from_secs(60), || !iapeer::store::lock::is_held(&lock));
     }
 
+    /// Kills every process of this home, as a power cut does.
+    pub fn kill_everything(&self) {
+        let left = ending::end_processes(self);
+        assert!(left.is_empty(), "these processes did not end: {left:?}");
+    }
+
     /// A command in this home: a program under test by its name, any other from the system's PATH.
     pub fn cmd(&self, program: &str) -> Command {
         let ours = bin(program);

@@ -1,9 +1,10 @@
 //! What the programs do all day, in short stories: each can be broken off anywhere, and must come to a good end.
 
-use super::{TestHome, bodies_in};
+use super::{Output, TestHome, bodies_in};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,6 +28,8 @@ pub struct Sent {
 pub struct Office {
     pub home: TestHome,
     pub sent: Vec<Sent>,
+    /// Where the steps are recorded: what senders are told is noted between them.
+    pub trace: Option<PathBuf>,
 }
 
 /// A story: what is so when it begins, and what is done in it.
@@ -181,7 +184,7 @@ impl Office {
         home.parrot("bob", &[("PARROT_TURN_MS", "5")]);
         home.ok("iapeer", &["create", "wes", "--runtime", "parrot", "--ephemeral"]);
         home.launch_env("wes", &[("PARROT_TURN_MS", "5"), ("PARROT_REPLY", "1")]);
-        Office { home, sent: Vec::new() }
+        Office { home, sent: Vec::new(), trace: None }
     }
 
     /// One in which this story may begin: no program is at work in it.
@@ -203,7 +206,32 @@ impl Office {
 
     pub fn send(&mut self, to: &'static str, body: &str) {
         let output = self.home.run("iapeer-send", &[to, "--from", "ann", "--wait", "10", "-m", body]);
+        self.note(to, body, output);
+    }
+
+    fn note(&mut self, to: &'static str, body: &str, output: Output) {
+        if let (0, Some(trace)) = (output.code, &self.trace) {
+            let line = serde_json::json!({ "op": "ack", "to": to, "body": body });
+            let mut trace = fs::OpenOptions::new().append(true).create(true).open(trace).unwrap();
+            trace.write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
         self.sent.push(Sent { to, body: body.to_owned(), code: output.code, said: output.stderr });
+    }
+
+    /// Sends messages without waiting for them, then waits a while for them to be settled.
+    pub fn post(&mut self, messages: &[(&'static str, &str)]) {
+        for (to, body) in messages {
+            let output = self.home.run("iapeer-send", &[to, "--from", "ann", "--no-wait", "-m", body]);
+            self.note(to, body, output);
+        }
+        self.a_while(|| self.is_quiet());
+    }
+
+    /// The texts by which `to` was given the message `body`.
+    pub fn texts(&self, to: &str, body: &str) -> Vec<String> {
+        let record = self.home.record(to);
+        let texts = record.iter().filter_map(|line| line["text"].as_str().map(str::to_owned));
+        texts.filter(|text| bodies_in(text).iter().any(|found| found == body)).collect()
     }
 
     /// Waits a while for the worker's task to be settled, where that comes at all.
@@ -275,13 +303,7 @@ impl Office {
         let mut wrong = Vec::new();
         let items = self.items();
         for sent in &self.sent {
-            let got: Vec<String> = self
-                .home
-                .record(sent.to)
-                .iter()
-                .filter_map(|line| line["text"].as_str().map(str::to_owned))
-                .filter(|text| bodies_in(text).contains(&sent.body))
-                .collect();
+            let got = self.texts(sent.to, &sent.body);
             let unmarked = got.iter().filter(|text| !text.contains("redelivered=\"")).count();
             let dead = items
                 .iter()
