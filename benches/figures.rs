@@ -3,6 +3,9 @@
 //!
 //! `IAPEER_BENCH_LIVE` and `IAPEER_BENCH_ASLEEP` say how many peers the tick looks at (`make bench-large`: 1,000 and 10,000).
 
+#[cfg(target_os = "linux")]
+mod start;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
@@ -17,9 +20,10 @@ fn main() {
     // `cargo bench` passes --bench; a filter word picks figures by name.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     type Figure = fn(&Bed);
-    let figures: [(&str, Figure); 8] = [
+    let figures: [(&str, Figure); 9] = [
         ("accept", accept),
         ("accept-held", accept_held),
+        ("start", start),
         ("warm", warm),
         ("cold", cold),
         ("tick", tick),
@@ -229,6 +233,14 @@ fn accepting(bed: &Bed, figure: &str, ours: impl FnMut() -> Duration) {
 fn held(bed: &Bed) -> bool {
     let lock = File::open(bed.path("root/state/lifecycle/parrot-bob.lock"));
     lock.is_ok_and(|lock| fs2::FileExt::try_lock_shared(&lock).is_err())
+}
+
+#[cfg(target_os = "linux")]
+use start::start;
+
+#[cfg(not(target_os = "linux"))]
+fn start(_: &Bed) {
+    println!("start of a drain: there is only one way on this system");
 }
 
 /// A message into a live session, against the bare tmux commands it needs plus the agent's own echo.

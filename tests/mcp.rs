@@ -20,7 +20,10 @@ struct Client {
 
 impl Client {
     fn start(home: &TestHome, identity: &str) -> Client {
-        let mut command: Command = home.cmd("iapeer-mcp");
+        Client::run(home.cmd("iapeer-mcp"), identity)
+    }
+
+    fn run(mut command: Command, identity: &str) -> Client {
         let (runtime, name) = identity.split_once('-').unwrap();
         command.env("PEER_IDENTITY", identity).env("PEER_PERSONALITY", name).env("PEER_RUNTIME", runtime);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -180,6 +183,27 @@ fn a_refusal_is_the_tools_answer_and_keeps_nothing() {
     }
     assert!(client.ask(30, "tools/call", json!({"name": "other"}))["error"].is_object());
     assert_eq!(home.ok("iapeer-drain", &["--list"]).stdout, "");
+    client.end();
+}
+
+#[test]
+fn an_agent_is_told_that_nothing_could_be_started() {
+    let home = TestHome::new();
+    home.parrot("alice", &[]);
+    home.parrot("bob", &[]);
+    // Beside this one there is no drain.
+    let alone = home.dir().join("iapeer-mcp");
+    fs::copy(bin("iapeer-mcp"), &alone).unwrap();
+    let mut client = Client::run(home.cmd(alone.to_str().unwrap()), "parrot-alice");
+    client.initialize();
+    let params = json!({"name": "send_to_peer", "arguments": {"personality": "bob", "message": "x"}});
+    let answer = client.ask(3, "tools/call", params);
+    let drain = home.dir().canonicalize().unwrap().join("iapeer-drain");
+    let why = format!("accepted, but nothing could be started: {} is missing: install iapeer again", drain.display());
+    let wanted = format!("queued for parrot-bob (1 waiting: {why}; the next tick delivers) ");
+    assert!(text(&answer).starts_with(&wanted), "{answer}");
+    assert_ne!(answer["result"]["isError"], true, "it is accepted: {answer}");
+    assert_eq!(home.queue("parrot-bob"), (1, 0, 0));
     client.end();
 }
 

@@ -17,7 +17,9 @@ use iapeer::session::hook::Hook;
 use iapeer::store::SessionRecord;
 use iapeer::store::markers::Turn as Marked;
 use iapeer::world::peer::Peer;
-use iapeer::world::{Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes};
+use iapeer::world::{
+    Delivery, Host, Landing, Launch, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
+};
 use std::path::Path;
 use std::time::Duration;
 
@@ -347,12 +349,12 @@ impl Host for Machine {
         Ok(())
     }
 
-    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), NotStarted> {
         self.0.point();
         let mut state = self.0.state();
         if state.detach_fails > 0 {
             state.detach_fails -= 1;
-            return Err("no process to be had".into());
+            return Err(NotStarted("no process to be had".into()));
         }
         super::program::detached(&mut state, program, arguments);
         Ok(())

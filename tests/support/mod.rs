@@ -315,8 +315,17 @@ pub struct SmallDisk(PathBuf);
 impl SmallDisk {
     /// Mounts one at `at`. `None`: this user may not mount.
     pub fn mount(at: &Path) -> Option<SmallDisk> {
+        SmallDisk::mount_with(at, "size=64k,mode=700")
+    }
+
+    /// Mounts one at `at` whose files can't be executed. `None`: this user may not mount.
+    pub fn mount_noexec(at: &Path) -> Option<SmallDisk> {
+        SmallDisk::mount_with(at, "size=64k,mode=700,noexec")
+    }
+
+    fn mount_with(at: &Path, options: &str) -> Option<SmallDisk> {
         fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k,mode=700", "small"]).arg(at).status();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "small"]).arg(at).status();
         mounted.is_ok_and(|status| status.success()).then(|| SmallDisk(at.to_owned()))
     }
 }

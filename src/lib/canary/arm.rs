@@ -68,7 +68,7 @@ pub fn at_launch(world: &World<'_>, identity: &Identity) {
 fn spawn(world: &World<'_>, identity: &Identity) -> Armed {
     match world.host.detach("iapeer-canary", &[identity.as_str()]) {
         Ok(()) => Armed::Spawned,
-        Err(error) => Armed::Failed(error),
+        Err(error) => Armed::Failed(error.to_string()),
     }
 }
 

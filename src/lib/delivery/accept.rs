@@ -20,8 +20,8 @@ use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::session_record::SessionRecord;
 use crate::store::state_files::identities_with;
-use crate::world::World;
 use crate::world::peer::{Peer, refuse_another, split_name};
+use crate::world::{NotStarted, World};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -145,20 +145,15 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
     tasks::arm(world, &sender.identity, &sender.record);
-    let have_delivered = || {
-        // Whoever holds the identity looks at the queue again after letting go.
-        if !world.is_held(&peer.identity) {
-            world.kick(&peer.identity);
-        }
-    };
+    // Whoever holds the identity looks at the queue again after letting go.
+    let have_delivered = || if world.is_held(&peer.identity) { Ok(()) } else { world.start_drain(&peer.identity) };
+    let report = |not_started| watch(world, &peer, &item, seq, message.wait, not_started);
     let mut report = if message.wait.is_zero() {
-        // Last of all: after a fork each page that is written to is copied first.
-        let report = watch(world, &peer, &item, seq, message.wait);
-        have_delivered();
-        report
+        // Looked at as it was accepted, before a drain takes it up.
+        let accepted = report(None);
+        have_delivered().err().map_or(accepted, |why| report(Some(why)))
     } else {
-        have_delivered();
-        watch(world, &peer, &item, seq, message.wait)
+        report(have_delivered().err())
     };
     report.ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(report)
@@ -290,8 +285,16 @@ fn withdraw_from_nobody(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq) -
     Err(Failure::new(Exit::NoPeer, format!("{name} was removed or renamed meanwhile: `iapeer list` shows the peers")))
 }
 
-/// Watches an accepted item until it settles or `wait` is over.
-fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) -> SendReport {
+/// Watches an accepted item until it settles or `wait` is over. Where no drain could be started there is nothing to wait
+/// for: somebody else may have delivered it all the same.
+fn watch(
+    world: &World<'_>,
+    peer: &Peer,
+    item: &Item,
+    seq: Seq,
+    wait: Duration,
+    not_started: Option<NotStarted>,
+) -> SendReport {
     let queue = world.queue(&peer.identity);
     let report = |outcome, reason| SendReport {
         outcome,
@@ -304,7 +307,7 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
         reason,
         ms: 0,
     };
-    let deadline = Deadline::after(world.clock, wait);
+    let deadline = Deadline::after(world.clock, if not_started.is_some() { Duration::ZERO } else { wait });
     let mut last_reason = None;
     let mut in_flight = None;
     let settled = wait_for(world.clock, deadline, LOOK, || match queue.settled(seq) {
@@ -340,7 +343,11 @@ fn watch(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq, wait: Duration) 
         _ if world.markers(&peer.identity).has(Marker::Stopped) => {
             report(SendOutcome::Queued, Some("stopped meanwhile".into()))
         }
-        _ => report(SendOutcome::Queued, last_reason.or_else(|| why_waiting(world, &queue, seq))),
+        _ => {
+            let nobody =
+                not_started.map(|why| format!("accepted, but nothing could be started: {why}; the next tick delivers"));
+            report(SendOutcome::Queued, last_reason.or(nobody).or_else(|| why_waiting(world, &queue, seq)))
+        }
     }
 }
 

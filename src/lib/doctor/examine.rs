@@ -1,7 +1,7 @@
 //! One examination: every check, one after the other, and what they came to.
 
 use super::finding::{Finding, MendOutcome};
-use super::{files, fleet, machine, profiles, runtimes};
+use super::{files, fleet, machine, profiles, programs, runtimes};
 use crate::base::exit::{Exit, Failure};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
@@ -64,6 +64,7 @@ pub fn examine<'a>(
     };
     let shut = take(files::root(world));
     take(machine::tmux(world));
+    take(programs::programs());
     if shut.contains(&"root") {
         // What others can change proves nothing: the rest is looked at when the root is one's own again.
         return Ok((summary, exit));

@@ -17,7 +17,8 @@ pub enum MendOutcome {
 /// One thing that is not as it should be.
 #[derive(Serialize)]
 pub struct Finding<'a> {
-    /// Which check: `root`, `files`, `tmux`, `runtime`, `units`, `tick`, `queue`, `session`, `state`, `profile`.
+    /// Which check: `root`, `files`, `tmux`, `programs`, `runtime`, `units`, `tick`, `queue`, `session`, `state`,
+    /// `profile`.
     pub check: &'static str,
     /// How bad.
     pub severity: Severity,

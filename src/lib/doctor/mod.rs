@@ -12,6 +12,7 @@ mod fleet;
 mod machine;
 pub mod probe;
 mod profiles;
+mod programs;
 mod runtimes;
 
 pub use examine::{DoctorSummary, examine};

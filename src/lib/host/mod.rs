@@ -8,6 +8,7 @@ pub mod forensics;
 pub mod inherited;
 pub mod kernel_log;
 pub mod managed;
+pub mod obstacle;
 pub mod process;
 pub mod program;
 pub mod service;

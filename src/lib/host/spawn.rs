@@ -1,130 +1,138 @@
 //! Starting programs detached, and finding them.
 
-#[cfg(target_os = "linux")]
+use crate::host::obstacle::Obstacle;
+use crate::host::process;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::libc;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::ffi::{CString, NulError, OsStr, OsString};
-use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+/// `POSIX_SPAWN_SETSID` of macOS's `<sys/spawn.h>`, which the libc crate does not have.
+#[cfg(target_os = "macos")]
+const SETSID: libc::c_int = 0x0400;
+#[cfg(not(target_os = "macos"))]
+const SETSID: libc::c_int = libc::POSIX_SPAWN_SETSID as libc::c_int;
+
+/// How often a start is repeated whose process was ended by a signal before it had become the program.
+const STARTS: usize = 20;
+
+/// Why a program was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The program can't be run.
+    #[error(transparent)]
+    Obstacle(Obstacle),
+    /// The kernel refused, for another reason.
+    #[error("cannot start {}: {source}", program.display())]
+    Refused {
+        /// The program.
+        program: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
 /// Starts a program of ours with the given environment, no terminal and no standard streams, in a process session of
 /// its own and with no signal blocked, ignored or handled, so that it outlives its starter and keeps none of its
-/// descriptors.
+/// descriptors (all of ours are close-on-exec).
 ///
-/// Returns as soon as there is a process for it: the caller goes on while the kernel loads the program, which a
-/// `posix_spawn` would wait for. Children that have ended are waited for at the next start.
-pub fn detached(program: &Path, arguments: &[OsString], environment: &[(OsString, OsString)]) -> io::Result<()> {
-    static STARTED: Mutex<Vec<(Pid, Box<Start>)>> = Mutex::new(Vec::new());
-    if !is_executable(program) {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "no such program"));
-    }
-    let words = c_strings(std::iter::once(program.into()).chain(arguments.iter().cloned()))?;
-    let variables = c_strings(environment.iter().map(|(name, value)| [name.as_os_str(), value].join(OsStr::new("="))))?;
-    // The child has a table of descriptors of its own: this one may be closed here.
-    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    let mut start = Box::new(Start {
-        argv: pointers(&words),
-        envp: pointers(&variables),
-        _strings: [words, variables],
-        null: null.as_raw_fd(),
-        #[cfg(target_os = "linux")]
-        stack: vec![0; 4096],
-    });
-    // No handler of ours may run in the child, in whose memory it would find the caller.
-    let blocked = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let child = start.child();
-    blocked.thread_set_mask()?;
+/// Returns when the program runs, or with the reason why it does not. Children that have ended are waited for at the
+/// next start.
+pub fn detached(
+    program: &Path,
+    arguments: &[OsString],
+    environment: &[(OsString, OsString)],
+) -> Result<(), SpawnError> {
+    static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+    let words = std::iter::once(program.into()).chain(arguments.iter().cloned());
+    let variables = environment.iter().map(|(name, value)| [name.as_os_str(), value].join(OsStr::new("=")));
+    let child = start(words, variables).map_err(|source| match Obstacle::to(program) {
+        Some(obstacle) => SpawnError::Obstacle(obstacle),
+        None => SpawnError::Refused { program: program.to_owned(), source },
+    })?;
     let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    started.retain(|(child, _)| waitpid(*child, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive));
-    started.push((child?, start));
+    started.retain(|child| waitpid(*child, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive));
+    started.push(child);
     Ok(())
 }
 
-/// What a child needs to become another program. It lives as long as the child does.
-struct Start {
-    argv: Vec<*const libc::c_char>,
-    envp: Vec<*const libc::c_char>,
-    _strings: [Vec<CString>; 2],
-    null: RawFd,
-    /// 64 KiB, of which the pages that are used exist; of words as wide as a stack's alignment.
-    #[cfg(target_os = "linux")]
-    stack: Vec<u128>,
+fn start(words: impl Iterator<Item = OsString>, variables: impl Iterator<Item = OsString>) -> io::Result<Pid> {
+    let (words, variables) = (c_strings(words)?, c_strings(variables)?);
+    let (attributes, actions) = (attributes()?, file_actions()?);
+    // A signal for the caller's process group (its terminal hangs up) that comes while the child still belongs to that
+    // group ends the child too, and is not meant for it. Blocked, it is still to be seen here afterwards.
+    let blocked = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let attempt = || -> nix::Result<Pid> {
+        for _ in 0..STARTS {
+            let child = posix_spawn(words[0].as_c_str(), &actions, &attributes, &words, &variables)?;
+            if !is_ending_pending() || process::runs_a_program(child.as_raw()) {
+                return Ok(child);
+            }
+            let _ = waitpid(child, None);
+        }
+        Err(Errno::EINTR)
+    };
+    let child = attempt();
+    blocked.thread_set_mask()?;
+    Ok(child?)
 }
 
-// SAFETY: the pointers lead to its own strings, on the heap.
-unsafe impl Send for Start {}
+/// A session of its own, every signal as a program expects it.
+fn attributes() -> nix::Result<PosixSpawnAttr> {
+    let mut attributes = PosixSpawnAttr::init()?;
+    let mut signals = SigSet::all();
+    // These two can't be changed.
+    signals.remove(Signal::SIGKILL);
+    signals.remove(Signal::SIGSTOP);
+    attributes.set_sigdefault(&signals)?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    let signals = PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK;
+    attributes.set_flags(signals | PosixSpawnFlags::from_bits_retain(SETSID))?;
+    Ok(attributes)
+}
 
-impl Start {
-    /// A process of its own in the caller's memory, on a stack of its own: no page is copied, which is a tenth of what
-    /// accepting a message costs (benches/figures.rs, `accept`). Where that is refused, as user-mode qemu does, a fork.
-    #[cfg(target_os = "linux")]
-    fn child(&mut self) -> nix::Result<Pid> {
-        extern "C" fn become_program(start: *mut libc::c_void) -> libc::c_int {
-            // SAFETY: it points to the caller's `Start`, which stays until the child has ended.
-            unsafe { &*start.cast::<Start>() }.become_program()
-        }
-        let top = self.stack.as_mut_ptr_range().end;
-        // SAFETY: the child touches nothing but its stack and this `Start`, and only reads the latter.
-        let pid = unsafe {
-            libc::clone(become_program, top.cast(), libc::CLONE_VM | libc::SIGCHLD, std::ptr::from_mut(self).cast())
-        };
-        match Errno::result(pid) {
-            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EPERM) => self.fork(),
-            pid => pid.map(Pid::from_raw),
-        }
+/// The root folder, and /dev/null as the standard streams.
+fn file_actions() -> nix::Result<PosixSpawnFileActions> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    // SAFETY: `PosixSpawnFileActions` is a transparent wrapper around an initialised object of this type, and the call
+    // copies the path.
+    let added = unsafe { libc::posix_spawn_file_actions_addchdir_np((&raw mut actions).cast(), c"/".as_ptr()) };
+    if added != 0 {
+        return Err(Errno::from_raw(added));
     }
+    actions.add_open(0, "/dev/null", OFlag::O_RDWR, Mode::empty())?;
+    actions.add_dup2(0, 1)?;
+    actions.add_dup2(0, 2)?;
+    Ok(actions)
+}
 
-    #[cfg(not(target_os = "linux"))]
-    fn child(&mut self) -> nix::Result<Pid> {
-        self.fork()
-    }
-
-    fn fork(&self) -> nix::Result<Pid> {
-        // SAFETY: the child makes only calls that are safe after a fork of a process with several threads
-        // (signal-safety(7)), on memory that was made before.
-        match unsafe { nix::unistd::fork() }? {
-            nix::unistd::ForkResult::Parent { child } => Ok(child),
-            nix::unistd::ForkResult::Child => self.become_program(),
+/// Whether a signal waits for this thread that ends a program, and that is sent to whole process groups.
+fn is_ending_pending() -> bool {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the call fills the set, or fails and says so.
+    let pending = unsafe {
+        if libc::sigpending(set.as_mut_ptr()) != 0 {
+            return false;
         }
-    }
-
-    /// What the child does. None of these calls can fail but the last: the caller's `errno` is the child's too.
-    fn become_program(&self) -> ! {
-        // SAFETY: plain system calls on memory that `self` owns.
-        unsafe {
-            libc::setsid();
-            libc::chdir(c"/".as_ptr());
-            for fd in 0..3 {
-                libc::dup2(self.null, fd);
-            }
-            for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
-                // What came for the caller's process group before `setsid` (its terminal hangs up) is not meant for this
-                // program: ignoring a signal discards it while it waits.
-                libc::signal(signal as libc::c_int, libc::SIG_IGN);
-                libc::signal(signal as libc::c_int, libc::SIG_DFL);
-            }
-            libc::sigprocmask(libc::SIG_SETMASK, SigSet::empty().as_ref(), std::ptr::null_mut());
-            libc::execve(self.argv[0], self.argv.as_ptr(), self.envp.as_ptr());
-            libc::_exit(127)
-        }
-    }
+        SigSet::from_sigset_t_unchecked(set.assume_init())
+    };
+    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM]
+        .into_iter()
+        .any(|signal| pending.contains(signal))
 }
 
 fn c_strings(words: impl Iterator<Item = OsString>) -> Result<Vec<CString>, NulError> {
     words.map(|word| CString::new(word.into_vec())).collect()
-}
-
-/// The array that exec wants: one pointer for each, and a null.
-fn pointers(words: &[CString]) -> Vec<*const libc::c_char> {
-    words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
 /// A word as it is written in a shell's command line to arrive unchanged.
@@ -196,13 +204,45 @@ mod tests {
     }
 
     #[test]
+    fn a_detached_program_runs_in_the_root_folder_with_nothing_but_null_streams() {
+        let dir = tempfile::tempdir().unwrap();
+        let (out, kept) = (dir.path().join("out"), std::fs::File::open("/dev/zero").unwrap());
+        let script = format!(
+            "{{ pwd; for n in 0 1 2; do readlink /dev/fd/$n; done; ls -l /dev/fd/; }} > {0}.tmp 2> /dev/null; mv {0}.tmp {0}",
+            out.display()
+        );
+        let path = [("PATH".into(), std::env::var_os("PATH").unwrap())];
+        detached(Path::new("/bin/sh"), &["-c".into(), script.into()], &path).unwrap();
+        let clock = SystemClock::default();
+        let patience = Deadline::after(&clock, Duration::from_secs(10));
+        let text = wait_for(&clock, patience, Duration::from_millis(5), || std::fs::read_to_string(&out).ok()).unwrap();
+        drop(kept);
+        assert!(text.starts_with("/\n"), "{text}");
+        if cfg!(target_os = "linux") {
+            // The shell itself has redirected 1 and 2.
+            assert_eq!(text.lines().nth(1), Some("/dev/null"), "{text}");
+            assert!(!text.contains("/dev/zero"), "a descriptor of ours was passed on: {text}");
+        }
+    }
+
+    #[test]
     fn quoting_survives_a_quote() {
         assert_eq!(shell_quoted("/a b/it's"), r"'/a b/it'\''s'");
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_an_error() {
-        assert!(detached(Path::new("/nonexistent/x"), &[], &[]).is_err());
+    fn a_program_that_can_not_be_run_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        let error = |path: &Path| detached(path, &[], &[]).unwrap_err();
+        assert!(matches!(error(&path), SpawnError::Obstacle(_)));
+        std::fs::write(&path, "no program").unwrap();
+        assert!(matches!(error(&path), SpawnError::Obstacle(_)));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let SpawnError::Refused { source, .. } = error(&path) else { panic!("{:?}", error(&path)) };
+        assert_eq!(source.raw_os_error(), Some(libc::ENOEXEC));
+        let odd = detached(Path::new("/bin/sh"), &["a\0b".into()], &[]).unwrap_err();
+        assert!(matches!(odd, SpawnError::Refused { .. }), "{odd}");
         assert_eq!(find_program("sh", Some(OsStr::new("/bin"))), Some("/bin/sh".into()));
         assert_eq!(find_program("/bin", None), None);
     }

@@ -10,6 +10,7 @@ use crate::base::paths;
 use crate::base::{Liveness, StateFile};
 use crate::host::ProcessId;
 use crate::host::managed::{self, Managed};
+use crate::host::obstacle::Obstacle;
 use crate::host::process;
 use crate::host::spawn;
 use crate::host::tmux::{self, Key, StartSpec, TmuxError};
@@ -21,7 +22,9 @@ use crate::store::session_record::SessionRecord;
 use crate::store::state_files::names_in;
 use crate::world::PaneEnd;
 use crate::world::peer::Peer;
-use crate::world::{Delivery, Host, Landing, Launch, Processes, StartError, TerminalTimes, TranscriptTimes};
+use crate::world::{
+    Delivery, Host, Landing, Launch, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
+};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -237,7 +240,7 @@ impl Host for RealHost<'_> {
         Some(PaneEnd { status: look.dead_status, signal: look.dead_signal })
     }
 
-    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), NotStarted> {
         let path: PathBuf = launch::bin_dir().join(program);
         let mut environment = launch::allowed(launch::environment());
         environment.insert("IAPEER_ROOT".into(), self.paths.root().to_string_lossy().into_owned());
@@ -247,11 +250,15 @@ impl Host for RealHost<'_> {
         let environment: Vec<(OsString, OsString)> =
             environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         let names: Vec<&str> = environment.iter().filter_map(|(name, _)| name.to_str()).collect();
-        let (path, arguments) = unit::escape(self, &path, arguments, &names)
-            .unwrap_or_else(|| (path.clone(), arguments.iter().map(OsString::from).collect()));
-        spawn::detached(&path, &arguments, &environment)
-            .map(drop)
-            .map_err(|error| format!("{}: {error}", path.display()))
+        let (program, arguments) = match unit::escape(self, &path, arguments, &names) {
+            Some(escape) => {
+                // What starts the program in our place does not tell us that it can't be run.
+                Obstacle::to(&path).map_or(Ok(()), |obstacle| Err(NotStarted(obstacle.to_string())))?;
+                escape
+            }
+            None => (path, arguments.iter().map(OsString::from).collect()),
+        };
+        spawn::detached(&program, &arguments, &environment).map_err(|error| NotStarted(error.to_string()))
     }
 
     fn managed_by(&self, identity: &Identity) -> Option<Managed> {

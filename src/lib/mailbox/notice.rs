@@ -31,7 +31,9 @@ pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, agai
     }
     let notice = Item { id, topic, ..Item::new(nobody(), Intelligence::Absent, body, world.now()) };
     match queue.accept(&notice, world.clock) {
-        Ok(_) => world.kick(&sender.identity),
+        Ok(_) => {
+            world.kick(&sender.identity);
+        }
         Err(error) => tracing::warn!("cannot tell {} about a dead letter: {error}", sender.identity),
     }
 }

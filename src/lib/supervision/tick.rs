@@ -354,13 +354,12 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
     }
 }
 
-/// Tidies a queue, and starts a drain where something waits or is in flight.
+/// Tidies a queue, and starts a drain where something waits or is in flight. Says whether one was started.
 fn kick(world: &World<'_>, identity: &Identity) -> Result<bool, StoreError> {
     if !world.queue(identity).tend(durable::LITTER_AGE)? || world.markers(identity).has(Marker::Stopped) {
         return Ok(false);
     }
-    world.kick(identity);
-    Ok(true)
+    Ok(world.kick(identity))
 }
 
 fn plain(identity: &Identity, action: Action, outcome: Option<Consequence>, reason: Option<String>) -> Judged {

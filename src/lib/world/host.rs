@@ -87,7 +87,7 @@ pub trait Host: Send + Sync {
     }
 
     /// Starts a program of ours, detached from the caller.
-    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), String>;
+    fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), NotStarted>;
 
     /// Whether a service manager holds this peer, which, and through whose unit (D16).
     fn managed_by(&self, identity: &Identity) -> Option<Managed>;
@@ -133,6 +133,11 @@ pub struct StartError {
     /// One line.
     pub reason: String,
 }
+
+/// A program of ours that did not start: one line, why and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotStarted(pub String);
 
 /// What to start.
 #[derive(Debug)]

@@ -8,6 +8,8 @@ pub mod peer;
 #[expect(clippy::module_inception, reason = "the room is named after the type that everybody passes around")]
 pub mod world;
 
-pub use host::{Delivery, Host, Landing, Launch, PaneEnd, Processes, StartError, TerminalTimes, TranscriptTimes};
+pub use host::{
+    Delivery, Host, Landing, Launch, NotStarted, PaneEnd, Processes, StartError, TerminalTimes, TranscriptTimes,
+};
 pub use peer::Peer;
 pub use world::{Held, World};

@@ -12,7 +12,7 @@ use crate::store::lock::{self, FileLock, LockError};
 use crate::store::markers::Markers;
 use crate::store::queue::Queue;
 use crate::store::session_record::SessionRecord;
-use crate::world::host::Host;
+use crate::world::host::{Host, NotStarted};
 use std::time::Duration;
 
 /// How long after a first look that finds a session gone the second one is taken (D6).
@@ -110,11 +110,19 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Starts a detached drain of `identity`. A drain that can't be started is made up for by the next tick.
-    pub fn kick(&self, identity: &Identity) {
-        if let Err(error) = self.host.detach("iapeer-drain", &[identity.as_str()]) {
+    /// Starts a detached drain of `identity`.
+    pub fn start_drain(&self, identity: &Identity) -> Result<(), NotStarted> {
+        self.host.detach("iapeer-drain", &[identity.as_str()])
+    }
+
+    /// Starts a detached drain of `identity` and says whether it started. A drain that can't be started is warned of, and
+    /// made up for by the next tick.
+    pub fn kick(&self, identity: &Identity) -> bool {
+        let started = self.start_drain(identity);
+        if let Err(error) = &started {
             tracing::warn!("cannot start iapeer-drain for {identity}: {error}; the next tick delivers");
         }
+        started.is_ok()
     }
 
     /// [`World::kick`] where something waits.

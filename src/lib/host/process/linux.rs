@@ -29,6 +29,16 @@ pub(crate) fn pids() -> Vec<i32> {
         .collect()
 }
 
+/// `PF_FORKNOEXEC` of the kernel's flags of a process (field 9 of its stat): forked, and no program executed since.
+const FORKED_ONLY: u32 = 0x40;
+
+/// Whether the process runs a program that it was told to execute, or did so before it ended.
+pub(crate) fn has_executed(pid: i32) -> Option<bool> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let flags: u32 = text.rsplit_once(')')?.1.split_whitespace().nth(9 - 3)?.parse().ok()?;
+    Some(flags & FORKED_ONLY == 0)
+}
+
 pub(crate) fn boot_id() -> Option<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
 }

@@ -33,6 +33,11 @@ pub(crate) fn pids() -> Vec<i32> {
     pids
 }
 
+/// macOS does not tell. Its `posix_spawn` makes the process and executes the program in one step.
+pub(crate) fn has_executed(_pid: i32) -> Option<bool> {
+    None
+}
+
 pub(crate) fn boot_id() -> Option<String> {
     let output = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.bootsessionuuid"]).output().ok()?;
     String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())

@@ -4,6 +4,7 @@
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+mod send;
 mod signals;
 mod stat;
 mod watch;
@@ -16,12 +17,13 @@ use macos as platform;
 use crate::base::Liveness;
 use crate::base::clock::{Clock, Deadline, wait_for};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use send::redraw;
 pub use signals::{outlive_the_stop, signal_stream};
 use stat::Stat;
 pub use watch::{ExitWatch, wait_exit};
@@ -40,20 +42,6 @@ impl ProcessId {
     pub fn of(pid: i32) -> Option<ProcessId> {
         let stat = platform::stat(pid)?;
         (!stat.zombie).then_some(ProcessId { pid, start: stat.start })
-    }
-
-    /// Sends a signal, if it is still the same process. Says whether it was sent.
-    pub fn signal(&self, signal: Signal) -> bool {
-        liveness(self) == Liveness::Alive && kill(Pid::from_raw(self.pid), signal).is_ok()
-    }
-}
-
-/// Tells a terminal's program, and what it wraps, that the terminal's size has changed: it draws the whole screen anew.
-/// `leader` is the terminal's first process. Whoever does not draw ignores the signal.
-pub fn redraw(leader: i32) {
-    // 0 would be our own group, 1 everybody's first.
-    if leader > 1 {
-        let _ = killpg(Pid::from_raw(leader), Signal::SIGWINCH);
     }
 }
 
@@ -120,6 +108,11 @@ pub fn end_all(processes: &[ProcessId], grace: Duration, clock: &dyn Clock) -> V
     left()
 }
 
+/// Whether a child that was started to execute a program has come to that; `true` where the platform does not tell.
+pub(crate) fn runs_a_program(child: i32) -> bool {
+    platform::has_executed(child).unwrap_or(true)
+}
+
 /// Names this boot of the machine.
 pub fn boot_id() -> Option<String> {
     platform::boot_id()
@@ -129,6 +122,7 @@ pub fn boot_id() -> Option<String> {
 mod tests {
     use super::*;
     use crate::base::clock::SystemClock;
+    use std::io::BufRead;
     use std::process::{Command, Stdio};
 
     fn patience(mut done: impl FnMut() -> bool) -> bool {
@@ -151,6 +145,20 @@ mod tests {
         assert!(patience(|| ProcessId::of(pid).is_none()), "the child became a zombie");
         child.wait().unwrap();
         assert_eq!(liveness(&ProcessId { pid, start: 1 }), Liveness::Gone);
+    }
+
+    #[test]
+    fn a_process_that_was_only_forked_runs_no_program() {
+        assert!(runs_a_program(std::process::id() as i32));
+        // A subshell is forked, and executes nothing.
+        let script = "(while :; do :; done) & echo $!; wait";
+        let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let subshell = ProcessId::of(line.trim().parse().unwrap()).unwrap();
+        assert_eq!(runs_a_program(subshell.pid), cfg!(not(target_os = "linux")));
+        assert!(subshell.signal(Signal::SIGKILL));
+        child.wait().unwrap();
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl ExitWatch {
         Ok(same.then_some(ExitWatch { process, descriptor }))
     }
 
+    /// The process that is watched.
+    pub(super) fn process(&self) -> ProcessId {
+        self.process
+    }
+
     /// What to poll for reading.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()

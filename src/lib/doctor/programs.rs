@@ -1,0 +1,46 @@
+//! Our own programs that other programs start: what can't be run, and what does not happen without it.
+
+use super::finding::Finding;
+use crate::base::exit::Exit;
+use crate::host::obstacle::{Obstacle, ObstacleKind};
+use crate::session::launch;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Who can't be done without, and what does not happen without it. A runtime's program has a check of its own.
+const STARTED_BY_OTHERS: [(&str, &str); 7] = [
+    ("iapeer-drain", "no message is delivered"),
+    ("iapeer-superviser", "nobody notices a death, an idle peer, or a message that has to wait"),
+    ("iapeer-canary", "nobody records why a session died"),
+    ("iapeer-turn", "agents can't say that they took a message"),
+    ("iapeer-send", "agents without the tool can't answer"),
+    ("iapeer-mcp", "agents have no tool to send with"),
+    ("iapeer-run", "peers that are always on do not start"),
+];
+
+/// Programs of ours that can't be run from where this one is.
+pub(crate) fn programs<'a>() -> Vec<Finding<'a>> {
+    STARTED_BY_OTHERS.iter().filter_map(|(name, without)| program(launch::bin_dir(), name, without)).collect()
+}
+
+fn program<'a>(dir: &Path, name: &str, without: &str) -> Option<Finding<'a>> {
+    let obstacle = Obstacle::to(&dir.join(name))?;
+    let exit = match obstacle.kind {
+        ObstacleKind::Missing | ObstacleKind::NotAFile => Exit::Refused,
+        _ => Exit::NoPerm,
+    };
+    let what = format!("{}: {without}", obstacle.what());
+    let finding = Finding::error("programs", exit, obstacle.program.display(), what).todo(obstacle.todo());
+    Some(match obstacle.kind {
+        ObstacleKind::NotExecutable => finding.mend(move || make_executable(&obstacle.program)),
+        _ => finding,
+    })
+}
+
+/// Whoever may read it may execute it.
+fn make_executable(program: &Path) -> Result<(), String> {
+    let failed = |error| format!("cannot change {}: {error}", program.display());
+    let mode = fs::metadata(program).map_err(failed)?.permissions().mode();
+    fs::set_permissions(program, Permissions::from_mode(mode | (mode & 0o444) >> 2)).map_err(failed)
+}
