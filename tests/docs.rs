@@ -59,6 +59,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn every_variable_in_the_code_is_on_the_settings_page() {
     let page = settings();
     for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        // In builds for tests alone.
+        if file.ends_with("failpoints.rs") {
+            continue;
+        }
         let text = fs::read_to_string(&file).unwrap();
         let is_ours = |word: &&str| {
             let is_name = word.bytes().all(|c| c.is_ascii_uppercase() || c == b'_') && !word.ends_with('_');

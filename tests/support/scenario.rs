@@ -13,7 +13,7 @@ const REST: Duration = Duration::from_secs(40);
 /// What is said of a dead letter without a notice.
 const UNTOLD: &str = "nobody was told of the dead letter";
 /// The killed program's exit code, as a shell shows it.
-pub const KILLED: i32 = 137;
+pub const KILLED: i32 = 134;
 
 /// A message that was sent, and what its sender was told.
 #[derive(Debug, Clone)]

@@ -7,140 +7,14 @@
 
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
+mod point;
+
+pub use point::{Act, Point};
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-
-macro_rules! points {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// A place in the code that makes a step.
-        #[derive(Clone, Copy, PartialEq, Eq)]
-        pub enum Point {
-            $($(#[$doc])* $variant,)*
-        }
-
-        #[cfg(feature = "failpoints")]
-        impl Point {
-            /// All of them.
-            pub const ALL: &[Point] = &[$(Point::$variant,)*];
-
-            /// Its name: what writes, and the step.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Point::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
-
-points! {
-    /// A temporary file is made.
-    TempOpen = "temp.open",
-    /// It gets its content.
-    TempWrite = "temp.write",
-    /// Its content is made durable.
-    TempSync = "temp.sync",
-    /// It is taken away again, because something failed.
-    TempDiscard = "temp.discard",
-    /// It replaces a file durably.
-    ReplaceRename = "replace.rename",
-    /// The folder of a replaced file is made durable.
-    ReplaceSyncDir = "replace.sync-dir",
-    /// It replaces a file that a power cut may take back.
-    VolatileRename = "volatile.rename",
-    /// It gets its second name, by which it is found.
-    PublishLink = "publish.link",
-    /// The folder of a published file is made durable.
-    PublishSyncDir = "publish.sync-dir",
-    /// A published file whose folder can't be made durable is taken back.
-    PublishTakeBack = "publish.take-back",
-    /// The first name of a published file goes.
-    PublishUnlinkTemp = "publish.unlink-temp",
-    /// A file is moved.
-    MoveRename = "move.rename",
-    /// The folder that it is in now is made durable.
-    MoveSyncTo = "move.sync-to",
-    /// The folder that it was in is made durable.
-    MoveSyncFrom = "move.sync-from",
-    /// A file is removed.
-    RemoveUnlink = "remove.unlink",
-    /// The folder of a removed file is made durable.
-    RemoveSyncDir = "remove.sync-dir",
-    /// What a crash left is removed.
-    SweepUnlink = "sweep.unlink",
-    /// A folder is made.
-    MkdirMake = "mkdir.make",
-    /// The folder above a new one is made durable.
-    MkdirSyncParent = "mkdir.sync-parent",
-    /// The folders above a queue are made durable, before its first message.
-    QueueSyncAbove = "queue.sync-above",
-    /// The queue's folder is made durable, since another one in it was used for the first time.
-    QueueSyncDir = "queue.sync-dir",
-    /// The number of the next message is noted.
-    SeqWrite = "seq.write",
-    /// What stood behind the noted number is cut off.
-    SeqTruncate = "seq.truncate",
-    /// An item that was put into a queue by hand gets the name by which it is found.
-    AdoptLink = "adopt.link",
-    /// The name that it had goes.
-    AdoptUnlink = "adopt.unlink",
-    /// The folder of the marks is made.
-    DueMkdir = "due.mkdir",
-    /// A peer is marked for the next tick.
-    DueMark = "due.mark",
-    /// The mark is taken away.
-    DueUnmark = "due.unmark",
-    /// A history is opened, and made where it is missing.
-    HistoryOpen = "history.open",
-    /// A full history is put aside.
-    HistoryRotate = "history.rotate",
-    /// A line is appended to a history.
-    HistoryAppend = "history.append",
-    /// An event log is opened, and made where it is missing.
-    LogOpen = "log.open",
-    /// An older event log moves one number up.
-    LogShift = "log.shift",
-    /// A full event log is put aside.
-    LogRotate = "log.rotate",
-    /// A line is appended to an event log.
-    LogAppend = "log.append",
-    /// A line of `exits.log` is made durable.
-    ExitsSync = "exits.sync",
-    /// The folder of `exits.log` is made durable.
-    ExitsSyncDir = "exits.sync-dir",
-    /// A lock file is opened, and made where it is missing.
-    LockOpen = "lock.open",
-    /// A lock is asked for.
-    LockTake = "lock.take",
-}
-
-/// What a step does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Act<'a> {
-    /// Opens a file; makes it where it is missing.
-    Open(&'a Path),
-    /// Writes to a file, from this place on; `None`: at its end.
-    Write(&'a Path, Option<u64>, &'a [u8]),
-    /// Cuts a file to a length.
-    Truncate(&'a Path, u64),
-    /// Makes a file's content durable.
-    Sync(&'a Path),
-    /// Makes a folder's names durable.
-    SyncDir(&'a Path),
-    /// Gives a file a second name.
-    Link(&'a Path, &'a Path),
-    /// Moves a file.
-    Rename(&'a Path, &'a Path),
-    /// Removes a name.
-    Unlink(&'a Path),
-    /// Makes a folder.
-    Mkdir(&'a Path),
-    /// Asks for a lock.
-    Lock(&'a Path),
-}
 
 fn step<T>(point: Point, act: Act<'_>, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     #[cfg(feature = "failpoints")]
