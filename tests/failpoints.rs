@@ -70,6 +70,7 @@ fn a_death_at_any_step_loses_nothing_doubles_nothing_and_wedges_nothing() {
         }
     }
     let all = deaths.len();
+    let everywhere = deaths.clone();
     let mut open: BTreeSet<String> = failpoints::names().collect();
     let names = open.len();
     let (mut died, mut wrong) = (0, Vec::new());
@@ -87,6 +88,18 @@ fn a_death_at_any_step_loses_nothing_doubles_nothing_and_wedges_nothing() {
             break;
         }
         for (death, (hit, found)) in at_once(&round, |death| (death.clone(), die(death))) {
+            if hit {
+                died += 1;
+                open.remove(&death.name);
+            }
+            wrong.extend(found);
+        }
+    }
+    // Which of two programs comes by a place first differs from run to run: a name that nobody has died at is looked for
+    // once more wherever anybody has passed it.
+    for death in everywhere.iter().filter(|death| death.nth == 1) {
+        if open.contains(&death.name) {
+            let (hit, found) = die(death);
             if hit {
                 died += 1;
                 open.remove(&death.name);

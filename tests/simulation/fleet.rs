@@ -1,10 +1,12 @@
 //! The fleet of a simulation: five peers in a root of their own, on a runtime made for it.
 
+use iapeer::base::exit::{Exit, Failure};
 use iapeer::base::identity::Identity;
 use iapeer::base::{Paths, Settings};
 use iapeer::roster::create::{self, Birth};
 use iapeer::world::World;
 use std::path::Path;
+use std::time::Duration;
 
 /// The peers: two with hooks, one without, and two workers of which the second may try a task three times.
 pub const NAMES: [&str; 5] = ["ann", "bob", "cat", "wes", "max"];
@@ -86,6 +88,18 @@ pub fn build(world: &World<'_>) {
 
 /// Makes one peer, or makes it again.
 pub fn create(world: &World<'_>, identity: &Identity) {
+    try_create(world, identity).unwrap();
+}
+
+/// [`create`] at one stroke, as soon as no program that is in the middle of something holds the registry.
+pub fn create_when_free(world: &World<'_>, identity: &Identity) {
+    while let Err(failure) = super::sim::atomically(|| try_create(world, identity)) {
+        assert_eq!(failure.exit, Exit::TryAgain, "{failure}");
+        world.clock.sleep(Duration::from_millis(5));
+    }
+}
+
+fn try_create(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let name = identity.personality().to_string();
     let birth = Birth {
         name: Some(name.clone()),
@@ -95,11 +109,12 @@ pub fn create(world: &World<'_>, identity: &Identity) {
         intelligence: None,
         ephemeral: is_worker(identity),
     };
-    let born = create::create(world, &birth).unwrap();
+    let born = create::create(world, &birth)?;
     if name == "max" {
         let path = born.cwd.join(".iapeer/peer-profile.json");
         let mut profile: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         profile["max_attempts"] = 3.into();
         std::fs::write(&path, serde_json::to_vec(&profile).unwrap()).unwrap();
     }
+    Ok(())
 }

@@ -237,7 +237,7 @@ impl Program {
                 }
                 if removed.as_ref().is_ok_and(|removed| removed.registered) {
                     laws::at_removed(sim, identity);
-                    super::sim::atomically(|| fleet::create(&world, identity));
+                    fleet::create_when_free(&world, identity);
                 }
                 removed.map(|removed| format!("{removed:?}"))
             }
