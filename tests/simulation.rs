@@ -14,6 +14,8 @@ mod simulation {
     pub mod history;
     pub mod host;
     pub mod laws;
+    #[allow(dead_code)] // for the interleavings
+    pub mod orders;
     pub mod program;
     pub mod sim;
     pub mod thread;

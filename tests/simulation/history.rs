@@ -193,7 +193,7 @@ pub fn check(name: &str, mix: Mix) {
     }
 }
 
-type Broken = (String, Vec<String>);
+pub type Broken = (String, Vec<String>);
 
 fn run(sim: &Arc<Sim>, root: &Path, steps: &[Step]) -> Result<(), Broken> {
     for dir in ["r/state", "r/logs", "r/cache"] {
@@ -211,7 +211,7 @@ fn run(sim: &Arc<Sim>, root: &Path, steps: &[Step]) -> Result<(), Broken> {
     verdict(sim)
 }
 
-fn verdict(sim: &Sim) -> Result<(), Broken> {
+pub fn verdict(sim: &Sim) -> Result<(), Broken> {
     let state = sim.state();
     match &state.violation {
         Some(why) => Err((why.clone(), state.trace.clone())),
@@ -322,7 +322,7 @@ fn program(state: &mut super::sim::State, call: &Call, body: &str) -> Option<Pro
 }
 
 /// Takes every fault away, starts who was stopped, and lets time and ticks go by until nothing moves.
-fn heal(sim: &Arc<Sim>) -> Result<(), Broken> {
+pub fn heal(sim: &Arc<Sim>) -> Result<(), Broken> {
     {
         let mut state = sim.state();
         state.note("== healing");

@@ -163,6 +163,20 @@ pub struct Entry {
 
 /// After each step: no message is lost, none is kept that was refused, no death is counted twice.
 pub fn after_step(sim: &Arc<Sim>) {
+    at_any_time(sim);
+    let mut state = sim.state();
+    for identity in peers() {
+        due(sim, &mut state, &identity);
+        let stopped = Markers::of(&sim.paths, &identity).has(Marker::Stopped);
+        if stopped {
+            state.ever_stopped.insert(identity.clone());
+        }
+        count_deaths(sim, &mut state, &identity);
+    }
+}
+
+/// Between any two steps: no message is lost or there twice, none is kept that was refused, nobody is told twice.
+pub fn at_any_time(sim: &Arc<Sim>) {
     let mut state = sim.state();
     let mut places: BTreeMap<MessageId, Vec<Place>> = BTreeMap::new();
     for identity in peers() {
@@ -184,12 +198,6 @@ pub fn after_step(sim: &Arc<Sim>) {
                 places.entry(id).or_default().push(place);
             }
         }
-        due(sim, &mut state, &identity);
-        let stopped = Markers::of(&sim.paths, &identity).has(Marker::Stopped);
-        if stopped {
-            state.ever_stopped.insert(identity.clone());
-        }
-        count_deaths(sim, &mut state, &identity);
     }
     let known: Vec<(MessageId, Identity)> = state
         .accepted

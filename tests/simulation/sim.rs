@@ -13,12 +13,12 @@ use iapeer::base::{Paths, Settings};
 use iapeer::host::ProcessId;
 use iapeer::store::queue::Seq;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// Programs that run at once, at most.
+/// Programs that run at once, at most, unless every order of them is tried.
 const SLOTS: usize = 3;
 /// A step that passes more points than this does not end.
 const MAX_POINTS: u32 = 200_000;
@@ -169,8 +169,35 @@ struct Running {
     id: usize,
     program: Program,
     wake: u64,
+    /// The steps that it has come to, while every order is tried.
+    passed: Vec<Point>,
     /// Told when it is this one's turn.
     turn: Arc<Condvar>,
+}
+
+/// Who may go on.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Running(usize),
+    /// One that waits to be started, by its place.
+    Pending(usize),
+}
+
+/// One order of all there are: what was chosen, of how many, at each choice.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// What is to be chosen, as far as that is laid down; then always the first.
+    pub laid_down: Vec<usize>,
+    /// What was chosen, and of how many.
+    pub made: Vec<(usize, usize)>,
+    /// How often a program that could go on may still be made to wait for another.
+    pub switches: u32,
+    /// How many may still be killed.
+    pub kills: u32,
+    /// From here on it is known: nothing is to be chosen any more.
+    pub known: bool,
+    /// The states that this search has come to.
+    pub seen: Arc<Mutex<HashSet<u64>>>,
 }
 
 /// Everything that changes.
@@ -188,6 +215,8 @@ pub struct State {
     /// One was killed in this history.
     pub ever_killed: bool,
     pub kill_in: Option<u32>,
+    /// Every order is tried: what is chosen where there is a choice.
+    pub plan: Option<Plan>,
     /// 0: programs run one after the other; up to 16: how eagerly they alternate.
     pub mix: u32,
     pub refused: BTreeSet<String>,
@@ -243,6 +272,44 @@ impl State {
     pub fn running_act_is_new(&self) -> bool {
         let own = self.running.iter().find(|running| Some(running.id) == self.turn);
         own.is_some_and(|running| matches!(running.program.act, Act::New(_)))
+    }
+
+    /// Whoever may go on now, but this one.
+    fn next(&self, but: Option<usize>) -> Vec<Next> {
+        let ready = self.running.iter().filter(|running| Some(running.id) != but && running.wake <= self.mono);
+        let mut next: Vec<Next> = ready.map(|running| Next::Running(running.id)).collect();
+        let out = |identity| self.running.iter().any(|running| running.program.hook_of() == Some(identity));
+        let may_start = |at: &usize| !self.pending[*at].hook_of().is_some_and(out);
+        next.extend((0..self.pending.len()).filter(may_start).map(Next::Pending));
+        next
+    }
+
+    fn choose(&mut self, options: usize) -> usize {
+        let Some(plan) = self.plan.as_mut() else { return 0 };
+        let chosen = plan.laid_down.get(plan.made.len()).copied().unwrap_or(0);
+        plan.made.push((chosen, if plan.known { chosen + 1 } else { options }));
+        chosen
+    }
+
+    /// Who runs, how far each has come, and who waits to be started.
+    pub fn positions(&self) -> String {
+        let mut running: Vec<String> = self
+            .running
+            .iter()
+            .map(|one| {
+                let passed: Vec<&str> = one.passed.iter().map(|point| point.name()).collect();
+                format!("{} {:?} {}", one.program.act, Some(one.id) == self.turn, passed.join(","))
+            })
+            .collect();
+        running.sort();
+        let mut pending: Vec<String> = self.pending.iter().map(|program| program.act.to_string()).collect();
+        pending.sort();
+        format!("{running:?} {pending:?}")
+    }
+
+    /// Has every program die at its next point.
+    pub fn end_here(&mut self) {
+        self.doomed = true;
     }
 
     pub fn ledger_ids(&self) -> Vec<MessageId> {
@@ -396,6 +463,7 @@ impl Sim {
             killed: false,
             ever_killed: false,
             kill_in: None,
+            plan: None,
             mix: 0,
             refused: BTreeSet::new(),
             accepted: BTreeMap::new(),
@@ -442,6 +510,14 @@ impl Sim {
     /// Hands the turn to whoever can go on; to the driver when nobody is left.
     fn go_on(self: &Arc<Self>, state: &mut State) {
         let mono = state.mono;
+        if state.plan.is_some() {
+            let next = state.next(None);
+            if !next.is_empty() {
+                let chosen = state.choose(next.len());
+                self.hand_over(state, next[chosen]);
+                return;
+            }
+        }
         let ready = state.running.iter().position(|program| program.wake <= mono);
         if let Some(at) = ready {
             state.turn = Some(state.running[at].id);
@@ -464,13 +540,53 @@ impl Sim {
         }
     }
 
+    fn hand_over(self: &Arc<Self>, state: &mut State, to: Next) {
+        match to {
+            Next::Running(id) => state.turn = Some(id),
+            Next::Pending(at) => self.admit_this(state, at),
+        }
+        self.call(state);
+    }
+
+    /// Before a step of a program while every order is tried: it goes on, another one does, or it is killed.
+    fn planned(self: &Arc<Self>, mut state: MutexGuard<'_, State>, me: usize, step: Point) {
+        let others = state.next(Some(me));
+        let Some(plan) = state.plan.as_ref() else { return };
+        let others = if plan.switches > 0 { others } else { Vec::new() };
+        let options = 1 + others.len() + usize::from(plan.kills > 0);
+        let chosen = state.choose(options);
+        if chosen == 0 {
+            return;
+        }
+        let Some(plan) = state.plan.as_mut() else { return };
+        match others.get(chosen - 1) {
+            Some(other) => {
+                plan.switches -= 1;
+                self.hand_over(&mut state, *other);
+                self.wait_for_turn(state, me);
+            }
+            None => {
+                plan.kills -= 1;
+                (state.killed, state.ever_killed) = (true, true);
+                count_kill(Some(step));
+                self.die(state, me);
+            }
+        }
+    }
+
     /// Starts the next program that waits to run.
     fn admit(self: &Arc<Self>, state: &mut State) {
-        let Some(program) = state.next_pending().and_then(|at| state.pending.remove(at)) else { return };
+        if let Some(at) = state.next_pending() {
+            self.admit_this(state, at);
+        }
+    }
+
+    fn admit_this(self: &Arc<Self>, state: &mut State, at: usize) {
+        let Some(program) = state.pending.remove(at) else { return };
         let id = state.next_id;
         state.next_id += 1;
         state.note(format!("program {id}: {}", program.act));
-        state.running.push(Running { id, program: program.clone(), wake: 0, turn: Arc::default() });
+        state.running.push(Running { id, program: program.clone(), wake: 0, passed: Vec::new(), turn: Arc::default() });
         state.turn = Some(id);
         let sim = Arc::clone(self);
         thread::on_a_thread(Box::new(move || {
@@ -545,6 +661,17 @@ impl Sim {
         }
         if kill {
             self.die(state, me);
+        }
+        if state.plan.is_some() {
+            if let Some(step) = step.filter(|step| super::orders::is_seen_by_others(*step)) {
+                if let Some(own) = state.running.iter_mut().find(|running| running.id == me) {
+                    own.passed.push(step);
+                }
+                drop(state);
+                super::orders::at_a_state(self);
+                self.planned(self.state(), me, step);
+            }
+            return;
         }
         if state.mix == 0 || state.random(16) >= state.mix {
             return;
