@@ -138,8 +138,8 @@ fn a_signal_to_the_server_is_recorded_once_with_its_forensics() {
         // The tick counts the death and adds no second record.
         bob.tick();
         assert_eq!(bob.exits("server-exit").len(), 1);
-        let listed = bob.home.ok("iapeer", &["list"]).stdout;
-        assert!(listed.contains(&format!("died:{cause}")), "{listed}");
+        let listed = bob.home.ok("iapeer", &["list", "--json"]).json();
+        assert_eq!((listed["state"].as_str(), listed["text"].as_str()), (Some("dead"), Some(cause)), "{listed}");
         let report = bob.home.ok("iapeer-canary", &["--report", "--json"]).json();
         assert_eq!((report["cause"].as_str(), report["event"].as_str()), (Some(cause), Some("server-exit")));
         assert!(report["evidence"].is_string(), "{report}");
@@ -147,7 +147,8 @@ fn a_signal_to_the_server_is_recorded_once_with_its_forensics() {
         let wakes = bob.home.log("lifecycle.log");
         let wake = wakes.iter().rfind(|line| line["ev"] == "wake").unwrap();
         assert_eq!(wake.get("last_death").map(String::as_str), Some(cause), "{wake:?}");
-        assert!(!bob.home.ok("iapeer", &["list"]).stdout.contains("died:"));
+        let listed = bob.home.ok("iapeer", &["list", "--json"]).json();
+        assert!(listed["state"] != "dead" && listed["runtimes"][0].get("last_death").is_none(), "{listed}");
     }
 }
 
@@ -364,8 +365,12 @@ fn a_session_that_ends_by_itself_is_recorded_once_and_cleared_away() {
         let deaths: Vec<u64> = serde_json::from_slice(&fs::read(bob.state("deaths")).unwrap()).unwrap();
         assert_eq!(deaths.len(), 1);
         assert!(bob.home.session_json(&bob.identity).is_none());
-        let listed = bob.home.ok("iapeer", &["list"]).stdout;
-        assert!(listed.contains("○ parrot died:exit-signal-9"), "{listed}");
+        let listed = bob.home.ok("iapeer", &["list", "--json"]).json();
+        assert_eq!(
+            (listed["state"].as_str(), listed["text"].as_str()),
+            (Some("dead"), Some("exit-signal-9")),
+            "{listed}"
+        );
     }
 }
 

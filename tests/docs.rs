@@ -93,7 +93,8 @@ fn every_cause_of_the_wake_rule_is_on_its_page() {
 #[test]
 fn the_exit_codes_page_has_a_row_for_each_code_and_no_other() {
     use Exit::*;
-    let codes = [Ok, Usage, DataErr, NoInput, NoPeer, Refused, Internal, CantCreate, Io, TryAgain, NoPerm, Config];
+    let codes =
+        [Ok, Found, Usage, DataErr, NoInput, NoPeer, Refused, Internal, CantCreate, Io, TryAgain, NoPerm, Config];
     let wanted: Vec<u8> = codes.iter().map(|exit| *exit as u8).collect();
     let text = fs::read_to_string(page("exit-codes.md")).unwrap();
     let row = |line: &str| line.strip_prefix("| ")?.split(' ').next()?.parse().ok();

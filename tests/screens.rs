@@ -1,7 +1,7 @@
 //! Every captured screen of the real programs through its manifest: what the rules say it is. The screens and the
 //! expected classes (`expected.txt`) are in `tests/fixtures/screens`; a screen that a release changed is Unknown.
 
-use iapeer::base::Paths;
+use iapeer::base::{EpochMs, Paths};
 use iapeer::runtime::Manifest;
 use iapeer::runtime::manifest::{Answer, ScreenRules};
 use iapeer::runtime::screen::{Draft, Screen, Sight};
@@ -22,6 +22,7 @@ fn screen(name: &str) -> Screen {
     let read = |kind: &str| fs::read_to_string(folder().join(format!("{name}.{kind}"))).unwrap();
     let meta = read("meta");
     let title = meta.split_once(" title=").unwrap().1.split_once(" cmd=").unwrap().0;
+    let title = title.split_once(" dead=").map_or(title, |(title, _)| title);
     Screen { styled: read("ansi"), title: title.into(), host: "vm".into() }
 }
 
@@ -165,4 +166,34 @@ fn a_login_screen_is_never_answered() {
         let Sight::Dialog(dialog) = screen.sight(&rules) else { panic!("{name} is no dialog") };
         assert!(matches!(&dialog.answer, Answer::Fail(why) if why.contains("log")), "{name}");
     }
+}
+
+/// What each screen tells of the states that need somebody: state, rule, text, and how long until it ends, in minutes.
+fn attention(name: &str) -> Option<String> {
+    let rules = rules(name.split('/').next().unwrap());
+    // When these were taken, to a minute.
+    let now = EpochMs(1_795_692_470_000);
+    let screen = screen(name);
+    let shown = screen.shown(&rules, now);
+    let told = shown.told?;
+    let rule = shown.rule.map_or("-", |rule| &rule.name);
+    let until = told.until.map_or("-".to_owned(), |at| format!("{}min", at.since(now).as_secs() / 60));
+    let text: String = told.text.chars().take(60).collect();
+    Some(format!("{}\t{rule}\t{until}\t{}", told.state, text.trim_end()))
+}
+
+/// The rules know what they are for, and nothing else: every screen that is not in `attention.txt` tells of nothing.
+#[test]
+fn every_screen_tells_of_the_state_that_it_shows() {
+    let path = folder().join("attention.txt");
+    let found: String =
+        expected().iter().filter_map(|(name, _)| attention(name).map(|told| format!("{name}\t{told}\n"))).collect();
+    if std::env::var_os("UPDATE_SCREENS").is_some_and(|update| update == "1") {
+        fs::write(&path, &found).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    for (found, wanted) in found.lines().zip(wanted.lines()) {
+        assert_eq!(found, wanted);
+    }
+    assert_eq!(found.lines().count(), wanted.lines().count());
 }

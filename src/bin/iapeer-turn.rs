@@ -1,14 +1,19 @@
-//! iapeer-turn: hook entry. Records that a session started, took a prompt, finished a turn, or ends.
+//! iapeer-turn: hook entry. Records that a session started, took a prompt, finished or failed a turn, needs somebody, or
+//! ends; `approval` waits for the answer to a permission request.
 //!
-//! Promise: it never fails its agent. Whatever happens, it prints nothing (diagnostics only where `IAPEER_LOG` asks for them) and exits 0: a hook that
-//! exits 2 can loop an agent for ever. Outside a session of ours it does nothing.
+//! Promise: it never fails its agent. Whatever happens, it exits 0: a hook that exits 2 can loop an agent for ever. It
+//! prints one thing: the decision of an approval that somebody has answered; else nothing (diagnostics only where
+//! `IAPEER_LOG` asks for them). Outside a session of ours it does nothing.
 //!
 //! Exit: 0, always.
 
 use clap::Parser;
-use iapeer::base::{Exit, Failure, Identity};
+use iapeer::attention::{approval, hook as attention};
+use iapeer::base::{Exit, Failure, Identity, output};
 use iapeer::cli::{self, Access, args, hook_input};
 use iapeer::session::hook::{self, Hook};
+use iapeer::world::World;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
@@ -38,13 +43,27 @@ fn run(given: args::Turn) -> Result<Exit, Failure> {
         args::TurnEvent::Start => Hook::Start,
         args::TurnEvent::Prompt => Hook::Prompt,
         args::TurnEvent::Stop => Hook::Stop,
+        args::TurnEvent::Failed => Hook::Failed,
         args::TurnEvent::End => Hook::End,
+        args::TurnEvent::Notice => {
+            return with_world(|world| attention::notice(world, &identity, launch.as_deref(), &input));
+        }
+        args::TurnEvent::Approval => {
+            let out = std::io::stdout();
+            return with_world(|world| {
+                approval::ask(world, &identity, launch.as_deref(), &input, Some(out.as_fd()), output::say_surely)
+            });
+        }
     };
-    cli::with_world("iapeer-turn", Access::Write, |world| {
-        hook::record(world, &identity, launch.as_deref(), hook, &input)?;
+    with_world(|world| {
+        attention::event(world, &identity, launch.as_deref(), hook, &input)?;
         if let (Hook::Prompt, Some(launch)) = (hook, &launch) {
             hook::hold_for_tool(world, &identity, launch);
         }
-        Ok(Exit::Ok)
+        Ok(())
     })
+}
+
+fn with_world(body: impl FnOnce(&World<'_>) -> Result<(), Failure>) -> Result<Exit, Failure> {
+    cli::with_world("iapeer-turn", Access::Write, |world| body(world).map(|()| Exit::Ok))
 }

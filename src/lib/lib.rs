@@ -16,6 +16,7 @@
 //! | [`people`] | persons: their inboxes, who owns the host, what tells them at once |
 //! | [`mailbox`] | what waits for one peer: tries, tasks, notices, queues |
 //! | [`session`] | one session's life: wake rule, launch, settle, end |
+//! | [`attention`] | what each peer waits for: the rule, approvals and answers, telling the owner |
 //! | [`units`] | what the service manager runs |
 //! | [`delivery`] | accepting a message, handing it over, drains |
 //! | [`supervision`] | the tick, and deliberate ends |
@@ -30,6 +31,7 @@
 // Both panic where they can't write: `base::output` has what prints.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
+pub mod attention;
 pub mod base;
 pub mod canary;
 pub mod cli;

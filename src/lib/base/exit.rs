@@ -10,6 +10,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done. For `iapeer-send`: delivered or queued.
     Ok = 0,
+    /// There is something: `iapeer attention` found somebody who waits.
+    Found = 1,
     /// The command line is wrong.
     Usage = 64,
     /// The data is wrong: a message over a limit, a control character in it.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod attention;
 pub mod clock;
 pub mod evidence;
 pub mod exit;
@@ -20,6 +21,7 @@ pub mod wake;
 pub(crate) mod words;
 
 pub use action::{Action, Consequence};
+pub use attention::{AttentionState, Sign};
 pub use clock::{Clock, EpochMs, SystemClock};
 pub use evidence::{Evidence, Landed, Outcome};
 pub use exit::{Exit, Failure};

@@ -163,6 +163,16 @@ impl Paths {
         self.state_dir().join("kick")
     }
 
+    /// The file that names the peer who is told what waits for a person.
+    pub fn owner(&self) -> PathBuf {
+        self.root.join("owner")
+    }
+
+    /// The program that is run for the same.
+    pub fn notify(&self) -> PathBuf {
+        self.root.join("notify")
+    }
+
     /// `<root>/history/<identity>.jsonl`: what became of each message to a peer.
     pub fn history(&self, identity: &Identity) -> PathBuf {
         self.history_dir().join(format!("{identity}.jsonl"))
@@ -171,11 +181,6 @@ impl Paths {
     /// `<root>/history`.
     pub fn history_dir(&self) -> PathBuf {
         self.root.join("history")
-    }
-
-    /// `<root>/owner`: the name of the person whose host this is.
-    pub fn owner(&self) -> PathBuf {
-        self.root.join("owner")
     }
 
     /// The lock of a tick.

@@ -181,6 +181,11 @@ settings! {
     submit_timeout: Millis -> Duration = "IAP_TMUX_SUBMIT_TIMEOUT_MS", "4000", "ms", "How long to press the submit key again while the composer still holds the message.";
     liveness_grace: Millis -> Duration = "IAP_LIVENESS_GRACE_MS", "3000", "ms", "How long to wait for evidence after the composer has cleared.";
     paste_settle: Millis -> Duration = "IAP_TMUX_PASTE_SETTLE_MS", "250", "ms", "Pause between paste and submit for router peers.";
+    tell_after: Seconds -> Duration = "IAPEER_TELL_AFTER_SECS", "5", "s", "How long a peer must have waited for somebody before its owner is told.";
+    remind: Seconds -> Duration = "IAPEER_REMIND_SECS", "3600", "s", "How long until the owner is told again of what still waits.";
+    approval: Seconds -> Duration = "IAPEER_APPROVAL_SECS", "600", "s", "How long an approval waits for `iapeer answer` before the program asks on its own screen.";
+    hung: Seconds -> Duration = "IAPEER_HUNG_SECS", "900", "s", "A turn without any sign of life for longer is called hung.";
+    limit_look: Seconds -> Duration = "IAPEER_LIMIT_LOOK_SECS", "900", "s", "Where a program does not say when its limit ends, or nobody is logged in: how often it is tried again.";
     lock_wait: Seconds -> Duration = "IAPEER_LOCK_WAIT_SECS", "30", "s", "How long an operator's verb waits for a peer's lock.";
     tmux_timeout: Seconds -> Duration = "IAPEER_TMUX_TIMEOUT_SECS", "5", "s", "How long one tmux call may take.";
     end_grace: Seconds -> Duration = "IAPEER_END_GRACE_SECS", "5", "s", "How long what belongs to an ended session may take to go before it is killed.";

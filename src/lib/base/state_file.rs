@@ -45,6 +45,16 @@ pub enum StateFile {
     Ended,
     /// The last event of the agent's turn.
     Turn,
+    /// What the peer waits for, and since when.
+    Attention,
+    /// The lock of whoever changes [`StateFile::Attention`].
+    AttentionLock,
+    /// The lock of whoever tells the owner.
+    TellLock,
+    /// The folder of the approvals that are asked for, and of their answers.
+    Approval,
+    /// When the session's screen was looked at, and what moved.
+    Looked,
     /// The launch whose program has fetched our MCP tool.
     Tool,
     /// The end that was recorded last, with its cause.
@@ -80,6 +90,11 @@ impl StateFile {
             StateFile::Teardown => "teardown",
             StateFile::Ended => "ended",
             StateFile::Turn => "turn",
+            StateFile::Attention => "attention",
+            StateFile::AttentionLock => "attention.lock",
+            StateFile::TellLock => "tell.lock",
+            StateFile::Approval => "approval",
+            StateFile::Looked => "looked",
             StateFile::Tool => "tool",
             StateFile::LastDeath => "last-death",
             StateFile::KilledBy => "killed-by",

@@ -25,8 +25,8 @@ pub struct Run {
 #[command(name = "iapeer-mcp", version)]
 pub struct Mcp {}
 
-/// Hook entry: record that a session started, took a prompt, finished a turn, or ends. Reads the agent's JSON on
-/// stdin; never exits non-zero.
+/// Hook entry: record that a session started, took a prompt, finished or failed a turn, needs somebody, or ends; wait
+/// for the answer to an approval. Reads the agent's JSON on stdin; never exits non-zero.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-turn", version)]
 pub struct Turn {
@@ -47,6 +47,12 @@ pub enum TurnEvent {
     Prompt,
     /// It finished a turn.
     Stop,
+    /// A turn ended in an error.
+    Failed,
+    /// It says that it needs somebody.
+    Notice,
+    /// A tool waits for yes or no: waits for `iapeer answer` and prints the decision, or nothing.
+    Approval,
     /// It is about to end.
     End,
 }
@@ -61,7 +67,7 @@ pub struct Parrot {
     /// Count the bytes of this file as a system prompt.
     #[arg(long, value_name = "FILE")]
     pub system_prompt_file: Option<PathBuf>,
-    /// Run PROGRAM start|prompt|stop|end with a JSON object on its standard input.
+    /// Run PROGRAM start|prompt|stop|failed|notice|approval|end with a JSON object on its standard input.
     #[arg(long, value_name = "PROGRAM")]
     pub hook: Option<PathBuf>,
     /// Arguments meant for other agents; accepted after the others and not used.
@@ -80,6 +86,17 @@ pub struct Front {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// When states are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// One peer, or all.
@@ -187,11 +204,56 @@ pub enum Verb {
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
-    /// Show the peers and how they stand.
+    /// Show the peers as a table, those that need somebody first.
     List {
+        /// Only peers in this state.
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+        /// Only peers that need somebody.
+        #[arg(long, conflicts_with = "state")]
+        trouble: bool,
+        /// Colour the states. auto: on a terminal, unless NO_COLOR is set.
+        #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+        color: Colour,
         /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
+    },
+    /// Show who waits for somebody, since when, for what; exit 1 if anybody does.
+    Attention {
+        /// Go on, and print each change.
+        #[arg(short, long)]
+        follow: bool,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Tell the owner of this identity in time (called by hooks).
+        #[arg(long, hide = true, value_name = "IDENTITY", conflicts_with_all = ["follow", "json"])]
+        tell: Option<String>,
+    },
+    /// Answer what a peer waits for: allow or deny an approval, or choose on its screen.
+    Answer {
+        /// The peer: NAME, or RUNTIME-NAME.
+        #[arg(value_name = "PEER")]
+        peer: String,
+        /// The request's name, where it has one, then the answer: allow, deny, or a choice that `iapeer attention` names.
+        #[arg(value_name = "[ID] ANSWER", num_args = 1..=2, required = true)]
+        answer: Vec<String>,
+        /// What the model is told of a denial.
+        #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+        message: Option<String>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a session's screen as text, without attaching.
+    Peek {
+        /// The peer: NAME, or RUNTIME-NAME.
+        #[arg(value_name = "PEER")]
+        peer: String,
+        /// Only its last rows that are not blank.
+        #[arg(short = 'n', long, value_name = "LINES")]
+        lines: Option<usize>,
     },
     /// Say what is not as it should be on this host, why, and what to do about it.
     Doctor {

@@ -6,7 +6,7 @@ use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, people, verbs};
+use crate::cli::{self, Access, attention, people, verbs};
 use crate::doctor::probe;
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -63,7 +63,9 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
             cli::say(env!("CARGO_PKG_VERSION"));
             Ok(Exit::Ok)
         }
-        Verb::List { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| show(world, json)),
+        Verb::List { state, trouble, color, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
+            attention::list(world, state.as_deref(), trouble, color, json)
+        }),
         Verb::Status { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::status(world, json)),
         Verb::Logs { peer, follow, since, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
             verbs::logs(world, peer.as_deref(), since.as_deref(), follow, json)
@@ -122,6 +124,11 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             }
             cli::say(format!("new: {} fresh session up", peer.identity));
         }
+        Verb::Attention { follow, json, tell } => return attention::attention(world, follow, json, tell.as_deref()),
+        Verb::Answer { peer, answer, message, json } => {
+            return attention::answer(world, &peer, &answer, message.as_deref(), json);
+        }
+        Verb::Peek { peer, lines } => return attention::peek(world, &peer, lines),
         Verb::Attach(one) => return attach(world, &one),
         Verb::Remove { peer, force } => return remove(world, &peer, force),
         Verb::Rename { old, new, force, json } => return verbs::rename(world, &old, &new, force, json),
@@ -196,17 +203,6 @@ fn own_identity() -> Result<Identity, Failure> {
     let text = std::env::var("PEER_IDENTITY")
         .map_err(|_| usage("PEER_IDENTITY is not set: this verb is for agents inside their own session"))?;
     text.parse().map_err(|error: crate::base::identity::NameError| usage(&error.to_string()))
-}
-
-fn show(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
-    let peers = list::peers(world)?;
-    if peers.is_empty() && !json {
-        cli::say("no peers registered: `iapeer create NAME` makes one");
-    }
-    for peer in peers {
-        cli::tell(json, &peer, || peer.line());
-    }
-    Ok(Exit::Ok)
 }
 
 /// Runs a verb over its targets; each says its line, the worst code is the program's.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub(crate) mod attention;
 mod diagnostics;
 pub mod front;
 pub mod hook_input;

@@ -1,5 +1,6 @@
 //! Handing a message to its session: waking the peer where it sleeps, then typing.
 
+use crate::base::AttentionState;
 use crate::base::exit::Failure;
 use crate::base::wake::{Mode, Woken};
 use crate::mailbox::ledger::{Entry, GivenBack, Ledger, TryOutcome};
@@ -41,6 +42,9 @@ pub(crate) enum ComposerState {
     MayHoldIt,
 }
 
+/// Stands before the reason for which the tries before the crash-loop guard failed.
+const BELOW: &str = "; before that: ";
+
 /// Hands the head to the peer's session, and wakes the peer for that where it sleeps.
 pub(crate) fn hand_over(ledger: &mut Ledger<'_>, entry: Entry) -> Result<HandedOver, Failure> {
     let call = Call { topic: entry.item.topic.as_ref(), ..Call::default() };
@@ -53,7 +57,16 @@ pub(crate) fn hand_over(ledger: &mut Ledger<'_>, entry: Entry) -> Result<HandedO
             });
         }
         Err(not_up) => {
-            ledger.put_off(entry, None, TryOutcome::Queued, &not_up.failure.to_string())?;
+            let why = not_up.failure.to_string();
+            let why = match (not_up.state, &entry.item.reason) {
+                // The guard's words say nothing of what it guards against.
+                (Some(AttentionState::CrashLoop), Some(below)) => {
+                    let below = below.rsplit_once(BELOW).map_or(below.as_str(), |(_, below)| below);
+                    format!("{why}{BELOW}{below}")
+                }
+                _ => why,
+            };
+            ledger.put_off(entry, None, TryOutcome::Queued, &why)?;
             return Ok(HandedOver::Waits);
         }
     };

@@ -1,6 +1,7 @@
 //! One round of a drain over the queue of a peer that keeps its session: settle what is unknown, then hand over what
 //! waits, in order.
 
+use crate::attention::hold;
 use crate::base::Marker;
 use crate::base::evidence::Evidence;
 use crate::base::evidence::Landed;
@@ -55,6 +56,10 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
         }
     }
     while let Some(entry) = ledger.head()? {
+        if let Some(why) = hold::reason(ledger.world, ledger.peer)? {
+            ledger.hold(entry, &why)?;
+            return Ok(WarmRound::Stuck);
+        }
         let fate = match hand_over::hand_over(ledger, entry)? {
             HandedOver::Tried(tried) => conclude(ledger, tried.entry, tried.woke, tried.landing)?,
             HandedOver::Settled => Fate::Settled,
@@ -90,6 +95,10 @@ fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Fa
             if let Quiet::Working = Activity::from_files(world, peer, &record).quiet() {
                 // The session may take it at the turn's end.
                 ledger.note(&entry, TryOutcome::Unknown, Some("a turn is running, no evidence yet".into()));
+                return Ok(Fate::Stays);
+            }
+            if let Some(why) = hold::reason(world, peer)? {
+                ledger.note(&entry, TryOutcome::Unknown, Some(why));
                 return Ok(Fate::Stays);
             }
             retry_unknown(ledger, entry, record)

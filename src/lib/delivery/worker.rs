@@ -3,6 +3,7 @@
 //! A task stays in `inflight/` from the moment a worker took it until the worker answers (`iapeer-send`, the MCP
 //! tool, or `self-done`: the armed mark). Then, once the worker is quiet, its session ends and the next task boots.
 
+use crate::attention::hold;
 use crate::base::Marker;
 use crate::base::exit::Failure;
 use crate::delivery::hand_over::{self, HandedOver};
@@ -13,6 +14,7 @@ use crate::mailbox::tasks;
 use crate::session::activity::{Activity, Quiet};
 use crate::session::end::{self, End};
 use crate::session::settle::{self, Standing};
+use crate::store::attention::Attention;
 use crate::store::event_log::Event;
 use crate::store::markers::TurnState;
 use crate::store::queue::{Place, Queue};
@@ -85,7 +87,10 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WorkerRound, Failure> {
             Standing::Unknown => return Ok(WorkerRound::Done(WorkerAnswer::Seen)),
             Standing::Live(record) if record.phase == Phase::Ready => {
                 if !armed {
-                    return Ok(WorkerRound::Done(WorkerAnswer::Missing));
+                    match hold::failed_turn(world, peer, &record)? {
+                        Some(failed) if end_failed(ledger, &record, &failed)? => continue,
+                        _ => return Ok(WorkerRound::Done(WorkerAnswer::Missing)),
+                    }
                 }
                 tasks::settle_answered(world, peer, queue)?;
                 match quiet_in(world, peer, &record) {
@@ -109,6 +114,22 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WorkerRound, Failure> {
             }
         }
     }
+}
+
+/// Ends a worker whose turn failed and gives its task back: the answer will not come (D40). What is no fault of the
+/// task, a limit or a lost login, costs it no try. Says whether it was ended: one that goes on by itself is left alone.
+fn end_failed(ledger: &mut Ledger<'_>, record: &SessionRecord, failed: &Attention) -> Result<bool, Failure> {
+    let now = ledger.world.now();
+    if hold::keeps_awake(ledger.world, record, now) {
+        return Ok(false);
+    }
+    reap(ledger.world, ledger.peer, record, "turn-failed")?;
+    let why = format!("its worker's turn ended without an answer ({}): {}", failed.state, failed.text);
+    match failed.state.holds_messages() {
+        true => ledger.give_back_uncounted(&why)?,
+        false => ledger.give_back_unanswered(&why)?,
+    }
+    Ok(true)
 }
 
 /// Whether the worker's turn goes on.
@@ -173,6 +194,10 @@ enum TaskStarted {
 fn start_next(ledger: &mut Ledger<'_>) -> Result<TaskStarted, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
     let Some(entry) = ledger.head()? else { return Ok(TaskStarted::No) };
+    if let Some(why) = hold::reason(world, peer)? {
+        ledger.hold(entry, &why)?;
+        return Ok(TaskStarted::No);
+    }
     let event = Event::new("ephemeral-drain")
         .field("identity", &peer.identity)
         .field("seq", entry.seq)

@@ -1,7 +1,7 @@
 //! One examination: every check, one after the other, and what they came to.
 
 use super::finding::{Finding, MendOutcome};
-use super::{files, fleet, machine, profiles, programs, runtimes};
+use super::{attention, files, fleet, machine, profiles, programs, runtimes};
 use crate::base::exit::{Exit, Failure};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
@@ -87,6 +87,7 @@ pub fn examine<'a>(
     take(machine::service(world, &registry));
     take(fleet::queues(world, &registry));
     take(fleet::sessions(world, &registry));
+    take(attention::attention(world));
     take(fleet::leftovers(world, &registry));
     Ok((summary, exit))
 }

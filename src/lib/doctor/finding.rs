@@ -17,7 +17,7 @@ pub enum MendOutcome {
 /// One thing that is not as it should be.
 #[derive(Serialize)]
 pub struct Finding<'a> {
-    /// Which check: `root`, `files`, `tmux`, `programs`, `runtime`, `units`, `tick`, `queue`, `session`, `state`,
+    /// Which check: `root`, `files`, `tmux`, `programs`, `runtime`, `units`, `tick`, `queue`, `session`, `attention`, `state`,
     /// `profile`.
     pub check: &'static str,
     /// How bad.

@@ -31,14 +31,40 @@ pub(crate) fn run(
     limit: Duration,
     cancel: &AtomicBool,
 ) -> Result<(ExitStatus, String), ChildError> {
-    // A file, not a pipe: a grandchild that holds the descriptor can't keep us.
-    let mut errors = tempfile::tempfile().map_err(ChildError::Start)?;
-    let stderr = errors.try_clone().map_err(ChildError::Start)?;
-    let mut child = Command::new(program)
-        .args(arguments)
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::null());
+    let errors = tempfile::tempfile().map_err(ChildError::Start)?;
+    command.stderr(errors.try_clone().map_err(ChildError::Start)?);
+    let status = watch(command, input, limit, cancel)?;
+    Ok((status, start_of(errors)))
+}
+
+/// The same, and answers what it said on standard output.
+pub(crate) fn run_and_read(
+    program: &Path,
+    arguments: &[&str],
+    input: Vec<u8>,
+    limit: Duration,
+    cancel: &AtomicBool,
+) -> Result<String, ChildError> {
+    let mut command = Command::new(program);
+    command.args(arguments).stderr(Stdio::null());
+    let output = tempfile::tempfile().map_err(ChildError::Start)?;
+    command.stdout(output.try_clone().map_err(ChildError::Start)?);
+    watch(command, input, limit, cancel)?;
+    Ok(start_of(output))
+}
+
+fn start_of(mut file: std::fs::File) -> String {
+    let mut said = Vec::new();
+    let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(KEPT).read_to_end(&mut said));
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Files, not pipes: a grandchild that holds a descriptor can't keep us.
+fn watch(mut command: Command, input: Vec<u8>, limit: Duration, cancel: &AtomicBool) -> Result<ExitStatus, ChildError> {
+    let mut child = command
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(stderr)
         // Its own group, so that one kill reaches what it started.
         .process_group(0)
         .spawn()
@@ -51,11 +77,7 @@ pub(crate) fn run(
     let mut pause = Duration::from_millis(1);
     let failure = loop {
         match child.try_wait() {
-            Ok(Some(status)) => {
-                let mut said = Vec::new();
-                let _ = errors.seek(SeekFrom::Start(0)).and_then(|_| errors.take(KEPT).read_to_end(&mut said));
-                return Ok((status, String::from_utf8_lossy(&said).into_owned()));
-            }
+            Ok(Some(status)) => return Ok(status),
             Ok(None) if cancel.load(Ordering::Relaxed) => break ChildError::Cancelled,
             Ok(None) if Instant::now() >= end => break ChildError::TimedOut(limit),
             Ok(None) => std::thread::sleep(pause),

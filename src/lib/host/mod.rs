@@ -4,6 +4,7 @@ pub mod about;
 pub mod cgroup;
 pub(crate) mod child;
 mod command;
+pub mod dir_watch;
 pub mod forensics;
 pub mod inherited;
 pub mod kernel_log;
@@ -15,5 +16,6 @@ pub mod service;
 pub mod slim;
 pub mod spawn;
 pub mod tmux;
+pub mod usage;
 
 pub use process::ProcessId;

@@ -66,6 +66,24 @@ pub fn detached(
     Ok(())
 }
 
+/// Starts `program` with `input` on its standard input and no other stream, in a process group of its own, and does not
+/// wait for it. What is longer than a pipe holds is cut: nobody waits for a program that does not read.
+pub fn with_input(program: &Path, input: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+    let mut command = Command::new(program);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let mut child = command.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(&input[..input.len().min(PIPE)]);
+    }
+    Ok(())
+}
+
+/// What every pipe holds before its writer has to wait.
+const PIPE: usize = 4096;
+
 fn start(words: impl Iterator<Item = OsString>, variables: impl Iterator<Item = OsString>) -> io::Result<Pid> {
     let (words, variables) = (c_strings(words)?, c_strings(variables)?);
     let (attributes, actions) = (attributes()?, file_actions()?);

@@ -1,7 +1,7 @@
 //! The real host behind the trait: each of its answers is had from tmux, processes, transcripts.
 
 use super::real::RealHost;
-use super::{deliver, ready, unit};
+use super::{choose, deliver, ready, unit};
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
@@ -14,17 +14,20 @@ use crate::host::obstacle::Obstacle;
 use crate::host::process;
 use crate::host::spawn;
 use crate::host::tmux::{self, Key, StartSpec, TmuxError};
+use crate::host::usage::Usage;
 use crate::runtime::screen::Sight;
+use crate::runtime::{ScreenState, Told};
 use crate::session::launch;
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
 use crate::store::state_files::names_in;
-use crate::world::PaneEnd;
 use crate::world::peer::Peer;
 use crate::world::{
     Delivery, Host, Landing, Launch, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
 };
+use crate::world::{PaneEnd, View};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -219,6 +222,30 @@ impl Host for RealHost<'_> {
             return Ok(());
         }
         Err(format!("processes remain: {}", left.iter().map(|p| p.pid.to_string()).collect::<Vec<_>>().join(" ")))
+    }
+
+    fn view(&self, peer: &Peer) -> Result<View, String> {
+        choose::view(self, peer)
+    }
+
+    fn choose(&self, peer: &Peer, rule: &ScreenState, text: &str, answer: &str) -> Result<String, String> {
+        choose::choose(self, peer, rule, text, answer)
+    }
+
+    fn last_output(&self, identity: &Identity) -> Option<EpochMs> {
+        std::fs::metadata(self.paths.pane_log(identity)).and_then(|meta| meta.modified()).ok().map(EpochMs::from)
+    }
+
+    fn transcript_trouble(&self, peer: &Peer) -> Option<(EpochMs, Told)> {
+        self.transcripts(peer)?.trouble()
+    }
+
+    fn usage(&self, panes: &[i32]) -> BTreeMap<i32, Usage> {
+        crate::host::usage::of(panes)
+    }
+
+    fn notify(&self, program: &Path, event: &str) -> Result<(), String> {
+        spawn::with_input(program, event.as_bytes()).map_err(|error| format!("{}: {error}", program.display()))
     }
 
     fn has_canaries(&self) -> bool {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod choose;
 mod deliver;
 mod host;
 mod hurry;

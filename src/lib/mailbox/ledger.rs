@@ -178,6 +178,16 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
+    /// Leaves an item where it lies because of its peer's state; no try is counted. A reason that is known is not said
+    /// again: many drains may come by.
+    pub(crate) fn hold(&mut self, entry: Entry, reason: &str) -> Result<(), Failure> {
+        if entry.item.reason.as_deref() == Some(reason) {
+            self.note(&entry, TryOutcome::Queued, Some(reason.to_owned()));
+            return Ok(());
+        }
+        self.put_off(entry, None, TryOutcome::Queued, reason)
+    }
+
     /// Puts an item whose try failed back to its place at the head, or to the dead letters when it had enough tries.
     pub(crate) fn give_back(&mut self, entry: Entry, reason: &str) -> Result<GivenBack, Failure> {
         self.give_back_within(entry, reason, self.world.settings.queue_max_attempts)

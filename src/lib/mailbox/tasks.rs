@@ -5,7 +5,7 @@ use crate::base::evidence::Evidence;
 use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
-use crate::mailbox::ledger::{Entry, Ledger};
+use crate::mailbox::ledger::{Entry, Ledger, TryOutcome};
 use crate::store::profile::Profile;
 use crate::store::queue::{Place, Queue};
 use crate::store::registry::PeerRecord;
@@ -43,6 +43,22 @@ pub(crate) fn give_back_unanswered(world: &World<'_>, peer: &Peer, queue: &Queue
 }
 
 impl Ledger<'_> {
+    /// Gives the tasks back whose worker could not answer because of its own state: no try is counted.
+    pub(crate) fn give_back_uncounted(&mut self, why: &str) -> Result<(), Failure> {
+        for seq in self.queue.list(Place::Inflight)? {
+            let Some(item) = self.queue.read(Place::Inflight, seq)? else { continue };
+            let mut entry = Entry { place: Place::Inflight, seq, item };
+            if self.finish_burial(&entry)? || self.drop_duplicate(&entry)? {
+                continue;
+            }
+            entry.item.redelivered += 1;
+            (entry.item.landing, entry.item.landed) = (None, None);
+            self.put_off(entry, None, TryOutcome::Queued, why)?;
+            self.queue.shift(seq, Place::Inflight, Place::Waiting)?;
+        }
+        Ok(())
+    }
+
     /// [`give_back_unanswered`] by the ledger of a drain, which reports what became of the tasks.
     pub(crate) fn give_back_unanswered(&mut self, why: &str) -> Result<(), Failure> {
         for seq in self.queue.list(Place::Inflight)? {

@@ -2,6 +2,7 @@
 //! compact, self-fresh, self-done, remove.
 
 use crate::base::Marker;
+use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality, Runtime, Topic};
 use crate::base::wake::{Mode, WakeCause};
@@ -298,6 +299,9 @@ pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure
     Ok(false)
 }
 
+/// How long a turn that a hook has reported may take to show on the screen.
+const TURN_SHOWS: Duration = Duration::from_secs(2);
+
 /// Interrupts a running turn.
 pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let identity = &peer.identity;
@@ -321,8 +325,15 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             return Ok(Done::with(identity, "unknown", Some(why), Exit::TryAgain));
         }
     };
-    // An Escape at an idle prompt can open other things: only a running turn is interrupted.
-    if !world.host.is_busy(peer) {
+    // An Escape at an idle prompt can open other things: only a running turn is interrupted. The hook knows of one a
+    // moment before the screen shows it.
+    let soon = Deadline::after(world.clock, TURN_SHOWS);
+    let begins = || Activity::from_files(world, peer, &record).quiet() == Quiet::Working;
+    let busy = wait_for(world.clock, soon, Duration::from_millis(50), || {
+        let busy = world.host.is_busy(peer);
+        (busy || !begins()).then_some(busy)
+    });
+    if busy != Some(true) {
         return Ok(Done::with(identity, "idle", Some("no turn is running".into()), Exit::Refused));
     }
     world.host.press(peer, &key).map_err(|why| Failure::new(Exit::TryAgain, why))?;

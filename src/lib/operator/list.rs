@@ -1,18 +1,23 @@
-//! What there is: peers, their sessions, their queues.
+//! What there is: peers, what each is doing or waits for, their queues. Read from files and processes alone; no session
+//! is asked, and nothing is changed.
 
-use crate::base::Liveness;
-use crate::base::Marker;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
+use crate::base::{AttentionState, Liveness, Marker, StateFile};
 use crate::canary::record::LastDeath;
 use crate::people::Inbox;
 use crate::runtime::{Kind, Manifest};
+use crate::session::activity::{Activity, Quiet};
+use crate::store::attention;
+use crate::store::markers::TurnState;
 use crate::store::registry::{PeerRecord, Registry};
-use crate::store::session_record::SessionRecord;
+use crate::store::session_record::{Phase, SessionRecord};
+use crate::store::state_files::names_in;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::Serialize;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 /// How a peer stands on one runtime.
@@ -29,30 +34,37 @@ pub enum Status {
     Unknown,
 }
 
-impl Status {
-    fn glyph(self) -> char {
-        match self {
-            Status::Live => '●',
-            Status::Asleep => '○',
-            Status::Stopped => '✕',
-            Status::Unknown => '?',
-        }
-    }
-}
-
-/// A peer on one runtime.
+/// A peer on one runtime. Times are UTC, `2026-11-26T10:44:46Z`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OnRuntime {
     /// The runtime.
     pub runtime: Runtime,
     /// How it stands.
     pub status: Status,
+    /// What it is doing, or waits for.
+    pub state: AttentionState,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// What it waits for, on one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// When that ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Resident memory of its session's processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// How it died last, until it is healthy again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_death: Option<LastDeath>,
+    #[serde(skip)]
+    began: Option<EpochMs>,
+    #[serde(skip)]
+    pane: Option<i32>,
 }
 
-/// One peer.
+/// One peer. `state` to `memory_bytes` are those of the runtime that needs somebody most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
     /// Its name.
@@ -65,9 +77,23 @@ pub struct Listed {
     pub description: String,
     /// Its working folder.
     pub cwd: PathBuf,
+    /// What it is doing, or waits for.
+    pub state: AttentionState,
+    /// Since when.
+    pub since: Option<String>,
+    /// What it waits for, on one line.
+    pub text: Option<String>,
+    /// When that ends by itself.
+    pub until: Option<String>,
+    /// Messages that wait or are in flight.
+    pub queue: usize,
+    /// When a message to it was settled last.
+    pub last_message: Option<String>,
+    /// Resident memory of its sessions' processes.
+    pub memory_bytes: Option<u64>,
     /// How it stands on each runtime.
     pub runtimes: Vec<OnRuntime>,
-    /// The runtime it was last active on.
+    /// Of several runtimes, the one it was last active on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_active_runtime: Option<Runtime>,
     /// Messages that wait or are in flight.
@@ -80,49 +106,73 @@ pub struct Listed {
     /// Why a queue of it can't be read and is not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+    #[serde(skip)]
+    last_settled: Option<EpochMs>,
 }
 
 impl Listed {
-    /// The line for people.
-    pub fn line(&self) -> String {
-        let mut line = format!("{}  [{}]  {}", self.personality, self.default_runtime, self.intelligence);
-        for on in &self.runtimes {
-            let glyph = if self.unread.is_some() { '✉' } else { on.status.glyph() };
-            line.push_str(&format!("  {glyph} {}", on.runtime));
-            if let Some(death) = &on.last_death {
-                line.push_str(&format!(" died:{}", death.cause));
+    /// The runtime that needs somebody most; of several alike the first, which is the default one.
+    pub fn foremost(&self) -> Option<&OnRuntime> {
+        self.runtimes.iter().min_by_key(|on| on.state.rank())
+    }
+
+    /// Since when it has been in its state.
+    pub fn began(&self) -> Option<EpochMs> {
+        self.foremost()?.began
+    }
+
+    /// When a message to it was settled last.
+    pub fn last_settled(&self) -> Option<EpochMs> {
+        self.last_settled
+    }
+}
+
+/// The state files there are, by identity: a folder of thousands is read once.
+struct Files {
+    kinds: HashMap<String, HashSet<String>>,
+    histories: HashSet<String>,
+}
+
+impl Files {
+    fn read(world: &World<'_>) -> Files {
+        let mut kinds: HashMap<String, HashSet<String>> = HashMap::new();
+        for name in names_in(&world.paths.state_dir()) {
+            if let Some((identity, kind)) = name.split_once('.') {
+                kinds.entry(identity.to_owned()).or_default().insert(kind.to_owned());
             }
         }
-        if let Some(runtime) = &self.last_active_runtime {
-            line.push_str(&format!("  last-active:{runtime}"));
-        }
-        if let Some(unread) = self.unread.filter(|unread| *unread > 0) {
-            line.push_str(&format!("  unread:{unread}"));
-        }
-        if self.waiting > 0 {
-            line.push_str(&format!("  waiting:{}", self.waiting));
-        }
-        if self.dead > 0 {
-            line.push_str(&format!("  dead:{}", self.dead));
-        }
-        if let Some(why) = &self.unreadable {
-            line.push_str(&format!("  queue:? ({why})"));
-        }
-        line
+        Files { kinds, histories: names_in(&world.paths.history_dir()).collect() }
+    }
+
+    fn has(&self, identity: &Identity, file: StateFile) -> bool {
+        self.kinds.get(identity.as_str()).is_some_and(|kinds| kinds.contains(file.suffix()))
     }
 }
 
 /// Every registered peer, by name.
 pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
-    Ok(Registry::read(world.paths)?.peers().iter().map(|record| listed(world, record)).collect())
+    let registry = Registry::read(world.paths)?;
+    let files = Files::read(world);
+    let mut listed: Vec<Listed> =
+        registry.peers().iter().map(|record| listed(world, &registry, &files, record)).collect();
+    let panes: Vec<i32> = listed.iter().flat_map(|peer| &peer.runtimes).filter_map(|on| on.pane).collect();
+    let usage = world.host.usage(&panes);
+    for peer in &mut listed {
+        for on in &mut peer.runtimes {
+            on.memory_bytes = on.pane.and_then(|pane| usage.get(&pane)).map(|usage| usage.memory);
+        }
+        let each = peer.runtimes.iter().filter_map(|on| on.memory_bytes);
+        peer.memory_bytes = each.reduce(|sum, more| sum + more);
+    }
+    Ok(listed)
 }
 
-fn listed(world: &World<'_>, record: &PeerRecord) -> Listed {
-    let identities =
-        || record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), record.personality.clone()));
+fn listed(world: &World<'_>, registry: &Registry, files: &Files, record: &PeerRecord) -> Listed {
+    let identities: Vec<Identity> =
+        record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), record.personality.clone())).collect();
     let (mut waiting, mut dead, mut unreadable) = (0, 0, None);
-    for id in identities() {
-        match world.queue(&id).counts() {
+    for id in identities.iter().filter(|id| files.has(id, StateFile::Queue)) {
+        match world.queue(id).counts() {
             Ok([waits, inflight, given_up, _]) => {
                 waiting += waits + inflight;
                 dead += given_up;
@@ -130,24 +180,89 @@ fn listed(world: &World<'_>, record: &PeerRecord) -> Listed {
             Err(error) => unreadable = Some(error.to_string()),
         }
     }
-    Listed {
+    let settled = identities.iter().filter(|id| files.histories.contains(&format!("{id}.jsonl")));
+    let settled = settled.filter_map(|id| std::fs::metadata(world.paths.history(id)).and_then(|m| m.modified()).ok());
+    let last_settled = settled.max().map(EpochMs::from);
+    let runtimes: Vec<OnRuntime> = identities.iter().map(|id| on_runtime(world, registry, files, id)).collect();
+    let several = record.runtimes.len() > 1;
+    let mut peer = Listed {
         personality: record.personality.clone(),
         default_runtime: record.default_runtime.clone(),
         intelligence: record.intelligence,
         description: record.description.clone(),
         cwd: record.cwd.clone(),
-        runtimes: identities()
-            .map(|id| OnRuntime {
-                runtime: id.runtime().clone(),
-                status: status(world, &id),
-                last_death: LastDeath::of(world, &id),
-            })
-            .collect(),
-        last_active_runtime: last_active(world, record),
+        state: AttentionState::Asleep,
+        since: None,
+        text: None,
+        until: None,
+        queue: waiting,
+        last_message: last_settled.map(EpochMs::utc_seconds),
+        memory_bytes: None,
+        runtimes,
+        last_active_runtime: several.then(|| last_active(world, record)).flatten(),
         waiting,
         dead,
         unread: unread(world, record),
         unreadable,
+        last_settled,
+    };
+    if let Some(on) = peer.foremost().cloned() {
+        (peer.state, peer.since, peer.text, peer.until) = (on.state, on.since, on.text, on.until);
+    }
+    peer
+}
+
+fn on_runtime(world: &World<'_>, registry: &Registry, files: &Files, identity: &Identity) -> OnRuntime {
+    let record = files.has(identity, StateFile::Session).then(|| SessionRecord::peek(world.paths, identity)).flatten();
+    let stopped = files.has(identity, StateFile::Marker(Marker::Stopped));
+    let last_death = files.has(identity, StateFile::LastDeath).then(|| LastDeath::of(world, identity)).flatten();
+    let liveness = world.host.liveness(identity, record.as_ref());
+    let status = match liveness {
+        Liveness::Alive => Status::Live,
+        Liveness::Unknown => Status::Unknown,
+        Liveness::Gone if stopped => Status::Stopped,
+        Liveness::Gone => Status::Asleep,
+    };
+    let launch = record.as_ref().and_then(|record| record.launch.as_ref());
+    let known = files.has(identity, StateFile::Attention).then(|| attention::peek(world.paths, identity)).flatten();
+    // What an earlier session waited for is over with it; a login and a limit are not.
+    let known = known.filter(|known| match liveness {
+        Liveness::Alive => known.launch.as_ref() == launch,
+        _ => matches!(known.state, AttentionState::Login | AttentionState::Limited | AttentionState::CrashLoop),
+    });
+    let known = known.filter(|known| status != Status::Stopped && known.until.is_none_or(|at| world.now() < at));
+    let (state, began) = match (&known, status) {
+        (Some(known), _) => (known.state, Some(known.since)),
+        (None, Status::Unknown) => (AttentionState::Unknown, None),
+        (None, Status::Stopped) => (AttentionState::Stopped, world.markers(identity).set_at(Marker::Stopped)),
+        (None, Status::Live) => match &record {
+            Some(record) => at_work(world, registry, record),
+            None => (AttentionState::Idle, None),
+        },
+        (None, Status::Asleep) => match &last_death {
+            Some(death) => (AttentionState::Dead, Some(death.at)),
+            None if files.has(identity, StateFile::Marker(Marker::IdleReaped)) => {
+                (AttentionState::Asleep, world.markers(identity).set_at(Marker::IdleReaped))
+            }
+            None => (AttentionState::Asleep, None),
+        },
+    };
+    let text = known.as_ref().map(|known| match &known.tool {
+        Some(tool) => format!("{tool}: {}", known.text),
+        None => known.text.clone(),
+    });
+    let died = last_death.as_ref().filter(|_| state == AttentionState::Dead).map(|death| death.cause.to_string());
+    OnRuntime {
+        runtime: identity.runtime().clone(),
+        status,
+        state,
+        since: began.map(EpochMs::utc_seconds),
+        text: text.or(died).filter(|text| !text.is_empty()),
+        until: known.and_then(|known| known.until).map(EpochMs::utc_seconds),
+        memory_bytes: None,
+        last_death,
+        began,
+        pane: record.filter(|_| status == Status::Live).and_then(|record| record.pane).map(|pane| pane.pid),
     }
 }
 
@@ -159,23 +274,39 @@ fn unread(world: &World<'_>, record: &PeerRecord) -> Option<usize> {
     (manifest.kind == Kind::Mailbox).then(|| Inbox::of(&record.cwd).unread().unwrap_or(0))
 }
 
-/// How `identity` stands. One look; nothing is changed by it.
-pub fn status(world: &World<'_>, identity: &Identity) -> Status {
-    let record = SessionRecord::peek(world.paths, identity);
-    match world.host.liveness(identity, record.as_ref()) {
-        Liveness::Alive => Status::Live,
-        Liveness::Unknown => Status::Unknown,
-        Liveness::Gone if world.markers(identity).has(Marker::Stopped) => Status::Stopped,
-        Liveness::Gone => Status::Asleep,
+/// Whether a session that lives works, and since when.
+fn at_work(world: &World<'_>, registry: &Registry, record: &SessionRecord) -> (AttentionState, Option<EpochMs>) {
+    if record.phase == Phase::Booting {
+        return (AttentionState::Working, Some(record.woke_at));
     }
+    let turn = world.markers(&record.identity).turn().filter(|turn| turn.launch == record.launch);
+    // A hook that says how the turn ended is enough; else the transcript is asked.
+    if let Some(turn) = turn.as_ref().filter(|turn| turn.state != TurnState::Busy) {
+        return (AttentionState::Idle, Some(turn.at));
+    }
+    let Ok(peer) = Peer::of_in(world.paths, registry, &record.identity) else { return (AttentionState::Idle, None) };
+    match Activity::from_files(world, &peer, record).quiet() {
+        Quiet::Working => (AttentionState::Working, turn.map(|turn| turn.at)),
+        Quiet::Since(at) => (AttentionState::Idle, Some(at)),
+    }
+}
+
+/// How many peers are in each state.
+pub fn totals(peers: &[Listed]) -> BTreeMap<&'static str, usize> {
+    let mut totals = BTreeMap::new();
+    for peer in peers {
+        *totals.entry(peer.state.as_str()).or_insert(0) += 1;
+    }
+    totals
 }
 
 /// The declared runtime with the newest sign of activity; the first one wins a tie.
 pub fn last_active(world: &World<'_>, record: &PeerRecord) -> Option<Runtime> {
+    let registry = Registry::read(world.paths).ok()?;
     let mut newest: Option<(EpochMs, Runtime)> = None;
     for runtime in &record.runtimes {
         let identity = Identity::new(runtime.clone(), record.personality.clone());
-        let Ok(peer) = Peer::of(world.paths, &identity) else { continue };
+        let Ok(peer) = Peer::of_in(world.paths, &registry, &identity) else { continue };
         let woke = SessionRecord::peek(world.paths, &identity).map(|session| session.woke_at);
         let Some(at) = world.host.transcript_times(&peer, None).last.max(woke) else { continue };
         if newest.as_ref().is_none_or(|(best, _)| at > *best) {

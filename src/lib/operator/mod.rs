@@ -7,3 +7,4 @@ pub mod demo;
 pub mod list;
 pub mod logs;
 pub mod status;
+pub mod table;

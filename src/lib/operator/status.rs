@@ -1,14 +1,15 @@
 //! How the whole stands: the last tick, sessions, queues, dead letters, servers that nobody watches.
 
-use crate::base::StateFile;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
+use crate::base::{AttentionState, StateFile};
 use crate::operator::list::{self, Status as Standing};
 use crate::store::lock;
 use crate::store::state_files::identities_with;
 use crate::supervision::tick;
 use crate::world::World;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A tick older than this has been missed: the timer's period is 60 s.
@@ -22,8 +23,13 @@ pub struct Overview {
     pub tick_age_secs: Option<u64>,
     /// Whether ticks come as they should.
     pub ticking: bool,
+    /// The last tick's time lies in the future: the clock was set back since, and it says nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tick_in_future: bool,
     /// Registered peers.
     pub peers: usize,
+    /// How many peers are in each state.
+    pub states: BTreeMap<&'static str, usize>,
     /// Sessions that live.
     pub live: Vec<Identity>,
     /// Identities that are stopped.
@@ -52,6 +58,7 @@ impl Overview {
             if names.is_empty() { String::new() } else { format!(": {}", names.join(" ")) }
         };
         let tick = match (self.tick_age_secs, self.ticking) {
+            _ if self.tick_in_future => "tick: the last one is dated in the future: was the clock set back?".to_owned(),
             (None, _) => "tick: never ran: run iapeer-superviser every minute, or `iapeer units install`".to_owned(),
             (Some(age), true) => format!("tick: {age}s ago"),
             (Some(age), false) => format!("tick: OVERDUE, the last one was {age}s ago"),
@@ -59,6 +66,7 @@ impl Overview {
         let mut lines = vec![
             tick,
             format!("peers: {}, live {}{}", self.peers, self.live.len(), names(&self.live)),
+            format!("states: {}", self.totals()),
             format!(
                 "queues: {} waiting, {} in flight, {} dead, {} corrupt",
                 self.waiting, self.inflight, self.dead, self.corrupt
@@ -78,14 +86,28 @@ impl Overview {
     }
 }
 
+impl Overview {
+    /// The totals in words, what needs somebody most first.
+    fn totals(&self) -> String {
+        let each = AttentionState::ALL.into_iter().filter_map(|state| {
+            let count = self.states.get(state.as_str())?;
+            Some(format!("{count} {state}"))
+        });
+        let words = each.collect::<Vec<_>>().join(", ");
+        if words.is_empty() { "none".to_owned() } else { words }
+    }
+}
+
 /// Looks; changes nothing.
 pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
     let listed = list::peers(world)?;
-    let mut seen = Overview { peers: listed.len(), ..Overview::default() };
+    let mut seen = Overview { peers: listed.len(), states: list::totals(&listed), ..Overview::default() };
     if let Some(at) = tick::last_tick(world.paths) {
         let age = world.now().since(at);
+        // File times are finer than the clock, and clocks of two processors differ a little.
+        seen.tick_in_future = at.since(world.now()) > Duration::from_secs(5);
         seen.tick_age_secs = Some(age.as_secs());
-        seen.ticking = age <= TICK_IS_DUE;
+        seen.ticking = age <= TICK_IS_DUE && !seen.tick_in_future;
     }
     for peer in &listed {
         for on in &peer.runtimes {

@@ -3,14 +3,17 @@
 //! The order of a turn: record, transcript `user`, hook `prompt`, (the turn), transcript `assistant`, the reply to a
 //! peer, transcript `turn_end`, hook `stop`. Busy is everything from the submit to the return of the stop hook.
 
+use super::ask::{Ask, Chosen, QUESTION, TOOL, Trouble};
 use super::faults::{Answers, Crash, Faults, Hang};
 use super::history::Conversation;
 use super::hooks::{Hooks, ParrotHook, Ticket};
+use super::keys::TypedKey;
 use super::record::{Record, Taken};
 use super::reply::{self, Letter};
 use super::terminal::Waker;
 use super::transcript::Transcript;
-use crate::base::clock::{Clock, SystemClock};
+use crate::base::clock::{Clock, EpochMs, SystemClock};
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +51,14 @@ enum ParrotTurn {
         number: u64,
         cancel: Arc<AtomicBool>,
     },
+    /// Something is asked, on the screen or of the permission hook.
+    Asking {
+        ask: Ask,
+        /// Whether the screen shows it.
+        shown: bool,
+        work: Work,
+        cancel: Arc<AtomicBool>,
+    },
     /// The stop hook has not returned.
     Stopping {
         ticket: Ticket,
@@ -79,6 +90,11 @@ pub(crate) struct Agent {
     length: Duration,
     crash: Option<Crash>,
     hang: Option<Hang>,
+    trouble_ahead: Option<Trouble>,
+    limit: Option<Duration>,
+    /// When the limit that was met ends.
+    limited_until: Option<EpochMs>,
+    permits: (Sender<String>, Receiver<String>),
     reply: Answers,
     replies: (Sender<Replied>, Receiver<Replied>),
     waker: Waker,
@@ -109,6 +125,10 @@ impl Agent {
             length: faults.turn,
             crash: faults.crash,
             hang: faults.hang,
+            trouble_ahead: faults.attention,
+            limit: faults.limit,
+            limited_until: None,
+            permits: channel(),
             reply: faults.reply,
             replies: channel(),
             waker,
@@ -122,10 +142,29 @@ impl Agent {
         !matches!(self.turn, ParrotTurn::Idle { .. })
     }
 
+    /// The screen that asks something, where one does.
+    pub(crate) fn asks(&self) -> Option<Vec<String>> {
+        match &self.turn {
+            ParrotTurn::Asking { ask, shown: true, .. } => Some(ask.rows()),
+            _ => None,
+        }
+    }
+
+    /// Takes a key on that screen.
+    pub(crate) fn key(&mut self, key: &TypedKey, now: Instant) {
+        if *key == TypedKey::Escape {
+            return self.interrupt(now);
+        }
+        let ParrotTurn::Asking { ask, shown: true, .. } = &mut self.turn else { return };
+        if let Chosen::Row(row) = ask.key(key) {
+            self.chosen(row, None, now);
+        }
+    }
+
     /// The composer is there for the first time.
     pub(crate) fn begin(&mut self, source: &str, now: Instant) {
         self.turn = ParrotTurn::Idle { since: now };
-        self.start = self.call(ParrotHook::Start, Some(("source", source)));
+        self.start = self.call(ParrotHook::Start, &[("source", source)]);
         if self.start.is_none() {
             self.started = Some(now);
         }
@@ -193,7 +232,7 @@ impl Agent {
                 let text = text.clone();
                 self.turns += 1;
                 self.write("user", Some(&text));
-                match self.call(ParrotHook::Prompt, Some(("prompt", &text))) {
+                match self.call(ParrotHook::Prompt, &[("prompt", &text)]) {
                     Some(ticket) => self.turn = ParrotTurn::Prompting { ticket, work },
                     None => self.run(work, now),
                 }
@@ -257,6 +296,10 @@ impl Agent {
                 moved = true;
             }
         }
+        while let Ok(said) = self.permits.1.try_recv() {
+            moved = true;
+            self.permitted(&said, now);
+        }
         if self.due().is_some_and(|due| now >= due) {
             moved = true;
             match std::mem::replace(&mut self.turn, ParrotTurn::Idle { since: now }) {
@@ -268,8 +311,104 @@ impl Agent {
         moved
     }
 
-    /// The work of the turn is done.
+    /// The turn runs into something: it asks, or it ends in an error.
+    fn run_into(&mut self, trouble: Trouble, work: Work, now: Instant) {
+        let until = self.limit.map(|limit| EpochMs(self.clock.now().0 + limit.as_millis() as u64));
+        if trouble.ends_turn() {
+            return self.fail(trouble, until, now);
+        }
+        let words = until.map(|at| format!(" more at {}", at.utc())).unwrap_or_default();
+        let cancel = Arc::new(AtomicBool::new(false));
+        let mut hooked = false;
+        if trouble.asks_hook() {
+            let payload = json!({
+                "hook_event_name": "PermissionRequest",
+                "session_id": self.transcript.id(),
+                "tool_name": TOOL.0,
+                "tool_input": {"command": TOOL.1},
+            });
+            hooked = self.hooks.permit(&payload, cancel.clone(), self.permits.0.clone(), self.waker.clone());
+        }
+        if trouble == Trouble::Question {
+            self.call(ParrotHook::Notice, &[("notification_type", "elicitation_dialog"), ("message", QUESTION)]);
+        }
+        let shown = !(hooked && trouble == Trouble::HiddenApproval);
+        self.turn = ParrotTurn::Asking { ask: Ask::new(trouble, words), shown, work, cancel };
+    }
+
+    /// The permission hook has returned.
+    fn permitted(&mut self, said: &str, now: Instant) {
+        let ParrotTurn::Asking { shown, .. } = &mut self.turn else { return };
+        let said: Value = serde_json::from_str(said).unwrap_or_default();
+        let decision = &said["hookSpecificOutput"]["decision"];
+        let message = decision["message"].as_str().map(str::to_owned);
+        match decision["behavior"].as_str() {
+            Some("allow") => self.chosen("Yes", None, now),
+            Some("deny") => self.chosen("No", message, now),
+            // It says nothing: the screen asks.
+            _ => *shown = true,
+        }
+    }
+
+    fn chosen(&mut self, row: &'static str, message: Option<String>, now: Instant) {
+        let ParrotTurn::Asking { ask, work, cancel, .. } =
+            std::mem::replace(&mut self.turn, ParrotTurn::Idle { since: now })
+        else {
+            return;
+        };
+        cancel.store(true, Ordering::Relaxed);
+        let why = message.map(|message| format!(": {message}")).unwrap_or_default();
+        self.write("chosen", Some(&format!("{row}{why}")));
+        self.history.plain(&format!("  ⎿ {row}{why}"));
+        if row == "Stop and wait" {
+            let until = self.limit.map(|limit| EpochMs(self.clock.now().0 + limit.as_millis() as u64));
+            return self.fail(Trouble::Limited, until, now);
+        }
+        debug_assert!(!ask.trouble.ends_turn());
+        self.say(work, now);
+    }
+
+    /// Ends a turn in an error: no stop hook comes.
+    fn fail(&mut self, trouble: Trouble, until: Option<EpochMs>, now: Instant) {
+        let until = self.limited_until.or(until);
+        let iso = until.map(EpochMs::utc);
+        let (record, hook, text) = match trouble {
+            Trouble::Limited => {
+                let more = iso.as_ref().map(|at| format!(" · more at {at}")).unwrap_or_default();
+                ("limit", "rate_limit", format!("Out of crackers{more}"))
+            }
+            Trouble::Login => ("login", "authentication_failed", "Please log in: the cage is locked".to_owned()),
+            _ => ("overloaded", "overloaded", "Parrot error: 529 overloaded".to_owned()),
+        };
+        if trouble == Trouble::Limited {
+            self.limited_until = until;
+        }
+        if let Err(error) = self.transcript.append_error(record, &text, iso.as_deref()) {
+            self.trouble(format!("cannot write the transcript: {error}"));
+        }
+        self.history.plain(&format!("■ {text}"));
+        match self.call(ParrotHook::Failed, &[("error", hook), ("last_assistant_message", &text)]) {
+            Some(ticket) => self.turn = ParrotTurn::Stopping { ticket },
+            None => self.next(now),
+        }
+    }
+
+    /// The work of the turn is done, unless it runs into something first.
     fn answer(&mut self, work: Work, now: Instant) {
+        if matches!(work, Work::Message(_)) {
+            if self.limited_until.is_some_and(|until| self.clock.now() < until) {
+                return self.fail(Trouble::Limited, None, now);
+            }
+            self.limited_until = None;
+            if let Some(trouble) = self.trouble_ahead.take() {
+                return self.run_into(trouble, work, now);
+            }
+        }
+        self.say(work, now);
+    }
+
+    /// Says what the turn has to say.
+    fn say(&mut self, work: Work, now: Instant) {
         let Work::Message(text) = work else {
             self.write("compacted", None);
             self.history.assistant("Context compacted");
@@ -297,7 +436,7 @@ impl Agent {
 
     fn stop(&mut self, now: Instant) {
         self.write("turn_end", None);
-        match self.call(ParrotHook::Stop, None) {
+        match self.call(ParrotHook::Stop, &[]) {
             Some(ticket) => self.turn = ParrotTurn::Stopping { ticket },
             None => self.next(now),
         }
@@ -315,7 +454,9 @@ impl Agent {
     pub(crate) fn interrupt(&mut self, now: Instant) {
         match &self.turn {
             ParrotTurn::Idle { .. } | ParrotTurn::Stopping { .. } => return,
-            ParrotTurn::Replying { cancel, .. } => cancel.store(true, Ordering::Relaxed),
+            ParrotTurn::Replying { cancel, .. } | ParrotTurn::Asking { cancel, .. } => {
+                cancel.store(true, Ordering::Relaxed)
+            }
             ParrotTurn::Prompting { .. } | ParrotTurn::Running { .. } => {}
         }
         self.write("interrupted", None);
@@ -325,11 +466,11 @@ impl Agent {
 
     /// Tells the hook of the end and waits for it.
     pub(crate) fn end(mut self, reason: &str) {
-        self.call(ParrotHook::End, Some(("reason", reason)));
+        self.call(ParrotHook::End, &[("reason", reason)]);
         self.hooks.finish();
     }
 
-    fn call(&mut self, hook: ParrotHook, own: Option<(&str, &str)>) -> Option<Ticket> {
+    fn call(&mut self, hook: ParrotHook, own: &[(&str, &str)]) -> Option<Ticket> {
         let path = self.transcript.path().to_string_lossy().into_owned();
         let common = [("session_id", self.transcript.id()), ("transcript_path", &path), ("cwd", self.transcript.cwd())];
         self.hooks.call(hook, &common, own)

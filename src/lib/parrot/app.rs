@@ -299,6 +299,10 @@ impl App {
                         DialogAnswer::Leave => Some(ParrotExit::new(1, "prompt_input_exit")),
                     }
                 }
+                _ if self.agent.asks().is_some() => {
+                    self.agent.key(&key, now);
+                    None
+                }
                 _ => self.compose(key, now),
             };
             if ending.is_some() {
@@ -347,6 +351,12 @@ impl App {
             AppPhase::Hung => Frame::of(&["Loading…".into()], self.size),
             AppPhase::Dialogs(dialogs) => {
                 Frame::of(&dialogs.front().map_or(Vec::new(), |dialog| dialog.rows(&self.cwd)), self.size)
+            }
+            AppPhase::Ready if self.agent.asks().is_some() => {
+                let asked = self.agent.asks().unwrap_or_default();
+                let mut rows = self.agent.history.rows(self.size.1, self.size.0.saturating_sub(asked.len()));
+                rows.extend(asked);
+                Frame::of(&rows, self.size)
             }
             AppPhase::Ready => {
                 let footer = match (self.agent.busy(), self.leaving) {

@@ -1,5 +1,6 @@
 //! The `PARROT_*` variables: length of a turn, and faults on request.
 
+use super::ask::Trouble;
 use super::dialog::DialogKind;
 use super::error::ParrotError;
 use std::ffi::OsString;
@@ -17,6 +18,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("PARROT_SWALLOW", "ignore the first N submits"),
     ("PARROT_CRASH", "boot, turn or idle: abort there"),
     ("PARROT_HANG", "boot: never ready; turn: the first turn never ends"),
+    (
+        "PARROT_ATTENTION",
+        "what the first turn runs into: approval, approval-hidden, question, limit-menu, dialog, strange, failing, limited or login",
+    ),
+    ("PARROT_LIMIT_MS", "how long a limit lasts, and that it says so (default: it does not say)"),
     ("PARROT_NOHOOKS", "1: run no hooks"),
     ("PARROT_NOISE_MS", "repaint a counter in the footer at this pace while idle"),
     ("PARROT_IGNORE_HUP", "1: outlive SIGHUP, SIGTERM and the loss of the terminal"),
@@ -80,6 +86,10 @@ pub struct Faults {
     pub crash: Option<Crash>,
     /// Where it hangs.
     pub hang: Option<Hang>,
+    /// What the first turn runs into.
+    pub attention: Option<Trouble>,
+    /// How long a limit lasts; `None`: for the first turn, and it does not say.
+    pub limit: Option<Duration>,
     /// Whether hooks run.
     pub hooks: bool,
     /// The pace of the idle counter.
@@ -132,6 +142,15 @@ impl Faults {
                 });
             }
         };
+        let attention = text("PARROT_ATTENTION")
+            .map(|value| {
+                Trouble::named(&value).ok_or(ParrotError::Variable {
+                    name: "PARROT_ATTENTION",
+                    value,
+                    wants: "approval, approval-hidden, question, limit-menu, dialog, strange, failing, limited or login",
+                })
+            })
+            .transpose()?;
         let dialogs = text("PARROT_DIALOG").unwrap_or_default();
         let dialogs = dialogs
             .split(',')
@@ -158,6 +177,8 @@ impl Faults {
             swallow: number("PARROT_SWALLOW", 0)?,
             crash,
             hang,
+            attention,
+            limit: Some(number("PARROT_LIMIT_MS", 0)?).filter(|ms| *ms > 0).map(Duration::from_millis),
             hooks: !flag("PARROT_NOHOOKS")?,
             noise: Some(number("PARROT_NOISE_MS", 0)?).filter(|ms| *ms > 0).map(Duration::from_millis),
             ignore_hup: flag("PARROT_IGNORE_HUP")?,
@@ -206,6 +227,7 @@ mod tests {
             ("PARROT_HANG", "idle"),
             ("PARROT_DIALOG", "trust,,update"),
             ("PARROT_DIALOG", "mystery"),
+            ("PARROT_ATTENTION", "all"),
             ("PARROT_EARLY", "yes please"),
         ] {
             let error = with(name, value).unwrap_err();

@@ -7,6 +7,7 @@ use crate::base::exit::one_line;
 use crate::host::child;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,12 +16,17 @@ use std::time::Duration;
 /// How long a hook may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// How long the permission hook may take.
+const PERMIT_LIMIT: Duration = Duration::from_secs(3600);
+
 /// What a hook is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ParrotHook {
     Start,
     Prompt,
     Stop,
+    Failed,
+    Notice,
     End,
 }
 
@@ -30,6 +36,8 @@ impl ParrotHook {
             ParrotHook::Start => "start",
             ParrotHook::Prompt => "prompt",
             ParrotHook::Stop => "stop",
+            ParrotHook::Failed => "failed",
+            ParrotHook::Notice => "notice",
             ParrotHook::End => "end",
         }
     }
@@ -39,6 +47,8 @@ impl ParrotHook {
             ParrotHook::Start => "SessionStart",
             ParrotHook::Prompt => "UserPromptSubmit",
             ParrotHook::Stop => "Stop",
+            ParrotHook::Failed => "StopFailure",
+            ParrotHook::Notice => "Notification",
             ParrotHook::End => "SessionEnd",
         }
     }
@@ -66,6 +76,7 @@ pub(crate) struct HookResult {
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
     worker: Option<(Sender<Job>, Receiver<HookResult>, JoinHandle<()>)>,
+    program: Option<PathBuf>,
     last: u64,
 }
 
@@ -74,6 +85,7 @@ impl Hooks {
     pub(crate) fn new(program: PathBuf, waker: Waker) -> Hooks {
         let (ask, asked) = channel::<Job>();
         let (tell, told) = channel();
+        let own = program.clone();
         let thread = std::thread::spawn(move || {
             for job in asked {
                 let ran = child::run(&program, &[job.hook.word()], job.payload, LIMIT, &AtomicBool::new(false));
@@ -87,20 +99,15 @@ impl Hooks {
                 waker.wake();
             }
         });
-        Hooks { worker: Some((ask, told, thread)), last: 0 }
+        Hooks { worker: Some((ask, told, thread)), program: Some(own), last: 0 }
     }
 
     /// Asks for a call after those already asked for. No ticket: there are no hooks.
-    pub(crate) fn call(
-        &mut self,
-        hook: ParrotHook,
-        common: &[(&str, &str)],
-        own: Option<(&str, &str)>,
-    ) -> Option<Ticket> {
+    pub(crate) fn call(&mut self, hook: ParrotHook, common: &[(&str, &str)], own: &[(&str, &str)]) -> Option<Ticket> {
         let (ask, _, _) = self.worker.as_ref()?;
         let mut payload = Map::new();
         payload.insert("hook_event_name".into(), hook.event().into());
-        for (key, value) in common.iter().chain(&own) {
+        for (key, value) in common.iter().chain(own) {
             payload.insert((*key).into(), (*value).into());
         }
         self.last += 1;
@@ -108,6 +115,19 @@ impl Hooks {
         // Strings always serialise.
         let payload = Value::Object(payload).to_string().into_bytes();
         ask.send(Job { ticket, hook, payload }).ok().map(|()| ticket)
+    }
+
+    /// Asks the permission hook, beside all other calls; what it prints comes back through `tell`. Says whether there is
+    /// one. When `cancel` is set, it is ended.
+    pub(crate) fn permit(&self, payload: &Value, cancel: Arc<AtomicBool>, tell: Sender<String>, waker: Waker) -> bool {
+        let Some(program) = self.program.clone() else { return false };
+        let payload = payload.to_string().into_bytes();
+        std::thread::spawn(move || {
+            let said = child::run_and_read(&program, &["approval"], payload, PERMIT_LIMIT, &cancel).unwrap_or_default();
+            let _ = tell.send(said);
+            waker.wake();
+        });
+        true
     }
 
     /// The calls that have returned since the last look.

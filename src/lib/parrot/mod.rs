@@ -20,6 +20,7 @@
 
 mod agent;
 mod app;
+mod ask;
 mod composer;
 mod dialog;
 mod error;

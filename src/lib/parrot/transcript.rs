@@ -112,6 +112,15 @@ impl Transcript {
         self.open()?.write_all(&line)
     }
 
+    /// Appends the record of a turn that failed.
+    pub(crate) fn append_error(&mut self, error: &str, text: &str, until: Option<&str>) -> std::io::Result<()> {
+        let record =
+            json!({"type": "error", "timestamp": self.clock.now().utc(), "error": error, "text": text, "until": until});
+        let mut line = serde_json::to_vec(&record)?;
+        line.push(b'\n');
+        self.open()?.write_all(&line)
+    }
+
     fn open(&mut self) -> std::io::Result<&mut File> {
         let file = match self.file.take() {
             Some(file) => file,

@@ -32,11 +32,17 @@ pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, Str
     Ok(out)
 }
 
-/// Fills every string in a JSON value.
+/// Fills every string in a JSON value; one that is `{int:NAME}` becomes the number.
 pub fn fill_json(value: &serde_json::Value, values: &BTreeMap<String, String>) -> Result<serde_json::Value, String> {
     use serde_json::Value;
     Ok(match value {
-        Value::String(text) => Value::String(fill(text, values)?),
+        Value::String(text) => match text.strip_prefix("{int:").and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => {
+                let value = values.get(name).and_then(|value| value.parse::<u64>().ok());
+                value.ok_or_else(|| format!("{text:?} names no whole number"))?.into()
+            }
+            None => Value::String(fill(text, values)?),
+        },
         Value::Array(list) => Value::Array(list.iter().map(|v| fill_json(v, values)).collect::<Result<_, _>>()?),
         Value::Object(map) => Value::Object(
             map.iter().map(|(k, v)| Ok((k.clone(), fill_json(v, values)?))).collect::<Result<_, String>>()?,

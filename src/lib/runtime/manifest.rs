@@ -55,7 +55,7 @@ pub struct Manifest {
     pub program: Program,
     /// Its arguments. `{@group}` stands for a group below, where it applies; `{name}` for a value.
     pub argv: Vec<String>,
-    /// Groups of arguments: `resume`, `prompt`, `hooks`, `mcp`.
+    /// Groups of arguments: `resume`, `prompt`, `hooks`, `mcp`, and `bypass` or `ask` by the profile's `approvals`.
     #[serde(default)]
     pub groups: BTreeMap<String, Vec<String>>,
     /// JSON files written for each launch; `{file:NAME}` is the path of one. Strings in them are filled in too.
@@ -82,6 +82,13 @@ pub struct Manifest {
     /// Whether hooks report its turns.
     #[serde(default)]
     pub turns: bool,
+    /// While its permission hook waits, its screen offers nothing to answer: with somebody attached the hook waits for
+    /// a few seconds only.
+    #[serde(default)]
+    pub hook_hides_dialog: bool,
+    /// Merged over this manifest where the profile's `approvals` is `ask`.
+    #[serde(default)]
+    pub ask: Option<serde_json::Value>,
     /// Where its transcripts are.
     #[serde(default)]
     pub transcript: Option<TranscriptRules>,
@@ -158,6 +165,18 @@ impl Manifest {
             return Err(bad("a tui runtime needs screen rules".into()));
         }
         Ok(manifest)
+    }
+
+    /// This manifest as it is for a peer whose approvals are asked for.
+    pub fn asking(self) -> Result<Manifest, ManifestError> {
+        let Some(patch) = self.ask.clone() else { return Ok(self) };
+        let bad = |error: serde_json::Error| ManifestError::Bad {
+            path: PathBuf::from(format!("runtimes/{}/runtime.json", self.runtime)),
+            why: format!("its \"ask\": {error}"),
+        };
+        let mut value = serde_json::to_value(&self).map_err(bad)?;
+        merge(&mut value, patch);
+        serde_json::from_value(value).map_err(bad)
     }
 
     /// [`Manifest::load`], and the user's part of it copied below another root: a broken one is an error that names the

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attention;
 mod fill;
 mod keys;
 pub mod login;
@@ -10,8 +11,12 @@ pub mod manifest;
 mod manifest_error;
 pub mod screen;
 mod screen_rules;
+pub mod shown;
 pub mod transcript;
 mod transcript_rules;
+pub mod until;
 
+pub use attention::{ScreenState, Told};
 pub use manifest::{Kind, Manifest, ManifestError};
 pub use screen::{Draft, Screen, Sight};
+pub use shown::{Shown, Step};

@@ -126,7 +126,7 @@ impl Screen {
         out
     }
 
-    fn holds(&self, needle: &Needle, rows: &[String]) -> bool {
+    pub(super) fn holds(&self, needle: &Needle, rows: &[String]) -> bool {
         let visible: Vec<&String> = match needle.last_rows {
             Some(n) => {
                 let solid: Vec<&String> = rows.iter().filter(|row| !row.trim().is_empty()).collect();

@@ -1,6 +1,8 @@
 //! The part of a manifest that says how to read a screen.
 
 use super::keys::enter;
+use crate::base::AttentionState;
+use crate::runtime::attention::ScreenState;
 use serde::{Deserialize, Serialize};
 
 /// How to read a screen.
@@ -37,6 +39,9 @@ pub struct ScreenRules {
     /// Screens that stand in the way at the start.
     #[serde(default)]
     pub dialogs: Vec<Dialog>,
+    /// Screens on which somebody is needed; the first that holds counts.
+    #[serde(default)]
+    pub attention: Vec<ScreenState>,
 }
 
 fn one() -> u32 {
@@ -80,6 +85,9 @@ pub struct Dialog {
     pub when: Vec<Needle>,
     /// What to do.
     pub answer: Answer,
+    /// The state that it shows where it is never answered by us. Default: `dialog`.
+    #[serde(default)]
+    pub state: Option<AttentionState>,
 }
 
 /// What to do about a dialog. One key a look, never a blind confirmation.

@@ -1,9 +1,11 @@
 //! An agent's own transcript: JSON lines that it appends to. Read from the end or past a baseline, never whole
 //! where it can be helped, with windows that grow to the size of the records.
 
+use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
 use crate::base::message_id::MessageId;
 use crate::base::paths::Paths;
+use crate::runtime::attention::{RecordState, Told};
 use crate::runtime::login::fill_env;
 use crate::runtime::manifest::{RecordRule, TranscriptRules};
 use crate::store::markers::Turn;
@@ -90,7 +92,7 @@ impl<'m> Transcripts<'m> {
             if let Some(stated) = record.pointer(pointer).and_then(Value::as_str) {
                 let ours =
                     Path::new(stated) == self.cwd || fs::canonicalize(stated).is_ok_and(|stated| stated == self.cwd);
-                return ours && self.rules.only.as_ref().is_none_or(|rule| matches(&record, rule));
+                return ours && self.rules.only.as_ref().is_none_or(|rule| rule.holds(&record));
             }
         }
         false
@@ -153,6 +155,28 @@ impl<'m> Transcripts<'m> {
         Some(TurnEnd { at, position, follows_prompt })
     }
 
+    /// What the newest record tells that tells of an error or a limit, and when that was written. Nothing where the
+    /// program was at work again since: a record follows that has a time and tells of neither.
+    pub fn trouble(&self) -> Option<(EpochMs, Told)> {
+        let tells = |record: &Value| {
+            let by = |rules: &[RecordState], state| rules.iter().find_map(|rule| rule.tells(record, state));
+            by(&self.rules.limits, AttentionState::Limited).or_else(|| by(&self.rules.errors, AttentionState::Failing))
+        };
+        if self.rules.errors.is_empty() && self.rules.limits.is_empty() {
+            return None;
+        }
+        last_matching(&self.newest()?, |record| {
+            let at = record_time(record, &self.rules.timestamp)?;
+            match tells(record) {
+                Some(told) => Some(Some((at, told))),
+                // A turn's end may follow the error that ended it.
+                None if matches_any(record, &self.rules.turn_end) => None,
+                None => Some(None),
+            }
+        })?
+        .0
+    }
+
     /// Whether a record written since `baseline` says that a compaction is done.
     pub fn compacted_since(&self, baseline: &Baseline) -> bool {
         self.grown(baseline).any(|(path, from)| {
@@ -176,15 +200,7 @@ fn collect(dir: &Path, depth: u32, found: &mut Vec<(SystemTime, PathBuf)>) {
 }
 
 fn matches_any(record: &Value, rules: &[RecordRule]) -> bool {
-    rules.iter().any(|rule| matches(record, rule))
-}
-
-fn matches(record: &Value, rule: &RecordRule) -> bool {
-    match (record.pointer(&rule.at), &rule.is) {
-        (Some(value), Some(wanted)) => value == wanted,
-        (Some(value), None) => !value.is_null(),
-        (None, _) => false,
-    }
+    rules.iter().any(|rule| rule.holds(record))
 }
 
 fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
@@ -269,6 +285,8 @@ mod tests {
             timestamp: "/timestamp".into(),
             turn_end: vec![RecordRule { at: "/type".into(), is: Some("end".into()) }],
             compacted: vec![RecordRule { at: "/compact".into(), is: None }],
+            errors: vec![],
+            limits: vec![],
         }
     }
 
@@ -312,6 +330,7 @@ mod tests {
     fn turn(id: Option<MessageId>, transcript: &Path, written: u64) -> Turn {
         Turn {
             state: TurnState::Busy,
+            failed: false,
             at: EpochMs(5),
             id,
             taken: vec![],

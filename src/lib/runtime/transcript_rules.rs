@@ -1,5 +1,6 @@
 //! The part of a manifest that says where transcripts are and how to read them.
 
+use crate::runtime::attention::RecordState;
 use serde::{Deserialize, Serialize};
 
 /// Where transcripts are and what is in their records. All pointers are JSON pointers (RFC 6901) into a line.
@@ -26,6 +27,12 @@ pub struct TranscriptRules {
     /// A record that matches one of these says that a compaction is done.
     #[serde(default)]
     pub compacted: Vec<RecordRule>,
+    /// Records that tell of a failed turn; the first rule that holds counts.
+    #[serde(default)]
+    pub errors: Vec<RecordState>,
+    /// Records that tell of a usage or rate limit.
+    #[serde(default)]
+    pub limits: Vec<RecordState>,
 }
 
 fn timestamp() -> String {
@@ -41,4 +48,15 @@ pub struct RecordRule {
     /// The value there.
     #[serde(default)]
     pub is: Option<serde_json::Value>,
+}
+
+impl RecordRule {
+    /// Whether it holds for `record`.
+    pub(crate) fn holds(&self, record: &serde_json::Value) -> bool {
+        match (record.pointer(&self.at), &self.is) {
+            (Some(value), Some(wanted)) => value == wanted,
+            (Some(value), None) => !value.is_null(),
+            (None, _) => false,
+        }
+    }
 }

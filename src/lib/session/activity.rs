@@ -123,6 +123,7 @@ mod tests {
         let turn = |state, at| {
             Some(Turn {
                 state,
+                failed: false,
                 at: EpochMs(at),
                 id: None,
                 taken: vec![],

@@ -8,20 +8,23 @@
 //! | `launch` | clears what the last session left, starts the program, writes the record | a failed start: a try |
 //! | `complete` | waits until the session is ready, consumes what the decision named | a failed boot: a try |
 
-use crate::base::Liveness;
 use crate::base::Marker;
+use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Topic;
 use crate::base::wake::{Decision, Mode, WakeCause, Woken};
+use crate::base::{AttentionState, Liveness, Sign};
 use crate::canary::arm;
 use crate::canary::record as deaths;
 use crate::mailbox::tasks;
+use crate::runtime::Told;
 use crate::session::crash_loop::{self, Tripped};
 use crate::session::end::{self, End};
 use crate::session::launch as launching;
 use crate::session::refuse::{self, wake_event};
 use crate::session::rule::{self, Request};
 use crate::session::settle::{self, Standing};
+use crate::store::attention::{self, Attention};
 use crate::store::event_log::Event;
 use crate::store::peer_folder;
 use crate::store::reindex;
@@ -46,6 +49,8 @@ pub struct NotUp {
     pub failure: Failure,
     /// Whether this was a try that failed, and not a state that forbids one.
     pub tried: bool,
+    /// The state of the peer that forbids it, where somebody should know of that.
+    pub state: Option<AttentionState>,
 }
 
 impl NotUp {
@@ -56,7 +61,7 @@ impl NotUp {
 
 impl From<Failure> for NotUp {
     fn from(failure: Failure) -> Self {
-        NotUp { failure, tried: false }
+        NotUp { failure, tried: false, state: None }
     }
 }
 
@@ -150,12 +155,13 @@ fn permit(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Tripp
         Err(tripped) => {
             let reason = format!("{} deaths in {}s", tripped.deaths, tripped.window.as_secs());
             refuse::log_refusal(world, peer, "crash-loop", &reason);
+            // The time itself, and not how long until then: the reason is read later.
             let why = format!(
-                "{identity}: {tripped}; it may be woken again in {}s, `iapeer new {}` wakes it at once",
-                tripped.until.as_secs() + 1,
+                "{identity}: {tripped}; it may be woken again from {} on, `iapeer new {}` wakes it at once",
+                EpochMs(world.now().0 + tripped.until.as_millis() as u64 + 999).utc_seconds(),
                 identity.personality()
             );
-            Err(NotUp::refused(Exit::Refused, why))
+            Err(NotUp { state: Some(AttentionState::CrashLoop), ..NotUp::refused(Exit::Refused, why) })
         }
     }
 }
@@ -209,7 +215,7 @@ fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Resu
         if tried && world.liveness(identity, None) == Liveness::Gone {
             let _ = world.markers(identity).add_death(world.now());
         }
-        NotUp { failure, tried }
+        NotUp { failure, tried, state: None }
     })?;
     let record = SessionRecord {
         identity: identity.clone(),
@@ -300,7 +306,34 @@ fn await_ready(
         end::end(world, &peer.identity, Some(record), &End::new("stopped-mid-wake").keep_marks())?;
         return Err(refuse::stopped(peer).into());
     }
-    waited.map_err(|reason| failed_boot(world, peer, record, &reason))
+    waited.map_err(|reason| match at_login(world, peer) {
+        Some(told) => needs_login(world, peer, record, &reason, &told),
+        None => failed_boot(world, peer, record, &reason),
+    })
+}
+
+/// What the screen of a session says that never became ready because nobody is logged in.
+fn at_login(world: &World<'_>, peer: &Peer) -> Option<Told> {
+    let rules = peer.manifest.screen.as_ref()?;
+    let view = world.host.view(peer).ok()?;
+    view.screen.shown(rules, world.now()).told.filter(|told| told.state == AttentionState::Login)
+}
+
+/// Ends a session that waits for a login. That is no death and no try: the program does what it should.
+fn needs_login(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &str, told: &Told) -> NotUp {
+    let identity = &peer.identity;
+    let event = Event::new("wake-failed").field("identity", identity).field("state", AttentionState::Login);
+    world.lifecycle(&event.field("reason", reason));
+    let waits = Attention::new(AttentionState::Login, Sign::Screen, told.text.as_str(), world.now());
+    let now = world.now();
+    let set = |before: Option<Attention>| Some(Attention { tried: Some(now), ..waits.after(before.as_ref()) });
+    if let Err(error) = attention::change(world.paths, identity, world.program, world.clock, set) {
+        tracing::warn!("{identity}: {error}");
+    }
+    let ended = end::end(world, identity, Some(record), &End::new("login").keep_marks());
+    let remains = ended.err().map(|remains| format!("; and {remains}")).unwrap_or_default();
+    let failure = Failure::new(Exit::TryAgain, format!("{identity}: {reason}{remains}"));
+    NotUp { failure, tried: false, state: Some(AttentionState::Login) }
 }
 
 fn note_ready(
@@ -325,6 +358,10 @@ fn note_ready(
         markers.note_topic(topic)?;
     }
     markers.trim_deaths(world.now().minus(world.settings.crashloop_window))?;
+    // Whatever it waited for before, this session shows its composer.
+    if attention::peek(world.paths, &peer.identity).is_some() {
+        attention::change(world.paths, &peer.identity, world.program, world.clock, |_| None)?;
+    }
     deaths::healthy(world, &peer.identity)?;
     Ok(record)
 }
@@ -337,5 +374,5 @@ fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &
         Ok(()) => Failure::new(Exit::TryAgain, format!("{}: {reason}", peer.identity)),
         Err(remains) => Failure::new(Exit::TryAgain, format!("{}: {reason}; and {remains}", peer.identity)),
     };
-    NotUp { failure, tried: true }
+    NotUp { failure, tried: true, state: None }
 }

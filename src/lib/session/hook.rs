@@ -23,6 +23,8 @@ pub enum Hook {
     Prompt,
     /// It finished a turn.
     Stop,
+    /// A turn ended in an error: no [`Hook::Stop`] comes.
+    Failed,
     /// It is about to end.
     End,
 }
@@ -36,16 +38,8 @@ pub fn record(
     hook: Hook,
     input: &[u8],
 ) -> Result<(), Failure> {
+    belongs(world, identity, launch)?;
     let markers = world.markers(identity);
-    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
-    if let (Some(current), Some(launch)) = (&current, launch)
-        && current != launch
-    {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("the hook belongs to launch {launch}, the session is {current}"),
-        ));
-    }
     let input: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
     let text = |key: &str| input.get(key).and_then(Value::as_str);
     let previous = markers.turn().filter(|turn| turn.launch.as_deref() == launch);
@@ -63,9 +57,10 @@ pub fn record(
         state: match hook {
             Hook::Start => TurnState::Start,
             Hook::Prompt => TurnState::Busy,
-            Hook::Stop => TurnState::Idle,
+            Hook::Stop | Hook::Failed => TurnState::Idle,
             Hook::End => TurnState::End,
         },
+        failed: hook == Hook::Failed,
         at: world.now(),
         id,
         taken,
@@ -75,10 +70,21 @@ pub fn record(
         written,
     };
     markers.write_turn(&turn)?;
-    if hook == Hook::Stop {
+    if matches!(hook, Hook::Stop | Hook::Failed) {
         after_turn(world, identity);
     }
     Ok(())
+}
+
+/// Refuses a hook of an earlier session: it does not speak for its successor.
+pub fn belongs(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> Result<(), Failure> {
+    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
+    match (current, launch) {
+        (Some(current), Some(launch)) if current != launch => {
+            Err(Failure::new(Exit::Refused, format!("the hook belongs to launch {launch}, the session is {current}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How long the first turn of a session is held back for our tool.

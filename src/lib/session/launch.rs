@@ -46,6 +46,9 @@ const ALLOWED_PREFIXES: &[&str] = &["LC_", "IAPEER_", "IAP_"];
 /// What a session is told about itself.
 const OWN: [&str; 4] = ["PEER_PERSONALITY", "PEER_RUNTIME", "PEER_IDENTITY", "PEER_LAUNCH"];
 
+/// How many seconds longer than the approval hook itself the program waits for it.
+const HOOK_MARGIN: u64 = 30;
+
 /// Where programs are looked for when the caller's PATH is missing.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin";
 
@@ -132,9 +135,12 @@ pub fn build<'a>(
         ("iapeer_turn_sh".into(), shell_quoted(&bin_dir.join("iapeer-turn").to_string_lossy())),
         ("iapeer_mcp".into(), bin_dir.join("iapeer-mcp").to_string_lossy().into_owned()),
     ]);
-    for event in ["start", "prompt", "stop", "end"] {
+    for event in ["start", "prompt", "stop", "end", "failed", "notice", "approval"] {
         values.insert(format!("turn_{event}"), format!("{} {event}", values["iapeer_turn_sh"]));
     }
+    // The program must not end the hook before that has given up by itself.
+    let patience = world.settings.approval.as_secs() + HOOK_MARGIN;
+    values.insert("approval_secs".into(), patience.to_string());
     if mode == Mode::Resume
         && let Ok(Some(reference)) = world.host.resumable(peer)
     {
@@ -147,7 +153,7 @@ pub fn build<'a>(
         values.insert("prompt_file".into(), prompt.to_string_lossy().into_owned());
     }
     write_files(world, peer, &mut values)?;
-    let mut enabled = vec!["hooks", "mcp"];
+    let mut enabled = vec!["hooks", "mcp", if peer.asks() { "ask" } else { "bypass" }];
     if prompt.is_some() {
         enabled.push("prompt");
     }

@@ -92,6 +92,11 @@ pub fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
         }
         _ => {}
     }
+    for (key, words) in [("approvals", ["bypass", "ask"]), ("after_limit", ["wait", "continue"])] {
+        if map.get(key).is_some_and(|value| !value.is_null() && !words.iter().any(|word| value == word)) {
+            add(Severity::Warn, key, format!("only {:?} and {:?} mean something", words[0], words[1]));
+        }
+    }
     if map.get("max_attempts").is_some_and(|value| value.as_u64().is_none_or(|n| n == 0 || n > u32::MAX.into())) {
         add(Severity::Warn, "max_attempts", "only a whole number over 0 means something".into());
     }
@@ -151,6 +156,9 @@ mod tests {
             (with("runtimes", json!(["claude", 7])), vec![(Error, "runtimes")]),
             (with("initial_prompt", json!(7)), vec![(Error, "initial_prompt")]),
             (with("resume", json!("x")), vec![(Warn, "resume")]),
+            (with("approvals", json!("never")), vec![(Warn, "approvals")]),
+            (with("approvals", json!("ask")), vec![]),
+            (with("after_limit", json!("x")), vec![(Warn, "after_limit")]),
             (with("max_attempts", json!(0)), vec![(Warn, "max_attempts")]),
             (with("limits", json!([])), vec![(Warn, "limits")]),
             (with("interfaces", json!({"telegram": {"aliases": []}})), vec![(Warn, "interfaces.telegram.aliases")]),

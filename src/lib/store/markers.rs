@@ -75,6 +75,9 @@ pub enum TurnState {
 pub struct Turn {
     /// Where the turn stands.
     pub state: TurnState,
+    /// It is over, and it ended in an error.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// When that was reported.
     pub at: EpochMs,
     /// The message of the last prompt, where it carried one.

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attention;
 pub mod cap;
 pub mod conformance;
 pub mod due;

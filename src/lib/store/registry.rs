@@ -70,13 +70,12 @@ impl Registry {
         }
         let mut peers: Vec<PeerRecord> = Vec::new();
         for value in map.get("peers").and_then(Value::as_array).into_iter().flatten() {
-            let record = PeerRecord::parse(value)?;
-            if peers.iter().any(|peer| peer.personality == record.personality) {
-                return Err(format!("peer {} stands in it twice", record.personality));
-            }
-            peers.push(record);
+            peers.push(PeerRecord::parse(value)?);
         }
         peers.sort_by(|a, b| a.personality.cmp(&b.personality));
+        if let Some(twice) = peers.windows(2).find(|pair| pair[0].personality == pair[1].personality) {
+            return Err(format!("peer {} stands in it twice", twice[0].personality));
+        }
         let extra = map.into_iter().filter(|(key, _)| key != "version" && key != "peers").collect();
         Ok(Registry { peers, newer: (version > VERSION).then_some(version), extra })
     }
@@ -88,7 +87,8 @@ impl Registry {
 
     /// The peer named `name`.
     pub fn get(&self, name: &Personality) -> Option<&PeerRecord> {
-        self.peers.iter().find(|peer| peer.personality == *name)
+        let at = self.peers.binary_search_by(|peer| peer.personality.cmp(name)).ok()?;
+        self.peers.get(at)
     }
 
     /// Whether the peer of `identity` is registered, on that runtime.

@@ -20,6 +20,8 @@ pub struct SessionSeen {
     pub armed: bool,
     /// A turn is running.
     pub working: bool,
+    /// It waits for somebody, or for a limit after which it goes on by itself.
+    pub waiting: bool,
     /// How long it has been quiet.
     pub age: Duration,
     /// How long an armed worker must be quiet.
@@ -60,7 +62,7 @@ pub fn decide(seen: &SessionSeen, bounds: Bounds) -> Verdict {
     if seen.stopped {
         return verdict(Action::ReapedIdle, Some(Consequence::OperatorHaltEnforced));
     }
-    if seen.working {
+    if seen.working || seen.waiting {
         return verdict(Action::Alive, Some(Consequence::Working));
     }
     if seen.ephemeral {
@@ -104,6 +106,7 @@ mod rows_of_07_2 {
             ephemeral: false,
             armed: false,
             working: false,
+            waiting: false,
             age: Duration::ZERO,
             quiet: secs(20),
         }
@@ -142,6 +145,8 @@ mod rows_of_07_2 {
         row_7_idle: { age: secs(3601) } => ReapedIdle, Some(ResumeEligible);
         row_7_is_strict: { age: secs(3600) } => Alive, None;
         row_7_under_d10_a_running_turn_is_never_idle: { working: true, age: EVER } => Alive, Some(Working);
+        a_session_that_waits_for_somebody_is_not_put_to_sleep: { waiting: true, age: EVER } => Alive, Some(Working);
+        nor_is_a_worker_that_does: { ephemeral: true, waiting: true, age: EVER } => Alive, Some(Working);
         row_8_alive: { age: secs(1) } => Alive, None;
         row_8_a_wish_to_come_back_waits_for_the_end: { new_eager: true } => Alive, None;
         d6_unknown_is_left_alone: { liveness: Silent, age: EVER } => Unknown, Some(LeftAlone);

@@ -64,7 +64,10 @@ impl Scope {
         match self {
             Scope::Only(identities) => identities.clone(),
             Scope::Due => Due::of(world.paths).marked().collect(),
-            Scope::Full(_) => with_any_of(world, &[StateFile::Marker(Marker::NewEager), StateFile::Queue]),
+            Scope::Full(_) => with_any_of(
+                world,
+                &[StateFile::Marker(Marker::NewEager), StateFile::Queue, StateFile::Attention, StateFile::Deaths],
+            ),
         }
     }
 
@@ -97,7 +100,7 @@ fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
     let is_at_rest = || {
         !OF_A_SESSION
             .iter()
-            .chain(&[StateFile::Marker(Marker::NewEager)])
+            .chain(&[StateFile::Marker(Marker::NewEager), StateFile::Attention])
             .any(|file| world.paths.state(identity, *file).exists())
             && world.queue(identity).is_at_rest().is_ok_and(|at_rest| at_rest)
     };

@@ -3,6 +3,7 @@
 //! The rule ([`decide`]) is pure; [`tick`] acts on it, each peer for itself: one that can't be judged never stops
 //! the others.
 
+use crate::attention::{hold, look, tell};
 use crate::base::Liveness;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
@@ -30,6 +31,7 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use serde::{Deserialize, Serialize};
 use std::cell::LazyCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// One line of a tick.
@@ -127,7 +129,13 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     }
     if !options.dry_run {
         // Anew: what was done above left marks.
-        for identity in &look.rest(world) {
+        let rest = look.rest(world);
+        for identity in &all.union(&rest).collect::<BTreeSet<_>>() {
+            if let Err(failure) = attend(world, &registry, identity) {
+                tracing::warn!("{identity}: {failure}; what it waits for is not known");
+            }
+        }
+        for identity in &rest {
             if world.markers(identity).has(Marker::NewEager) {
                 relaunch(world, identity, options.patience(world));
             }
@@ -149,6 +157,22 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     }
     summary.ms = (world.clock.monotonic() - started).as_millis() as u64;
     Ok(summary)
+}
+
+/// Looks at what a peer waits for, and tells its owner where it is time.
+fn attend(world: &World<'_>, registry: &Registry, identity: &Identity) -> Result<(), Failure> {
+    let record = SessionRecord::peek(world.paths, identity);
+    match record {
+        Some(record) if world.host.liveness(identity, Some(&record)) == Liveness::Alive => {
+            let peer = Peer::of_in(world.paths, registry, identity)?;
+            look::attend(world, &peer, &record)?;
+        }
+        Some(_) => {}
+        None if world.host.has_trace(identity) => {}
+        None => drop(look::without_session(world, identity)?),
+    }
+    tell::if_due(world, identity);
+    Ok(())
 }
 
 /// Sets a canary on a live session that has none. `None`: it has one.
@@ -303,6 +327,7 @@ fn observe(
         ephemeral: false,
         armed: markers.has(Marker::EphemeralArmed),
         working: false,
+        waiting: record.is_some_and(|record| hold::keeps_awake(world, record, world.now())),
         age: Duration::ZERO,
         quiet: world.settings.ephemeral_quiet,
     };

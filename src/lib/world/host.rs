@@ -9,10 +9,13 @@ use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::host::ProcessId;
 use crate::host::managed::Managed;
+use crate::host::usage::Usage;
 use crate::runtime::transcript::TurnEnd;
+use crate::runtime::{Screen, ScreenState, Told};
 use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,6 +79,38 @@ pub trait Host: Send + Sync {
     /// Ends a session with everything that belongs to it (D36). The error says what remains.
     fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String>;
 
+    /// What the session's screen shows, and whether somebody is attached. Asks tmux.
+    fn view(&self, _peer: &Peer) -> Result<View, String> {
+        Err("this host shows no screens".to_owned())
+    }
+
+    /// Chooses `answer` on the screen that `rule` knows and that said `text`: one key a look, confirmed only where the
+    /// cursor is seen on the answer's label, and given up where the screen has changed. Returns the row that was
+    /// confirmed. The caller holds the identity's lock.
+    fn choose(&self, _peer: &Peer, _rule: &ScreenState, _text: &str, _answer: &str) -> Result<String, String> {
+        Err("this host takes no keys".to_owned())
+    }
+
+    /// When the session last printed anything, by its log.
+    fn last_output(&self, _identity: &Identity) -> Option<EpochMs> {
+        None
+    }
+
+    /// The error or limit that the transcript ends with, and when that was written.
+    fn transcript_trouble(&self, _peer: &Peer) -> Option<(EpochMs, Told)> {
+        None
+    }
+
+    /// What the processes of these sessions use, by their panes' first processes.
+    fn usage(&self, _panes: &[i32]) -> BTreeMap<i32, Usage> {
+        BTreeMap::new()
+    }
+
+    /// Runs the owner's program with `event` on its standard input, and does not wait for it.
+    fn notify(&self, _program: &Path, _event: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether each server of this host gets a canary, and its death is examined.
     fn has_canaries(&self) -> bool {
         false
@@ -94,6 +129,15 @@ pub trait Host: Send + Sync {
 
     /// Names this boot of the machine.
     fn boot_id(&self) -> Option<String>;
+}
+
+/// What a session shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Its screen.
+    pub screen: Screen,
+    /// Somebody's terminal is attached.
+    pub attached: bool,
 }
 
 /// The processes of a session.

@@ -84,6 +84,8 @@ impl Peer {
                 None
             }
         };
+        let asks = profile.as_ref().is_some_and(Profile::asks);
+        let manifest = if asks { manifest.asking()? } else { manifest };
         Ok(Peer { identity: Identity::new(runtime, record.personality.clone()), record, profile, manifest })
     }
 
@@ -110,6 +112,11 @@ impl Peer {
     /// Whether it is a mailbox: what comes is filed, there is no session.
     pub fn is_mailbox(&self) -> bool {
         self.manifest.kind == Kind::Mailbox
+    }
+
+    /// Whether its program asks before it uses a tool.
+    pub fn asks(&self) -> bool {
+        self.profile.as_ref().is_some_and(Profile::asks)
     }
 
     /// Whether it speaks for a person.

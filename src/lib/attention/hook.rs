@@ -1,0 +1,99 @@
+//! What hooks tell of the states that need somebody: a turn that failed, a notice of the program, the beginning of a
+//! session and of a turn, which end such a state.
+
+use crate::attention::{approval, look};
+use crate::base::clock::EpochMs;
+use crate::base::exit::Failure;
+use crate::base::identity::Identity;
+use crate::base::{AttentionState, Sign};
+use crate::runtime::until;
+use crate::session::hook::{self, Hook};
+use crate::store::attention::{self, Attention};
+use crate::world::World;
+use crate::world::peer::Peer;
+use serde_json::Value;
+
+/// Records the event of `hook` and what it ends or begins; `input` is the JSON that the agent gave it.
+pub fn event(
+    world: &World<'_>,
+    identity: &Identity,
+    launch: Option<&str>,
+    hook: Hook,
+    input: &[u8],
+) -> Result<(), Failure> {
+    hook::belongs(world, identity, launch)?;
+    // Before the turn event, which starts a drain: that is to find what the turn ended in.
+    match hook {
+        Hook::Failed => set(world, identity, launch, failure(world, identity, input))?,
+        // A program may call it when it queues a message in the middle of a turn: what stands on the screen stays.
+        Hook::Prompt => end(world, identity, |known| known.state.ends_a_turn() || known.state == AttentionState::Hung)?,
+        // What was found without a session (a wake that ended at a login) is not over with that session's last words.
+        Hook::Start | Hook::Stop | Hook::End => {
+            approval::drop_requests(world, identity);
+            end(world, identity, |known| known.launch.as_deref() == launch)?;
+        }
+    }
+    hook::record(world, identity, launch, hook, input)
+}
+
+/// What a failed turn tells: Claude Code's `error` names the kind, `last_assistant_message` has the words.
+fn failure(world: &World<'_>, identity: &Identity, input: &[u8]) -> Attention {
+    let input: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
+    let text = |key: &str| input.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (kind, words) = (text("error"), text("last_assistant_message"));
+    let state = match kind {
+        "rate_limit" => AttentionState::Limited,
+        "authentication_failed" | "oauth_org_not_allowed" => AttentionState::Login,
+        _ => AttentionState::Failing,
+    };
+    let now = world.now();
+    let ends = ends_at(world, identity, words);
+    let words = if words.is_empty() { text("error_details") } else { words };
+    let words = if words.is_empty() { kind } else { words };
+    Attention {
+        until: ends.filter(|_| state == AttentionState::Limited),
+        ..Attention::new(state, Sign::Hook, words, now)
+    }
+}
+
+/// The time that `words` name, by the manifest's rules for limits on the screen.
+fn ends_at(world: &World<'_>, identity: &Identity, words: &str) -> Option<EpochMs> {
+    let peer = Peer::of(world.paths, identity).ok()?;
+    let rules = peer.manifest.screen.as_ref()?.attention.iter().filter(|rule| rule.state == AttentionState::Limited);
+    let mut before = rules.flat_map(|rule| &rule.until);
+    before.find_map(|before| until::read(words.split_once(before.as_str())?.1, world.now()))
+}
+
+/// A notice of the program (Claude Code's Notification): a permission prompt, or a question of one of its servers.
+pub fn notice(world: &World<'_>, identity: &Identity, launch: Option<&str>, input: &[u8]) -> Result<(), Failure> {
+    hook::belongs(world, identity, launch)?;
+    let input: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
+    let text = |key: &str| input.get(key).and_then(Value::as_str).unwrap_or_default();
+    let state = match text("notification_type") {
+        "permission_prompt" => AttentionState::Approval,
+        "elicitation_dialog" => AttentionState::Question,
+        // It waits for its next message: that is no news.
+        _ => return Ok(()),
+    };
+    // The permission hook has said more.
+    let known = attention::peek(world.paths, identity);
+    if known.is_some_and(|known| known.state == AttentionState::Approval && known.launch.as_deref() == launch) {
+        return Ok(());
+    }
+    set(world, identity, launch, Attention::new(state, Sign::Hook, text("message"), world.now()))
+}
+
+/// Makes the file say `now`, and has the owner told in time: a hook can't wait for that itself.
+fn set(world: &World<'_>, identity: &Identity, launch: Option<&str>, now: Attention) -> Result<(), Failure> {
+    look::set(world, identity, Some(Attention { launch: launch.map(str::to_owned), ..now }))?;
+    let told = world.host.detach("iapeer", &["attention", "--tell", identity.as_str()]);
+    told.unwrap_or_else(|why| tracing::warn!("{identity}: {why}; the next tick tells the owner"));
+    Ok(())
+}
+
+fn end(world: &World<'_>, identity: &Identity, ends: impl Fn(&Attention) -> bool) -> Result<(), Failure> {
+    if attention::peek(world.paths, identity).is_some_and(|known| ends(&known)) {
+        look::set(world, identity, None)?;
+    }
+    Ok(())
+}

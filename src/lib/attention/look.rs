@@ -1,0 +1,357 @@
+//! Looking at one peer for what it waits for, and keeping `<identity>.attention` in line with that.
+//!
+//! Most sessions, most of the time, cost a few file times: a screen is looked at where it has changed since the last
+//! look, where a turn runs, and where the file says that somebody is needed.
+
+use crate::attention::approval;
+use crate::attention::rule::{self, Found, OnScreen, Request, Seen, Verdict};
+use crate::base::clock::EpochMs;
+use crate::base::exit::Failure;
+use crate::base::identity::Identity;
+use crate::base::{AttentionState, Liveness, Marker, Sign, StateFile};
+use crate::canary::record::LastDeath;
+use crate::host::process;
+use crate::runtime::{Kind, Told};
+use crate::session::activity::{Activity, Quiet};
+use crate::session::crash_loop;
+use crate::store::attention::{self, Attention};
+use crate::store::durable;
+use crate::store::event_log::Event;
+use crate::store::markers::TurnState;
+use crate::store::queue::{Item, nobody};
+use crate::store::session_record::{Phase, SessionRecord};
+use crate::world::World;
+use crate::world::peer::Peer;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A screen without a composer is looked at again after this long before it counts.
+const REPAINT: Duration = Duration::from_millis(400);
+/// Fewer clock ticks than this a second are no work of an agent's children.
+const IDLE_TICKS: f64 = 0.1;
+
+/// `<identity>.looked`: when the screen was looked at, and what moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Looked {
+    /// When the session had printed last, then.
+    printed: EpochMs,
+    /// How much CPU time its children had used, then.
+    cpu: u64,
+    /// When that was taken.
+    at: EpochMs,
+    /// When one of its children was seen at work last.
+    worked: EpochMs,
+}
+
+/// Looks at the session of `record` where there is reason to, and returns what it waits for. Without a reason, what the
+/// file says.
+pub fn attend(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
+    let identity = &peer.identity;
+    let known = attention::peek(world.paths, identity);
+    if peer.manifest.kind != Kind::Tui || record.phase == Phase::Booting {
+        return Ok(known);
+    }
+    let looked = looked(world, identity);
+    let printed = world.host.last_output(identity);
+    let busy = || world.markers(identity).turn().is_some_and(|turn| turn.state == TurnState::Busy);
+    if known.is_none() && printed.is_none_or(|at| at <= looked.printed) && !busy() {
+        return Ok(None);
+    }
+    refresh(world, peer, record)
+}
+
+/// Looks at the session of `record`, its screen included, and brings the file in line.
+pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
+    let (identity, now) = (&peer.identity, world.now());
+    // In this order: a hook announces its request before it files it, so each of these is known to `read`.
+    let requests = approval::files(world, identity);
+    let read = attention::peek(world.paths, identity);
+    let known = read.clone().filter(|known| known.launch.is_none() || known.launch == record.launch);
+    let printed = world.host.last_output(identity);
+    let activity = Activity::from_files(world, peer, record);
+    // What the screen says of a time was drawn when the last turn ended, not now.
+    let drawn = activity.turn.as_ref().map(|turn| turn.at).or(activity.transcript.last);
+    let (screen, answers, choose) = on_screen(world, peer, drawn.unwrap_or(now), known.as_ref());
+    let working = activity.quiet() == Quiet::Working;
+    let still = still(world, record, &activity, printed, working);
+    let turn = activity.turn.as_ref();
+    let began = turn.map_or(record.woke_at, |turn| turn.at);
+    let record_found = match turn {
+        // A hook has told how it ended.
+        Some(turn) if turn.state != TurnState::Busy => None,
+        _ => world.host.transcript_trouble(peer).filter(|(at, _)| *at >= began),
+    };
+    let seen = Seen {
+        liveness: Liveness::Alive,
+        stopped: false,
+        booting: false,
+        crash_loop: None,
+        died: None,
+        request: open_request(world, peer, known.as_ref()),
+        noted: known.as_ref().filter(|known| known.evidence == Sign::Hook && known.hook.is_none()).map(found_of),
+        record: record_found.map(|(_, told)| Found { state: told.state, text: told.text, until: told.until }),
+        working,
+        ended_well: turn.is_some_and(|turn| turn.state == TurnState::Idle && !turn.failed),
+        screen,
+        still,
+        hung_after: world.settings.hung,
+        now,
+    };
+    let verdict = rule::decide(&seen);
+    let hooked = seen.request.is_some() && verdict.state == AttentionState::Approval;
+    if !hooked {
+        // Somebody has answered on the screen, or the hook was killed: one that still waits gives up.
+        requests.iter().for_each(|file| drop(std::fs::remove_file(file)));
+    }
+    let wanted = of_verdict(&verdict, record.launch.as_deref(), now).map(|wanted| match known.filter(|_| hooked) {
+        // The hook's own words and its request.
+        Some(known) => known,
+        None => Attention { answers, ..wanted },
+    });
+    let now_says = set_after(world, identity, read.as_ref(), wanted)?;
+    if let (Some(answer), Some(rule)) = (choose, &now_says) {
+        choose_by_itself(world, peer, rule, &answer);
+    }
+    Ok(now_says)
+}
+
+/// Brings the file of a peer without a session in line, and returns what it says.
+pub fn without_session(world: &World<'_>, identity: &Identity) -> Result<Option<Attention>, Failure> {
+    let known = attention::peek(world.paths, identity);
+    let markers = world.markers(identity);
+    let deaths = markers.deaths();
+    if known.is_none() && deaths.is_empty() {
+        return Ok(None);
+    }
+    let (max, window, now) = (world.settings.crashloop_max, world.settings.crashloop_window, world.now());
+    let tripped = crash_loop::guard(&deaths, now, max, window).err();
+    let lasting = known.as_ref().filter(|known| matches!(known.state, AttentionState::Login | AttentionState::Limited));
+    let seen = Seen {
+        liveness: Liveness::Gone,
+        stopped: markers.has(Marker::Stopped),
+        booting: false,
+        crash_loop: tripped.map(|tripped| EpochMs(now.0 + tripped.until.as_millis() as u64)),
+        died: LastDeath::of(world, identity).map(|death| death.cause.to_string()),
+        request: None,
+        noted: lasting.map(found_of),
+        record: None,
+        working: false,
+        ended_well: false,
+        screen: None,
+        still: Duration::ZERO,
+        hung_after: world.settings.hung,
+        now,
+    };
+    let verdict = rule::decide(&seen);
+    approval::drop_requests(world, identity);
+    let wanted = of_verdict(&verdict, None, now).map(|wanted| match (&known, verdict.state) {
+        // Its end is counted from the same deaths: it does not move by milliseconds.
+        (Some(known), AttentionState::CrashLoop) if known.state == AttentionState::CrashLoop => Attention {
+            until: known.until.max(wanted.until.filter(|_| known.until.is_none_or(|at| at <= now))),
+            ..wanted
+        },
+        _ => wanted,
+    });
+    set(world, identity, wanted)
+}
+
+/// Makes the file say `wanted`, with a line in the log where that is another state than before.
+pub fn set(world: &World<'_>, identity: &Identity, wanted: Option<Attention>) -> Result<Option<Attention>, Failure> {
+    if wanted.is_none() && !world.paths.state(identity, StateFile::Attention).exists() {
+        return Ok(None);
+    }
+    put(world, identity, |before| wanted.map(|wanted| wanted.after(before.as_ref())))
+}
+
+/// [`set`], by what was seen when the file said `read`: what a hook has said since is newer, and stays.
+fn set_after(
+    world: &World<'_>,
+    identity: &Identity,
+    read: Option<&Attention>,
+    wanted: Option<Attention>,
+) -> Result<Option<Attention>, Failure> {
+    if wanted.is_none() && read.is_none() {
+        return Ok(None);
+    }
+    put(world, identity, |before| match before.as_ref() == read {
+        true => wanted.map(|wanted| wanted.after(before.as_ref())),
+        false => before,
+    })
+}
+
+fn put(
+    world: &World<'_>,
+    identity: &Identity,
+    change: impl FnOnce(Option<Attention>) -> Option<Attention>,
+) -> Result<Option<Attention>, Failure> {
+    let (before, after) = attention::change(world.paths, identity, world.program, world.clock, change)?;
+    log_change(world, identity, before.as_ref(), after.as_ref());
+    if let Some(over) = before.filter(|before| before.state == AttentionState::Limited)
+        && after.as_ref().is_none_or(|after| after.state != AttentionState::Limited)
+    {
+        limit_is_over(world, identity, &over);
+    }
+    Ok(after)
+}
+
+/// One line where a state begins or ends.
+pub(crate) fn log_change(
+    world: &World<'_>,
+    identity: &Identity,
+    before: Option<&Attention>,
+    after: Option<&Attention>,
+) {
+    let same = match (before, after) {
+        (Some(before), Some(after)) => after.continues(before),
+        (None, None) => true,
+        _ => false,
+    };
+    if same {
+        return;
+    }
+    let event = Event::new("attention").field("identity", identity);
+    let event = match (before, after) {
+        (_, Some(after)) => event
+            .field("state", after.state)
+            .field("evidence", after.evidence)
+            .maybe("id", after.id.as_ref())
+            .maybe("tool", after.tool.as_ref())
+            .maybe("until", after.until.map(EpochMs::utc_seconds)),
+        (Some(before), None) => event
+            .field("state", "none")
+            .field("was", before.state)
+            .field("age", format!("{}s", world.now().since(before.since).as_secs())),
+        (None, None) => return,
+    };
+    world.lifecycle(&event);
+}
+
+fn of_verdict(verdict: &Verdict, launch: Option<&str>, now: EpochMs) -> Option<Attention> {
+    if !verdict.state.is_trouble() && verdict.state != AttentionState::Draft {
+        return None;
+    }
+    Some(Attention {
+        launch: launch.map(str::to_owned),
+        until: verdict.until,
+        ..Attention::new(verdict.state, verdict.sign, verdict.text.as_str(), now)
+    })
+}
+
+fn found_of(known: &Attention) -> Found {
+    Found { state: known.state, text: known.text.clone(), until: known.until }
+}
+
+/// The screen, the answers it offers, and the one that is chosen without asking.
+fn on_screen(
+    world: &World<'_>,
+    peer: &Peer,
+    drawn: EpochMs,
+    known: Option<&Attention>,
+) -> (Option<OnScreen>, Vec<String>, Option<String>) {
+    let nothing = || (None, Vec::new(), None);
+    let Some(rules) = peer.manifest.screen.as_ref() else { return nothing() };
+    let mut again = true;
+    loop {
+        let Ok(view) = world.host.view(peer) else { return nothing() };
+        let shown = view.screen.shown(rules, drawn);
+        // A repaint passes, and so does a dialog that has just been answered.
+        let is_news = |told: &Told| known.is_none_or(|known| known.state != told.state);
+        let passing = !shown.composer && shown.told.as_ref().is_some_and(is_news);
+        if passing && std::mem::replace(&mut again, false) {
+            world.clock.sleep(REPAINT);
+            continue;
+        }
+        let mut answers: Vec<String> = Vec::new();
+        for answer in shown.rule.iter().flat_map(|rule| &rule.answers) {
+            if !answers.contains(&answer.name) {
+                answers.push(answer.name.clone());
+            }
+        }
+        let found = shown.told.map(|told| Found { state: told.state, text: told.text, until: told.until });
+        let choose = shown.rule.and_then(|rule| rule.choose.clone());
+        let screen =
+            OnScreen { composer: shown.composer, busy: shown.busy, draft: shown.draft && view.attached, found };
+        return (Some(screen), answers, choose);
+    }
+}
+
+/// The request of a hook that lives.
+fn open_request(world: &World<'_>, peer: &Peer, known: Option<&Attention>) -> Option<Request> {
+    let known = known.filter(|known| known.state == AttentionState::Approval)?;
+    let hook = known.hook.filter(|hook| process::liveness(hook) == Liveness::Alive)?;
+    let _ = hook;
+    Some(Request {
+        text: known.text.clone(),
+        age: world.now().since(known.since),
+        shows_dialog: !peer.manifest.hook_hides_dialog,
+    })
+}
+
+fn looked(world: &World<'_>, identity: &Identity) -> Looked {
+    durable::peek_json(&world.paths.state(identity, StateFile::Looked)).unwrap_or_default()
+}
+
+/// How long a session that works has shown no sign of life, and notes that it was looked at.
+fn still(
+    world: &World<'_>,
+    record: &SessionRecord,
+    activity: &Activity,
+    printed: Option<EpochMs>,
+    working: bool,
+) -> Duration {
+    let (identity, now) = (&record.identity, world.now());
+    let before = looked(world, identity);
+    let mut after = Looked { printed: printed.unwrap_or_default(), ..before };
+    let moved = [Some(record.woke_at), printed, activity.transcript.last, activity.turn.as_ref().map(|turn| turn.at)];
+    let moved = moved.into_iter().flatten().max().unwrap_or_default();
+    // The processes are asked where the files are silent.
+    if working && now.since(moved) >= world.settings.hung / 2 {
+        let pane = record.pane.map(|pane| pane.pid);
+        let usage = pane.and_then(|pane| world.host.usage(&[pane]).remove(&pane)).unwrap_or_default();
+        let elapsed = now.since(before.at).as_secs_f64();
+        let used = usage.children_cpu.saturating_sub(before.cpu) as f64;
+        if before.at == EpochMs::default() || used > elapsed * IDLE_TICKS {
+            after.worked = now;
+        }
+        (after.cpu, after.at) = (usage.children_cpu, now);
+    } else {
+        (after.cpu, after.at, after.worked) = (0, EpochMs::default(), EpochMs::default());
+    }
+    if after != before {
+        let line = serde_json::to_vec(&after).unwrap_or_default();
+        let _ = durable::write_volatile(&world.paths.state(identity, StateFile::Looked), &line);
+    }
+    // Without two looks at the children nothing is known of them.
+    if working && after.at != EpochMs::default() { now.since(moved.max(after.worked)) } else { Duration::ZERO }
+}
+
+/// Chooses on a menu that only offers to wait.
+fn choose_by_itself(world: &World<'_>, peer: &Peer, now: &Attention, answer: &str) {
+    let Ok(_lock) = world.lock_to_deliver(&peer.identity, Duration::ZERO) else { return };
+    let rules = peer.manifest.screen.iter().flat_map(|screen| &screen.attention);
+    let Some(rule) = rules.filter(|rule| rule.state == now.state).find(|rule| rule.choose.as_deref() == Some(answer))
+    else {
+        return;
+    };
+    let chosen = world.host.choose(peer, rule, &now.text, answer);
+    let event = Event::new("answer")
+        .field("identity", &peer.identity)
+        .field("by", world.program)
+        .field("state", now.state)
+        .field("answer", answer)
+        .field("pressed", chosen.as_deref().unwrap_or("nothing"))
+        .maybe("err", chosen.as_ref().err());
+    world.lifecycle(&event);
+}
+
+/// A limit has ended: what waits goes on, and where the profile says so the session is told to go on too.
+fn limit_is_over(world: &World<'_>, identity: &Identity, over: &Attention) {
+    let text = Peer::of(world.paths, identity).ok().and_then(|peer| peer.profile.as_ref()?.after_limit());
+    if let Some(text) = text.filter(|_| over.launch.is_some()) {
+        let item = Item::new(nobody(), crate::base::Intelligence::Absent, text, world.now());
+        if let Err(error) = world.queue(identity).accept(&item, world.clock) {
+            tracing::warn!("{identity}: cannot queue what follows its limit: {error}");
+        }
+    }
+    world.kick_if_waiting(identity);
+}

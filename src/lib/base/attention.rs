@@ -1,0 +1,117 @@
+//! The words for what a peer is doing and what it waits for: the `state` of `<identity>.attention`, of `iapeer
+//! attention` and of `iapeer list`. The rule that decides it is `attention::rule`.
+
+use crate::base::words::words;
+
+words! {
+    /// What a peer is doing, or what it waits for.
+    #[derive(Hash)]
+    pub enum AttentionState {
+        /// A tool waits for yes or no.
+        Approval = "approval",
+        /// The agent asks something and stops until it is answered.
+        Question = "question",
+        /// Nobody is logged in, or the token has expired.
+        Login = "login",
+        /// A dialog of the program's own that no rule may answer.
+        Dialog = "dialog",
+        /// A screen that no rule knows.
+        Strange = "strange",
+        /// A turn without any sign of life.
+        Hung = "hung",
+        /// Too many deaths: it is left asleep for now.
+        CrashLoop = "crash-loop",
+        /// The last turn ended in an error.
+        Failing = "failing",
+        /// A usage or rate limit.
+        Limited = "limited",
+        /// Its last session died, and nothing has woken it since.
+        Dead = "dead",
+        /// tmux does not say whether it lives.
+        Unknown = "unknown",
+        /// A person has typed something and not sent it.
+        Draft = "draft",
+        /// A turn runs.
+        Working = "working",
+        /// The composer is empty and no turn runs.
+        Idle = "idle",
+        /// It sleeps: a message wakes it.
+        Asleep = "asleep",
+        /// The operator stopped it.
+        Stopped = "stopped",
+    }
+}
+
+impl AttentionState {
+    /// All states, those that need somebody most first: the order of `iapeer list`.
+    pub const ALL: [AttentionState; 16] = {
+        use AttentionState::*;
+        [
+            Approval, Question, Login, Dialog, Strange, Hung, CrashLoop, Failing, Limited, Dead, Unknown, Draft,
+            Working, Idle, Asleep, Stopped,
+        ]
+    };
+
+    /// The state that `word` names.
+    pub fn named(word: &str) -> Option<AttentionState> {
+        AttentionState::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Its place in the order of [`AttentionState::ALL`].
+    pub fn rank(self) -> usize {
+        AttentionState::ALL.iter().position(|state| *state == self).unwrap_or_default()
+    }
+
+    /// Whether somebody should know of it: `iapeer attention` lists it, and the owner is told.
+    pub fn is_trouble(self) -> bool {
+        use AttentionState::*;
+        matches!(self, Approval | Question | Login | Dialog | Strange | Hung | CrashLoop | Failing | Limited)
+    }
+
+    /// Whether messages wait until it is over: they would not be taken, or be lost.
+    pub fn holds_messages(self) -> bool {
+        use AttentionState::*;
+        matches!(self, Approval | Question | Login | Dialog | Strange | Limited)
+    }
+
+    /// Whether it ended the turn in which it came.
+    pub fn ends_a_turn(self) -> bool {
+        matches!(self, AttentionState::Failing | AttentionState::Limited | AttentionState::Login)
+    }
+
+    /// Whether a session in it stands in the middle of something and must not be put to sleep.
+    pub fn keeps_awake(self) -> bool {
+        use AttentionState::*;
+        matches!(self, Approval | Question | Dialog | Strange | Hung)
+    }
+}
+
+words! {
+    /// What a state was read off, best first.
+    pub enum Sign {
+        /// A hook of ours.
+        Hook = "hook",
+        /// A record of the agent's transcript.
+        Transcript = "transcript",
+        /// The screen.
+        Screen = "screen",
+        /// The processes.
+        Process = "process",
+        /// iapeer's own state files.
+        Files = "files",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_in_the_order_once_and_goes_by_its_word() {
+        for (place, state) in AttentionState::ALL.into_iter().enumerate() {
+            assert_eq!((state.rank(), AttentionState::named(state.as_str())), (place, Some(state)));
+            assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{state}\""));
+        }
+        assert_eq!(AttentionState::named("nonsense"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! What the processes of sessions use: resident memory, and the CPU time of an agent's children.
+
+use std::collections::BTreeMap;
+
+/// What one session's processes use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Resident memory of the agent and all it started, in bytes.
+    pub memory: u64,
+    /// CPU time that what the agent started has used so far, in clock ticks; its own is not counted: an agent that
+    /// waits repaints and polls.
+    pub children_cpu: u64,
+}
+
+/// One process.
+#[derive(Debug, Clone, Copy)]
+struct Process {
+    parent: i32,
+    session: i32,
+    cpu: u64,
+    resident: u64,
+}
+
+/// What belongs to each of `roots`, the first processes of sessions: their descendants, and the rest of their process
+/// session. One look at all processes. A root that is gone, and every one where there is no `/proc`, is missing.
+pub fn of(roots: &[i32]) -> BTreeMap<i32, Usage> {
+    if roots.is_empty() {
+        return BTreeMap::new();
+    }
+    sum(roots, &all())
+}
+
+fn sum(roots: &[i32], all: &BTreeMap<i32, Process>) -> BTreeMap<i32, Usage> {
+    let mut found: BTreeMap<i32, Usage> =
+        roots.iter().filter(|root| all.contains_key(root)).map(|root| (*root, Usage::default())).collect();
+    for (pid, process) in all {
+        let mut at = *pid;
+        // Parents that are gone leave a process to init: its process session still tells whose it is.
+        let root = loop {
+            if found.contains_key(&at) {
+                break Some(at);
+            }
+            match all.get(&at) {
+                Some(process) if process.parent > 1 && process.parent != at => at = process.parent,
+                _ => break found.contains_key(&process.session).then_some(process.session),
+            }
+        };
+        if let Some(usage) = root.and_then(|root| found.get_mut(&root)) {
+            usage.memory += process.resident;
+            usage.children_cpu += if root == Some(*pid) { 0 } else { process.cpu };
+        }
+    }
+    found
+}
+
+#[cfg(target_os = "linux")]
+fn all() -> BTreeMap<i32, Process> {
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096) as u64;
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some((pid, parse(&text, page)?))
+    })
+    .collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn all() -> BTreeMap<i32, Process> {
+    BTreeMap::new()
+}
+
+/// `/proc/PID/stat` (proc(5)): fields are counted from the last parenthesis.
+#[cfg(any(target_os = "linux", test))]
+fn parse(text: &str, page: u64) -> Option<Process> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let field = |n: usize| fields.get(n - 3).copied();
+    let number = |n: usize| field(n)?.parse::<u64>().ok();
+    Some(Process {
+        parent: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        // Its own, and that of children it has waited for.
+        cpu: number(14)? + number(15)? + number(16).unwrap_or(0) + number(17).unwrap_or(0),
+        resident: number(24)? * page,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_its_descendants_and_its_process_session() {
+        let process = |parent, session, cpu, resident| Process { parent, session, cpu, resident };
+        let all = BTreeMap::from([
+            (1, process(0, 1, 900, 900)),
+            (10, process(1, 10, 5, 100)),
+            (11, process(10, 10, 7, 20)),
+            (12, process(11, 12, 3, 4)),
+            (13, process(1, 10, 2, 1)),
+            (20, process(1, 20, 1, 50)),
+        ]);
+        let found = sum(&[10, 20, 99], &all);
+        assert_eq!(found[&10], Usage { memory: 125, children_cpu: 12 });
+        assert_eq!(found[&20], Usage { memory: 50, children_cpu: 0 });
+        assert!(!found.contains_key(&99));
+    }
+
+    #[test]
+    fn a_line_of_proc() {
+        let line = "42 (a) b (c)) S 7 42 9 0 -1 0 0 0 0 0 3 4 5 6 20 0 1 0 12345 0 8 0";
+        let process = parse(line, 4096).unwrap();
+        assert_eq!((process.parent, process.session, process.cpu, process.resident), (7, 9, 18, 8 * 4096));
+        assert!(parse("42 (torn", 1).is_none());
+    }
+}

@@ -1,0 +1,88 @@
+//! What a manifest says of the states that need somebody: rules over the screen and over transcript records. Data, as
+//! the rest of a manifest.
+
+use crate::base::AttentionState;
+use crate::base::clock::EpochMs;
+use crate::runtime::manifest::{Choice, Needle, RecordRule};
+use crate::runtime::until;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A screen on which somebody is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenState {
+    /// Its name, for logs.
+    pub name: String,
+    /// The state it shows.
+    pub state: AttentionState,
+    /// All of these hold when it is shown.
+    pub when: Vec<Needle>,
+    /// What can be chosen on it.
+    #[serde(default)]
+    pub answers: Vec<ScreenAnswer>,
+    /// The answer that is chosen without asking: for a menu that only offers to wait.
+    #[serde(default)]
+    pub choose: Option<String>,
+    /// What a row begins with that says what this is about; the last such row counts. Without it: the row that holds
+    /// the first condition's words.
+    #[serde(default)]
+    pub text: Vec<String>,
+    /// The words before the time at which it ends by itself; the first that is followed by a time counts.
+    #[serde(default)]
+    pub until: Vec<String>,
+}
+
+/// An answer on a screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenAnswer {
+    /// What `iapeer answer` calls it: `allow`, `deny`, or a word of its own.
+    pub name: String,
+    /// How it is chosen.
+    pub choose: Choice,
+}
+
+/// Transcript records that tell of an error or a limit. All pointers are JSON pointers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordState {
+    /// All of these hold for the record.
+    pub when: Vec<RecordRule>,
+    /// The state it tells of. Default: `failing` among the errors, `limited` among the limits.
+    #[serde(default)]
+    pub state: Option<AttentionState>,
+    /// Where the program's words are.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Where the time is at which it ends: seconds since 1970, or an ISO time. The first that is there counts.
+    #[serde(default)]
+    pub until: Vec<String>,
+}
+
+/// What a transcript record or a screen tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The state.
+    pub state: AttentionState,
+    /// The program's words, on one line.
+    pub text: String,
+    /// When it ends by itself.
+    pub until: Option<EpochMs>,
+}
+
+impl RecordState {
+    /// What `record` tells by this rule, where all of it holds.
+    pub(crate) fn tells(&self, record: &Value, default: AttentionState) -> Option<Told> {
+        if self.when.is_empty() || !self.when.iter().all(|rule| rule.holds(record)) {
+            return None;
+        }
+        let text = self.text.as_ref().and_then(|at| record.pointer(at)?.as_str()).unwrap_or_default();
+        let until = self.until.iter().find_map(|at| match record.pointer(at)? {
+            Value::Number(seconds) => Some(EpochMs(seconds.as_u64()?.checked_mul(1000)?)),
+            Value::String(text) => until::iso(text),
+            _ => None,
+        });
+        Some(Told { state: self.state.unwrap_or(default), text: text.to_owned(), until })
+    }
+}

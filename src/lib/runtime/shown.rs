@@ -1,0 +1,171 @@
+//! What a screen tells of the states that need somebody, and how one of its answers is reached. Pure: text in, meaning
+//! out.
+
+use crate::base::AttentionState;
+use crate::base::clock::EpochMs;
+use crate::runtime::attention::{ScreenState, Told};
+use crate::runtime::manifest::{Answer, Choice, ScreenRules};
+use crate::runtime::screen::{Draft, Screen, Sight};
+use crate::runtime::until;
+
+/// What a screen shows of a session's state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown<'r> {
+    /// The composer is there, ready for input.
+    pub composer: bool,
+    /// A turn runs.
+    pub busy: bool,
+    /// What somebody has typed and not sent.
+    pub draft: bool,
+    /// The rule that knows it as a screen on which somebody is needed.
+    pub rule: Option<&'r ScreenState>,
+    /// What it tells: by the rule; or `dialog`, `login` or `strange` where the composer is not there.
+    pub told: Option<Told>,
+}
+
+/// The next key on the way to an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The cursor stands on the wanted row, which is this: confirm.
+    Confirm(String),
+    /// Press this key to bring it nearer.
+    Press(&'static str),
+    /// The wanted row, or the cursor, is not on the screen.
+    Lost,
+}
+
+/// The glyphs that mark the chosen row of a list.
+const CURSORS: [char; 3] = ['❯', '›', '»'];
+
+impl Screen {
+    /// What the screen shows by `rules`.
+    pub fn shown<'r>(&self, rules: &'r ScreenRules, now: EpochMs) -> Shown<'r> {
+        let rows = self.rows();
+        let sight = self.sight(rules);
+        let rule = rules.attention.iter().find(|rule| rule.when.iter().all(|needle| self.holds(needle, &rows)));
+        let (composer, busy, draft) = match &sight {
+            Sight::Input { draft, busy } => (true, *busy, matches!(draft, Draft::Text(_) | Draft::Paste(_))),
+            _ => (false, false, false),
+        };
+        let told = match (rule, &sight) {
+            // What the program asks before it is ready has rules of its own.
+            (_, Sight::Dialog(dialog)) => {
+                let state = dialog.state.unwrap_or(AttentionState::Dialog);
+                let text = match &dialog.answer {
+                    Answer::Fail(why) => why.clone(),
+                    Answer::Press(_) | Answer::Choose(_) => format!("dialog {}", dialog.name),
+                };
+                Some(Told { state, text, until: None })
+            }
+            (Some(rule), _) => Some(told_by(rule, &rows, now)),
+            (None, Sight::Input { .. } | Sight::Blank) => None,
+            (None, Sight::Unknown) => {
+                // What an unknown screen shows may be the text of messages.
+                let (state, text) = match list_row(&rows) {
+                    Some(row) => (AttentionState::Dialog, row),
+                    None => (AttentionState::Strange, "a screen that no rule knows".to_owned()),
+                };
+                Some(Told { state, text, until: None })
+            }
+        };
+        let rule = rule.filter(|_| !matches!(sight, Sight::Dialog(_)));
+        Shown { composer, busy, draft, rule, told }
+    }
+
+    /// The next key on the way to `choice`.
+    pub fn step_to(&self, choice: &Choice) -> Step {
+        let rows = self.rows();
+        let is_wanted = |row: &String| is_label(row, choice);
+        let Some(cursor) = rows.iter().rposition(|row| row.trim_start().starts_with(&choice.cursor)) else {
+            return Step::Lost;
+        };
+        if is_wanted(&rows[cursor]) {
+            return Step::Confirm(rows[cursor].clone());
+        }
+        // A list stands together: what lies nearest is its row, and not one that the conversation quotes.
+        let wanted = rows.iter().enumerate().filter(|(_, row)| is_wanted(row)).map(|(at, _)| at);
+        match wanted.min_by_key(|at| at.abs_diff(cursor)).filter(|at| at.abs_diff(cursor) <= rows.len() / 2) {
+            Some(at) if at > cursor => Step::Press("Down"),
+            Some(_) => Step::Press("Up"),
+            None => Step::Lost,
+        }
+    }
+}
+
+/// Whether `row` is the option that `choice` wants: behind the cursor and the number stands the label, and nothing
+/// but a key's name in parentheses, or what columns set apart, behind it.
+fn is_label(row: &str, choice: &Choice) -> bool {
+    let text = row.trim_start();
+    let text = text.strip_prefix(choice.cursor.as_str()).unwrap_or(text).trim_start();
+    let digits = text.chars().take_while(char::is_ascii_digit).count();
+    let text = if digits > 0 { text[digits..].strip_prefix(". ").unwrap_or(text) } else { text };
+    match text.strip_prefix(choice.label.as_str()) {
+        Some(rest) => rest.is_empty() || rest.starts_with(" (") || rest.starts_with("  "),
+        None => false,
+    }
+}
+
+fn told_by(rule: &ScreenState, rows: &[String], now: EpochMs) -> Told {
+    let begins = |row: &String| rule.text.iter().any(|prefix| row.starts_with(prefix.as_str()));
+    let says = |row: &&String| {
+        let words = rule.when.iter().filter(|needle| !needle.not);
+        let words = words.filter_map(|needle| needle.contains.as_ref().or(needle.starts.as_ref()));
+        words.into_iter().any(|word| row.contains(word.as_str()))
+    };
+    let row = rows.iter().rev().find(|row| begins(row)).or_else(|| rows.iter().rev().find(says));
+    // The marks at a row's front are no words.
+    let text = row.map(|row| row.trim_start_matches(|c: char| c.is_whitespace() || "●⎿■⚠•".contains(c)).to_owned());
+    let until = rule.until.iter().find_map(|word| {
+        rows.iter().rev().find_map(|row| {
+            let (_, time) = row.split_once(word.as_str())?;
+            until::read(time, now)
+        })
+    });
+    Told { state: rule.state, text: text.unwrap_or_else(|| rule.name.clone()), until }
+}
+
+/// The chosen row of a list that stands where the composer was.
+fn list_row(rows: &[String]) -> Option<String> {
+    rows.iter().rev().find_map(|row| {
+        let text = row.trim_start();
+        let rest = text.strip_prefix(CURSORS)?.strip_prefix(' ')?;
+        let numbered = rest.starts_with(|c: char| c.is_ascii_digit());
+        let indented = text.len() < row.len();
+        // At column 0 it may be a message or a composer that the manifest does not know.
+        (indented || numbered).then(|| rest.trim().to_owned()).filter(|rest| !rest.is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(label: &str) -> Choice {
+        serde_json::from_value(serde_json::json!({"label": label, "cursor": "❯"})).unwrap()
+    }
+
+    #[test]
+    fn the_way_to_an_answer() {
+        let screen = |rows: &str| Screen { styled: rows.into(), ..Screen::default() };
+        let list = screen("❯ said: 4. No\n Do you want to?\n ❯ 1. Yes\n   2. Yes, and always (a)\n   3. No  (esc)\n");
+        for (label, expected) in [
+            ("Yes", Step::Confirm(" ❯ 1. Yes".into())),
+            ("Yes, and always", Step::Press("Down")),
+            ("No", Step::Press("Down")),
+            ("Maybe", Step::Lost),
+            ("Ye", Step::Lost),
+        ] {
+            assert_eq!(list.step_to(&choice(label)), expected, "{label}");
+        }
+        assert_eq!(screen("  Yes\n ❯ No\n").step_to(&choice("Yes")), Step::Press("Up"));
+        assert_eq!(screen("  Yes\n  No\n").step_to(&choice("Yes")), Step::Lost, "no cursor, no key");
+    }
+
+    #[test]
+    fn a_list_where_the_composer_was_is_a_dialog() {
+        let rows = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(list_row(&rows("Select model\n  ❯ 1. Default\n    2. Other")).as_deref(), Some("1. Default"));
+        assert_eq!(list_row(&rows("› 1. Yes")).as_deref(), Some("1. Yes"));
+        assert_eq!(list_row(&rows("❯ a message\n❯ ")), None);
+    }
+}
