@@ -161,6 +161,10 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
 
 /// Looks at what a peer waits for, and tells its owner where it is time.
 fn attend(world: &World<'_>, registry: &Registry, identity: &Identity) -> Result<(), Failure> {
+    // What the service manager holds is only read.
+    if world.host.managed_by(identity).is_some() {
+        return Ok(());
+    }
     let record = SessionRecord::peek(world.paths, identity);
     match record {
         Some(record) if world.host.liveness(identity, Some(&record)) == Liveness::Alive => {
