@@ -98,6 +98,8 @@ fn an_approval_is_answered_through_the_hook() {
             );
             assert_eq!(row["answers"], serde_json::json!(["allow", "deny"]));
             let input = home.state_dir().join(format!("{ANN}.approval/{}.json", row["id"].as_str().unwrap()));
+            // The request is announced a moment before its input is filed.
+            wait_until("the request's input", SOON, || input.exists());
             assert_eq!(fs::metadata(&input).unwrap().permissions().mode() & 0o777, 0o600);
             let listed = home.ok("iapeer", &["list", "--json", "--trouble"]).json();
             assert_eq!((&listed["personality"], &listed["state"]), (&"ann".into(), &"approval".into()), "{listed}");
@@ -293,7 +295,9 @@ fn nobody_answers_in_time_and_the_program_asks_itself() {
     home.set("IAPEER_APPROVAL_SECS", "1");
     send(&home, "hello");
     in_state(&home, "approval");
-    let row = wait_for("the screen to ask", SOON, || rows(&home).into_iter().find(|row| row["evidence"] == "screen"));
+    let asks =
+        |row: &Value| row["evidence"] == "screen" && row["answers"].as_array().is_some_and(|all| !all.is_empty());
+    let row = wait_for("the screen to ask", SOON, || rows(&home).into_iter().find(asks));
     assert_eq!(row["state"], "approval");
     assert_eq!(events(&home, "approval").pop().unwrap()["outcome"], "unanswered");
     home.ok("iapeer", &["answer", "ann", "allow"]);

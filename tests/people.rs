@@ -55,7 +55,8 @@ fn a_person_writes_to_an_agent_and_reads_its_answer() {
     assert_eq!(keys, ["id", "from", "ts", "topic", "re", "unread", "attachments", "body"]);
     assert_eq!((&letters[0]["from"], &letters[0]["body"]), (&"parrot-bob".into(), &"You said: hello bob".into()));
     assert_eq!((&letters[0]["topic"], &letters[0]["unread"]), (&"first".into(), &true.into()));
-    assert!(home.ok("iapeer", &["list"]).stdout.contains("✉ person  unread:1"));
+    let listed = home.ok("iapeer", &["list", "--json"]).json_lines();
+    assert_eq!(listed.iter().find(|peer| peer["personality"] == "me").unwrap()["unread"], 1);
     let id = letters[0]["id"].as_str().unwrap();
     let name = files(&home, "me", "new")[0].file_name().unwrap().to_str().unwrap().to_owned();
     assert_eq!(name, format!("{}-parrot-bob-{id}.md", letters[0]["ts"].as_str().unwrap()));

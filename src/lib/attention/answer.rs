@@ -1,7 +1,7 @@
 //! `iapeer answer`: to the hook that waits, or on the screen, by label.
 
-use crate::attention::approval::{self, Answer, Decision, Request};
 use crate::attention::look;
+use crate::attention::requests::{self, Answer, Decision, Request};
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
@@ -63,7 +63,7 @@ pub fn answer(
     by: &str,
 ) -> Result<Answered, Failure> {
     wait_for_filing(world, &peer.identity);
-    let requests = approval::open(world, &peer.identity);
+    let requests = requests::open(world, &peer.identity);
     let request = match id {
         Some(id) => match requests.iter().find(|request| request.id == id) {
             Some(request) => Some(request),
@@ -93,7 +93,7 @@ fn wait_for_filing(world: &World<'_>, identity: &Identity) {
         let waits = |hook: &ProcessId| process::liveness(hook) == Liveness::Alive;
         let announced = attention::peek(world.paths, identity).filter(|now| now.hook.as_ref().is_some_and(waits));
         let Some(id) = announced.and_then(|now| now.id) else { return Some(()) };
-        approval::file(world, identity, &id, "json").exists().then_some(())
+        requests::file(world, identity, &id, "json").exists().then_some(())
     });
 }
 
@@ -123,7 +123,7 @@ fn to_hook(
         at: world.now(),
     };
     let text = serde_json::to_vec(&answer).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    let file = |kind| approval::file(world, identity, &request.id, kind);
+    let file = |kind| requests::file(world, identity, &request.id, kind);
     if durable::publish(&file("answer"), &text)? == Published::Taken {
         return Err(refused(format!("{identity}: request {} has been answered already", request.id)));
     }

@@ -9,13 +9,13 @@
 //! The hook prints a decision for one reason alone: an answer to this very request, read whole. No answer in time, the
 //! hook killed, an error anywhere: nothing is printed, and the program asks on its own screen.
 
+use crate::attention::requests::{Answer, Decision, Request, file, open};
 use crate::attention::{look, tell};
-use crate::base::clock::{Deadline, EpochMs};
+use crate::base::clock::Deadline;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
-use crate::base::words::words;
 use crate::base::{AttentionState, Liveness, Sign, StateFile};
 use crate::host::dir_watch::{DirWatch, Woken};
 use crate::host::{ProcessId, process};
@@ -23,65 +23,16 @@ use crate::session::hook;
 use crate::store::attention::{self, Attention};
 use crate::store::durable::{self, Published};
 use crate::store::event_log::Event;
-use crate::store::state_files::names_in;
 use crate::world::World;
 use crate::world::peer::Peer;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// With somebody attached, how long a hook waits that keeps the program's own dialog off the screen.
 const ATTACHED: Duration = Duration::from_secs(5);
 /// How often it looks whether somebody is attached.
 const ATTACHED_LOOK: Duration = Duration::from_secs(5);
-
-words! {
-    /// What is answered to a request.
-    pub enum Decision {
-        /// The tool may run.
-        Allow = "allow",
-        /// It may not.
-        Deny = "deny",
-    }
-}
-
-/// `ID.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// Its name.
-    pub id: String,
-    /// The tool.
-    pub tool: String,
-    /// What the tool would do, on one line.
-    pub text: String,
-    /// The tool's whole input.
-    pub input: Value,
-    /// When it was asked.
-    pub at: EpochMs,
-    /// The session's launch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub launch: Option<String>,
-    /// The hook that waits.
-    pub hook: ProcessId,
-}
-
-/// `ID.answer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    /// The request that it answers.
-    pub id: String,
-    /// The decision.
-    pub decision: Decision,
-    /// What the model is told of a denial.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Who answered.
-    pub by: String,
-    /// When.
-    pub at: EpochMs,
-}
 
 /// Asks for the approval that the hook's `input` describes, and waits for the answer. `print` prints the decision;
 /// `pipe` is where it goes: a program that reads no more has no use for it.
@@ -274,36 +225,9 @@ fn conclude(world: &World<'_>, identity: &Identity, request: &Request, over: boo
     Ok(())
 }
 
-/// The requests whose hooks wait, oldest first.
-pub fn open(world: &World<'_>, identity: &Identity) -> Vec<Request> {
-    let dir = world.paths.state(identity, StateFile::Approval);
-    let requests = names_in(&dir).filter(|name| name.ends_with(".json"));
-    let requests = requests.filter_map(|name| durable::peek_json::<Request>(&dir.join(name)));
-    let mut open: Vec<Request> =
-        requests.filter(|request| process::liveness(&request.hook) == Liveness::Alive).collect();
-    open.sort_by_key(|request| request.at);
-    open
-}
-
-/// The files of all requests, and what is left of earlier ones.
-pub(crate) fn files(world: &World<'_>, identity: &Identity) -> Vec<PathBuf> {
-    let dir = world.paths.state(identity, StateFile::Approval);
-    names_in(&dir).map(|name| dir.join(name)).collect()
-}
-
-/// Takes away all requests and what is left of earlier ones: a hook that still waits gives up.
-pub fn drop_requests(world: &World<'_>, identity: &Identity) {
-    files(world, identity).iter().for_each(|file| drop(std::fs::remove_file(file)));
-}
-
 /// The answer to the request `id`, if it is whole and meant for it.
 fn read_answer(world: &World<'_>, identity: &Identity, id: &str) -> Option<Answer> {
     durable::peek_json::<Answer>(&file(world, identity, id, "answer")).filter(|answer| answer.id == id)
-}
-
-/// A file of the request `id`.
-pub(crate) fn file(world: &World<'_>, identity: &Identity, id: &str, kind: &str) -> PathBuf {
-    world.paths.state(identity, StateFile::Approval).join(format!("{id}.{kind}"))
 }
 
 /// The line that tells of a request.

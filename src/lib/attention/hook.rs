@@ -1,7 +1,7 @@
 //! What hooks tell of the states that need somebody: a turn that failed, a notice of the program, the beginning of a
 //! session and of a turn, which end such a state.
 
-use crate::attention::{approval, look};
+use crate::attention::{look, requests};
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
@@ -29,7 +29,7 @@ pub fn event(
         Hook::Prompt => end(world, identity, |known| known.state.ends_a_turn() || known.state == AttentionState::Hung)?,
         // What was found without a session (a wake that ended at a login) is not over with that session's last words.
         Hook::Start | Hook::Stop | Hook::End => {
-            approval::drop_requests(world, identity);
+            requests::drop_requests(world, identity);
             end(world, identity, |known| known.launch.as_deref() == launch)?;
         }
     }

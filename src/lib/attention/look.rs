@@ -3,7 +3,7 @@
 //! Most sessions, most of the time, cost a few file times: a screen is looked at where it has changed since the last
 //! look, where a turn runs, and where the file says that somebody is needed.
 
-use crate::attention::approval;
+use crate::attention::requests;
 use crate::attention::rule::{self, Found, OnScreen, Request, Seen, Verdict};
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
@@ -64,7 +64,7 @@ pub fn attend(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<
 pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
     let (identity, now) = (&peer.identity, world.now());
     // In this order: a hook announces its request before it files it, so each of these is known to `read`.
-    let requests = approval::files(world, identity);
+    let requests = requests::files(world, identity);
     let read = attention::peek(world.paths, identity);
     let known = read.clone().filter(|known| known.launch.is_none() || known.launch == record.launch);
     let printed = world.host.last_output(identity);
@@ -143,7 +143,7 @@ pub fn without_session(world: &World<'_>, identity: &Identity) -> Result<Option<
         now,
     };
     let verdict = rule::decide(&seen);
-    approval::drop_requests(world, identity);
+    requests::drop_requests(world, identity);
     let wanted = of_verdict(&verdict, None, now).map(|wanted| match (&known, verdict.state) {
         // Its end is counted from the same deaths: it does not move by milliseconds.
         (Some(known), AttentionState::CrashLoop) if known.state == AttentionState::CrashLoop => Attention {

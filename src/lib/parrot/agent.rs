@@ -1,7 +1,6 @@
 //! Turns: a message starts one or waits for its end; a turn ends by itself or is interrupted.
 //!
-//! The order of a turn: record, transcript `user`, hook `prompt`, (the turn), transcript `assistant`, the reply to a
-//! peer, transcript `turn_end`, hook `stop`. Busy is everything from the submit to the return of the stop hook.
+//! The order of a turn: record, `user`, hook `prompt`, (the turn), `assistant`, reply, `turn_end`, hook `stop`.
 
 use super::ask::{Ask, Chosen, QUESTION, TOOL, Trouble};
 use super::faults::{Answers, Crash, Faults, Hang};
@@ -9,9 +8,11 @@ use super::history::Conversation;
 use super::hooks::{Hooks, ParrotHook, Ticket};
 use super::keys::TypedKey;
 use super::record::{Record, Taken};
-use super::reply::{self, Letter};
+use super::reply::{self};
 use super::terminal::Waker;
 use super::transcript::Transcript;
+pub(crate) use super::turn::After;
+use super::turn::{ParrotTurn, Replied, Work};
 use crate::base::clock::{Clock, EpochMs, SystemClock};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -22,58 +23,6 @@ use std::time::{Duration, Instant};
 
 /// How long it must be idle to crash there.
 const IDLE_CRASH: Duration = Duration::from_millis(300);
-
-#[derive(Debug)]
-enum Work {
-    Message(String),
-    Compact,
-}
-
-#[derive(Debug)]
-enum ParrotTurn {
-    Idle {
-        since: Instant,
-    },
-    /// The prompt hook has not returned.
-    Prompting {
-        ticket: Ticket,
-        work: Work,
-    },
-    /// At work; `until` is none where it hangs.
-    Running {
-        until: Option<Instant>,
-        crash: Option<Instant>,
-        work: Work,
-    },
-    /// The reply is on its way.
-    Replying {
-        to: Letter,
-        number: u64,
-        cancel: Arc<AtomicBool>,
-    },
-    /// Something is asked, on the screen or of the permission hook.
-    Asking {
-        ask: Ask,
-        /// Whether the screen shows it.
-        shown: bool,
-        work: Work,
-        cancel: Arc<AtomicBool>,
-    },
-    /// The stop hook has not returned.
-    Stopping {
-        ticket: Ticket,
-    },
-}
-
-/// Whether the session goes on after a submit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
-    Stay,
-    Leave,
-}
-
-/// The number of a turn, and how its reply went.
-type Replied = (u64, Result<(), String>);
 
 /// A session from its first composer on.
 #[derive(Debug)]

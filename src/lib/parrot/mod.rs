@@ -35,6 +35,7 @@ mod screen;
 mod terminal;
 mod text;
 mod transcript;
+mod turn;
 
 pub use app::run;
 pub use error::ParrotError;

@@ -3,7 +3,7 @@
 
 use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
-use crate::runtime::manifest::{Choice, Needle, RecordRule};
+use crate::runtime::needle::{Choice, Needle, RecordRule};
 use crate::runtime::until;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

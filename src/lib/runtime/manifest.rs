@@ -18,8 +18,9 @@ use std::time::Duration;
 pub use crate::runtime::fill::{fill, fill_json};
 pub use crate::runtime::keys::{Keys, Meaning, MidTurn};
 pub use crate::runtime::manifest_error::ManifestError;
-pub use crate::runtime::screen_rules::{Answer, Choice, Dialog, Needle, ScreenRules};
-pub use crate::runtime::transcript_rules::{RecordRule, TranscriptRules};
+pub use crate::runtime::needle::{Choice, Needle, RecordRule};
+pub use crate::runtime::screen_rules::{Answer, Dialog, ScreenRules};
+pub use crate::runtime::transcript_rules::TranscriptRules;
 
 /// What kind of program it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod keys;
 pub mod login;
 pub mod manifest;
 mod manifest_error;
+mod needle;
 pub mod screen;
 mod screen_rules;
 pub mod shown;

@@ -1,6 +1,6 @@
 //! The part of a manifest that says how to read a screen.
 
-use super::keys::enter;
+use super::needle::{Choice, Needle};
 use crate::base::AttentionState;
 use crate::runtime::attention::ScreenState;
 use serde::{Deserialize, Serialize};
@@ -48,33 +48,6 @@ fn one() -> u32 {
     1
 }
 
-/// One condition on a screen. All given parts must hold; `not` turns the result round.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Needle {
-    /// Some row contains this.
-    #[serde(default)]
-    pub contains: Option<String>,
-    /// Some row starts with this.
-    #[serde(default)]
-    pub starts: Option<String>,
-    /// Only the last so many non-blank rows count.
-    #[serde(default)]
-    pub last_rows: Option<usize>,
-    /// The pane title contains this.
-    #[serde(default)]
-    pub title_contains: Option<String>,
-    /// The pane title's first character lies between these two, as in `"⠀⣿"`.
-    #[serde(default)]
-    pub title_first: Option<String>,
-    /// The pane title is (not) the host's name, which is what tmux shows until the program sets one.
-    #[serde(default)]
-    pub title_is_host: Option<bool>,
-    /// Turn the result round.
-    #[serde(default)]
-    pub not: bool,
-}
-
 /// A screen that stands in the way, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,24 +73,4 @@ pub enum Answer {
     Choose(Choice),
     /// Never answered by us: the wake fails with this reason, which names the command to run.
     Fail(String),
-}
-
-/// A cursor-verified choice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Choice {
-    /// The wanted row contains this.
-    pub label: String,
-    /// The glyph that marks the row with the cursor.
-    pub cursor: String,
-    /// Moves the cursor.
-    #[serde(default = "down")]
-    pub next: String,
-    /// Confirms.
-    #[serde(default = "enter")]
-    pub confirm: String,
-}
-
-fn down() -> String {
-    "Down".into()
 }

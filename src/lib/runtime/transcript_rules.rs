@@ -1,5 +1,6 @@
 //! The part of a manifest that says where transcripts are and how to read them.
 
+use super::needle::RecordRule;
 use crate::runtime::attention::RecordState;
 use serde::{Deserialize, Serialize};
 
@@ -37,26 +38,4 @@ pub struct TranscriptRules {
 
 fn timestamp() -> String {
     "/timestamp".into()
-}
-
-/// A record rule: the value at `at` is `is`; without `is` it merely exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordRule {
-    /// JSON pointer.
-    pub at: String,
-    /// The value there.
-    #[serde(default)]
-    pub is: Option<serde_json::Value>,
-}
-
-impl RecordRule {
-    /// Whether it holds for `record`.
-    pub(crate) fn holds(&self, record: &serde_json::Value) -> bool {
-        match (record.pointer(&self.at), &self.is) {
-            (Some(value), Some(wanted)) => value == wanted,
-            (Some(value), None) => !value.is_null(),
-            (None, _) => false,
-        }
-    }
 }

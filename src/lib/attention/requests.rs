@@ -1,0 +1,87 @@
+//! `<identity>.approval/`: the requests of permission hooks that wait, and the answers to them.
+
+use crate::base::Liveness;
+use crate::base::StateFile;
+use crate::base::clock::EpochMs;
+use crate::base::identity::Identity;
+use crate::base::words::words;
+use crate::host::{ProcessId, process};
+use crate::store::durable;
+use crate::store::state_files::names_in;
+use crate::world::World;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+words! {
+    /// What is answered to a request.
+    pub enum Decision {
+        /// The tool may run.
+        Allow = "allow",
+        /// It may not.
+        Deny = "deny",
+    }
+}
+
+/// `ID.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its name.
+    pub id: String,
+    /// The tool.
+    pub tool: String,
+    /// What the tool would do, on one line.
+    pub text: String,
+    /// The tool's whole input.
+    pub input: Value,
+    /// When it was asked.
+    pub at: EpochMs,
+    /// The session's launch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
+    /// The hook that waits.
+    pub hook: ProcessId,
+}
+
+/// `ID.answer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The request that it answers.
+    pub id: String,
+    /// The decision.
+    pub decision: Decision,
+    /// What the model is told of a denial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Who answered.
+    pub by: String,
+    /// When.
+    pub at: EpochMs,
+}
+
+/// The requests whose hooks wait, oldest first.
+pub fn open(world: &World<'_>, identity: &Identity) -> Vec<Request> {
+    let dir = world.paths.state(identity, StateFile::Approval);
+    let requests = names_in(&dir).filter(|name| name.ends_with(".json"));
+    let requests = requests.filter_map(|name| durable::peek_json::<Request>(&dir.join(name)));
+    let mut open: Vec<Request> =
+        requests.filter(|request| process::liveness(&request.hook) == Liveness::Alive).collect();
+    open.sort_by_key(|request| request.at);
+    open
+}
+
+/// The files of all requests, and what is left of earlier ones.
+pub(crate) fn files(world: &World<'_>, identity: &Identity) -> Vec<PathBuf> {
+    let dir = world.paths.state(identity, StateFile::Approval);
+    names_in(&dir).map(|name| dir.join(name)).collect()
+}
+
+/// Takes away all requests and what is left of earlier ones: a hook that still waits gives up.
+pub fn drop_requests(world: &World<'_>, identity: &Identity) {
+    files(world, identity).iter().for_each(|file| drop(std::fs::remove_file(file)));
+}
+
+/// A file of the request `id`.
+pub(crate) fn file(world: &World<'_>, identity: &Identity, id: &str, kind: &str) -> PathBuf {
+    world.paths.state(identity, StateFile::Approval).join(format!("{id}.{kind}"))
+}

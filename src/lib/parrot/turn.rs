@@ -1,0 +1,62 @@
+//! Where a turn of the parrot stands.
+
+use super::ask::Ask;
+use super::hooks::Ticket;
+use super::reply::Letter;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// What a turn is about.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Message(String),
+    Compact,
+}
+
+/// Where the turn stands.
+#[derive(Debug)]
+pub(crate) enum ParrotTurn {
+    Idle {
+        since: Instant,
+    },
+    /// The prompt hook has not returned.
+    Prompting {
+        ticket: Ticket,
+        work: Work,
+    },
+    /// At work; `until` is none where it hangs.
+    Running {
+        until: Option<Instant>,
+        crash: Option<Instant>,
+        work: Work,
+    },
+    /// The reply is on its way.
+    Replying {
+        to: Letter,
+        number: u64,
+        cancel: Arc<AtomicBool>,
+    },
+    /// Something is asked, on the screen or of the permission hook.
+    Asking {
+        ask: Ask,
+        /// Whether the screen shows it.
+        shown: bool,
+        work: Work,
+        cancel: Arc<AtomicBool>,
+    },
+    /// The stop hook has not returned.
+    Stopping {
+        ticket: Ticket,
+    },
+}
+
+/// Whether the session goes on after a submit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    Stay,
+    Leave,
+}
+
+/// The number of a turn, and how its reply went.
+pub(crate) type Replied = (u64, Result<(), String>);
