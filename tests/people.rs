@@ -166,7 +166,7 @@ fn a_full_disk_is_74_and_keeps_nothing() {
     };
     fs::write(state.join("filler"), vec![0; 1 << 20]).unwrap_err();
     let sent = home.run("iapeer-send", &["me", "--from", "bob", "-m", "x"]);
-    refused(&sent, 74, "nothing was changed");
+    refused(&sent, 74, "the disk is full");
     assert!(files(&home, "me", "new").is_empty());
 }
 

@@ -23,7 +23,7 @@ fn screen(name: &str) -> Screen {
     let meta = read("meta");
     let title = meta.split_once(" title=").unwrap().1.split_once(" cmd=").unwrap().0;
     let title = title.split_once(" dead=").map_or(title, |(title, _)| title);
-    Screen { styled: read("ansi"), title: title.into(), host: "vm".into() }
+    Screen { styled: read("ansi"), title: title.into(), host: "vm".into(), width: 220 }
 }
 
 fn class(screen: &Screen, rules: &ScreenRules) -> String {

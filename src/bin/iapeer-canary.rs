@@ -3,7 +3,8 @@
 //! `iapeer-canary IDENTITY` (foreground; a launch and the tick start it detached):
 //! 1. Take `<identity>.canary.lock`: one canary per server.
 //! 2. Open a pidfd (Linux) or kqueue (macOS) on the recorded server's pid and start time; start
-//!    `tmux wait-for iap-canary-IDENTITY`, whose end tells how the server ended. Then sleep: nothing is polled.
+//!    `tmux wait-for iap-canary-IDENTITY`, whose end tells how the server ended. Then sleep: nothing is polled. Where the
+//!    pane's program ends and tmux does not report it, record that, and have a tick clear the session away.
 //! 3. The server ended: if an intent names it, stay silent. Else collect the evidence, judge, write the forensics file,
 //!    one fsynced line in exits.log, and `<identity>.last-death`; end.
 //!
@@ -14,23 +15,38 @@
 
 use iapeer::base::{Exit, Failure, Identity};
 use iapeer::canary::arm::{self, Armed};
-use iapeer::canary::{report, watch};
+use iapeer::canary::{pane, report, watch};
 use iapeer::cli::{self, Access, args};
 use iapeer::mailbox::queues;
+use iapeer::store::pane_log::PaneLog;
 use iapeer::world::PaneEnd;
 use iapeer::world::World;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let access = |given: &args::Canary| if given.report { Access::ReadOnly } else { Access::Write };
     iapeer::host::inherited::disown();
     // Watching takes a short way: a process that sleeps for days should not carry an argument parser's memory.
+    if let Some(log) = lone_log() {
+        iapeer::host::slim::slim();
+        // The stream's end is the session's; nobody reads an exit code here.
+        let _ = PaneLog::at(&log).keep(std::io::stdin().lock());
+        return ExitCode::SUCCESS;
+    }
     match lone_identity() {
         Some(identity) => iapeer::base::output::run("iapeer-canary", || {
             cli::with_world("iapeer-canary", Access::Write, |world| watch::watch(world, &identity))
         }),
         None => cli::main("iapeer-canary", access, run),
     }
+}
+
+/// `--pane-log FILE`, as tmux is told to call it.
+fn lone_log() -> Option<PathBuf> {
+    let mut words = std::env::args_os().skip(1);
+    let (Some(option), Some(file), None) = (words.next(), words.next(), words.next()) else { return None };
+    (option == "--pane-log").then(|| file.into())
 }
 
 fn lone_identity() -> Option<Identity> {
@@ -46,9 +62,15 @@ fn run(given: args::Canary, world: &World<'_>) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Ok);
     }
+    if let Some(log) = &given.pane_log {
+        PaneLog::at(log)
+            .keep(std::io::stdin().lock())
+            .map_err(|error| Failure::io("read the stream for", log, &error))?;
+        return Ok(Exit::Ok);
+    }
     if let Some(name) = &given.session_exit {
         let end = PaneEnd { status: number(given.status), signal: number(given.signal) };
-        arm::on_pane_died(world, &queues::chosen(world, std::slice::from_ref(name))?[0], given.server, end);
+        pane::on_pane_died(world, &queues::chosen(world, std::slice::from_ref(name))?[0], given.server, end);
         return Ok(Exit::Ok);
     }
     if !given.ensure.is_empty() {

@@ -7,6 +7,7 @@ use super::sim::{Boot, Fate, Machine, Session, State, Turn, TurnKind, Typed, ato
 use iapeer::base::Liveness;
 use iapeer::base::evidence::Evidence;
 use iapeer::base::exit::{Exit, Failure};
+use iapeer::base::hold::Hold;
 use iapeer::base::identity::Identity;
 use iapeer::base::message_id::MessageId;
 use iapeer::host::ProcessId;
@@ -18,7 +19,7 @@ use iapeer::store::SessionRecord;
 use iapeer::store::markers::Turn as Marked;
 use iapeer::world::peer::Peer;
 use iapeer::world::{
-    Delivery, Host, Landing, Launch, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
+    Delivery, Host, Landing, Launch, NotReady, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
 };
 use std::path::Path;
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl Host for Machine {
         }
         let mut state = self.0.state();
         let session = state.truth(identity).live().ok_or("no session")?;
-        Ok(Processes { server: session.server, pane: None, unit: None })
+        Ok(Processes { server: session.server, pane: None, pane_id: None, unit: None })
     }
 
     fn sockets(&self) -> Vec<Identity> {
@@ -185,10 +186,10 @@ impl Host for Machine {
             server
         };
         self.0.point();
-        Ok(Processes { server, pane: None, unit: None })
+        Ok(Processes { server, pane: None, pane_id: None, unit: None })
     }
 
-    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
+    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady> {
         let identity = &launch.peer.identity;
         let deadline = self.0.state().mono + patience.as_millis() as u64;
         loop {
@@ -197,7 +198,7 @@ impl Host for Machine {
                 let mut state = self.0.state();
                 let mono = state.mono;
                 match state.truth(identity).live() {
-                    None => return Err("the program ended while it was starting".into()),
+                    None => return Err("the program ended while it was starting".to_owned().into()),
                     Some(session) => (mono, session.ready_at),
                 }
             };
@@ -214,7 +215,7 @@ impl Host for Machine {
                 if let Some(serial) = truth.live().map(|session| session.serial) {
                     truth.dead_serials.insert(serial);
                 }
-                return Err("not ready in time".into());
+                return Err("not ready in time".to_owned().into());
             }
             let until = ready_at.unwrap_or(mono + 1000).min(mono + 1000).min(deadline);
             iapeer::base::Clock::sleep(self, Duration::from_millis(until - mono));
@@ -224,9 +225,9 @@ impl Host for Machine {
     fn deliver(&self, delivery: &Delivery<'_>) -> Landing {
         self.0.point();
         let identity = &delivery.peer.identity;
-        let gone = || Landing::Failed("the session has ended".into());
+        let gone = || Landing::Held(Hold::Ended, "the session has ended".into());
         if self.unknown(identity) {
-            return Landing::Failed("tmux does not answer".into());
+            return Landing::Held(Hold::Terminal, "tmux does not answer".into());
         }
         let fate = {
             let mut state = self.0.state();
@@ -234,11 +235,11 @@ impl Host for Machine {
             let truth = state.truth(identity);
             let Some(session) = truth.live() else { return gone() };
             if session.ready_at.is_none_or(|at| at > mono) {
-                return Landing::Failed("no composer on the screen".into());
+                return Landing::Held(Hold::Screen, "no composer on the screen".into());
             }
             let fate = truth.fates.pop_front();
             match fate {
-                Some(Fate::Held) => return Landing::Held("a draft stands in the composer".into()),
+                Some(Fate::Held) => return Landing::Held(Hold::Draft, "a draft stands in the composer".into()),
                 Some(Fate::Failed) => return Landing::Failed("a dialog in the way".into()),
                 _ => {}
             }

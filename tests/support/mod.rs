@@ -308,12 +308,12 @@ fn read_json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// A tmpfs of 64 KiB, gone with the value.
+/// A small tmpfs, gone with the value.
 #[derive(Debug)]
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one at `at`. `None`: this user may not mount.
+    /// Mounts one of 64 KiB at `at`. `None`: this user may not mount.
     pub fn mount(at: &Path) -> Option<SmallDisk> {
         SmallDisk::mount_with(at, "size=64k,mode=700")
     }
@@ -323,7 +323,8 @@ impl SmallDisk {
         SmallDisk::mount_with(at, "size=64k,mode=700,noexec")
     }
 
-    fn mount_with(at: &Path, options: &str) -> Option<SmallDisk> {
+    /// Mounts one with these options of mount(8). `None`: this user may not mount.
+    pub fn mount_with(at: &Path, options: &str) -> Option<SmallDisk> {
         fs::create_dir_all(at).unwrap();
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "small"]).arg(at).status();
         mounted.is_ok_and(|status| status.success()).then(|| SmallDisk(at.to_owned()))

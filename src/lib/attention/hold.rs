@@ -3,6 +3,7 @@
 use crate::attention::look;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
+use crate::base::hold::Hold;
 use crate::base::{AttentionState, Liveness};
 use crate::session::activity::{Activity, Quiet};
 use crate::store::attention::{self, Attention};
@@ -11,7 +12,7 @@ use crate::world::World;
 use crate::world::peer::Peer;
 
 /// Why what waits for `peer` is held; `None` where it may go on. The caller holds the identity's lock.
-pub fn reason(world: &World<'_>, peer: &Peer) -> Result<Option<String>, Failure> {
+pub fn reason(world: &World<'_>, peer: &Peer) -> Result<Option<(Hold, String)>, Failure> {
     let Some(known) = attention::peek(world.paths, &peer.identity) else { return Ok(None) };
     // The file may be behind what has happened since.
     let now = match live(world, peer) {
@@ -23,7 +24,13 @@ pub fn reason(world: &World<'_>, peer: &Peer) -> Result<Option<String>, Failure>
     if may_try(world, peer, &now.clone().after(Some(&known)))? {
         return Ok(None);
     }
-    Ok(Some(words(&now)))
+    let hold = match now.state {
+        AttentionState::Login => Hold::Login,
+        AttentionState::Dialog => Hold::Dialog,
+        AttentionState::Strange => Hold::Screen,
+        _ => Hold::Attention,
+    };
+    Ok(Some((hold, words(&now))))
 }
 
 /// Why a message is held, for its sender and for `iapeer-drain --list`. What the screen shows is not said: it may be the

@@ -1,6 +1,7 @@
 //! Time, behind a seam, so that days of fleet life run in a simulation in a second.
 
 use chrono::{DateTime, Datelike, Local, SecondsFormat, Utc};
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +15,11 @@ impl EpochMs {
     /// How long ago `earlier` was; zero if it lies in the future (clocks jump).
     pub fn since(self, earlier: EpochMs) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This instant moved on by `by`.
+    pub fn plus(self, by: Duration) -> EpochMs {
+        EpochMs(self.0.saturating_add(by.as_millis() as u64))
     }
 
     /// This instant moved back by `by`; never before 1970.
@@ -72,6 +78,11 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> EpochMs;
     /// Time since some fixed point; it never goes back. For deadlines.
     fn monotonic(&self) -> Duration;
+    /// How long the machine has been up, asleep or not: the same for all programs of one boot, whatever becomes of the
+    /// wall clock.
+    fn uptime(&self) -> Duration {
+        self.monotonic()
+    }
     /// Waits for `duration`.
     fn sleep(&self, duration: Duration);
 }
@@ -95,6 +106,15 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn uptime(&self) -> Duration {
+        // macOS counts the time asleep in the one that it calls monotonic.
+        #[cfg(target_os = "linux")]
+        let id = ClockId::CLOCK_BOOTTIME;
+        #[cfg(not(target_os = "linux"))]
+        let id = ClockId::CLOCK_MONOTONIC;
+        clock_gettime(id).map_or(Duration::ZERO, Duration::from)
     }
 
     fn sleep(&self, duration: Duration) {

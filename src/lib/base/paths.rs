@@ -1,6 +1,7 @@
 //! The layout of the root. No other module builds a path under the root.
 
 use crate::base::exit::{Exit, Failure};
+use crate::base::home;
 use crate::base::identity::{Identity, Personality, Runtime};
 use crate::base::state_file::StateFile;
 use crate::base::step::{self, Point};
@@ -57,7 +58,7 @@ impl Paths {
         };
         let socket_dir = absolute("IAPEER_SOCK_DIR")?.unwrap_or_else(|| root.join("socks"));
         let sandbox = get("IAPEER_TEST_SANDBOX").is_some_and(|value| value == Path::new("1"));
-        Ok(Paths { home: home.unwrap_or_else(|| PathBuf::from("/")), root, socket_dir, sandbox })
+        Ok(Paths { home: home.or_else(home::of_user).unwrap_or_else(|| PathBuf::from("/")), root, socket_dir, sandbox })
     }
 
     /// Creates the root, the state, log and socket folders (0700) where they are missing, and refuses (77) a
@@ -181,6 +182,11 @@ impl Paths {
     /// `<root>/history`.
     pub fn history_dir(&self) -> PathBuf {
         self.root.join("history")
+    }
+
+    /// What the clocks said at the last tick.
+    pub fn clocks(&self) -> PathBuf {
+        self.root.join("state/clock")
     }
 
     /// The lock of a tick.

@@ -57,6 +57,15 @@ impl Parse for Days {
     }
 }
 
+/// Days; decimals are fine. Must be over zero.
+struct DaysOver(Duration);
+impl Parse for DaysOver {
+    fn parse(text: &str) -> Option<Self> {
+        let days: f64 = text.parse().ok()?;
+        (days > 0.0 && days < 1e5).then(|| DaysOver(Duration::from_secs_f64(days * 86_400.0)))
+    }
+}
+
 /// `1`, `true`, `yes` or `0`, `false`, `no`, empty.
 struct Flag(bool);
 impl Parse for Flag {
@@ -112,6 +121,7 @@ macro_rules! settings {
 fn bad(name: &str, text: &str, unit: &str, default: &str) -> Failure {
     let wanted = match unit {
         "s" => "seconds over 0",
+        "days" => "a number of days",
         "ms" => "whole milliseconds",
         "flag" => "1, true, yes, 0, false or no",
         "word" => "auto or none",
@@ -176,6 +186,7 @@ settings! {
     ephemeral_quiet: Seconds -> Duration = "IAPEER_EPHEMERAL_QUIET_SECS", "20", "s", "A worker that has answered and is quiet for longer is ended.";
     ephemeral_unarmed: Seconds -> Duration = "IAPEER_EPHEMERAL_UNARMED_IDLE_SECS", "600", "s", "A worker that never answers is ended after this long without activity.";
     queue_max_attempts: Count -> u64 = "IAPEER_QUEUE_MAX_ATTEMPTS", "5", "count", "Failed deliveries after which a message becomes a dead letter.";
+    hold: DaysOver -> Duration = "IAPEER_HOLD_DAYS", "7", "days", "How long a message is held for what is not its own fault (a draft, a dialog, an unknown screen, the crash-loop guard) before it becomes a dead letter.";
     midturn_wait: Seconds -> Duration = "IAPEER_MIDTURN_WAIT_SECS", "900", "s", "Where a message can only steer a running turn: how long to wait for the turn's end.";
     composer_hold: Seconds -> Duration = "IAPEER_COMPOSER_HOLD_SECS", "120", "s", "How long a human's unsent draft holds deliveries after the last keystroke.";
     submit_timeout: Millis -> Duration = "IAP_TMUX_SUBMIT_TIMEOUT_MS", "4000", "ms", "How long to press the submit key again while the composer still holds the message.";

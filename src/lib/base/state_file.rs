@@ -59,6 +59,8 @@ pub enum StateFile {
     Tool,
     /// The end that was recorded last, with its cause.
     LastDeath,
+    /// A person's draft that had to make way for a message, until it is put back.
+    Draft,
     /// The tmux command that ended the server, as tmux's hook wrote it down.
     KilledBy,
     /// The folder of the message queue.
@@ -97,6 +99,7 @@ impl StateFile {
             StateFile::Looked => "looked",
             StateFile::Tool => "tool",
             StateFile::LastDeath => "last-death",
+            StateFile::Draft => "draft",
             StateFile::KilledBy => "killed-by",
             StateFile::Queue => "queue",
             StateFile::Lock => "lock",

@@ -1,15 +1,13 @@
-//! Starts a canary for every live server that has none, and records how a dead pane's program ended.
+//! Starts a canary for every live server that has none, and records an end that nobody saw.
 
 use crate::base::Liveness;
 use crate::base::StateFile;
 use crate::base::identity::Identity;
-use crate::canary::record;
-use crate::canary::watch;
+use crate::canary::{pane, watch};
 use crate::host::{ProcessId, process};
 use crate::store::event_log::Event;
 use crate::store::lock::{FileLock, is_held};
-use crate::store::session_record::{Phase, SessionRecord};
-use crate::world::PaneEnd;
+use crate::store::session_record::SessionRecord;
 use crate::world::World;
 use std::fmt;
 use std::time::Duration;
@@ -85,16 +83,9 @@ pub fn reason(armed: &Armed) -> Option<&str> {
 /// where the server is gone too, by the evidence that is left. A failure is logged and does not stop the caller.
 pub fn record_end(world: &World<'_>, record: &SessionRecord) {
     let Some(server) = record.server else { return };
-    if !pane_end(world, &record.identity, server) {
+    if !pane::pane_end(world, &record.identity, server) {
         server_end(world, record, server);
     }
-}
-
-/// Records the end of a dead pane's program. Says whether there was a dead pane.
-pub fn pane_end(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
-    let Some(end) = world.host.dead_pane(identity) else { return false };
-    say(identity, record::session_exit(world, identity, server, end).map(drop));
-    true
 }
 
 fn server_end(world: &World<'_>, record: &SessionRecord, server: ProcessId) {
@@ -104,30 +95,5 @@ fn server_end(world: &World<'_>, record: &SessionRecord, server: ProcessId) {
     // A canary that holds its lock is still at work, and has better evidence than can be collected now.
     let path = world.paths.state(&record.identity, StateFile::CanaryLock);
     let Ok(_lock) = FileLock::acquire(&path, world.program, AT_WORK, world.clock) else { return };
-    say(&record.identity, watch::unwatched(world, record, server).map(drop));
-}
-
-/// The handler of tmux's `pane-died` hook: records the end of the pane's program and starts a tick that ends the session.
-pub fn on_pane_died(world: &World<'_>, identity: &Identity, server: Option<i32>, end: PaneEnd) {
-    let server = match server {
-        Some(pid) => ProcessId::of(pid),
-        None => SessionRecord::peek(world.paths, identity).and_then(|record| record.server),
-    };
-    // Without a live server there is no dead pane: whoever ended the server has recorded why.
-    let Some(server) = server else { return };
-    say(identity, record::session_exit(world, identity, server, end).map(drop));
-    // A program that ends during its boot is noticed by its launcher, and the next tick tries again. A tick started here
-    // would use up the crash-loop guard's tries within a second.
-    if SessionRecord::peek(world.paths, identity).is_some_and(|record| record.phase == Phase::Booting) {
-        return;
-    }
-    if let Err(error) = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]) {
-        tracing::warn!("{identity}: {error}; the next tick ends the session");
-    }
-}
-
-fn say(identity: &Identity, done: Result<(), crate::base::exit::Failure>) {
-    if let Err(failure) = done {
-        tracing::warn!("the end of {identity} is not recorded: {failure}");
-    }
+    pane::say(&record.identity, watch::unwatched(world, record, server).map(drop));
 }

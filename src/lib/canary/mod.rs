@@ -8,6 +8,7 @@
 
 pub mod arm;
 pub mod evidence;
+pub mod pane;
 pub mod record;
 pub mod report;
 pub mod rule;

@@ -13,6 +13,7 @@ use crate::store::durable;
 use crate::store::event_log::{self, Event, Log};
 use crate::store::lock::FileLock;
 use crate::store::markers::Intent;
+use crate::store::pane_log;
 use crate::world::{PaneEnd, World};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,11 @@ fn is_recorded(world: &World<'_>, identity: &Identity, event: Ended, server: Pro
     LastDeath::read(world, identity).is_some_and(|last| last.event == event && last.server == Some(server))
 }
 
+/// Whether the end of the program of this server's session is recorded.
+pub(crate) fn session_exit_is_known(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
+    is_recorded(world, identity, Ended::SessionExit, server)
+}
+
 /// Records the end of a server. Returns whether it had not been recorded before.
 pub fn server_exit(
     world: &World<'_>,
@@ -183,7 +189,7 @@ fn write_forensics(
     let dir = world.paths.server_deaths_dir();
     paths::create_dirs(&dir)?;
     sections.extend(forensics::machine(Instant::now() + FORENSICS_TIME));
-    sections.push(("last-screen", last_screen(&world.paths.pane_log(identity))));
+    sections.push(("last-screen", pane_log::last_lines(&world.paths.pane_log(identity))));
     sections.push(("lifecycle", lifecycle_lines(world, identity)));
     let mut text = head.to_owned();
     for (title, body) in sections.iter().filter(|(_, body)| !body.trim().is_empty()) {
@@ -200,41 +206,6 @@ fn write_forensics(
     Ok(path)
 }
 
-/// The end of the pane's stream as plain text.
-fn last_screen(log: &Path) -> String {
-    let raw = event_log::tail(log, 16 * 1024).unwrap_or_default();
-    let plain = plain(&raw);
-    let lines: Vec<&str> = plain.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(50)..].join("\n")
-}
-
-/// `text` without escape sequences and control characters.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' => match chars.next() {
-                // CSI: up to its final byte. One that moves to another line is a line's end.
-                Some('[') => {
-                    let last = chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
-                    if matches!(last, Some('A' | 'B' | 'E' | 'F' | 'H' | 'd' | 'f')) {
-                        out.push('\n');
-                    }
-                }
-                // OSC: up to BEL or ST.
-                Some(']') => while chars.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {},
-                _ => {}
-            },
-            '\r' => out.push('\n'),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 fn lifecycle_lines(world: &World<'_>, identity: &Identity) -> String {
     let text = event_log::tail(&world.paths.event_log(Log::Lifecycle.file_name()), 256 * 1024).unwrap_or_default();
     let name = format!("identity={identity}");
@@ -245,12 +216,6 @@ fn lifecycle_lines(world: &World<'_>, identity: &Identity) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pane_stream_becomes_plain_text() {
-        assert_eq!(plain("a\u{1b}[31mb\u{1b}[0m\r\n\u{1b}]0;title\u{7}c\u{8}d"), "ab\n\ncd");
-        assert_eq!(plain("one\u{1b}[2;1Htwo\u{1b}["), "one\ntwo");
-    }
 
     #[test]
     fn the_words_of_a_pane_end() {

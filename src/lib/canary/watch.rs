@@ -6,8 +6,8 @@ use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::canary::evidence::{self, SeenBefore};
-use crate::canary::record;
 use crate::canary::rule::judge;
+use crate::canary::{pane, record};
 use crate::host::ProcessId;
 use crate::host::process::{ExitWatch, liveness, signal_stream};
 use crate::host::slim;
@@ -59,7 +59,9 @@ pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     };
     let mut before = SeenBefore::of(server);
     let mut client = WaitClient::start(world, identity);
-    let woken = until_end(&watch, &mut client, &mut before)
+    let mut pane = PaneWatch::of(&record);
+    let mut pane_ended = || pane::unreported(world, identity, server);
+    let woken = until_end(&watch, &mut pane, &mut pane_ended, &mut client, &mut before)
         .map_err(|error| Failure::new(Exit::Io, format!("cannot watch the server of {identity}: {error}")))?;
     let WokenBy::ServerEnded(ending) = woken else { return Ok(Exit::Ok) };
     let ended = Instant::now();
@@ -89,8 +91,23 @@ enum WokenBy {
     Dismissed,
 }
 
-/// Sleeps until the server has ended.
-fn until_end(watch: &ExitWatch, client: &mut Option<WaitClient>, before: &mut SeenBefore) -> io::Result<WokenBy> {
+/// The watch on the pane's first process, while that lives.
+struct PaneWatch(Option<ExitWatch>);
+
+impl PaneWatch {
+    fn of(record: &SessionRecord) -> PaneWatch {
+        PaneWatch(record.pane.and_then(|pane| ExitWatch::on(pane).ok().flatten()))
+    }
+}
+
+/// Sleeps until the server has ended. `pane_ended` is called when the pane's first process has ended before that.
+fn until_end(
+    watch: &ExitWatch,
+    pane: &mut PaneWatch,
+    pane_ended: &mut dyn FnMut(),
+    client: &mut Option<WaitClient>,
+    before: &mut SeenBefore,
+) -> io::Result<WokenBy> {
     // Becomes readable when the canary is told to end.
     let dismissal = signal_stream(&[SIGTERM, SIGINT, SIGHUP])?;
     let mut timeout = PollTimeout::NONE;
@@ -107,6 +124,10 @@ fn until_end(watch: &ExitWatch, client: &mut Option<WaitClient>, before: &mut Se
             wanted.push(PollFd::new(events.as_fd(), PollFlags::POLLPRI));
             wanted.len() - 1
         });
+        let pane_at = pane.0.as_ref().map(|pane| {
+            wanted.push(PollFd::new(pane.descriptor(), PollFlags::POLLIN));
+            wanted.len() - 1
+        });
         match poll(&mut wanted, timeout) {
             Err(Errno::EINTR) => continue,
             Err(error) => return Err(error.into()),
@@ -115,7 +136,15 @@ fn until_end(watch: &ExitWatch, client: &mut Option<WaitClient>, before: &mut Se
         let says = |at: usize| wanted[at].any().unwrap_or(false);
         let (server, dismissed) = (says(0), says(1));
         let (client_ended, memory) = (client_at.is_some_and(says), memory_at.is_some_and(says));
+        let pane_died = pane_at.is_some_and(says);
         drop(wanted);
+        if pane_died {
+            pane.0 = None;
+            if !server && !dismissed {
+                pane_ended();
+                slim::slim();
+            }
+        }
         if client_ended && let Some(client) = client {
             client.note_end();
         }

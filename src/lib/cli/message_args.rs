@@ -101,7 +101,7 @@ pub struct Superviser {
 /// Watch one tmux server and record why it died; list recorded deaths.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-canary", version)]
-#[command(group = ArgGroup::new("what").required(true).args(["identity", "ensure", "session_exit", "report"]))]
+#[command(group = ArgGroup::new("what").required(true).args(["identity", "ensure", "session_exit", "pane_log", "report"]))]
 pub struct Canary {
     /// Whose server to watch, in the foreground, until it ends: RUNTIME-NAME.
     #[arg(value_name = "IDENTITY")]
@@ -112,6 +112,9 @@ pub struct Canary {
     /// Record that the program of this session has ended (called by the tmux hook), and have the session cleared away.
     #[arg(long, value_name = "IDENTITY")]
     pub session_exit: Option<String>,
+    /// Append what comes on stdin to this file, within bounds (called by tmux, with what the pane's program writes).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["identity", "ensure", "session_exit", "report"])]
+    pub pane_log: Option<PathBuf>,
     /// Its exit status, where there is one.
     #[arg(long, value_name = "S", conflicts_with_all = ["identity", "ensure", "report"], allow_hyphen_values = true)]
     pub status: Option<String>,

@@ -23,7 +23,7 @@ use crate::base::output;
 pub use crate::base::output::say;
 use crate::base::paths::Paths;
 use crate::base::settings::{self, Settings};
-use crate::host::{inherited, program};
+use crate::host::{inherited, limits, program};
 use crate::machine::RealHost;
 use crate::session::launch;
 use crate::world::World;
@@ -76,6 +76,11 @@ pub fn with_world(
     access: Access,
     body: impl FnOnce(&World<'_>) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
+    if let Some(files) = limits::too_few_files() {
+        let needed = limits::FILES_NEEDED;
+        let why = format!("this process may open {files} files and needs {needed}: raise its limit (ulimit -n)");
+        return Err(Failure::new(Exit::Refused, why));
+    }
     normalize::other_scripts(ask_front);
     let settings = Settings::from_env()?;
     let paths = Paths::from_env()?;

@@ -1,7 +1,7 @@
 //! Handing a message to its session: waking the peer where it sleeps, then typing.
 
-use crate::base::AttentionState;
 use crate::base::exit::Failure;
+use crate::base::hold::Hold;
 use crate::base::wake::{Mode, Woken};
 use crate::mailbox::ledger::{Entry, GivenBack, Ledger, TryOutcome};
 use crate::message::envelope::{Envelope, Instruction};
@@ -50,24 +50,28 @@ pub(crate) fn hand_over(ledger: &mut Ledger<'_>, entry: Entry) -> Result<HandedO
     let call = Call { topic: entry.item.topic.as_ref(), ..Call::default() };
     let up = match bring_up::bring_up(ledger.world, ledger.peer, call) {
         Ok(up) => up,
-        Err(not_up) if not_up.tried => {
-            return Ok(match ledger.give_back(entry, &not_up.failure.to_string())? {
-                GivenBack::Buried => HandedOver::Settled,
-                GivenBack::Waits => HandedOver::Waits,
-            });
-        }
         Err(not_up) => {
             let why = not_up.failure.to_string();
-            let why = match (not_up.state, &entry.item.reason) {
+            let reason = match (not_up.hold, &entry.item.reason) {
                 // The guard's words say nothing of what it guards against.
-                (Some(AttentionState::CrashLoop), Some(below)) => {
+                (Some(Hold::CrashLoop), Some(below)) => {
                     let below = below.rsplit_once(BELOW).map_or(below.as_str(), |(_, below)| below);
                     format!("{why}{BELOW}{below}")
                 }
                 _ => why,
             };
-            ledger.put_off(entry, None, TryOutcome::Queued, &why)?;
-            return Ok(HandedOver::Waits);
+            let given_back = match not_up.hold {
+                Some(hold) => ledger.hold(entry, None, TryOutcome::Queued, hold, &reason)?,
+                None if not_up.tried => ledger.give_back(entry, &reason)?,
+                None => {
+                    ledger.put_off(entry, None, TryOutcome::Queued, &reason)?;
+                    GivenBack::Waits
+                }
+            };
+            return Ok(match given_back {
+                GivenBack::Buried => HandedOver::Settled,
+                GivenBack::Waits => HandedOver::Waits,
+            });
         }
     };
     if !ledger.queue.shift(entry.seq, Place::Waiting, Place::Inflight)? {

@@ -56,8 +56,8 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
         }
     }
     while let Some(entry) = ledger.head()? {
-        if let Some(why) = hold::reason(ledger.world, ledger.peer)? {
-            ledger.hold(entry, &why)?;
+        if let Some((hold, why)) = hold::reason(ledger.world, ledger.peer)? {
+            ledger.hold(entry, None, TryOutcome::Queued, hold, &why)?;
             return Ok(WarmRound::Stuck);
         }
         let fate = match hand_over::hand_over(ledger, entry)? {
@@ -97,7 +97,7 @@ fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Fa
                 ledger.note(&entry, TryOutcome::Unknown, Some("a turn is running, no evidence yet".into()));
                 return Ok(Fate::Stays);
             }
-            if let Some(why) = hold::reason(world, peer)? {
+            if let Some((_, why)) = hold::reason(world, peer)? {
                 ledger.note(&entry, TryOutcome::Unknown, Some(why));
                 return Ok(Fate::Stays);
             }
@@ -125,10 +125,10 @@ fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecor
     let up = Up { record, woke: None };
     match hand_over::deliver(ledger, &entry.item, &text, &up, ComposerState::MayHoldIt) {
         // It may have been typed before: while that session lives, only evidence or its end takes it out of flight.
-        Landing::Held(reason) => {
+        Landing::Held(hold, reason) => {
             entry.item.attempts = entry.item.attempts.saturating_sub(1);
             entry.item.redelivered = entry.item.redelivered.saturating_sub(1);
-            ledger.put_off(entry, None, TryOutcome::Unknown, &reason).map(|()| Fate::Stays)
+            ledger.hold(entry, None, TryOutcome::Unknown, hold, &reason).map(fate)
         }
         Landing::Failed(reason) => ledger.put_off(entry, None, TryOutcome::Unknown, &reason).map(|()| Fate::Stays),
         landing => conclude(ledger, entry, None, landing),
@@ -142,17 +142,16 @@ fn conclude(ledger: &mut Ledger<'_>, entry: Entry, woke: Option<Woken>, landing:
             note_topic(ledger.world, ledger.peer, &entry.item);
             ledger.settle(entry, landed(woke, by, forced)).map(|()| Fate::Settled)
         }
-        Landing::Held(reason) => {
-            let seq = entry.seq;
-            ledger.put_off(entry, woke, TryOutcome::Queued, &reason)?;
-            ledger.queue.shift(seq, Place::Inflight, Place::Waiting)?;
-            Ok(Fate::Stays)
-        }
+        Landing::Held(hold, reason) => ledger.hold(entry, woke, TryOutcome::Queued, hold, &reason).map(fate),
         Landing::Unknown(reason) => ledger.put_off(entry, woke, TryOutcome::Unknown, &reason).map(|()| Fate::Stays),
-        Landing::Failed(reason) => Ok(match ledger.give_back(entry, &reason)? {
-            GivenBack::Buried => Fate::Settled,
-            GivenBack::Waits => Fate::Stays,
-        }),
+        Landing::Failed(reason) => ledger.give_back(entry, &reason).map(fate),
+    }
+}
+
+fn fate(given_back: GivenBack) -> Fate {
+    match given_back {
+        GivenBack::Buried => Fate::Settled,
+        GivenBack::Waits => Fate::Stays,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::base::exit::Failure;
 use crate::delivery::hand_over::{self, HandedOver};
 use crate::delivery::round::{Next, RoundStart};
 use crate::delivery::warm::landed;
-use crate::mailbox::ledger::Ledger;
+use crate::mailbox::ledger::{Ledger, TryOutcome};
 use crate::mailbox::tasks;
 use crate::session::activity::{Activity, Quiet};
 use crate::session::end::{self, End};
@@ -194,8 +194,8 @@ enum TaskStarted {
 fn start_next(ledger: &mut Ledger<'_>) -> Result<TaskStarted, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
     let Some(entry) = ledger.head()? else { return Ok(TaskStarted::No) };
-    if let Some(why) = hold::reason(world, peer)? {
-        ledger.hold(entry, &why)?;
+    if let Some((hold, why)) = hold::reason(world, peer)? {
+        ledger.hold(entry, None, TryOutcome::Queued, hold, &why)?;
         return Ok(TaskStarted::No);
     }
     let event = Event::new("ephemeral-drain")
@@ -210,7 +210,13 @@ fn start_next(ledger: &mut Ledger<'_>) -> Result<TaskStarted, Failure> {
             ledger.settle_taken(entry, landed(tried.woke, by, forced))?;
             Ok(TaskStarted::Yes)
         }
-        Landing::Held(reason) | Landing::Unknown(reason) | Landing::Failed(reason) => {
+        Landing::Held(hold, reason) => {
+            // A worker without its task is of no use: the next one starts clean.
+            end::end(world, &peer.identity, Some(&tried.record), &End::new("task-held"))?;
+            ledger.hold(entry, tried.woke, TryOutcome::Queued, hold, &reason)?;
+            Ok(TaskStarted::No)
+        }
+        Landing::Unknown(reason) | Landing::Failed(reason) => {
             // A worker without its task is of no use: the next try starts clean.
             end::end(world, &peer.identity, Some(&tried.record), &End::new("task-not-taken"))?;
             entry.item.redelivered += 1;

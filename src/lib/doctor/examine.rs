@@ -69,6 +69,8 @@ pub fn examine<'a>(
         // What others can change proves nothing: the rest is looked at when the root is one's own again.
         return Ok((summary, exit));
     }
+    take(files::disks(world));
+    take(files::logs(world));
     take(files::modes(world));
     take(files::unfit(world));
     take(files::set_aside(world));

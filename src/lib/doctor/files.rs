@@ -2,7 +2,9 @@
 
 use super::finding::Finding;
 use crate::base::exit::Exit;
+use crate::host::disk;
 use crate::store::durable;
+use crate::store::event_log::Log;
 use crate::store::open::{self, Rule, Unfit};
 use crate::store::state_files::names_in;
 use crate::world::World;
@@ -92,6 +94,55 @@ fn ours(world: &World<'_>) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// A file system with less than this left takes no message of the longest kind, and no log.
+const ROOM: u64 = 1 << 20;
+
+/// File systems that are full: of state, logs, sockets. Each is named once, by the first of our folders on it.
+pub(crate) fn disks<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let paths = world.paths;
+    let folders = [paths.root().to_owned(), paths.state_dir(), paths.event_log_dir(), paths.pane_log_dir()];
+    let sockets = [paths.socket_dir().to_owned()];
+    let mut seen = Vec::new();
+    let mut findings = Vec::new();
+    for dir in folders.into_iter().chain(sockets) {
+        let Ok(meta) = fs::metadata(&dir) else { continue };
+        if seen.contains(&meta.dev()) {
+            continue;
+        }
+        seen.push(meta.dev());
+        let Ok(space) = disk::space(&dir) else { continue };
+        let full = |left: String| {
+            let what = format!("its file system is full ({left} left): no message is accepted and no session started");
+            Finding::error("files", Exit::Io, dir.display(), what)
+                .todo("free some space; `iapeer stop NAME` ends a session that fills it")
+        };
+        if space.bytes < ROOM {
+            findings.push(full(format!("{} KiB", space.bytes / 1024)));
+        } else if space.files == Some(0) {
+            findings.push(full("no file".into()));
+        }
+    }
+    findings
+}
+
+/// Event logs that can't be written: what happens goes unsaid.
+pub(crate) fn logs<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let dir = world.paths.event_log_dir();
+    let names = [Log::Lifecycle, Log::Delivery, Log::Exits].map(|log| dir.join(log.file_name()));
+    let mut findings = Vec::new();
+    for path in std::iter::once(dir).chain(names) {
+        let Ok(meta) = fs::metadata(&path) else { continue };
+        let is_log = path.extension().is_some();
+        let why = disk::unwritable(&path).or_else(|| (is_log && !meta.is_file()).then(|| "not a regular file".into()));
+        if let Some(why) = why {
+            let what = format!("can't be written ({why}): what happens to sessions and messages goes unsaid");
+            let todo = "see to its mode and its mount";
+            findings.push(Finding::error("files", Exit::Io, path.display(), what).todo(todo));
+        }
+    }
+    findings
 }
 
 /// State, logs and caches that somebody else owns or may read.

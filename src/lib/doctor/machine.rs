@@ -8,6 +8,7 @@ use crate::store::registry::Registry;
 use crate::supervision::tick;
 use crate::units;
 use crate::world::World;
+use std::time::Duration;
 
 /// The oldest tmux that has what we use of it (`capture-pane -e`, `pane-died`, `paste-buffer -p`, exact targets).
 const OLDEST: (u32, u32) = (3, 2);
@@ -58,7 +59,16 @@ pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Find
     }
     let mut findings = Vec::new();
     let how = "`iapeer units install`, or run iapeer-superviser once a minute";
-    match tick::last_tick(world.paths).map(|at| world.now().since(at)) {
+    let stamp = tick::last_tick(world.paths);
+    let ahead = stamp.map_or(Duration::ZERO, |at| at.since(world.now()));
+    match stamp.map(|at| world.now().since(at)) {
+        Some(_) if ahead > status::STAMP_AHEAD => {
+            let what = format!(
+                "the last one's stamp lies {}s in the future: the clock was set back, and nobody knows when it ran",
+                ahead.as_secs()
+            );
+            findings.push(Finding::warn("tick", "tick", what).todo(how));
+        }
         Some(age) if age <= status::TICK_IS_DUE => {}
         Some(age) => {
             let what = format!("the last one was {}s ago: nobody notices a death or an idle peer", age.as_secs());

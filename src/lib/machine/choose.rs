@@ -27,7 +27,8 @@ pub(super) fn view(host: &RealHost<'_>, peer: &Peer) -> Result<View, String> {
         return Err(format!("the program has ended ({})", survey.look.ending()));
     }
     let attached = !survey.clients.is_empty();
-    let screen = Screen { styled: survey.screen, title: survey.look.title, host: survey.look.host };
+    let screen =
+        Screen { styled: survey.screen, title: survey.look.title, host: survey.look.host, width: survey.look.width };
     Ok(View { screen, attached })
 }
 

@@ -1,19 +1,23 @@
 //! Typing a message into a live session, and the evidence that it landed.
 //!
 //! ```text
-//! survey: dead pane, dialog, unknown screen → nothing is typed
-//!         a person's draft → held; a running turn that could only be steered → held
+//! survey: dead pane, dialog, unknown screen, a mode of tmux's → nothing is typed: held
+//!         a person's draft → held, then put aside; a running turn that could only be steered → held
 //! paste (bracketed, guarded, by the same tmux process) → settle → submit key
 //! evidence: a hook's turn marker or a transcript record that carries the id
 //!           the composer still holds it → the key again, up to the submit timeout
 //!           neither → unknown
+//! a draft that was put aside is put back
 //! ```
 
+use super::draft;
 use super::hurry::hurry;
 use super::ready::{self, RESUBMIT, Trouble};
 use super::real::RealHost;
+use crate::base::Liveness;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::evidence::Evidence;
+use crate::base::hold::Hold;
 use crate::host::process;
 use crate::host::tmux::{self, Client, Input, Key, Survey, TmuxError};
 use crate::runtime::manifest::{Dialog, Kind, Meaning, ScreenRules};
@@ -29,6 +33,8 @@ use std::time::Duration;
 const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
 /// How long a screen may lag behind what it shows.
 const REPAINT: Duration = Duration::from_secs(1);
+/// How long after a first look that finds the pane gone the second one is taken (D6).
+const SECOND_LOOK: Duration = Duration::from_millis(250);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
 const OBSTACLE: Duration = Duration::from_secs(5);
 
@@ -39,7 +45,7 @@ pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
         return to_router(host, delivery);
     }
     let Some(rules) = peer.manifest.screen.as_ref() else {
-        return Landing::Failed(format!("runtime {} has no screen rules", peer.manifest.runtime));
+        return Landing::Held(Hold::Setup, format!("runtime {} has no screen rules", peer.manifest.runtime));
     };
     // Before the paste: what stands in the transcript beyond this is new.
     let baseline = baseline(host, delivery);
@@ -49,6 +55,9 @@ pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
             let landing = confirm(host, delivery, rules, &baseline, submit);
             if busy && delivery.urgent && matches!(landing, Landing::Landed { .. }) {
                 hurry(host, delivery, rules);
+            }
+            if matches!(landing, Landing::Landed { .. }) {
+                draft::put_back(host, delivery, rules);
             }
             landing
         }
@@ -63,9 +72,9 @@ enum Sighting<'r> {
     /// The message stands in the composer already, from a delivery that was cut short.
     Ours { busy: bool },
     /// A draft that nobody has touched for long.
-    Stale,
+    Stale(Screen),
     /// Nothing may be typed for now.
-    Hold(&'static str),
+    Hold(Hold, &'static str),
     /// A dialog stands in the way.
     Dialog(Screen, &'r Dialog),
     /// A screen that the manifest does not know, or one in the middle of a repaint: the pane's process.
@@ -77,9 +86,9 @@ enum Sighting<'r> {
 /// Brings the message into the composer: survey and paste are one tmux process. `Err`: nothing was typed, or nobody
 /// knows.
 fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> Result<Submit, Landing> {
-    let failed = |error: TmuxError| Landing::Failed(error.to_string());
-    let server = host.server(&delivery.peer.identity).map_err(failed)?;
-    let input = Input::message(delivery.text).map_err(failed)?;
+    let server =
+        host.server(&delivery.peer.identity).map_err(|error| Landing::Held(Hold::Terminal, error.to_string()))?;
+    let input = Input::message(delivery.text).map_err(|error| Landing::Failed(error.to_string()))?;
     // A program that takes the key right behind the paste saves a tmux call.
     let settle = delivery.peer.manifest.settle();
     let keys = (submit_key(delivery, false), submit_key(delivery, true));
@@ -103,17 +112,19 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             }
             (Some(Sighting::Free { .. }), Err(error)) => return Err(after_typing(error)),
             (Some(Sighting::Ours { busy }), _) => return Ok(Submit { busy, forced, pressed: false }),
-            (Some(Sighting::Stale), _) if !forced && clear_draft(host, delivery, rules) => {
+            (Some(Sighting::Stale(screen)), _) if !forced && draft::put_aside(host, delivery, rules, &screen) => {
                 forced = true;
                 continue;
             }
-            (Some(Sighting::Stale), _) => {
-                return Err(Landing::Held("a draft stands in the composer and does not clear".into()));
+            (Some(Sighting::Stale(_)), _) => {
+                let why = "a draft stands in the composer and does not clear".into();
+                return Err(Landing::Held(Hold::Draft, why));
             }
-            (Some(Sighting::Hold(why)), _) => return Err(Landing::Held(why.into())),
+            (Some(Sighting::Hold(hold, why)), _) => return Err(Landing::Held(hold, why.into())),
             (Some(Sighting::Dialog(screen, dialog)), _) => {
-                ready::answer(host, delivery.peer, &screen, dialog).map_err(Landing::Held)?;
-                Landing::Failed(format!("the dialog {:?} does not go away", dialog.name))
+                ready::answer(host, delivery.peer, &screen, dialog)
+                    .map_err(|why| Landing::Held(ready::hold_of(dialog), why))?;
+                Landing::Held(Hold::Dialog, format!("the dialog {:?} does not go away", dialog.name))
             }
             (Some(Sighting::Strange(pane)), _) => {
                 // Codex misses a change of its terminal's size now and then (measured: 1 in 10 when somebody attaches
@@ -121,24 +132,26 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
                 if repainted.passed(host.clock) && !std::mem::replace(&mut redrawn, true) {
                     pane.into_iter().for_each(process::redraw);
                 }
-                Landing::Failed(format!(
+                let why = format!(
                     "the screen is none that the manifest of {} knows: `iapeer attach {}` shows it",
                     delivery.peer.manifest.runtime,
                     delivery.peer.identity.personality()
-                ))
+                );
+                Landing::Held(Hold::Screen, why)
             }
             (Some(Sighting::Ended(how)), _) => {
-                return Err(Landing::Failed(format!("the program has ended ({how})")));
+                return Err(Landing::Held(Hold::Ended, format!("the program has ended ({how})")));
             }
             // Its socket is gone, not the server: that makes a new one when it is asked to.
             (None, Err(TmuxError::NoServer)) if recorded_server_lives(host, delivery.peer) => {
-                Landing::Held("its tmux server lives, and its socket is gone".into())
+                Landing::Held(Hold::Terminal, "its tmux server lives, and its socket is gone".into())
             }
             (None, Err(TmuxError::NoServer | TmuxError::NoSession)) => {
-                return Err(Landing::Failed("the session has ended".into()));
+                end_without_pane(host, delivery.peer);
+                return Err(Landing::Held(Hold::Ended, "the session has ended".into()));
             }
-            (None, Err(error)) => Landing::Held(error.to_string()),
-            (None, Ok(_)) => Landing::Held("tmux showed nothing".into()),
+            (None, Err(error)) => Landing::Held(Hold::Terminal, error.to_string()),
+            (None, Ok(_)) => Landing::Held(Hold::Terminal, "tmux showed nothing".into()),
         };
         if deadline.passed(host.clock) {
             return Err(obstacle);
@@ -153,68 +166,86 @@ fn recorded_server_lives(host: &RealHost<'_>, peer: &Peer) -> bool {
     server.is_some_and(|server| tmux::recreate_socket(&server))
 }
 
+/// Ends a program that has outlived its pane (it ignored the hang-up): nobody can talk to it any more, and while it
+/// lives the peer counts as awake. Only where tmux says twice that the pane is gone.
+fn end_without_pane(host: &RealHost<'_>, peer: &Peer) {
+    let Some(pane) = SessionRecord::peek(host.paths, &peer.identity).and_then(|record| record.pane) else { return };
+    host.clock.sleep(SECOND_LOOK);
+    let look = host.server(&peer.identity).and_then(|server| server.look());
+    if look == Err(TmuxError::NoSession) && process::liveness(&pane) == Liveness::Alive {
+        tracing::warn!("{}: its program has outlived its pane: ending it", peer.identity);
+        process::end_all(&process::tree(&pane), host.settings.end_grace, host.clock);
+    }
+}
+
 /// What a survey shows.
 fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRules, survey: Survey) -> Sighting<'r> {
     if survey.look.pane_dead {
         return Sighting::Ended(survey.look.ending());
     }
-    let screen = Screen { styled: survey.screen, title: survey.look.title, host: survey.look.host };
+    let moved = EpochMs(survey.look.window_activity.saturating_mul(1000));
+    let look = survey.look;
+    let screen = Screen { styled: survey.screen, title: look.title, host: look.host, width: look.width };
     match screen.sight(rules) {
-        Sight::Input { draft, busy } => at_composer(host, delivery, &survey.clients, draft, busy),
+        Sight::Input { draft, busy } => match at_composer(host, delivery, &survey.clients, moved, draft, busy) {
+            Composed::Free => Sighting::Free { busy },
+            Composed::Ours => Sighting::Ours { busy },
+            Composed::Stale => Sighting::Stale(screen),
+            Composed::Hold(hold, why) => Sighting::Hold(hold, why),
+        },
         Sight::Dialog(dialog) => Sighting::Dialog(screen, dialog),
-        Sight::Blank | Sight::Unknown => Sighting::Strange(survey.look.pane_pid),
+        Sight::Blank | Sight::Unknown => Sighting::Strange(look.pane_pid),
     }
 }
 
-/// The composer is on the screen: what is in it, and who is at the keyboard?
+/// What a composer allows.
+enum Composed {
+    Free,
+    Ours,
+    Stale,
+    Hold(Hold, &'static str),
+}
+
+/// The composer is on the screen: what is in it, and who is at the keyboard? `moved`: when the window last changed.
 fn at_composer(
     host: &RealHost<'_>,
     delivery: &Delivery<'_>,
     clients: &[Client],
+    moved: EpochMs,
     draft: Draft,
     busy: bool,
-) -> Sighting<'static> {
+) -> Composed {
     let keys = &delivery.peer.manifest.keys;
     if busy && delivery.resumed {
-        return Sighting::Hold("a turn is running, and it may be the message's own");
+        return Composed::Hold(Hold::Turn, "a turn is running, and it may be the message's own");
     }
     if busy && keys.midturn.meaning == Meaning::Steer && !delivery.urgent {
         let waited = host.clock.now().since(delivery.accepted);
         if waited < host.settings.midturn_wait {
-            return Sighting::Hold("a turn is running, and a message now would cut it short");
+            return Composed::Hold(Hold::Turn, "a turn is running, and a message now would cut it short");
         }
     }
     match draft {
-        Draft::Empty => Sighting::Free { busy },
-        Draft::Text(text) if text.contains(&delivery.id.to_string()) => Sighting::Ours { busy },
-        Draft::Paste(_) if delivery.resumed && clients.is_empty() => Sighting::Ours { busy },
+        Draft::Empty => Composed::Free,
+        Draft::Text(text) if text.contains(&delivery.id.to_string()) => Composed::Ours,
+        Draft::Paste(_) if delivery.resumed && clients.is_empty() => Composed::Ours,
+        // What stands behind the mark of a long paste is not on the screen, and could not be put back.
+        Draft::Paste(_) if !clients.is_empty() => {
+            Composed::Hold(Hold::Draft, "somebody has pasted a draft into the composer: send it or clear it")
+        }
         Draft::Text(_) | Draft::Paste(_) => {
-            let last = clients.iter().map(|client| client.activity).max();
-            let still = last.map(|at: EpochMs| host.clock.now().since(at));
+            // The keys of a client in control mode are seen by what they do to the window alone.
+            let last =
+                clients.iter().map(|client| if client.control { client.activity.max(moved) } else { client.activity });
+            let still = last.max().map(|at: EpochMs| host.clock.now().since(at));
             match still {
                 Some(still) if still < host.settings.composer_hold => {
-                    Sighting::Hold("somebody has a draft in the composer")
+                    Composed::Hold(Hold::Draft, "somebody has a draft in the composer")
                 }
-                _ => Sighting::Stale,
+                _ => Composed::Stale,
             }
         }
     }
-}
-
-/// Empties the composer of a draft that nobody has touched for long: merged with a message it would be neither. Says
-/// whether it is empty now.
-fn clear_draft(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> bool {
-    let Some(key) = &delivery.peer.manifest.keys.clear else { return false };
-    let identity = &delivery.peer.identity;
-    let pressed = host.server(identity).and_then(|server| server.keys(&[Key::named(key)]));
-    // Claude Code's footer speaks of its clear key for a second.
-    let deadline = Deadline::after(host.clock, Duration::from_secs(3));
-    pressed.is_ok()
-        && wait_for(host.clock, deadline, Duration::from_millis(20), || {
-            let screen = ready::look(host, delivery.peer).ok()?;
-            matches!(screen.sight(rules), Sight::Input { draft: Draft::Empty, .. }).then_some(())
-        })
-        .is_some()
 }
 
 fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
@@ -373,62 +404,10 @@ fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
 /// typed nothing.
 fn after_typing(error: TmuxError) -> Landing {
     match error {
-        TmuxError::NotFound { .. } | TmuxError::PaneDead | TmuxError::InMode | TmuxError::Refused(_) => {
-            Landing::Failed(error.to_string())
-        }
+        TmuxError::NotFound { .. } => Landing::Held(Hold::Terminal, error.to_string()),
+        TmuxError::PaneDead => Landing::Held(Hold::Ended, error.to_string()),
+        TmuxError::InMode => Landing::Held(Hold::Mode, error.to_string()),
+        TmuxError::Refused(_) => Landing::Failed(error.to_string()),
         error => Landing::Unknown(error.to_string()),
     }
-}
-
-/// Types control text into an idle, empty composer, and waits until the transcript says that a compaction is done.
-pub(crate) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<(), String> {
-    let (Some(rules), Some(transcripts)) = (peer.manifest.screen.as_ref(), host.transcripts(peer)) else {
-        return Err(format!("runtime {} has no transcript to tell the end of a compaction by", peer.manifest.runtime));
-    };
-    let look = || match ready::look(host, peer) {
-        Ok(screen) => Ok(screen),
-        Err(Trouble::Ended { why, .. }) => Err(why),
-        Err(Trouble::Passing) => Err("tmux does not answer".to_owned()),
-    };
-    let obstacle = || -> Result<Option<&str>, String> {
-        Ok(match look()?.sight(rules) {
-            Sight::Input { draft: Draft::Empty, busy: false } => None,
-            Sight::Input { busy: true, .. } => Some("a turn is running; try again when it is over"),
-            Sight::Input { .. } => Some("somebody has a draft in the composer"),
-            _ => Some("the composer is not on the screen"),
-        })
-    };
-    // A program calls its stop hook a moment before its screen says so too: one look may come between the two.
-    let passing = Deadline::after(host.clock, REPAINT);
-    let mut seen = obstacle()?;
-    while seen.is_some() && !passing.passed(host.clock) {
-        host.clock.sleep(Duration::from_millis(50));
-        seen = obstacle()?;
-    }
-    if let Some(why) = seen {
-        return Err(why.into());
-    }
-    let baseline = transcripts.baseline();
-    let server = host.server(&peer.identity).map_err(|error| error.to_string())?;
-    let typed = Input::control(text).and_then(|input| server.paste(&input));
-    typed.map_err(|error| error.to_string())?;
-    host.clock.sleep(peer.manifest.settle().max(Duration::from_millis(100)));
-    server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(|error| error.to_string())?;
-    let deadline = Deadline::after(host.clock, host.settings.compact_done);
-    let poll = host.settings.compact_poll.min(Duration::from_millis(100));
-    let done = wait_for(host.clock, deadline, poll, || transcripts.compacted_since(&baseline).then_some(()));
-    if done.is_none() {
-        let tail = look().map(|screen| screen.tail()).unwrap_or_default();
-        return Err(format!(
-            "compact did not complete within {}ms (no transcript compact marker; pane tail: {tail})",
-            host.settings.compact_done.as_millis()
-        ));
-    }
-    // The record is the proof; an idle composer is only worth a short wait.
-    let grace = Deadline::after(host.clock, host.settings.compact_grace);
-    let _ = wait_for(host.clock, grace, Duration::from_millis(50), || {
-        let screen = look().ok()?;
-        matches!(screen.sight(rules), Sight::Input { busy: false, .. }).then_some(())
-    });
-    Ok(())
 }

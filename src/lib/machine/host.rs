@@ -1,7 +1,7 @@
 //! The real host behind the trait: each of its answers is had from tmux, processes, transcripts.
 
 use super::real::RealHost;
-use super::{choose, deliver, ready, unit};
+use super::{choose, compact, deliver, ready, unit};
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
@@ -9,11 +9,12 @@ use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::base::{Liveness, StateFile};
 use crate::host::ProcessId;
+use crate::host::limits;
 use crate::host::managed::{self, Managed};
 use crate::host::obstacle::Obstacle;
 use crate::host::process;
 use crate::host::spawn;
-use crate::host::tmux::{self, Key, StartSpec, TmuxError};
+use crate::host::tmux::{self, ExitWord, Key, StartSpec, TmuxError};
 use crate::host::usage::Usage;
 use crate::runtime::screen::Sight;
 use crate::runtime::{ScreenState, Told};
@@ -24,7 +25,7 @@ use crate::store::session_record::SessionRecord;
 use crate::store::state_files::names_in;
 use crate::world::peer::Peer;
 use crate::world::{
-    Delivery, Host, Landing, Launch, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
+    Delivery, Host, Landing, Launch, NotReady, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
 };
 use crate::world::{PaneEnd, View};
 use std::collections::BTreeMap;
@@ -35,18 +36,39 @@ use std::time::Duration;
 /// How long a poked tmux server may take to say how its pane's program ended.
 const POKE_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What tmux runs when the pane's program ends.
-fn exit_hook(host: &RealHost<'_>, identity: &Identity) -> Vec<String> {
+/// What tmux runs when the pane's program ends. The pane's environment is not the hook's: what finds our files is said
+/// outright.
+fn exit_hook(host: &RealHost<'_>, identity: &Identity) -> Vec<ExitWord> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    vec![
+        ExitWord::Set("IAPEER_ROOT", text(host.paths.root())),
+        ExitWord::Set("IAPEER_SOCK_DIR", text(host.paths.socket_dir())),
+        ExitWord::Text(text(&launch::bin_dir().join("iapeer-canary"))),
+        ExitWord::Text("--session-exit".into()),
+        ExitWord::Text(identity.to_string()),
+        ExitWord::Value("--status=", "pane_dead_status"),
+        ExitWord::Value("--signal=", "pane_dead_signal"),
+        ExitWord::Value("--server=", "pid"),
+    ]
+}
+
+/// What keeps the pane's stream.
+fn pane_log(log: &Path) -> Vec<String> {
     let program = launch::bin_dir().join("iapeer-canary");
-    let words = ["--session-exit", identity.as_str(), "--status=#{pane_dead_status}", "--signal=#{pane_dead_signal}"];
-    // The pane's environment is not the hook's: what finds our files is said outright. A # is a format's to tmux.
-    let root = format!("IAPEER_ROOT={}", host.paths.root().display()).replace('#', "##");
-    let sockets = format!("IAPEER_SOCK_DIR={}", host.paths.socket_dir().display()).replace('#', "##");
-    let program = program.to_string_lossy().replace('#', "##");
-    let mut command = vec!["env".to_owned(), root, sockets, program];
-    command.extend(words.map(str::to_owned));
-    command.push("--server=#{pid}".into());
-    command
+    [program.as_path(), Path::new("--pane-log"), log].map(|word| word.to_string_lossy().into_owned()).into()
+}
+
+/// Longest command line that a session is started with outright: tmux takes 16,384 bytes for all that starts a server.
+const ARGV_MAX: usize = 8_000;
+
+/// `argv`, or, where that is longer than tmux takes, the command line that runs it from a file.
+fn shortened(host: &RealHost<'_>, identity: &Identity, argv: &[String]) -> Result<Vec<OsString>, Failure> {
+    if argv.iter().map(|word| word.len() + 1).sum::<usize>() <= ARGV_MAX {
+        return Ok(argv.iter().map(OsString::from).collect());
+    }
+    let words: Vec<String> = argv.iter().map(|word| spawn::shell_quoted(word)).collect();
+    let script = unit::write_script(host, identity, "program.sh", &format!("exec {}\n", words.join(" ")))?;
+    Ok(vec!["/bin/sh".into(), script.into()])
 }
 
 impl Host for RealHost<'_> {
@@ -92,6 +114,7 @@ impl Host for RealHost<'_> {
         Ok(Processes {
             server,
             pane: look.pane_pid.and_then(ProcessId::of),
+            pane_id: look.pane,
             unit: unit::of_server(self, identity, server),
         })
     }
@@ -150,14 +173,15 @@ impl Host for RealHost<'_> {
         paths::create_dirs(&log_dir).map_err(|error| StartError { exit: error.exit, reason: error.message })?;
         let spec = StartSpec {
             cwd: launch.peer.cwd().to_owned(),
-            argv: launch.argv.iter().map(OsString::from).collect(),
+            argv: shortened(self, &launch.peer.identity, &launch.argv)
+                .map_err(|failure| StartError { exit: failure.exit, reason: failure.message })?,
             env: launch.env.iter().map(|(key, value)| (key.into(), value.into())).collect(),
-            pane_log: Some(launch.pane_log.clone()),
+            pane_log: pane_log(&launch.pane_log),
             on_exit: exit_hook(self, &launch.peer.identity),
             killed_by: Some(self.paths.state(&launch.peer.identity, StateFile::KilledBy)),
         };
         let identity = &launch.peer.identity;
-        let server = self.server(identity).map_err(failed)?;
+        let server = self.new_server(identity).map_err(failed)?;
         let (started, unit) = match unit::start(self, launch.peer, &server, &spec)? {
             Some((started, unit)) => (started, Some(unit)),
             // tmux makes a process session of its own, and the units that may start it leave it alone.
@@ -166,12 +190,14 @@ impl Host for RealHost<'_> {
         let event = Event::new("launch")
             .field("identity", identity)
             .field("server", started.server.pid)
-            .field("unit", unit.as_deref().unwrap_or("none"));
+            .field("unit", unit.as_deref().unwrap_or("none"))
+            .maybe("limits", if unit.is_none() { limits::left() } else { None })
+            .maybe("nice", process::niceness(&started.server).filter(|nice| *nice != 0));
         EventLog::new(self.paths, self.settings).append(Log::Lifecycle, self.clock, &event);
-        Ok(Processes { server: started.server, pane: started.pane, unit })
+        Ok(Processes { server: started.server, pane: started.pane, pane_id: started.pane_id, unit })
     }
 
-    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
+    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady> {
         ready::await_ready(self, launch, patience)
     }
 
@@ -191,7 +217,7 @@ impl Host for RealHost<'_> {
     }
 
     fn compact(&self, peer: &Peer, text: &str) -> Result<(), String> {
-        deliver::compact(self, peer, text)
+        compact::compact(self, peer, text)
     }
 
     fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String> {

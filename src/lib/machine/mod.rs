@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod choose;
+mod compact;
 mod deliver;
+mod draft;
 mod host;
 mod hurry;
 pub(crate) mod ready;

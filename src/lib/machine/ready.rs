@@ -4,12 +4,14 @@
 use super::real::RealHost;
 use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
+use crate::base::hold::Hold;
 use crate::host::tmux::{Key, TmuxError};
 use crate::runtime::manifest::{Answer, Dialog, Kind};
 use crate::runtime::screen::{Screen, Sight};
 use crate::store::markers::Markers;
-use crate::world::Launch;
+use crate::store::pane_log;
 use crate::world::peer::Peer;
+use crate::world::{Launch, NotReady};
 use std::time::Duration;
 
 /// Pause between two looks at a booting session: short at first, since some are ready in milliseconds.
@@ -25,7 +27,7 @@ pub(crate) const RESUBMIT: Duration = Duration::from_millis(450);
 const REACTION_LOOK: Duration = Duration::from_millis(30);
 
 /// Waits until `peer`'s session is ready for input. The error is the reason, with the screen's tail.
-pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Duration) -> Result<(), String> {
+pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady> {
     let peer = launch.peer;
     if peer.manifest.kind == Kind::Router {
         return Ok(());
@@ -36,17 +38,19 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     let mut pause = FIRST_LOOK;
     let mut agreed = 0;
     let mut tail = String::new();
+    let mut hold = None;
     let tool_fetched = || rules.tool && tool_fetched(host, launch);
     while !deadline.passed(clock) {
         // Nobody waits out the boot of a peer that was stopped meanwhile.
         if Markers::of(host.paths, &peer.identity).has(Marker::Stopped) {
-            return Err("stopped during the boot".into());
+            return Err("stopped during the boot".to_owned().into());
         }
         let screen = match look(host, peer) {
             Ok(screen) => screen,
             Err(Trouble::Ended { why, last }) => {
                 let why = why.replacen("ended", "ended during boot", 1);
-                return Err(with_tail(&why, last.as_deref().unwrap_or(&tail)));
+                let said = last_words(host, launch).or(last);
+                return Err(with_tail(&why, said.as_deref().unwrap_or(&tail)).into());
             }
             Err(Trouble::Passing) => {
                 clock.sleep(LATER_LOOKS);
@@ -54,7 +58,14 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
             }
         };
         tail = screen.tail();
-        match screen.sight(rules) {
+        let sight = screen.sight(rules);
+        hold = match &sight {
+            Sight::Dialog(dialog) => Some(hold_of(dialog)),
+            Sight::Unknown => Some(Hold::Screen),
+            // Nothing at all, or a composer that does not come to rest, waits for nobody: the program hangs.
+            Sight::Blank | Sight::Input { .. } => None,
+        };
+        match sight {
             // Nothing can run yet but the start itself: with our tool fetched, that is over for all we need.
             Sight::Input { busy, .. } if !busy || tool_fetched() => {
                 agreed += 1;
@@ -69,7 +80,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
             }
             Sight::Dialog(dialog) => {
                 agreed = 0;
-                answer(host, peer, &screen, dialog)?;
+                answer(host, peer, &screen, dialog).map_err(|reason| NotReady { reason, hold })?;
                 clock.sleep(REACTION_LOOK);
                 continue;
             }
@@ -78,7 +89,23 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
         clock.sleep(pause.min(deadline.left(clock)));
         pause = (pause + pause / 2).min(LATER_LOOKS);
     }
-    Err(with_tail("never-became-ready (stuck at a startup prompt or boot hang)", &tail))
+    let reason = with_tail("never-became-ready (stuck at a startup prompt or boot hang)", &tail);
+    Err(NotReady { reason, hold })
+}
+
+/// What a dialog that is not answered holds messages for: manifests name those about a login so.
+pub(crate) fn hold_of(dialog: &Dialog) -> Hold {
+    if ["login", "logged"].iter().any(|word| dialog.name.contains(word)) { Hold::Login } else { Hold::Dialog }
+}
+
+/// How long the pane's log may take to have what the program said last.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// What the program said last, by the pane's log: the screen lacks a line of it (tmux writes its own over it, 3.3a), or
+/// all but that line. A program that drew a screen of its own said nothing that could be read line by line.
+fn last_words(host: &RealHost<'_>, launch: &Launch<'_>) -> Option<String> {
+    let deadline = Deadline::after(host.clock, LAST_WORDS);
+    wait_for(host.clock, deadline, FIRST_LOOK, || pane_log::last_words(&launch.pane_log, launch.pane_log_from))
 }
 
 /// Whether the program that this launch started has fetched our tool.
@@ -115,7 +142,7 @@ pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, Trouble> 
     })?;
     let look = survey.look;
     let ended = look.pane_dead.then(|| format!("the program ended ({})", look.ending()));
-    let screen = Screen { styled: survey.screen, title: look.title, host: look.host };
+    let screen = Screen { styled: survey.screen, title: look.title, host: look.host, width: look.width };
     if let Some(why) = ended {
         return Err(Trouble::Ended { why, last: Some(screen.tail()) });
     }

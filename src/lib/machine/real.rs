@@ -5,10 +5,11 @@ use crate::base::identity::Identity;
 use crate::base::paths::{self, Paths};
 use crate::base::settings::Settings;
 use crate::host::service::UserManager;
-use crate::host::tmux::{Server, Tmux, TmuxError};
+use crate::host::tmux::{PaneId, Server, Tmux, TmuxError};
 use crate::runtime::transcript::Transcripts;
 use crate::session::launch;
 use crate::store::launch_env::LaunchEnv;
+use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -39,8 +40,14 @@ impl<'a> RealHost<'a> {
         self.manager.get_or_init(reach).as_ref()
     }
 
-    /// The tmux server of `identity`.
+    /// The tmux server of `identity`, with the pane that its agent was started in.
     pub fn server(&self, identity: &Identity) -> Result<Server<'_>, TmuxError> {
+        let recorded = SessionRecord::peek(self.paths, identity).and_then(|record| record.pane_id);
+        Ok(self.new_server(identity)?.at(recorded.unwrap_or(PaneId::FIRST)))
+    }
+
+    /// The tmux server of `identity` that is about to be started: its pane has no id yet.
+    pub(crate) fn new_server(&self, identity: &Identity) -> Result<Server<'_>, TmuxError> {
         Ok(self.tmux()?.server(&self.paths.socket(identity), identity.as_str()))
     }
 

@@ -16,6 +16,7 @@ use crate::store::session_record::SessionRecord;
 use crate::world::StartError;
 use crate::world::peer::Peer;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// What a session's unit is called, and whose it is.
 struct Name {
@@ -48,7 +49,8 @@ pub(crate) fn start(
     let Some(manager) = host.manager() else { return Ok(None) };
     let failed = |exit, reason: String| StartError { exit, reason };
     let argv = server.start_command(spec).map_err(|error| failed(error.exit(), error.to_string()))?;
-    let argv = script(host, &peer.identity, &argv).map_err(|failure| failed(failure.exit, failure.message))?;
+    let argv =
+        script(host, &peer.identity, &spec.cwd, &argv).map_err(|failure| failed(failure.exit, failure.message))?;
     let name = Name::of(host, &peer.identity);
     let limits = peer.policy().limits();
     let properties = properties(&limits);
@@ -116,18 +118,29 @@ fn clear(host: &RealHost<'_>, manager: &UserManager, unit: &str, description: &s
     true
 }
 
-/// Writes `argv` into a file, and gives the command line that runs it.
+/// Writes `argv` into a file, and gives the command line that runs it in `cwd`.
 ///
 /// systemd 252 writes the command line of a transient unit to a file that it can't read back where it has `\;` or quotes
 /// in it; a daemon-reload between start and exec then starts something else, or nothing.
-fn script(host: &RealHost<'_>, identity: &Identity, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
+fn script(host: &RealHost<'_>, identity: &Identity, cwd: &Path, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
     let words: Option<Vec<String>> = argv.iter().map(|word| Some(shell_quoted(word.to_str()?))).collect();
     let words = words.ok_or_else(|| Failure::new(Exit::Config, format!("{identity}: a path is not in UTF-8")))?;
+    let text = format!("cd -- {} && exec {}\n", shell_quoted(&cwd.to_string_lossy()), words.join(" "));
+    Ok(vec!["/bin/sh".into(), write_script(host, identity, "start.sh", &text)?.into()])
+}
+
+/// Writes a script for this launch of `identity`, and gives its path.
+pub(crate) fn write_script(
+    host: &RealHost<'_>,
+    identity: &Identity,
+    name: &str,
+    text: &str,
+) -> Result<PathBuf, Failure> {
     let dir = host.paths.launch_files(identity);
     paths::create_dirs(&dir)?;
-    let path = dir.join("start.sh");
-    durable::write_volatile(&path, format!("exec {}\n", words.join(" ")).as_bytes())?;
-    Ok(vec!["/bin/sh".into(), path.into()])
+    let path = dir.join(name);
+    durable::write_volatile(&path, text.as_bytes())?;
+    Ok(path)
 }
 
 /// The unit properties of a profile's limits.
@@ -183,10 +196,10 @@ pub(crate) fn end(host: &RealHost<'_>, identity: &Identity, server: Option<Proce
 /// at hand, or plain starting will do.
 pub(crate) fn escape(
     host: &RealHost<'_>,
-    program: &std::path::Path,
+    program: &Path,
     arguments: &[&str],
     variables: &[&str],
-) -> Option<(std::path::PathBuf, Vec<OsString>)> {
+) -> Option<(PathBuf, Vec<OsString>)> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     if !host.settings.use_service_manager || !systemd::has_socket() {

@@ -3,6 +3,7 @@
 
 use crate::base::evidence::{Landed, Outcome};
 use crate::base::exit::Failure;
+use crate::base::hold::{HeldSince, Hold};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::wake::Woken;
@@ -178,14 +179,39 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Leaves an item where it lies because of its peer's state; no try is counted. A reason that is known is not said
-    /// again: many drains may come by.
-    pub(crate) fn hold(&mut self, entry: Entry, reason: &str) -> Result<(), Failure> {
-        if entry.item.reason.as_deref() == Some(reason) {
-            self.note(&entry, TryOutcome::Queued, Some(reason.to_owned()));
-            return Ok(());
+    /// Holds an item for what is not its own fault: no try is counted, and the order stays. One that was in flight and of
+    /// which nothing was typed waits again; one that may have been typed (`outcome` says so) stays in flight. Held for
+    /// longer than the settings allow, it is a dead letter.
+    pub(crate) fn hold(
+        &mut self,
+        mut entry: Entry,
+        woke: Option<Woken>,
+        outcome: TryOutcome,
+        why: Hold,
+        reason: &str,
+    ) -> Result<GivenBack, Failure> {
+        let now = self.world.now();
+        // A time that lies in the future is none; and the days that a clock was set forward by have not passed.
+        let since = entry.item.held.map_or(now, |held| held.since.min(now));
+        let since = since.max(self.world.clock_set_at().unwrap_or_default());
+        if now.since(since) > self.world.settings.hold {
+            let days = now.since(since).as_secs_f64() / 86_400.0;
+            self.bury(entry, &format!("held for {days:.1} days ({why}): {reason}"))?;
+            return Ok(GivenBack::Buried);
         }
-        self.put_off(entry, None, TryOutcome::Queued, reason)
+        let known = entry.item.held.is_some_and(|held| held.why == why);
+        entry.item.held = Some(HeldSince { why, since });
+        let (seq, place) = (entry.seq, entry.place);
+        // A reason that is known is not said again: many drains may come by.
+        if known && place == Place::Waiting && entry.item.reason.as_deref() == Some(reason) {
+            self.note(&entry, outcome, Some(reason.to_owned()));
+            return Ok(GivenBack::Waits);
+        }
+        self.put_off(entry, woke, outcome, reason)?;
+        if place == Place::Inflight && outcome == TryOutcome::Queued {
+            self.queue.shift(seq, place, Place::Waiting)?;
+        }
+        Ok(GivenBack::Waits)
     }
 
     /// Puts an item whose try failed back to its place at the head, or to the dead letters when it had enough tries.
@@ -201,6 +227,7 @@ impl<'a> Ledger<'a> {
         tries: u64,
     ) -> Result<GivenBack, Failure> {
         entry.item.attempts += 1;
+        entry.item.held = None;
         if u64::from(entry.item.attempts) >= tries {
             self.bury(entry, reason)?;
             return Ok(GivenBack::Buried);
@@ -281,6 +308,7 @@ impl<'a> Ledger<'a> {
             .maybe("mode", woke.map(|woken| woken.mode))
             .maybe("cause", woke.map(|woken| woken.cause))
             .maybe("forced", landed.and_then(|landed| landed.forced.then_some(true)))
+            .maybe("held", item.held.filter(|_| error.is_some()).map(|held| held.why))
             .maybe("attempts", (item.attempts > 0).then_some(item.attempts))
             .maybe("redelivered", (item.redelivered > 0).then_some(item.redelivered))
             .field("ms", self.world.now().since(item.accepted).as_millis())

@@ -3,6 +3,7 @@
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Outcome;
 use crate::base::exit::{Exit, Failure};
+use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::{Marker, StateFile};
@@ -36,6 +37,9 @@ pub struct QueueRow {
     /// What it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
+    /// What holds it, where it is not its own fault that it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Hold>,
     /// Why it is where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -57,6 +61,9 @@ impl QueueRow {
         );
         if let Some(topic) = &self.topic {
             line.push_str(&format!("  topic:{topic}"));
+        }
+        if let Some(held) = &self.held {
+            line.push_str(&format!("  held:{held}"));
         }
         if let Some(reason) = &self.reason {
             line.push_str(&format!("  {reason}"));
@@ -102,6 +109,7 @@ pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<V
                     attempts: item.as_ref().map_or(0, |item| item.attempts),
                     from: item.as_ref().map(|item| item.from.clone()),
                     topic: item.as_ref().and_then(|item| item.topic.as_ref()).map(ToString::to_string),
+                    held: item.as_ref().and_then(|item| item.held).map(|held| held.why),
                     reason: item.as_ref().and_then(|item| item.reason.clone()).or_else(unreadable),
                 });
             }
@@ -162,6 +170,7 @@ pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
         attempts: 0,
         from: None,
         topic: None,
+        held: None,
         reason: None,
     }))
 }

@@ -87,7 +87,11 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
         return Ok(by_manager(world, peer, false));
     }
     // The mark goes first: a drain that holds the lock sees it at its next step, and senders at once.
-    world.markers(identity).set(Marker::Stopped, world.now())?;
+    let unnoted = match world.markers(identity).set(Marker::Stopped, world.now()) {
+        // The session that fills the disk is to end in any case.
+        Err(error) if error.is_full() => Some(error),
+        set => set.map(|()| None)?,
+    };
     let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
     let outcome = match settle::settle(world, identity)?.0 {
         Standing::Live(record) => {
@@ -110,7 +114,13 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
         ),
     };
     drop(lock);
-    Ok(outcome)
+    Ok(match unnoted {
+        Some(error) => {
+            let why = format!("its session is ended, but not noted as stopped, so that a message wakes it: {error}");
+            Done::with(identity, "not-stopped", Some(why), Exit::Io)
+        }
+        None => outcome,
+    })
 }
 
 /// Lets a stopped peer accept messages again. Nothing is launched; what waits is delivered.

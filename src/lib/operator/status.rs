@@ -15,17 +15,20 @@ use std::time::Duration;
 /// A tick older than this has been missed: the timer's period is 60 s.
 pub(crate) const TICK_IS_DUE: Duration = Duration::from_secs(180);
 
+/// How far a stamp may lie ahead of a clock that is being slewed.
+pub(crate) const STAMP_AHEAD: Duration = Duration::from_secs(2);
+
 /// How the whole stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Overview {
     /// Seconds since the last tick; absent where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tick_age_secs: Option<u64>,
+    /// How many seconds ahead of the clock the last tick's stamp lies: the clock was set back since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tick_ahead_secs: Option<u64>,
     /// Whether ticks come as they should.
     pub ticking: bool,
-    /// The last tick's time lies in the future: the clock was set back since, and it says nothing.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub tick_in_future: bool,
     /// Registered peers.
     pub peers: usize,
     /// How many peers are in each state.
@@ -58,7 +61,10 @@ impl Overview {
             if names.is_empty() { String::new() } else { format!(": {}", names.join(" ")) }
         };
         let tick = match (self.tick_age_secs, self.ticking) {
-            _ if self.tick_in_future => "tick: the last one is dated in the future: was the clock set back?".to_owned(),
+            (None, _) if self.tick_ahead_secs.is_some() => format!(
+                "tick: nobody knows when: the last one's stamp lies {}s in the future, so the clock was set back since",
+                self.tick_ahead_secs.unwrap_or_default()
+            ),
             (None, _) => "tick: never ran: run iapeer-superviser every minute, or `iapeer units install`".to_owned(),
             (Some(age), true) => format!("tick: {age}s ago"),
             (Some(age), false) => format!("tick: OVERDUE, the last one was {age}s ago"),
@@ -103,11 +109,13 @@ pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
     let listed = list::peers(world)?;
     let mut seen = Overview { peers: listed.len(), states: list::totals(&listed), ..Overview::default() };
     if let Some(at) = tick::last_tick(world.paths) {
-        let age = world.now().since(at);
-        // File times are finer than the clock, and clocks of two processors differ a little.
-        seen.tick_in_future = at.since(world.now()) > Duration::from_secs(5);
-        seen.tick_age_secs = Some(age.as_secs());
-        seen.ticking = age <= TICK_IS_DUE && !seen.tick_in_future;
+        let (age, ahead) = (world.now().since(at), at.since(world.now()));
+        if ahead > STAMP_AHEAD {
+            seen.tick_ahead_secs = Some(ahead.as_secs());
+        } else {
+            seen.tick_age_secs = Some(age.as_secs());
+            seen.ticking = age <= TICK_IS_DUE;
+        }
     }
     for peer in &listed {
         for on in &peer.runtimes {

@@ -11,6 +11,8 @@ pub struct Screen {
     pub title: String,
     /// The host's name, which is tmux's default title.
     pub host: String,
+    /// How many columns it has; 0 where that is not known.
+    pub width: usize,
 }
 
 /// What is in the composer.
@@ -107,6 +109,30 @@ impl Screen {
         Sight::Input { draft, busy: rules.busy.iter().any(|needle| self.holds(needle, &texts)) }
     }
 
+    /// The draft in the composer as its person wrote it, to be put back later: with its blank lines, and without the
+    /// breaks that come of the composer's width. `None` where the screen does not tell where the draft ends.
+    pub fn whole_draft(&self, rules: &ScreenRules) -> Option<String> {
+        let rows = parse_rows(&self.styled, &rules.ghost);
+        let at = rows.iter().rposition(|row| row.text().starts_with(&rules.composer))?;
+        let width = rules.composer.chars().count();
+        let rest = &rows[at + 1..];
+        let end = match rest.iter().position(is_rule) {
+            Some(end) => end,
+            None => {
+                // No line below the composer: what stands behind a blank row may be the footer.
+                let end = rest.iter().position(|row| !is_continuation(row)).unwrap_or(rest.len());
+                let beyond = rest[end..].iter().filter(|row| !row.text().trim().is_empty()).count();
+                if beyond > 1 {
+                    return None;
+                }
+                end
+            }
+        };
+        let lines: Vec<String> =
+            std::iter::once(&rows[at]).chain(&rest[..end]).map(|row| row.solid(width).trim_end().to_owned()).collect();
+        Some(unwrap(&lines, self.width.saturating_sub(width + MARGIN)).trim_end().to_owned())
+    }
+
     /// Each rule by its place in the manifest, and whether it holds: the composer, `ready`, `busy`, the dialogs.
     pub fn verdicts(&self, rules: &ScreenRules) -> Vec<(String, bool)> {
         let rows = parse_rows(&self.styled, &rules.ghost);
@@ -199,6 +225,35 @@ fn is_continuation(row: &Row) -> bool {
     text.starts_with("  ") && !text.trim().is_empty()
 }
 
+/// How many columns a composer may leave free at its right.
+const MARGIN: usize = 4;
+
+/// Whether a row is a line drawn across the screen.
+fn is_rule(row: &Row) -> bool {
+    let text = row.text();
+    let text = text.trim();
+    text.chars().count() > 5 && text.chars().all(|c| matches!(c, '─' | '━' | '═' | '╰' | '╯'))
+}
+
+/// Joins rows that were broken because the next word had no room in `columns`.
+fn unwrap(rows: &[String], columns: usize) -> String {
+    let mut out = String::new();
+    for (n, row) in rows.iter().enumerate() {
+        let before = n.checked_sub(1).map(|n| rows[n].chars().count()).unwrap_or_default();
+        let word = row.split(' ').next().unwrap_or_default().chars().count();
+        let broken = columns > 0 && word > 0 && before + 1 + word > columns;
+        match (n, broken) {
+            (0, _) => {}
+            // A row without a blank in it was full: the word itself was broken.
+            (_, true) if before > columns => {}
+            (_, true) => out.push(' '),
+            (_, false) => out.push('\n'),
+        }
+        out.push_str(row);
+    }
+    out
+}
+
 /// Splits styled text into rows of characters that know whether they are ghost text: faint, or in a ghost colour.
 fn parse_rows(styled: &str, ghost: &[String]) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -288,7 +343,21 @@ mod tests {
     }
 
     fn screen(styled: &str) -> Screen {
-        Screen { styled: styled.into(), title: "parrot".into(), host: "vm".into() }
+        Screen { styled: styled.into(), title: "parrot".into(), host: "vm".into(), width: 40 }
+    }
+
+    #[test]
+    fn a_whole_draft_has_its_blank_lines_and_no_breaks_of_the_screens() {
+        let rules = rules("parrot");
+        let whole = |draft: &str, below: &str| screen(&format!("old\n»\u{a0}{draft}\n{below}\n")).whole_draft(&rules);
+        let footer = "────────\n  parrot ready";
+        assert_eq!(whole("one\n\n  two", footer).as_deref(), Some("one\n\ntwo"));
+        assert_eq!(whole("one\n  two", "\n  parrot ready").as_deref(), Some("one\ntwo"));
+        assert_eq!(whole("one\n\n  two", "\n  parrot ready"), None, "nobody can tell the draft from the footer");
+        let words = "a row of words up to the edge of\n  it, and on";
+        assert_eq!(whole(words, footer).as_deref(), Some("a row of words up to the edge of it, and on"));
+        let long = format!("{}\n  {}", "x".repeat(38), "y".repeat(5));
+        assert_eq!(whole(&long, footer), Some("x".repeat(38) + &"y".repeat(5)));
     }
 
     #[test]

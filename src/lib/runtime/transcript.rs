@@ -59,7 +59,9 @@ impl<'m> Transcripts<'m> {
         // The agents' own encoding: every character outside A-Z a-z 0-9 becomes a dash.
         let slug: String =
             cwd.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let dir = rules.dir.replace("{home}", &paths.home().to_string_lossy()).replace("{slug}", &slug);
+        // The session's own home, which its launch.env may have set (one account for each agent).
+        let home = get("HOME").filter(|home| !home.is_empty()).map_or_else(|| paths.home().to_owned(), PathBuf::from);
+        let dir = rules.dir.replace("{home}", &home.to_string_lossy()).replace("{slug}", &slug);
         let dir = fill_env(&dir, get);
         Transcripts { rules, dir: PathBuf::from(dir), cwd }
     }

@@ -64,7 +64,10 @@ impl Activity {
     pub fn for_reaping(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
         let in_flight = !peer.is_ephemeral()
             && world.queue(&peer.identity).list(Place::Inflight).map_or(true, |items| !items.is_empty());
-        Activity { in_flight, ..Activity::from_files(world, peer, record) }
+        let activity = Activity::from_files(world, peer, record);
+        // The days that the clock was set forward by have not passed in idleness.
+        let woke_at = activity.woke_at.max(world.clock_set_at().unwrap_or_default());
+        Activity { in_flight, woke_at, ..activity }
     }
 
     /// Adds what the terminal tells. The error is why it can't be asked: then nothing may be concluded.

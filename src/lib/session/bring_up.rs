@@ -11,6 +11,7 @@
 use crate::base::Marker;
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
+use crate::base::hold::Hold;
 use crate::base::identity::Topic;
 use crate::base::wake::{Decision, Mode, WakeCause, Woken};
 use crate::base::{AttentionState, Liveness, Sign};
@@ -30,7 +31,7 @@ use crate::store::peer_folder;
 use crate::store::reindex;
 use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::peer::Peer;
-use crate::world::{Launch, World};
+use crate::world::{Launch, NotReady, World};
 use std::time::Duration;
 
 /// A session that is up.
@@ -47,21 +48,21 @@ pub struct Up {
 pub struct NotUp {
     /// What the caller is told.
     pub failure: Failure,
-    /// Whether this was a try that failed, and not a state that forbids one.
+    /// Whether a session was started and did not come up; else a state forbids it.
     pub tried: bool,
-    /// The state of the peer that forbids it, where somebody should know of that.
-    pub state: Option<AttentionState>,
+    /// What holds the message for which the peer was to be woken, where that is not the message's own fault.
+    pub hold: Option<Hold>,
 }
 
 impl NotUp {
-    fn refused(exit: Exit, why: String) -> NotUp {
-        Failure::new(exit, why).into()
+    fn held(hold: Hold, exit: Exit, why: String) -> NotUp {
+        NotUp { failure: Failure::new(exit, why), tried: false, hold: Some(hold) }
     }
 }
 
 impl From<Failure> for NotUp {
     fn from(failure: Failure) -> Self {
-        NotUp { failure, tried: false, state: None }
+        NotUp { failure, tried: false, hold: None }
     }
 }
 
@@ -125,7 +126,7 @@ fn standing(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Ses
     match settle::settle(world, identity)?.0 {
         Standing::Unknown => {
             let why = format!("tmux does not say whether {identity} lives: nothing is done before it does");
-            return Err(NotUp::refused(Exit::TryAgain, why));
+            return Err(NotUp::held(Hold::Terminal, Exit::TryAgain, why));
         }
         Standing::Live(record) => return Ok(Some(record)),
         Standing::Asleep => {}
@@ -136,11 +137,11 @@ fn standing(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Ses
     }
     if !peer.cwd().is_dir() {
         let why = format!("the working folder of {identity} does not exist: {}", peer.cwd().display());
-        return Err(NotUp::refused(Exit::Refused, why));
+        return Err(NotUp::held(Hold::Setup, Exit::Refused, why));
     }
     if let Some(unfit) = peer_folder::fault(peer.cwd(), identity.runtime()) {
         refuse::log_refusal(world, peer, "unfit-file", &unfit.to_string());
-        return Err(NotUp::refused(unfit.exit(), format!("{identity} is not started: {unfit}")));
+        return Err(NotUp::held(Hold::Setup, unfit.exit(), format!("{identity} is not started: {unfit}")));
     }
     Ok(None)
 }
@@ -161,7 +162,7 @@ fn permit(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Tripp
                 EpochMs(world.now().0 + tripped.until.as_millis() as u64 + 999).utc_seconds(),
                 identity.personality()
             );
-            Err(NotUp { state: Some(AttentionState::CrashLoop), ..NotUp::refused(Exit::Refused, why) })
+            Err(NotUp::held(Hold::CrashLoop, Exit::Refused, why))
         }
     }
 }
@@ -187,7 +188,7 @@ fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Trippe
     let decision = rule::decide(&observed).map_err(|nothing| {
         let event = wake_event(peer, "fail", "attach-nothing-to-resume").field("reason", &nothing.reason);
         world.lifecycle(&event);
-        NotUp::refused(Exit::Refused, format!("{identity}: {}", nothing.reason))
+        NotUp::from(Failure::new(Exit::Refused, format!("{identity}: {}", nothing.reason)))
     })?;
     let event = wake_event(peer, decision.mode.as_str(), decision.cause.as_str())
         .maybe("ref", decision.reference.as_ref())
@@ -202,20 +203,22 @@ fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Trippe
 fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Result<(SessionRecord, Launch<'a>), NotUp> {
     let identity = &peer.identity;
     remember_policy(world, peer);
-    let prompt = launching::write_prompt(world, peer)?;
+    // What can't be put together will not be by trying: the message waits until somebody has mended it.
+    let setup = |failure| NotUp { failure, tried: false, hold: Some(Hold::Setup) };
+    let prompt = launching::write_prompt(world, peer).map_err(setup)?;
     let name = launching::new_launch_name(world);
-    let launch = launching::build(world, peer, decision.mode, &name, prompt.as_deref())?;
+    let launch = launching::build(world, peer, decision.mode, &name, prompt.as_deref()).map_err(setup)?;
     clear_last_session(world, peer)?;
     let processes = world.host.start(&launch).map_err(|error| {
         let failure = Failure::from(error);
         world.lifecycle(&Event::new("wake-failed").field("identity", identity).field("reason", &failure));
         // A program that can't even be started is a death like any other. Where tmux was only slow, the session that
         // lives is enrolled by whoever settles this identity next.
-        let tried = failure.exit != Exit::Refused;
+        let tried = !matches!(failure.exit, Exit::Refused | Exit::Config);
         if tried && world.liveness(identity, None) == Liveness::Gone {
             let _ = world.markers(identity).add_death(world.now());
         }
-        NotUp { failure, tried, state: None }
+        NotUp { failure, tried, hold: (!tried).then_some(Hold::Setup) }
     })?;
     let record = SessionRecord {
         identity: identity.clone(),
@@ -226,13 +229,21 @@ fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Resu
         phase: Phase::Booting,
         server: Some(processes.server),
         pane: processes.pane,
+        pane_id: processes.pane_id,
         unit: processes.unit,
         launch: Some(name),
         boot_id: world.host.boot_id(),
         decision: Some(decision.clone()),
         died_at: None,
     };
-    record.write(world.paths).map_err(Failure::from)?;
+    if let Err(error) = record.write(world.paths) {
+        // Whatever is alive must be supervised, and what has no record may be found late.
+        let failure = match world.host.end(identity, record.server, record.pane) {
+            Ok(()) => Failure::from(error),
+            Err(remains) => Failure::new(error.exit(), format!("{error}; and {remains}")),
+        };
+        return Err(failure.into());
+    }
     arm::at_launch(world, identity);
     Ok((record, launch))
 }
@@ -290,8 +301,8 @@ fn finish_boot(world: &World<'_>, peer: &Peer, record: SessionRecord, call: Call
     Ok(Up { record, woke: Some(Woken { mode: decision.mode, cause: WakeCause::LauncherDied }) })
 }
 
-/// Waits for READY. A boot that fails is cleared away and counted; one of a peer that was stopped meanwhile is cleared
-/// away without counting.
+/// Waits for READY. A boot that fails is cleared away and counted; one of a peer that was stopped meanwhile, or that
+/// waits for a person (a login, a dialog that nobody knows), is cleared away without counting.
 fn await_ready(
     world: &World<'_>,
     peer: &Peer,
@@ -306,9 +317,9 @@ fn await_ready(
         end::end(world, &peer.identity, Some(record), &End::new("stopped-mid-wake").keep_marks())?;
         return Err(refuse::stopped(peer).into());
     }
-    waited.map_err(|reason| match at_login(world, peer) {
-        Some(told) => needs_login(world, peer, record, &reason, &told),
-        None => failed_boot(world, peer, record, &reason),
+    waited.map_err(|not_ready| match at_login(world, peer) {
+        Some(told) => needs_login(world, peer, record, &not_ready.reason, &told),
+        None => failed_boot(world, peer, record, &not_ready),
     })
 }
 
@@ -333,7 +344,7 @@ fn needs_login(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &
     let ended = end::end(world, identity, Some(record), &End::new("login").keep_marks());
     let remains = ended.err().map(|remains| format!("; and {remains}")).unwrap_or_default();
     let failure = Failure::new(Exit::TryAgain, format!("{identity}: {reason}{remains}"));
-    NotUp { failure, tried: false, state: Some(AttentionState::Login) }
+    NotUp { failure, tried: false, hold: Some(Hold::Login) }
 }
 
 fn note_ready(
@@ -357,7 +368,8 @@ fn note_ready(
     if let Some(topic) = topic {
         markers.note_topic(topic)?;
     }
-    markers.trim_deaths(world.now().minus(world.settings.crashloop_window))?;
+    let (now, window) = (world.now(), world.settings.crashloop_window);
+    markers.trim_deaths(now.minus(window), now.plus(window))?;
     // Whatever it waited for before, this session shows its composer.
     if attention::peek(world.paths, &peer.identity).is_some() {
         attention::change(world.paths, &peer.identity, world.program, world.clock, |_| None)?;
@@ -366,13 +378,20 @@ fn note_ready(
     Ok(record)
 }
 
-fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &str) -> NotUp {
-    let event = Event::new("wake-failed").field("identity", &peer.identity).field("reason", reason);
+fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, not_ready: &NotReady) -> NotUp {
+    let (identity, NotReady { reason, hold }) = (&peer.identity, not_ready);
+    let event = Event::new("wake-failed").field("identity", identity).field("reason", reason).maybe("held", *hold);
     world.lifecycle(&event);
-    arm::record_end(world, record);
-    let failure = match end::fail_launch(world, &peer.identity, record, reason) {
-        Ok(()) => Failure::new(Exit::TryAgain, format!("{}: {reason}", peer.identity)),
-        Err(remains) => Failure::new(Exit::TryAgain, format!("{}: {reason}; and {remains}", peer.identity)),
+    let ended = if hold.is_some() {
+        // The marks stay: when the person has done it, the next wake decides the same again.
+        end::end(world, identity, Some(record), &End::new(reason).keep_marks())
+    } else {
+        arm::record_end(world, record);
+        end::fail_launch(world, identity, record, reason)
     };
-    NotUp { failure, tried: true, state: None }
+    let why = match ended {
+        Ok(()) => format!("{identity}: {reason}"),
+        Err(remains) => format!("{identity}: {reason}; and {remains}"),
+    };
+    NotUp { failure: Failure::new(Exit::TryAgain, why), tried: true, hold: *hold }
 }

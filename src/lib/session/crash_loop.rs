@@ -23,8 +23,10 @@ impl std::fmt::Display for Tripped {
 /// Refuses when at least `max` of `deaths` lie within `window` before `now`. The cut-off is inclusive.
 pub fn guard(deaths: &[EpochMs], now: EpochMs, max: u64, window: Duration) -> Result<(), Tripped> {
     let cutoff = now.minus(window);
-    // A death dated in the future (the clock was set back) counts as one that just happened.
-    let mut recent: Vec<EpochMs> = deaths.iter().copied().filter(|at| *at >= cutoff).collect();
+    // A death dated in the future (the clock was set back) counts as one that just happened. One that lies further ahead
+    // than the window is long tells nothing of when it was.
+    let is_recent = |at: &EpochMs| *at >= cutoff && at.since(now) <= window;
+    let mut recent: Vec<EpochMs> = deaths.iter().copied().filter(is_recent).map(|at| at.min(now)).collect();
     if (recent.len() as u64) < max {
         return Ok(());
     }
@@ -51,6 +53,8 @@ mod tests {
             ("the cut-off is inclusive", at(&[10, 20, 300_000]), Some(3)),
             ("one past the window does not count", at(&[10, 20, 300_001]), None),
             ("a death in the future counts", vec![EpochMs(now.0 + 9_999), now, now], Some(3)),
+            ("as far ahead as the window is long", vec![EpochMs(now.0 + 300_000), now, now], Some(3)),
+            ("one further ahead does not", vec![EpochMs(now.0 + 300_001), now, now], None),
         ];
         for (name, deaths, tripped) in cases {
             assert_eq!(guard(deaths, now, 3, window).err().map(|t| t.deaths), *tripped, "{name}");

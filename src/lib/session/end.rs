@@ -11,6 +11,7 @@ use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::mailbox::tasks;
+use crate::store::StoreError;
 use crate::store::event_log::Event;
 use crate::store::markers::{AfterEnd, Intent};
 use crate::store::session_record::SessionRecord;
@@ -77,11 +78,32 @@ pub fn intend(
 ) -> Result<Intent, Failure> {
     let markers = world.markers(identity);
     let intent = intent_of(world, identity, record, end);
-    markers.write_intent(&intent)?;
+    announce(world, identity, &intent)?;
     if !end.keep_marks && end.park == Park::No {
         markers.clear(Marker::IdleReaped)?;
     }
     Ok(intent)
+}
+
+/// Writes the intent down. A full disk is often the work of the very session that is to end: then it ends all the same,
+/// and what could not be noted is said.
+fn announce(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
+    noted(
+        identity,
+        "that its end is meant: it may be recorded as a death",
+        world.markers(identity).write_intent(intent),
+    )
+}
+
+/// Lets a full disk keep nothing but its own note.
+fn noted(identity: &Identity, what: &str, written: Result<(), StoreError>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.is_full() => {
+            tracing::warn!("{identity}: {error}: ending it without a note {what}");
+            Ok(())
+        }
+        written => Ok(written?),
+    }
 }
 
 fn intent_of(world: &World<'_>, identity: &Identity, record: Option<&SessionRecord>, end: &End<'_>) -> Intent {
@@ -105,15 +127,17 @@ fn intent_of(world: &World<'_>, identity: &Identity, record: Option<&SessionReco
 pub fn finish(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
     let markers = world.markers(identity);
     if intent.park {
-        markers.set(Marker::IdleReaped, intent.at)?;
+        noted(identity, "that it may be resumed", markers.set(Marker::IdleReaped, intent.at))?;
     }
     if intent.death {
-        markers.add_death_once(intent.at)?;
+        noted(identity, "of its death", markers.add_death_once(intent.at))?;
     }
     match intent.then {
         AfterEnd::Nothing => {}
         // After the intent was written: no session lives on with a mark that is meant for its successor.
-        AfterEnd::RelaunchFresh => markers.set(Marker::NewEager, intent.at)?,
+        AfterEnd::RelaunchFresh => {
+            noted(identity, "that it comes back fresh", markers.set(Marker::NewEager, intent.at))?;
+        }
     }
     if let Err(remains) = world.host.end(identity, intent.server, intent.pane) {
         let event = Event::new("teardown")
@@ -142,7 +166,7 @@ pub fn finish(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result
 pub fn fail_launch(world: &World<'_>, identity: &Identity, record: &SessionRecord, why: &str) -> Result<(), Failure> {
     let end = End::new(why).keep_marks();
     let intent = Intent { death: true, ..intent_of(world, identity, Some(record), &end) };
-    world.markers(identity).write_intent(&intent)?;
+    announce(world, identity, &intent)?;
     finish(world, identity, &intent)
 }
 

@@ -2,6 +2,7 @@
 //! runtime wants written for each launch.
 
 use crate::base::exit::{Exit, Failure};
+use crate::base::home;
 use crate::base::paths::{self, Paths};
 use crate::base::wake::Mode;
 use crate::host::inherited::BASE;
@@ -55,12 +56,23 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sb
 /// The part of `environment` that may reach a session or a detached program of ours.
 pub fn allowed(environment: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
     let mut kept: BTreeMap<String, String> = environment.filter(|(name, _)| passes(name)).collect();
-    let home = kept.get("HOME").cloned();
-    kept.entry("PATH".into()).or_insert_with(|| match home {
+    let usual = match kept.get("HOME") {
         Some(home) => format!("{home}/.local/bin:{DEFAULT_PATH}"),
         None => DEFAULT_PATH.into(),
-    });
+    };
+    let path = match kept.get("PATH") {
+        Some(given) => with_back(given, &usual),
+        None => usual,
+    };
+    kept.insert("PATH".into(), path);
     kept
+}
+
+/// `path` with those of the `usual` folders behind it that it lacks: whoever wakes a session may have a short one.
+fn with_back(path: &str, usual: &str) -> String {
+    let given: Vec<&str> = path.split(':').filter(|dir| !dir.is_empty()).collect();
+    let lacks = usual.split(':').filter(|dir| !given.contains(dir));
+    given.iter().copied().chain(lacks).collect::<Vec<_>>().join(":")
 }
 
 /// What programs of ours in the session go back to: the values of those `changed` variables that they would pass on.
@@ -76,9 +88,14 @@ fn passes(name: &str) -> bool {
     ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// This process's environment, without what is not UTF-8.
+/// This process's environment, without what is not UTF-8, and with the user's home where whoever started this process
+/// (a hook, a job of cron's) left it out.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    let given =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let is_blank = |value: Option<std::ffi::OsString>| value.is_none_or(|value| value.is_empty());
+    let home = is_blank(std::env::var_os("HOME")).then(home::of_user).flatten();
+    given.chain(home.and_then(|home| Some(("HOME".to_owned(), home.into_os_string().into_string().ok()?))))
 }
 
 /// The folder this program was started from: where its siblings are.
@@ -127,7 +144,7 @@ pub fn build<'a>(
 
     let mut values = BTreeMap::from([
         ("cwd".into(), peer.cwd().to_string_lossy().into_owned()),
-        ("home".into(), world.paths.home().to_string_lossy().into_owned()),
+        ("home".into(), home_of(&launch_env, world.paths)),
         ("root".into(), world.paths.root().to_string_lossy().into_owned()),
         ("identity".into(), peer.identity.to_string()),
         ("personality".into(), peer.identity.personality().to_string()),
@@ -187,7 +204,14 @@ pub fn build<'a>(
     if let Some(unfit) = open::fault(&pane_log, Rule { max: u64::MAX, ..Rule::LOG }) {
         return Err(Failure::new(unfit.exit(), format!("{} is not started: {unfit}", peer.identity)));
     }
-    Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log })
+    let pane_log_from = std::fs::metadata(&pane_log).map_or(0, |meta| meta.len());
+    Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log, pane_log_from })
+}
+
+/// The home of the peer's sessions: its own (one account for each agent), else the user's.
+fn home_of(launch_env: &LaunchEnv, paths: &Paths) -> String {
+    let own = launch_env.vars.get("HOME").filter(|home| !home.is_empty());
+    own.cloned().unwrap_or_else(|| paths.home().to_string_lossy().into_owned())
 }
 
 /// The program of the peer's runtime, or why it is not there.
@@ -280,6 +304,12 @@ mod tests {
             "a-long-name-that-is-no-uuid-but-has-more-than-36"
         );
         assert_eq!(session_id("short"), "short");
+    }
+
+    #[test]
+    fn a_short_path_gets_what_it_lacks_behind_it() {
+        assert_eq!(with_back("/x:/bin", "/usr/bin:/bin:/y"), "/x:/bin:/usr/bin:/y");
+        assert_eq!(with_back("", "/bin"), "/bin");
     }
 
     #[test]

@@ -251,6 +251,7 @@ fn enrol(world: &World<'_>, identity: &Identity) -> Result<Option<SessionRecord>
         phase: Phase::Ready,
         server: Some(processes.server),
         pane: processes.pane,
+        pane_id: processes.pane_id,
         unit: processes.unit,
         launch: None,
         boot_id: world.host.boot_id(),

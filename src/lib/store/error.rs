@@ -53,6 +53,12 @@ impl StoreError {
         move |source| StoreError::Unsynced { what, path: path.to_owned(), source }
     }
 
+    /// Whether there is no room left: on the file system, or for this user.
+    pub fn is_full(&self) -> bool {
+        let StoreError::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
     /// The exit code of a program that gives up for this reason.
     pub fn exit(&self) -> Exit {
         match self {
@@ -67,12 +73,7 @@ impl StoreError {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let hint = match &error {
-            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                ": the disk is full, nothing was changed; free some space and try again"
-            }
-            _ => "",
-        };
+        let hint = if error.is_full() { ": the disk is full; free some space and try again" } else { "" };
         Failure::new(error.exit(), format!("{error}{hint}"))
     }
 }

@@ -127,7 +127,12 @@ impl<'a> Markers<'a> {
         if marker == Marker::NewEager {
             Due::of(self.paths).mark(self.identity)?;
         }
-        durable::write_atomic(&self.path(marker), format!("{}\n", now.utc()).as_bytes())
+        let path = self.path(marker);
+        match durable::write_atomic(&path, format!("{}\n", now.utc()).as_bytes()) {
+            // A mark is its existence: where there is no room for its content, its own time tells when it was set.
+            Err(error) if error.is_full() => durable::write_atomic(&path, b"").map_err(|_| error),
+            written => written,
+        }
     }
 
     /// Clears `marker`. Says whether it was set.
@@ -166,10 +171,10 @@ impl<'a> Markers<'a> {
         if self.deaths().contains(&at) { Ok(()) } else { self.add_death(at) }
     }
 
-    /// Keeps only the deaths from `since` on.
-    pub fn trim_deaths(&self, since: EpochMs) -> Result<(), StoreError> {
+    /// Keeps only the deaths from `since` on, and not those dated later than `until`.
+    pub fn trim_deaths(&self, since: EpochMs, until: EpochMs) -> Result<(), StoreError> {
         let before = self.deaths();
-        let kept: Vec<EpochMs> = before.iter().copied().filter(|at| *at >= since).collect();
+        let kept: Vec<EpochMs> = before.iter().copied().filter(|at| (since..=until).contains(at)).collect();
         if kept.len() == before.len() { Ok(()) } else { self.write_deaths(&kept) }
     }
 
@@ -303,9 +308,9 @@ mod tests {
             }
             assert_eq!(m.deaths().len(), RING);
             assert_eq!(m.deaths()[0], EpochMs(4));
-            m.trim_deaths(EpochMs(18)).unwrap();
+            m.trim_deaths(EpochMs(18), EpochMs(u64::MAX)).unwrap();
             assert_eq!(m.deaths(), [EpochMs(18), EpochMs(19)]);
-            m.trim_deaths(EpochMs(99)).unwrap();
+            m.trim_deaths(EpochMs(99), EpochMs(u64::MAX)).unwrap();
             assert!(!paths.state_dir().join("parrot-bob.deaths").exists());
             std::fs::write(paths.state_dir().join("parrot-bob.deaths"), "[1,\"x\",null,2.5,-1]").unwrap();
             assert_eq!(m.deaths(), [EpochMs(1), EpochMs(2)]);

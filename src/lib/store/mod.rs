@@ -5,6 +5,7 @@
 
 pub mod attention;
 pub mod cap;
+pub mod clock_jump;
 pub mod conformance;
 pub mod due;
 pub mod durable;
@@ -16,6 +17,7 @@ pub mod lock;
 pub mod markers;
 pub mod one_writer;
 pub mod open;
+pub mod pane_log;
 pub mod peer_folder;
 mod peer_record;
 pub mod policy;

@@ -275,6 +275,7 @@ impl Queue {
         let Some(mut item) = self.read(Place::Dead, seq)? else { return Ok(None) };
         item.attempts = 0;
         item.reason = None;
+        item.held = None;
         item.notice = None;
         let new = self.accept(&item, clock)?;
         // In this order: a crash in between shows the message twice in the queue, never nowhere.

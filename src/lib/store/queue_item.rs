@@ -2,6 +2,7 @@
 
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Landed;
+use crate::base::hold::HeldSince;
 use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,9 @@ pub struct Item {
     /// The message that tells the sender of its end, named before it is sent: whoever finds this finishes the burial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<MessageId>,
+    /// What holds it, where it is not its own fault that it is not delivered, and since when.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldSince>,
     /// Why the last try failed, or why the item is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -101,6 +105,7 @@ impl Item {
             landed: None,
             landing: None,
             notice: None,
+            held: None,
             reason: None,
         }
     }
@@ -113,6 +118,12 @@ impl Item {
         }
         if item.task.trim().is_empty() { Err("the message is empty".into()) } else { Ok(item) }
     }
+}
+
+/// A word for a hold that this version does not know is no reason to lose a message.
+fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<HeldSince>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 fn one() -> u32 {

@@ -6,6 +6,7 @@ use crate::base::paths::Paths;
 use crate::base::state_file::StateFile;
 use crate::base::wake::Decision;
 use crate::host::ProcessId;
+use crate::host::tmux::PaneId;
 use crate::store::due::Due;
 use crate::store::durable::{self, StoreError};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ pub struct SessionRecord {
     /// The first process of its pane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane: Option<ProcessId>,
+    /// The name of that pane on its server: by it alone the agent is addressed, whatever somebody renames or moves.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub pane_id: Option<PaneId>,
     /// The systemd unit it runs in, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
@@ -60,6 +64,11 @@ pub struct SessionRecord {
     /// When it was found dead: written before the death is claimed, so that it is counted once whoever crashes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died_at: Option<EpochMs>,
+}
+
+/// What is no pane's id counts as none: a record is worth more than one of its fields.
+fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<PaneId>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
 }
 
 impl SessionRecord {

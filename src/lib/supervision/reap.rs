@@ -5,6 +5,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::words::words;
 use crate::base::{Action, Marker, StateFile};
+use crate::runtime::Kind;
 use crate::session::activity::{Activity, Quiet};
 use crate::session::end::{self, End, Park};
 use crate::session::settle::{self, Standing};
@@ -75,6 +76,9 @@ pub fn idle(world: &World<'_>, older_than: Duration, dry_run: bool, mut tell: im
             };
             if world.liveness(&identity, Some(&record)) != Liveness::Alive {
                 return Ok(Reaped::new(&identity, ReapAction::Absent, None));
+            }
+            if Peer::of(world.paths, &identity)?.manifest.kind == Kind::Router {
+                return Ok(Reaped::new(&identity, ReapAction::Skipped, "a bridge is never idle".to_owned()));
             }
             let age = quiet_for(world, &identity, &record)?;
             let words = format!("idle {}s", age.as_secs());

@@ -16,6 +16,8 @@ pub struct SessionSeen {
     pub new_eager: bool,
     /// The profile makes it a stateless worker.
     pub ephemeral: bool,
+    /// Its runtime is a bridge that is never idle: it waits for what comes from outside.
+    pub always_on: bool,
     /// It has answered.
     pub armed: bool,
     /// A turn is running.
@@ -62,6 +64,9 @@ pub fn decide(seen: &SessionSeen, bounds: Bounds) -> Verdict {
     if seen.stopped {
         return verdict(Action::ReapedIdle, Some(Consequence::OperatorHaltEnforced));
     }
+    if seen.always_on {
+        return verdict(Action::Alive, None);
+    }
     if seen.working || seen.waiting {
         return verdict(Action::Alive, Some(Consequence::Working));
     }
@@ -104,6 +109,7 @@ mod rows_of_07_2 {
             stopped: false,
             new_eager: false,
             ephemeral: false,
+            always_on: false,
             armed: false,
             working: false,
             waiting: false,
@@ -147,6 +153,8 @@ mod rows_of_07_2 {
         row_7_under_d10_a_running_turn_is_never_idle: { working: true, age: EVER } => Alive, Some(Working);
         a_session_that_waits_for_somebody_is_not_put_to_sleep: { waiting: true, age: EVER } => Alive, Some(Working);
         nor_is_a_worker_that_does: { ephemeral: true, waiting: true, age: EVER } => Alive, Some(Working);
+        row_7_a_bridge_is_never_put_to_sleep: { always_on: true, age: EVER } => Alive, None;
+        row_4_5_a_stopped_bridge_is_ended: { always_on: true, stopped: true } => ReapedIdle, Some(OperatorHaltEnforced);
         row_8_alive: { age: secs(1) } => Alive, None;
         row_8_a_wish_to_come_back_waits_for_the_end: { new_eager: true } => Alive, None;
         d6_unknown_is_left_alone: { liveness: Silent, age: EVER } => Unknown, Some(LeftAlone);

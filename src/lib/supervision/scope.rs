@@ -8,6 +8,7 @@ use crate::store::cap::keep_tail;
 use crate::store::due::Due;
 use crate::store::durable;
 use crate::store::history;
+use crate::store::pane_log;
 use crate::store::profile::Profile;
 use crate::store::registry::Registry;
 use crate::store::reindex;
@@ -20,9 +21,8 @@ use std::time::Duration;
 /// State files that say: there is a session, or an end of one that is to be finished.
 const OF_A_SESSION: [StateFile; 3] = [StateFile::Session, StateFile::Teardown, StateFile::ClaimedDeath];
 
-/// A pane log over the first size is cut to the second.
-const PANE_LOG_CAP: u64 = 32 << 20;
-const PANE_LOG_KEEP: u64 = 8 << 20;
+/// How long after the clock was set forward nothing is dropped for its age.
+const PRUNE_AGAIN: Duration = Duration::from_secs(86_400);
 
 /// What a tick looks at.
 pub(crate) enum Scope {
@@ -131,6 +131,10 @@ fn sweep(world: &World<'_>) {
 
 /// Drops what is too old from the history of each peer. One whose lock is held now is pruned by a later look.
 fn prune_histories(world: &World<'_>) {
+    // A clock that was set forward, and may be set back, must not make everything too old.
+    if world.clock_set_at().is_some_and(|at| world.now().since(at) < PRUNE_AGAIN) {
+        return;
+    }
     let cut = world.now().minus(history::age_bound(world.settings));
     for name in names_in(&world.paths.history_dir()) {
         let Some(identity) = name.strip_suffix(".jsonl").and_then(|name| name.parse::<Identity>().ok()) else {
@@ -162,5 +166,5 @@ fn remember_policies(world: &World<'_>) {
 /// Keeps a pane log within bounds.
 fn trim(log: &Path) {
     // Best effort: one that can't be trimmed now is trimmed by a later tick.
-    let _ = keep_tail(log, PANE_LOG_CAP, PANE_LOG_KEEP);
+    let _ = keep_tail(log, pane_log::CAP, pane_log::KEEP);
 }

@@ -13,6 +13,7 @@ use crate::base::{Marker, StateFile};
 use crate::canary::arm::{self, Armed};
 use crate::delivery::worker;
 use crate::mailbox::tasks;
+use crate::runtime::Kind;
 use crate::session::activity::{Activity, Quiet};
 use crate::session::bring_up::{self, Call};
 use crate::session::end::{self, End, Park};
@@ -94,6 +95,10 @@ impl TickOptions {
 pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judged)) -> Result<TickSummary, Failure> {
     let started = world.clock.monotonic();
     let verbose = options.verbose || options.dry_run || world.settings.verbose;
+    if !options.dry_run && options.only.is_empty() {
+        // Best effort: without it, a clock that is set forward is taken for time that passes.
+        let _ = world.clocks().note(world.paths).inspect_err(|error| tracing::warn!("{error}"));
+    }
     let look = Scope::of(world, &options.only);
     let all = look.sessions(world);
     // Once for all that is only looked at: with a thousand sessions, reading it for each is most of a tick. One that
@@ -329,6 +334,7 @@ fn observe(
         stopped: markers.has(Marker::Stopped),
         new_eager: markers.has(Marker::NewEager),
         ephemeral: false,
+        always_on: false,
         armed: markers.has(Marker::EphemeralArmed),
         working: false,
         waiting: record.is_some_and(|record| hold::keeps_awake(world, record, world.now())),
@@ -338,6 +344,7 @@ fn observe(
     let (Some(record), Liveness::Alive) = (record, liveness) else { return Ok((observed, None)) };
     let peer = Peer::of_in(world.paths, registry, identity)?;
     observed.ephemeral = peer.is_ephemeral();
+    observed.always_on = peer.manifest.kind == Kind::Router;
     let now = world.now();
     let mut activity = Activity::for_reaping(world, &peer, record);
     observed.quiet = worker::bound(world, &peer, &activity);

@@ -5,10 +5,12 @@ use crate::base::Liveness;
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Evidence;
 use crate::base::exit::{Exit, Failure};
+use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::host::ProcessId;
 use crate::host::managed::Managed;
+use crate::host::tmux::PaneId;
 use crate::host::usage::Usage;
 use crate::runtime::transcript::TurnEnd;
 use crate::runtime::{Screen, ScreenState, Told};
@@ -60,8 +62,8 @@ pub trait Host: Send + Sync {
     /// Starts a session. When this returns, its server answers; the agent may still be booting.
     fn start(&self, launch: &Launch<'_>) -> Result<Processes, StartError>;
 
-    /// Waits until a started session is ready for input. The error is the reason, with the screen's tail.
-    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), String>;
+    /// Waits until a started session is ready for input.
+    fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady>;
 
     /// Types a message into a live session and waits for evidence.
     fn deliver(&self, delivery: &Delivery<'_>) -> Landing;
@@ -147,6 +149,8 @@ pub struct Processes {
     pub server: ProcessId,
     /// The first process of its pane, if it lives.
     pub pane: Option<ProcessId>,
+    /// Its pane's name on the server.
+    pub pane_id: Option<PaneId>,
     /// The systemd unit it runs in.
     pub unit: Option<String>,
 }
@@ -182,6 +186,21 @@ pub struct StartError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotStarted(pub String);
+/// A session that did not become ready for input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// Why, with what the screen shows last.
+    pub reason: String,
+    /// What it waits for, where it lives and waits for a person: a login, a dialog that nobody knows. That is neither a
+    /// death nor a try of the message that woke it.
+    pub hold: Option<Hold>,
+}
+
+impl From<String> for NotReady {
+    fn from(reason: String) -> Self {
+        NotReady { reason, hold: None }
+    }
+}
 
 /// What to start.
 #[derive(Debug)]
@@ -194,6 +213,8 @@ pub struct Launch<'a> {
     pub env: Vec<(String, String)>,
     /// Where the pane's stream is logged.
     pub pane_log: PathBuf,
+    /// How many bytes that had before: what stands beyond is of this session.
+    pub pane_log_from: u64,
 }
 
 /// What to deliver.
@@ -227,11 +248,11 @@ pub enum Landing {
         /// A person's draft had to make way (D14).
         forced: bool,
     },
-    /// Nothing was typed: something forbids it for now.
-    Held(String),
+    /// Nothing was typed: this forbids it for now, in these words.
+    Held(Hold, String),
     /// It was typed, and there is no evidence.
     Unknown(String),
-    /// Nothing was typed, and something is wrong.
+    /// Nothing was typed, and the message itself is why.
     Failed(String),
 }
 

@@ -9,7 +9,8 @@ pub mod peer;
 pub mod world;
 
 pub use host::{
-    Delivery, Host, Landing, Launch, NotStarted, PaneEnd, Processes, StartError, TerminalTimes, TranscriptTimes, View,
+    Delivery, Host, Landing, Launch, NotReady, NotStarted, PaneEnd, Processes, StartError, TerminalTimes,
+    TranscriptTimes, View,
 };
 pub use peer::Peer;
 pub use world::{Held, World};

@@ -6,6 +6,7 @@ use crate::base::identity::Identity;
 use crate::base::paths::Paths;
 use crate::base::settings::Settings;
 use crate::base::{Marker, StateFile};
+use crate::store::clock_jump::Clocks;
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::history::History;
 use crate::store::lock::{self, FileLock, LockError};
@@ -49,6 +50,18 @@ impl<'a> World<'a> {
     /// The time.
     pub fn now(&self) -> EpochMs {
         self.clock.now()
+    }
+
+    /// When the wall clock was last set forward in this boot, as far as ticks can tell: what was before that is not as
+    /// long ago as it seems.
+    pub fn clock_set_at(&self) -> Option<EpochMs> {
+        let before = Clocks::noted(self.paths)?;
+        self.clocks().set_at(&before)
+    }
+
+    /// What the clocks say.
+    pub fn clocks(&self) -> Clocks {
+        Clocks::now(self.clock.now(), self.clock.uptime(), self.host.boot_id())
     }
 
     /// The state files of `identity`.

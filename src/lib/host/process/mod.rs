@@ -113,6 +113,13 @@ pub(crate) fn runs_a_program(child: i32) -> bool {
     platform::has_executed(child).unwrap_or(true)
 }
 
+/// How nice a process is to others: 0 as a rule, up to 19.
+pub fn niceness(process: &ProcessId) -> Option<i32> {
+    // SAFETY: it takes two numbers. -1 is a niceness too: of a process that has gone by now, nothing is said.
+    let nice = unsafe { nix::libc::getpriority(nix::libc::PRIO_PROCESS, u32::try_from(process.pid).ok()?) };
+    (liveness(process) == Liveness::Alive).then_some(nice)
+}
+
 /// Names this boot of the machine.
 pub fn boot_id() -> Option<String> {
     platform::boot_id()

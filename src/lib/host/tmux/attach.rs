@@ -11,7 +11,7 @@ impl Server<'_> {
             .arg("-u")
             .arg("-S")
             .arg(&self.socket)
-            .args(["attach-session", "-t", &self.session_target()])
+            .args(["attach-session", "-t", &self.pane_target()])
             // Within another tmux it is attached all the same.
             .env_remove("TMUX")
             .status()

@@ -1,6 +1,7 @@
 //! One tmux process: started with a clean environment, fed, read, and never waited for longer than the limit.
 
 use super::{Tmux, TmuxError};
+use crate::host::inherited;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsString;
@@ -33,14 +34,28 @@ impl Tmux {
     pub(crate) fn call(
         &self,
         socket: &Path,
-        environment: Option<&[(OsString, OsString)]>,
         arguments: &[OsString],
         input: Option<&[u8]>,
     ) -> Result<String, TmuxError> {
         match input {
-            Some(input) => self.converse(socket, environment, arguments, Some(&mut |_| Some(input))),
-            None => self.converse(socket, environment, arguments, None),
+            Some(input) => self.converse(socket, arguments, Some(&mut |_| Some(input))),
+            None => self.converse(socket, arguments, None),
         }
+    }
+
+    /// Runs the tmux that becomes a new server, in `cwd` and with `environment`, which are the server's and its session's
+    /// from then on, and with nothing of what this process was given: who wakes a session is a matter of chance.
+    pub(crate) fn start(
+        &self,
+        socket: &Path,
+        environment: &[(OsString, OsString)],
+        cwd: &Path,
+        arguments: &[OsString],
+    ) -> Result<String, TmuxError> {
+        let mut command = self.client(socket, arguments);
+        command.envs(environment.iter().map(|(key, value)| (key, value))).current_dir(cwd);
+        inherited::clear_for_session(&mut command);
+        self.run(command, arguments, None)
     }
 
     /// Runs tmux on `socket` with `arguments`. `reply` is shown what it has said so far until it gives what goes to its
@@ -48,20 +63,30 @@ impl Tmux {
     pub(crate) fn converse(
         &self,
         socket: &Path,
-        environment: Option<&[(OsString, OsString)]>,
+        arguments: &[OsString],
+        reply: Option<Reply<'_, '_>>,
+    ) -> Result<String, TmuxError> {
+        let mut command = self.client(socket, arguments);
+        command.envs(client_environment());
+        self.run(command, arguments, reply)
+    }
+
+    /// A tmux client with no environment yet.
+    fn client(&self, socket: &Path, arguments: &[OsString]) -> Command {
+        let line = self.command_line(socket);
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).args(arguments).env_clear();
+        command
+    }
+
+    fn run(
+        &self,
+        mut command: Command,
         arguments: &[OsString],
         reply: Option<Reply<'_, '_>>,
     ) -> Result<String, TmuxError> {
         let name = arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         let other = |message: String| TmuxError::Other { call: name.clone(), message };
-        let line = self.command_line(socket);
-        let mut command = Command::new(&line[0]);
-        command.args(&line[1..]).args(arguments);
-        command.env_clear();
-        match environment {
-            Some(environment) => command.envs(environment.iter().map(|(key, value)| (key, value))),
-            None => command.envs(client_environment()),
-        };
         command
             .stdin(if reply.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
@@ -74,6 +99,10 @@ impl Tmux {
         match talked {
             Ok(Some((stdout, stderr))) => match child.wait() {
                 Ok(status) if status.success() => Ok(String::from_utf8_lossy(&stdout).into_owned()),
+                Ok(_) if is_too_long(&stderr) => {
+                    let bytes = arguments.iter().map(|word| word.len() + 1).sum();
+                    Err(TmuxError::TooLong { call: name, bytes })
+                }
                 Ok(_) => Err(TmuxError::classify(&name, &String::from_utf8_lossy(&stderr))),
                 Err(error) => Err(other(error.to_string())),
             },
@@ -87,6 +116,11 @@ impl Tmux {
             }
         }
     }
+}
+
+/// Whether a tmux client could not send its command line: one message to the server holds 16,384 bytes.
+fn is_too_long(stderr: &[u8]) -> bool {
+    stderr.starts_with(b"command too long") || stderr.starts_with(b"failed to send command")
 }
 
 /// What goes to a tmux process's stdin, once its stdout so far tells.

@@ -25,9 +25,17 @@ pub enum TmuxError {
     /// The pane's program has ended; typing into it would be lost or crash the server.
     #[error("the program in the pane has ended")]
     PaneDead,
-    /// The pane stays in copy mode; text would be taken apart.
-    #[error("the pane is in copy mode")]
+    /// The pane stays in a mode of tmux's; text would be commands there, or be taken apart.
+    #[error("the pane stays in a mode of tmux's (copy mode, a chooser, the clock)")]
     InMode,
+    /// The command line is longer than tmux takes.
+    #[error("tmux {call}: the command line has {bytes} bytes, and tmux takes about 16,000: shorten the folders' names")]
+    TooLong {
+        /// The tmux command.
+        call: String,
+        /// How long it is.
+        bytes: usize,
+    },
     /// The text must not reach a composer.
     #[error("refusing to type: {0}")]
     Refused(&'static str),
@@ -63,6 +71,7 @@ impl TmuxError {
         match self {
             TmuxError::NotFound { .. } => Exit::Refused,
             TmuxError::Refused(_) => Exit::Internal,
+            TmuxError::TooLong { .. } => Exit::Config,
             _ => Exit::TryAgain,
         }
     }

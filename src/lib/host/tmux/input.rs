@@ -1,4 +1,5 @@
-//! What may be typed into a session (D33): an envelope, or a manifest's control text. Nothing else has a type.
+//! What may be typed into a session (D33): an envelope, a manifest's control text, or a draft that stood there before.
+//! Nothing else has a type.
 
 use super::TmuxError;
 
@@ -21,6 +22,11 @@ impl<'a> Input<'a> {
     /// A message to a router, which reads it with its line ends as they are.
     pub fn router(text: &'a str) -> Result<Input<'a>, TmuxError> {
         Input::message(text).map(|input| Input { router: true, ..input })
+    }
+
+    /// A person's own draft, put back into the composer that it was taken from. Nothing is pressed behind it.
+    pub fn draft(text: &'a str) -> Result<Input<'a>, TmuxError> {
+        checked(text).map(|text| Input { text, router: false })
     }
 
     /// A manifest's control text, one line that begins with `/`. Only for an idle, empty composer.

@@ -1,10 +1,13 @@
 //! One tmux server with one session.
 
-use super::survey::{LOOK, PaneLook, Survey};
-use super::{Input, Key, Tmux, TmuxError};
+use super::quote::{Timed, escape_semicolon, format_escaped, tmux_quoted};
+use super::survey::{CLIENT, LOOK, PaneLook, Survey};
+use super::{Input, Key, PaneId, Tmux, TmuxError};
 use crate::host::ProcessId;
 use crate::host::spawn::shell_quoted;
+use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,14 +16,13 @@ const HISTORY: &str = "5000";
 /// Window size: a named session's default of 80×24 breaks some agents.
 const SIZE: [&str; 4] = ["-x", "220", "-y", "50"];
 
-/// tmux numbers windows and panes from the server's start, and a server has one session, which the agent begins.
-const AGENT_PANE: &str = "%0";
 /// A session's server.
 #[derive(Debug, Clone)]
 pub struct Server<'a> {
     pub(crate) tmux: &'a Tmux,
     pub(crate) socket: PathBuf,
     session: String,
+    pane: Option<PaneId>,
 }
 
 /// What to start.
@@ -32,13 +34,23 @@ pub struct StartSpec {
     pub argv: Vec<OsString>,
     /// The whole environment of server and session.
     pub env: Vec<(OsString, OsString)>,
-    /// Where the pane's raw stream is appended.
-    pub pane_log: Option<PathBuf>,
-    /// What the server runs when the pane's program ends: a program of ours by absolute path, and its arguments, in
-    /// which tmux formats such as `#{pane_dead_status}` are filled in.
-    pub on_exit: Vec<String>,
+    /// What is given the pane's raw stream on its standard input: a program by absolute path, and its arguments.
+    pub pane_log: Vec<String>,
+    /// What the server runs when the pane's program ends: a program of ours by absolute path, and its arguments.
+    pub on_exit: Vec<ExitWord>,
     /// Where a command that ends the session writes itself down before it does: `COMMAND pid=N`.
     pub killed_by: Option<PathBuf>,
+}
+
+/// A word of what the server runs when the pane's program ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExitWord {
+    /// This text.
+    Text(String),
+    /// A variable of the environment, set to this text.
+    Set(&'static str, String),
+    /// An option, and the tmux variable that is its value: `--status=` and `pane_dead_status`.
+    Value(&'static str, &'static str),
 }
 
 /// A session that has been started.
@@ -48,12 +60,14 @@ pub struct Started {
     pub server: ProcessId,
     /// The first process of its pane, unless it has ended already.
     pub pane: Option<ProcessId>,
+    /// Its pane's name on the server.
+    pub pane_id: Option<PaneId>,
 }
 
 impl Started {
     fn of(look: &PaneLook) -> Result<Started, TmuxError> {
         let server = ProcessId::of(look.server_pid).ok_or_else(|| start_error("the new server is gone already"))?;
-        Ok(Started { server, pane: look.pane_pid.and_then(ProcessId::of) })
+        Ok(Started { server, pane: look.pane_pid.and_then(ProcessId::of), pane_id: look.pane })
     }
 }
 
@@ -61,41 +75,51 @@ fn start_error(message: &str) -> TmuxError {
     TmuxError::Other { call: "new-session".into(), message: message.into() }
 }
 
-/// A buffer name that nobody else uses.
-fn next_buffer() -> String {
+/// A name for a buffer, or a mark in tmux's answer, that nobody else uses or can guess: what stands on a screen must not
+/// pass for it.
+fn next_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("iap-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    let secret = RandomState::new().build_hasher().finish();
+    format!("iap-{}-{}-{secret:016x}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Tmux {
     /// The server on `socket` that holds the session `session`.
     pub fn server(&self, socket: &Path, session: &str) -> Server<'_> {
-        Server { tmux: self, socket: socket.to_owned(), session: session.to_owned() }
+        Server { tmux: self, socket: socket.to_owned(), session: session.to_owned(), pane: None }
     }
 }
 
 impl Server<'_> {
+    /// The same server, whose agent is in `pane`, by whatever name its session and window go now.
+    pub fn at(self, pane: PaneId) -> Self {
+        Server { pane: Some(pane), ..self }
+    }
+
     /// `=ID`: exactly this session; without `=` tmux takes any that begins so.
-    pub(crate) fn session_target(&self) -> String {
+    fn session_target(&self) -> String {
         format!("={}", self.session)
     }
 
-    /// The pane that the session was started with, whatever windows somebody has opened beside it.
-    fn pane_target(&self) -> String {
-        format!("={}:@0.{AGENT_PANE}", self.session)
+    /// The agent's pane: by its id alone where that is known. Else the first pane of the session of that name.
+    pub(crate) fn pane_target(&self) -> String {
+        match self.pane {
+            Some(pane) => pane.to_string(),
+            None => format!("={}:@0.{}", self.session, PaneId::FIRST),
+        }
     }
 
     fn call(&self, words: &[&str]) -> Result<String, TmuxError> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        self.tmux.call(&self.socket, None, &words, None)
+        self.tmux.call(&self.socket, &words, None)
     }
 
     /// Starts the server with its one session, and everything it needs, in one tmux process. A leftover socket file
     /// does not matter; a session that lives is an error of its own.
     pub fn start(&self, spec: &StartSpec) -> Result<Started, TmuxError> {
         let mut words = self.start_words(spec)?;
-        words.extend([";", "display-message", "-p", "-t", &self.pane_target(), LOOK].map(OsString::from));
-        let said = self.tmux.call(&self.socket, Some(&spec.env), &words, None).map_err(|error| match error {
+        words.extend([";", "display-message", "-p", "-t", &self.new_pane(), LOOK].map(OsString::from));
+        let said = self.tmux.start(&self.socket, &spec.env, &spec.cwd, &words).map_err(|error| match error {
             // A session that ended while it was being set up takes its target along.
             TmuxError::NoSession => start_error("the session ended at once"),
             error => error,
@@ -106,8 +130,8 @@ impl Server<'_> {
         Started::of(&look)
     }
 
-    /// The command line that does what [`Server::start`] does, for somebody else to run with `spec.env`. What became
-    /// of it is asked by [`Server::started`].
+    /// The command line that does what [`Server::start`] does, for somebody else to run in `spec.cwd` with `spec.env`.
+    /// What became of it is asked by [`Server::started`].
     pub fn start_command(&self, spec: &StartSpec) -> Result<Vec<OsString>, TmuxError> {
         let mut command = self.tmux.command_line(&self.socket);
         command.extend(self.start_words(spec)?);
@@ -123,12 +147,17 @@ impl Server<'_> {
         Started::of(&look)
     }
 
+    /// The pane of the session that has just been made, before its id is known.
+    fn new_pane(&self) -> String {
+        format!("{}:", self.session_target())
+    }
+
     fn start_words(&self, spec: &StartSpec) -> Result<Vec<OsString>, TmuxError> {
         let other = start_error;
         if let Some(dir) = self.socket.parent() {
             crate::base::paths::create_dirs(dir).map_err(|failure| other(&failure.message))?;
         }
-        let pane = self.pane_target();
+        let pane = self.new_pane();
         let mut words: Vec<OsString> = Vec::new();
         let mut command = |list: &[&str]| {
             if !words.is_empty() {
@@ -151,25 +180,25 @@ impl Server<'_> {
                 command(&["set-option", "-s", &format!("command-alias[{}]", 100 + at), &telling_alias(name, path)]);
             }
         }
-        command(&["new-session", "-d", "-s", &self.session, SIZE[0], SIZE[1], SIZE[2], SIZE[3], "-c"]);
-        words.push(spec.cwd.clone().into());
-        // tmux sets TMUX for the pane's program; an agent has no business with it.
-        words.extend(["--", "env", "-u", "TMUX", "-u", "TMUX_PANE"].map(OsString::from));
+        // It begins where the client that makes it is run: `-c` would take the folder's name for a format, twice.
+        command(&["new-session", "-d", "-s", &self.session, SIZE[0], SIZE[1], SIZE[2], SIZE[3], "--"]);
+        // tmux sets TMUX for the pane's program; an agent has no business with it. No env(1): a program's path may hold
+        // a `=`, and would be taken for a variable.
+        words.extend(["/bin/sh", "-c", "unset TMUX TMUX_PANE; exec \"$0\" \"$@\""].map(OsString::from));
         words.extend(spec.argv.iter().map(escape_semicolon));
         let mut command = |list: &[&str]| {
             words.push(";".into());
             words.extend(list.iter().map(OsString::from));
         };
-        let hook = spec.on_exit.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
+        let hook = spec.on_exit.iter().map(exit_word).collect::<Vec<_>>().join(" ");
         if !hook.is_empty() {
-            let ours = format!("#{{==:#{{hook_pane}},{AGENT_PANE}}}");
+            let ours = format!("#{{==:#{{hook_pane}},{}}}", PaneId::FIRST);
             let hook = format!("if-shell -F '{ours}' {{ run-shell -b {} }}", tmux_quoted(&hook));
             command(&["set-hook", "-g", "pane-died", &hook]);
         }
-        if let Some(log) = &spec.pane_log {
-            private_file(log).map_err(|error| other(&format!("cannot open {}: {error}", log.display())))?;
-            let path = shell_quoted(&log.to_string_lossy()).replace('#', "##");
-            command(&["pipe-pane", "-O", "-t", &pane, &format!("exec cat >> {path}")]);
+        let log = spec.pane_log.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
+        if !log.is_empty() {
+            command(&["pipe-pane", "-O", "-t", &pane, &format!("exec {}", format_escaped(&log, Timed::Yes))]);
         }
         Ok(words)
     }
@@ -180,34 +209,36 @@ impl Server<'_> {
         let mut lines = said.lines();
         // display-message without its target answers with empty formats and status 0.
         PaneLook::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
-            .filter(|look| look.token != ":")
+            .filter(|look| look.pane.is_some())
             .ok_or(TmuxError::NoSession)
     }
 
     /// A look, the attached terminals and the screen, with its SGR sequences where `styled`.
     pub fn survey(&self, styled: bool) -> Result<Survey, TmuxError> {
-        let said = self.tmux.call(&self.socket, None, &self.survey_words(styled), None)?;
-        Survey::parse(&said)
+        let mark = next_name();
+        let said = self.tmux.call(&self.socket, &self.survey_words(styled, &mark), None)?;
+        Survey::parse(&said, &mark)
     }
 
-    fn survey_words(&self, styled: bool) -> Vec<OsString> {
-        let (pane, session) = (self.pane_target(), self.session_target());
-        let mut words = vec!["has-session", "-t", &session, ";", "display-message", "-p", "-t", &pane, LOOK, ";"];
-        words.extend(["list-clients", "-t", &session, "-F", "client|#{client_activity}|#{client_name}", ";"]);
-        words.extend(["display-message", "-p", "screen", ";", "capture-pane", "-p", "-t", &pane]);
+    fn survey_words(&self, styled: bool, mark: &str) -> Vec<OsString> {
+        let pane = self.pane_target();
+        let mut words = vec!["has-session", "-t", &pane, ";", "display-message", "-p", "-t", &pane, LOOK, ";"];
+        // Of all sessions: one that is grouped with the agent's shows the same pane.
+        words.extend(["list-clients", "-F", CLIENT, ";"]);
+        words.extend(["display-message", "-p", mark, ";", "capture-pane", "-p", "-t", &pane]);
         if styled {
             words.push("-e");
         }
         words.iter().map(OsString::from).collect()
     }
 
-    /// Pastes `input`, bracketed, by way of stdin and a buffer. In one command sequence: copy mode is left, a dead pane
-    /// or one that stays in a mode is refused (pasting into a dead pane crashes tmux before 3.4, measured).
+    /// Pastes `input`, bracketed, by way of stdin and a buffer. In one command sequence: a mode of tmux's is left, a dead
+    /// pane or one that stays in a mode is refused (pasting into a dead pane crashes tmux before 3.4, measured).
     pub fn paste(&self, input: &Input<'_>) -> Result<(), TmuxError> {
-        let buffer = next_buffer();
+        let buffer = next_name();
         let said = self
             .tmux
-            .call(&self.socket, None, &self.paste_words(&buffer, input, None), Some(input.text.as_bytes()))
+            .call(&self.socket, &self.paste_words(&buffer, input, None), Some(input.text.as_bytes()))
             .inspect_err(|_| self.delete_buffer(&buffer))?;
         self.done(&said)
     }
@@ -224,20 +255,19 @@ impl Server<'_> {
         then: Option<&Key>,
         decide: &mut dyn FnMut(Survey) -> bool,
     ) -> Result<bool, TmuxError> {
-        let buffer = next_buffer();
+        let (buffer, mark) = (next_name(), next_name());
         let end = format!("end-of-survey {buffer}");
-        let mut words = self.survey_words(true);
+        let mut words = self.survey_words(true, &mark);
         words.extend([";", "display-message", "-p", &end, ";"].map(OsString::from));
         words.extend(self.paste_words(&buffer, input, then));
         let end = format!("{end}\n");
         let (mut wanted, mut bad) = (None, None);
         let said = self.tmux.converse(
             &self.socket,
-            None,
             &words,
             Some(&mut |said| {
                 let text = String::from_utf8_lossy(said.strip_suffix(end.as_bytes())?);
-                let go = match Survey::parse(&text) {
+                let go = match Survey::parse(&text, &mark) {
                     Ok(survey) => decide(survey),
                     Err(error) => {
                         bad = Some(error);
@@ -271,7 +301,7 @@ impl Server<'_> {
         let refuse = format!("{REFUSE} ; delete-buffer -b {buffer}");
         let press = then.map(|key| format!(" ; send-keys -t '{pane}' -- {}", tmux_quoted(&key.0))).unwrap_or_default();
         let paste = format!("paste-buffer {flags} -b {buffer} -t '{pane}'{press} ; display-message -p done");
-        let leave = format!("send-keys -t '{pane}' -X cancel");
+        let leave = leave_modes(&pane);
         let loaded = format!("{buffer}-in");
         let mut words = vec!["load-buffer", "-b", &loaded, "-", ";", "set-buffer", "-b", &loaded, "-n", buffer, ";"];
         words.extend(["if-shell", "-F", "-t", &pane, "#{pane_in_mode}", &leave, ";"]);
@@ -289,7 +319,7 @@ impl Server<'_> {
         let pane = self.pane_target();
         let names: Vec<String> = keys.iter().map(|key| tmux_quoted(&key.0)).collect();
         let press = format!("send-keys -t '{pane}' -- {} ; display-message -p done", names.join(" "));
-        let leave = format!("send-keys -t '{pane}' -X cancel");
+        let leave = leave_modes(&pane);
         let words = [
             "if-shell",
             "-F",
@@ -337,7 +367,7 @@ impl Server<'_> {
 /// An alias by which the command `name` writes itself to `path` before it runs. The client that runs it does the
 /// writing: no child process, whose end tmux might miss. Braces keep an error there from stopping the command itself.
 fn telling_alias(name: &str, path: &Path) -> String {
-    let path = tmux_quoted(&path.to_string_lossy().replace('#', "##"));
+    let path = tmux_quoted(&format_escaped(&path.to_string_lossy(), Timed::No));
     let note = format!("run-shell -C \"set-buffer -b iap-killed-by '{name} pid=#{{pid}}'\"");
     format!("{name}=if-shell -F 1 {{ {note} ; save-buffer -b iap-killed-by {path} }} ; {name}")
 }
@@ -347,25 +377,18 @@ const BLOCKED: &str = "#{||:#{pane_dead},#{pane_in_mode}}";
 /// Says why.
 const REFUSE: &str = "display-message -p 'refused #{pane_dead}'";
 
-/// tmux takes a `;` at the end of a word for the end of its command.
-fn escape_semicolon(word: &OsString) -> OsString {
-    match word.to_str().and_then(|text| text.strip_suffix(';')) {
-        Some(start) => format!("{start}\\;").into(),
-        None => word.clone(),
-    }
+/// Leaves whatever mode the pane is in: copy mode, a chooser, the clock (`send-keys -X cancel` leaves the first alone).
+fn leave_modes(pane: &str) -> String {
+    format!("copy-mode -q -t '{pane}'")
 }
 
-/// Quoted for tmux's own command parser: in double quotes, where `"`, `\`, `$` and `~` are escaped.
-fn tmux_quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        if matches!(c, '"' | '\\' | '$' | '~') {
-            out.push('\\');
-        }
-        out.push(c);
+/// A word of the exit hook, for the shell that tmux starts after it has filled in the formats.
+fn exit_word(word: &ExitWord) -> String {
+    match word {
+        ExitWord::Text(text) => shell_quoted(&format_escaped(text, Timed::No)),
+        ExitWord::Set(name, text) => format!("{name}={}", shell_quoted(&format_escaped(text, Timed::No))),
+        ExitWord::Value(option, variable) => shell_quoted(&format!("{option}#{{{variable}}}")),
     }
-    out.push('"');
-    out
 }
 
 /// Makes sure that the log is ours alone before a shell appends to it.

@@ -1,0 +1,42 @@
+//! Why a message is held: what its peer's state has to become before anybody may try to deliver it.
+
+use crate::base::clock::EpochMs;
+use crate::base::words::words;
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// What holds a message (D38). None of it is the message's own fault: no try is counted.
+    pub enum Hold {
+        /// A person's draft stands in the composer.
+        Draft = "draft",
+        /// A turn is running, and a message now would cut it short or might be its own.
+        Turn = "turn",
+        /// The pane stays in a mode of tmux's: copy mode, a chooser, the clock.
+        Mode = "tmux-mode",
+        /// A dialog that the manifest knows does not go away.
+        Dialog = "dialog",
+        /// The program asks for a login.
+        Login = "login",
+        /// The screen is none that the manifest knows: a menu, a limit, something new.
+        Screen = "unknown-screen",
+        /// The session ended before anything was typed: the next try wakes the peer again.
+        Ended = "session-ended",
+        /// tmux does not answer, or is not there.
+        Terminal = "no-terminal",
+        /// The peer waits for somebody, or for the end of a limit: `<identity>.attention` says what.
+        Attention = "attention",
+        /// The crash-loop guard leaves the peer asleep.
+        CrashLoop = "crash-loop",
+        /// Something that a session needs is missing or wrong: its folder, its program, its manifest.
+        Setup = "setup",
+    }
+}
+
+/// Since when a message is held, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldSince {
+    /// What holds it now.
+    pub why: Hold,
+    /// When the first hold began that no try has interrupted.
+    pub since: EpochMs,
+}

@@ -1,0 +1,29 @@
+//! What is left of a file system.
+
+use std::io;
+use std::path::Path;
+
+/// What is left for an ordinary user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files; `None` where the file system makes room for them as it goes.
+    pub files: Option<u64>,
+}
+
+/// What is left where `path` is.
+pub fn space(path: &Path) -> io::Result<Space> {
+    let stat = nix::sys::statvfs::statvfs(path)?;
+    #[allow(clippy::useless_conversion, reason = "their widths are the platform's")]
+    let number = u64::from;
+    let files = (stat.files() > 0).then(|| number(stat.files_available()));
+    #[allow(clippy::useless_conversion, reason = "their widths are the platform's")]
+    Ok(Space { bytes: u64::from(stat.blocks_available()) * u64::from(stat.fragment_size()), files })
+}
+
+/// Why nothing can be written to `path`, as far as its mode and its mount tell; whether there is room is another matter.
+pub fn unwritable(path: &Path) -> Option<String> {
+    let refused = nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).err()?;
+    Some(refused.desc().to_owned())
+}

@@ -1,0 +1,118 @@
+//! A person's draft that has to make way for a message: put aside in a file, cleared from the composer, and put back
+//! behind the message.
+
+use super::ready;
+use super::real::RealHost;
+use crate::base::StateFile;
+use crate::base::clock::{Deadline, wait_for};
+use crate::host::tmux::{Input, Key};
+use crate::runtime::manifest::ScreenRules;
+use crate::runtime::screen::{Draft, Screen, Sight};
+use crate::store::durable;
+use crate::store::event_log::{Event, EventLog, Log};
+use crate::world::Delivery;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a press of the clear key may take to show. Claude Code's footer speaks of that key for a second.
+const REACTION: Duration = Duration::from_secs(3);
+/// How often the clear key is pressed at most: Codex clears a line at a time.
+const PRESSES: usize = 200;
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long the composer may take to be free of the message that made the draft make way.
+const FREE: Duration = Duration::from_secs(5);
+
+/// `<identity>.draft`: what was put aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Aside {
+    /// The launch in whose composer it stood.
+    #[serde(default)]
+    launch: Option<String>,
+    /// The draft.
+    text: String,
+}
+
+fn path(host: &RealHost<'_>, delivery: &Delivery<'_>) -> PathBuf {
+    host.paths.state(&delivery.peer.identity, StateFile::Draft)
+}
+
+fn draft_on(screen: &Screen, rules: &ScreenRules) -> Option<Draft> {
+    match screen.sight(rules) {
+        Sight::Input { draft, .. } => Some(draft),
+        _ => None,
+    }
+}
+
+/// Empties the composer of the draft on `screen`: merged with a message it would be neither. It is written down first.
+/// Says whether the composer is empty now.
+pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules, screen: &Screen) -> bool {
+    let Some(key) = &delivery.peer.manifest.keys.clear else { return false };
+    let Some(Draft::Text(seen) | Draft::Paste(seen)) = draft_on(screen, rules) else { return false };
+    let text = screen.whole_draft(rules).unwrap_or(seen);
+    if let Err(error) = keep(host, delivery, text) {
+        tracing::warn!("{}: the draft stays, since it can't be kept: {error}", delivery.peer.identity);
+        return false;
+    }
+    let now = || ready::look(host, delivery.peer).ok().and_then(|screen| draft_on(&screen, rules));
+    let mut last = draft_on(screen, rules);
+    for _ in 0..PRESSES {
+        let pressed = host.server(&delivery.peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
+        if pressed.is_err() {
+            return false;
+        }
+        let deadline = Deadline::after(host.clock, REACTION);
+        match wait_for(host.clock, deadline, LOOK, || now().filter(|now| Some(now) != last.as_ref())) {
+            Some(Draft::Empty) => return true,
+            Some(less) => last = Some(less),
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Writes the draft down. What an earlier try could not clear is a part of what it put aside.
+fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, text: String) -> Result<(), String> {
+    let path = path(host, delivery);
+    let launch = delivery.launch.map(str::to_owned);
+    let before: Option<Aside> = durable::peek_json(&path);
+    let text = match before {
+        Some(before) if before.text.contains(&text) => before.text,
+        Some(before) => format!("{}\n{text}", before.text),
+        None => text,
+    };
+    let line = serde_json::to_vec(&Aside { launch, text }).map_err(|error| error.to_string())?;
+    durable::write_atomic(&path, &line).map_err(|error| error.to_string())
+}
+
+/// Puts back what was put aside, once the composer is free. What can't be put back stays in its file.
+pub(crate) fn put_back(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
+    let path = path(host, delivery);
+    let Some(aside) = durable::peek_json::<Aside>(&path) else { return };
+    if aside.launch.as_deref() != delivery.launch {
+        return;
+    }
+    let (Ok(server), Ok(input)) = (host.server(&delivery.peer.identity), Input::draft(&aside.text)) else { return };
+    let deadline = Deadline::after(host.clock, FREE);
+    let typed = wait_for(host.clock, deadline, LOOK, || {
+        let pasted = server.survey_and_paste(&input, None, &mut |survey| {
+            let screen = Screen { styled: survey.screen, title: survey.look.title, host: survey.look.host, width: 0 };
+            draft_on(&screen, rules) == Some(Draft::Empty)
+        });
+        match pasted {
+            Ok(false) => None,
+            typed => Some(typed),
+        }
+    });
+    let outcome = match typed {
+        Some(Ok(_)) => match durable::remove(&path) {
+            Ok(_) => "put-back".to_owned(),
+            Err(error) => format!("put-back, and {error}"),
+        },
+        Some(Err(error)) => format!("kept in {}: {error}", path.display()),
+        None => format!("kept in {}: the composer did not become free", path.display()),
+    };
+    let event = Event::new("draft").field("identity", &delivery.peer.identity).field("outcome", outcome);
+    EventLog::new(host.paths, host.settings).append(Log::Lifecycle, host.clock, &event);
+}

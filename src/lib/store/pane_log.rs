@@ -1,0 +1,187 @@
+//! The log of one pane: what its program wrote to the terminal, byte by byte, within bounds.
+
+use crate::store::cap::keep_tail;
+use crate::store::event_log;
+use crate::store::open::NO_WAIT_NO_LINK;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A log over the first size is cut to the second.
+pub const CAP: u64 = 32 << 20;
+/// What is kept of a log that is cut.
+pub const KEEP: u64 = 8 << 20;
+
+/// How much of the end is read for a program's last words.
+const WORDS: u64 = 16 * 1024;
+/// How many lines, and characters, of last words are told.
+const TOLD: (usize, usize) = (3, 300);
+
+/// The writer of a pane's log.
+#[derive(Debug)]
+pub struct PaneLog {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl PaneLog {
+    /// The writer of the log at `path`.
+    pub fn at(path: &Path) -> PaneLog {
+        PaneLog { path: path.to_owned(), file: None }
+    }
+
+    /// Appends all of `stream` until its end. What can't be written (a full disk, a folder that is gone) is dropped, so
+    /// that the program at the other end never waits for us.
+    pub fn keep(&mut self, mut stream: impl Read) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => {
+                    if self.append(&buffer[..read]).is_err() {
+                        self.file = None;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.open()?.write_all(bytes)?;
+        // The one writer cuts it itself: nothing that comes meanwhile is lost.
+        keep_tail(&self.path, CAP, KEEP).map(drop)
+    }
+
+    /// The log, opened anew where somebody has moved or removed it (logrotate, a cleaner).
+    fn open(&mut self) -> io::Result<&mut File> {
+        let ours = |file: &File| {
+            let (open, named) = (file.metadata(), std::fs::symlink_metadata(&self.path));
+            open.is_ok_and(|open| named.is_ok_and(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
+        };
+        if !self.file.as_ref().is_some_and(ours) {
+            // Neither a link nor a pipe that somebody has put there is written into, or waited for.
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .custom_flags(NO_WAIT_NO_LINK)
+                .open(&self.path)?;
+            if !file.metadata()?.is_file() {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            }
+            self.file = Some(file);
+        }
+        self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// What a program said last, on one line, of what the log at `path` has from byte `from` on. `None`: nothing, or it drew
+/// a screen of its own, of which a log tells little.
+pub fn last_words(path: &Path, from: u64) -> Option<String> {
+    let mut file = OpenOptions::new().read(true).custom_flags(NO_WAIT_NO_LINK).open(path).ok()?;
+    let len = file.metadata().ok().filter(|meta| meta.is_file())?.len();
+    // A log that was cut or moved away since begins with this session.
+    let from = if from > len { 0 } else { from }.max(len.saturating_sub(WORDS));
+    file.seek(SeekFrom::Start(from)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(WORDS).read_to_end(&mut bytes).ok()?;
+    let raw = String::from_utf8_lossy(&bytes);
+    if raw.contains("\u{1b}[?1049h") || raw.contains("\u{1b}[H") {
+        return None;
+    }
+    let plain = plain(&raw);
+    let lines: Vec<String> = plain
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").replace('"', "'"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let told = lines[lines.len().saturating_sub(TOLD.0)..].join(" ⏎ ");
+    (!told.is_empty()).then(|| told.chars().take(TOLD.1).collect())
+}
+
+/// The end of the log at `path` as plain text, at most 50 lines.
+pub fn last_lines(path: &Path) -> String {
+    let raw = event_log::tail(path, WORDS).unwrap_or_default();
+    let plain = plain(&raw);
+    let lines: Vec<&str> = plain.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(50)..].join("\n")
+}
+
+/// `text` without escape sequences and control characters.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => match chars.next() {
+                // CSI: up to its final byte. One that moves to another line is a line's end.
+                Some('[') => {
+                    let last = chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
+                    if matches!(last, Some('A' | 'B' | 'E' | 'F' | 'H' | 'd' | 'f')) {
+                        out.push('\n');
+                    }
+                }
+                // OSC: up to BEL or ST.
+                Some(']') => while chars.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {},
+                _ => {}
+            },
+            '\r' => out.push('\n'),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pane_stream_becomes_plain_text() {
+        assert_eq!(plain("a\u{1b}[31mb\u{1b}[0m\r\n\u{1b}]0;title\u{7}c\u{8}d"), "ab\n\ncd");
+        assert_eq!(plain("one\u{1b}[2;1Htwo\u{1b}["), "one\ntwo");
+    }
+
+    #[test]
+    fn a_log_that_was_moved_away_comes_back_and_none_grows_without_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pane.log");
+        let mut log = PaneLog::at(&path);
+        log.keep(&b"one"[..]).unwrap();
+        std::fs::rename(&path, dir.path().join("pane.log.1")).unwrap();
+        log.keep(&b"two"[..]).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "new").unwrap();
+        log.keep(&b"three"[..]).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"newthree");
+        log.keep(io::repeat(b'x').take(CAP + 1)).unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() <= CAP);
+    }
+
+    #[test]
+    fn a_log_that_is_no_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pane.log");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        PaneLog::at(&path).keep(&b"x"[..]).unwrap();
+        assert_eq!(last_words(&path, 0), None);
+    }
+
+    #[test]
+    fn last_words_are_of_this_session_and_no_screens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pane.log");
+        std::fs::write(&path, "old\r\na\r\nb\r\n\u{1b}[31merror: \"c\"\u{1b}[0m\r\n\r\nsee d\r\n").unwrap();
+        assert_eq!(last_words(&path, 5).as_deref(), Some("b ⏎ error: 'c' ⏎ see d"));
+        assert_eq!(last_words(&path, 999).as_deref(), Some("b ⏎ error: 'c' ⏎ see d"));
+        assert_eq!(last_words(&path, std::fs::metadata(&path).unwrap().len()), None);
+        std::fs::write(&path, "\u{1b}[?1049h\u{1b}[Hhello").unwrap();
+        assert_eq!(last_words(&path, 0), None);
+    }
+}
