@@ -70,6 +70,8 @@ fn a_login_at_the_boot_is_no_death_and_no_try() {
     all_held(&home, 2, "login");
     assert!(!home.state(ANN, "deaths") && !home.state(ANN, "session"));
     home.launch_env("ann", &[]);
+    // Somebody has logged in: the next look tries it, which comes every quarter of an hour.
+    home.set("IAPEER_LIMIT_LOOK_SECS", "0.001");
     home.ok("iapeer-superviser", &[]);
     wait_until("both", SOON, || home.bodies("ann") == ["one", "two"]);
 }
@@ -147,6 +149,7 @@ fn only_a_try_counts_and_it_ends_the_hold() {
     burst(&home, &["one"]);
     all_held(&home, 1, "login");
     home.launch_env("ann", &[("PARROT_CRASH", "boot")]);
+    home.set("IAPEER_LIMIT_LOOK_SECS", "0.001");
     wait_until("the dead letter", SOON, || {
         home.ok("iapeer-superviser", &[]);
         home.queue(ANN) == (0, 0, 1)
