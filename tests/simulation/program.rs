@@ -120,20 +120,14 @@ pub fn hook(sim: &Arc<Sim>, identity: &Identity, launch: Option<&str>, which: Ho
 }
 
 impl Program {
-    /// It was killed. A peer that it had removed by then is made anew, as after a removal that came to its end.
+    /// It was killed. A peer that it had removed by then is made anew when nobody is at work any more ([`reborn`]).
     pub fn is_dead(&self, sim: &Arc<Sim>) {
         sim.state().note("killed");
         let Act::Remove(identity, force) = &self.act else { return };
         if *force {
             laws::at_dropped(sim, identity);
         }
-        let registry = Registry::read(&sim.paths).expect("the registry can be read after any kill");
-        if registry.get(identity.personality()).is_none() {
-            laws::at_removed(sim, identity);
-            let machine = Machine(Arc::clone(sim));
-            let world = World::new(&sim.paths, &sim.settings, &machine, &machine, "test");
-            super::sim::atomically(|| fleet::create(&world, identity));
-        }
+        sim.state().unborn.insert(identity.clone());
     }
 
     /// Runs it to its end.
@@ -243,6 +237,21 @@ impl Program {
             }
         };
         sim.state().note(format!("  → {outcome:?}"));
+    }
+}
+
+/// Makes the peers anew that a killed removal had taken out of the registry.
+pub fn reborn(sim: &Arc<Sim>) {
+    let removed = std::mem::take(&mut sim.state().unborn);
+    for identity in removed {
+        let registry = Registry::read(&sim.paths).expect("the registry can be read after any kill");
+        if registry.get(identity.personality()).is_none() {
+            laws::at_removed(sim, &identity);
+            // It could not be told of anything meanwhile.
+            sim.state().ever_stopped.insert(identity.clone());
+            let machine = Machine(Arc::clone(sim));
+            fleet::create(&World::new(&sim.paths, &sim.settings, &machine, &machine, "test"), &identity);
+        }
     }
 }
 

@@ -230,6 +230,8 @@ pub struct State {
     /// A prompt's hook was slower than its whole turn.
     pub slow_hook: bool,
     pub ever_stopped: BTreeSet<Identity>,
+    /// Peers whose removal was killed: they may be gone.
+    pub unborn: BTreeSet<Identity>,
     /// Messages of which nobody needs to be told: a queue that might hold the notice was removed.
     pub told_less: BTreeSet<MessageId>,
     rng: u64,
@@ -473,6 +475,7 @@ impl Sim {
             set_back: false,
             slow_hook: false,
             ever_stopped: BTreeSet::new(),
+            unborn: BTreeSet::new(),
             told_less: BTreeSet::new(),
             rng: 1,
             running: Vec::new(),
@@ -505,6 +508,8 @@ impl Sim {
         }
         state.kill_in = None;
         state.mix = 0;
+        drop(state);
+        super::program::reborn(self);
     }
 
     /// Hands the turn to whoever can go on; to the driver when nobody is left.
