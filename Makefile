@@ -13,6 +13,8 @@ BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 PLISTDIR ?= $(PREFIX)/share/iapeer/plists
+# Examples of <root>/notify.
+NOTIFYDIR ?= $(PREFIX)/share/iapeer/notify
 # systemd looks for user units in lib below /usr and /usr/local, but in share below a home.
 UNITDIR  ?= $(PREFIX)/$(if $(filter $(HOME)/%,$(PREFIX)),share,lib)/systemd/user
 
@@ -33,7 +35,7 @@ PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
            $(patsubst src/bin/%/main.rs,%,$(wildcard src/bin/*/main.rs))
 
 # What tools/install reads. Not exported: a test that calls make itself would inherit it.
-PLACES = $(foreach place,SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR UNITDIR,$(place)="$($(place))")
+PLACES = $(foreach place,SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR NOTIFYDIR UNITDIR,$(place)="$($(place))")
 
 .PHONY: all build test soak test-agents lint demo bench bench-large bench-agents check-macos install uninstall deb clean help
 

@@ -74,6 +74,7 @@ fn wanted(units: &str) -> BTreeSet<String> {
         wanted.insert(format!("share/doc/iapeer/{page}"));
     }
     wanted.extend(names("plists").iter().map(|plist| format!("share/iapeer/plists/{plist}")));
+    wanted.extend(names("share/iapeer/notify").iter().map(|example| format!("share/iapeer/notify/{example}")));
     if LINUX {
         wanted.extend(names("units").iter().map(|unit| format!("{units}/systemd/user/{unit}")));
     }

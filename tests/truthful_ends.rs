@@ -113,6 +113,7 @@ fn a_hook_whose_stdin_stays_open_ends_with_its_json() {
         ts: EpochMs(0).local(),
         topic: None,
         id: Some(id.parse().unwrap()),
+        re: None,
         redelivered: None,
         attachments: Vec::new(),
         body: "}x".into(),

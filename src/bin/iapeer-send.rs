@@ -6,54 +6,72 @@
 //! 1. Refuse what can be refused: unknown peer, stopped, over a limit, no tmux, no program.
 //! 2. Write the item into the recipient's queue: file, fsync, link, fsync of the folder.
 //! 3. Start a detached `iapeer-drain` and watch the item settle. Giving up waiting loses nothing.
+//! 4. With `--ask`: wait for the answer and print it.
 //!
-//! Exit: 0 delivered or queued · 64 usage · 65 bad message · 66 no such file · 67 no such peer · 69 refused ·
-//! 74 I/O, nothing kept · 75 with `--require delivered`: only queued · 77 permission · 78 configuration.
+//! Exit: 0 delivered or queued, with `--ask` answered · 64 usage · 65 bad message · 66 no such file · 67 no such peer ·
+//! 69 refused · 74 I/O, nothing kept · 75 with `--require delivered`: only queued, with `--ask`: no answer in time · 77
+//! permission · 78 configuration. Of several recipients it is the worst.
 
 use iapeer::base::{Exit, Failure, Topic};
 use iapeer::cli::{self, Access, args};
-use iapeer::delivery::accept::{self, Message, SendOutcome};
-use serde_json::json;
+use iapeer::delivery::accept::{Message, SendOutcome};
+use iapeer::delivery::{many, recipients};
+use iapeer::world::World;
 use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    cli::main(
-        "iapeer-send",
-        |_| Access::Write,
-        |given: args::Send, world| {
-            let json = given.json;
-            let require = given.require.is_some();
-            let report = match message(given).and_then(|message| accept::send(world, message)) {
-                Ok(report) => report,
-                Err(failure) => {
-                    let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };
-                    if json {
-                        cli::say(json!({"outcome": outcome, "reason": failure.to_string()}).to_string());
-                    }
-                    return Err(Failure::new(failure.exit, format!("{outcome}: {failure}")));
-                }
-            };
-            // A caller that repeats a failed send must not repeat an accepted one.
-            cli::tell_done(json, &report, || report.line());
-            Ok(if require && report.outcome != SendOutcome::Delivered { Exit::TryAgain } else { Exit::Ok })
-        },
-    )
+    cli::main("iapeer-send", |_| Access::Write, run)
 }
 
-fn message(given: args::Send) -> Result<Message, Failure> {
+fn run(given: args::Send, world: &World<'_>) -> Result<Exit, Failure> {
+    let (json, require, ask) = (given.json, given.require.is_some(), given.ask);
+    let (message, recipients) = message(world, given).map_err(|failure| cli::send::refused(json, None, failure))?;
+    if ask {
+        return cli::send::ask(world, &message, &recipients, json);
+    }
+    let mut worst = Exit::Ok;
+    many::send(world, &message, &recipients, |to, sent| match sent {
+        Ok(report) => {
+            // A caller that repeats a failed send must not repeat an accepted one.
+            cli::tell_done(json, &report, || report.line());
+            if require && report.outcome != SendOutcome::Delivered {
+                worst = worst.max(Exit::TryAgain);
+            }
+            Ok(())
+        }
+        Err(failure) => {
+            let failure = cli::send::refused(json, to, failure);
+            worst = worst.max(failure.exit);
+            cli::send::one_of_several(to, failure)
+        }
+    })?;
+    Ok(worst)
+}
+
+fn message(world: &World<'_>, given: args::Send) -> Result<(Message, Vec<String>), Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
-    let wait = if given.no_wait { 0.0 } else { given.wait };
-    Ok(Message {
-        to: given.to,
+    let data = |error: &dyn std::fmt::Display| Failure::new(Exit::DataErr, error.to_string());
+    let wait = match given.wait.as_deref() {
+        _ if given.no_wait => Duration::ZERO,
+        Some(text) => {
+            let why = "--wait wants seconds, 0 or more, or a time as 90s, 10m, 2h";
+            cli::send::span(text).ok_or_else(|| usage(&why))?
+        }
+        None => Duration::from_secs(if given.ask { 600 } else { 60 }),
+    };
+    let message = Message {
+        to: String::new(),
         runtime: given.runtime.map(|text| text.parse()).transpose().map_err(|error| usage(&error))?,
-        from: given.from,
-        topic: Topic::parse(&given.topic.unwrap_or_default())
-            .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?,
-        re: None,
+        topic: Topic::parse(&given.topic.unwrap_or_default()).map_err(|error| data(&error))?,
+        re: given.re.as_deref().map(str::parse).transpose().map_err(|error| usage(&error))?,
+        ask: None,
         attachments: given.attach,
         urgent: given.urgent,
-        wait: Duration::try_from_secs_f64(wait).map_err(|_| usage(&"--wait wants seconds, 0 or more"))?,
+        wait,
         body: cli::body(given.message, given.message_file.as_deref())?,
-    })
+        from: given.from,
+    };
+    let recipients = recipients::resolve(world, given.to, message.from.as_deref())?;
+    Ok((message, recipients))
 }

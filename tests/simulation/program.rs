@@ -263,6 +263,7 @@ fn message(from: &Identity, to: &Identity, topic: Option<u8>, body: &str, wait: 
         body: body.to_owned(),
         topic: topic.and_then(|n| Topic::parse(&format!("topic-{n}")).unwrap()),
         re: None,
+        ask: None,
         attachments: Vec::new(),
         urgent: false,
         wait: Duration::from_millis(wait),

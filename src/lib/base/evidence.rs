@@ -15,6 +15,8 @@ words! {
         Composer = "composer",
         /// It is filed in the recipient's mailbox.
         Mailbox = "mailbox",
+        /// It was printed for whoever had asked and waited for it.
+        Asked = "asked",
     }
 }
 

@@ -15,6 +15,7 @@ pub mod message_id;
 pub mod normalize;
 pub mod output;
 pub mod paths;
+mod people_paths;
 pub mod process;
 pub mod settings;
 pub mod state_file;

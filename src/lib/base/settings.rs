@@ -159,6 +159,9 @@ pub const PLACES: &[Setting] = &[
     place("IAPEER_PARROT_BIN", FOUND, "The program of runtime parrot."),
     place("NOTIFIER_RUNTIME_BIN", FOUND, "The program of runtime notifier."),
     place("TELEGRAM_RUNTIME_BIN", FOUND, "The program of runtime telegram."),
+    place("IAPEER_EVENT", "", "Set for `<root>/notify`: what happened."),
+    place("IAPEER_PEER", "", "Set for `<root>/notify`: whom it is about."),
+    place("IAPEER_TEXT", "", "Set for `<root>/notify`: a line for people."),
     place(
         "IAPEER_SYSTEMD_USER_DIR",
         "systemd's own folders",

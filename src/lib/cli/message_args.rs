@@ -7,9 +7,9 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-send", version)]
 pub struct Send {
-    /// The recipient: NAME, or RUNTIME-NAME where the runtime matters.
-    #[arg(value_name = "PEER")]
-    pub to: String,
+    /// The recipients: NAME, RUNTIME-NAME where the runtime matters, @TAG for all who have that tag, @all for all agents.
+    #[arg(value_name = "PEER", required = true)]
+    pub to: Vec<String>,
     /// The message. Without it and -f the message is read from stdin.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
@@ -25,12 +25,20 @@ pub struct Send {
     /// What it is about: 200 characters at most.
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub topic: Option<String>,
+    /// The message that it answers, by its id.
+    #[arg(long, value_name = "ID")]
+    pub re: Option<String>,
+    /// Wait for the answer and print it; the report goes to stderr. Exit 75 when time is over: the answer then comes like any
+    /// other message.
+    #[arg(long, conflicts_with_all = ["no_wait", "require"])]
+    pub ask: bool,
     /// A file to go with it, by its absolute path. May be given 20 times.
     #[arg(long = "attach", visible_alias = "attachment", value_name = "PATH")]
     pub attach: Vec<String>,
-    /// How long to watch it settle, in seconds. Giving up waiting loses nothing.
-    #[arg(long, value_name = "SECS", default_value_t = 60.0)]
-    pub wait: f64,
+    /// How long to watch it settle, in seconds, or as in 90s, 10m, 2h [default: 60s; 10m with --ask]. Giving up waiting loses
+    /// nothing.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub wait: Option<String>,
     /// Don't watch: say `queued` as soon as it is durable.
     #[arg(long, conflicts_with = "wait")]
     pub no_wait: bool,
@@ -40,7 +48,7 @@ pub struct Send {
     /// Exit 75 unless it was delivered.
     #[arg(long, value_name = "WHAT", value_enum)]
     pub require: Option<Require>,
-    /// Print one JSON object.
+    /// Print one JSON object a recipient.
     #[arg(long)]
     pub json: bool,
 }

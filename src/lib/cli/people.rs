@@ -3,17 +3,23 @@
 use crate::base::exit::{Exit, Failure};
 use crate::base::harmless::{harmless, harmless_json};
 use crate::base::identity::Topic;
+use crate::base::message_id::MessageIdError;
 use crate::base::output;
 use crate::cli;
-use crate::cli::people_args::People;
+use crate::cli::people_args::{People, TagAct};
 use crate::delivery::accept::{self, Message};
+use crate::operator::history::{self, HistoryFilter};
+use crate::operator::logs;
 use crate::people::inbox::{FiledLetter, Inbox};
-use crate::people::owner;
+use crate::people::{notify, owner};
+use crate::store::one_writer::OneWriter;
 use crate::store::profile::Profile;
+use crate::store::profile_update::Tag;
 use crate::store::queue::nobody;
 use crate::store::registry::Registry;
+use crate::store::reindex;
 use crate::world::World;
-use crate::world::peer::{Peer, whole_peer};
+use crate::world::peer::{Peer, split_name, unknown, whole_peer};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -30,6 +36,17 @@ pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
         People::Reply { id, message, message_file, attach, json } => {
             let body = cli::body(message, message_file.as_deref())?;
             reply(world, &id, body, attach, json)
+        }
+        People::Tag { name, act, tags } => tag(world, &name, act, &tags),
+        People::History { peer, with, since, grep, thread, json } => {
+            let names = [peer, with].into_iter().flatten().collect::<Vec<_>>();
+            past(world, &names, since.as_deref(), grep, thread.as_deref(), json)
+        }
+        People::Notify { event: Some(path), .. } => notify::run_event(world, &path).map(|()| Exit::Ok),
+        People::Notify { event: None, .. } => {
+            notify::test(world)?;
+            cli::say("notify: it ran, and ended well");
+            Ok(Exit::Ok)
         }
         People::Owner { name } => own(world, name.as_deref()),
     }
@@ -131,6 +148,7 @@ fn reply(world: &World<'_>, id: &str, body: String, attach: Vec<String>, json: b
             topic: Topic::parse(letter.topic.as_deref().unwrap_or_default())
                 .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?,
             re: Some(letter.id),
+            ask: None,
             attachments: attach,
             urgent: false,
             wait: WAIT,
@@ -139,6 +157,65 @@ fn reply(world: &World<'_>, id: &str, body: String, attach: Vec<String>, json: b
     )?;
     Inbox::of(person.cwd()).mark_read(&filed)?;
     cli::tell_done(json, &report, || report.line());
+    Ok(Exit::Ok)
+}
+
+fn tag(world: &World<'_>, name: &str, act: Option<TagAct>, tags: &[String]) -> Result<Exit, Failure> {
+    let usage = |why: String| Failure::new(Exit::Usage, why);
+    let registry = Registry::read(world.paths)?;
+    let name = whole_peer(&registry, name)?;
+    let record = registry.get(&name).ok_or_else(|| unknown(&name))?;
+    let tags: Vec<Tag> = tags
+        .iter()
+        .map(|text| text.trim_start_matches('@').parse().ok().filter(|tag: &Tag| tag.as_str() != "all"))
+        .collect::<Option<_>>()
+        .ok_or_else(|| usage("a tag is a letter a-z, then up to 31 of a-z, 0-9 and -, and not `all`".into()))?;
+    let none = || Failure::new(Exit::Config, format!("{name} has no profile: `iapeer init` makes one"));
+    let profile = match act {
+        None => Profile::read(&record.cwd)?,
+        Some(act) => {
+            let (add, remove) = if act == TagAct::Add { (tags, Vec::new()) } else { (Vec::new(), tags) };
+            let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
+            let tagged = Profile::tag(&writer, &record.cwd, &add, &remove)?;
+            reindex::reindex_by(world.paths, &writer, Some(&name))?;
+            tagged
+        }
+    };
+    profile.ok_or_else(none)?.tags().iter().for_each(cli::say);
+    Ok(Exit::Ok)
+}
+
+fn past(
+    world: &World<'_>,
+    names: &[String],
+    since: Option<&str>,
+    grep: Option<String>,
+    thread: Option<&str>,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let registry = Registry::read(world.paths)?;
+    let filter = HistoryFilter {
+        // Of peers that are gone there is a history too.
+        between: names
+            .iter()
+            .map(|text| split_name(&registry, text, None).map(|(name, _)| name))
+            .collect::<Result<_, _>>()?,
+        since: since.map(|text| logs::since(text, world.now())).transpose()?,
+        grep,
+        thread: thread
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: MessageIdError| Failure::new(Exit::Usage, error.to_string()))?,
+    };
+    let messages = history::read(world, &filter)?;
+    if let Some(name) = filter.between.iter().find(|name| registry.get(name).is_none())
+        && messages.is_empty()
+    {
+        return Err(unknown(name));
+    }
+    for message in messages {
+        cli::tell(json, &message, || message.text());
+    }
     Ok(Exit::Ok)
 }
 

@@ -1,6 +1,6 @@
 //! The front's verbs for people: their inboxes, their answers.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// What people do.
@@ -48,10 +48,61 @@ pub enum People {
         #[arg(long)]
         json: bool,
     },
+    /// Show a peer's tags, or change them: `iapeer-send @TAG` writes to all who have the tag.
+    Tag {
+        /// The peer.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// add or remove.
+        #[arg(value_name = "ACT", value_enum, requires = "tags")]
+        act: Option<TagAct>,
+        /// Which.
+        #[arg(value_name = "TAG")]
+        tags: Vec<String>,
+    },
+    /// Show what was said, the oldest first: of each message who wrote it to whom, when, and what became of it.
+    History {
+        /// Only messages from or to this peer.
+        #[arg(value_name = "PEER")]
+        peer: Option<String>,
+        /// Only those between PEER and this one; without PEER, from or to this one.
+        #[arg(long, value_name = "PEER")]
+        with: Option<String>,
+        /// Only what was accepted since: 90s, 10m, 2h, 3d, or a time as 2026-01-31T12:00:00Z.
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// Only those whose text or topic contains this, in upper or lower case.
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        grep: Option<String>,
+        /// Only this message, what it answers, what answers it, and so on.
+        #[arg(long, value_name = "ID")]
+        thread: Option<String>,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the program that tells people at once, `notify` in the root.
+    Notify {
+        /// Run it with an event of no consequence, wait for its end and say how it went.
+        #[arg(long, required_unless_present = "event")]
+        test: bool,
+        /// The file of an event; it is removed.
+        #[arg(long, value_name = "FILE", hide = true, conflicts_with = "test")]
+        event: Option<PathBuf>,
+    },
     /// Show the owner of this host, or name another: who sends from outside any peer's folder.
     Owner {
         /// A person.
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
+}
+
+/// What to do with tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TagAct {
+    /// Give them.
+    Add,
+    /// Take them away.
+    Remove,
 }

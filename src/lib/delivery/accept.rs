@@ -1,32 +1,24 @@
 //! Accepting a message: everything that can forbid it is asked first, then it is made durable, then a drain is
 //! started. The sender never types into a session.
 
-use crate::base::clock::{Deadline, wait_for};
-use crate::base::evidence::{Evidence, Outcome};
+use super::report::watch;
+pub use super::report::{SendOutcome, SendReport};
+use super::sender::Sender;
+use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
-use crate::base::identity::{Identity, Intelligence, Personality, Runtime, Topic};
+use crate::base::identity::{Runtime, Topic};
 use crate::base::message_id::MessageId;
-use crate::base::wake::Mode;
-use crate::base::words::words;
-use crate::base::{Marker, Paths, StateFile};
 use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::message::limits;
-use crate::people::owner;
 use crate::session::refuse;
 use crate::store::open::NO_WAIT_NO_LINK;
-use crate::store::profile::Profile;
-use crate::store::queue::{Item, Place, Queue, Seq, Settled};
-use crate::store::registry::{PeerRecord, Registry};
-use crate::store::session_record::SessionRecord;
+use crate::store::queue::{Item, Place, Seq, Settled};
+use crate::store::registry::Registry;
 use crate::store::state_files::identities_with;
-use crate::world::peer::{Peer, refuse_another, split_name};
+use crate::world::peer::Peer;
 use crate::world::{NotStarted, World};
-use serde::Serialize;
 use std::time::Duration;
-
-/// Pause between two looks at an accepted item, at first: a warm delivery takes milliseconds.
-const LOOK: Duration = Duration::from_micros(250);
 
 /// What to send.
 #[derive(Debug, Clone)]
@@ -43,6 +35,8 @@ pub struct Message {
     pub topic: Option<Topic>,
     /// The message that it answers.
     pub re: Option<MessageId>,
+    /// Its sender waits for the answer, and has opened the question under this id.
+    pub ask: Option<MessageId>,
     /// Absolute paths of files.
     pub attachments: Vec<String>,
     /// Steer a running turn.
@@ -51,59 +45,52 @@ pub struct Message {
     pub wait: Duration,
 }
 
-words! {
-    /// What a sender is told of an accepted message.
-    pub enum SendOutcome {
-        /// It landed.
-        Delivered = "delivered",
-        /// It is durable, and has not landed yet.
-        Queued = "queued",
-    }
-}
-
-/// What became of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SendReport {
-    /// What became of it.
-    pub outcome: SendOutcome,
-    /// The message's id.
-    pub id: String,
+/// A message that is accepted: durable, whatever happens.
+#[derive(Debug)]
+pub struct Accepted {
     /// To whom.
-    pub identity: Identity,
-    /// Whether the session was woken for it.
-    pub woke: bool,
-    /// `warm`, `fresh`, `resume`, or `filed` for a person.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
-    /// Why it was woken as it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    /// How many messages wait for this peer.
-    pub waiting: usize,
-    /// Why it is not delivered yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// How long this took, in milliseconds.
-    pub ms: u64,
+    pub peer: Peer,
+    item: Item,
+    seq: Seq,
+    started: Duration,
 }
 
-impl SendReport {
-    /// The line for people.
-    pub fn line(&self) -> String {
-        let SendReport { identity, id, waiting, .. } = self;
-        if self.outcome == SendOutcome::Queued {
-            let why = self.reason.as_deref().unwrap_or("waking");
-            return format!("queued for {identity} ({waiting} waiting: {}) {id}", crate::base::exit::one_line(why));
-        }
-        match (&self.mode, &self.cause) {
-            (Some(mode), Some(cause)) if self.woke => format!("delivered to {identity} (woke: {mode}, {cause}) {id}"),
-            _ => format!("delivered to {identity} ({}) {id}", self.mode.as_deref().unwrap_or("warm")),
-        }
+impl Accepted {
+    /// Has it delivered. The answer: why no drain could be started. Whoever holds the identity looks at the queue again
+    /// after letting go.
+    pub fn deliver(&self, world: &World<'_>) -> Option<NotStarted> {
+        if world.is_held(&self.peer.identity) { None } else { world.start_drain(&self.peer.identity).err() }
+    }
+
+    /// Watches it for at most `wait`; not at all where no drain could be started.
+    pub fn report(&self, world: &World<'_>, wait: Duration, not_started: Option<NotStarted>) -> SendReport {
+        let mut report = watch(world, &self.peer, &self.item, self.seq, wait, not_started);
+        report.ms = (world.clock.monotonic() - self.started).as_millis() as u64;
+        report
+    }
+
+    /// Whether it became a dead letter.
+    pub fn is_dead(&self, world: &World<'_>) -> bool {
+        world.queue(&self.peer.identity).settled(self.seq) == Settled::Dead
     }
 }
 
 /// Accepts `message`, has it delivered, and watches it settle.
 pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> {
+    let wait = message.wait;
+    let accepted = accept(world, message)?;
+    if wait.is_zero() {
+        // Looked at as it was accepted, before a drain takes it up.
+        let report = accepted.report(world, wait, None);
+        let not_started = accepted.deliver(world);
+        return Ok(not_started.map_or(report, |why| accepted.report(world, wait, Some(why))));
+    }
+    let not_started = accepted.deliver(world);
+    Ok(accepted.report(world, wait, not_started))
+}
+
+/// Accepts `message`: everything that can forbid it is asked, then it is made durable.
+pub fn accept(world: &World<'_>, message: Message) -> Result<Accepted, Failure> {
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
@@ -133,104 +120,24 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
         world.host.preflight(&peer)?;
     }
 
+    let new = Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now());
     let item = Item {
+        id: message.ask.unwrap_or(new.id),
         topic: message.topic,
         re: message.re,
         attachments: message.attachments,
         urgent: message.urgent,
-        ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
+        ..new
     };
     let seq = world.queue(&peer.identity).accept(&item, world.clock)?;
     withdraw_from_nobody(world, &peer, &item, seq)?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
-    tasks::arm(world, &sender.identity, &sender.record);
-    // Whoever holds the identity looks at the queue again after letting go.
-    let have_delivered = || if world.is_held(&peer.identity) { Ok(()) } else { world.start_drain(&peer.identity) };
-    let report = |not_started| watch(world, &peer, &item, seq, message.wait, not_started);
-    let mut report = if message.wait.is_zero() {
-        // Looked at as it was accepted, before a drain takes it up.
-        let accepted = report(None);
-        have_delivered().err().map_or(accepted, |why| report(Some(why)))
-    } else {
-        report(have_delivered().err())
-    };
-    report.ms = (world.clock.monotonic() - started).as_millis() as u64;
-    Ok(report)
-}
-
-/// Who sends.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sender {
-    /// Its identity.
-    pub identity: Identity,
-    /// Its nature.
-    pub intelligence: Intelligence,
-    /// What the registry knows of it.
-    pub record: PeerRecord,
-}
-
-impl Sender {
-    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder, else the host's owner. Never
-    /// another than `PEER_PERSONALITY` says where it is not given.
-    pub fn find(paths: &Paths, registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
-        let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
-        let (name, runtime) = match given.map(str::to_owned).or(session) {
-            Some(text) => split_name(registry, &text, None)?,
-            None => {
-                let cwd = std::env::current_dir()
-                    .map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
-                match Profile::read(&cwd)? {
-                    Some(profile) => (profile.personality().clone(), None),
-                    None => match owner::owner(paths)? {
-                        Some(owner) => (owner, None),
-                        None => return Err(nobody_sends()),
-                    },
-                }
-            }
-        };
-        if given.is_none() {
-            refuse_another(&name)?;
-        }
-        Sender::registered(registry, &name, runtime)
+    // Who asks goes on when it has its answer: it has not answered its own task.
+    if message.ask.is_none() {
+        tasks::arm(world, &sender.identity, &sender.record);
     }
-
-    fn registered(registry: &Registry, name: &Personality, runtime: Option<Runtime>) -> Result<Sender, Failure> {
-        let record = registry.get(name).ok_or_else(|| {
-            Failure::new(
-                Exit::NoPeer,
-                format!(
-                    "unknown caller {:?}: a sender must be a peer, `iapeer create {name}` makes one",
-                    name.as_str()
-                ),
-            )
-        })?;
-        let runtime = runtime.unwrap_or_else(|| record.default_runtime.clone());
-        if !record.runtimes.contains(&runtime) {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "runtime {:?} is not declared for caller {:?} (declared: {}): `iapeer add-runtime {runtime} --peer {name}` declares it",
-                    runtime.as_str(),
-                    name.as_str(),
-                    record.declared()
-                ),
-            ));
-        }
-        Ok(Sender {
-            identity: Identity::new(runtime, name.clone()),
-            intelligence: record.intelligence,
-            record: record.clone(),
-        })
-    }
-}
-
-fn nobody_sends() -> Failure {
-    Failure::new(
-        Exit::Usage,
-        "who sends this? `iapeer create me --runtime person` makes you the owner of this host and the sender; \
-         or give --from NAME, set PEER_IDENTITY, or run it in a peer's folder",
-    )
+    Ok(Accepted { peer, item, seq, started })
 }
 
 /// A bridge that would drop the message later is not written to at all.
@@ -283,105 +190,4 @@ fn withdraw_from_nobody(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq) -
         return Ok(());
     }
     Err(Failure::new(Exit::NoPeer, format!("{name} was removed or renamed meanwhile: `iapeer list` shows the peers")))
-}
-
-/// Watches an accepted item until it settles or `wait` is over. Where no drain could be started there is nothing to wait
-/// for: somebody else may have delivered it all the same.
-fn watch(
-    world: &World<'_>,
-    peer: &Peer,
-    item: &Item,
-    seq: Seq,
-    wait: Duration,
-    not_started: Option<NotStarted>,
-) -> SendReport {
-    let queue = world.queue(&peer.identity);
-    let report = |outcome, reason| SendReport {
-        outcome,
-        id: item.id.to_string(),
-        identity: peer.identity.clone(),
-        woke: false,
-        mode: None,
-        cause: None,
-        waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
-        reason,
-        ms: 0,
-    };
-    let deadline = Deadline::after(world.clock, if not_started.is_some() { Duration::ZERO } else { wait });
-    let mut last_reason = None;
-    let mut in_flight = None;
-    let settled = wait_for(world.clock, deadline, LOOK, || match queue.settled(seq) {
-        Settled::Gone => Some(Settled::Gone),
-        Settled::Dead => Some(Settled::Dead),
-        place @ (Settled::Waiting | Settled::Inflight) => {
-            let at = if place == Settled::Waiting { Place::Waiting } else { Place::Inflight };
-            let now = queue.peek(at, seq)?;
-            // A worker keeps its task in flight until it answers: taken is delivered.
-            if now.landed.is_some() {
-                in_flight = Some(now);
-                return Some(Settled::Gone);
-            }
-            // A failed try will not be repeated before the next tick: no use in waiting for it.
-            if now.reason.is_some() {
-                last_reason = now.reason;
-                return Some(place);
-            }
-            None
-        }
-    });
-    match settled {
-        Some(Settled::Gone) => {
-            delivered(world, peer, item, in_flight, report(SendOutcome::Delivered, None)).unwrap_or_else(|| {
-                // Somebody took it out by hand, or removed the peer.
-                report(SendOutcome::Queued, Some("no longer in the queue, and no delivery of it on record".into()))
-            })
-        }
-        Some(Settled::Dead) => {
-            let reason = queue.peek(Place::Dead, seq).and_then(|item| item.reason);
-            report(SendOutcome::Queued, Some(format!("dead letter: {}", reason.unwrap_or_default())))
-        }
-        _ if world.markers(&peer.identity).has(Marker::Stopped) => {
-            report(SendOutcome::Queued, Some("stopped meanwhile".into()))
-        }
-        _ => {
-            let nobody =
-                not_started.map(|why| format!("accepted, but nothing could be started: {why}; the next tick delivers"));
-            report(SendOutcome::Queued, last_reason.or(nobody).or_else(|| why_waiting(world, &queue, seq)))
-        }
-    }
-}
-
-/// Why the item numbered `seq` waits, where that is not for its peer to wake.
-fn why_waiting(world: &World<'_>, queue: &Queue, seq: Seq) -> Option<String> {
-    let ahead = [Place::Inflight, Place::Waiting].into_iter().find_map(|place| {
-        let first = queue.list(place).ok()?.first().copied().filter(|first| *first < seq)?;
-        queue.peek(place, first)
-    });
-    match ahead {
-        Some(item) => Some(item.reason.unwrap_or_else(|| "behind another message".into())),
-        None => SessionRecord::peek(world.paths, queue.identity()).map(|_| "being delivered".into()),
-    }
-}
-
-/// Completes the report of a delivered message: by the history, or, where the item is still in flight (a worker's open
-/// task), by the item. `None`: nothing says that it was delivered.
-fn delivered(
-    world: &World<'_>,
-    peer: &Peer,
-    item: &Item,
-    now: Option<Item>,
-    mut report: SendReport,
-) -> Option<SendReport> {
-    let landed = match now.and_then(|now| now.landing) {
-        Some(landed) => landed,
-        None => {
-            let line = world.history(&peer.identity).find(item.id, item.accepted).ok()??;
-            line.landed.filter(|_| line.outcome == Outcome::Delivered)?
-        }
-    };
-    report.woke = landed.mode.is_some();
-    let unwoken = if landed.evidence == Evidence::Mailbox { "filed" } else { "warm" };
-    report.mode = Some(landed.mode.map_or(unwoken, Mode::as_str).to_owned());
-    report.cause = landed.cause.map(|cause| cause.to_string());
-    Some(report)
 }

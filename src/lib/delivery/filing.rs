@@ -6,6 +6,8 @@ use crate::base::exit::Failure;
 use crate::delivery::warm::WarmRound;
 use crate::mailbox::ledger::{Entry, Ledger, TryOutcome};
 use crate::people::Inbox;
+use crate::people::asks::Asks;
+use crate::people::notify;
 use crate::store::queue::Place;
 
 /// One round, under the lock. What can't be filed stays, and with it what waits behind it: a full disk costs no try.
@@ -14,6 +16,7 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
         return Ok(WarmRound::Stuck);
     }
     let inbox = Inbox::of(ledger.peer.cwd());
+    let asks = Asks::of(ledger.world, ledger.peer.identity.personality());
     let landed = Landed { evidence: Evidence::Mailbox, forced: false, mode: None, cause: None };
     for place in [Place::Inflight, Place::Waiting] {
         for seq in ledger.queue.list(place)? {
@@ -22,13 +25,19 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
             if ledger.finish_burial(&entry)? || ledger.drop_duplicate(&entry)? || ledger.finish_settling(&entry)? {
                 continue;
             }
+            // Whoever asked takes it.
+            if asks.answered_by(&entry.item).is_some() {
+                continue;
+            }
             if let Err(failure) = inbox.file(&entry.item) {
                 ledger.put_off(entry, None, TryOutcome::Queued, &failure.to_string())?;
                 return Ok(WarmRound::Stuck);
             }
+            let item = entry.item.clone();
             ledger.settle(entry, landed)?;
+            notify::message(ledger.world, &ledger.peer.identity, &item);
         }
     }
-    // Filed, and not to be recorded: the next drain settles it, this one must not go round for it.
+    // Awaited by whoever asked, or filed and not to be recorded: this drain must not go round for it.
     Ok(if ledger.queue.has_waiting()? { WarmRound::Stuck } else { WarmRound::Emptied })
 }

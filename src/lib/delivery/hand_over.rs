@@ -117,6 +117,7 @@ pub(crate) fn envelope(peer: &Peer, item: &Item) -> String {
         ts: item.accepted.local(),
         topic: item.topic.clone(),
         id: Some(item.id),
+        re: item.re,
         redelivered: (item.redelivered > 0).then_some(item.redelivered),
         attachments: item.attachments.clone(),
         body: item.task.clone(),

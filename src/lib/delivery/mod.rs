@@ -3,9 +3,14 @@
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub mod ask;
 pub mod drain;
 mod filing;
 mod hand_over;
+pub mod many;
+pub mod recipients;
+pub mod report;
 mod round;
+pub mod sender;
 mod warm;
 pub mod worker;

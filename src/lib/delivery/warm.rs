@@ -69,7 +69,8 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
             return Ok(WarmRound::Stuck);
         }
     }
-    Ok(WarmRound::Emptied)
+    // What somebody who has asked waits for is not for a drain to go round for.
+    Ok(if ledger.queue.has_waiting()? { WarmRound::Stuck } else { WarmRound::Emptied })
 }
 
 /// Settles what an earlier drain typed or was about to type. While that is unknown, nothing may overtake it.

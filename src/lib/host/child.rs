@@ -31,8 +31,20 @@ pub(crate) fn run(
     limit: Duration,
     cancel: &AtomicBool,
 ) -> Result<(ExitStatus, String), ChildError> {
+    run_with(program, arguments, &[], input, limit, cancel)
+}
+
+/// [`run`] with `environment` besides our own.
+pub(crate) fn run_with(
+    program: &Path,
+    arguments: &[impl AsRef<OsStr>],
+    environment: &[(&str, String)],
+    input: Vec<u8>,
+    limit: Duration,
+    cancel: &AtomicBool,
+) -> Result<(ExitStatus, String), ChildError> {
     let mut command = Command::new(program);
-    command.args(arguments).stdout(Stdio::null());
+    command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value))).stdout(Stdio::null());
     let errors = tempfile::tempfile().map_err(ChildError::Start)?;
     command.stderr(errors.try_clone().map_err(ChildError::Start)?);
     let status = watch(command, input, limit, cancel)?;

@@ -368,7 +368,7 @@ impl Watcher<'_> {
                 .transcripts
                 .as_ref()
                 .is_some_and(|transcripts| transcripts.carries_since(self.baseline, self.delivery.id)),
-            Evidence::Composer | Evidence::Mailbox => false,
+            Evidence::Composer | Evidence::Mailbox | Evidence::Asked => false,
         })
     }
 

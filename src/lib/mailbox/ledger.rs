@@ -9,6 +9,7 @@ use crate::base::message_id::MessageId;
 use crate::base::wake::Woken;
 use crate::base::words::words;
 use crate::mailbox::notice;
+use crate::people::{self, asks::Asks};
 use crate::store::StoreError;
 use crate::store::event_log::Event;
 use crate::store::history::Settlement;
@@ -81,11 +82,15 @@ impl<'a> Ledger<'a> {
         Ledger { world, peer, queue, acted: Vec::new() }
     }
 
-    /// The first item that waits. Completes interrupted moves to `dead/`, and takes out what was delivered before.
+    /// The first item that waits to be delivered. Completes interrupted moves to `dead/`, takes out what was delivered
+    /// before, and passes over what somebody who has asked waits for.
     pub(crate) fn head(&mut self) -> Result<Option<Entry>, Failure> {
-        while let Some((seq, item)) = self.queue.head(Place::Waiting)? {
+        let asks = Asks::of(self.world, self.peer.identity.personality());
+        for seq in self.queue.list(Place::Waiting)? {
+            let Some(item) = self.queue.read(Place::Waiting, seq)? else { continue };
             let entry = Entry { place: Place::Waiting, seq, item };
-            if !self.finish_burial(&entry)? && !self.drop_duplicate(&entry)? {
+            if !self.finish_burial(&entry)? && !self.drop_duplicate(&entry)? && asks.answered_by(&entry.item).is_none()
+            {
                 return Ok(Some(entry));
             }
         }
@@ -255,6 +260,7 @@ impl<'a> Ledger<'a> {
             tracing::warn!("{}: the dead letter {} is not in the history: {error}", self.peer.identity, entry.item.id);
         }
         self.queue.shift(entry.seq, entry.place, Place::Dead)?;
+        people::notify::dead_letter(self.world, &self.peer.identity, &entry.item, reason);
         self.log(&entry.item, TryOutcome::Dead, None, Some(reason));
         self.note(&entry, TryOutcome::Dead, Some(reason.to_owned()));
         Ok(())

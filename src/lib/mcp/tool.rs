@@ -2,6 +2,7 @@
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Topic;
+use crate::base::message_id::MessageIdError;
 use crate::base::paths::Paths;
 use crate::cli::{self, Access};
 use crate::delivery::accept::{self, Message, SendReport};
@@ -25,6 +26,7 @@ struct Arguments {
     personality: String,
     message: String,
     topic: Option<String>,
+    re: Option<String>,
     attachments: Option<Vec<String>>,
     runtime: Option<String>,
 }
@@ -48,6 +50,7 @@ pub(crate) fn schema() -> Value {
             "personality": { "type": "string", "description": "The recipient's name, or RUNTIME-NAME." },
             "message": { "type": "string", "description": "The message, 16000 characters at most." },
             "topic": { "type": "string", "description": "What it is about, 200 characters at most. A sleeping peer resumes its conversation about a topic it knows." },
+            "re": { "type": "string", "description": "The id of the message that this one answers. Give it whenever you answer: who asked waits for an answer with it." },
             "attachments": { "type": "array", "items": { "type": "string" }, "description": "Absolute paths of files that go with it, 20 at most." },
             "runtime": { "type": "string", "description": "The recipient's runtime, where it has several." }
         },
@@ -60,7 +63,7 @@ pub(crate) fn schema() -> Value {
 pub(crate) fn description() -> String {
     let mut text = "Send a message to another agent, person or service on this host. It is kept durably and \
                     delivered into the peer's session; a sleeping peer is woken by it. An answer comes later as a \
-                    message of its own."
+                    message of its own. When you answer a message, give its id as re."
         .to_owned();
     let own = std::env::var("PEER_PERSONALITY").unwrap_or_default();
     let registry = Paths::from_env().ok().and_then(|paths| Registry::read(&paths).ok());
@@ -112,7 +115,13 @@ fn message(arguments: Value) -> Result<Message, Failure> {
         from: None,
         topic: Topic::parse(&given.topic.unwrap_or_default())
             .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?,
-        re: None,
+        re: given
+            .re
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: MessageIdError| Failure::new(Exit::DataErr, format!("re: {error}")))?,
+        ask: None,
         attachments: given.attachments.unwrap_or_default(),
         urgent: false,
         wait: WAIT,

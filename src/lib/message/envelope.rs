@@ -1,7 +1,7 @@
 //! The envelope: what a message looks like when it reaches an agent (spec 09.2 with D13).
 //!
 //! ```text
-//! <iap from-personality="P" from-runtime="R" from-intelligence="I" ts="T"[ topic="…"] id="ULID"[ redelivered="N"]>
+//! <iap from-personality="P" from-runtime="R" from-intelligence="I" ts="T"[ topic="…"] id="ULID"[ re="ULID"][ redelivered="N"]>
 //! INSTRUCTION
 //! [<attachments><![CDATA[/a
 //! /b]]></attachments>]
@@ -42,6 +42,8 @@ pub struct Envelope {
     pub topic: Option<Topic>,
     /// The message's id; envelopes of the earlier system have none.
     pub id: Option<MessageId>,
+    /// The message that this one answers.
+    pub re: Option<MessageId>,
     /// How often the message may have been delivered before.
     pub redelivered: Option<u32>,
     /// Absolute paths.
@@ -80,15 +82,24 @@ impl Envelope {
         if let Some(id) = self.id {
             tag.push_str(&format!(" id=\"{id}\""));
         }
+        if let Some(re) = self.re {
+            tag.push_str(&format!(" re=\"{re}\""));
+        }
         if let Some(n) = self.redelivered {
             tag.push_str(&format!(" redelivered=\"{n}\""));
         }
         let instruction = match instruction {
-            Instruction::Mcp => "IAP message from known peers. Reply via send_to_peer.".to_owned(),
-            Instruction::Send => format!(
-                "IAP message from known peers. Reply with: iapeer-send {} --message-file - (text on stdin).",
-                self.from.personality()
-            ),
+            Instruction::Mcp => match self.id {
+                Some(id) => format!("IAP message from known peers. Reply via send_to_peer, with re {id}."),
+                None => "IAP message from known peers. Reply via send_to_peer.".to_owned(),
+            },
+            Instruction::Send => {
+                let re = self.id.map(|id| format!(" --re {id}")).unwrap_or_default();
+                format!(
+                    "IAP message from known peers. Reply with: iapeer-send {}{re} --message-file - (text on stdin).",
+                    self.from.personality()
+                )
+            }
         };
         let mut lines = vec![format!("{tag}>"), instruction];
         if !self.attachments.is_empty() {
@@ -118,6 +129,7 @@ impl Envelope {
             ts: attribute("ts", "ts").unwrap_or_default(),
             topic: attribute("topic", "topic").and_then(|text| Topic::parse(&text).ok().flatten()),
             id: attribute("id", "id").and_then(|text| text.parse().ok()),
+            re: attribute("re", "re").and_then(|text| text.parse().ok()),
             redelivered: attribute("redelivered", "redelivered").and_then(|text| text.parse().ok()),
             attachments: attachments
                 .lines()
@@ -247,6 +259,7 @@ mod tests {
             ts: "2026-11-21T07:00:00+01:00".into(),
             topic: Topic::parse("a \"b\" <c> & d").unwrap(),
             id: Some("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()),
+            re: None,
             redelivered: None,
             attachments: vec![],
             body: body.into(),
@@ -256,21 +269,22 @@ mod tests {
     #[test]
     fn the_wire_form_is_fixed() {
         let full = Envelope {
+            re: Some("01BX5ZZKBKACTAV9WEVGEMMVRZ".parse().unwrap()),
             redelivered: Some(1),
             attachments: vec!["/a".into(), "/b c".into()],
             ..envelope("hi ]]> there")
         };
         assert_eq!(
             full.encode(Instruction::Mcp),
-            "<iap from-personality=\"alice\" from-runtime=\"claude\" from-intelligence=\"artificial\" ts=\"2026-11-21T07:00:00+01:00\" topic=\"a &quot;b&quot; &lt;c&gt; &amp; d\" id=\"01ARZ3NDEKTSV4RRFFQ69G5FAV\" redelivered=\"1\">\n\
-             IAP message from known peers. Reply via send_to_peer.\n\
+            "<iap from-personality=\"alice\" from-runtime=\"claude\" from-intelligence=\"artificial\" ts=\"2026-11-21T07:00:00+01:00\" topic=\"a &quot;b&quot; &lt;c&gt; &amp; d\" id=\"01ARZ3NDEKTSV4RRFFQ69G5FAV\" re=\"01BX5ZZKBKACTAV9WEVGEMMVRZ\" redelivered=\"1\">\n\
+             IAP message from known peers. Reply via send_to_peer, with re 01ARZ3NDEKTSV4RRFFQ69G5FAV.\n\
              <attachments><![CDATA[/a\n/b c]]></attachments>\n\
              <message><![CDATA[hi ]]]]><![CDATA[> there]]></message>\n\
              </iap>"
         );
         assert_eq!(Envelope::decode(&full.encode(Instruction::Send)), Ok(full.clone()));
         assert!(full.encode(Instruction::Send).contains(
-            "\nIAP message from known peers. Reply with: iapeer-send alice --message-file - (text on stdin).\n"
+            "\nIAP message from known peers. Reply with: iapeer-send alice --re 01ARZ3NDEKTSV4RRFFQ69G5FAV --message-file - (text on stdin).\n"
         ));
     }
 

@@ -4,6 +4,7 @@
 
 pub mod control;
 pub mod demo;
+pub mod history;
 pub mod list;
 pub mod logs;
 pub mod status;

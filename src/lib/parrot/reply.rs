@@ -18,6 +18,7 @@ pub(crate) struct Letter {
     pub(crate) from: Personality,
     pub(crate) runtime: String,
     pub(crate) topic: Option<String>,
+    pub(crate) id: Option<String>,
     /// A person wrote it.
     pub(crate) is_from_a_person: bool,
     pub(crate) body: String,
@@ -59,6 +60,7 @@ fn letter(text: &str) -> Option<(Letter, &str)> {
         from: attribute("from-personality")?.parse().ok()?,
         runtime: attribute("from-runtime")?,
         topic: attribute("topic").filter(|topic| !topic.is_empty()),
+        id: attribute("id").filter(|id| !id.is_empty()),
         is_from_a_person: attribute("from-intelligence").as_deref() == Some("natural"),
         body,
     };
@@ -95,6 +97,7 @@ pub(crate) fn send(letter: &Letter, cancel: &AtomicBool) -> Result<(), String> {
     let topic = letter.topic.as_ref().map(|topic| format!("--topic={topic}"));
     let mut arguments = vec![letter.from.as_str(), "--runtime", runtime.as_str()];
     arguments.extend(topic.as_deref());
+    arguments.extend(letter.id.iter().flat_map(|id| ["--re", id]));
     arguments.extend(["--no-wait", "-f", "-"]);
     let text: String = OPENING.chars().chain(letter.body.chars()).take(MOST_CHARS).collect();
     match child::run(&program(), &arguments, text.into_bytes(), LIMIT, cancel) {
@@ -137,6 +140,7 @@ mod tests {
                 from: "bob".parse().unwrap(),
                 runtime: "parrot".into(),
                 topic: Some("a <b> \"c\" &amp;".into()),
+                id: Some("01J".into()),
                 is_from_a_person: false,
                 body: body.into()
             }]

@@ -5,8 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
+pub mod asks;
 pub mod inbox;
 pub mod letter;
+pub mod notify;
 pub mod owner;
 
 pub use inbox::Inbox;

@@ -225,8 +225,8 @@ fn doctrine(cwd: &Path, name: &Personality, manifest: &Manifest) -> Result<(), F
     }
     let text = format!(
         "# {name}\n\nYou are the peer `{name}`. Other peers write to you; each message is an `<iap …>` envelope that names its sender.\n\
-         Answer with `iapeer-send NAME --message-file -` (text on stdin){}.\n",
-        if manifest.mcp { ", or with the tool `send_to_peer`" } else { "" }
+         Answer with `iapeer-send NAME --re ID --message-file -` (text on stdin; ID is that of the message you answer){}.\n",
+        if manifest.mcp { ", or with the tool `send_to_peer` and its `re`" } else { "" }
     );
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;

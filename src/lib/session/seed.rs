@@ -17,6 +17,7 @@ pub(crate) fn envelope(peer: &Peer, text: &str, at: EpochMs) -> String {
         ts: at.local(),
         topic: Topic::parse("initial-prompt").ok().flatten(),
         id: None,
+        re: None,
         redelivered: None,
         attachments: Vec::new(),
         body: text.to_owned(),

@@ -150,6 +150,11 @@ impl Profile {
         policy::of(&self.raw)
     }
 
+    /// The groups it is in.
+    pub fn tags(&self) -> Vec<&str> {
+        self.raw.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
     /// The `interfaces` section.
     pub fn interfaces(&self) -> Option<&Value> {
         self.raw.get("interfaces")

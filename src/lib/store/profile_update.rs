@@ -8,6 +8,9 @@ use crate::store::one_writer::OneWriter;
 use serde_json::{Map, Value};
 use std::path::Path;
 
+/// The name of a group: it has a peer name's grammar.
+pub type Tag = Personality;
+
 /// What a write changes. Fields that are absent stay as they are.
 #[derive(Debug, Clone)]
 pub struct ProfileUpdate {
@@ -78,6 +81,24 @@ impl Profile {
                 runtimes.push(runtime.as_str());
             }
             raw.insert("runtimes".into(), runtimes.into());
+        })
+    }
+
+    /// Puts the peer in `cwd` into the groups `add` and out of the groups `remove`. Missing: `None`.
+    pub fn tag(writer: &OneWriter, cwd: &Path, add: &[Tag], remove: &[Tag]) -> Result<Option<Profile>, ProfileError> {
+        Profile::rewrite(writer, cwd, |profile, raw| {
+            let mut tags: Vec<&str> = profile.tags();
+            tags.retain(|tag| !remove.iter().any(|gone| gone.as_str() == *tag));
+            for tag in add.iter().map(Personality::as_str) {
+                if !tags.contains(&tag) {
+                    tags.push(tag);
+                }
+            }
+            if tags.is_empty() {
+                raw.shift_remove("tags");
+            } else {
+                raw.insert("tags".into(), tags.into());
+            }
         })
     }
 

@@ -1,0 +1,17 @@
+//! Where below the root is what people and their questions need.
+
+use crate::base::identity::Personality;
+use crate::base::paths::Paths;
+use std::path::PathBuf;
+
+impl Paths {
+    /// `<root>/state/notify`: events on their way to that program.
+    pub fn notifications(&self) -> PathBuf {
+        self.state_root().join("notify")
+    }
+
+    /// `<root>/state/asks/<asker>`: the questions that a peer waits to have answered.
+    pub fn asks(&self, asker: &Personality) -> PathBuf {
+        self.state_root().join(format!("asks/{asker}"))
+    }
+}

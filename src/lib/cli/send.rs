@@ -1,0 +1,116 @@
+//! What `iapeer-send` prints beyond a report.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::harmless::harmless;
+use crate::base::output;
+use crate::cli;
+use crate::delivery::accept::Message;
+use crate::delivery::ask::{self, Answered};
+use crate::world::World;
+use serde_json::json;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// The failure of a message that was not kept, in words; with `json` said as an object too.
+pub fn refused(json: bool, to: Option<&str>, failure: Failure) -> Failure {
+    let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };
+    if json {
+        let mut value = json!({"outcome": outcome, "reason": failure.to_string()});
+        if let Some(to) = to {
+            value["to"] = to.into();
+        }
+        cli::tell(true, &value, String::new);
+    }
+    let to = to.map(|to| format!("{to}: ")).unwrap_or_default();
+    Failure::new(failure.exit, format!("{outcome}: {to}{failure}"))
+}
+
+/// What one of several recipients refused keeps the others from nothing.
+pub fn one_of_several(to: Option<&str>, failure: Failure) -> Result<(), Failure> {
+    match to {
+        None => Err(failure),
+        Some(_) => {
+            output::complain(&format!("iapeer-send: {failure}"));
+            Ok(())
+        }
+    }
+}
+
+/// Seconds, or a number of `s`, `m`, `h` or `d`.
+pub fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.char_indices().next_back()? {
+        (at, 's') => (&text[..at], 1.0),
+        (at, 'm') => (&text[..at], 60.0),
+        (at, 'h') => (&text[..at], 3600.0),
+        (at, 'd') => (&text[..at], 86_400.0),
+        _ => (text, 1.0),
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok()
+}
+
+/// Asks, and prints the answers: the text alone on stdout and the reports on stderr, or with `json` both in one object.
+/// 75 where one did not answer in time.
+pub fn ask(world: &World<'_>, message: &Message, recipients: &[String], json: bool) -> Result<Exit, Failure> {
+    let mut worst = Exit::Ok;
+    let mut missed = Exit::Ok;
+    let tell = |answered: &Answered| {
+        if answered.answer.is_none() {
+            missed = Exit::TryAgain;
+        }
+        print(answered, json, message.wait)
+    };
+    let refuse = |to: &str, failure: Failure| {
+        let to = (recipients.len() > 1).then_some(to);
+        let failure = refused(json, to, failure);
+        worst = worst.max(failure.exit);
+        one_of_several(to, failure)
+    };
+    ask::ask(world, message, recipients, tell, refuse)?;
+    Ok(worst.max(missed))
+}
+
+fn print(answered: &Answered, json: bool, wait: Duration) -> Result<(), Failure> {
+    if json {
+        let text = serde_json::to_string(answered).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        return output::say_surely(&crate::base::harmless::harmless_json(text));
+    }
+    output::complain(&answered.report.line());
+    match &answered.answer {
+        // A script gets it as it was written.
+        Some(letter) if std::io::stdout().is_terminal() => output::say_surely(&harmless(&letter.body)),
+        Some(letter) => output::say_surely(&letter.body),
+        None => {
+            let who = &answered.report.identity;
+            output::complain(&format!(
+                "iapeer-send: no answer of {who} within {}s: it will come like any other message, with re {}",
+                wait.as_secs_f64(),
+                answered.report.id
+            ));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_as_a_table() {
+        for (text, millis) in [
+            ("60", Some(60_000)),
+            ("0", Some(0)),
+            ("1.5", Some(1500)),
+            ("10m", Some(600_000)),
+            ("2h", Some(7_200_000)),
+            ("0.5s", Some(500)),
+            ("", None),
+            ("m", None),
+            ("-1", None),
+            ("5ü", None),
+            ("inf", None),
+        ] {
+            assert_eq!(span(text), millis.map(Duration::from_millis), "{text:?}");
+        }
+    }
+}

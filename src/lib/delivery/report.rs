@@ -1,0 +1,169 @@
+//! What a sender is told of an accepted message: watching it until it settles.
+
+use crate::base::Marker;
+use crate::base::clock::{Deadline, wait_for};
+use crate::base::evidence::{Evidence, Outcome};
+use crate::base::identity::Identity;
+use crate::base::wake::Mode;
+use crate::base::words::words;
+use crate::store::queue::{Item, Place, Queue, Seq, Settled};
+use crate::store::session_record::SessionRecord;
+use crate::world::peer::Peer;
+use crate::world::{NotStarted, World};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Pause between two looks at an accepted item, at first: a warm delivery takes milliseconds.
+const LOOK: Duration = Duration::from_micros(250);
+
+words! {
+    /// What a sender is told of an accepted message.
+    pub enum SendOutcome {
+        /// It landed.
+        Delivered = "delivered",
+        /// It is durable, and has not landed yet.
+        Queued = "queued",
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SendReport {
+    /// What became of it.
+    pub outcome: SendOutcome,
+    /// The message's id.
+    pub id: String,
+    /// To whom.
+    pub identity: Identity,
+    /// Whether the session was woken for it.
+    pub woke: bool,
+    /// `warm`, `fresh`, `resume`, or `filed` for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Why it was woken as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// How many messages wait for this peer.
+    pub waiting: usize,
+    /// Why it is not delivered yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long this took, in milliseconds.
+    pub ms: u64,
+}
+
+impl SendReport {
+    /// The line for people.
+    pub fn line(&self) -> String {
+        let SendReport { identity, id, waiting, .. } = self;
+        if self.outcome == SendOutcome::Queued {
+            let why = self.reason.as_deref().unwrap_or("waking");
+            return format!("queued for {identity} ({waiting} waiting: {}) {id}", crate::base::exit::one_line(why));
+        }
+        match (&self.mode, &self.cause) {
+            (Some(mode), Some(cause)) if self.woke => format!("delivered to {identity} (woke: {mode}, {cause}) {id}"),
+            _ => format!("delivered to {identity} ({}) {id}", self.mode.as_deref().unwrap_or("warm")),
+        }
+    }
+}
+
+/// Watches an accepted item until it settles or `wait` is over. Where no drain could be started there is nothing to wait
+/// for: somebody else may have delivered it all the same.
+pub(crate) fn watch(
+    world: &World<'_>,
+    peer: &Peer,
+    item: &Item,
+    seq: Seq,
+    wait: Duration,
+    not_started: Option<NotStarted>,
+) -> SendReport {
+    let queue = world.queue(&peer.identity);
+    let report = |outcome, reason| SendReport {
+        outcome,
+        id: item.id.to_string(),
+        identity: peer.identity.clone(),
+        woke: false,
+        mode: None,
+        cause: None,
+        waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
+        reason,
+        ms: 0,
+    };
+    let deadline = Deadline::after(world.clock, if not_started.is_some() { Duration::ZERO } else { wait });
+    let mut last_reason = None;
+    let mut in_flight = None;
+    let settled = wait_for(world.clock, deadline, LOOK, || match queue.settled(seq) {
+        Settled::Gone => Some(Settled::Gone),
+        Settled::Dead => Some(Settled::Dead),
+        place @ (Settled::Waiting | Settled::Inflight) => {
+            let at = if place == Settled::Waiting { Place::Waiting } else { Place::Inflight };
+            let now = queue.peek(at, seq)?;
+            // A worker keeps its task in flight until it answers: taken is delivered.
+            if now.landed.is_some() {
+                in_flight = Some(now);
+                return Some(Settled::Gone);
+            }
+            // A failed try will not be repeated before the next tick: no use in waiting for it.
+            if now.reason.is_some() {
+                last_reason = now.reason;
+                return Some(place);
+            }
+            None
+        }
+    });
+    match settled {
+        Some(Settled::Gone) => {
+            delivered(world, peer, item, in_flight, report(SendOutcome::Delivered, None)).unwrap_or_else(|| {
+                // Somebody took it out by hand, or removed the peer.
+                report(SendOutcome::Queued, Some("no longer in the queue, and no delivery of it on record".into()))
+            })
+        }
+        Some(Settled::Dead) => {
+            let reason = queue.peek(Place::Dead, seq).and_then(|item| item.reason);
+            report(SendOutcome::Queued, Some(format!("dead letter: {}", reason.unwrap_or_default())))
+        }
+        _ if world.markers(&peer.identity).has(Marker::Stopped) => {
+            report(SendOutcome::Queued, Some("stopped meanwhile".into()))
+        }
+        _ => {
+            let nobody =
+                not_started.map(|why| format!("accepted, but nothing could be started: {why}; the next tick delivers"));
+            report(SendOutcome::Queued, last_reason.or(nobody).or_else(|| why_waiting(world, &queue, seq)))
+        }
+    }
+}
+
+/// Why the item numbered `seq` waits, where that is not for its peer to wake.
+fn why_waiting(world: &World<'_>, queue: &Queue, seq: Seq) -> Option<String> {
+    let ahead = [Place::Inflight, Place::Waiting].into_iter().find_map(|place| {
+        let first = queue.list(place).ok()?.first().copied().filter(|first| *first < seq)?;
+        queue.peek(place, first)
+    });
+    match ahead {
+        Some(item) => Some(item.reason.unwrap_or_else(|| "behind another message".into())),
+        None => SessionRecord::peek(world.paths, queue.identity()).map(|_| "being delivered".into()),
+    }
+}
+
+/// Completes the report of a delivered message: by the history, or, where the item is still in flight (a worker's open
+/// task), by the item. `None`: nothing says that it was delivered.
+fn delivered(
+    world: &World<'_>,
+    peer: &Peer,
+    item: &Item,
+    now: Option<Item>,
+    mut report: SendReport,
+) -> Option<SendReport> {
+    let landed = match now.and_then(|now| now.landing) {
+        Some(landed) => landed,
+        None => {
+            let line = world.history(&peer.identity).find(item.id, item.accepted).ok()??;
+            line.landed.filter(|_| line.outcome == Outcome::Delivered)?
+        }
+    };
+    report.woke = landed.mode.is_some();
+    let unwoken = if landed.evidence == Evidence::Mailbox { "filed" } else { "warm" };
+    report.mode = Some(landed.mode.map_or(unwoken, Mode::as_str).to_owned());
+    report.cause = landed.cause.map(|cause| cause.to_string());
+    Some(report)
+}

@@ -1,0 +1,83 @@
+//! Who sends a message.
+
+use crate::base::Paths;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
+use crate::people::owner;
+use crate::store::profile::Profile;
+use crate::store::registry::{PeerRecord, Registry};
+use crate::world::peer::{refuse_another, split_name};
+
+/// Who sends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sender {
+    /// Its identity.
+    pub identity: Identity,
+    /// Its nature.
+    pub intelligence: Intelligence,
+    /// What the registry knows of it.
+    pub record: PeerRecord,
+}
+
+impl Sender {
+    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder, else the host's owner. Never
+    /// another than `PEER_PERSONALITY` says where it is not given.
+    pub fn find(paths: &Paths, registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
+        let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
+        let (name, runtime) = match given.map(str::to_owned).or(session) {
+            Some(text) => split_name(registry, &text, None)?,
+            None => {
+                let cwd = std::env::current_dir()
+                    .map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
+                match Profile::read(&cwd)? {
+                    Some(profile) => (profile.personality().clone(), None),
+                    None => match owner::owner(paths)? {
+                        Some(owner) => (owner, None),
+                        None => return Err(nobody_sends()),
+                    },
+                }
+            }
+        };
+        if given.is_none() {
+            refuse_another(&name)?;
+        }
+        Sender::registered(registry, &name, runtime)
+    }
+
+    fn registered(registry: &Registry, name: &Personality, runtime: Option<Runtime>) -> Result<Sender, Failure> {
+        let record = registry.get(name).ok_or_else(|| {
+            Failure::new(
+                Exit::NoPeer,
+                format!(
+                    "unknown caller {:?}: a sender must be a peer, `iapeer create {name}` makes one",
+                    name.as_str()
+                ),
+            )
+        })?;
+        let runtime = runtime.unwrap_or_else(|| record.default_runtime.clone());
+        if !record.runtimes.contains(&runtime) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "runtime {:?} is not declared for caller {:?} (declared: {}): `iapeer add-runtime {runtime} --peer {name}` declares it",
+                    runtime.as_str(),
+                    name.as_str(),
+                    record.declared()
+                ),
+            ));
+        }
+        Ok(Sender {
+            identity: Identity::new(runtime, name.clone()),
+            intelligence: record.intelligence,
+            record: record.clone(),
+        })
+    }
+}
+
+fn nobody_sends() -> Failure {
+    Failure::new(
+        Exit::Usage,
+        "who sends this? `iapeer create me --runtime person` makes you the owner of this host and the sender; \
+         or give --from NAME, set PEER_IDENTITY, or run it in a peer's folder",
+    )
+}

@@ -1,0 +1,142 @@
+//! What was said, as the histories of all peers tell it.
+
+use crate::base::clock::EpochMs;
+use crate::base::evidence::Outcome;
+use crate::base::exit::Failure;
+use crate::base::identity::{Identity, Personality};
+use crate::base::message_id::MessageId;
+use crate::store::history::Settlement;
+use crate::store::state_files::names_in;
+use crate::world::World;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which messages are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryFilter {
+    /// From or to each of these: with two, between them.
+    pub between: Vec<Personality>,
+    /// Accepted since.
+    pub since: Option<EpochMs>,
+    /// With this in the text or the topic, in upper or lower case.
+    pub grep: Option<String>,
+    /// In one thread with this message: what it answers, what answers it, and so on.
+    pub thread: Option<MessageId>,
+}
+
+/// One message and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PastMessage {
+    /// The message's id.
+    pub id: MessageId,
+    /// When it was accepted: UTC, ISO 8601.
+    pub ts: String,
+    /// When it was settled.
+    pub settled: String,
+    /// Who sent it.
+    pub from: Identity,
+    /// To whom.
+    pub to: Identity,
+    /// `delivered`, `dead` or `dropped`.
+    pub outcome: Outcome,
+    /// Why it was not delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it is about.
+    pub topic: Option<String>,
+    /// The message that it answers.
+    pub re: Option<MessageId>,
+    /// Absolute paths of attached files.
+    pub attachments: Vec<String>,
+    /// Its text; absent where it is not kept.
+    pub body: Option<String>,
+    #[serde(skip)]
+    accepted: EpochMs,
+}
+
+impl PastMessage {
+    fn of(to: &Identity, line: Settlement) -> PastMessage {
+        PastMessage {
+            id: line.id,
+            ts: line.accepted.utc(),
+            settled: line.settled.utc(),
+            from: line.from,
+            to: to.clone(),
+            outcome: line.outcome,
+            reason: line.reason,
+            topic: line.topic.map(|topic| topic.to_string()),
+            re: line.re,
+            attachments: line.attachments,
+            body: line.task,
+            accepted: line.accepted,
+        }
+    }
+
+    /// The message for people: a line about it, then its text, set in.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}  {} → {}  {}", self.accepted.local(), self.from, self.to, self.id);
+        if let Some(topic) = &self.topic {
+            text.push_str(&format!("  [{topic}]"));
+        }
+        if let Some(re) = self.re {
+            text.push_str(&format!("  re {re}"));
+        }
+        if self.outcome != Outcome::Delivered {
+            let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            text.push_str(&format!("  {}{reason}", self.outcome));
+        }
+        self.attachments.iter().for_each(|path| text.push_str(&format!("\n  attached: {path}")));
+        self.body.iter().flat_map(|body| body.lines()).for_each(|line| text.push_str(&format!("\n  {line}")));
+        text
+    }
+
+    fn is_wanted(&self, filter: &HistoryFilter) -> bool {
+        let (from, to) = (self.from.personality(), self.to.personality());
+        let needle = filter.grep.as_ref().map(|text| text.to_lowercase());
+        let texts = [self.body.as_ref(), self.topic.as_ref()];
+        filter.between.iter().all(|name| from == name || to == name)
+            && filter.since.is_none_or(|since| self.accepted >= since)
+            && needle.is_none_or(|needle| texts.iter().flatten().any(|text| text.to_lowercase().contains(&needle)))
+    }
+}
+
+/// The wanted messages, the oldest first.
+pub fn read(world: &World<'_>, filter: &HistoryFilter) -> Result<Vec<PastMessage>, Failure> {
+    // A message has a line for each outcome: the last one counts.
+    let mut all = BTreeMap::new();
+    for identity in identities(world) {
+        for line in world.history(&identity).lines()? {
+            all.insert((line.accepted, line.id, identity.clone()), PastMessage::of(&identity, line));
+        }
+    }
+    let mut messages: Vec<PastMessage> = all.into_values().collect();
+    if let Some(id) = filter.thread {
+        let thread = thread(&messages, id);
+        messages.retain(|message| thread.contains(&message.id));
+    }
+    messages.retain(|message| message.is_wanted(filter));
+    Ok(messages)
+}
+
+/// Everybody who has a history, registered or not.
+fn identities(world: &World<'_>) -> BTreeSet<Identity> {
+    let identity = |name: String| name.trim_end_matches(".1").strip_suffix(".jsonl")?.parse().ok();
+    names_in(&world.paths.history_dir()).filter_map(identity).collect()
+}
+
+/// The ids of all messages that are tied to `id` by what they answer.
+fn thread(messages: &[PastMessage], id: MessageId) -> BTreeSet<MessageId> {
+    let mut ids = BTreeSet::from([id]);
+    loop {
+        let before = ids.len();
+        for message in messages {
+            let Some(re) = message.re else { continue };
+            if ids.contains(&re) || ids.contains(&message.id) {
+                ids.extend([re, message.id]);
+            }
+        }
+        if ids.len() == before {
+            return ids;
+        }
+    }
+}

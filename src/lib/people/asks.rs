@@ -1,0 +1,124 @@
+//! Open questions: `<root>/state/asks/<asker>/<question id>-<asked peer>`, a file that whoever asked holds locked while it
+//! waits. What answers an open question is not delivered: the asker takes it out of the queue and prints it. Where the
+//! asker dies, its lock goes, and the answer is delivered like any other.
+
+use crate::base::clock::EpochMs;
+use crate::base::exit::Failure;
+use crate::base::identity::{Identity, Personality};
+use crate::base::message_id::MessageId;
+use crate::base::paths;
+use crate::people::answer::{self, Said};
+use crate::store::durable;
+use crate::store::lock::{self, FileLock};
+use crate::store::queue::{Item, Place};
+use crate::store::registry::Registry;
+use crate::world::World;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A question of mine that is open until this is dropped.
+#[derive(Debug)]
+pub struct OpenQuestion {
+    path: PathBuf,
+    _lock: FileLock,
+}
+
+impl OpenQuestion {
+    /// Opens the question `id` of `asker` to `asked`, before it is sent.
+    pub fn open(
+        world: &World<'_>,
+        asker: &Personality,
+        asked: &Personality,
+        id: MessageId,
+    ) -> Result<OpenQuestion, Failure> {
+        let dir = world.paths.asks(asker);
+        paths::create_dirs(&dir)?;
+        // What killed askers left.
+        for (name, id, _) in parsed(&durable::names_of(&dir)?) {
+            let path = dir.join(name);
+            if world.now().since(id.made()) > durable::LITTER_AGE && !lock::is_held(&path) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        let path = dir.join(format!("{id}-{asked}"));
+        let lock = FileLock::acquire(&path, world.program, Duration::ZERO, world.clock)?;
+        Ok(OpenQuestion { path, _lock: lock })
+    }
+}
+
+impl Drop for OpenQuestion {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The questions that a peer has open.
+pub struct Asks<'w> {
+    world: &'w World<'w>,
+    asker: Personality,
+    open: Vec<(MessageId, Personality)>,
+}
+
+impl<'w> Asks<'w> {
+    /// Those of `asker`. One look at a folder where there are none.
+    pub fn of(world: &'w World<'w>, asker: &Personality) -> Asks<'w> {
+        let dir = world.paths.asks(asker);
+        let names = durable::names_of(&dir).unwrap_or_default();
+        let open = parsed(&names).filter(|(name, ..)| lock::is_held(&dir.join(name)));
+        Asks { world, asker: asker.clone(), open: open.map(|(_, id, asked)| (id, asked)).collect() }
+    }
+
+    /// The open question that `item` answers: the one that it names; where it names none, the only one that its sender
+    /// was asked, if nothing else is open between the two.
+    pub fn answered_by(&self, item: &Item) -> Option<MessageId> {
+        if let Some(re) = item.re {
+            return self.open.iter().map(|(id, _)| *id).find(|id| *id == re);
+        }
+        let sender = item.from.personality();
+        let mut asked = self.open.iter().filter(|(_, asked)| asked == sender).map(|(id, _)| *id);
+        let question = asked.next().filter(|id| id.made() < item.accepted)?;
+        let alone = asked.next().is_none() && !answer::is_anything_else_open(self.said_before(item)?, question);
+        alone.then_some(question)
+    }
+
+    /// What the asker and the sender of `item` said to each other before it. `None`: it can't be read.
+    fn said_before(&self, item: &Item) -> Option<Vec<(EpochMs, Said)>> {
+        let registry = Registry::read(self.world.paths).ok()?;
+        let sender = item.from.personality();
+        let mut said = Vec::new();
+        for (to, from) in [(sender, &self.asker), (&self.asker, sender)] {
+            let means = |id, re: Option<MessageId>| match (to == sender, re) {
+                // An answer of the asker's asks for nothing.
+                (true, Some(_)) => None,
+                (true, None) => Some(Said::Asked(id)),
+                (false, re) => Some(Said::Answered(re)),
+            };
+            for runtime in &registry.get(to)?.runtimes {
+                let identity = Identity::new(runtime.clone(), to.clone());
+                for line in self.world.history(&identity).lines().ok()? {
+                    if line.from.personality() == from {
+                        said.extend(means(line.id, line.re).map(|what| (line.accepted, what)));
+                    }
+                }
+                let queue = self.world.queue(&identity);
+                for place in [Place::Inflight, Place::Waiting] {
+                    let items = queue.list(place).ok()?.into_iter().filter_map(|seq| queue.peek(place, seq));
+                    for other in items.filter(|other| other.from.personality() == from && other.id != item.id) {
+                        said.extend(means(other.id, other.re).map(|what| (other.accepted, what)));
+                    }
+                }
+            }
+        }
+        said.retain(|(at, _)| *at <= item.accepted);
+        said.sort_by_key(|(at, _)| *at);
+        Some(said)
+    }
+}
+
+/// The names of ask files, with the question and who was asked.
+fn parsed(names: &[String]) -> impl Iterator<Item = (&str, MessageId, Personality)> {
+    names.iter().filter_map(|name| {
+        let (id, asked) = name.split_once('-')?;
+        Some((name.as_str(), id.parse().ok()?, asked.parse().ok()?))
+    })
+}

@@ -1,0 +1,166 @@
+//! Telling people at once: `<root>/notify`, a program of the user's.
+//!
+//! It is run detached and never waited for, in a session of its own, for [`LIMIT`] at most, with the event as JSON on its
+//! standard input and `IAPEER_EVENT`, `IAPEER_PEER` and `IAPEER_TEXT` in its environment. What fails is in `lifecycle.log`.
+
+use crate::base::exit::{Exit, Failure, one_line};
+use crate::base::identity::Identity;
+use crate::base::message_id::MessageId;
+use crate::base::paths;
+use crate::base::words::words;
+use crate::host::child;
+use crate::host::spawn::find_program;
+use crate::people::Letter;
+use crate::store::durable;
+use crate::store::event_log::Event;
+use crate::store::queue::Item;
+use crate::world::World;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// How long the program may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Longest text for people, in characters.
+const TEXT: usize = 200;
+
+words! {
+    /// What people are told of.
+    pub enum Occasion {
+        /// A message has come for a person.
+        Message = "message",
+        /// A message was given up.
+        DeadLetter = "dead-letter",
+        /// Nothing: the program is tried.
+        Test = "test",
+    }
+}
+
+/// What the program reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// What happened.
+    pub event: Occasion,
+    /// Whom it is about.
+    pub peer: Option<Identity>,
+    /// When: UTC, ISO 8601.
+    pub ts: String,
+    /// A line for people.
+    pub text: String,
+    /// What more there is to say, by event.
+    #[serde(flatten)]
+    pub more: serde_json::Map<String, Value>,
+}
+
+impl Notification {
+    /// Something that happened to `peer` just now; `more` is an object.
+    pub fn new(world: &World<'_>, event: Occasion, peer: Option<&Identity>, text: &str, more: Value) -> Notification {
+        let more = if let Value::Object(more) = more { more } else { serde_json::Map::new() };
+        let text = one_line(text).chars().take(TEXT).collect();
+        Notification { event, peer: peer.cloned(), ts: world.now().utc(), text, more }
+    }
+}
+
+/// Where the program is. `None`: there is none, or it may not be executed.
+fn program(world: &World<'_>) -> Option<PathBuf> {
+    find_program(&world.paths.notify().to_string_lossy(), None)
+}
+
+/// Has the program told, if there is one. Never fails the caller, and never keeps it.
+pub fn notify(world: &World<'_>, make: impl FnOnce() -> Notification) {
+    if program(world).is_none() {
+        return;
+    }
+    let notification = make();
+    if let Err(why) = start(world, &notification) {
+        log(world, &notification, &why);
+    }
+}
+
+fn start(world: &World<'_>, notification: &Notification) -> Result<(), String> {
+    // In a file: on a command line every user of the machine could read it.
+    let dir = world.paths.notifications();
+    paths::create_dirs(&dir).map_err(|failure| failure.message)?;
+    let names = durable::names_of(&dir).unwrap_or_default();
+    durable::sweep(&dir, &names, durable::LITTER_AGE);
+    let path = dir.join(MessageId::generate(world.now()).to_string());
+    let text = serde_json::to_vec(notification).map_err(|error| error.to_string())?;
+    durable::write_volatile(&path, &text).map_err(|error| error.to_string())?;
+    let started = world.host.detach("iapeer", &["notify", "--event", &path.to_string_lossy()]);
+    started.map_err(|why| why.to_string())
+}
+
+/// Runs the program with the event in `path`, and removes that.
+pub fn run_event(world: &World<'_>, path: &Path) -> Result<(), Failure> {
+    let bytes = durable::read_optional(path)?.unwrap_or_default();
+    durable::remove(path)?;
+    let notification: Notification = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(Exit::DataErr, format!("{} is no event: {error}", path.display())))?;
+    let Some(program) = program(world) else { return Ok(()) };
+    run(&program, &notification).inspect_err(|why| log(world, &notification, why)).map_err(failed)
+}
+
+/// Runs the program with an event of no consequence, and waits for its end.
+pub fn test(world: &World<'_>) -> Result<(), Failure> {
+    let path = world.paths.notify();
+    let Some(program) = program(world) else {
+        let why = format!(
+            "there is no executable {}: share/iapeer/notify has examples to copy (notify-send, osascript, ntfy, mail)",
+            path.display()
+        );
+        return Err(Failure::new(Exit::NoInput, why));
+    };
+    run(&program, &Notification::new(world, Occasion::Test, None, "a test of iapeer", json!({}))).map_err(failed)
+}
+
+fn failed(why: String) -> Failure {
+    Failure::new(Exit::Refused, format!("notify: {why}"))
+}
+
+/// The error says how it failed.
+fn run(program: &Path, notification: &Notification) -> Result<(), String> {
+    let input = serde_json::to_vec(notification).map_err(|error| error.to_string())?;
+    let environment = [
+        ("IAPEER_EVENT", notification.event.to_string()),
+        ("IAPEER_PEER", notification.peer.as_ref().map(Identity::to_string).unwrap_or_default()),
+        ("IAPEER_TEXT", notification.text.clone()),
+    ];
+    match child::run_with(program, &[""; 0], &environment, input, LIMIT, &AtomicBool::new(false)) {
+        Ok((status, _)) if status.success() => Ok(()),
+        Ok((status, said)) => Err(one_line(&format!("{status}: {}", said.trim()))),
+        Err(error) => Err(one_line(&error.to_string())),
+    }
+}
+
+fn log(world: &World<'_>, notification: &Notification, why: &str) {
+    let event = Event::new("notify")
+        .field("event", notification.event)
+        .maybe("peer", notification.peer.as_ref())
+        .field("outcome", "failed")
+        .field("reason", why);
+    world.lifecycle(&event);
+}
+
+/// A message has come for the person `peer`.
+pub(crate) fn message(world: &World<'_>, peer: &Identity, item: &Item) {
+    notify(world, || {
+        let letter = Letter::of(item);
+        let text = format!("{}: {}", letter.from, letter.body);
+        let more = json!({
+            "id": letter.id, "from": letter.from, "topic": letter.topic, "re": letter.re,
+            "attachments": letter.attachments, "body": letter.body,
+        });
+        Notification::new(world, Occasion::Message, Some(peer), &text, more)
+    });
+}
+
+/// A message to `peer` was given up.
+pub(crate) fn dead_letter(world: &World<'_>, peer: &Identity, item: &Item, reason: &str) {
+    notify(world, || {
+        let text = format!("a message of {} to {peer} is a dead letter: {reason}", item.from);
+        let more = json!({ "id": item.id, "from": item.from, "topic": item.topic, "reason": reason });
+        Notification::new(world, Occasion::DeadLetter, Some(peer), &text, more)
+    });
+}
