@@ -417,6 +417,62 @@ fn people_are_told_at_once_of_messages_and_dead_letters() {
     });
 }
 
+#[test]
+fn a_schedule_without_a_service_manager_is_a_line_for_a_crontab() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = home();
+    home.ok("iapeer", &["create", "ann", "--runtime", "person"]);
+    let add = |more: &[&str]| home.run("iapeer", &[&["schedule", "add", "pulse", "--to", "ann"], more].concat());
+    refused(&add(&["-m", "x"]), 64, "required");
+    refused(&add(&["--every", "0s", "-m", "x"]), 64, "a second at least");
+    refused(
+        &home.run("iapeer", &["schedule", "add", "p", "--to", "nobody", "--every", "1h", "-m", "x"]),
+        67,
+        "no peer",
+    );
+    let added = add(&["--every", "10m", "--topic", "t", "-m", "a secret"]);
+    assert!(added.code == 0 && added.stdout.contains("crontab") && !added.stdout.contains("a secret"), "{added}");
+    let line = added.stdout.lines().last().unwrap();
+    assert!(line.starts_with("*/10 * * * * ") && line.contains("--from=schedule-pulse"), "{line}");
+    let text = home.root().join("schedules/pulse.txt");
+    assert_eq!(fs::read_to_string(&text).unwrap(), "a secret");
+    assert_eq!(fs::metadata(&text).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(home.ok("iapeer", &["schedule", "list", "--json"]).json()["when"]["every"], 600);
+
+    // What cron would run.
+    let command = line.strip_prefix("*/10 * * * * ").unwrap();
+    let ran = home.ok("sh", &["-c", command]);
+    assert!(ran.stdout.starts_with("queued for person-ann"), "{ran}");
+    wait_until("the message", PATIENCE, || files(&home, "ann", "new").len() == 1);
+    let letter = home.ok("iapeer", &["inbox", "ann", "--json"]).json();
+    assert_eq!(
+        (&letter["from"], &letter["body"], &letter["topic"]),
+        (&"system-schedule-pulse".into(), &"a secret".into(), &"t".into())
+    );
+    // An answer goes to the owner.
+    home.ok("iapeer", &["reply", letter["id"].as_str().unwrap(), "-m", "noted"]);
+    wait_until("the answer", PATIENCE, || files(&home, "me", "new").len() == 1);
+
+    // One that waits is not doubled, unless that is asked for.
+    home.at_rest("person-ann");
+    let lock = home.state_dir().join("person-ann.lock");
+    let clock = iapeer::base::clock::SystemClock::default();
+    let held = iapeer::store::lock::FileLock::acquire(&lock, "test", PATIENCE, &clock).unwrap();
+    assert!(home.ok("iapeer", &["schedule", "run", "pulse"]).stdout.starts_with("queued"));
+    let skipped = home.ok("iapeer", &["schedule", "run", "pulse"]);
+    assert!(skipped.stdout.starts_with("skipped for person-ann (1 waiting"), "{skipped}");
+    assert_eq!(home.queue("person-ann").0, 1);
+    assert_eq!(add(&["--every", "10m", "--pile", "-m", "more"]).code, 0);
+    assert!(home.ok("iapeer", &["schedule", "run", "pulse"]).stdout.starts_with("queued"));
+    assert_eq!(home.queue("person-ann").0, 2);
+    drop(held);
+
+    home.ok("iapeer", &["schedule", "remove", "pulse"]);
+    assert!(!text.exists());
+    refused(&home.run("iapeer", &["schedule", "run", "pulse"]), 66, "no schedule");
+    refused(&home.run("iapeer-send", &["ann", "--from", "schedule-pulse", "-m", "x"]), 67, "unknown caller");
+}
+
 /// Eight senders write `each` messages to a person; senders, drains and readers are killed at random.
 fn kills(each: usize) {
     let home = home();

@@ -89,6 +89,11 @@ fn a_session_outlives_all_but_the_end_of_its_own_unit() {
 }
 
 #[test]
+fn a_schedule_fires_by_itself_and_leaves_nothing() {
+    scenario("schedule.sh", &[]);
+}
+
+#[test]
 fn an_always_on_peer_is_held_from_create_to_remove() {
     scenario("always_on.sh", &[]);
 }

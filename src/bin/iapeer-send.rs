@@ -68,6 +68,7 @@ fn message(world: &World<'_>, given: args::Send) -> Result<(Message, Vec<String>
         ask: None,
         attachments: given.attach,
         urgent: given.urgent,
+        no_pile: given.no_pile,
         wait,
         body: cli::body(given.message, given.message_file.as_deref())?,
         from: given.from,

@@ -266,6 +266,7 @@ fn message(from: &Identity, to: &Identity, topic: Option<u8>, body: &str, wait: 
         ask: None,
         attachments: Vec::new(),
         urgent: false,
+        no_pile: false,
         wait: Duration::from_millis(wait),
     }
 }

@@ -10,6 +10,21 @@ impl Paths {
         self.state_root().join("notify")
     }
 
+    /// `<root>/schedules`: messages that the operating system sends.
+    pub fn schedules_dir(&self) -> PathBuf {
+        self.root().join("schedules")
+    }
+
+    /// `<root>/schedules/<name>.json`.
+    pub fn schedule(&self, name: &Personality) -> PathBuf {
+        self.schedules_dir().join(format!("{name}.json"))
+    }
+
+    /// `<root>/schedules/<name>.txt`: the text that it sends.
+    pub fn schedule_text(&self, name: &Personality) -> PathBuf {
+        self.schedules_dir().join(format!("{name}.txt"))
+    }
+
     /// `<root>/state/asks/<asker>`: the questions that a peer waits to have answered.
     pub fn asks(&self, asker: &Personality) -> PathBuf {
         self.state_root().join(format!("asks/{asker}"))

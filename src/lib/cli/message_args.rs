@@ -45,6 +45,9 @@ pub struct Send {
     /// Steer a running turn instead of waiting for its end.
     #[arg(long)]
     pub urgent: bool,
+    /// Keep nothing, and say so, where an earlier message of this sender to that peer still waits.
+    #[arg(long, conflicts_with = "ask")]
+    pub no_pile: bool,
     /// Exit 75 unless it was delivered.
     #[arg(long, value_name = "WHAT", value_enum)]
     pub require: Option<Require>,

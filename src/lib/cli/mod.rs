@@ -13,6 +13,7 @@ pub mod manual;
 mod message_args;
 pub mod people;
 pub mod people_args;
+pub mod schedule;
 pub mod send;
 pub mod verbs;
 

@@ -42,6 +42,7 @@ pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
             let names = [peer, with].into_iter().flatten().collect::<Vec<_>>();
             past(world, &names, since.as_deref(), grep, thread.as_deref(), json)
         }
+        People::Schedule { act } => cli::schedule::run(world, act),
         People::Notify { event: Some(path), .. } => notify::run_event(world, &path).map(|()| Exit::Ok),
         People::Notify { event: None, .. } => {
             notify::test(world)?;
@@ -151,6 +152,7 @@ fn reply(world: &World<'_>, id: &str, body: String, attach: Vec<String>, json: b
             ask: None,
             attachments: attach,
             urgent: false,
+            no_pile: false,
             wait: WAIT,
             body,
         },

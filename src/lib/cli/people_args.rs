@@ -1,6 +1,6 @@
 //! The front's verbs for people: their inboxes, their answers.
 
-use clap::{Subcommand, ValueEnum};
+use clap::{ArgGroup, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// What people do.
@@ -81,6 +81,12 @@ pub enum People {
         #[arg(long)]
         json: bool,
     },
+    /// Have the operating system send messages: at times, every so often, or when a path changes.
+    Schedule {
+        /// What to do.
+        #[command(subcommand)]
+        act: ScheduleAct,
+    },
     /// Run the program that tells people at once, `notify` in the root.
     Notify {
         /// Run it with an event of no consequence, wait for its end and say how it went.
@@ -105,4 +111,68 @@ pub enum TagAct {
     Add,
     /// Take them away.
     Remove,
+}
+
+/// What `iapeer schedule` does.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleAct {
+    /// Make a schedule, or change one. Its messages come from schedule-NAME; answers to them go to the owner.
+    #[command(group = ArgGroup::new("when").required(true).args(["on_calendar", "every", "path_changed"]))]
+    Add {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// To whom: a peer, @TAG or @all.
+        #[arg(long, value_name = "PEER")]
+        to: String,
+        /// At these times: hourly, daily, weekly, monthly, HH:MM, Mon..Fri HH:MM, *-*-DD HH:MM; under systemd all that
+        /// systemd.time(7) knows.
+        #[arg(long, value_name = "SPEC")]
+        on_calendar: Option<String>,
+        /// Every so often: 90s, 10m, 2h, 1d.
+        #[arg(long, value_name = "TIME")]
+        every: Option<String>,
+        /// When this file or folder has changed.
+        #[arg(long, value_name = "PATH")]
+        path_changed: Option<PathBuf>,
+        /// What it is about.
+        #[arg(long, value_name = "T", allow_hyphen_values = true)]
+        topic: Option<String>,
+        /// The message. Without it and -f the message is read from stdin.
+        #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+        message: Option<String>,
+        /// Read the message from this file; - is stdin.
+        #[arg(short = 'f', long, value_name = "FILE")]
+        message_file: Option<PathBuf>,
+        /// Send although the last message of this schedule still waits.
+        #[arg(long, overrides_with = "no_pile")]
+        pile: bool,
+        /// Send nothing then (the default).
+        #[arg(long)]
+        no_pile: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the schedules and how they stand.
+    List {
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a schedule's message now.
+    Run {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a schedule away.
+    Remove {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }

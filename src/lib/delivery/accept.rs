@@ -3,7 +3,7 @@
 
 use super::report::watch;
 pub use super::report::{SendOutcome, SendReport};
-use super::sender::Sender;
+use super::sender::{self, Sender};
 use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Runtime, Topic};
@@ -11,10 +11,11 @@ use crate::base::message_id::MessageId;
 use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::message::limits;
+use crate::people::owner;
 use crate::session::refuse;
 use crate::store::open::NO_WAIT_NO_LINK;
 use crate::store::queue::{Item, Place, Seq, Settled};
-use crate::store::registry::Registry;
+use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::identities_with;
 use crate::world::peer::Peer;
 use crate::world::{NotStarted, World};
@@ -41,6 +42,8 @@ pub struct Message {
     pub attachments: Vec<String>,
     /// Steer a running turn.
     pub urgent: bool,
+    /// Keep nothing where an earlier message of this sender still waits.
+    pub no_pile: bool,
     /// How long to wait for it to settle.
     pub wait: Duration,
 }
@@ -94,7 +97,7 @@ pub fn accept(world: &World<'_>, message: Message) -> Result<Accepted, Failure> 
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
-    let peer = Peer::named_in(world.paths, &registry, &message.to, message.runtime.as_ref())?;
+    let peer = addressee(world, &registry, &message)?;
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
     if peer.identity == sender.identity
@@ -134,15 +137,46 @@ pub fn accept(world: &World<'_>, message: Message) -> Result<Accepted, Failure> 
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
     // Who asks goes on when it has its answer: it has not answered its own task.
-    if message.ask.is_none() {
-        tasks::arm(world, &sender.identity, &sender.record);
+    if let Some(record) = sender.record.as_ref().filter(|_| message.ask.is_none()) {
+        tasks::arm(world, &sender.identity, record);
     }
     Ok(Accepted { peer, item, seq, started })
 }
 
+/// The peer that a message is for; an answer to a schedule goes to the owner.
+fn addressee(world: &World<'_>, registry: &Registry, message: &Message) -> Result<Peer, Failure> {
+    let schedule = sender::schedule_of(world.paths, registry, &message.to);
+    let (to, runtime) = match schedule {
+        None => (message.to.clone(), message.runtime.as_ref()),
+        Some(schedule) => {
+            let nobody = || format!("nobody reads an answer to {}: this host has no owner", schedule.personality());
+            let owner = owner::owner(world.paths)?.ok_or_else(|| Failure::new(Exit::NoPeer, nobody()))?;
+            (owner.to_string(), None)
+        }
+    };
+    Peer::named_in(world.paths, registry, &to, runtime)
+}
+
+/// What there is to tell where an earlier message of the sender of `message` still waits. `None`: none does.
+pub(crate) fn waits_already(world: &World<'_>, message: &Message) -> Result<Option<SendReport>, Failure> {
+    let registry = Registry::read(world.paths)?;
+    let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
+    let peer = addressee(world, &registry, message)?;
+    let queue = world.queue(&peer.identity);
+    for place in [Place::Inflight, Place::Waiting] {
+        for seq in queue.list(place)? {
+            let waits = |item: &Item| item.from == sender.identity && item.landed.is_none();
+            if let Some(item) = queue.peek(place, seq).filter(waits) {
+                return Ok(Some(SendReport::skipped(&queue, &item)));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// A bridge that would drop the message later is not written to at all.
 fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
-    if peer.identity.runtime().as_str() == "telegram" && !sender.record.telegram_bot() {
+    if peer.identity.runtime().as_str() == "telegram" && !sender.record.as_ref().is_some_and(PeerRecord::telegram_bot) {
         return Err(Failure::new(
             Exit::Refused,
             format!(

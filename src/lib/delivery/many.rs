@@ -13,12 +13,20 @@ pub fn send(
     mut tell: impl FnMut(Option<&str>, Result<SendReport, Failure>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let addressed = |to: &String| Message { to: to.clone(), ..message.clone() };
+    let waits = |message: &Message| if message.no_pile { accept::waits_already(world, message) } else { Ok(None) };
     if let [to] = recipients {
-        return tell(None, accept::send(world, addressed(to)));
+        let message = addressed(to);
+        let sent = waits(&message).and_then(|earlier| earlier.map_or_else(|| accept::send(world, message), Ok));
+        return tell(None, sent);
     }
     let mut accepted = Vec::new();
     for to in recipients {
-        match accept::accept(world, addressed(to)) {
+        let message = addressed(to);
+        if let Ok(Some(earlier)) = waits(&message) {
+            tell(Some(to), Ok(earlier))?;
+            continue;
+        }
+        match accept::accept(world, message) {
             Ok(one) => {
                 let not_started = one.deliver(world);
                 accepted.push((to, one, not_started));

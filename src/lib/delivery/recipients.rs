@@ -4,9 +4,10 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality};
 use crate::delivery::sender::Sender;
 use crate::store::profile::Profile;
+use crate::store::profile_update::Tag;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::world::World;
-use crate::world::peer::split_name;
+use crate::world::peer::{Peer, split_name};
 
 /// The recipients that `given` names, each once, in that order. A group does not hold the sender.
 pub fn resolve(world: &World<'_>, given: Vec<String>, from: Option<&str>) -> Result<Vec<String>, Failure> {
@@ -34,6 +35,15 @@ pub fn resolve(world: &World<'_>, given: Vec<String>, from: Option<&str>) -> Res
         }
     }
     Ok(names)
+}
+
+/// Refuses what names nobody now: no peer, and no group.
+pub fn check(world: &World<'_>, to: &str) -> Result<(), Failure> {
+    match to.strip_prefix('@') {
+        // One that nobody is in may have members by then.
+        Some(group) if group == "all" || group.parse::<Tag>().is_ok() => Ok(()),
+        _ => Peer::named(world.paths, to, None).map(drop),
+    }
 }
 
 fn members(registry: &Registry, group: &str, sender: &Personality) -> Result<Vec<String>, Failure> {

@@ -23,6 +23,8 @@ words! {
         Delivered = "delivered",
         /// It is durable, and has not landed yet.
         Queued = "queued",
+        /// An earlier one still waits, and this one was not kept.
+        Skipped = "skipped",
     }
 }
 
@@ -53,9 +55,27 @@ pub struct SendReport {
 }
 
 impl SendReport {
+    /// Of a message that was not kept because `earlier` still waits in `queue`.
+    pub(crate) fn skipped(queue: &Queue, earlier: &Item) -> SendReport {
+        SendReport {
+            outcome: SendOutcome::Skipped,
+            id: earlier.id.to_string(),
+            identity: queue.identity().clone(),
+            woke: false,
+            mode: None,
+            cause: None,
+            waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
+            reason: Some("an earlier one still waits".into()),
+            ms: 0,
+        }
+    }
+
     /// The line for people.
     pub fn line(&self) -> String {
         let SendReport { identity, id, waiting, .. } = self;
+        if self.outcome == SendOutcome::Skipped {
+            return format!("skipped for {identity} ({waiting} waiting: an earlier one still waits) {id}");
+        }
         if self.outcome == SendOutcome::Queued {
             let why = self.reason.as_deref().unwrap_or("waking");
             return format!("queued for {identity} ({waiting} waiting: {}) {id}", crate::base::exit::one_line(why));

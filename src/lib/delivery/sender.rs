@@ -5,6 +5,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::people::owner;
 use crate::store::profile::Profile;
+use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::world::peer::{refuse_another, split_name};
 
@@ -15,8 +16,8 @@ pub struct Sender {
     pub identity: Identity,
     /// Its nature.
     pub intelligence: Intelligence,
-    /// What the registry knows of it.
-    pub record: PeerRecord,
+    /// What the registry knows of it; a schedule is none of its peers.
+    pub record: Option<PeerRecord>,
 }
 
 impl Sender {
@@ -25,7 +26,10 @@ impl Sender {
     pub fn find(paths: &Paths, registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
         let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
         let (name, runtime) = match given.map(str::to_owned).or(session) {
-            Some(text) => split_name(registry, &text, None)?,
+            Some(text) => match schedule_of(paths, registry, &text) {
+                Some(identity) => return Ok(Sender { identity, intelligence: Intelligence::Absent, record: None }),
+                None => split_name(registry, &text, None)?,
+            },
             None => {
                 let cwd = std::env::current_dir()
                     .map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
@@ -69,7 +73,7 @@ impl Sender {
         Ok(Sender {
             identity: Identity::new(runtime, name.clone()),
             intelligence: record.intelligence,
-            record: record.clone(),
+            record: Some(record.clone()),
         })
     }
 }
@@ -80,4 +84,13 @@ fn nobody_sends() -> Failure {
         "who sends this? `iapeer create me --runtime person` makes you the owner of this host and the sender; \
          or give --from NAME, set PEER_IDENTITY, or run it in a peer's folder",
     )
+}
+
+/// The identity by which a schedule sends, where `text` is `schedule-NAME`, there is that schedule, and no peer of that
+/// name. An answer to it goes to the owner.
+pub(crate) fn schedule_of(paths: &Paths, registry: &Registry, text: &str) -> Option<Identity> {
+    let schedule: Personality = text.strip_prefix("schedule-")?.parse().ok()?;
+    let name: Personality = text.parse().ok().filter(|name| registry.get(name).is_none())?;
+    paths.schedule(&schedule).exists().then_some(())?;
+    Some(Identity::new(nobody().runtime().clone(), name))
 }

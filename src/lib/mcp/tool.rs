@@ -124,6 +124,7 @@ fn message(arguments: Value) -> Result<Message, Failure> {
         ask: None,
         attachments: given.attachments.unwrap_or_default(),
         urgent: false,
+        no_pile: false,
         wait: WAIT,
         body: given.message,
     })

@@ -243,7 +243,7 @@ fn unit_of(world: &World<'_>, peer: &Peer) -> ServiceFile {
     manager.peer(&target, &dir, &peer.identity, peer.cwd(), &own)
 }
 
-fn write(file: &ServiceFile) -> Result<(), Failure> {
+pub(crate) fn write(file: &ServiceFile) -> Result<(), Failure> {
     if let Some(dir) = file.path.parent() {
         paths::create_dirs(dir)?;
     }

@@ -4,4 +4,5 @@
 
 pub mod hold;
 pub mod install;
+pub mod schedule;
 pub mod status;

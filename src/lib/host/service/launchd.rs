@@ -125,7 +125,7 @@ pub fn peer(
 }
 
 /// Text for XML: its three special characters, and none of the control characters that XML forbids.
-fn xml(text: &str) -> String {
+pub(super) fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -4,9 +4,11 @@
 //! shipped in `units/` and `plists/` for one user; [`ServiceTarget`] says for which. What is installed when is the business
 //! of the room `units`.
 
+mod calendar;
 pub mod folders;
 pub mod launchd;
 pub mod manager;
+pub mod schedule;
 mod seen;
 mod state;
 pub mod systemd;

@@ -72,7 +72,7 @@ fn render(text: &str, target: &ServiceTarget, extra: &[(String, String)]) -> Str
 }
 
 /// A word of a command line.
-fn command_word(text: &str) -> String {
+pub(super) fn command_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
     match text.chars().all(plain) {
         true => text.to_owned(),
@@ -81,7 +81,7 @@ fn command_word(text: &str) -> String {
 }
 
 /// In double quotes, where `\`, `"` and `%` mean something.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -1,0 +1,250 @@
+//! Schedules for the operating system: a timer or a path unit and the service it starts, a launchd agent, or a line of a
+//! crontab.
+
+use super::calendar::CalendarTimes;
+use super::launchd::xml;
+use super::target::{ServiceFile, ServiceTarget};
+use super::unit_files::{command_word, quoted};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// When a schedule fires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleTrigger {
+    /// At these times, as the service manager takes them.
+    OnCalendar(String),
+    /// Every so many seconds, the first time after that long.
+    Every(u64),
+    /// When this file or folder has changed.
+    PathChanged(PathBuf),
+}
+
+impl fmt::Display for ScheduleTrigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ScheduleTrigger::OnCalendar(spec) => f.write_str(spec),
+            ScheduleTrigger::Every(seconds) => write!(f, "every {:?}", Duration::from_secs(*seconds)),
+            ScheduleTrigger::PathChanged(path) => write!(f, "when {} changes", path.display()),
+        }
+    }
+}
+
+/// What to run, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct ScheduledRun<'a> {
+    /// The schedule's name: a letter a-z, then a-z, 0-9 and `-`.
+    pub name: &'a str,
+    /// When.
+    pub trigger: &'a ScheduleTrigger,
+    /// A program of ours.
+    pub program: &'a str,
+    /// Its arguments.
+    pub arguments: &'a [String],
+}
+
+/// The name of the unit that fires.
+pub fn systemd_name(name: &str, trigger: &ScheduleTrigger) -> String {
+    let end = if matches!(trigger, ScheduleTrigger::PathChanged(_)) { "path" } else { "timer" };
+    format!("iapeer-schedule-{name}.{end}")
+}
+
+/// The label of the agent.
+pub fn launchd_label(name: &str) -> String {
+    format!("io.iapeer.schedule.{name}")
+}
+
+/// The unit that fires, and the service that it starts, to stand in `dir`.
+pub fn systemd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Vec<ServiceFile> {
+    let ScheduledRun { name, trigger, .. } = run;
+    let line = |text: &str| text.replace('%', "%%");
+    let (section, wants) = match trigger {
+        // One that was missed while the machine was off fires once, later.
+        ScheduleTrigger::OnCalendar(spec) => {
+            (format!("[Timer]\nOnCalendar={}\nPersistent=true\nAccuracySec=1s\n", line(spec)), "timers.target")
+        }
+        ScheduleTrigger::Every(seconds) => {
+            let text = format!("[Timer]\nOnActiveSec={seconds}s\nOnUnitActiveSec={seconds}s\nAccuracySec=1s\n");
+            (text, "timers.target")
+        }
+        ScheduleTrigger::PathChanged(path) => {
+            (format!("[Path]\nPathChanged={}\n", line(&path.to_string_lossy())), "paths.target")
+        }
+    };
+    let head = format!("[Unit]\nDescription=iapeer: schedule {name}\nX-Iapeer-Managed=true\n");
+    let fires = format!("{head}\n{section}\n[Install]\nWantedBy={wants}\n");
+    let words: Vec<String> = std::iter::once(target.bin_dir.join(run.program).to_string_lossy().into_owned())
+        .chain(run.arguments.iter().cloned())
+        .map(|word| command_word(&word))
+        .collect();
+    let variables: Vec<String> = target
+        .variables()
+        .into_iter()
+        .map(|(name, value)| format!("Environment={}\n", quoted(&format!("{name}={value}"))))
+        .collect();
+    let service = format!(
+        "{head}\n[Service]\nType=oneshot\nExecStart={}\n{}KillMode=process\nUMask=0077\n",
+        words.join(" "),
+        variables.concat()
+    );
+    let file = |name: String, text: String| ServiceFile { path: dir.join(&name), name, text };
+    vec![file(systemd_name(name, trigger), fires), file(format!("iapeer-schedule-{name}.service"), service)]
+}
+
+/// The agent, to stand in `dir`. The error says what launchd can't do.
+pub fn launchd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Result<ServiceFile, String> {
+    let text = |value: &str| format!("<string>{}</string>", xml(value));
+    let when = match run.trigger {
+        ScheduleTrigger::Every(seconds) => format!("  <key>StartInterval</key>\n  <integer>{seconds}</integer>\n"),
+        ScheduleTrigger::PathChanged(path) => {
+            let path = text(&path.to_string_lossy());
+            format!("  <key>WatchPaths</key>\n  <array>\n    {path}\n  </array>\n")
+        }
+        ScheduleTrigger::OnCalendar(spec) => {
+            let times = CalendarTimes::parse(spec)?;
+            let dict = |fields: Vec<(&str, u8)>| {
+                let keys = fields.iter().map(|(key, n)| format!("<key>{key}</key><integer>{n}</integer>"));
+                format!("    <dict>{}</dict>\n", keys.collect::<String>())
+            };
+            let dicts: String = times.launchd().into_iter().map(dict).collect();
+            format!("  <key>StartCalendarInterval</key>\n  <array>\n{dicts}  </array>\n")
+        }
+    };
+    let label = launchd_label(run.name);
+    let program = target.bin_dir.join(run.program).to_string_lossy().into_owned();
+    let words = std::iter::once(&program).chain(run.arguments).map(|word| format!("    {}\n", text(word)));
+    let variables =
+        target.variables().into_iter().map(|(name, value)| format!("    <key>{name}</key>\n    {}\n", text(&value)));
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
+         <plist version=\"1.0\">\n<dict>\n\
+         \x20 <key>Label</key>\n  {}\n\
+         \x20 <key>com.iapeer.managed</key>\n  <true/>\n\
+         \x20 <key>ProgramArguments</key>\n  <array>\n{}  </array>\n{when}\
+         \x20 <key>EnvironmentVariables</key>\n  <dict>\n{}  </dict>\n\
+         \x20 <key>AbandonProcessGroup</key>\n  <true/>\n\
+         \x20 <key>Umask</key>\n  <integer>63</integer>\n\
+         </dict>\n</plist>\n",
+        text(&label),
+        words.collect::<String>(),
+        variables.collect::<String>(),
+    );
+    Ok(ServiceFile { path: dir.join(format!("{label}.plist")), name: label, text: body })
+}
+
+/// The line for a crontab. The error says what cron can't do.
+pub fn crontab(target: &ServiceTarget, run: ScheduledRun<'_>) -> Result<String, String> {
+    let when = match run.trigger {
+        ScheduleTrigger::PathChanged(_) => return Err("cron can't watch a path".into()),
+        ScheduleTrigger::OnCalendar(spec) => CalendarTimes::parse(spec)?.crontab()?,
+        ScheduleTrigger::Every(seconds) => match (seconds / 60, seconds % 60) {
+            (minutes, 0) if (1..60).contains(&minutes) && 60 % minutes == 0 => format!("*/{minutes} * * * *"),
+            (minutes, 0) if minutes > 0 && minutes % 60 == 0 && minutes / 60 < 24 && 24 % (minutes / 60) == 0 => {
+                format!("0 */{} * * *", minutes / 60)
+            }
+            (1440, 0) => "0 0 * * *".into(),
+            _ => {
+                return Err(
+                    "cron can't do that interval: give minutes that divide an hour, or hours that divide a day".into(),
+                );
+            }
+        },
+    };
+    let program = target.bin_dir.join(run.program).to_string_lossy().into_owned();
+    let variables = target.variables().into_iter().map(|(name, value)| format!("{name}={}", cron_word(&value)));
+    let words: Vec<String> =
+        variables.chain(std::iter::once(&program).chain(run.arguments).map(|word| cron_word(word))).collect();
+    Ok(format!("{when} {}", words.join(" ")))
+}
+
+/// A word of a crontab's command: quoted for the shell, and `%`, which cron takes for a line end, escaped.
+fn cron_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=".contains(c);
+    let word = if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        crate::host::spawn::shell_quoted(word)
+    };
+    word.replace('%', "\\%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> ServiceTarget {
+        ServiceTarget {
+            bin_dir: "/opt/ia peer".into(),
+            home: "/home/u".into(),
+            root: "/home/u/.iapeer".into(),
+            socket_dir: None,
+            path: Some("/usr/bin".into()),
+        }
+    }
+
+    fn run<'a>(trigger: &'a ScheduleTrigger, arguments: &'a [String]) -> ScheduledRun<'a> {
+        ScheduledRun { name: "daily", trigger, program: "iapeer-send", arguments }
+    }
+
+    #[test]
+    fn units_as_they_are_written() {
+        let arguments = ["bob".to_owned(), "--topic=50% $x".to_owned()];
+        let trigger = ScheduleTrigger::OnCalendar("Mon..Fri 09:00".into());
+        let files = systemd(&target(), Path::new("/d"), run(&trigger, &arguments));
+        assert_eq!(
+            (files[0].name.as_str(), files[1].name.as_str()),
+            ("iapeer-schedule-daily.timer", "iapeer-schedule-daily.service")
+        );
+        assert!(files[0].text.contains("\n[Timer]\nOnCalendar=Mon..Fri 09:00\nPersistent=true\n"), "{}", files[0].text);
+        assert!(files[0].text.ends_with("\n[Install]\nWantedBy=timers.target\n"));
+        assert!(
+            files[1].text.contains("\nExecStart=\"/opt/ia peer/iapeer-send\" bob \"--topic=50%% $$x\"\n"),
+            "{}",
+            files[1].text
+        );
+        let every = systemd(&target(), Path::new("/d"), run(&ScheduleTrigger::Every(90), &arguments));
+        assert!(every[0].text.contains("\nOnActiveSec=90s\nOnUnitActiveSec=90s\n"));
+        let path = systemd(&target(), Path::new("/d"), run(&ScheduleTrigger::PathChanged("/a 5%".into()), &arguments));
+        assert_eq!(path[0].name, "iapeer-schedule-daily.path");
+        assert!(path[0].text.contains("\nPathChanged=/a 5%%\n") && path[0].text.contains("WantedBy=paths.target"));
+    }
+
+    #[test]
+    fn agents_as_they_are_written() {
+        let arguments = ["bob".to_owned(), "--topic=a&b".to_owned()];
+        let text =
+            |trigger: &ScheduleTrigger| launchd(&target(), Path::new("/d"), run(trigger, &arguments)).unwrap().text;
+        let calendar = text(&ScheduleTrigger::OnCalendar("Mon,Tue 09:30".into()));
+        assert!(calendar.contains("<dict><key>Weekday</key><integer>1</integer><key>Hour</key><integer>9</integer><key>Minute</key><integer>30</integer></dict>"), "{calendar}");
+        assert!(calendar.contains("<string>--topic=a&amp;b</string>") && calendar.contains("io.iapeer.schedule.daily"));
+        assert!(text(&ScheduleTrigger::Every(90)).contains("<key>StartInterval</key>\n  <integer>90</integer>"));
+        assert!(
+            text(&ScheduleTrigger::PathChanged("/a".into()))
+                .contains("<key>WatchPaths</key>\n  <array>\n    <string>/a</string>")
+        );
+        assert!(super::super::target::has_sentinel(&calendar));
+    }
+
+    #[test]
+    fn lines_of_a_crontab() {
+        let arguments = ["bob".to_owned(), "--topic=it's 5%".to_owned()];
+        let line = |trigger: ScheduleTrigger| crontab(&target(), run(&trigger, &arguments));
+        let weekdays = line(ScheduleTrigger::OnCalendar("Mon..Fri 09:00".into())).unwrap();
+        assert!(weekdays.starts_with("0 9 * * 1,2,3,4,5 PATH="), "{weekdays}");
+        assert!(weekdays.ends_with(r"'/opt/ia peer/iapeer-send' bob '--topic=it'\''s 5\%'"), "{weekdays}");
+        for (seconds, when) in [
+            (300, Some("*/5 * * * *")),
+            (7200, Some("0 */2 * * *")),
+            (86_400, Some("0 0 * * *")),
+            (90, None),
+            (420, None),
+        ] {
+            let found = line(ScheduleTrigger::Every(seconds)).ok();
+            assert_eq!(found.as_deref().map(|line| line.split(" PATH").next().unwrap()), when, "{seconds}");
+        }
+        assert!(line(ScheduleTrigger::PathChanged("/a".into())).is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! `iapeer schedule`: messages that the operating system sends by timers and when a path changes.
+//!
+//! `<root>/schedules/NAME.json` says to whom and when, `NAME.txt` holds the text, which stands on no command line. The
+//! service manager's files are written from them; where there is no manager, the line for a crontab is.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Personality, Topic};
+use crate::base::paths;
+use crate::host::service::schedule::{self, ScheduleTrigger, ScheduledRun};
+use crate::host::service::{FileStanding, Manager, Seen, ServiceFile, ServiceTarget, folders, is_ours};
+use crate::session::launch;
+use crate::store::durable;
+use crate::store::event_log::Event;
+use crate::units::install;
+use crate::world::World;
+use serde::{Deserialize, Serialize};
+
+/// Longest name: `schedule-NAME` is who sends, a peer's name of 32 characters at most.
+pub const MAX_NAME: usize = 23;
+
+/// One schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Its name.
+    pub name: Personality,
+    /// To whom: as `iapeer-send` takes it.
+    pub to: String,
+    /// When.
+    #[serde(rename = "when")]
+    pub trigger: ScheduleTrigger,
+    /// What it is about.
+    #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Topic>,
+    /// Send although its last message still waits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pile: bool,
+}
+
+/// What has a schedule run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scheduled {
+    /// The schedule.
+    #[serde(flatten)]
+    pub schedule: Schedule,
+    /// The unit or agent that fires; absent where there is no service manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// How that stands, in the manager's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Seconds since it last fired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_secs: Option<u64>,
+    /// Seconds until it fires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_secs: Option<u64>,
+    /// The line for a crontab, where there is no service manager and cron can do it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crontab: Option<String>,
+    /// Why it does not run by itself, or what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Scheduled {
+    /// The lines for people.
+    pub fn line(&self) -> String {
+        let Schedule { name, to, trigger, .. } = &self.schedule;
+        let mut line = format!("{name}  to {to}  {trigger}");
+        if let Some(state) = &self.state {
+            line.push_str(&format!("  {state}"));
+        }
+        for (word, seconds) in [("last", self.last_secs), ("next in", self.next_secs)] {
+            line.push_str(&seconds.map(|seconds| format!("  {word} {seconds}s")).unwrap_or_default());
+        }
+        if let Some(reason) = &self.reason {
+            line.push_str(&format!("  — {reason}"));
+        }
+        if let Some(crontab) = &self.crontab {
+            line.push_str(&format!("\n{crontab}"));
+        }
+        line
+    }
+}
+
+impl Schedule {
+    /// What `iapeer-send` is given.
+    fn arguments(&self, world: &World<'_>) -> Vec<String> {
+        let mut words = vec![self.to.clone(), format!("--from=schedule-{}", self.name), "--no-wait".into()];
+        words.push(format!("--message-file={}", world.paths.schedule_text(&self.name).display()));
+        words.extend(self.topic.as_ref().map(|topic| format!("--topic={topic}")));
+        words.extend((!self.pile).then(|| "--no-pile".to_owned()));
+        words
+    }
+
+    /// The schedule `name`.
+    pub fn read(world: &World<'_>, name: &Personality) -> Result<Schedule, Failure> {
+        let path = world.paths.schedule(name);
+        let Some(bytes) = durable::read_optional(&path)? else {
+            let why = format!("no schedule {:?}: `iapeer schedule list` shows them", name.as_str());
+            return Err(Failure::new(Exit::NoInput, why));
+        };
+        let bad = |error| Failure::new(Exit::Config, format!("{}: {error}", path.display()));
+        serde_json::from_slice(&bytes).map_err(bad)
+    }
+
+    /// Its text.
+    pub fn text(&self, world: &World<'_>) -> Result<String, Failure> {
+        let path = world.paths.schedule_text(&self.name);
+        let text = durable::read_optional(&path)?;
+        let text = text.ok_or_else(|| Failure::new(Exit::NoInput, format!("{} is gone", path.display())))?;
+        String::from_utf8(text).map_err(|_| Failure::new(Exit::DataErr, format!("{} is not UTF-8", path.display())))
+    }
+}
+
+/// Writes a schedule, in place of an earlier one of that name, and has it run.
+pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Scheduled, Failure> {
+    if schedule.name.as_str().len() > MAX_NAME {
+        return Err(Failure::new(Exit::Usage, format!("the name of a schedule has {MAX_NAME} characters at most")));
+    }
+    let manager = Manager::here();
+    let unreachable = manager.unreachable();
+    // What can't be is refused before anything is written.
+    let files = match &unreachable {
+        None => files(world, manager, schedule)?,
+        Some(_) => Vec::new(),
+    };
+    if let Some(foreign) = files.iter().find(|file| file.standing() == FileStanding::Foreign) {
+        let why = format!("{} is somebody else's: move it away or choose another name", foreign.path.display());
+        return Err(Failure::new(Exit::Refused, why));
+    }
+    let earlier = Schedule::read(world, &schedule.name).ok();
+    if let Some(earlier) = earlier.filter(|earlier| earlier.trigger != schedule.trigger && unreachable.is_none()) {
+        take_down(world, manager, &earlier)?;
+    }
+    paths::create_dirs(&world.paths.schedules_dir())?;
+    let record =
+        serde_json::to_vec_pretty(schedule).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    durable::write_atomic(&world.paths.schedule_text(&schedule.name), text.as_bytes())?;
+    durable::write_atomic(&world.paths.schedule(&schedule.name), &record)?;
+    let event = Event::new("schedule").field("name", &schedule.name).field("action", "added").field("to", &schedule.to);
+    world.lifecycle(&event);
+    if unreachable.is_none() {
+        let started = start(world, manager, &files);
+        if let Err(failure) = started {
+            // One that its manager does not take is none.
+            take_down(world, manager, schedule)?;
+            forget(world, schedule)?;
+            return Err(failure);
+        }
+    }
+    Ok(seen(world, schedule.clone()))
+}
+
+fn start(world: &World<'_>, manager: Manager, files: &[ServiceFile]) -> Result<(), Failure> {
+    let refused = |why: String| Failure::new(Exit::Refused, why);
+    let changed = files.iter().any(|file| file.standing() == FileStanding::Outdated);
+    for file in files {
+        install::write(file)?;
+    }
+    manager.reread().map_err(refused)?;
+    // The first is what fires.
+    files.first().map_or(Ok(()), |file| manager.load(file, changed, world.clock)).map_err(refused)
+}
+
+/// Every schedule, by name, and how it stands.
+pub fn list(world: &World<'_>) -> Result<Vec<Scheduled>, Failure> {
+    let names = durable::names_of(&world.paths.schedules_dir())?;
+    let mut names: Vec<Personality> =
+        names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
+    names.sort();
+    names.iter().map(|name| Schedule::read(world, name).map(|schedule| seen(world, schedule))).collect()
+}
+
+/// Takes a schedule away.
+pub fn remove(world: &World<'_>, name: &Personality) -> Result<(), Failure> {
+    let schedule = Schedule::read(world, name)?;
+    let manager = Manager::here();
+    take_down(world, manager, &schedule)?;
+    forget(world, &schedule)?;
+    world.lifecycle(&Event::new("schedule").field("name", name).field("action", "removed"));
+    Ok(())
+}
+
+fn forget(world: &World<'_>, schedule: &Schedule) -> Result<(), Failure> {
+    durable::remove(&world.paths.schedule(&schedule.name))?;
+    durable::remove(&world.paths.schedule_text(&schedule.name))?;
+    Ok(())
+}
+
+/// Ends what fires and removes the manager's files.
+fn take_down(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result<(), Failure> {
+    let retry = |why: String| Failure::new(Exit::TryAgain, why);
+    if folders::is_off_limits() {
+        return Ok(());
+    }
+    let answers = manager.unreachable().is_none();
+    let files = files(world, manager, schedule).unwrap_or_default();
+    let ours: Vec<(usize, &ServiceFile)> = files.iter().enumerate().filter(|(_, file)| is_ours(&file.path)).collect();
+    for (at, file) in &ours {
+        if answers
+            && *at == 0
+            && let Err(why) = manager.unload(&file.name, world.clock)
+        {
+            // One that its manager never took can't be stopped, and does not have to be.
+            let seen = manager.look(&[&file.name]).pop().unwrap_or_default();
+            if !matches!(seen.state.as_str(), "" | "inactive" | "failed") {
+                return Err(retry(why));
+            }
+        }
+        durable::remove(&file.path)?;
+        manager.forget(&manager.dir(world.paths), &file.name);
+    }
+    if answers && !ours.is_empty() { manager.reread().map_err(retry) } else { Ok(()) }
+}
+
+fn target(world: &World<'_>) -> ServiceTarget {
+    ServiceTarget::of(world.paths, launch::bin_dir())
+}
+
+/// The manager's files, that which fires first.
+fn files(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result<Vec<ServiceFile>, Failure> {
+    let arguments = schedule.arguments(world);
+    let (target, dir) = (target(world), manager.dir(world.paths));
+    let run = scheduled_run(schedule, &arguments);
+    match manager {
+        Manager::Systemd => Ok(schedule::systemd(&target, &dir, run)),
+        Manager::Launchd => {
+            let file = schedule::launchd(&target, &dir, run);
+            file.map(|file| vec![file]).map_err(|why| Failure::new(Exit::Usage, why))
+        }
+    }
+}
+
+fn scheduled_run<'a>(schedule: &'a Schedule, arguments: &'a [String]) -> ScheduledRun<'a> {
+    ScheduledRun { name: schedule.name.as_str(), trigger: &schedule.trigger, program: "iapeer-send", arguments }
+}
+
+/// How a schedule stands.
+fn seen(world: &World<'_>, schedule: Schedule) -> Scheduled {
+    let manager = Manager::here();
+    let none = |schedule| Scheduled {
+        schedule,
+        unit: None,
+        state: None,
+        last_secs: None,
+        next_secs: None,
+        crontab: None,
+        reason: None,
+    };
+    if let Some(why) = manager.unreachable() {
+        let arguments = schedule.arguments(world);
+        let (crontab, reason) = match schedule::crontab(&target(world), scheduled_run(&schedule, &arguments)) {
+            Ok(line) => (Some(line), format!("{why}; this line in your crontab (`crontab -e`) has it run:")),
+            Err(cron) => (None, format!("{why}; {cron}")),
+        };
+        return Scheduled { crontab, reason: Some(reason), ..none(schedule) };
+    }
+    let name = match manager {
+        Manager::Systemd => schedule::systemd_name(schedule.name.as_str(), &schedule.trigger),
+        Manager::Launchd => schedule::launchd_label(schedule.name.as_str()),
+    };
+    let seen: Seen = manager.look(&[&name]).pop().unwrap_or_default();
+    let missing = "its unit is not loaded: `iapeer schedule remove` it and add it again".to_owned();
+    Scheduled {
+        unit: Some(name),
+        reason: seen.state.is_empty().then_some(missing),
+        state: (!seen.state.is_empty()).then_some(seen.state),
+        last_secs: seen.last.map(|last| last.as_secs()),
+        next_secs: seen.next.map(|next| next.as_secs()),
+        ..none(schedule)
+    }
+}
