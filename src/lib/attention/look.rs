@@ -346,7 +346,7 @@ fn choose_by_itself(world: &World<'_>, peer: &Peer, now: &Attention, answer: &st
 
 /// A limit has ended: what waits goes on, and where the profile says so the session is told to go on too.
 fn limit_is_over(world: &World<'_>, identity: &Identity, over: &Attention) {
-    let text = Peer::of(world.paths, identity).ok().and_then(|peer| peer.profile.as_ref()?.after_limit());
+    let text = Peer::of(world.paths, identity).ok().and_then(|peer| peer.policy().after_limit());
     if let Some(text) = text.filter(|_| over.launch.is_some()) {
         let item = Item::new(nobody(), crate::base::Intelligence::Absent, text, world.now());
         if let Err(error) = world.queue(identity).accept(&item, world.clock) {

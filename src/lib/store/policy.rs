@@ -4,7 +4,8 @@
 use serde_json::{Map, Value};
 
 /// The keys of a profile that a policy is made of.
-pub(crate) const KEYS: [&str; 5] = ["wake_policy", "resume", "max_attempts", "limits", "initial_prompt"];
+pub(crate) const KEYS: [&str; 8] =
+    ["wake_policy", "resume", "max_attempts", "limits", "initial_prompt", "approvals", "after_limit", "limit_text"];
 
 /// When a parked peer resumes (D1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,19 @@ impl Policy<'_> {
             "never" => Some(Resume::Never),
             _ => None,
         }
+    }
+
+    /// Whether its program asks before it uses a tool (`approvals: ask`). An unknown word counts as that: it is the one
+    /// that does no harm.
+    pub fn asks(&self) -> bool {
+        self.0.get("approvals").is_some_and(|value| !value.is_null() && value.as_str() != Some("bypass"))
+    }
+
+    /// What it is told when its limit is over: `after_limit: continue` says `limit_text`, or to go on.
+    pub fn after_limit(&self) -> Option<String> {
+        let text = self.text("limit_text").filter(|text| !text.trim().is_empty());
+        let text = text.unwrap_or("Your usage limit is over: go on with what you were doing.");
+        (self.text("after_limit") == Some("continue")).then(|| text.to_owned())
     }
 
     /// How often a worker's task may be tried.

@@ -170,19 +170,6 @@ impl Profile {
         telegram_bot(self.interfaces())
     }
 
-    /// Whether its program asks before it uses a tool (`approvals: ask`). An unknown word counts as that: it is the one
-    /// that does no harm.
-    pub fn asks(&self) -> bool {
-        self.raw.get("approvals").is_some_and(|value| !value.is_null() && value.as_str() != Some("bypass"))
-    }
-
-    /// What it is told when its limit is over: `after_limit: continue` says `limit_text`, or to go on.
-    pub fn after_limit(&self) -> Option<String> {
-        let text = self.text("limit_text").filter(|text| !text.trim().is_empty());
-        let text = text.unwrap_or("Your usage limit is over: go on with what you were doing.");
-        (self.text("after_limit") == Some("continue")).then(|| text.to_owned())
-    }
-
     fn text(&self, key: &str) -> Option<&str> {
         self.raw.get(key).and_then(Value::as_str)
     }
@@ -263,11 +250,11 @@ mod tests {
             (json!("aks"), true),
             (json!(3), true),
         ] {
-            assert_eq!(profile(json!({"approvals": approvals})).asks(), asks, "{approvals}");
+            assert_eq!(profile(json!({"approvals": approvals})).policy().asks(), asks, "{approvals}");
         }
-        assert!(profile(json!({"after_limit": "wait"})).after_limit().is_none());
+        assert!(profile(json!({"after_limit": "wait"})).policy().after_limit().is_none());
         assert_eq!(
-            profile(json!({"after_limit": "continue", "limit_text": "on"})).after_limit().as_deref(),
+            profile(json!({"after_limit": "continue", "limit_text": "on"})).policy().after_limit().as_deref(),
             Some("on")
         );
         assert_eq!(

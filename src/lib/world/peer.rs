@@ -84,9 +84,11 @@ impl Peer {
                 None
             }
         };
-        let asks = profile.as_ref().is_some_and(Profile::asks);
-        let manifest = if asks { manifest.asking()? } else { manifest };
-        Ok(Peer { identity: Identity::new(runtime, record.personality.clone()), record, profile, manifest })
+        let mut peer = Peer { identity: Identity::new(runtime, record.personality.clone()), record, profile, manifest };
+        if peer.asks() {
+            peer.manifest = peer.manifest.asking()?;
+        }
+        Ok(peer)
     }
 
     /// Its working folder.
@@ -116,7 +118,7 @@ impl Peer {
 
     /// Whether its program asks before it uses a tool.
     pub fn asks(&self) -> bool {
-        self.profile.as_ref().is_some_and(Profile::asks)
+        self.policy().asks()
     }
 
     /// Whether it speaks for a person.
