@@ -19,23 +19,40 @@ struct Stub {
     child: Child,
     port: u16,
     log: PathBuf,
+    /// What it does about every request: `status`, `body`, `headers`.
+    mode: PathBuf,
 }
 
 impl Stub {
     fn start(home: &TestHome) -> Stub {
-        let log = home.dir().join("stub.log");
+        let (log, mode) = (home.dir().join("stub.log"), home.dir().join("stub.mode"));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/model_stub.py");
         let mut child = Command::new("python3")
             .arg(script)
             .args(["--port", "0", "--log"])
             .arg(&log)
+            .arg("--mode")
+            .arg(&mode)
             .stdout(Stdio::piped())
             .spawn()
             .expect("python3 is there: tools/test-agents looked");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().trim_end_matches(')').rsplit(' ').next().unwrap().parse().unwrap();
-        Stub { child, port, log }
+        Stub { child, port, log, mode }
+    }
+
+    /// Answers every request from now on with this status; with none, as usual.
+    fn fail(&self, status: Option<u16>) {
+        let body = json!({"type": "error", "error": {"type": "x", "message": "stub words"}});
+        let mode = status.map_or(json!({}), |status| json!({"status": status, "body": body}));
+        fs::write(self.mode.with_extension("new"), mode.to_string()).unwrap();
+        fs::rename(self.mode.with_extension("new"), &self.mode).unwrap();
+    }
+
+    /// The last request, whole.
+    fn last(&self) -> String {
+        fs::read_to_string(self.mode.with_extension("mode.last")).unwrap_or_default()
     }
 
     /// Every request so far.
@@ -368,6 +385,124 @@ fn repair(agent: &Agent, patch: &Value) {
     let dir = agent.home.root().join("runtimes").join(agent.runtime);
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("runtime.json"), patch.to_string()).unwrap();
+}
+
+/// Who waits for somebody.
+fn waiting(home: &TestHome) -> Vec<Value> {
+    home.run("iapeer", &["attention", "--json"]).json_lines()
+}
+
+#[track_caller]
+fn in_state(agent: &Agent, state: &str) -> Value {
+    wait_for(&format!("{} in state {state}", agent.runtime), PATIENCE, || {
+        waiting(&agent.home).into_iter().find(|row| row["state"] == state)
+    })
+}
+
+/// A tool that waits for yes or no is answered from outside, and runs or does not.
+fn asks_before_it_acts(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    let path = home.cwd("ada").join(".iapeer/peer-profile.json");
+    let mut profile: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    profile["approvals"] = "ask".into();
+    fs::write(&path, profile.to_string()).unwrap();
+    let touched = home.home().join("touched");
+    let command = format!("touch {}", touched.display());
+    for (word, message) in [("deny", Some("not-on-a-friday")), ("allow", None)] {
+        agent.send(&format!("ESCALATE TOOL:{command}"));
+        let row = in_state(&agent, "approval");
+        assert!(row["text"].as_str().unwrap().contains(&command) && row["evidence"] == "hook", "{row}");
+        assert!(row["tool"].is_string() && row["id"].is_string(), "{row}");
+        let why: Vec<&str> = message.iter().flat_map(|message| ["-m", message]).collect();
+        home.ok("iapeer", &[&["answer", "ada", row["id"].as_str().unwrap(), word], &why[..]].concat());
+        wait_until("the approval's end", PATIENCE, || waiting(home).is_empty());
+        agent.wait_idle();
+        assert_eq!(touched.exists(), word == "allow", "{}", home.screen(identity));
+        if let Some(message) = message {
+            assert!(stub.last().contains(message), "the model was not told why");
+        }
+    }
+    // What it says to its peers is not asked about.
+    agent.send("SEND:op hello from ada");
+    wait_until("its word", PATIENCE, || home.bodies("op") == ["hello from ada"]);
+    assert!(waiting(home).is_empty());
+    // Without the hook the program asks on its own screen, and is answered there.
+    fs::remove_file(&touched).unwrap();
+    agent.wait_idle();
+    agent.send(&format!("ESCALATE TOOL:{command}"));
+    in_state(&agent, "approval");
+    let file = home.state_dir().join(format!("{identity}.attention"));
+    let pid = serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap()["hook"]["pid"].as_i64().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_until("the screen to ask", PATIENCE, || {
+        waiting(home).iter().any(|row| row["evidence"] == "screen" && !row["answers"].as_array().unwrap().is_empty())
+    });
+    assert!(!touched.exists(), "nothing was allowed");
+    home.ok("iapeer", &["answer", "ada", "allow"]);
+    wait_until("the tool to run", PATIENCE, || touched.exists());
+    wait_until("the approval's end", PATIENCE, || waiting(home).is_empty());
+    home.ok("iapeer-reap", &[identity]);
+}
+
+#[test]
+fn claude_asks_before_it_acts() {
+    asks_before_it_acts("claude");
+}
+
+#[test]
+fn codex_asks_before_it_acts() {
+    asks_before_it_acts("codex");
+}
+
+/// A turn that fails is over, and said so in the program's words, until the next one succeeds.
+fn says_what_failed(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    // Nobody waits for retries.
+    if runtime == "claude" {
+        let path = home.cwd("ada").join(".iapeer/runtimes/claude/launch.env");
+        let env = fs::read_to_string(&path).unwrap() + "CLAUDE_CODE_MAX_RETRIES=0\n";
+        fs::write(path, env).unwrap();
+    } else {
+        let path = home.home().join(".codex/config.toml");
+        let config = fs::read_to_string(&path).unwrap() + "request_max_retries = 0\nstream_max_retries = 0\n";
+        fs::write(path, config).unwrap();
+    }
+    agent.send("hello one");
+    agent.wait_idle();
+    for (status, state) in [(529, "failing"), (500, "failing"), (401, "login"), (429, "limited")] {
+        stub.fail(Some(status));
+        agent.send(&format!("fails with {status}"));
+        let row = in_state(&agent, state);
+        eprintln!("{runtime} {status}: {row}");
+        assert!(!row["text"].as_str().unwrap().is_empty(), "{row}");
+        // It is over: neither busy nor to be interrupted.
+        let interrupted = home.run("iapeer", &["interrupt", "ada"]);
+        assert_eq!(interrupted.code, 69, "{interrupted}");
+        stub.fail(None);
+        home.set("IAPEER_LIMIT_LOOK_SECS", "0.1");
+        // A limit and a login hold what waits until it is time to try again.
+        home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", "and again"]);
+        wait_until("the next message to go in", PATIENCE, || {
+            home.ok("iapeer-drain", &[identity]);
+            home.queue(identity) == (0, 0, 0)
+        });
+        wait_until("its end", PATIENCE, || waiting(home).is_empty());
+        agent.wait_idle();
+        home.unset("IAPEER_LIMIT_LOOK_SECS");
+    }
+    home.ok("iapeer-reap", &[identity]);
+}
+
+#[test]
+fn claude_says_what_failed() {
+    says_what_failed("claude");
+}
+
+#[test]
+fn codex_says_what_failed() {
+    says_what_failed("codex");
 }
 
 /// However long its servers take to start, the model is never asked without our tool.

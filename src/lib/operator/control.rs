@@ -10,7 +10,7 @@ use crate::base::words::words;
 use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::runtime::Kind;
-use crate::session::activity::{Activity, Quiet};
+use crate::session::activity::{Activity, Quiet, turn_of};
 use crate::session::bring_up::{self, Call, Guard};
 use crate::session::end::{self, End, Park};
 use crate::session::refuse;
@@ -335,15 +335,17 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             return Ok(Done::with(identity, "unknown", Some(why), Exit::TryAgain));
         }
     };
-    // An Escape at an idle prompt can open other things: only a running turn is interrupted. The hook knows of one a
-    // moment before the screen shows it.
+    // An Escape at an idle prompt can open other things: only a running turn is interrupted. A hook knows of a turn's
+    // beginning and of its end a moment before the screen shows it: where both tell, they are to agree.
     let soon = Deadline::after(world.clock, TURN_SHOWS);
-    let begins = || Activity::from_files(world, peer, &record).quiet() == Quiet::Working;
+    let hooked = turn_of(world, identity, record.launch.as_deref()).is_some();
+    let works = || Activity::from_files(world, peer, &record).quiet() == Quiet::Working;
     let busy = wait_for(world.clock, soon, Duration::from_millis(50), || {
-        let busy = world.host.is_busy(peer);
-        (busy || !begins()).then_some(busy)
+        let shown = world.host.is_busy(peer);
+        (!hooked || shown == works()).then_some(shown)
     });
-    if busy != Some(true) {
+    let busy = busy.unwrap_or_else(|| world.host.is_busy(peer));
+    if !busy {
         return Ok(Done::with(identity, "idle", Some("no turn is running".into()), Exit::Refused));
     }
     world.host.press(peer, &key).map_err(|why| Failure::new(Exit::TryAgain, why))?;
