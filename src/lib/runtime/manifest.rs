@@ -145,11 +145,16 @@ impl Manifest {
             Err(error) => return Err(bad(error.to_string())),
         };
         let manifest: Manifest = match (base, own) {
-            (Some(text), None) => serde_json::from_str(text).map_err(broken)?,
+            (Some(text), None) => serde_json::from_slice(text.as_bytes()).map_err(broken)?,
             (base, Some(own)) => {
-                let mut value = base.map_or(Ok(serde_json::Value::Null), serde_json::from_str).map_err(broken)?;
+                let mut value = base
+                    .map_or(Ok(serde_json::Value::Null), |text| serde_json::from_slice(text.as_bytes()))
+                    .map_err(broken)?;
                 merge(&mut value, own);
-                serde_json::from_value(value).map_err(|error| bad(error.to_string()))?
+                // Read from text, as the built-in one is: to read it from the value would link all the code for reading a
+                // manifest a second time.
+                let text = serde_json::to_vec(&value).map_err(|error| bad(error.to_string()))?;
+                serde_json::from_slice(&text).map_err(|error| bad(without_place(&error)))?
             }
             (None, None) => {
                 let known = built_in().collect::<Vec<_>>().join(", ");
@@ -292,6 +297,12 @@ fn matching(dir: &std::path::Path, part: &str) -> Vec<PathBuf> {
     names.iter().map(|name| dir.join(name)).collect()
 }
 
+/// What is wrong with a merged manifest. Nobody has seen its text, so that a place in it would say nothing.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
+}
+
 /// RFC 7396: `null` removes, objects merge, the rest replaces.
 fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
     use serde_json::Value;
@@ -348,6 +359,11 @@ mod tests {
             let error = Manifest::load(&p, &parrot).unwrap_err();
             assert_eq!(error.exit(), Exit::Config, "{bad}");
             assert!(error.to_string().contains("runtime.json"), "{error}");
+            assert_eq!(
+                error.to_string().contains("line 1 column"),
+                bad == "{torn",
+                "a place in a text that is there: {error}"
+            );
         }
     }
 
