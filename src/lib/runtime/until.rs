@@ -1,14 +1,19 @@
 //! Reading the time at which a program says that its limit ends. What is not clearly a time is none: never guessed.
 
 use crate::base::clock::EpochMs;
-use jiff::civil::Time;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use crate::store::open::{self, Rule};
+use chrono::{Local, Offset, TimeZone as _};
+use std::path::Path;
+use tz::TimeZone;
+
+/// Where systems keep the rules of the time zones, a file for each.
+const ZONES: [&str; 3] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/etc/zoneinfo"];
+/// A day in seconds.
+const DAY: i64 = 24 * 60 * 60;
 
 /// An ISO time.
 pub(crate) fn iso(text: &str) -> Option<EpochMs> {
-    let at: Timestamp = text.trim().parse().ok()?;
-    u64::try_from(at.as_millisecond()).ok().map(EpochMs)
+    EpochMs::parse(text.trim())
 }
 
 /// The time that `text` begins with: `12:27pm`, `12:27pm (UTC)`, `3pm (Europe/Paris)`, `12:48 PM`, `14:05`, or an ISO
@@ -30,7 +35,7 @@ pub fn read(text: &str, now: EpochMs) -> Option<EpochMs> {
         }
         rest = &after[2..];
     }
-    let (hour, minute): (i8, i8) = (hour.parse().ok()?, minute.parse().ok()?);
+    let (hour, minute): (i64, i64) = (hour.parse().ok()?, minute.parse().ok()?);
     let half = rest.trim_start().get(..2).map(str::to_ascii_lowercase);
     let hour = match half.as_deref() {
         Some("am") if (1..=12).contains(&hour) => hour % 12,
@@ -40,14 +45,59 @@ pub fn read(text: &str, now: EpochMs) -> Option<EpochMs> {
         _ => return None,
     };
     let rest = if matches!(half.as_deref(), Some("am" | "pm")) { &rest.trim_start()[2..] } else { rest };
+    if hour > 23 || minute > 59 {
+        return None;
+    }
     let zone = match rest.trim_start().strip_prefix('(') {
-        Some(named) => TimeZone::get(named.split_once(')')?.0).ok()?,
-        None => TimeZone::system(),
+        Some(named) => Zone::named(named.split_once(')')?.0)?,
+        None => Zone::Here,
     };
-    let now = Timestamp::from_millisecond(i64::try_from(now.0).ok()?).ok()?.to_zoned(zone);
-    let today = now.with().time(Time::new(hour, minute, 0, 0).ok()?).build().ok()?;
-    let at = if today < now { today.checked_add(1.day()).ok()? } else { today };
-    u64::try_from(at.timestamp().as_millisecond()).ok().map(EpochMs)
+    let seconds = i64::try_from(now.0 / 1000).ok()?;
+    let here = seconds.checked_add(zone.offset(seconds)?)?;
+    let today = here - here.rem_euclid(DAY) + (hour * 60 + minute) * 60;
+    [today, today + DAY].into_iter().filter_map(|there| zone.instant(there)).find(|at| *at >= now)
+}
+
+enum Zone {
+    /// That of this machine.
+    Here,
+    /// One from the system's files.
+    Named(TimeZone),
+}
+
+impl Zone {
+    fn named(name: &str) -> Option<Zone> {
+        // A name is part of a path, and stands in a text that anybody may have written.
+        let is_part = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || ['_', '-', '+'].contains(&c))
+        };
+        if name == "UTC" {
+            return Some(Zone::Named(TimeZone::utc()));
+        }
+        if !name.split('/').all(is_part) {
+            return None;
+        }
+        let mut files = ZONES.iter().map(|folder| Path::new(folder).join(name));
+        let bytes = files.find_map(|file| open::read(&file, Rule::DOCUMENT).ok()?)?;
+        TimeZone::from_tz_data(&bytes).ok().map(Zone::Named)
+    }
+
+    /// Seconds by which the zone's clocks are ahead of UTC at `unix`, in seconds since 1970.
+    fn offset(&self, unix: i64) -> Option<i64> {
+        let seconds = match self {
+            Zone::Here => Local.timestamp_opt(unix, 0).single()?.offset().fix().local_minus_utc(),
+            Zone::Named(zone) => zone.find_local_time_type(unix).ok()?.ut_offset(),
+        };
+        Some(seconds.into())
+    }
+
+    /// When the zone's clocks show `there`, in seconds since their 1970.
+    fn instant(&self, there: i64) -> Option<EpochMs> {
+        // The offset at about that time is the one at that time, unless the clocks are changed in between.
+        let about = there - self.offset(there)?;
+        let unix = there - self.offset(about)?;
+        u64::try_from(unix.checked_mul(1000)?).ok().map(EpochMs)
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +120,13 @@ mod tests {
             ("5", None),
             ("25:00 (UTC)", None),
             ("13pm (UTC)", None),
+            ("3pm (America/New_York)", Some("2026-11-26T20:00:00Z")),
+            ("4am (Pacific/Auckland)", Some("2026-11-26T15:00:00Z")),
             ("3pm (Nowhere/Atall)", None),
+            ("3pm (/etc/localtime)", None),
+            ("3pm (../zoneinfo/Europe/Paris)", None),
+            ("3pm ()", None),
+            ("14:60 (UTC)", None),
             ("3pm (UTC", None),
             ("", None),
             ("1:2pm (UTC)", None),
@@ -78,5 +134,18 @@ mod tests {
             assert_eq!(read(text, now), expected.map(at), "{text:?}");
         }
         assert!(read("12:48 PM.", now).is_some(), "without a zone it is local time");
+    }
+
+    #[test]
+    fn the_day_on_which_the_clocks_are_changed() {
+        let at = |text: &str| iso(text).unwrap();
+        for (now, text, expected) in [
+            ("2026-10-24T20:00:00Z", "1am (Europe/Paris)", "2026-10-24T23:00:00Z"),
+            ("2026-10-24T20:00:00Z", "4am (Europe/Paris)", "2026-10-25T03:00:00Z"),
+            ("2026-03-28T20:00:00Z", "1am (Europe/Paris)", "2026-03-29T00:00:00Z"),
+            ("2026-03-28T20:00:00Z", "4am (Europe/Paris)", "2026-03-29T02:00:00Z"),
+        ] {
+            assert_eq!(read(text, at(now)), Some(at(expected)), "{text} after {now}");
+        }
     }
 }
