@@ -5,11 +5,11 @@ use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
 use crate::runtime::needle::{Choice, Needle, RecordRule};
 use crate::runtime::until;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// A screen on which somebody is needed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenState {
     /// Its name, for logs.
@@ -34,7 +34,7 @@ pub struct ScreenState {
 }
 
 /// An answer on a screen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenAnswer {
     /// What `iapeer answer` calls it: `allow`, `deny`, or a word of its own.
@@ -44,7 +44,7 @@ pub struct ScreenAnswer {
 }
 
 /// Transcript records that tell of an error or a limit. All pointers are JSON pointers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordState {
     /// All of these hold for the record.

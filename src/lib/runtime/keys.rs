@@ -1,9 +1,9 @@
 //! The part of a manifest that says what to press.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Keys, as tmux names them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
     /// Submits the composer.
@@ -51,7 +51,7 @@ pub(crate) fn enter() -> String {
 }
 
 /// What submitting in mid-turn does.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MidTurn {
     /// The key.
@@ -69,7 +69,7 @@ impl Default for MidTurn {
 }
 
 /// What a message does to a running turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Meaning {
     /// It waits for the turn's end.

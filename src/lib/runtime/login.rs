@@ -2,11 +2,11 @@
 
 use crate::base::paths::Paths;
 use crate::store::open::{self, Rule};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::path::PathBuf;
 
 /// How one can tell that somebody has logged in. Any one sign will do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// Files that are there after a login.
@@ -20,7 +20,7 @@ pub struct Login {
 }
 
 /// A file that says so.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoginFile {
     /// Where; `{home}` and `{env:NAME:DEFAULT}` are filled in.

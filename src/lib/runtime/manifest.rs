@@ -10,7 +10,8 @@ use crate::base::paths::{self, Paths};
 use crate::runtime::login::Login;
 use crate::store::durable;
 use crate::store::open::{self, Rule, without_bom};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub use crate::runtime::screen_rules::{Answer, Dialog, ScreenRules};
 pub use crate::runtime::transcript_rules::TranscriptRules;
 
 /// What kind of program it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// An agent with a composer on its screen; started on demand.
@@ -35,7 +36,7 @@ pub enum Kind {
 }
 
 /// The whole manifest. Every key has its meaning here; an unknown one is an error that names the file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The runtime's id.
@@ -61,7 +62,7 @@ pub struct Manifest {
     pub groups: BTreeMap<String, Vec<String>>,
     /// JSON files written for each launch; `{file:NAME}` is the path of one. Strings in them are filled in too.
     #[serde(default)]
-    pub files: BTreeMap<String, serde_json::Value>,
+    pub files: BTreeMap<String, Value>,
     /// Added to the session's environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -89,7 +90,7 @@ pub struct Manifest {
     pub hook_hides_dialog: bool,
     /// Merged over this manifest where the profile's `approvals` is `ask`.
     #[serde(default)]
-    pub ask: Option<serde_json::Value>,
+    pub ask: Option<Value>,
     /// Where its transcripts are.
     #[serde(default)]
     pub transcript: Option<TranscriptRules>,
@@ -99,7 +100,7 @@ pub struct Manifest {
 }
 
 /// Where a program is.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// An environment variable that names it.
@@ -133,9 +134,14 @@ pub fn built_in() -> impl Iterator<Item = &'static str> {
 impl Manifest {
     /// The manifest of `runtime`: the built-in one with the user's merged over it, or the user's alone.
     pub fn load(paths: &Paths, runtime: &Runtime) -> Result<Manifest, ManifestError> {
+        Manifest::load_for(paths, runtime, false)
+    }
+
+    /// [`Manifest::load`] for a peer whose approvals are asked for (`asks`), or not.
+    pub(crate) fn load_for(paths: &Paths, runtime: &Runtime, asks: bool) -> Result<Manifest, ManifestError> {
         let path = paths.manifest(runtime);
         let bad = |why: String| ManifestError::Bad { path: path.clone(), why };
-        let base = BUILT_IN.iter().find(|(name, _)| *name == runtime.as_str()).map(|(_, text)| *text);
+        let base = BUILT_IN.iter().find(|(name, _)| *name == runtime.as_str()).map(|(_, text)| text.as_bytes());
         let broken = |error: serde_json::Error| bad(format!("the built-in one is broken: {error}"));
         let own = match open::read(&path, Rule::DOCUMENT) {
             Ok(Some(bytes)) => {
@@ -145,20 +151,21 @@ impl Manifest {
             Err(error) => return Err(bad(error.to_string())),
         };
         let manifest: Manifest = match (base, own) {
-            (Some(text), None) => serde_json::from_slice(text.as_bytes()).map_err(broken)?,
-            (base, Some(own)) => {
-                let mut value = base
-                    .map_or(Ok(serde_json::Value::Null), |text| serde_json::from_slice(text.as_bytes()))
-                    .map_err(broken)?;
-                merge(&mut value, own);
+            (None, None) => {
+                let known = built_in().collect::<Vec<_>>().join(", ");
+                return Err(ManifestError::Unknown { runtime: runtime.to_string(), known, path });
+            }
+            (Some(text), None) if !asks => serde_json::from_slice(text).map_err(broken)?,
+            (base, own) => {
+                let mut value: Value = base.map_or(Ok(Value::Null), serde_json::from_slice).map_err(broken)?;
+                merge(&mut value, own.unwrap_or_else(|| Value::Object(Map::new())));
+                if let Some(patch) = value.get_mut("ask").filter(|patch| asks && !patch.is_null()).map(Value::take) {
+                    merge(&mut value, patch);
+                }
                 // Read from text, as the built-in one is: to read it from the value would link all the code for reading a
                 // manifest a second time.
                 let text = serde_json::to_vec(&value).map_err(|error| bad(error.to_string()))?;
                 serde_json::from_slice(&text).map_err(|error| bad(without_place(&error)))?
-            }
-            (None, None) => {
-                let known = built_in().collect::<Vec<_>>().join(", ");
-                return Err(ManifestError::Unknown { runtime: runtime.to_string(), known, path });
             }
         };
         if manifest.runtime != *runtime {
@@ -171,18 +178,6 @@ impl Manifest {
             return Err(bad("a tui runtime needs screen rules".into()));
         }
         Ok(manifest)
-    }
-
-    /// This manifest as it is for a peer whose approvals are asked for.
-    pub fn asking(self) -> Result<Manifest, ManifestError> {
-        let Some(patch) = self.ask.clone() else { return Ok(self) };
-        let bad = |error: serde_json::Error| ManifestError::Bad {
-            path: PathBuf::from(format!("runtimes/{}/runtime.json", self.runtime)),
-            why: format!("its \"ask\": {error}"),
-        };
-        let mut value = serde_json::to_value(&self).map_err(bad)?;
-        merge(&mut value, patch);
-        serde_json::from_value(value).map_err(bad)
     }
 
     /// [`Manifest::load`], and the user's part of it copied below another root: a broken one is an error that names the
@@ -304,8 +299,7 @@ fn without_place(error: &serde_json::Error) -> String {
 }
 
 /// RFC 7396: `null` removes, objects merge, the rest replaces.
-fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
-    use serde_json::Value;
+fn merge(base: &mut Value, patch: Value) {
     match patch {
         Value::Object(patch) => {
             if !base.is_object() {

@@ -1,10 +1,10 @@
 //! The parts of rules: a condition on a screen, a row to choose, a condition on a record.
 
 use super::keys::enter;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// One condition on a screen. All given parts must hold; `not` turns the result round.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Needle {
     /// Some row contains this.
@@ -31,7 +31,7 @@ pub struct Needle {
 }
 
 /// A cursor-verified choice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
     /// The wanted row contains this.
@@ -51,7 +51,7 @@ fn down() -> String {
 }
 
 /// A record rule: the value at `at` is `is`; without `is` it merely exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordRule {
     /// JSON pointer.

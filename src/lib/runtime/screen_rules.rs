@@ -3,10 +3,10 @@
 use super::needle::{Choice, Needle};
 use crate::base::AttentionState;
 use crate::runtime::attention::ScreenState;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// How to read a screen.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenRules {
     /// The composer row's first characters, at column 0, the space after the glyph included.
@@ -49,7 +49,7 @@ fn one() -> u32 {
 }
 
 /// A screen that stands in the way, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dialog {
     /// Its name, for logs.
@@ -64,7 +64,7 @@ pub struct Dialog {
 }
 
 /// What to do about a dialog. One key a look, never a blind confirmation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Answer {
     /// Press this key: nothing on this screen has a dangerous default.

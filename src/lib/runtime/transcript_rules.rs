@@ -2,10 +2,10 @@
 
 use super::needle::RecordRule;
 use crate::runtime::attention::RecordState;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Where transcripts are and what is in their records. All pointers are JSON pointers (RFC 6901) into a line.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TranscriptRules {
     /// The folder; `{home}`, `{slug}` and `{env:NAME:DEFAULT}` are filled in.

@@ -76,7 +76,6 @@ impl Peer {
     }
 
     fn assemble(paths: &Paths, record: PeerRecord, runtime: Runtime) -> Result<Peer, Failure> {
-        let manifest = Manifest::load(paths, &runtime)?;
         let profile = match Profile::read(&record.cwd) {
             Ok(profile) => profile,
             Err(error) => {
@@ -84,11 +83,9 @@ impl Peer {
                 None
             }
         };
-        let mut peer = Peer { identity: Identity::new(runtime, record.personality.clone()), record, profile, manifest };
-        if peer.asks() {
-            peer.manifest = peer.manifest.asking()?;
-        }
-        Ok(peer)
+        let policy = profile.as_ref().map_or_else(|| record.policy(), Profile::policy);
+        let manifest = Manifest::load_for(paths, &runtime, policy.asks())?;
+        Ok(Peer { identity: Identity::new(runtime, record.personality.clone()), record, profile, manifest })
     }
 
     /// Its working folder.
