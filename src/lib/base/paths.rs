@@ -189,6 +189,16 @@ impl Paths {
         self.root.join("state/clock")
     }
 
+    /// What the verbs that move several things are about to do.
+    pub fn intents_dir(&self) -> PathBuf {
+        self.root.join("state/intents")
+    }
+
+    /// The lock of these verbs.
+    pub fn intents_lock(&self) -> PathBuf {
+        self.root.join("state/intents.lock")
+    }
+
     /// The lock of a tick.
     pub fn superviser_lock(&self) -> PathBuf {
         self.root.join("state/superviser.lock")

@@ -27,6 +27,7 @@ use crate::base::paths::Paths;
 use crate::base::settings::{self, Settings};
 use crate::host::{inherited, limits, program};
 use crate::machine::RealHost;
+use crate::roster::unfinished;
 use crate::session::launch;
 use crate::world::World;
 use clap::Parser;
@@ -44,6 +45,8 @@ const READ_LIMIT: u64 = 1 << 20;
 pub enum Access {
     /// It creates what is missing.
     Write,
+    /// The same, for an agent that waits: it does its own work alone, and finishes nobody else's.
+    Hook,
     /// It changes nothing at all.
     ReadOnly,
     /// It looks itself whether the root can be trusted.
@@ -87,13 +90,17 @@ pub fn with_world(
     let settings = Settings::from_env()?;
     let paths = Paths::from_env()?;
     match access {
-        Access::Write => paths.ensure()?,
+        Access::Write | Access::Hook => paths.ensure()?,
         Access::ReadOnly => paths.check()?,
         Access::Unchecked => {}
     }
     let clock = SystemClock::default();
     let host = RealHost::new(&paths, &settings, &clock);
-    body(&World::new(&paths, &settings, &clock, &host, program))
+    let world = World::new(&paths, &settings, &clock, &host, program);
+    if access == Access::Write {
+        unfinished::finish_all(&world);
+    }
+    body(&world)
 }
 
 /// The peer name that `text` gives, as `iapeer` says, the program that has the table of transliterations; empty where

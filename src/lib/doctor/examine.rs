@@ -1,7 +1,7 @@
 //! One examination: every check, one after the other, and what they came to.
 
 use super::finding::{Finding, MendOutcome};
-use super::{attention, files, fleet, machine, profiles, programs, runtimes};
+use super::{attention, files, fleet, machine, profiles, programs, runtimes, verbs};
 use crate::base::exit::{Exit, Failure};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
@@ -75,6 +75,9 @@ pub fn examine<'a>(
     take(files::unfit(world));
     take(files::set_aside(world));
     take(files::litter(world));
+    take(verbs::cut_short(world));
+    // Those that stand.
+    let half_done = verbs::names(world);
     let registry = match Registry::read(world.paths) {
         Ok(registry) => registry,
         Err(error) => {
@@ -84,12 +87,12 @@ pub fn examine<'a>(
             return Ok((summary, exit));
         }
     };
-    take(profiles::profiles(world, &registry));
+    take(profiles::profiles(world, &registry, &half_done));
     take(runtimes::runtimes(world, &registry));
     take(machine::service(world, &registry));
-    take(fleet::queues(world, &registry));
+    take(fleet::queues(world, &registry, &half_done));
     take(fleet::sessions(world, &registry));
     take(attention::attention(world));
-    take(fleet::leftovers(world, &registry));
+    take(fleet::leftovers(world, &registry, &half_done));
     Ok((summary, exit))
 }

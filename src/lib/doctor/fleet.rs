@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use crate::base::Liveness;
-use crate::base::identity::Identity;
+use crate::base::identity::{Identity, Personality};
 use crate::base::{Marker, StateFile};
 use crate::canary::arm;
 use crate::session::settle;
@@ -20,9 +20,14 @@ use std::time::Duration;
 const STUCK: Duration = Duration::from_secs(600);
 
 /// Dead letters, messages that nobody takes up, items that are none.
-pub(crate) fn queues<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+pub(crate) fn queues<'a>(
+    world: &'a World<'a>,
+    registry: &Registry,
+    half_done: &BTreeSet<Personality>,
+) -> Vec<Finding<'a>> {
     identities_with(world.paths, StateFile::Queue)
         .iter()
+        .filter(|identity| !half_done.contains(identity.personality()))
         .flat_map(|identity| queue(world, registry, identity))
         .collect()
 }
@@ -53,11 +58,10 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
     }
     if !registry.declares(identity) {
         let what = format!("{} message(s) for a peer that is not registered", waiting + inflight);
-        findings.push(Finding::warn("queue", identity, what).todo(format!(
-            "`iapeer create {}` brings it back, or remove {}",
-            identity.personality(),
-            queue.dir().display()
-        )));
+        findings.push(
+            Finding::warn("queue", identity, what)
+                .todo(format!("`iapeer create {}` brings it back, and has them delivered", identity.personality())),
+        );
         return findings;
     }
     let stopped = world.markers(identity).has(Marker::Stopped);
@@ -163,11 +167,18 @@ fn is_kept(kind: &str) -> bool {
 }
 
 /// State files of identities that nobody declares any more.
-pub(crate) fn leftovers<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+pub(crate) fn leftovers<'a>(
+    world: &'a World<'a>,
+    registry: &Registry,
+    half_done: &BTreeSet<Personality>,
+) -> Vec<Finding<'a>> {
     let mut left: BTreeMap<Identity, Vec<String>> = BTreeMap::new();
     for name in names_in(&world.paths.state_dir()) {
         let Some((identity, kind)) = name.split_once('.') else { continue };
         let Ok(identity) = identity.parse::<Identity>() else { continue };
+        if half_done.contains(identity.personality()) {
+            continue;
+        }
         // What was set aside has a finding of its own.
         if !is_kept(kind) && !kind.contains(".corrupt-") && !registry.declares(&identity) {
             left.entry(identity).or_default().push(kind.to_owned());

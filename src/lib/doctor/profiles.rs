@@ -13,10 +13,16 @@ use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::reindex;
 use crate::world::World;
+use std::collections::BTreeSet;
 
 /// Folders, profiles, and whether the registry says the same.
-pub(crate) fn profiles<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
-    registry.peers().iter().flat_map(|record| of_peer(world, record)).collect()
+pub(crate) fn profiles<'a>(
+    world: &'a World<'a>,
+    registry: &Registry,
+    half_done: &BTreeSet<Personality>,
+) -> Vec<Finding<'a>> {
+    let whole = registry.peers().iter().filter(|record| !half_done.contains(&record.personality));
+    whole.flat_map(|record| of_peer(world, record)).collect()
 }
 
 fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {

@@ -5,6 +5,7 @@ use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths;
 use crate::people::owner;
+use crate::roster::journal::{Act, Creation, Journal};
 use crate::runtime::manifest::ManifestError;
 use crate::runtime::{Kind, Manifest};
 use crate::session::launch;
@@ -16,6 +17,7 @@ use crate::units::install::{self, UnitStep};
 use crate::world::World;
 use crate::world::peer::refuse_another;
 use serde::Serialize;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 /// What to make.
@@ -104,9 +106,54 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
         let why = format!("{} is not UTF-8, and the registry is: choose another folder", cwd.display());
         return Err(Failure::new(Exit::DataErr, why));
     }
+    let journal = Journal::open(world, &[name])?;
+    let begun = RefCell::new(None);
+    let begin = |runtime: &Runtime| {
+        let Birth { description, intelligence, ephemeral, .. } = birth.clone();
+        let (name, cwd, runtime) = (name.clone(), cwd.to_owned(), runtime.clone());
+        let act = Act::Create(Creation { name, cwd, runtime, description, intelligence, ephemeral });
+        journal.begin(&act)?;
+        *begun.borrow_mut() = Some(act);
+        Ok(())
+    };
+    let made = carry_out(world, name, cwd, birth, begin);
+    match begun.into_inner() {
+        // Before that nothing was made; afterwards nothing is taken back.
+        None => made,
+        Some(act) => {
+            let born = made.map_err(|failure| act.unfinished(&failure))?;
+            journal.done(&act);
+            Ok(born)
+        }
+    }
+}
+
+/// Finishes a peer whose making was cut short.
+pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, creation: &Creation) -> Result<(), Failure> {
+    let Creation { name, cwd, runtime, description, intelligence, ephemeral } = creation.clone();
+    let birth = Birth { name: None, runtime: Some(runtime), path: None, description, intelligence, ephemeral };
+    match carry_out(world, &name, &cwd, &birth, |_| Ok(())) {
+        // The folder or the name has become another's: then this peer is not made.
+        Err(failure) if [Exit::Refused, Exit::Usage].contains(&failure.exit) => {
+            tracing::warn!("{name} was not made: {failure}");
+        }
+        made => drop(made?),
+    }
+    journal.done(&Act::Create(creation.clone()));
+    Ok(())
+}
+
+/// The steps. Each may be repeated. `begin` is called with the runtime, once everything that may refuse was asked.
+fn carry_out(
+    world: &World<'_>,
+    name: &Personality,
+    cwd: &Path,
+    birth: &Birth,
+    begin: impl FnOnce(&Runtime) -> Result<(), Failure>,
+) -> Result<Born, Failure> {
     let (identity, cwd, kind) =
         Registry::upsert(world.paths, name, cwd, world.program, world.clock, |writer, known| {
-            let (profile, manifest) = furnish(world, writer, known, name, cwd, birth)?;
+            let (profile, manifest) = furnish(world, writer, known, name, cwd, birth, begin)?;
             let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
             let identity = Identity::new(manifest.runtime.clone(), name.clone());
             Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, manifest.kind)))
@@ -124,6 +171,7 @@ fn furnish(
     name: &Personality,
     cwd: &Path,
     birth: &Birth,
+    begin: impl FnOnce(&Runtime) -> Result<(), Failure>,
 ) -> Result<(Profile, Manifest), Failure> {
     // A profile that is gone comes back as far as the registry knows it.
     let existing = Profile::read(cwd)?.or_else(|| known?.to_profile());
@@ -153,6 +201,7 @@ fn furnish(
         install::refuse_foreign(world, &Identity::new(runtime.clone(), name.clone()))?;
     }
 
+    begin(&runtime)?;
     paths::create_dirs(cwd)?;
     paths::create_dirs(&cwd.join(".iapeer"))?;
     let update = ProfileUpdate {

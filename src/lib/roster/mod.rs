@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod create;
+pub mod journal;
 pub mod remove;
 pub mod rename;
 pub mod runtimes;
+pub mod unfinished;
 pub mod verify;

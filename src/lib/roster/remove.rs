@@ -6,12 +6,12 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::host::managed::Managed;
 use crate::people::owner;
+use crate::roster::journal::{Act, Journal, Removal};
 use crate::session::end::{self, End};
 use crate::session::settle::{self, Standing};
 use crate::store::durable;
 use crate::store::queue::Place;
-use crate::store::registry::Registry;
-use crate::store::session_record::SessionRecord;
+use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::names_in;
 use crate::units::install;
 use crate::world::{Held, World};
@@ -35,6 +35,7 @@ pub struct Removed {
 /// live one, or one with messages waiting, only with `force`. One that is always on is taken away from its service
 /// manager first: its unit would start again what is gone.
 pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Removed, Failure> {
+    let journal = Journal::open(world, &[name])?;
     let record = Registry::read(world.paths)?.get(name).cloned();
     let declared = record.iter().flat_map(|record| &record.runtimes);
     let mut identities: BTreeSet<Identity> =
@@ -46,53 +47,124 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
         match world.host.managed_by(identity) {
             Some(Managed::Ours(_)) => {
                 refuse_waiting(world, identity, force)?;
-                held.push(identity);
+                held.push(identity.clone());
             }
             Some(by) if !force => {
                 let why = format!("{identity} is held by {by}: take its unit away first, or give --force");
                 return Err(Failure::new(Exit::Refused, why));
             }
-            _ => locks.push((identity, claim(world, identity, force)?)),
+            _ => locks.push(claim(world, identity, force)?),
         }
     }
+    let stopped = identities.iter().filter(|identity| world.markers(identity).has(Marker::Stopped)).cloned().collect();
+    let act = Act::Remove(Removal {
+        name: name.clone(),
+        record: record.as_ref().map(PeerRecord::to_value),
+        identities: identities.into_iter().collect(),
+        stopped,
+        force,
+    });
+    let Act::Remove(removal) = &act else { unreachable!("just made") };
+    journal.begin(&act)?;
+    let unfinished = |failure: Failure| {
+        let failure = act.unfinished(&failure);
+        Failure::new(failure.exit, format!("{}; it accepts nothing meanwhile", failure.message))
+    };
     for identity in held {
-        // Without its lock: what holds the peer needs that to end the session.
-        install::release(world, identity).map_err(|why| Failure::new(Exit::TryAgain, why))?;
-        locks.push((identity, claim(world, identity, true)?));
+        locks.push(release(world, &identity).map_err(unfinished)?);
     }
-    for (identity, (_, live)) in &locks {
-        if let Some(live) = live {
-            let end = End::new("remove");
-            end::end(world, identity, Some(live), &end)?;
-        }
-    }
-    // The state goes before the record: where it can't, the peer is still there to be removed. What keeps senders out
-    // until then goes last, with what one of them may have put in just before.
-    let on_air: Vec<&Identity> =
-        identities.iter().filter(|identity| !world.markers(identity).has(Marker::Stopped)).collect();
-    for identity in &identities {
-        world.markers(identity).set(Marker::Stopped, world.now())?;
-    }
-    let purged = purge_all(world, &identities, Some(Marker::Stopped)).map_err(|failure| {
-        let hint = format!("{name} is not removed, and stopped: mend that and `iapeer remove {name}` again");
-        Failure::new(failure.exit, format!("{}; {hint}", failure.message))
-    })?;
-    Registry::remove(world.paths, name, world.program, world.clock)?;
-    // Whoever found the peer in the registry may have written to it since: that was accepted.
-    if let Some(refused) = identities.iter().find_map(|identity| refuse_waiting(world, identity, force).err()) {
-        if let Some(record) = record {
-            Registry::put_back(world.paths, record, world.program, world.clock)?;
-        }
-        for identity in on_air {
-            world.markers(identity).clear(Marker::Stopped)?;
-        }
-        return Err(refused);
-    }
-    purge_all(world, &identities, None)?;
-    owner::forget(world.paths, name)?;
+    let carried = carry_out(world, removal).map_err(unfinished)?;
+    journal.done(&act);
     drop(locks);
+    let purged = carried.map_err(|refused| refused.0)?;
     let kept = record.as_ref().map(|record| record.cwd.clone()).filter(|cwd| cwd.exists());
     Ok(Removed { registered: record.is_some(), purged, kept })
+}
+
+/// Finishes a removal that was cut short.
+pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, removal: &Removal) -> Result<(), Failure> {
+    let mut locks = Vec::new();
+    for identity in &removal.identities {
+        locks.push(match world.host.managed_by(identity) {
+            Some(Managed::Ours(_)) => release(world, identity)?,
+            _ => world.lock(identity, world.settings.lock_wait)?,
+        });
+    }
+    let carried = carry_out(world, removal)?;
+    journal.done(&Act::Remove(removal.clone()));
+    drop(locks);
+    if let Err(StaysFor(why)) = carried {
+        tracing::warn!("{} stays: {why}", removal.name);
+    }
+    Ok(())
+}
+
+/// Takes an always-on peer away from its service manager, and then its lock: what holds the peer needs that to end the
+/// session.
+fn release<'w>(world: &'w World<'_>, identity: &Identity) -> Result<Held<'w>, Failure> {
+    install::release(world, identity).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    Ok(world.lock(identity, world.settings.lock_wait)?)
+}
+
+/// Why a peer stays although it was to be removed: it has accepted messages meanwhile.
+struct StaysFor(Failure);
+
+/// The steps. Each may be repeated. The state goes before the record: where it can't, the peer is still there to be
+/// removed. What keeps senders out until then goes last, with what one of them may have put in just before.
+fn carry_out(world: &World<'_>, removal: &Removal) -> Result<Result<Vec<String>, StaysFor>, Failure> {
+    let Removal { name, identities, force, .. } = removal;
+    for identity in identities {
+        if let Standing::Live(live) = settle::settle(world, identity)?.0 {
+            end::end(world, identity, Some(&live), &End::new("remove"))?;
+        }
+    }
+    for identity in identities {
+        world.markers(identity).set(Marker::Stopped, world.now())?;
+    }
+    let mut purged = Vec::new();
+    for identity in identities {
+        // Whoever looked before the mark was set may write still.
+        if let Err(refused) = purge_queue(world, identity, *force)? {
+            return stay(world, removal, refused).map(Err);
+        }
+        purged.extend(purge_but(world, identity, Some(Marker::Stopped))?);
+    }
+    Registry::remove(world.paths, name, world.program, world.clock)?;
+    // Whoever found the peer in the registry may have written to it since: that was accepted.
+    if let Some(refused) = identities.iter().find_map(|identity| refuse_waiting(world, identity, *force).err()) {
+        return stay(world, removal, refused).map(Err);
+    }
+    for identity in identities {
+        purge_but(world, identity, None)?;
+    }
+    owner::forget(world.paths, name)?;
+    Ok(Ok(purged))
+}
+
+/// Leaves a peer registered, and on the air where it was: for messages that it has accepted.
+fn stay(world: &World<'_>, removal: &Removal, why: Failure) -> Result<StaysFor, Failure> {
+    if let Some(record) = removal.record.as_ref().and_then(|record| PeerRecord::parse(record).ok()) {
+        Registry::put_back(world.paths, record, world.program, world.clock)?;
+    }
+    for identity in removal.identities.iter().filter(|identity| !removal.stopped.contains(identity)) {
+        world.markers(identity).clear(Marker::Stopped)?;
+    }
+    Ok(StaysFor(why))
+}
+
+/// Deletes the queue of `identity`, unless a message waits that must not be dropped. Nobody accepts one meanwhile:
+/// acceptance is ordered by the lock that is held here.
+fn purge_queue(world: &World<'_>, identity: &Identity, force: bool) -> Result<Result<(), Failure>, Failure> {
+    let queue = world.queue(identity);
+    if !queue.dir().is_dir() {
+        return Ok(Ok(()));
+    }
+    let _order = queue.hold_order(world.clock)?;
+    if let Err(refused) = refuse_waiting(world, identity, force) {
+        return Ok(Err(refused));
+    }
+    std::fs::remove_dir_all(queue.dir()).map_err(|error| Failure::io("remove", queue.dir(), &error))?;
+    Ok(Ok(()))
 }
 
 /// Identities of that name that have state, whether or not it is declared (any more).
@@ -104,17 +176,8 @@ fn left_over(world: &World<'_>, name: &Personality) -> Vec<Identity> {
     identities.filter(|identity| identity.personality() == name).collect()
 }
 
-fn purge_all(world: &World<'_>, identities: &BTreeSet<Identity>, keep: Option<Marker>) -> Result<Vec<String>, Failure> {
-    let each = identities.iter().map(|identity| purge_but(world, identity, keep));
-    Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
-}
-
-/// Takes the lock of an identity and looks whether it may go. The record is that of its live session.
-fn claim<'w>(
-    world: &'w World<'_>,
-    identity: &Identity,
-    force: bool,
-) -> Result<(Held<'w>, Option<SessionRecord>), Failure> {
+/// Takes the lock of an identity and looks whether it may go.
+fn claim<'w>(world: &'w World<'_>, identity: &Identity, force: bool) -> Result<Held<'w>, Failure> {
     let (name, runtime) = (identity.personality(), identity.runtime());
     let lock = world.lock(identity, world.settings.lock_wait)?;
     match settle::settle(world, identity)?.0 {
@@ -126,10 +189,10 @@ fn claim<'w>(
             let why = format!("tmux does not say whether {identity} lives; --force removes it all the same");
             Err(Failure::new(Exit::TryAgain, why))
         }
-        Standing::Live(record) => Ok((lock, Some(record))),
+        Standing::Live(_) => Ok(lock),
         Standing::Asleep | Standing::Unknown => {
             refuse_waiting(world, identity, force)?;
-            Ok((lock, None))
+            Ok(lock)
         }
     }
 }

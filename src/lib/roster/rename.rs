@@ -1,5 +1,6 @@
 //! Giving a peer another name: its folder, its card, its record, its queue and whether it is stopped, parked or to be
-//! refreshed go along; the rest of the state of its old sessions does not. All of it happens, or nothing.
+//! refreshed go along; the rest of the state of its old sessions does not. What has begun is finished, where it is cut
+//! short by whoever comes next.
 //!
 //! Programs find a conversation by the folder it was held in, and their files are theirs (moved by hand they were
 //! seen to be ignored, or written over): where the folder moves, the next session is fresh, and that is said.
@@ -10,6 +11,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::paths;
 use crate::people::owner;
+use crate::roster::journal::{Act, Followed, Journal, Renaming};
 use crate::roster::remove;
 use crate::session::end::{self, End, Park};
 use crate::session::settle::{self, Standing};
@@ -22,6 +24,7 @@ use crate::store::queue::Place;
 use crate::store::registry::{self, PeerRecord, Registry};
 use crate::world::World;
 use crate::world::peer::Peer;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 /// What goes along whether the peer is parked or not: what waits for it, and what an operator has said about it.
@@ -45,11 +48,24 @@ pub struct Renamed {
     pub forgets: Vec<Identity>,
 }
 
+impl Renamed {
+    fn already(world: &World<'_>, old: &Personality, record: &PeerRecord) -> Renamed {
+        let (new, cwd) = (record.personality.clone(), record.cwd.clone());
+        let moved = paths::real(&cwd) == paths::real(&world.paths.peer_dir(&new));
+        Renamed { old: old.clone(), new, cwd, moved, purged: Vec::new(), forgets: Vec::new() }
+    }
+}
+
 /// Renames `old` to `new`. A live peer is refused, or ended with `force`.
 pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bool) -> Result<Renamed, Failure> {
     let refused = |why: String| Failure::new(Exit::Refused, why);
+    let journal = Journal::open(world, &[old, new])?;
     let registry = Registry::read(world.paths)?;
-    let record = registry.get(old).cloned().ok_or_else(|| registry::gone(old))?;
+    let Some(record) = registry.get(old).cloned() else {
+        // Asked for again: an earlier try was finished by somebody else.
+        let renamed = registry.get(new).filter(|record| record.formerly.as_ref() == Some(old));
+        return renamed.map(|record| Renamed::already(world, old, record)).ok_or_else(|| registry::gone(old));
+    };
     if registry.get(new).is_some() {
         return Err(registry::taken(new));
     }
@@ -90,95 +106,198 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
             return Err(refused(format!("a queue of {to} is there already: `iapeer-drain --list {to}` shows it")));
         }
     }
-    let mut undo = Undo::default();
-    let forgets = match carry_out(world, &record, new, &cwd, &identities, &mut undo) {
-        Ok(forgets) => forgets,
-        Err(failure) => {
-            undo.run();
-            return Err(failure);
-        }
-    };
-    owner::follow_rename(world.paths, old, new)?;
-    let mut purged = Vec::new();
-    for (from, to) in &identities {
-        follow(world, from, to)?;
-        world.history(from).rename(&world.history(to))?;
-        purged.extend(remove::purge(world, from)?);
+    let act = Act::Rename(plan(world, &record, new, &cwd, &identities));
+    let Act::Rename(renaming) = &act else { unreachable!("just made") };
+    for identity in &renaming.identities {
+        refuse_taken_names(world, identity)?;
     }
-    let words: Vec<&str> = forgets.iter().map(Identity::as_str).collect();
-    let event = Event::new("rename")
-        .field("personality", old)
-        .field("to", new)
-        .field("by", world.program)
-        .maybe("forgets", (!words.is_empty()).then(|| words.join(",")));
-    world.lifecycle(&event);
+    let begun = Cell::new(false);
+    let begin = || {
+        journal.begin(&act)?;
+        begun.set(true);
+        Ok(())
+    };
+    let purged = carry_out(world, renaming, begin).map_err(|failure| {
+        // Before that nothing was changed; afterwards nothing is taken back.
+        if begun.get() { act.unfinished(&failure) } else { failure }
+    })?;
+    journal.done(&act);
     drop(locks);
-    Ok(Renamed { old: old.clone(), new: new.clone(), moved: is_default, cwd, purged, forgets })
+    let forgets = renaming.identities.iter().filter(|identity| identity.forgets).map(|identity| identity.to.clone());
+    Ok(Renamed { old: old.clone(), new: new.clone(), moved: is_default, cwd, purged, forgets: forgets.collect() })
 }
 
-/// Takes along what somebody wrote to the old name after its queue had moved and before the registry said so. In flight
-/// meanwhile: the sender who looks for it must find it in one place or the other.
-fn follow(world: &World<'_>, from: &Identity, to: &Identity) -> Result<(), Failure> {
-    let (old, new) = (world.queue(from), world.queue(to));
-    for seq in old.list(Place::Waiting)? {
-        if old.shift(seq, Place::Waiting, Place::Inflight)?
-            && let Some(item) = old.read(Place::Inflight, seq)?
-        {
-            new.accept(&item, world.clock)?;
-            old.remove(Place::Inflight, seq)?;
+/// Finishes a rename that was cut short.
+pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, renaming: &Renaming) -> Result<(), Failure> {
+    let act = Act::Rename(renaming.clone());
+    let registry = Registry::read(world.paths)?;
+    if registry.get(&renaming.old).is_none() && registry.get(&renaming.new).is_none() {
+        tracing::warn!("{}: neither name is registered any more, nothing is left to be renamed", act.describe());
+        journal.done(&act);
+        return Ok(());
+    }
+    let mut locks = Vec::new();
+    for Followed { from, to, .. } in &renaming.identities {
+        for identity in [from, to] {
+            locks.push(world.lock(identity, world.settings.lock_wait)?);
         }
+        // One that was woken since: its state is about to go.
+        if let Standing::Live(live) = settle::settle(world, from)?.0 {
+            end::end(world, from, Some(&live), &End::new("rename").park(Park::Yes))?;
+        }
+    }
+    carry_out(world, renaming, || Ok(()))?;
+    journal.done(&act);
+    drop(locks);
+    for identity in &renaming.identities {
+        world.kick_if_waiting(&identity.to);
     }
     Ok(())
 }
 
-fn carry_out(
+/// What is to be done: observed before anything moves.
+fn plan(
     world: &World<'_>,
     record: &PeerRecord,
     new: &Personality,
     cwd: &Path,
     identities: &[(Identity, Identity)],
-    undo: &mut Undo,
-) -> Result<Vec<Identity>, Failure> {
+) -> Renaming {
     let moves = cwd != record.cwd;
-    let mut forgets = Vec::new();
-    let mut parked = Vec::new();
-    for (from, to) in identities {
+    let follow = |(from, to): &(Identity, Identity)| {
         // A peer that can't be read has nothing to resume.
         let peer = Peer::of(world.paths, from).ok();
         let finds = |cwd: &Path| peer.as_ref().is_some_and(|peer| has_conversation(world, peer, cwd));
-        if moves && finds(&record.cwd) {
-            forgets.push(to.clone());
+        Followed {
+            from: from.clone(),
+            to: to.clone(),
+            // What an earlier peer left in a folder of that name is not to be resumed.
+            parked: !moves || !finds(cwd),
+            forgets: moves && finds(&record.cwd),
         }
-        // What an earlier peer left in a folder of that name is not to be resumed.
-        parked.push(!moves || !finds(cwd));
+    };
+    Renaming {
+        old: record.personality.clone(),
+        new: new.clone(),
+        from: record.cwd.clone(),
+        to: cwd.to_owned(),
+        identities: identities.iter().map(follow).collect(),
     }
+}
+
+/// The state files that go along. The mark that a peer is parked too: the next wake resumes, or says that there is
+/// nothing to resume.
+fn going_along(identity: &Followed) -> impl Iterator<Item = StateFile> {
+    let resumes: &[StateFile] =
+        if identity.parked { &[StateFile::Marker(Marker::IdleReaped), StateFile::Topics] } else { &[] };
+    GOES_ALONG.iter().chain(resumes).copied()
+}
+
+/// Refuses what would stop the rename half-way: something at a new name that a file can't replace.
+fn refuse_taken_names(world: &World<'_>, identity: &Followed) -> Result<(), Failure> {
+    for file in going_along(identity).filter(|file| world.paths.state(&identity.from, *file).exists()) {
+        let to = world.paths.state(&identity.to, file);
+        if to.is_dir() {
+            let why = format!("{} is a folder, and a state file is to go there: move it away", to.display());
+            return Err(Failure::new(Exit::Io, why));
+        }
+    }
+    Ok(())
+}
+
+/// The steps. Each may be repeated: what is done already is left as it is. `begin` is called once it is known that the
+/// new name is free. Returns the state files that were purged.
+fn carry_out(
+    world: &World<'_>,
+    renaming: &Renaming,
+    begin: impl FnOnce() -> Result<(), Failure>,
+) -> Result<Vec<String>, Failure> {
+    let Renaming { old, new, to, identities, .. } = renaming;
     let carry = |writer: &OneWriter| {
-        if moves {
-            undo.move_now(&record.cwd, cwd)?;
-        }
-        let path = paths::profile_path(cwd);
-        if let Some(bytes) = durable::read_optional(&path)? {
-            undo.0.push(Step::Restore(path, bytes));
-            Profile::rename(writer, cwd, new)?;
-        }
-        for ((from, to), parked) in identities.iter().zip(parked) {
+        begin()?;
+        move_folder(renaming)?;
+        Profile::rename(writer, to, new)?;
+        for identity in identities {
             // What goes along is to be looked at under its new name.
-            Due::of(world.paths).mark(to)?;
-            // The parking mark too: the next wake resumes, or says that there is nothing to resume.
-            let resumes: &[StateFile] =
-                if parked { &[StateFile::Marker(Marker::IdleReaped), StateFile::Topics] } else { &[] };
-            for file in GOES_ALONG.iter().chain(resumes) {
-                let path = world.paths.state(from, *file);
-                if path.exists() {
-                    undo.move_now(&path, &world.paths.state(to, *file))?;
+            Due::of(world.paths).mark(&identity.to)?;
+            for file in going_along(identity) {
+                if file == StateFile::Queue && world.paths.state(&identity.to, file).exists() {
+                    continue;
                 }
+                durable::move_file(&world.paths.state(&identity.from, file), &world.paths.state(&identity.to, file))?;
             }
+            follow(world, identity)?;
+            world.history(&identity.from).rename(&world.history(&identity.to))?;
         }
-        Ok(durable::sync_dir(&world.paths.state_dir())?)
+        Ok(())
     };
     // Written last: the registry is what everybody finds a peer by. Its lock keeps the new name free until then.
-    Registry::rename(world.paths, (&record.personality, new), cwd, world.program, world.clock, carry)?;
-    Ok(forgets)
+    Registry::rename(world.paths, (old, new), to, world.program, world.clock, carry)?;
+    owner::follow_rename(world.paths, old, new)?;
+    let mut purged = Vec::new();
+    for identity in identities {
+        // What somebody wrote to the old name after its queue had moved and before the registry said so.
+        follow(world, identity)?;
+        world.history(&identity.from).rename(&world.history(&identity.to))?;
+        purged.extend(remove::purge(world, &identity.from)?);
+    }
+    let forgets: Vec<&str> =
+        identities.iter().filter(|identity| identity.forgets).map(|identity| identity.to.as_str()).collect();
+    let event = Event::new("rename")
+        .field("personality", old)
+        .field("to", new)
+        .field("by", world.program)
+        .maybe("forgets", (!forgets.is_empty()).then(|| forgets.join(",")));
+    world.lifecycle(&event);
+    Ok(purged)
+}
+
+/// Moves the folder, unless it has moved.
+fn move_folder(renaming: &Renaming) -> Result<(), Failure> {
+    let Renaming { from, to, .. } = renaming;
+    if from == to {
+        return Ok(());
+    }
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    if is_there(to) && is_there(from) {
+        // Something made the old folder anew, or took the new name: the profile says which one is the peer's.
+        return match Profile::read(to) {
+            Ok(Some(profile)) if [&renaming.old, &renaming.new].contains(&profile.personality()) => Ok(()),
+            _ => Err(Failure::new(Exit::Refused, format!("{} is in the way: move it away", to.display()))),
+        };
+    }
+    durable::move_file(from, to)?;
+    for dir in [from.parent(), to.parent()].into_iter().flatten() {
+        durable::sync_dir(dir)?;
+    }
+    Ok(())
+}
+
+/// Takes along, message by message, what is in the old queue where there is a new one already. A message that has come
+/// along or was settled there is left behind. In flight meanwhile: a sender who looks for its message must find it in
+/// one place or the other.
+fn follow(world: &World<'_>, identity: &Followed) -> Result<(), Failure> {
+    let (old, new) = (world.queue(&identity.from), world.queue(&identity.to));
+    let history = world.history(&identity.to);
+    // A session may have seen these.
+    let seen = old.list(Place::Inflight)?;
+    for seq in old.list(Place::Waiting)? {
+        old.shift(seq, Place::Waiting, Place::Inflight)?;
+    }
+    for place in [Place::Inflight, Place::Dead] {
+        for seq in old.list(place)? {
+            let Some(mut item) = old.read(place, seq)? else { continue };
+            item.redelivered += u32::from(place == Place::Inflight && seen.contains(&seq));
+            if new.find(item.id)?.is_none() && !history.forbids(&item).unwrap_or(false) {
+                let taken = new.accept(&item, world.clock)?;
+                if place == Place::Dead {
+                    new.shift(taken, Place::Waiting, place)?;
+                }
+            }
+            old.remove(place, seq)?;
+        }
+    }
+    Ok(())
 }
 
 /// The card is what a rename changes: it has to be there, and this peer's.
@@ -204,34 +323,4 @@ fn has_conversation(world: &World<'_>, peer: &Peer, cwd: &Path) -> bool {
     let mut peer = peer.clone();
     cwd.clone_into(&mut peer.record.cwd);
     peer.manifest.transcript.is_some() && world.host.resumable(&peer).is_ok()
-}
-
-/// What has been done, to be taken back in reverse.
-#[derive(Debug, Default)]
-struct Undo(Vec<Step>);
-
-#[derive(Debug)]
-enum Step {
-    Move(PathBuf, PathBuf),
-    Restore(PathBuf, Vec<u8>),
-}
-
-impl Undo {
-    fn move_now(&mut self, from: &Path, to: &Path) -> Result<(), Failure> {
-        std::fs::rename(from, to).map_err(|error| Failure::io("move", from, &error))?;
-        self.0.push(Step::Move(from.to_owned(), to.to_owned()));
-        Ok(())
-    }
-
-    fn run(self) {
-        for step in self.0.into_iter().rev() {
-            let undone = match &step {
-                Step::Move(from, to) => std::fs::rename(to, from).map_err(|error| error.to_string()),
-                Step::Restore(path, bytes) => durable::write_atomic(path, bytes).map_err(|error| error.to_string()),
-            };
-            if let Err(error) = undone {
-                tracing::error!("cannot take back {step:?}: {error}");
-            }
-        }
-    }
 }

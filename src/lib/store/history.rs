@@ -224,10 +224,17 @@ impl History {
         Ok(())
     }
 
-    /// Moves the history to another identity's name. A missing one is nothing to move.
+    /// Moves the history to another identity's name, behind what is there already. A missing one is nothing to move.
     pub fn rename(&self, to: &History) -> Result<(), StoreError> {
         for (from, to) in [(self.older(), to.older()), (self.path.clone(), to.path.clone())] {
-            durable::move_file(&from, &to)?;
+            if !to.exists() {
+                durable::move_file(&from, &to)?;
+            } else if let Some(lines) = open::read(&from, Rule::LOG)? {
+                // Whoever repeats this after a crash may repeat lines, which say the same.
+                let there = open::read(&to, Rule::LOG)?.unwrap_or_default();
+                durable::write_atomic(&to, &[there, lines].concat())?;
+                durable::remove(&from)?;
+            }
         }
         Ok(())
     }

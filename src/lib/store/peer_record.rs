@@ -29,6 +29,8 @@ pub struct PeerRecord {
     pub cwd: PathBuf,
     /// Its `interfaces` section.
     pub interfaces: Option<Value>,
+    /// The name it had before its last rename.
+    pub formerly: Option<Personality>,
     /// What its profile said about its sessions when it was last read.
     pub(crate) policy: Map<String, Value>,
     /// Keys that we don't know.
@@ -47,6 +49,7 @@ impl PeerRecord {
             intelligence_word: profile.intelligence_word().to_owned(),
             cwd: cwd.to_owned(),
             interfaces: profile.interfaces().cloned(),
+            formerly: None,
             policy: profile.policy_keys(),
             extra: Map::new(),
         }
@@ -59,7 +62,7 @@ impl PeerRecord {
         if local.intelligence == self.intelligence {
             local.intelligence_word = self.intelligence_word.clone();
         }
-        PeerRecord { extra: self.extra.clone(), ..local }
+        PeerRecord { formerly: self.formerly.clone(), extra: self.extra.clone(), ..local }
     }
 
     /// What is known about its sessions without its profile.
@@ -71,6 +74,7 @@ impl PeerRecord {
     pub(crate) fn to_profile(&self) -> Option<Profile> {
         let Value::Object(mut raw) = self.to_value() else { return None };
         raw.shift_remove("cwd");
+        raw.shift_remove("formerly");
         for key in self.extra.keys() {
             raw.shift_remove(key);
         }
@@ -97,6 +101,7 @@ impl PeerRecord {
             self.intelligence_word = known.intelligence_word;
         }
         self.interfaces = self.interfaces.take().or(known.interfaces);
+        self.formerly = known.formerly;
         self.extra = known.extra;
     }
 
@@ -110,6 +115,7 @@ impl PeerRecord {
         profile::telegram_bot(self.interfaces.as_ref()).is_some()
     }
 
+    /// Reads a record as it stands in the registry.
     pub(crate) fn parse(value: &Value) -> Result<PeerRecord, String> {
         let Value::Object(map) = value else { return Err("a peer is not an object".into()) };
         let text = |key: &str| map.get(key).and_then(Value::as_str);
@@ -140,7 +146,8 @@ impl PeerRecord {
         if map.get("interfaces").is_some_and(|value| !value.is_object()) {
             return Err(bad("interfaces is not an object"));
         }
-        const KNOWN: [&str; 8] = [
+        const KNOWN: [&str; 9] = [
+            "formerly",
             "personality",
             "default_runtime",
             "runtime",
@@ -156,6 +163,7 @@ impl PeerRecord {
             intelligence_word: if word.is_empty() { intelligence.as_str().to_owned() } else { word.to_owned() },
             cwd: PathBuf::from(cwd),
             interfaces: map.get("interfaces").cloned(),
+            formerly: text("formerly").and_then(|name| name.parse().ok()),
             policy: policy::of(map),
             extra: map
                 .iter()
@@ -168,6 +176,7 @@ impl PeerRecord {
         })
     }
 
+    /// The record as it stands in the registry.
     pub(crate) fn to_value(&self) -> Value {
         let mut map = Map::new();
         map.insert("personality".into(), self.personality.as_str().into());
@@ -178,6 +187,9 @@ impl PeerRecord {
         map.insert("cwd".into(), self.cwd.to_string_lossy().into_owned().into());
         if let Some(interfaces) = &self.interfaces {
             map.insert("interfaces".into(), interfaces.clone());
+        }
+        if let Some(formerly) = &self.formerly {
+            map.insert("formerly".into(), formerly.as_str().into());
         }
         map.extend(self.policy.clone());
         map.extend(self.extra.clone());

@@ -97,6 +97,11 @@ impl Queue {
         Ok(dir)
     }
 
+    /// Takes the lock that orders acceptance: while it is held, nothing is accepted.
+    pub(crate) fn hold_order(&self, clock: &dyn Clock) -> Result<FileLock, QueueError> {
+        Ok(FileLock::acquire_unsigned(&self.dir.join("seq"), SEQ_WAIT, clock)?)
+    }
+
     /// Accepts `item` durably and returns its place in the order. When this returns an error, nothing was kept.
     pub fn accept(&self, item: &Item, clock: &dyn Clock) -> Result<Seq, QueueError> {
         self.make(Place::Waiting)?;

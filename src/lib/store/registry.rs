@@ -162,7 +162,8 @@ impl Registry {
     }
 
     /// Gives the peer named `old` the name `new` and the folder `cwd`, in one write. Refused where `old` is gone or
-    /// `new` is taken; `carry` carries along what goes by the name, once that is known: nobody takes it meanwhile.
+    /// `new` is taken; `carry` carries along what goes by the name, once that is known: nobody takes it meanwhile. A peer
+    /// that has been renamed so already is left as it is.
     pub fn rename(
         paths: &Paths,
         (old, new): (&Personality, &Personality),
@@ -173,12 +174,18 @@ impl Registry {
     ) -> Result<(), Failure> {
         let writer = OneWriter::acquire(paths, program, clock)?;
         Registry::change_by(paths, &writer, |peers| {
+            let is_old = |peer: &PeerRecord| peer.personality == *old;
+            let was_old = |peer: &PeerRecord| peer.personality == *new && peer.formerly.as_ref() == Some(old);
+            if peers.iter().any(was_old) && !peers.iter().any(is_old) {
+                return Ok(());
+            }
             if peers.iter().any(|peer| peer.personality == *new) {
                 return Err(taken(new));
             }
             let record = peers.iter_mut().find(|peer| peer.personality == *old).ok_or_else(|| gone(old))?;
             carry(&writer)?;
             record.personality = new.clone();
+            record.formerly = Some(old.clone());
             record.cwd = cwd.to_owned();
             Ok(())
         })
@@ -382,6 +389,19 @@ mod tests {
             assert_eq!(names(paths), ["al", "bob"]);
             rename("al", "eve", |_| Ok(())).unwrap();
             assert_eq!(names(paths), ["bob", "eve"]);
+            rename("al", "eve", never).unwrap();
+            assert_eq!(
+                Registry::read(paths)
+                    .unwrap()
+                    .get(&"eve".parse().unwrap())
+                    .unwrap()
+                    .formerly
+                    .as_ref()
+                    .unwrap()
+                    .as_str(),
+                "al"
+            );
+            assert_eq!(rename("bob", "eve", never).unwrap_err().exit, Exit::Refused);
         });
     }
 

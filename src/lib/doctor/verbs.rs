@@ -1,0 +1,37 @@
+//! Verbs over peers that were cut short.
+
+use super::finding::Finding;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Personality;
+use crate::roster::{journal, unfinished};
+use crate::store::lock::is_held;
+use crate::world::World;
+use std::collections::BTreeSet;
+
+/// Creations, renames and removals that were cut short. None while a verb is at work.
+pub(crate) fn cut_short<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    if is_held(&world.paths.intents_lock()) {
+        return vec![];
+    }
+    let finding = |intent: Result<journal::Intent, Failure>| match intent {
+        Ok(journal::Intent { act, by, at, .. }) => {
+            let names: Vec<&str> = act.names().iter().map(|name| name.as_str()).collect();
+            let what = format!("{} was begun by {by} at {} and cut short", act.describe(), at.utc());
+            Finding::error("state", Exit::TryAgain, names.join(", "), what)
+                .todo("the next tick finishes it, or --fix does")
+                .mend(|| unfinished::try_finish_all(world, world.settings.lock_wait).map_err(|why| why.to_string()))
+        }
+        Err(failure) => {
+            let Failure { exit, message: what } = failure;
+            let dir = world.paths.intents_dir();
+            Finding::error("state", exit, dir.display(), what).todo("look into it, then move it away")
+        }
+    };
+    journal::pending(world.paths).into_iter().map(finding).collect()
+}
+
+/// The peers that these verbs are about: what looks left over of them is not.
+pub(crate) fn names(world: &World<'_>) -> BTreeSet<Personality> {
+    let intents = journal::pending(world.paths).into_iter().flatten();
+    intents.flat_map(|intent| intent.act.names().into_iter().cloned().collect::<Vec<_>>()).collect()
+}

@@ -1,0 +1,245 @@
+//! The journal of the verbs that move several things: create, rename, remove (D42).
+//!
+//! ```text
+//! refuse what has to be refused → intent, durable → step, step, … (each may be repeated) → intent removed
+//! ```
+//!
+//! `<root>/state/intents/<verb>-<name>` holds an intent while its verb is at work. After a kill or a failure the next
+//! program that writes finishes what it says, forward; nothing is undone. One lock keeps two verbs, and a verb and who
+//! finishes one, from working at once.
+
+use crate::base::clock::EpochMs;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
+use crate::base::paths::{self, Paths};
+use crate::store::durable::{self, Published};
+use crate::store::lock::FileLock;
+use crate::store::state_files::names_in;
+use crate::world::World;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a verb is about to do. JSON, one file each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Version of the format.
+    v: u32,
+    /// The program that began it.
+    pub by: String,
+    /// When it began.
+    pub at: EpochMs,
+    /// What is done.
+    #[serde(flatten)]
+    pub act: Act,
+}
+
+/// The verb, with everything that its steps need.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "lowercase")]
+pub enum Act {
+    /// Making a peer.
+    Create(Creation),
+    /// Giving a peer another name.
+    Rename(Renaming),
+    /// Taking a peer away.
+    Remove(Removal),
+}
+
+/// A peer to be made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Creation {
+    /// Its name.
+    pub name: Personality,
+    /// Its folder.
+    pub cwd: PathBuf,
+    /// Its runtime.
+    pub runtime: Runtime,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its nature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intelligence: Option<Intelligence>,
+    /// A stateless worker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ephemeral: bool,
+}
+
+/// A peer that gets another name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Renaming {
+    /// The name it had.
+    pub old: Personality,
+    /// The name it gets.
+    pub new: Personality,
+    /// Its folder before.
+    pub from: PathBuf,
+    /// Its folder afterwards.
+    pub to: PathBuf,
+    /// Its identities.
+    pub identities: Vec<Followed>,
+}
+
+/// One identity of a peer that gets another name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Its identity before.
+    pub from: Identity,
+    /// Its identity afterwards.
+    pub to: Identity,
+    /// Whether the mark that it may be resumed goes along.
+    pub parked: bool,
+    /// Its conversation stays with the old folder.
+    pub forgets: bool,
+}
+
+/// A peer to be taken away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Its name.
+    pub name: Personality,
+    /// Its record in the registry; absent where only its state was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Value>,
+    /// Its identities.
+    pub identities: Vec<Identity>,
+    /// Those that were stopped before: they stay so where the peer has to stay.
+    pub stopped: Vec<Identity>,
+    /// Messages that wait are dropped.
+    pub force: bool,
+}
+
+impl Act {
+    /// The names it is about.
+    pub fn names(&self) -> Vec<&Personality> {
+        match self {
+            Act::Create(creation) => vec![&creation.name],
+            Act::Rename(renaming) => vec![&renaming.old, &renaming.new],
+            Act::Remove(removal) => vec![&removal.name],
+        }
+    }
+
+    fn file_name(&self) -> String {
+        match self {
+            Act::Create(creation) => format!("create-{}", creation.name),
+            Act::Rename(renaming) => format!("rename-{}", renaming.old),
+            Act::Remove(removal) => format!("remove-{}", removal.name),
+        }
+    }
+
+    /// In words: `renaming al to ann`.
+    pub fn describe(&self) -> String {
+        match self {
+            Act::Create(creation) => format!("creating {}", creation.name),
+            Act::Rename(renaming) => format!("renaming {} to {}", renaming.old, renaming.new),
+            Act::Remove(removal) => format!("removing {}", removal.name),
+        }
+    }
+
+    /// What is said where a step failed: what was done stays, and is gone on with.
+    pub fn unfinished(&self, failure: &Failure) -> Failure {
+        // A hint that is true of the failed step alone.
+        let why = failure.message.replace(", nothing was changed", "");
+        let what = self.describe();
+        let again = match self {
+            Act::Create(creation) => format!("create {}", creation.name),
+            Act::Rename(renaming) => format!("rename {} {}", renaming.old, renaming.new),
+            Act::Remove(removal) => format!("remove {}", removal.name),
+        };
+        let then = format!("the next tick or `iapeer {again}` goes on with it");
+        Failure::new(failure.exit, format!("{what} is begun and not finished: {why}; {then}"))
+    }
+}
+
+/// The journal, held: nobody else begins or finishes a verb meanwhile.
+#[derive(Debug)]
+pub struct Journal<'w> {
+    world: &'w World<'w>,
+    _lock: FileLock,
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+impl<'w> Journal<'w> {
+    /// Takes the journal, waiting at most `wait`.
+    pub fn take(world: &'w World<'_>, wait: Duration) -> Result<Journal<'w>, Failure> {
+        let lock = FileLock::acquire(&world.paths.intents_lock(), world.program, wait, world.clock)?;
+        Ok(Journal { world, _lock: lock })
+    }
+
+    /// Takes the journal for a verb about `names`. Refused where an earlier verb about one of them can't be finished.
+    pub fn open(world: &'w World<'_>, names: &[&Personality]) -> Result<Journal<'w>, Failure> {
+        let journal = Journal::take(world, world.settings.lock_wait)?;
+        let about = |intent: &Intent| intent.act.names().iter().any(|name| names.contains(name));
+        if let Some(intent) = pending(world.paths).into_iter().flatten().find(about) {
+            let what = intent.act.describe();
+            let why = format!("{what} was cut short and is not finished yet: `iapeer doctor --fix` finishes it");
+            return Err(Failure::new(Exit::TryAgain, why));
+        }
+        Ok(journal)
+    }
+
+    /// Writes the intent of `act`. An error means that nothing was begun.
+    pub fn begin(&self, act: &Act) -> Result<(), Failure> {
+        let dir = self.world.paths.intents_dir();
+        let path = dir.join(act.file_name());
+        paths::create_dirs(&dir)?;
+        durable::sync_dir(&self.world.paths.state_root())?;
+        let (by, at) = (self.world.program.to_owned(), self.world.now());
+        let intent = Intent { v: 1, by, at, act: act.clone() };
+        let text = serde_json::to_vec(&intent).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        match durable::publish(&path, &text)? {
+            Published::Done => Ok(()),
+            Published::Taken => {
+                let why = format!("{} is there already: `iapeer doctor --fix` finishes what it says", path.display());
+                Err(Failure::new(Exit::TryAgain, why))
+            }
+        }
+    }
+
+    /// Removes the intent of `act`, which is done. One that can't be removed is carried out once more, to no effect.
+    pub fn done(&self, act: &Act) {
+        let dir = self.world.paths.intents_dir();
+        if let Err(error) = durable::remove(&dir.join(act.file_name())) {
+            tracing::warn!("{} is done, and its intent stays: {error}", act.describe());
+        }
+        self.tidy();
+    }
+
+    /// Removes what a kill left of an intent that was never published, and the folder where it is empty: then nobody has
+    /// to look into it. Whoever holds the journal is the only writer there.
+    pub fn tidy(&self) {
+        let dir = self.world.paths.intents_dir();
+        for name in names_in(&dir).filter(|name| durable::is_temp(name)) {
+            let _ = std::fs::remove_file(dir.join(name));
+        }
+        let _ = std::fs::remove_dir(&dir);
+    }
+}
+
+/// The intents that are there: of verbs at work, and of those that were cut short. An error names an unreadable one.
+pub fn pending(paths: &Paths) -> Vec<Result<Intent, Failure>> {
+    let dir = paths.intents_dir();
+    let mut names: Vec<String> = names_in(&dir).filter(|name| !durable::is_temp(name)).collect();
+    names.sort();
+    let read = |name: String| -> Option<Result<Intent, Failure>> {
+        let path = dir.join(name);
+        let bytes = match durable::read_optional(&path) {
+            Ok(bytes) => bytes?,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let bad = |why: String| Failure::new(Exit::Config, format!("{} is no intent: {why}", path.display()));
+        Some(match serde_json::from_slice::<Intent>(&bytes) {
+            Ok(intent) if intent.v == 1 => Ok(intent),
+            Ok(intent) => Err(bad(format!("its version {} is newer than 1", intent.v))),
+            Err(error) => Err(bad(error.to_string())),
+        })
+    };
+    names.into_iter().filter_map(read).collect()
+}
