@@ -587,6 +587,30 @@ fn the_list_is_an_aligned_table_with_trouble_first() {
     assert!(status.contains("states: 1 approval, 1 login, 1 limited, 46 asleep, 1 stopped"), "{status}");
 }
 
+/// A peer whose tools wait for yes or no does not run them unasked because its profile can't be read: the registry has a
+/// copy of what it said.
+#[test]
+fn a_profile_that_cannot_be_read_allows_nothing() {
+    let home = home_with(&[]);
+    let dir = home.root().join("runtimes/parrot");
+    fs::create_dir_all(&dir).unwrap();
+    let argv = r#"{"argv":["{@resume}","{@prompt}","{@hooks}","{@bypass}","{@ask}","{@extra}"],"groups":{"bypass":["--","unasked"],"ask":["--","asking"]}}"#;
+    fs::write(dir.join("runtime.json"), argv).unwrap();
+    let path = home.cwd("ann").join(".iapeer/peer-profile.json");
+    let mut profile: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    profile["approvals"] = "ask".into();
+    fs::write(&path, profile.to_string()).unwrap();
+    home.ok("iapeer", &["verify", "--fix"]);
+    for profile in [profile.to_string(), "{torn".to_owned()] {
+        fs::write(&path, profile).unwrap();
+        home.ok("iapeer-wake", &["ann"]);
+        let pane = home.session_json(ANN).unwrap()["pane"]["pid"].as_i64().unwrap();
+        let line = home.run("ps", &["-o", "args=", "-p", &pane.to_string()]).stdout;
+        assert!(line.contains("asking") && !line.contains("unasked"), "{line}");
+        home.ok("iapeer-reap", &[ANN]);
+    }
+}
+
 /// A figure, for the eye: from the hook's start to its being known.
 #[test]
 fn an_approval_is_known_at_once() {

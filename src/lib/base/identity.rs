@@ -80,6 +80,13 @@ name_type!(
     Runtime, Runtime, |text: &str| grammar(text, false)
 );
 
+impl Personality {
+    /// Whether it is iapeer's own name: notices come from it, and no peer has it (D41).
+    pub fn is_reserved(&self) -> bool {
+        self.0 == "iapeer"
+    }
+}
+
 /// A peer on one of its runtimes: `RUNTIME-NAME`, the name of its tmux session and of its state files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

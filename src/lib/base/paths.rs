@@ -189,6 +189,11 @@ impl Paths {
         self.root.join("state/clock")
     }
 
+    /// Notices that could not be given to their peers yet.
+    pub fn notices_dir(&self) -> PathBuf {
+        self.root.join("state/notices")
+    }
+
     /// What the verbs that move several things are about to do.
     pub fn intents_dir(&self) -> PathBuf {
         self.root.join("state/intents")

@@ -3,18 +3,18 @@
 
 use super::report::watch;
 pub use super::report::{SendOutcome, SendReport};
-use super::sender::{self, Sender};
+use super::sender::Sender;
 use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Runtime, Topic};
 use crate::base::message_id::MessageId;
 use crate::host::managed::Managed;
+use crate::delivery::addressee::Addressee;
 use crate::mailbox::tasks;
 use crate::message::limits;
-use crate::people::owner;
 use crate::session::refuse;
 use crate::store::open::NO_WAIT_NO_LINK;
-use crate::store::queue::{Item, Place, Seq, Settled};
+use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::identities_with;
 use crate::world::peer::Peer;
@@ -78,10 +78,23 @@ impl Accepted {
     }
 }
 
+/// What accepting a message came to.
+#[derive(Debug)]
+pub enum Acceptance {
+    /// It is durable.
+    Accepted(Box<Accepted>),
+    /// There is nothing to deliver: it answers what nobody reads answers to, or with [`Message::no_pile`] an earlier one
+    /// of its sender still waits.
+    NotKept(SendReport),
+}
+
 /// Accepts `message`, has it delivered, and watches it settle.
 pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> {
     let wait = message.wait;
-    let accepted = accept(world, message)?;
+    let accepted = match accept(world, message)? {
+        Acceptance::Accepted(accepted) => accepted,
+        Acceptance::NotKept(report) => return Ok(report),
+    };
     if wait.is_zero() {
         // Looked at as it was accepted, before a drain takes it up.
         let report = accepted.report(world, wait, None);
@@ -93,13 +106,26 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
 }
 
 /// Accepts `message`: everything that can forbid it is asked, then it is made durable.
-pub fn accept(world: &World<'_>, message: Message) -> Result<Accepted, Failure> {
+pub fn accept(world: &World<'_>, message: Message) -> Result<Acceptance, Failure> {
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
-    let peer = addressee(world, &registry, &message)?;
+    let addressee = Addressee::of(world, &registry, &message, &sender)?;
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
+    let arm = || {
+        // Who asks goes on when it has its answer: it has not answered its own task.
+        if let Some(record) = sender.record.as_ref().filter(|_| message.ask.is_none()) {
+            tasks::arm(world, &sender.identity, record);
+        }
+    };
+    let peer = match addressee {
+        Addressee::Peer(peer) => *peer,
+        Addressee::Nobody(answered) => {
+            arm();
+            return Ok(Acceptance::NotKept(SendReport::noted(answered, MessageId::generate(world.now()))));
+        }
+    };
     if peer.identity == sender.identity
         || (peer.is_ephemeral() && sender.identity.personality() == peer.identity.personality())
     {
@@ -123,6 +149,12 @@ pub fn accept(world: &World<'_>, message: Message) -> Result<Accepted, Failure> 
         world.host.preflight(&peer)?;
     }
 
+    let queue = world.queue(&peer.identity);
+    if message.no_pile
+        && let Some(earlier) = still_waits(&queue, &sender)?
+    {
+        return Ok(Acceptance::NotKept(SendReport::skipped(&queue, &earlier)));
+    }
     let new = Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now());
     let item = Item {
         id: message.ask.unwrap_or(new.id),
@@ -132,42 +164,21 @@ pub fn accept(world: &World<'_>, message: Message) -> Result<Accepted, Failure> 
         urgent: message.urgent,
         ..new
     };
-    let seq = world.queue(&peer.identity).accept(&item, world.clock)?;
+    let seq = queue.accept(&item, world.clock)?;
     withdraw_from_nobody(world, &peer, &item, seq)?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
-    // Who asks goes on when it has its answer: it has not answered its own task.
-    if let Some(record) = sender.record.as_ref().filter(|_| message.ask.is_none()) {
-        tasks::arm(world, &sender.identity, record);
-    }
-    Ok(Accepted { peer, item, seq, started })
+    arm();
+    Ok(Acceptance::Accepted(Box::new(Accepted { peer, item, seq, started })))
 }
 
-/// The peer that a message is for; an answer to a schedule goes to the owner.
-fn addressee(world: &World<'_>, registry: &Registry, message: &Message) -> Result<Peer, Failure> {
-    let schedule = sender::schedule_of(world.paths, registry, &message.to);
-    let (to, runtime) = match schedule {
-        None => (message.to.clone(), message.runtime.as_ref()),
-        Some(schedule) => {
-            let nobody = || format!("nobody reads an answer to {}: this host has no owner", schedule.personality());
-            let owner = owner::owner(world.paths)?.ok_or_else(|| Failure::new(Exit::NoPeer, nobody()))?;
-            (owner.to_string(), None)
-        }
-    };
-    Peer::named_in(world.paths, registry, &to, runtime)
-}
-
-/// What there is to tell where an earlier message of the sender of `message` still waits. `None`: none does.
-pub(crate) fn waits_already(world: &World<'_>, message: &Message) -> Result<Option<SendReport>, Failure> {
-    let registry = Registry::read(world.paths)?;
-    let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
-    let peer = addressee(world, &registry, message)?;
-    let queue = world.queue(&peer.identity);
+/// An earlier message of `sender` that still waits in `queue`.
+fn still_waits(queue: &Queue, sender: &Sender) -> Result<Option<Item>, Failure> {
     for place in [Place::Inflight, Place::Waiting] {
         for seq in queue.list(place)? {
             let waits = |item: &Item| item.from == sender.identity && item.landed.is_none();
             if let Some(item) = queue.peek(place, seq).filter(waits) {
-                return Ok(Some(SendReport::skipped(&queue, &item)));
+                return Ok(Some(item));
             }
         }
     }

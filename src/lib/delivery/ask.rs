@@ -7,10 +7,10 @@
 
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::evidence::{Evidence, Landed};
-use crate::base::exit::Failure;
+use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
-use crate::delivery::accept::{self, Accepted, Message};
+use crate::delivery::accept::{self, Acceptance, Accepted, Message};
 use crate::delivery::report::SendReport;
 use crate::delivery::sender::Sender;
 use crate::mailbox::ledger::{Entry, Ledger};
@@ -41,7 +41,7 @@ pub struct Answered {
 /// A question that waits for its answer.
 struct Pending {
     id: MessageId,
-    accepted: Accepted,
+    accepted: Box<Accepted>,
     _open: OpenQuestion,
 }
 
@@ -64,7 +64,10 @@ pub fn ask(
         let sent = Peer::named_in(world.paths, &registry, to, message.runtime.as_ref()).and_then(|asked| {
             let open = OpenQuestion::open(world, asker, asked.identity.personality(), id)?;
             let message = Message { to: to.clone(), ask: Some(id), wait: Duration::ZERO, ..message.clone() };
-            let accepted = accept::accept(world, message)?;
+            let accepted = match accept::accept(world, message)? {
+                Acceptance::Accepted(accepted) => accepted,
+                Acceptance::NotKept(report) => return Err(Failure::new(Exit::Refused, report.line())),
+            };
             // What could not be started is made up for by the next tick: the question waits for its answer all the same.
             accepted.deliver(world);
             Ok(Pending { id, accepted, _open: open })

@@ -11,6 +11,7 @@ use crate::base::identity::Identity;
 use crate::delivery::round::{Next, RoundStart};
 use crate::delivery::{filing, warm, worker};
 use crate::mailbox::ledger::{Acted, Ledger};
+use crate::mailbox::notice;
 use crate::store::lock::{FileLock, LockError};
 use crate::store::markers::TurnState;
 use crate::store::queue::Place;
@@ -39,6 +40,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
     let peer = Peer::of(world.paths, identity)?;
     let queue = world.queue(identity);
     queue.adopt();
+    notice::give_waiting(world, Some(identity));
     let mut ledger = Ledger::new(world, &peer, &queue);
     // Held from the first wait for a worker on: of several drains one watches.
     let mut watch: Option<FileLock> = None;

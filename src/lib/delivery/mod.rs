@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub(crate) mod addressee;
 pub mod ask;
 pub mod drain;
 mod filing;

@@ -4,6 +4,7 @@ use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::evidence::{Evidence, Outcome};
 use crate::base::identity::Identity;
+use crate::base::message_id::MessageId;
 use crate::base::wake::Mode;
 use crate::base::words::words;
 use crate::store::queue::{Item, Place, Queue, Seq, Settled};
@@ -25,6 +26,8 @@ words! {
         Queued = "queued",
         /// An earlier one still waits, and this one was not kept.
         Skipped = "skipped",
+        /// It answers what iapeer itself sent, and nobody reads such answers: it was not kept.
+        Noted = "noted",
     }
 }
 
@@ -58,14 +61,28 @@ impl SendReport {
     /// Of a message that was not kept because `earlier` still waits in `queue`.
     pub(crate) fn skipped(queue: &Queue, earlier: &Item) -> SendReport {
         SendReport {
-            outcome: SendOutcome::Skipped,
-            id: earlier.id.to_string(),
-            identity: queue.identity().clone(),
+            waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
+            reason: Some("an earlier one still waits".into()),
+            ..SendReport::bare(SendOutcome::Skipped, queue.identity().clone(), earlier.id)
+        }
+    }
+
+    /// Of the message `id`, which answers what `answered` sent: that is no peer, and this host has no owner.
+    pub(crate) fn noted(answered: Identity, id: MessageId) -> SendReport {
+        let why = format!("nobody reads an answer to {answered}: it is no peer, and this host has no owner");
+        SendReport { reason: Some(why), ..SendReport::bare(SendOutcome::Noted, answered, id) }
+    }
+
+    fn bare(outcome: SendOutcome, identity: Identity, id: MessageId) -> SendReport {
+        SendReport {
+            outcome,
+            id: id.to_string(),
+            identity,
             woke: false,
             mode: None,
             cause: None,
-            waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
-            reason: Some("an earlier one still waits".into()),
+            waiting: 0,
+            reason: None,
             ms: 0,
         }
     }
@@ -75,6 +92,9 @@ impl SendReport {
         let SendReport { identity, id, waiting, .. } = self;
         if self.outcome == SendOutcome::Skipped {
             return format!("skipped for {identity} ({waiting} waiting: an earlier one still waits) {id}");
+        }
+        if self.outcome == SendOutcome::Noted {
+            return format!("noted: {}", self.reason.as_deref().unwrap_or_default());
         }
         if self.outcome == SendOutcome::Queued {
             let why = self.reason.as_deref().unwrap_or("waking");

@@ -254,7 +254,8 @@ impl<'a> Ledger<'a> {
             entry.item.reason = Some(reason.to_owned());
             self.queue.update(entry.place, entry.seq, &entry.item)?;
         }
-        notice::dead_letter(self.world, self.peer, &entry.item, reason, again);
+        // First: whoever finds the letter dead finds its notice, given or waiting.
+        notice::dead_letter(self.world, self.peer, &entry.item, reason, again)?;
         // The dead letter itself is the evidence; a history that can't be written costs only its line.
         if let Err(error) = self.record(&entry, Outcome::Dead, None) {
             tracing::warn!("{}: the dead letter {} is not in the history: {error}", self.peer.identity, entry.item.id);

@@ -1,23 +1,26 @@
 //! What iapeer itself has to say to a peer: ordinary messages from `system-iapeer` (D28).
+//!
+//! A notice that its peer can't be given now (it is stopped, its queue can't be written) waits in
+//! `<root>/state/notices/<identity>.<id>`. The tick, the peer's next drain and its `start` give it then.
 
 use crate::base::Marker;
-use crate::base::identity::{Intelligence, Topic};
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Intelligence, Topic};
+use crate::base::message_id::MessageId;
+use crate::base::paths;
+use crate::store::durable;
 use crate::store::queue::{Item, nobody};
+use crate::store::state_files::names_in;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// Tells the sender of `item` that it became a dead letter: once, never about a notice, never a stopped peer, and
-/// never in a way that could fail the caller. `item.notice` names the message; `again`: an earlier burial may have
-/// sent it.
-pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, again: bool) {
-    let Some(id) = item.notice.filter(|_| item.from != nobody()) else { return };
-    let Ok(sender) = Peer::find(world.paths, item.from.personality(), Some(item.from.runtime()))
-        .or_else(|_| Peer::find(world.paths, item.from.personality(), None))
-    else {
-        return;
-    };
-    if world.markers(&sender.identity).has(Marker::Stopped) || world.host.managed_by(&sender.identity).is_some() {
-        return;
+/// Tells the sender of `item` that it became a dead letter: once, and never about a notice. `item.notice` names the
+/// message; `again`: an earlier burial may have sent it. An error means that the notice is nowhere yet.
+pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, again: bool) -> Result<(), Failure> {
+    let Some(id) = item.notice.filter(|_| item.from != nobody()) else { return Ok(()) };
+    let Some(sender) = find(world, &item.from) else { return Ok(()) };
+    if world.host.managed_by(&sender.identity).is_some() {
+        return Ok(());
     }
     let body = format!(
         "Your message {} to {} is kept as a dead letter: {reason}\n\
@@ -25,15 +28,95 @@ pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, agai
         item.id, to.identity, to.identity, item.id
     );
     let topic = Topic::parse("delivery-failed").ok().flatten();
-    let queue = world.queue(&sender.identity);
-    if again && (queue.find(id).is_ok_and(|found| found.is_some()) || world.host.carries(&sender, id)) {
-        return;
-    }
     let notice = Item { id, topic, ..Item::new(nobody(), Intelligence::Absent, body, world.now()) };
-    match queue.accept(&notice, world.clock) {
-        Ok(_) => {
-            world.kick(&sender.identity);
-        }
-        Err(error) => tracing::warn!("cannot tell {} about a dead letter: {error}", sender.identity),
+    let given = if again { Given::Perhaps } else { Given::Never };
+    if world.markers(&sender.identity).has(Marker::Stopped) {
+        return keep(world, &sender.identity, &notice);
     }
+    give(world, &sender, &notice, given).or_else(|failure| {
+        tracing::warn!("cannot tell {} about a dead letter yet: {failure}", sender.identity);
+        keep(world, &sender.identity, &notice)
+    })
+}
+
+/// Gives the notices that wait to their peers, or to `only`. One that can't be given still waits on.
+pub fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
+    let dir = world.paths.notices_dir();
+    let mut left = false;
+    for name in names_in(&dir) {
+        let Some(identity) = name.split_once('.').and_then(|(identity, _)| identity.parse::<Identity>().ok()) else {
+            continue;
+        };
+        if only.is_some_and(|only| only.personality() != identity.personality()) {
+            left = true;
+            continue;
+        }
+        let path = dir.join(&name);
+        let given = durable::read_json::<Item>(&path).map_err(Failure::from).and_then(|notice| {
+            let (Some(notice), Some(peer)) = (notice, find(world, &identity)) else { return Ok(Some(())) };
+            if world.markers(&peer.identity).has(Marker::Stopped) {
+                return Ok(None);
+            }
+            give(world, &peer, &notice, Given::Perhaps).map(Some)
+        });
+        match given.and_then(|given| given.map(|()| durable::remove(&path)).transpose().map_err(Failure::from)) {
+            Ok(Some(_)) => {}
+            Ok(None) => left = true,
+            Err(failure) => {
+                left = true;
+                tracing::warn!("cannot give {identity} a notice yet: {failure}");
+            }
+        }
+    }
+    if !left {
+        // Nobody has to look into it then.
+        let _ = std::fs::remove_dir(dir);
+    }
+}
+
+/// The peer of `identity`, on another runtime where it has that one no more. `None`: it is gone.
+fn find(world: &World<'_>, identity: &Identity) -> Option<Peer> {
+    let on = |runtime| Peer::find(world.paths, identity.personality(), runtime).ok();
+    on(Some(identity.runtime())).or_else(|| on(None))
+}
+
+/// Whether a notice may have been given before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Never,
+    Perhaps,
+}
+
+fn give(world: &World<'_>, peer: &Peer, notice: &Item, given: Given) -> Result<(), Failure> {
+    let queue = world.queue(&peer.identity);
+    let was_given = || {
+        queue.find(notice.id).is_ok_and(|found| found.is_some())
+            || world.history(&peer.identity).forbids(notice).unwrap_or(false)
+            || world.host.carries(peer, notice.id)
+    };
+    if given == Given::Never || !was_given() {
+        queue.accept(notice, world.clock)?;
+    }
+    world.kick(&peer.identity);
+    Ok(())
+}
+
+fn keep(world: &World<'_>, identity: &Identity, notice: &Item) -> Result<(), Failure> {
+    let dir = world.paths.notices_dir();
+    paths::create_dirs(&dir)?;
+    durable::sync_dir(&world.paths.state_root())?;
+    let text = serde_json::to_vec(notice).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    durable::publish(&dir.join(format!("{identity}.{}", notice.id)), &text)?;
+    Ok(())
+}
+
+/// Lets the notices that wait for `from` wait for `to`: the peer has another name.
+pub fn rename(world: &World<'_>, from: &Identity, to: &Identity) -> Result<(), Failure> {
+    let dir = world.paths.notices_dir();
+    for name in names_in(&dir) {
+        if let Some(id) = name.strip_prefix(&format!("{from}.")).and_then(|id| id.parse::<MessageId>().ok()) {
+            durable::move_file(&dir.join(&name), &dir.join(format!("{to}.{id}")))?;
+        }
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use crate::base::identity::{Identity, Personality, Runtime, Topic};
 use crate::base::wake::{Mode, WakeCause};
 use crate::base::words::words;
 use crate::host::managed::Managed;
-use crate::mailbox::tasks;
+use crate::mailbox::{notice, tasks};
 use crate::runtime::Kind;
 use crate::session::activity::{Activity, Quiet, turn_of};
 use crate::session::bring_up::{self, Call, Guard};
@@ -131,6 +131,7 @@ pub fn start(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let was = world.markers(&peer.identity).clear(Marker::Stopped)?;
     let event = Event::new("start").field("identity", &peer.identity).field("was_stopped", was);
     world.lifecycle(&event);
+    notice::give_waiting(world, Some(&peer.identity));
     world.kick_if_waiting(&peer.identity);
     Ok(Done::ok(&peer.identity, "started"))
 }

@@ -102,6 +102,7 @@ fn personality(typed: &str) -> Result<Personality, Failure> {
 }
 
 fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Born, Failure> {
+    refuse_reserved(name)?;
     if paths::real(cwd).to_str().is_none() {
         let why = format!("{} is not UTF-8, and the registry is: choose another folder", cwd.display());
         return Err(Failure::new(Exit::DataErr, why));
@@ -223,6 +224,15 @@ fn furnish(
         tracing::warn!("{name} can't be woken on {} yet: {error}", manifest.runtime);
     }
     Ok((profile, manifest))
+}
+
+/// Refuses the name that notices come from.
+pub(crate) fn refuse_reserved(name: &Personality) -> Result<(), Failure> {
+    if !name.is_reserved() {
+        return Ok(());
+    }
+    let why = format!("{:?} is a reserved name, iapeer's own notices come from it: choose another name", name.as_str());
+    Err(Failure::new(Exit::Usage, why))
 }
 
 /// Refuses a peer that its runtime is not for, or whose socket would have no address.

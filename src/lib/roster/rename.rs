@@ -10,7 +10,9 @@ use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::paths;
+use crate::mailbox::notice;
 use crate::people::owner;
+use crate::roster::create;
 use crate::roster::journal::{Act, Followed, Journal, Renaming};
 use crate::roster::remove;
 use crate::session::end::{self, End, Park};
@@ -59,6 +61,7 @@ impl Renamed {
 /// Renames `old` to `new`. A live peer is refused, or ended with `force`.
 pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bool) -> Result<Renamed, Failure> {
     let refused = |why: String| Failure::new(Exit::Refused, why);
+    create::refuse_reserved(new)?;
     let journal = Journal::open(world, &[old, new])?;
     let registry = Registry::read(world.paths)?;
     let Some(record) = registry.get(old).cloned() else {
@@ -227,6 +230,7 @@ fn carry_out(
                 durable::move_file(&world.paths.state(&identity.from, file), &world.paths.state(&identity.to, file))?;
             }
             follow(world, identity)?;
+            notice::rename(world, &identity.from, &identity.to)?;
             world.history(&identity.from).rename(&world.history(&identity.to))?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::base::{Action, Consequence};
 use crate::base::{Marker, StateFile};
 use crate::canary::arm::{self, Armed};
 use crate::delivery::worker;
-use crate::mailbox::tasks;
+use crate::mailbox::{notice, tasks};
 use crate::runtime::Kind;
 use crate::session::activity::{Activity, Quiet};
 use crate::session::bring_up::{self, Call};
@@ -158,6 +158,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
                 }
             }
         }
+        notice::give_waiting(world, None);
         look.done(world)?;
     }
     summary.ms = (world.clock.monotonic() - started).as_millis() as u64;
