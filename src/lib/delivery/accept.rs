@@ -8,8 +8,8 @@ use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Runtime, Topic};
 use crate::base::message_id::MessageId;
-use crate::host::managed::Managed;
 use crate::delivery::addressee::Addressee;
+use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::message::limits;
 use crate::session::refuse;
@@ -110,7 +110,7 @@ pub fn accept(world: &World<'_>, message: Message) -> Result<Acceptance, Failure
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
-    let addressee = Addressee::of(world, &registry, &message, &sender)?;
+    let addressee = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &sender)?;
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
     let arm = || {

@@ -2,8 +2,7 @@
 //! this host.
 
 use crate::base::exit::Failure;
-use crate::base::identity::Identity;
-use crate::delivery::accept::Message;
+use crate::base::identity::{Identity, Runtime};
 use crate::delivery::sender::{self, Sender};
 use crate::people::owner;
 use crate::store::queue::nobody;
@@ -21,23 +20,22 @@ pub(crate) enum Addressee {
 }
 
 impl Addressee {
-    /// The addressee of what `sender` sends as `message`.
+    /// Whom `to` names, on `runtime` where that is given, for a message of `sender`.
     pub(crate) fn of(
         world: &World<'_>,
         registry: &Registry,
-        message: &Message,
+        to: &str,
+        runtime: Option<&Runtime>,
         sender: &Sender,
     ) -> Result<Addressee, Failure> {
-        let Some(answered) = no_peer(world, registry, &message.to) else {
-            let peer = Peer::named_in(world.paths, registry, &message.to, message.runtime.as_ref())?;
+        let Some(answered) = no_peer(world, registry, to) else {
+            let peer = Peer::named_in(world.paths, registry, to, runtime)?;
             return Ok(Addressee::Peer(Box::new(peer)));
         };
         let owner = owner::owner(world.paths)?.filter(|owner| registry.get(owner).is_some());
         // The owner has nobody else to give it to.
         match owner.filter(|owner| owner != sender.identity.personality()) {
-            Some(owner) => {
-                Ok(Addressee::Peer(Box::new(Peer::named_in(world.paths, registry, owner.as_str(), None)?)))
-            }
+            Some(owner) => Ok(Addressee::Peer(Box::new(Peer::named_in(world.paths, registry, owner.as_str(), None)?))),
             None => Ok(Addressee::Nobody(answered)),
         }
     }
