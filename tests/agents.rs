@@ -306,10 +306,7 @@ fn has_manners(runtime: &'static str) {
     let Some(agent) = Agent::new(runtime) else { return };
     let Agent { home, stub, identity, .. } = &agent;
     let target = format!("={identity}:");
-    let draft = || {
-        home.tmux(identity, &["send-keys", "-t", &target, "-l", "half a thought"]);
-        wait_until("the draft to show", PATIENCE, || home.screen(identity).contains("half a thought"));
-    };
+    let shows_draft = || wait_until("the draft to show", PATIENCE, || home.screen(identity).contains("half a thought"));
     agent.send("hello one");
     agent.wait_idle();
     agent.send("hello two");
@@ -320,8 +317,9 @@ fn has_manners(runtime: &'static str) {
     stub.asked(three["id"].as_str().unwrap());
     agent.wait_idle();
 
-    // Nobody is there: what was left in the composer makes way, and is no part of the message.
-    draft();
+    // Nobody is there: what was left in the composer makes way, is no part of the message, and is put back after it.
+    home.tmux(identity, &["send-keys", "-t", &target, "-l", "half a thought"]);
+    shows_draft();
     let four = agent.send("hello four");
     stub.asked(four["id"].as_str().unwrap());
     agent.wait_idle();
@@ -337,7 +335,7 @@ fn has_manners(runtime: &'static str) {
     wait_until("the terminal", PATIENCE, || {
         home.tmux(identity, &["list-clients", "-F", "#{client_pid}"]).stdout.trim().parse::<i32>().is_ok()
     });
-    draft();
+    shows_draft();
     let held = home.run("iapeer-send", &["ada", "--from", "op", "--wait", "2", "--json", "-m", "hello five"]).json();
     assert_eq!(held["outcome"], "queued", "{held}");
     assert!(home.screen(identity).contains("half a thought"), "{}", home.screen(identity));
