@@ -371,6 +371,9 @@ pub enum Verb {
         #[arg(value_name = "TEXT", allow_hyphen_values = true)]
         text: String,
     },
+    /// Finish the verbs that were cut short. The other programs run this where there are some.
+    #[command(hide = true)]
+    Finish,
     /// Print the version and nothing else.
     Version,
     /// Write the manual pages of all programs into a folder, or print iapeer's own.

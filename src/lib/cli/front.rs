@@ -16,6 +16,7 @@ use crate::operator::{demo, list};
 use crate::roster::create::{self, Birth, Born};
 use crate::roster::remove::{self, Removed};
 use crate::roster::runtimes::Change;
+use crate::roster::unfinished;
 use crate::runtime::{Kind, Manifest};
 use crate::session::rule::Request;
 use crate::session::{launch, settle as session};
@@ -39,6 +40,7 @@ const PROGRAM: &str = "iapeer";
 pub fn main() -> ExitCode {
     crate::host::inherited::disown();
     normalize::other_scripts(normalize::by_table);
+    cli::finish_verbs_by(unfinished::finish_all);
     let verb = match Front::try_parse() {
         Ok(front) => front.verb,
         Err(error) => return cli::usage(PROGRAM, &error),
@@ -59,6 +61,8 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
             cli::say(normalize::normalize(&text));
             Ok(Exit::Ok)
         }
+        // Whatever writes finishes them first.
+        Verb::Finish => cli::with_world(PROGRAM, Access::Write, |_| Ok(Exit::Ok)),
         Verb::Version => {
             cli::say(env!("CARGO_PKG_VERSION"));
             Ok(Exit::Ok)
@@ -161,6 +165,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Completions { .. }
         | Verb::Man { .. }
         | Verb::PeerName { .. }
+        | Verb::Finish
         | Verb::Version
         | Verb::People(_)
         | Verb::Other(_) => {}

@@ -27,7 +27,6 @@ use crate::base::paths::Paths;
 use crate::base::settings::{self, Settings};
 use crate::host::{inherited, limits, program};
 use crate::machine::RealHost;
-use crate::roster::unfinished;
 use crate::session::launch;
 use crate::world::World;
 use clap::Parser;
@@ -35,6 +34,7 @@ use serde::Serialize;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 
 /// Longest message that is read at all; what is over the message limit is refused with its length.
@@ -97,10 +97,30 @@ pub fn with_world(
     let clock = SystemClock::default();
     let host = RealHost::new(&paths, &settings, &clock);
     let world = World::new(&paths, &settings, &clock, &host, program);
-    if access == Access::Write {
-        unfinished::finish_all(&world);
+    // Nearly always there is no such folder, and asking costs one call.
+    if access == Access::Write && paths.intents_dir().exists() {
+        FINISHER.get().copied().unwrap_or(ask_front_to_finish)(&world);
     }
     body(&world)
+}
+
+/// Finishes the verbs that were cut short, in this program itself: for the program that has the verbs.
+pub(crate) fn finish_verbs_by(finish: fn(&World<'_>)) {
+    let _ = FINISHER.set(finish);
+}
+
+static FINISHER: OnceLock<fn(&World<'_>)> = OnceLock::new();
+
+/// Has `iapeer`, the program that has the verbs, finish those that were cut short. What it can't finish it says.
+fn ask_front_to_finish(_: &World<'_>) {
+    let front = launch::bin_dir().join("iapeer");
+    match program::output(&front, &["finish"], std::env::vars_os()) {
+        Ok(said) => String::from_utf8_lossy(&said.stderr).lines().for_each(|line| tracing::warn!("{line}")),
+        Err(error) => {
+            let front = front.display();
+            tracing::warn!("a verb was cut short, and {front} can't finish it: {error}; install the whole set");
+        }
+    }
 }
 
 /// The peer name that `text` gives, as `iapeer` says, the program that has the table of transliterations; empty where

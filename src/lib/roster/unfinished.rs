@@ -13,10 +13,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Finishes every verb that was cut short, for a program that is about to do something else. What can't be finished now
 /// is said, and stays for a later one.
 pub fn finish_all(world: &World<'_>) {
-    // Nearly always there is no such folder, and asking costs one call.
-    if !world.paths.intents_dir().exists() {
-        return;
-    }
     if let Err(failure) = try_finish_all(world, PATIENCE) {
         tracing::warn!("{failure}");
     }
