@@ -23,7 +23,8 @@ UNITDIR  ?= $(PREFIX)/$(if $(filter $(HOME)/%,$(PREFIX)),share,lib)/systemd/user
 HOST    = $(shell $(firstword $(CARGO:cargo=rustc)) -vV | sed -n 's/^host: //p')
 LIBC_A  = $(filter /%,$(shell cc -print-file-name=libc.a 2>/dev/null))
 ifneq (,$(and $(findstring linux-gnu,$(HOST)),$(LIBC_A)))
-STATIC  = RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static -C relocation-model=static"
+STATIC  = RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static -C relocation-model=static \
+          -C link-arg=-Wl,-T,$(CURDIR)/tools/no-unwinding.ld"
 FOR     = --target $(HOST)
 RELEASE = $(TARGET)/$(HOST)/release
 else

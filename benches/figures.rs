@@ -20,7 +20,7 @@ fn main() {
     // `cargo bench` passes --bench; a filter word picks figures by name.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     type Figure = fn(&Bed);
-    let figures: [(&str, Figure); 9] = [
+    let figures: [(&str, Figure); 10] = [
         ("accept", accept),
         ("accept-held", accept_held),
         ("start", start),
@@ -28,6 +28,7 @@ fn main() {
         ("cold", cold),
         ("tick", tick),
         ("tick-asleep", tick_asleep),
+        ("list", list),
         ("next-task", next_task),
         ("canary", canary),
     ];
@@ -334,19 +335,35 @@ fn tick(bed: &Bed) {
     report(&format!("tick over {live} live sessions"), &mut ours, &mut floor, &what, "0.1 × (at 1,000)");
 }
 
-/// A tick over peers that sleep, as they are after a reap: each has a parking mark, topics and an empty queue.
+/// A tick over peers that sleep.
 fn tick_asleep(bed: &Bed) {
+    let asleep = sleepers(bed);
+    let mut times: Vec<Duration> = (0..7 + WARM_UP).map(|_| timed(|| bed.run("iapeer-superviser", &[]))).collect();
+    println!(
+        "tick over {asleep} sleeping peers: {:.1} ms; held to 50 ms (at 10,000)",
+        ms(median(&mut times.split_off(WARM_UP)))
+    );
+}
+
+/// `iapeer list` of peers that sleep.
+fn list(bed: &Bed) {
+    let asleep = sleepers(bed);
+    let mut times: Vec<Duration> = (0..7 + WARM_UP).map(|_| timed(|| bed.run("iapeer", &["list"]))).collect();
+    println!(
+        "list of {asleep} peers: {:.1} ms; held to 50 ms at 1,000 and to 300 ms at 10,000",
+        ms(median(&mut times.split_off(WARM_UP)))
+    );
+}
+
+/// Peers that sleep, as they are after a reap: each has a parking mark, topics and an empty queue. How many.
+fn sleepers(bed: &Bed) -> usize {
     let asleep = number("IAPEER_BENCH_ASLEEP", 200);
     bed.parrot("p0", "");
     bed.parrot("alice", "");
     bed.run("iapeer-send", &["p0", "--from", "alice", "-m", "wake up", "--topic", "t"]);
     bed.run("iapeer-reap", &["parrot-p0"]);
     copies(bed, asleep);
-    let mut times: Vec<Duration> = (0..7 + WARM_UP).map(|_| timed(|| bed.run("iapeer-superviser", &[]))).collect();
-    println!(
-        "tick over {asleep} sleeping peers: {:.1} ms; held to 50 ms (at 10,000)",
-        ms(median(&mut times.split_off(WARM_UP)))
-    );
+    asleep
 }
 
 /// From one task of a stateless worker to its next: the answer, the end of the session, a fresh one, the delivery.

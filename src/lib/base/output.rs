@@ -23,6 +23,13 @@ pub fn say(line: impl AsRef<str>) {
     }
 }
 
+/// Prints result lines that belong together, in one write.
+pub fn say_all(lines: &[String]) {
+    if !lines.is_empty() {
+        say(lines.join("\n"));
+    }
+}
+
 /// Prints one result line that a later step depends on. Fails where the line may not have reached the reader.
 pub fn say_surely(line: &str) -> Result<(), Failure> {
     print(line).map_err(|error| Failure::new(Exit::Io, cannot_print(&error)))
@@ -38,7 +45,8 @@ pub fn note(printed: io::Result<()>) {
 
 fn print(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush())
+    // Standard output writes at each line end by itself: a text of many lines goes out whole.
+    out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush())
 }
 
 /// Prints the result of an act that must not be repeated. Where `line` can't be printed, `done` goes to stderr with the

@@ -39,7 +39,8 @@ pub(crate) fn list(
     let none = peers.is_empty();
     peers.retain(|peer| wanted.is_none_or(|state| peer.state == state) && (!trouble || peer.state.is_trouble()));
     if json {
-        peers.iter().for_each(|peer| cli::tell(true, peer, String::new));
+        let lines: Vec<String> = peers.iter().map(|peer| cli::told(true, peer, String::new)).collect();
+        output::say_all(&lines);
         return Ok(Exit::Ok);
     }
     if none {
@@ -53,7 +54,7 @@ pub(crate) fn list(
         Colour::Auto if !no_colour && std::io::stdout().is_terminal() => table::Paint::Colour,
         Colour::Auto | Colour::Never => table::Paint::Plain,
     };
-    table::lines(&peers, world.now(), paint).iter().for_each(cli::say);
+    output::say_all(&table::lines(&peers, world.now(), paint));
     Ok(Exit::Ok)
 }
 

@@ -175,11 +175,14 @@ impl Queue {
     /// The numbers in `place`, ascending. A missing folder is empty; an unreadable one is an error, never empty. What is
     /// no regular file is no item.
     pub fn list(&self, place: Place) -> Result<Vec<Seq>, StoreError> {
-        let is_item = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
-        let seq = |entry: DirEntry| Seq::parse(entry.file_name().to_str()?).filter(|_| is_item(&entry));
-        let mut found: Vec<Seq> = durable::entries_of(&self.folder(place))?.into_iter().filter_map(seq).collect();
+        let mut found: Vec<Seq> = durable::entries_of(&self.folder(place))?.iter().filter_map(Queue::item_of).collect();
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// The number of the item that `entry` of a queue's folder is.
+    pub(crate) fn item_of(entry: &DirEntry) -> Option<Seq> {
+        Seq::parse(entry.file_name().to_str()?).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file()))
     }
 
     /// Gives items that were put there under another form of their number (`7`) the name that they are found by. One
