@@ -18,6 +18,7 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 
 /// How a peer stands on one runtime.
@@ -149,12 +150,14 @@ impl Files {
     }
 }
 
+/// So many peers are worth a thread: looking at them takes some milliseconds.
+const WORTH_A_THREAD: usize = 200;
+
 /// Every registered peer, by name.
 pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
     let registry = Registry::read(world.paths)?;
     let files = Files::read(world);
-    let mut listed: Vec<Listed> =
-        registry.peers().iter().map(|record| listed(world, &registry, &files, record)).collect();
+    let mut listed = all_listed(world, &registry, &files);
     let panes: Vec<i32> = listed.iter().flat_map(|peer| &peer.runtimes).filter_map(|on| on.pane).collect();
     let usage = world.host.usage(&panes);
     for peer in &mut listed {
@@ -165,6 +168,24 @@ pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
         peer.memory_bytes = each.reduce(|sum, more| sum + more);
     }
     Ok(listed)
+}
+
+/// Each peer of the registry, in its order. Of many peers each processor looks at a part: for each some folders are opened.
+fn all_listed(world: &World<'_>, registry: &Registry, files: &Files) -> Vec<Listed> {
+    let peers = registry.peers();
+    let look = |part: &[PeerRecord]| -> Vec<Listed> {
+        part.iter().map(|record| listed(world, registry, files, record)).collect()
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(peers.len() / WORTH_A_THREAD);
+    if workers < 2 {
+        return look(peers);
+    }
+    let parts: Vec<&[PeerRecord]> = peers.chunks(peers.len().div_ceil(workers)).collect();
+    std::thread::scope(|scope| {
+        let running: Vec<_> = parts.iter().map(|part| scope.spawn(|| look(part))).collect();
+        let joined = running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.flatten().collect()
+    })
 }
 
 fn listed(world: &World<'_>, registry: &Registry, files: &Files, record: &PeerRecord) -> Listed {

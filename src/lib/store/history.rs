@@ -306,7 +306,8 @@ fn search(path: &Path, wanted: &[u8], accepted: EpochMs) -> io::Result<Search> {
         if oldest.and_then(settled_at).is_some_and(|at| at < accepted) {
             return Ok(Search::Before);
         }
-        block.truncate(first);
+        // No line of ours is that long: whatever ends here is read past, not gathered block by block.
+        block.truncate(if first as u64 > open::STATE_MAX { 0 } else { first });
         tail = block;
         end = start;
     }
