@@ -46,7 +46,7 @@ pub fn examine<'a>(
             if let Some(mend) = finding.mend.take().filter(|_| fix) {
                 finding.mended = Some(match mend() {
                     Ok(()) => MendOutcome::Done,
-                    Err(why) => MendOutcome::Failed(why),
+                    Err(why) => MendOutcome::Failed(why.to_string()),
                 });
             }
             match (finding.stands(), finding.severity) {

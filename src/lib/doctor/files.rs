@@ -1,6 +1,6 @@
 //! Ownership and modes below the root, files that were set aside, litter of crashes.
 
-use super::finding::Finding;
+use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;
 use crate::host::disk;
 use crate::store::durable;
@@ -38,9 +38,12 @@ fn private<'a>(dir: &'a Path) -> Option<Finding<'a>> {
     })
 }
 
-pub(super) fn close(path: &Path, mode: u32) -> Result<(), String> {
-    fs::set_permissions(path, Permissions::from_mode(mode))
-        .map_err(|error| format!("cannot change {}: {error}", path.display()))
+pub(super) fn close(path: &Path, mode: u32) -> Result<(), MendError> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|source| MendError::File {
+        what: "change",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Names among the state and the logs that are no regular files, and state files far larger than any of ours: what is
@@ -207,7 +210,7 @@ pub(crate) fn litter<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let what = format!("{} left behind by a crash", count(old.len()));
     vec![Finding::warn("files", first.display(), what).todo("remove them, or let --fix do it").mend(move || {
         for path in &old {
-            fs::remove_file(path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+            fs::remove_file(path).map_err(|source| MendError::File { what: "remove", path: path.clone(), source })?;
         }
         Ok(())
     })]

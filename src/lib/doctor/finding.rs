@@ -1,8 +1,13 @@
 //! One thing that is not as it should be, and what came of mending it.
 
-use crate::base::exit::{Exit, one_line};
+use crate::base::exit::{Exit, Failure, one_line};
 use crate::store::conformance::Severity;
+use crate::store::durable::StoreError;
+use crate::store::lock::LockError;
+use crate::store::profile::ProfileError;
 use serde::Serialize;
+use std::io;
+use std::path::PathBuf;
 
 /// What `--fix` came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,7 +43,30 @@ pub struct Finding<'a> {
     pub(crate) mend: Option<Mend<'a>>,
 }
 
-pub(crate) type Mend<'a> = Box<dyn FnOnce() -> Result<(), String> + 'a>;
+pub(crate) type Mend<'a> = Box<dyn FnOnce() -> Result<(), MendError> + 'a>;
+
+/// Why a mend was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MendError {
+    /// The file's mode could not be changed, or it could not be removed.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File { what: &'static str, path: PathBuf, source: io::Error },
+    /// A state file could not be changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else holds the lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The profile can't be read or written.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// Another room gave it up.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// Nothing failed, and it stands all the same: why.
+    #[error("{0}")]
+    Stands(String),
+}
 
 impl<'a> Finding<'a> {
     pub(crate) fn error(check: &'static str, exit: Exit, about: impl ToString, what: impl Into<String>) -> Self {
@@ -55,7 +83,7 @@ impl<'a> Finding<'a> {
         self
     }
 
-    pub(crate) fn mend(mut self, mend: impl FnOnce() -> Result<(), String> + 'a) -> Self {
+    pub(crate) fn mend(mut self, mend: impl FnOnce() -> Result<(), MendError> + 'a) -> Self {
         self.mend = Some(Box::new(mend));
         self
     }

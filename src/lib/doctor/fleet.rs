@@ -1,6 +1,6 @@
 //! Queues, sessions, and what is left of peers that are no longer there.
 
-use super::finding::Finding;
+use super::finding::{Finding, MendError};
 use crate::base::Liveness;
 use crate::base::identity::{Identity, Personality};
 use crate::base::{Marker, StateFile};
@@ -147,9 +147,10 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
     }
 }
 
-fn settle(world: &World<'_>, identity: &Identity) -> Result<(), String> {
-    let _held = world.lock(identity, Duration::ZERO).map_err(|error| error.to_string())?;
-    settle::settle(world, identity).map(drop).map_err(|failure| failure.to_string())
+fn settle(world: &World<'_>, identity: &Identity) -> Result<(), MendError> {
+    let _held = world.lock(identity, Duration::ZERO)?;
+    settle::settle(world, identity)?;
+    Ok(())
 }
 
 fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>> {
@@ -158,7 +159,10 @@ fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>
     }
     let what = "no canary watches its server: the cause of a death would be lost";
     let finding = Finding::warn("session", &identity, what).todo("the next tick sets one, or --fix does");
-    Some(finding.mend(move || arm::reason(&arm::ensure(world, &identity)).map_or(Ok(()), |why| Err(why.to_owned()))))
+    Some(finding.mend(move || match arm::reason(&arm::ensure(world, &identity)) {
+        Some(why) => Err(MendError::Stands(why.to_owned())),
+        None => Ok(()),
+    }))
 }
 
 /// Whether a kind of state file stays when a peer goes: locks are never removed, and a queue holds somebody's words.
@@ -194,12 +198,11 @@ pub(crate) fn leftovers<'a>(
             let what = format!("is not registered, and has state: {}", kinds.join(", "));
             let about = identity.clone();
             Finding::warn("state", about, what).todo("remove the files, or let --fix do it").mend(move || {
-                let _lock = world.lock(&identity, Duration::ZERO).map_err(|error| error.to_string())?;
-                kinds.iter().try_for_each(|kind| {
-                    durable::remove(&world.paths.state_dir().join(format!("{identity}.{kind}")))
-                        .map(drop)
-                        .map_err(|error| error.to_string())
-                })
+                let _lock = world.lock(&identity, Duration::ZERO)?;
+                for kind in &kinds {
+                    durable::remove(&world.paths.state_dir().join(format!("{identity}.{kind}")))?;
+                }
+                Ok(())
             })
         })
         .collect()

@@ -1,6 +1,6 @@
 //! The peers' own cards, and the registry against them.
 
-use super::finding::Finding;
+use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;
 use crate::base::identity::Personality;
 use crate::base::paths;
@@ -78,10 +78,9 @@ fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &Found) -> Option
         return Some(finding.todo("`iapeer rename` changes both, or correct the profile"));
     }
     Some(finding.todo("`iapeer verify --fix` takes over what the profile says").mend(move || {
-        let writer =
-            OneWriter::acquire(world.paths, world.program, world.clock).map_err(|failure| failure.to_string())?;
-        Profile::migrate(&writer, &cwd).map_err(|error| error.to_string())?;
-        let done = reindex::reindex_by(world.paths, &writer, Some(&name)).map_err(|failure| failure.to_string())?;
-        done.left.into_iter().next().map_or(Ok(()), |left| Err(left.why))
+        let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
+        Profile::migrate(&writer, &cwd)?;
+        let done = reindex::reindex_by(world.paths, &writer, Some(&name))?;
+        done.left.into_iter().next().map_or(Ok(()), |left| Err(MendError::Stands(left.why)))
     }))
 }

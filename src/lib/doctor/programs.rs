@@ -1,6 +1,6 @@
 //! Our own programs that other programs start: what can't be run, and what does not happen without it.
 
-use super::finding::Finding;
+use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;
 use crate::host::obstacle::{Obstacle, ObstacleKind};
 use crate::session::launch;
@@ -39,8 +39,8 @@ fn program<'a>(dir: &Path, name: &str, without: &str) -> Option<Finding<'a>> {
 }
 
 /// Whoever may read it may execute it.
-fn make_executable(program: &Path) -> Result<(), String> {
-    let failed = |error| format!("cannot change {}: {error}", program.display());
+fn make_executable(program: &Path) -> Result<(), MendError> {
+    let failed = |source| MendError::File { what: "change", path: program.to_owned(), source };
     let mode = fs::metadata(program).map_err(failed)?.permissions().mode();
     fs::set_permissions(program, Permissions::from_mode(mode | (mode & 0o444) >> 2)).map_err(failed)
 }

@@ -19,7 +19,7 @@ pub(crate) fn cut_short<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             let what = format!("{} was begun by {by} at {} and cut short", act.describe(), at.utc());
             Finding::error("state", Exit::TryAgain, names.join(", "), what)
                 .todo("the next tick finishes it, or --fix does")
-                .mend(|| unfinished::try_finish_all(world, world.settings.lock_wait).map_err(|why| why.to_string()))
+                .mend(|| Ok(unfinished::try_finish_all(world, world.settings.lock_wait)?))
         }
         Err(failure) => {
             let Failure { exit, message: what } = failure;

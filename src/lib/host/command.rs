@@ -38,6 +38,38 @@ pub fn ask(program: &str, arguments: &[&str], limit: Duration) -> Option<String>
     answer.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// A program of the system that was not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The system has no such program.
+    #[error("no {0} here")]
+    Missing(String),
+    /// It could not be started.
+    #[error("cannot run {program}: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It did not end in time and was killed.
+    #[error("{program} does not answer within {}s", limit.as_secs_f32())]
+    TimedOut {
+        /// The program.
+        program: String,
+        /// The time it had.
+        limit: Duration,
+    },
+    /// Its status can't be had.
+    #[error("cannot wait for {program}: {source}")]
+    Wait {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
 /// How a program ended that was run to its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ran {
@@ -56,8 +88,9 @@ pub fn run(
     arguments: &[OsString],
     environment: &[(OsString, OsString)],
     limit: Duration,
-) -> Result<Ran, String> {
-    let path = find_program(program, Some(OsStr::new(SYSTEM_PATH))).ok_or_else(|| format!("no {program} here"))?;
+) -> Result<Ran, CommandError> {
+    let named = || program.to_owned();
+    let path = find_program(program, Some(OsStr::new(SYSTEM_PATH))).ok_or_else(|| CommandError::Missing(named()))?;
     let mut child = Command::new(path)
         .args(arguments)
         .env("LC_ALL", "C")
@@ -66,7 +99,7 @@ pub fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("cannot run {program}: {error}"))?;
+        .map_err(|source| CommandError::Start { program: named(), source })?;
     let read = |stream: Option<Box<dyn Read + Send>>| {
         let (done, wait) = mpsc::channel();
         std::thread::spawn(move || {
@@ -85,9 +118,9 @@ pub fn run(
     let Ok((out, err)) = answers else {
         let _ = child.kill();
         let _ = child.wait();
-        return Err(format!("{program} does not answer within {}s", limit.as_secs_f32()));
+        return Err(CommandError::TimedOut { program: named(), limit });
     };
-    let status = child.wait().map_err(|error| format!("cannot wait for {program}: {error}"))?;
+    let status = child.wait().map_err(|source| CommandError::Wait { program: named(), source })?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Ran { success: status.success(), stdout: text(out), stderr: text(err).trim().to_owned() })
 }
@@ -108,7 +141,7 @@ mod tests {
         let words = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
         let limit = Duration::from_secs(10);
         let ran = run("sh", &words(&["-c", "echo $X; echo no >&2; exit 3"]), &[("X".into(), "y".into())], limit);
-        assert_eq!(ran, Ok(Ran { success: false, stdout: "y\n".into(), stderr: "no".into() }));
+        assert_eq!(ran.unwrap(), Ran { success: false, stdout: "y\n".into(), stderr: "no".into() });
         assert!(run("sleep", &words(&["60"]), &[], Duration::from_millis(20)).is_err());
         assert!(run("no-such-program", &[], &[], limit).is_err());
     }

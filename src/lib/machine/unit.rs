@@ -67,7 +67,7 @@ pub(crate) fn start(
     };
     let mut unit = format!("{}.service", name.plain);
     let mut started = try_as(&unit);
-    if started == Err(StartRefused::NameInUse) {
+    if matches!(started, Err(StartRefused::NameInUse)) {
         if !clear(host, manager, &unit, &name.description) {
             unit = format!("{}.service", name.of_this_root);
             clear(host, manager, &unit, &name.description);

@@ -102,7 +102,7 @@ pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, removal: &Removal
 /// Takes an always-on peer away from its service manager, and then its lock: what holds the peer needs that to end the
 /// session.
 fn release<'w>(world: &'w World<'_>, identity: &Identity) -> Result<Held<'w>, Failure> {
-    install::release(world, identity).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    install::release(world, identity)?;
     Ok(world.lock(identity, world.settings.lock_wait)?)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A file is written only where its content differs; a file without our sentinel is never touched.
 
+use super::error::UnitError;
 use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 const FALLBACK_TARGET: &str = "NOTIFIER_FALLBACK_TARGET";
 
 /// The reason shown where a test run leaves the user's own units alone.
-const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; IAPEER_SYSTEMD_USER_DIR or IAPEER_LAUNCHAGENTS_DIR names another folder";
+pub(super) const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; IAPEER_SYSTEMD_USER_DIR or IAPEER_LAUNCHAGENTS_DIR names another folder";
 
 /// One change that was made, would be made, or was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,7 +65,13 @@ impl UnitsReport<'_> {
     }
 
     /// Runs `act`, or in a dry run reports that it would.
-    fn change(&mut self, name: &str, action: &str, path: Option<PathBuf>, act: impl FnOnce() -> Result<(), String>) {
+    fn change<E: Into<UnitError>>(
+        &mut self,
+        name: &str,
+        action: &str,
+        path: Option<PathBuf>,
+        act: impl FnOnce() -> Result<(), E>,
+    ) {
         if self.dry_run {
             return self.step(name, &format!("would-be-{action}"), path, None);
         }
@@ -72,7 +79,7 @@ impl UnitsReport<'_> {
             Ok(()) => self.step(name, action, path, None),
             Err(why) => {
                 self.exit = self.exit.max(Exit::TryAgain);
-                self.step(name, "failed", path, Some(why));
+                self.step(name, "failed", path, Some(why.into().to_string()));
             }
         }
     }
@@ -112,7 +119,7 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)
             }
             FileStanding::Current => report.step(&file.name, "current", Some(file.path.clone()), None),
             FileStanding::Missing | FileStanding::Outdated => {
-                let write = || write(&file).map_err(|failure| failure.to_string());
+                let write = || write(&file).map_err(UnitError::Write);
                 report.change(&file.name, "written", Some(file.path.clone()), write);
                 changed.insert(file.name.clone());
             }
@@ -125,7 +132,7 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)
         return Ok(report.exit);
     }
     if !dry_run && !changed.is_empty() {
-        manager.reread().map_err(|why| Failure::new(Exit::TryAgain, why))?;
+        manager.reread()?;
     }
     let started: Vec<&ServiceFile> = ours.iter().filter(|file| manager.starts(&file.name)).collect();
     let stopped = stopped(world, &peers);
@@ -176,7 +183,7 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitSte
     }
     if !dry_run && removed > 0 {
         if answers {
-            manager.reread().map_err(|why| Failure::new(Exit::TryAgain, why))?;
+            manager.reread()?;
         }
         world.lifecycle(&Event::new("units").field("action", "uninstall").field("removed", removed));
     }
@@ -187,15 +194,15 @@ pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitSte
 }
 
 /// Stops and disables a unit of ours, where the service manager answers, and removes its file and its links.
-fn take_down(world: &World<'_>, name: &str, path: &Path, answers: bool) -> Result<(), String> {
+fn take_down(world: &World<'_>, name: &str, path: &Path, answers: bool) -> Result<(), UnitError> {
     let manager = Manager::here();
     if folders::is_off_limits() {
-        return Err(OFF_LIMITS.into());
+        return Err(UnitError::OffLimits);
     }
     if answers {
         manager.unload(name, world.clock)?;
     }
-    std::fs::remove_file(path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+    std::fs::remove_file(path).map_err(|source| UnitError::Remove { path: path.to_owned(), source })?;
     manager.forget(&manager.dir(world.paths), name);
     Ok(())
 }
@@ -298,42 +305,43 @@ pub fn hold(world: &World<'_>, identity: &Identity) -> Result<UnitStep, Failure>
     let started = manager.reread().and_then(|()| manager.load(&file, changed, world.clock));
     Ok(match started {
         Ok(()) => step("started", None),
-        Err(why) => step("failed", Some(why)),
+        Err(why) => step("failed", Some(why.to_string())),
     })
 }
 
 /// Our unit that holds a peer. An error where the file is foreign.
-fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, String> {
+fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, UnitError> {
     let manager = Manager::here();
     let target = target(world);
     let file = manager.peer(&target, &manager.dir(world.paths), identity, world.paths.root(), &Variables::new());
     match world.host.managed_by(identity) {
         Some(Managed::Ours(_)) => Ok(file),
-        Some(by @ Managed::Foreign(_)) => Err(format!("held by {by} through a unit that is not ours: use {by} itself")),
-        None => Err(format!("its unit {} is gone: `iapeer units install` writes it", file.name)),
+        Some(by @ Managed::Foreign(_)) => Err(UnitError::Foreign(by)),
+        None => Err(UnitError::Gone(file.name)),
     }
 }
 
 /// Stops (`false`) or starts (`true`) an always-on peer. The reason of an error is for people.
-pub fn run(world: &World<'_>, identity: &Identity, on: bool) -> Result<(), String> {
+pub fn run(world: &World<'_>, identity: &Identity, on: bool) -> Result<(), UnitError> {
     let file = held(world, identity)?;
     let manager = Manager::here();
     if let Some(why) = manager.unreachable() {
-        return Err(why);
+        return Err(UnitError::Unreachable(why));
     }
     let markers = world.markers(identity);
     if on {
-        markers.clear(Marker::Stopped).map_err(|error| error.to_string())?;
-        manager.load(&file, false, world.clock)
+        markers.clear(Marker::Stopped)?;
+        manager.load(&file, false, world.clock)?;
     } else {
         // The mark first, so that no message is accepted that would then wait.
-        markers.set(Marker::Stopped, world.now()).map_err(|error| error.to_string())?;
-        manager.unload(&file.name, world.clock)
+        markers.set(Marker::Stopped, world.now())?;
+        manager.unload(&file.name, world.clock)?;
     }
+    Ok(())
 }
 
 /// Takes a peer away from the service manager: its session ends and its unit is removed.
-pub fn release(world: &World<'_>, identity: &Identity) -> Result<(), String> {
+pub fn release(world: &World<'_>, identity: &Identity) -> Result<(), UnitError> {
     let file = held(world, identity)?;
     let manager = Manager::here();
     let answers = manager.unreachable().is_none();

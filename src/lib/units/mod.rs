@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod error;
 pub mod hold;
 pub mod install;
 pub mod schedule;
 pub mod status;
+
+pub use error::UnitError;

@@ -7,7 +7,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Personality, Topic};
 use crate::base::paths;
 use crate::host::service::schedule::{self, ScheduleTrigger, ScheduledRun};
-use crate::host::service::{FileStanding, Manager, Seen, ServiceFile, ServiceTarget, folders, is_ours};
+use crate::host::service::{FileStanding, Manager, Seen, ServiceError, ServiceFile, ServiceTarget, folders, is_ours};
 use crate::session::launch;
 use crate::store::durable;
 use crate::store::event_log::Event;
@@ -153,7 +153,7 @@ pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Schedul
 }
 
 fn start(world: &World<'_>, manager: Manager, files: &[ServiceFile]) -> Result<(), Failure> {
-    let refused = |why: String| Failure::new(Exit::Refused, why);
+    let refused = |why: ServiceError| Failure::new(Exit::Refused, why.to_string());
     let changed = files.iter().any(|file| file.standing() == FileStanding::Outdated);
     for file in files {
         install::write(file)?;
@@ -190,7 +190,6 @@ fn forget(world: &World<'_>, schedule: &Schedule) -> Result<(), Failure> {
 
 /// Ends what fires and removes the manager's files.
 fn take_down(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result<(), Failure> {
-    let retry = |why: String| Failure::new(Exit::TryAgain, why);
     if folders::is_off_limits() {
         return Ok(());
     }
@@ -205,13 +204,16 @@ fn take_down(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result
             // One that its manager never took can't be stopped, and does not have to be.
             let seen = manager.look(&[&file.name]).pop().unwrap_or_default();
             if !matches!(seen.state.as_str(), "" | "inactive" | "failed") {
-                return Err(retry(why));
+                return Err(why.into());
             }
         }
         durable::remove(&file.path)?;
         manager.forget(&manager.dir(world.paths), &file.name);
     }
-    if answers && !ours.is_empty() { manager.reread().map_err(retry) } else { Ok(()) }
+    if answers && !ours.is_empty() {
+        manager.reread()?;
+    }
+    Ok(())
 }
 
 fn target(world: &World<'_>) -> ServiceTarget {
@@ -227,7 +229,7 @@ fn files(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result<Vec
         Manager::Systemd => Ok(schedule::systemd(&target, &dir, run)),
         Manager::Launchd => {
             let file = schedule::launchd(&target, &dir, run);
-            file.map(|file| vec![file]).map_err(|why| Failure::new(Exit::Usage, why))
+            file.map(|file| vec![file]).map_err(|why| Failure::new(Exit::Usage, why.to_string()))
         }
     }
 }

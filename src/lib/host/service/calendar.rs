@@ -1,6 +1,8 @@
 //! Times of the week as people write them, for service managers that don't take systemd's words: `hourly`, `daily`,
 //! `weekly`, `monthly`, `HH:MM`, `Mon..Fri HH:MM`, `Mon,Thu HH:MM`, `*-*-DD HH:MM`. systemd understands all of them.
 
+use super::error::ScheduleError;
+
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// When something recurs. What is `None` is any.
@@ -15,7 +17,7 @@ pub(crate) struct CalendarTimes {
 
 impl CalendarTimes {
     /// The error names what is understood.
-    pub(crate) fn parse(spec: &str) -> Result<CalendarTimes, String> {
+    pub(crate) fn parse(spec: &str) -> Result<CalendarTimes, ScheduleError> {
         let midnight = CalendarTimes { hour: Some(0), ..CalendarTimes::default() };
         let parsed = match spec.trim().to_ascii_lowercase().as_str() {
             "hourly" => Some(CalendarTimes::default()),
@@ -24,12 +26,7 @@ impl CalendarTimes {
             "monthly" => Some(CalendarTimes { day: Some(1), ..midnight }),
             text => times(text),
         };
-        parsed.ok_or_else(|| {
-            format!(
-                "{spec:?} is for systemd alone: here give hourly, daily, weekly, monthly, HH:MM, Mon..Fri HH:MM, \
-                 Mon,Thu HH:MM or *-*-DD HH:MM"
-            )
-        })
+        parsed.ok_or_else(|| ScheduleError::SystemdAlone(spec.to_owned()))
     }
 
     /// The entries of `StartCalendarInterval`.
@@ -45,12 +42,12 @@ impl CalendarTimes {
     }
 
     /// The five fields of a crontab. The error says what cron can't do.
-    pub(crate) fn crontab(&self) -> Result<String, String> {
+    pub(crate) fn crontab(&self) -> Result<String, ScheduleError> {
         let any = |n: Option<u8>| n.map_or("*".to_owned(), |n| n.to_string());
         let days: Vec<String> = self.weekdays.iter().map(ToString::to_string).collect();
         // cron takes a day of the month and a day of the week as one or the other.
         if self.day.is_some() && !days.is_empty() {
-            return Err("cron can't do a day of the month and of the week together".into());
+            return Err(ScheduleError::BothDays);
         }
         let days = if days.is_empty() { "*".into() } else { days.join(",") };
         Ok(format!("{} {} {} * {days}", self.minute, any(self.hour), any(self.day)))

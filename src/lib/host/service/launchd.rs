@@ -3,11 +3,12 @@
 //! An agent is loaded by `bootstrap` and unloaded by `bootout`, never by `kickstart`, which can loop on launch
 //! constraints. `bootout` returns before the job is gone: whoever loads it again waits for that first.
 
+use super::error::ServiceError;
 use super::state::Seen;
 use super::target::{ServiceFile, ServiceTarget};
 use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::identity::{Identity, Personality};
-use crate::host::command;
+use crate::host::command::{self, CommandError};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -165,7 +166,7 @@ fn parse(printed: &str) -> Seen {
     }
 }
 
-fn launchctl(words: &[&str]) -> Result<command::Ran, String> {
+fn launchctl(words: &[&str]) -> Result<command::Ran, CommandError> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     command::run("launchctl", &words, &[], CALL)
 }
@@ -186,7 +187,7 @@ pub fn print(label: &str) -> Option<String> {
 }
 
 /// Unloads a job and waits until it is gone. One that is not loaded is fine.
-pub fn bootout(label: &str, clock: &dyn Clock) -> Result<(), String> {
+pub fn bootout(label: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
     if print(label).is_none() {
         return Ok(());
     }
@@ -194,12 +195,12 @@ pub fn bootout(label: &str, clock: &dyn Clock) -> Result<(), String> {
     let gone = wait_for(clock, Deadline::after(clock, VANISH), Duration::from_millis(500), || {
         print(label).is_none().then_some(())
     });
-    gone.ok_or_else(|| format!("{label} is still loaded: {}", ran.stderr))
+    gone.ok_or_else(|| ServiceError::StillLoaded { label: label.to_owned(), said: ran.stderr })
 }
 
 /// Loads the job of `file`. A job of that label that is still going is waited for.
-pub fn bootstrap(file: &ServiceFile, clock: &dyn Clock) -> Result<(), String> {
-    let mut last = String::new();
+pub fn bootstrap(file: &ServiceFile, clock: &dyn Clock) -> Result<(), ServiceError> {
+    let mut said = String::new();
     for pause in PAUSES {
         clock.sleep(Duration::from_secs(pause));
         if print(&file.name).is_some() {
@@ -209,9 +210,9 @@ pub fn bootstrap(file: &ServiceFile, clock: &dyn Clock) -> Result<(), String> {
         if ran.success {
             return Ok(());
         }
-        last = ran.stderr;
+        said = ran.stderr;
     }
-    Err(format!("{} bootstrap attempts failed (last: {last})", PAUSES.len()))
+    Err(ServiceError::NotLoaded { tries: PAUSES.len(), said })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One face for systemd and launchd: load and unload what was written for them, and see how it stands.
 
+use super::error::ServiceError;
 use super::state::{Lingering, Seen};
 use super::target::{ServiceFile, ServiceTarget};
 use super::{folders, launchd, seen, systemd, unit_files};
@@ -135,7 +136,7 @@ impl Manager {
     }
 
     /// Makes the manager read changed files.
-    pub fn reread(self) -> Result<(), String> {
+    pub fn reread(self) -> Result<(), ServiceError> {
         match self {
             Manager::Systemd => systemd::must(&["daemon-reload"], CHANGE),
             Manager::Launchd => Ok(()),
@@ -143,7 +144,7 @@ impl Manager {
     }
 
     /// Has a unit run, now and after each login; one whose file has `changed` is restarted.
-    pub fn load(self, file: &ServiceFile, changed: bool, clock: &dyn Clock) -> Result<(), String> {
+    pub fn load(self, file: &ServiceFile, changed: bool, clock: &dyn Clock) -> Result<(), ServiceError> {
         match self {
             Manager::Systemd => {
                 systemd::must(&["enable", "--now", "--quiet", "--", &file.name], CHANGE)?;
@@ -162,7 +163,7 @@ impl Manager {
     }
 
     /// Ends a unit until it is loaded again; launchd starts one whose file stands after the next login too.
-    pub fn unload(self, name: &str, clock: &dyn Clock) -> Result<(), String> {
+    pub fn unload(self, name: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
         match self {
             Manager::Systemd if self.starts(name) => {
                 systemd::must(&["disable", "--now", "--quiet", "--", name], CHANGE)

@@ -5,6 +5,7 @@
 //! of the room `units`.
 
 mod calendar;
+mod error;
 pub mod folders;
 pub mod launchd;
 pub mod manager;
@@ -16,6 +17,7 @@ mod target;
 pub mod unit_files;
 pub mod unit_record;
 
+pub use error::{ScheduleError, ServiceError};
 pub use manager::Manager;
 pub use state::{Lingering, Seen};
 pub use systemd::{UnitResult, UserManager, unit_result};

@@ -2,6 +2,7 @@
 //! crontab.
 
 use super::calendar::CalendarTimes;
+use super::error::ScheduleError;
 use super::launchd::xml;
 use super::target::{ServiceFile, ServiceTarget};
 use super::unit_files::{command_word, quoted};
@@ -94,7 +95,7 @@ pub fn systemd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Vec
 }
 
 /// The agent, to stand in `dir`. The error says what launchd can't do.
-pub fn launchd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Result<ServiceFile, String> {
+pub fn launchd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Result<ServiceFile, ScheduleError> {
     let text = |value: &str| format!("<string>{}</string>", xml(value));
     let when = match run.trigger {
         ScheduleTrigger::Every(seconds) => format!("  <key>StartInterval</key>\n  <integer>{seconds}</integer>\n"),
@@ -136,9 +137,9 @@ pub fn launchd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Res
 }
 
 /// The line for a crontab. The error says what cron can't do.
-pub fn crontab(target: &ServiceTarget, run: ScheduledRun<'_>) -> Result<String, String> {
+pub fn crontab(target: &ServiceTarget, run: ScheduledRun<'_>) -> Result<String, ScheduleError> {
     let when = match run.trigger {
-        ScheduleTrigger::PathChanged(_) => return Err("cron can't watch a path".into()),
+        ScheduleTrigger::PathChanged(_) => return Err(ScheduleError::Path),
         ScheduleTrigger::OnCalendar(spec) => CalendarTimes::parse(spec)?.crontab()?,
         ScheduleTrigger::Every(seconds) => match (seconds / 60, seconds % 60) {
             (minutes, 0) if (1..60).contains(&minutes) && 60 % minutes == 0 => format!("*/{minutes} * * * *"),
@@ -146,11 +147,7 @@ pub fn crontab(target: &ServiceTarget, run: ScheduledRun<'_>) -> Result<String, 
                 format!("0 */{} * * *", minutes / 60)
             }
             (1440, 0) => "0 0 * * *".into(),
-            _ => {
-                return Err(
-                    "cron can't do that interval: give minutes that divide an hour, or hours that divide a day".into(),
-                );
-            }
+            _ => return Err(ScheduleError::Interval),
         },
     };
     let program = target.bin_dir.join(run.program).to_string_lossy().into_owned();

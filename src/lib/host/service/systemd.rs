@@ -1,6 +1,7 @@
 //! systemd's user manager: transient units for sessions, and what it says of units.
 
-use crate::host::command::{self, Ran};
+use crate::host::command::{self, CommandError, Ran};
+use crate::host::service::error::ServiceError;
 use crate::host::service::folders;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -51,27 +52,23 @@ pub struct SessionUnit<'a> {
 }
 
 /// Why a unit did not start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum StartRefused {
     /// The manager does not answer (any more).
+    #[error("the user manager does not answer: {0}")]
     NoManager(String),
     /// There is a unit of that name already.
+    #[error("its unit is loaded already")]
     NameInUse,
     /// A property has a value that systemd does not take.
+    #[error("systemd refuses a limit: {0}")]
     BadProperty(String),
     /// Its program did not come up.
+    #[error("its unit did not start: {0}")]
     Failed(String),
-}
-
-impl fmt::Display for StartRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartRefused::NoManager(why) => write!(f, "the user manager does not answer: {why}"),
-            StartRefused::NameInUse => f.write_str("its unit is loaded already"),
-            StartRefused::BadProperty(why) => write!(f, "systemd refuses a limit: {why}"),
-            StartRefused::Failed(why) => write!(f, "its unit did not start: {why}"),
-        }
-    }
+    /// systemd-run did not run to its end.
+    #[error("its unit did not start: {0}")]
+    Command(#[from] CommandError),
 }
 
 /// What systemd says of how a unit stands, and of how its main process ended.
@@ -132,17 +129,17 @@ pub fn show(units: &[&str], properties: &[&str]) -> Option<String> {
 }
 
 /// `systemctl --user WORDS…`.
-pub fn systemctl(words: &[&str], limit: Duration) -> Result<Ran, String> {
+pub fn systemctl(words: &[&str], limit: Duration) -> Result<Ran, CommandError> {
     let words: Vec<OsString> =
         ["--user", "--no-pager", "--no-ask-password"].iter().chain(words).map(OsString::from).collect();
     command::run("systemctl", &words, &[], limit)
 }
 
 /// The same, where anything but success is an error with systemd's own words.
-pub fn must(words: &[&str], limit: Duration) -> Result<(), String> {
+pub fn must(words: &[&str], limit: Duration) -> Result<(), ServiceError> {
     match systemctl(words, limit)? {
         ran if ran.success => Ok(()),
-        ran => Err(format!("systemctl --user {}: {}", words.join(" "), ran.stderr)),
+        ran => Err(ServiceError::Systemd { call: words.join(" "), said: ran.stderr }),
     }
 }
 
@@ -197,7 +194,7 @@ impl UserManager {
     /// Without `--collect`: a unit that failed keeps its result until somebody has read it.
     pub fn start(&self, unit: &SessionUnit<'_>, limit: Duration) -> Result<(), StartRefused> {
         let words = self.words(unit);
-        let ran = command::run("systemd-run", &words, unit.env, limit + SLACK).map_err(StartRefused::Failed)?;
+        let ran = command::run("systemd-run", &words, unit.env, limit + SLACK)?;
         if ran.success { Ok(()) } else { Err(refusal(&ran.stderr)) }
     }
 
@@ -230,12 +227,12 @@ impl UserManager {
     }
 
     /// Ends a unit with everything in it. What ignores TERM is killed when its grace is over.
-    pub fn stop(&self, unit: &str, grace: Duration) -> Result<(), String> {
+    pub fn stop(&self, unit: &str, grace: Duration) -> Result<(), ServiceError> {
         must(&["stop", "--", unit], grace + SLACK)
     }
 
     /// Asks for the end of a unit and does not wait for it: for a program that runs in that very unit.
-    pub fn stop_soon(&self, unit: &str) -> Result<(), String> {
+    pub fn stop_soon(&self, unit: &str) -> Result<(), ServiceError> {
         must(&["stop", "--no-block", "--", unit], ASK)
     }
 
@@ -315,11 +312,11 @@ mod tests {
     fn complaints_as_systemd_252_writes_them() {
         let loaded =
             "Failed to start transient service unit: Unit iapeer-x.service was already loaded or has a fragment file.";
-        assert_eq!(refusal(loaded), StartRefused::NameInUse);
+        assert!(matches!(refusal(loaded), StartRefused::NameInUse));
         let limit = "Failed to parse MemoryMax=lots: Invalid argument";
-        assert_eq!(refusal(limit), StartRefused::BadProperty(limit.into()));
+        assert!(matches!(refusal(limit), StartRefused::BadProperty(why) if why == limit));
         let bus = "Failed to connect to bus: No medium found";
-        assert_eq!(refusal(bus), StartRefused::NoManager(bus.into()));
+        assert!(matches!(refusal(bus), StartRefused::NoManager(why) if why == bus));
         let job = "Job for iapeer-y.service failed because the control process exited with error code.\nSee …";
         assert!(matches!(refusal(job), StartRefused::Failed(why) if !why.contains('\n')));
     }
