@@ -10,8 +10,11 @@ use iapeer::base::exit::{Exit, Failure};
 use iapeer::base::hold::Hold;
 use iapeer::base::identity::Identity;
 use iapeer::base::message_id::MessageId;
+use iapeer::base::wake::NothingToResume;
 use iapeer::host::ProcessId;
 use iapeer::host::managed::Managed;
+use iapeer::host::spawn::SpawnError;
+use iapeer::host::tmux::TmuxError;
 use iapeer::message::envelope::Envelope;
 use iapeer::runtime::transcript::TurnEnd;
 use iapeer::session::hook::Hook;
@@ -19,7 +22,8 @@ use iapeer::store::SessionRecord;
 use iapeer::store::markers::Turn as Marked;
 use iapeer::world::peer::Peer;
 use iapeer::world::{
-    Delivery, Host, Landing, Launch, NotReady, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
+    CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, Processes, StartError,
+    TerminalTimes, TranscriptTimes,
 };
 use std::path::Path;
 use std::time::Duration;
@@ -90,13 +94,13 @@ impl Host for Machine {
         truth.traced &= truth.live().is_some();
     }
 
-    fn processes(&self, identity: &Identity) -> Result<Processes, String> {
+    fn processes(&self, identity: &Identity) -> Result<Processes, HostError> {
         self.0.point();
         if self.unknown(identity) {
-            return Err("no answer".into());
+            return Err(HostError::Silent);
         }
         let mut state = self.0.state();
-        let session = state.truth(identity).live().ok_or("no session")?;
+        let session = state.truth(identity).live().ok_or(HostError::Tmux(TmuxError::NoSession))?;
         Ok(Processes { server: session.server, pane: None, pane_id: None, unit: None })
     }
 
@@ -122,21 +126,21 @@ impl Host for Machine {
         identity.map_or(0, |identity| self.0.state().truth(&identity).records)
     }
 
-    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String> {
+    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, HostError> {
         self.0.point();
         if self.unknown(identity) {
-            return Err("no answer".into());
+            return Err(HostError::Silent);
         }
         let mut state = self.0.state();
         let now = state.now();
-        let session = state.truth(identity).live().ok_or("no session")?;
+        let session = state.truth(identity).live().ok_or(HostError::Tmux(TmuxError::NoSession))?;
         let window = if session.turn.is_some() { now } else { session.last_move };
         Ok(TerminalTimes { window: Some(window), keystroke: None })
     }
 
-    fn resumable(&self, peer: &Peer) -> Result<Option<String>, String> {
+    fn resumable(&self, peer: &Peer) -> Result<Option<String>, NothingToResume> {
         let mut state = self.0.state();
-        if state.truth(&peer.identity).transcript.is_empty() { Err("no transcript".into()) } else { Ok(None) }
+        if state.truth(&peer.identity).transcript.is_empty() { Err(NothingToResume::NoTranscript) } else { Ok(None) }
     }
 
     fn carries(&self, peer: &Peer, id: MessageId) -> bool {
@@ -318,15 +322,15 @@ impl Host for Machine {
         self.0.state().truth(&peer.identity).live().is_some_and(|session| session.turn.is_some())
     }
 
-    fn press(&self, _: &Peer, _: &str) -> Result<(), String> {
+    fn press(&self, _: &Peer, _: &str) -> Result<(), HostError> {
         Ok(())
     }
 
-    fn compact(&self, _: &Peer, _: &str) -> Result<(), String> {
+    fn compact(&self, _: &Peer, _: &str) -> Result<(), CompactError> {
         Ok(())
     }
 
-    fn end(&self, identity: &Identity, server: Option<ProcessId>, _: Option<ProcessId>) -> Result<(), String> {
+    fn end(&self, identity: &Identity, server: Option<ProcessId>, _: Option<ProcessId>) -> Result<(), HostError> {
         self.0.point();
         {
             let mut state = self.0.state();
@@ -334,7 +338,7 @@ impl Host for Machine {
             if state.truth(identity).end_fails > 0 {
                 state.truth(identity).end_fails -= 1;
                 state.truth(identity).leftover = true;
-                return Err("a process remains".into());
+                return Err(HostError::Remain(vec![1]));
             }
             let meant = |session: &mut Session| server.is_none_or(|server| server == session.server);
             if state.truth(identity).live().is_some_and(meant) {
@@ -355,7 +359,8 @@ impl Host for Machine {
         let mut state = self.0.state();
         if state.detach_fails > 0 {
             state.detach_fails -= 1;
-            return Err(NotStarted("no process to be had".into()));
+            let source = std::io::ErrorKind::WouldBlock.into();
+            return Err(SpawnError::Refused { program: program.into(), source }.into());
         }
         super::program::detached(&mut state, program, arguments);
         Ok(())

@@ -182,7 +182,7 @@ fn on_screen(world: &World<'_>, peer: &Peer, word: &str, message: Option<&str>, 
     let nothing = || refused(format!("{identity} waits for no answer: `iapeer attention` shows who does"));
     let now: Attention = waits.ok_or_else(nothing)?;
     let rules = peer.manifest.screen.as_ref().ok_or_else(nothing)?;
-    let view = world.host.view(peer).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    let view = world.host.view(peer)?;
     let shown = view.screen.shown(rules, world.now());
     let (Some(rule), Some(told)) = (shown.rule, shown.told) else {
         let name = identity.personality();
@@ -209,7 +209,7 @@ fn on_screen(world: &World<'_>, peer: &Peer, word: &str, message: Option<&str>, 
         .maybe("tool", now.tool.as_ref())
         .field("what", &now.text)
         .field("answer", word)
-        .field("pressed", chosen.as_deref().unwrap_or("nothing"))
+        .field("pressed", chosen.as_ref().map_or("nothing", String::as_str))
         .maybe("err", chosen.as_ref().err());
     world.lifecycle(&event);
     let pressed = chosen.map_err(|why| refused(format!("{identity}: {why}")))?;

@@ -339,7 +339,7 @@ fn choose_by_itself(world: &World<'_>, peer: &Peer, now: &Attention, answer: &st
         .field("by", world.program)
         .field("state", now.state)
         .field("answer", answer)
-        .field("pressed", chosen.as_deref().unwrap_or("nothing"))
+        .field("pressed", chosen.as_ref().map_or("nothing", String::as_str))
         .maybe("err", chosen.as_ref().err());
     world.lifecycle(&event);
 }

@@ -130,7 +130,7 @@ fn run_hook(world: &World<'_>, identity: &Identity, now: &Attention) -> Option<S
     let event = serde_json::to_string(&Row::of(identity, now)).unwrap_or_default();
     Some(match world.host.notify(&program, &format!("{event}\n")) {
         Ok(()) => "started".to_owned(),
-        Err(why) => why,
+        Err(why) => why.to_string(),
     })
 }
 

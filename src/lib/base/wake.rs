@@ -1,6 +1,7 @@
 //! The words of a wake: how a session starts, why, and what that consumes. The rule that decides it is
 //! `session::rule`; the session record keeps the decision, so that whoever goes on with a boot decides nothing anew.
 
+use crate::base::identity::Runtime;
 use crate::base::state_file::Marker;
 use crate::base::words::words;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,17 @@ pub enum ResumePolicy {
     Topic,
     /// Never resume.
     Never,
+}
+
+/// Why there is no conversation to resume.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NothingToResume {
+    /// The runtime has no way to.
+    #[error("runtime {0} can't resume")]
+    Runtime(Runtime),
+    /// There was no conversation.
+    #[error("no transcript to resume")]
+    NoTranscript,
 }
 
 /// The decision of a wake.

@@ -7,7 +7,7 @@ use crate::base::identity::Runtime;
 use crate::base::paths::Paths;
 use crate::base::wake::Mode;
 use crate::machine::RealHost;
-use crate::machine::ready::{self, Trouble};
+use crate::machine::ready::{self, ForAPerson, Trouble};
 use crate::roster::create::{self, Birth};
 use crate::runtime::manifest::ScreenRules;
 use crate::runtime::screen::{Draft, Sight};
@@ -49,6 +49,20 @@ impl SeenScreen {
     }
 }
 
+/// Why the program never was ready.
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    /// It has ended, in these words.
+    #[error("{0}")]
+    Ended(String),
+    /// It asks for something that only a person may answer.
+    #[error(transparent)]
+    ForAPerson(#[from] ForAPerson),
+    /// It had its time.
+    #[error("never-became-ready: the last screen above is none that the manifest knows as ready")]
+    Never,
+}
+
 /// Starts `runtime` and reports what is seen until it is ready. The error says why it never was.
 pub fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&SeenScreen)) -> Result<(), Failure> {
     let made =
@@ -74,7 +88,7 @@ pub fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&SeenS
     let watched = watch(&host, world.clock, &launch, rules, world.settings.boot_deadline, &mut report);
     let ended = host.end(&peer.identity, Some(processes.server), processes.pane);
     watched.map_err(|why| Failure::new(Exit::Refused, format!("{runtime}: {why}")))?;
-    ended.map_err(|why| Failure::new(Exit::TryAgain, why))
+    Ok(ended?)
 }
 
 fn watch(
@@ -84,7 +98,7 @@ fn watch(
     rules: &ScreenRules,
     patience: Duration,
     report: &mut impl FnMut(&SeenScreen),
-) -> Result<(), String> {
+) -> Result<(), ProbeError> {
     let (started, deadline) = (clock.monotonic(), Deadline::after(clock, patience.min(Duration::from_secs(60))));
     let (mut last, mut agreed) = (String::new(), 0);
     while !deadline.passed(clock) {
@@ -106,12 +120,12 @@ fn watch(
                     ready::answer(host, launch.peer, &screen, dialog)?;
                 }
             }
-            Err(Trouble::Ended { why, .. }) => return Err(why),
+            Err(Trouble::Ended { why, .. }) => return Err(ProbeError::Ended(why)),
             Err(Trouble::Passing) => {}
         }
         clock.sleep(Duration::from_millis(if agreed > 0 { rules.apart_ms.max(50) } else { 50 }));
     }
-    Err("never-became-ready: the last screen above is none that the manifest knows as ready".into())
+    Err(ProbeError::Never)
 }
 
 fn name(sight: &Sight<'_>) -> String {

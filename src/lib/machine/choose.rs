@@ -1,12 +1,12 @@
 //! Looking at a session's screen for what it waits for, and choosing an answer on it.
 
 use super::RealHost;
-use super::ready::{self, Trouble};
+use super::ready;
 use crate::base::clock::{Deadline, wait_for};
 use crate::host::tmux::Key;
 use crate::runtime::{Screen, ScreenState, Step};
-use crate::world::View;
 use crate::world::peer::Peer;
+use crate::world::{ChoiceError, HostError, View};
 use std::time::Duration;
 
 /// How long all of a choice may take.
@@ -20,11 +20,10 @@ const SETTLED: Duration = Duration::from_millis(400);
 const LOOK: Duration = Duration::from_millis(30);
 
 /// The screen, and whether somebody is attached.
-pub(super) fn view(host: &RealHost<'_>, peer: &Peer) -> Result<View, String> {
-    let server = host.server(&peer.identity).map_err(|error| error.to_string())?;
-    let survey = server.survey(true).map_err(|error| error.to_string())?;
+pub(super) fn view(host: &RealHost<'_>, peer: &Peer) -> Result<View, HostError> {
+    let survey = host.server(&peer.identity)?.survey(true)?;
     if survey.look.pane_dead {
-        return Err(format!("the program has ended ({})", survey.look.ending()));
+        return Err(HostError::Ended(format!("the program has ended ({})", survey.look.ending())));
     }
     let attached = !survey.clients.is_empty();
     let screen =
@@ -39,7 +38,7 @@ pub(super) fn choose(
     rule: &ScreenState,
     text: &str,
     answer: &str,
-) -> Result<String, String> {
+) -> Result<String, ChoiceError> {
     let deadline = Deadline::after(host.clock, PATIENCE);
     let mut moved_to: Option<String> = None;
     while !deadline.passed(host.clock) {
@@ -47,7 +46,7 @@ pub(super) fn choose(
         let choices = rule.answers.iter().filter(|one| one.name == answer).map(|one| &one.choose);
         let steps = choices.map(|choice| (choice, screen.step_to(choice)));
         let Some((choice, step)) = steps.into_iter().find(|(_, step)| *step != Step::Lost) else {
-            return Err(format!("the screen does not offer {answer:?} now"));
+            return Err(ChoiceError::NotOffered(answer.to_owned()));
         };
         match step {
             Step::Lost => {}
@@ -56,7 +55,7 @@ pub(super) fn choose(
                 // Immediately before the key: whatever was drawn since is not answered.
                 let now = same(host, peer, rule, text)?;
                 if now.step_to(choice) != Step::Confirm(row.clone()) {
-                    return Err("the screen changed before the key was pressed: nothing was confirmed".into());
+                    return Err(ChoiceError::ChangedAtTheKey);
                 }
                 press(host, peer, &choice.confirm)?;
                 return Ok(row.trim().trim_start_matches(choice.cursor.as_str()).trim().to_owned());
@@ -64,42 +63,30 @@ pub(super) fn choose(
             Step::Press(key) => {
                 let before = screen.cursor_row(&choice.cursor);
                 if moved_to.is_some() && moved_to == before {
-                    return Err("the list does not react to keys".into());
+                    return Err(ChoiceError::Deaf);
                 }
                 press(host, peer, key)?;
                 let reaction = Deadline::after(host.clock, REACTION);
                 let _ = wait_for(host.clock, reaction, LOOK, || {
-                    let row = look(host, peer).ok()?.cursor_row(&choice.cursor);
+                    let row = ready::look(host, peer).ok()?.cursor_row(&choice.cursor);
                     (row != before).then_some(())
                 });
                 moved_to = before;
             }
         }
     }
-    Err("the list did not get to the answer in time: nothing was confirmed".into())
+    Err(ChoiceError::TooSlow)
 }
 
 /// The screen, if it is still the one of `rule` that said `text`.
-fn same(host: &RealHost<'_>, peer: &Peer, rule: &ScreenState, text: &str) -> Result<Screen, String> {
-    let screen = look(host, peer)?;
-    let rules = peer.manifest.screen.as_ref().ok_or("its runtime has no screen")?;
+fn same(host: &RealHost<'_>, peer: &Peer, rule: &ScreenState, text: &str) -> Result<Screen, ChoiceError> {
+    let screen = ready::look(host, peer).map_err(HostError::from)?;
+    let rules = peer.manifest.screen.as_ref().ok_or(ChoiceError::NoScreen)?;
     let shown = screen.shown(rules, host.clock.now());
     let says = shown.told.is_some_and(|told| crate::store::attention::one_line(&told.text) == text);
-    if shown.rule.is_some_and(|now| now.name == rule.name) && says {
-        Ok(screen)
-    } else {
-        Err("the screen has changed: nothing was confirmed".into())
-    }
+    if shown.rule.is_some_and(|now| now.name == rule.name) && says { Ok(screen) } else { Err(ChoiceError::Changed) }
 }
 
-fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, String> {
-    ready::look(host, peer).map_err(|trouble| match trouble {
-        Trouble::Ended { why, .. } => why,
-        Trouble::Passing => "tmux does not answer".to_owned(),
-    })
-}
-
-fn press(host: &RealHost<'_>, peer: &Peer, key: &str) -> Result<(), String> {
-    let pressed = host.server(&peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
-    pressed.map_err(|error| error.to_string())
+fn press(host: &RealHost<'_>, peer: &Peer, key: &str) -> Result<(), HostError> {
+    Ok(host.server(&peer.identity)?.keys(&[Key::named(key)])?)
 }

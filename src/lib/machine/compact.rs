@@ -1,32 +1,29 @@
 //! Having a conversation compacted by the program's own command.
 
-use super::ready::{self, Trouble};
+use super::ready;
 use super::real::RealHost;
 use crate::base::clock::{Deadline, wait_for};
 use crate::host::tmux::{Input, Key};
 use crate::runtime::screen::{Draft, Sight};
 use crate::world::peer::Peer;
+use crate::world::{CompactError, HostError};
 use std::time::Duration;
 
 /// How long a screen may lag behind what it shows.
 const REPAINT: Duration = Duration::from_secs(1);
 
 /// Types control text into an idle, empty composer, and waits until the transcript says that a compaction is done.
-pub(crate) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<(), String> {
+pub(crate) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<(), CompactError> {
     let (Some(rules), Some(transcripts)) = (peer.manifest.screen.as_ref(), host.transcripts(peer)) else {
-        return Err(format!("runtime {} has no transcript to tell the end of a compaction by", peer.manifest.runtime));
+        return Err(CompactError::NoTranscript(peer.manifest.runtime.clone()));
     };
-    let look = || match ready::look(host, peer) {
-        Ok(screen) => Ok(screen),
-        Err(Trouble::Ended { why, .. }) => Err(why),
-        Err(Trouble::Passing) => Err("tmux does not answer".to_owned()),
-    };
-    let obstacle = || -> Result<Option<&str>, String> {
+    let look = || ready::look(host, peer).map_err(HostError::from);
+    let obstacle = || -> Result<Option<CompactError>, HostError> {
         Ok(match look()?.sight(rules) {
             Sight::Input { draft: Draft::Empty, busy: false } => None,
-            Sight::Input { busy: true, .. } => Some("a turn is running; try again when it is over"),
-            Sight::Input { .. } => Some("somebody has a draft in the composer"),
-            _ => Some("the composer is not on the screen"),
+            Sight::Input { busy: true, .. } => Some(CompactError::Busy),
+            Sight::Input { .. } => Some(CompactError::Draft),
+            _ => Some(CompactError::NoComposer),
         })
     };
     // A program calls its stop hook a moment before its screen says so too: one look may come between the two.
@@ -37,23 +34,19 @@ pub(crate) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
         seen = obstacle()?;
     }
     if let Some(why) = seen {
-        return Err(why.into());
+        return Err(why);
     }
     let baseline = transcripts.baseline();
-    let server = host.server(&peer.identity).map_err(|error| error.to_string())?;
-    let typed = Input::control(text).and_then(|input| server.paste(&input));
-    typed.map_err(|error| error.to_string())?;
+    let server = host.server(&peer.identity).map_err(HostError::from)?;
+    Input::control(text).and_then(|input| server.paste(&input)).map_err(HostError::from)?;
     host.clock.sleep(peer.manifest.settle().max(Duration::from_millis(100)));
-    server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(|error| error.to_string())?;
+    server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(HostError::from)?;
     let deadline = Deadline::after(host.clock, host.settings.compact_done);
     let poll = host.settings.compact_poll.min(Duration::from_millis(100));
     let done = wait_for(host.clock, deadline, poll, || transcripts.compacted_since(&baseline).then_some(()));
     if done.is_none() {
         let tail = look().map(|screen| screen.tail()).unwrap_or_default();
-        return Err(format!(
-            "compact did not complete within {}ms (no transcript compact marker; pane tail: {tail})",
-            host.settings.compact_done.as_millis()
-        ));
+        return Err(CompactError::NotDone { waited: host.settings.compact_done, tail });
     }
     // The record is the proof; an idle composer is only worth a short wait.
     let grace = Deadline::after(host.clock, host.settings.compact_grace);

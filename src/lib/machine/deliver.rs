@@ -123,7 +123,7 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             (Some(Sighting::Hold(hold, why)), _) => return Err(Landing::Held(hold, why.into())),
             (Some(Sighting::Dialog(screen, dialog)), _) => {
                 ready::answer(host, delivery.peer, &screen, dialog)
-                    .map_err(|why| Landing::Held(ready::hold_of(dialog), why))?;
+                    .map_err(|why| Landing::Held(ready::hold_of(dialog), why.to_string()))?;
                 Landing::Held(Hold::Dialog, format!("the dialog {:?} does not go away", dialog.name))
             }
             (Some(Sighting::Strange(pane)), _) => {

@@ -8,7 +8,7 @@ use crate::base::clock::{Deadline, wait_for};
 use crate::host::tmux::{Input, Key};
 use crate::runtime::manifest::ScreenRules;
 use crate::runtime::screen::{Draft, Screen, Sight};
-use crate::store::durable;
+use crate::store::durable::{self, StoreError};
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::world::Delivery;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Sc
 }
 
 /// Writes the draft down. What an earlier try could not clear is a part of what it put aside.
-fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, text: String) -> Result<(), String> {
+fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, text: String) -> Result<(), StoreError> {
     let path = path(host, delivery);
     let launch = delivery.launch.map(str::to_owned);
     let before: Option<Aside> = durable::peek_json(&path);
@@ -82,8 +82,9 @@ fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, text: String) -> Result<()
         Some(before) => format!("{}\n{text}", before.text),
         None => text,
     };
-    let line = serde_json::to_vec(&Aside { launch, text }).map_err(|error| error.to_string())?;
-    durable::write_atomic(&path, &line).map_err(|error| error.to_string())
+    let line = serde_json::to_vec(&Aside { launch, text })
+        .map_err(|error| StoreError::Corrupt { path: path.clone(), why: error.to_string() })?;
+    durable::write_atomic(&path, &line)
 }
 
 /// Puts back what was put aside, once the composer is free. What can't be put back stays in its file.

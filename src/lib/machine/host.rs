@@ -7,13 +7,14 @@ use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
+use crate::base::wake::NothingToResume;
 use crate::base::{Liveness, StateFile};
 use crate::host::ProcessId;
 use crate::host::limits;
 use crate::host::managed::{self, Managed};
 use crate::host::obstacle::Obstacle;
 use crate::host::process;
-use crate::host::spawn;
+use crate::host::spawn::{self, SpawnError};
 use crate::host::tmux::{self, ExitWord, Key, StartSpec, TmuxError};
 use crate::host::usage::Usage;
 use crate::runtime::screen::Sight;
@@ -25,9 +26,9 @@ use crate::store::session_record::SessionRecord;
 use crate::store::state_files::names_in;
 use crate::world::peer::Peer;
 use crate::world::{
-    Delivery, Host, Landing, Launch, NotReady, NotStarted, Processes, StartError, TerminalTimes, TranscriptTimes,
+    ChoiceError, CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, PaneEnd, Processes,
+    StartError, TerminalTimes, TranscriptTimes, View,
 };
-use crate::world::{PaneEnd, View};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -108,9 +109,9 @@ impl Host for RealHost<'_> {
         }
     }
 
-    fn processes(&self, identity: &Identity) -> Result<Processes, String> {
-        let look = self.server(identity).and_then(|server| server.look()).map_err(|error| error.to_string())?;
-        let server = ProcessId::of(look.server_pid).ok_or("the server ended meanwhile")?;
+    fn processes(&self, identity: &Identity) -> Result<Processes, HostError> {
+        let look = self.server(identity)?.look()?;
+        let server = ProcessId::of(look.server_pid).ok_or(HostError::ServerEnded)?;
         Ok(Processes {
             server,
             pane: look.pane_pid.and_then(ProcessId::of),
@@ -138,21 +139,20 @@ impl Host for RealHost<'_> {
         std::fs::metadata(path).map_or(0, |meta| meta.len())
     }
 
-    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String> {
-        let server = self.server(identity).map_err(|error| error.to_string())?;
-        let survey = server.survey(false).map_err(|error| error.to_string())?;
+    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, HostError> {
+        let survey = self.server(identity)?.survey(false)?;
         Ok(TerminalTimes {
             window: Some(EpochMs(survey.look.window_activity * 1000)),
             keystroke: survey.clients.iter().map(|client| client.activity).max(),
         })
     }
 
-    fn resumable(&self, peer: &Peer) -> Result<Option<String>, String> {
+    fn resumable(&self, peer: &Peer) -> Result<Option<String>, NothingToResume> {
         if !peer.manifest.groups.contains_key("resume") {
-            return Err(format!("runtime {} can't resume", peer.manifest.runtime));
+            return Err(NothingToResume::Runtime(peer.manifest.runtime.clone()));
         }
         let Some(transcripts) = self.transcripts(peer) else { return Ok(None) };
-        let newest = transcripts.newest().ok_or_else(|| "no transcript to resume".to_owned())?;
+        let newest = transcripts.newest().ok_or(NothingToResume::NoTranscript)?;
         Ok(newest.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
     }
 
@@ -210,17 +210,15 @@ impl Host for RealHost<'_> {
         ready::look(self, peer).is_ok_and(|screen| matches!(screen.sight(rules), Sight::Input { busy: true, .. }))
     }
 
-    fn press(&self, peer: &Peer, key: &str) -> Result<(), String> {
-        self.server(&peer.identity)
-            .and_then(|server| server.keys(&[Key::named(key)]))
-            .map_err(|error| error.to_string())
+    fn press(&self, peer: &Peer, key: &str) -> Result<(), HostError> {
+        Ok(self.server(&peer.identity)?.keys(&[Key::named(key)])?)
     }
 
-    fn compact(&self, peer: &Peer, text: &str) -> Result<(), String> {
+    fn compact(&self, peer: &Peer, text: &str) -> Result<(), CompactError> {
         compact::compact(self, peer, text)
     }
 
-    fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String> {
+    fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), HostError> {
         // What belongs to the session is known only while its first process lives: look before ending it.
         let mut family = pane.map(|pane| process::tree(&pane)).unwrap_or_default();
         unit::end(self, identity, server);
@@ -232,7 +230,7 @@ impl Host for RealHost<'_> {
             match self.server(identity).and_then(|server| server.kill()) {
                 Ok(()) | Err(TmuxError::NoServer | TmuxError::NoSession) => {}
                 // A server that does not answer is ended by pid; without a pid nothing more can be done.
-                Err(error) if server.is_none() => return Err(error.to_string()),
+                Err(error) if server.is_none() => return Err(error.into()),
                 Err(error) => {
                     tracing::warn!("{identity}: tmux does not end the session ({error}): ending its server by pid")
                 }
@@ -247,14 +245,14 @@ impl Host for RealHost<'_> {
             }
             return Ok(());
         }
-        Err(format!("processes remain: {}", left.iter().map(|p| p.pid.to_string()).collect::<Vec<_>>().join(" ")))
+        Err(HostError::Remain(left.iter().map(|process| process.pid).collect()))
     }
 
-    fn view(&self, peer: &Peer) -> Result<View, String> {
+    fn view(&self, peer: &Peer) -> Result<View, HostError> {
         choose::view(self, peer)
     }
 
-    fn choose(&self, peer: &Peer, rule: &ScreenState, text: &str, answer: &str) -> Result<String, String> {
+    fn choose(&self, peer: &Peer, rule: &ScreenState, text: &str, answer: &str) -> Result<String, ChoiceError> {
         choose::choose(self, peer, rule, text, answer)
     }
 
@@ -270,8 +268,9 @@ impl Host for RealHost<'_> {
         crate::host::usage::of(panes)
     }
 
-    fn notify(&self, program: &Path, event: &str) -> Result<(), String> {
-        spawn::with_input(program, event.as_bytes()).map_err(|error| format!("{}: {error}", program.display()))
+    fn notify(&self, program: &Path, event: &str) -> Result<(), NotStarted> {
+        spawn::with_input(program, event.as_bytes())
+            .map_err(|source| NotStarted::Owners { program: program.to_owned(), source })
     }
 
     fn has_canaries(&self) -> bool {
@@ -306,12 +305,12 @@ impl Host for RealHost<'_> {
         let (program, arguments) = match unit::escape(self, &path, arguments, &names) {
             Some(escape) => {
                 // What starts the program in our place does not tell us that it can't be run.
-                Obstacle::to(&path).map_or(Ok(()), |obstacle| Err(NotStarted(obstacle.to_string())))?;
+                Obstacle::to(&path).map_or(Ok(()), |obstacle| Err(SpawnError::Obstacle(obstacle)))?;
                 escape
             }
             None => (path, arguments.iter().map(OsString::from).collect()),
         };
-        spawn::detached(&program, &arguments, &environment).map_err(|error| NotStarted(error.to_string()))
+        Ok(spawn::detached(&program, &arguments, &environment)?)
     }
 
     fn managed_by(&self, identity: &Identity) -> Option<Managed> {

@@ -11,7 +11,7 @@ use crate::runtime::screen::{Screen, Sight};
 use crate::store::markers::Markers;
 use crate::store::pane_log;
 use crate::world::peer::Peer;
-use crate::world::{Launch, NotReady};
+use crate::world::{HostError, Launch, NotReady};
 use std::time::Duration;
 
 /// Pause between two looks at a booting session: short at first, since some are ready in milliseconds.
@@ -80,7 +80,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
             }
             Sight::Dialog(dialog) => {
                 agreed = 0;
-                answer(host, peer, &screen, dialog).map_err(|reason| NotReady { reason, hold })?;
+                answer(host, peer, &screen, dialog).map_err(|why| NotReady { reason: why.to_string(), hold })?;
                 clock.sleep(REACTION_LOOK);
                 continue;
             }
@@ -134,6 +134,25 @@ pub(crate) enum Trouble {
     Passing,
 }
 
+impl From<Trouble> for HostError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Ended { why, .. } => HostError::Ended(why),
+            Trouble::Passing => HostError::Silent,
+        }
+    }
+}
+
+/// A dialog that only a person may answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{dialog} screen: {why}")]
+pub(crate) struct ForAPerson {
+    /// The manifest's name of the dialog.
+    dialog: String,
+    /// Why, by the manifest.
+    why: String,
+}
+
 /// One look at a session's screen.
 pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, Trouble> {
     let survey = host.server(&peer.identity).and_then(|server| server.survey(true)).map_err(|error| match error {
@@ -150,9 +169,9 @@ pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, Trouble> 
 }
 
 /// Does the next thing about a dialog. An error ends the wake: this screen is never answered by us.
-pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: &Dialog) -> Result<(), String> {
+pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: &Dialog) -> Result<(), ForAPerson> {
     let key = match &dialog.answer {
-        Answer::Fail(reason) => return Err(format!("{} screen: {reason}", dialog.name)),
+        Answer::Fail(why) => return Err(ForAPerson { dialog: dialog.name.clone(), why: why.clone() }),
         Answer::Press(key) => key,
         Answer::Choose(choice) => match screen.cursor_row(&choice.cursor) {
             Some(row) if row.contains(&choice.label) => {

@@ -349,7 +349,7 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if !busy {
         return Ok(Done::with(identity, "idle", Some("no turn is running".into()), Exit::Refused));
     }
-    world.host.press(peer, &key).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    world.host.press(peer, &key)?;
     if let Some(mut turn) =
         world.markers(identity).turn().filter(|turn| turn.state == TurnState::Busy && turn.launch == record.launch)
     {
@@ -399,7 +399,7 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if Activity::from_files(world, peer, &record).quiet() == Quiet::Working {
         return refused("busy", "a turn is running; try again when it is over", Exit::TryAgain);
     }
-    world.host.compact(peer, &text).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+    world.host.compact(peer, &text)?;
     let event = Event::new("compact").field("identity", identity).field("by", world.program);
     world.lifecycle(&event);
     drop(lock);

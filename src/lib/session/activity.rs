@@ -8,7 +8,7 @@ use crate::store::markers::{Turn, TurnState};
 use crate::store::queue::Place;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
-use crate::world::{TerminalTimes, TranscriptTimes, World};
+use crate::world::{HostError, TerminalTimes, TranscriptTimes, World};
 use std::time::Duration;
 
 /// What was seen of a session's activity.
@@ -71,7 +71,7 @@ impl Activity {
     }
 
     /// Adds what the terminal tells. The error is why it can't be asked: then nothing may be concluded.
-    pub fn ask_terminal(&mut self, world: &World<'_>, identity: &Identity) -> Result<(), String> {
+    pub fn ask_terminal(&mut self, world: &World<'_>, identity: &Identity) -> Result<(), HostError> {
         self.terminal = Some(world.host.terminal_times(identity)?);
         Ok(())
     }

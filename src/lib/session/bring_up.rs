@@ -186,9 +186,9 @@ fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Trippe
         max_age: world.settings.resume_max_age,
     };
     let decision = rule::decide(&observed).map_err(|nothing| {
-        let event = wake_event(peer, "fail", "attach-nothing-to-resume").field("reason", &nothing.reason);
+        let event = wake_event(peer, "fail", "attach-nothing-to-resume").field("reason", &nothing);
         world.lifecycle(&event);
-        NotUp::from(Failure::new(Exit::Refused, format!("{identity}: {}", nothing.reason)))
+        NotUp::from(Failure::new(Exit::Refused, format!("{identity}: {nothing}")))
     })?;
     let event = wake_event(peer, decision.mode.as_str(), decision.cause.as_str())
         .maybe("ref", decision.reference.as_ref())

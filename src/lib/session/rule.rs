@@ -2,7 +2,7 @@
 
 use crate::base::identity::Topic;
 use crate::base::state_file::Marker;
-use crate::base::wake::{Decision, Mode, ResumePolicy, WakeCause};
+use crate::base::wake::{Decision, Mode, NothingToResume, ResumePolicy, WakeCause};
 use std::time::Duration;
 
 /// What the caller asks for.
@@ -36,19 +36,12 @@ pub struct WakeSeen<'a> {
     /// The topics of the last session.
     pub topics: &'a [Topic],
     /// Whether there is a conversation to resume, with the agent's name for it.
-    pub transcript: Result<Option<String>, String>,
+    pub transcript: Result<Option<String>, NothingToResume>,
     /// Without a topic, a peer parked for longer comes back fresh.
     pub max_age: Duration,
 }
 
-/// A wake that was asked to resume where there is nothing to resume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NothingToResume {
-    /// Why not.
-    pub reason: String,
-}
-
-/// The wake rule (spec 06.2 with D1). First match wins.
+/// The wake rule (spec 06.2 with D1). First match wins. The error is a wake that was asked to resume and can't.
 pub fn decide(seen: &WakeSeen<'_>) -> Result<Decision, NothingToResume> {
     let fresh =
         |cause, consume: &[Marker]| Decision { mode: Mode::Fresh, cause, reference: None, consume: consume.to_vec() };
@@ -68,7 +61,7 @@ pub fn decide(seen: &WakeSeen<'_>) -> Result<Decision, NothingToResume> {
                     reference: reference.clone(),
                     consume: vec![],
                 }),
-                Err(reason) => Err(NothingToResume { reason: reason.clone() }),
+                Err(nothing) => Err(nothing.clone()),
             };
         }
         Request::Default => {}
@@ -135,8 +128,8 @@ mod rows_of_06_2 {
         }
     }
 
-    fn nothing() -> Result<Option<String>, String> {
-        Err("no transcript to resume".to_owned())
+    fn nothing() -> Result<Option<String>, NothingToResume> {
+        Err(NothingToResume::NoTranscript)
     }
 
     /// `row: { what differs from the plain peer } => mode, cause, the marks that READY consumes`. The topics of the
@@ -187,6 +180,6 @@ mod rows_of_06_2 {
     #[test]
     fn row_2a_resume_was_asked_for_and_there_is_nothing() {
         let observed = WakeSeen { request: Request::Resume, transcript: nothing(), parked: Some(HOUR), ..plain(&[]) };
-        assert_eq!(decide(&observed), Err(NothingToResume { reason: "no transcript to resume".into() }));
+        assert_eq!(decide(&observed), Err(NothingToResume::NoTranscript));
     }
 }

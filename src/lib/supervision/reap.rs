@@ -156,7 +156,7 @@ fn quiet_for(world: &World<'_>, identity: &Identity, record: &SessionRecord) -> 
     let peer = Peer::of(world.paths, identity)?;
     let mut activity = Activity::for_reaping(world, &peer, record);
     if activity.quiet() != Quiet::Working {
-        activity.ask_terminal(world, identity).map_err(|why| Failure::new(Exit::TryAgain, why))?;
+        activity.ask_terminal(world, identity)?;
     }
     Ok(activity.quiet().age(world.now()))
 }

@@ -28,8 +28,8 @@ use crate::store::registry::Registry;
 use crate::store::session_record::SessionRecord;
 use crate::supervision::rule::{Bounds, SessionSeen, Verdict, decide};
 use crate::supervision::scope::Scope;
-use crate::world::World;
 use crate::world::peer::Peer;
+use crate::world::{HostError, World};
 use serde::{Deserialize, Serialize};
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -242,7 +242,7 @@ fn judge(
     };
     if let Some(reason) = activity_error {
         // A terminal that can't be asked proves nothing: never a reason to end a session.
-        let judged = plain(identity, Action::Unknown, Some(Consequence::LeftAlone), Some(reason));
+        let judged = plain(identity, Action::Unknown, Some(Consequence::LeftAlone), Some(reason.to_string()));
         log(world, &judged, dry_run);
         return Ok(Some(judged));
     }
@@ -292,7 +292,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
     let mut judged = Judged {
         age_secs: Some(observed.age.as_secs()),
         server_pid: record.server.map(|server| server.pid),
-        ..plain(identity, verdict.action, verdict.consequence, error.clone())
+        ..plain(identity, verdict.action, verdict.consequence, error.as_ref().map(HostError::to_string))
     };
     let why = verdict.consequence.map_or("", Consequence::as_str);
     match verdict.action {
@@ -327,7 +327,7 @@ fn observe(
     identity: &Identity,
     record: Option<&SessionRecord>,
     liveness: Liveness,
-) -> Result<(SessionSeen, Option<String>), Failure> {
+) -> Result<(SessionSeen, Option<HostError>), Failure> {
     let markers = world.markers(identity);
     let mut observed = SessionSeen {
         managed: false,

@@ -8,6 +8,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
+use crate::base::wake::NothingToResume;
 use crate::host::ProcessId;
 use crate::host::managed::Managed;
 use crate::host::tmux::PaneId;
@@ -16,6 +17,7 @@ use crate::runtime::transcript::TurnEnd;
 use crate::runtime::{Screen, ScreenState, Told};
 use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
+use crate::world::error::{ChoiceError, CompactError, HostError, NotStarted};
 use crate::world::peer::Peer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +37,7 @@ pub trait Host: Send + Sync {
     fn clear_trace(&self, identity: &Identity);
 
     /// The processes of a session that lives.
-    fn processes(&self, identity: &Identity) -> Result<Processes, String>;
+    fn processes(&self, identity: &Identity) -> Result<Processes, HostError>;
 
     /// Identities for which there is a socket, with or without a record.
     fn sockets(&self) -> Vec<Identity>;
@@ -48,10 +50,10 @@ pub trait Host: Send + Sync {
     fn transcript_size(&self, path: &Path) -> u64;
 
     /// When the terminal last moved. Asks tmux.
-    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, String>;
+    fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, HostError>;
 
     /// Whether there is a conversation to resume, and the agent's name for it where it has one.
-    fn resumable(&self, peer: &Peer) -> Result<Option<String>, String>;
+    fn resumable(&self, peer: &Peer) -> Result<Option<String>, NothingToResume>;
 
     /// Whether the peer's transcripts carry this message.
     fn carries(&self, peer: &Peer, id: MessageId) -> bool;
@@ -72,25 +74,25 @@ pub trait Host: Send + Sync {
     fn is_busy(&self, peer: &Peer) -> bool;
 
     /// Presses one key in a live session.
-    fn press(&self, peer: &Peer, key: &str) -> Result<(), String>;
+    fn press(&self, peer: &Peer, key: &str) -> Result<(), HostError>;
 
     /// Types the control text `text` into an idle, empty composer and waits until the transcript says that a
     /// compaction is done.
-    fn compact(&self, peer: &Peer, text: &str) -> Result<(), String>;
+    fn compact(&self, peer: &Peer, text: &str) -> Result<(), CompactError>;
 
     /// Ends a session with everything that belongs to it (D36). The error says what remains.
-    fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), String>;
+    fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), HostError>;
 
     /// What the session's screen shows, and whether somebody is attached. Asks tmux.
-    fn view(&self, _peer: &Peer) -> Result<View, String> {
-        Err("this host shows no screens".to_owned())
+    fn view(&self, _peer: &Peer) -> Result<View, HostError> {
+        Err(HostError::Unsupported("shows no screens"))
     }
 
     /// Chooses `answer` on the screen that `rule` knows and that said `text`: one key a look, confirmed only where the
     /// cursor is seen on the answer's label, and given up where the screen has changed. Returns the row that was
     /// confirmed. The caller holds the identity's lock.
-    fn choose(&self, _peer: &Peer, _rule: &ScreenState, _text: &str, _answer: &str) -> Result<String, String> {
-        Err("this host takes no keys".to_owned())
+    fn choose(&self, _peer: &Peer, _rule: &ScreenState, _text: &str, _answer: &str) -> Result<String, ChoiceError> {
+        Err(HostError::Unsupported("takes no keys").into())
     }
 
     /// When the session last printed anything, by its log.
@@ -109,7 +111,7 @@ pub trait Host: Send + Sync {
     }
 
     /// Runs the owner's program with `event` on its standard input, and does not wait for it.
-    fn notify(&self, _program: &Path, _event: &str) -> Result<(), String> {
+    fn notify(&self, _program: &Path, _event: &str) -> Result<(), NotStarted> {
         Ok(())
     }
 
@@ -182,10 +184,6 @@ pub struct StartError {
     pub reason: String,
 }
 
-/// A program of ours that did not start: one line, why and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotStarted(pub String);
 /// A session that did not become ready for input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {

@@ -3,14 +3,15 @@
 
 #![forbid(unsafe_code)]
 
+mod error;
 pub mod host;
 pub mod peer;
 #[expect(clippy::module_inception, reason = "the room is named after the type that everybody passes around")]
 pub mod world;
 
+pub use error::{ChoiceError, CompactError, HostError, NotStarted};
 pub use host::{
-    Delivery, Host, Landing, Launch, NotReady, NotStarted, PaneEnd, Processes, StartError, TerminalTimes,
-    TranscriptTimes, View,
+    Delivery, Host, Landing, Launch, NotReady, PaneEnd, Processes, StartError, TerminalTimes, TranscriptTimes, View,
 };
 pub use peer::Peer;
 pub use world::{Held, World};

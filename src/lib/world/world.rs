@@ -13,7 +13,8 @@ use crate::store::lock::{self, FileLock, LockError};
 use crate::store::markers::Markers;
 use crate::store::queue::Queue;
 use crate::store::session_record::SessionRecord;
-use crate::world::host::{Host, NotStarted};
+use crate::world::error::NotStarted;
+use crate::world::host::Host;
 use std::time::Duration;
 
 /// How long after a first look that finds a session gone the second one is taken (D6).

@@ -1,0 +1,118 @@
+//! What a host could not do.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Runtime;
+use crate::host::spawn::SpawnError;
+use crate::host::tmux::TmuxError;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A question about a session that was not answered, or an end that is not complete.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// tmux did not do it.
+    #[error(transparent)]
+    Tmux(#[from] TmuxError),
+    /// The session has ended, in these words.
+    #[error("{0}")]
+    Ended(String),
+    /// tmux did not answer properly; a later call may be answered.
+    #[error("tmux does not answer")]
+    Silent,
+    /// The server ended between two questions.
+    #[error("the server ended meanwhile")]
+    ServerEnded,
+    /// These processes of an ended session live on.
+    #[error("processes remain: {}", pids(.0))]
+    Remain(Vec<i32>),
+    /// This host has no such thing.
+    #[error("this host {0}")]
+    Unsupported(&'static str),
+}
+
+fn pids(left: &[i32]) -> String {
+    left.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Failure::new(Exit::TryAgain, error.to_string())
+    }
+}
+
+/// An answer that was not given on a screen.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoiceError {
+    /// The screen can't be seen, or no key be pressed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The runtime has none.
+    #[error("its runtime has no screen")]
+    NoScreen,
+    /// No row is that answer.
+    #[error("the screen does not offer {0:?} now")]
+    NotOffered(String),
+    /// It shows something else than what was to be answered.
+    #[error("the screen has changed: nothing was confirmed")]
+    Changed,
+    /// It changed while the cursor stood on the answer.
+    #[error("the screen changed before the key was pressed: nothing was confirmed")]
+    ChangedAtTheKey,
+    /// Keys do not move the cursor.
+    #[error("the list does not react to keys")]
+    Deaf,
+    /// The cursor did not get to the answer in time.
+    #[error("the list did not get to the answer in time: nothing was confirmed")]
+    TooSlow,
+}
+
+/// A compaction that was not done, or of which it is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// The screen can't be seen, or nothing be typed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Nothing would tell its end.
+    #[error("runtime {0} has no transcript to tell the end of a compaction by")]
+    NoTranscript(Runtime),
+    /// A turn runs.
+    #[error("a turn is running; try again when it is over")]
+    Busy,
+    /// The composer is a person's now.
+    #[error("somebody has a draft in the composer")]
+    Draft,
+    /// There is nothing to type into.
+    #[error("the composer is not on the screen")]
+    NoComposer,
+    /// The transcript does not say that it is done.
+    #[error("compact did not complete within {}ms (no transcript compact marker; pane tail: {tail})", waited.as_millis())]
+    NotDone {
+        /// How long it had.
+        waited: Duration,
+        /// The screen's last rows.
+        tail: String,
+    },
+}
+
+impl From<CompactError> for Failure {
+    fn from(error: CompactError) -> Self {
+        Failure::new(Exit::TryAgain, error.to_string())
+    }
+}
+
+/// A program that did not start: one line, why and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// One of ours.
+    #[error(transparent)]
+    Ours(#[from] SpawnError),
+    /// The owner's.
+    #[error("{}: {source}", program.display())]
+    Owners {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
