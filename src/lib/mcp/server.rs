@@ -48,7 +48,7 @@ impl ServerHandler for Peers {
         let called = tokio::task::spawn_blocking(move || tool::call(arguments)).await;
         let result = match called {
             Ok(Ok(report)) => CallToolResult::success(vec![ContentBlock::text(report.line())]),
-            Ok(Err(line)) => CallToolResult::error(vec![ContentBlock::text(line)]),
+            Ok(Err(failure)) => CallToolResult::error(vec![ContentBlock::text(tool::not_accepted(&failure))]),
             Err(error) => CallToolResult::error(vec![ContentBlock::text(format!("failed: {error}"))]),
         };
         Ok(result.into())

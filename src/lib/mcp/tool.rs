@@ -87,8 +87,8 @@ pub(crate) fn description() -> String {
     text
 }
 
-/// Carries out a call: the same path as `iapeer-send`. The error is a line for the agent.
-pub(crate) fn call(arguments: Value) -> Result<SendReport, String> {
+/// Carries out a call: the same path as `iapeer-send`. Nothing is kept where it is an error.
+pub(crate) fn call(arguments: Value) -> Result<SendReport, Failure> {
     let mut report = None;
     let done = message(arguments).and_then(|message| {
         cli::with_world("iapeer-mcp", Access::Write, |world| {
@@ -98,12 +98,15 @@ pub(crate) fn call(arguments: Value) -> Result<SendReport, String> {
     });
     match (done, report) {
         (Ok(_), Some(report)) => Ok(report),
-        (Err(failure), _) => {
-            let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };
-            Err(format!("{outcome}: {failure}"))
-        }
-        (Ok(_), None) => Err("failed: no report".into()),
+        (Err(failure), _) => Err(failure),
+        (Ok(_), None) => Err(Failure::new(Exit::Io, "no report")),
     }
+}
+
+/// The line for an agent whose message was not accepted.
+pub(crate) fn not_accepted(failure: &Failure) -> String {
+    let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };
+    format!("{outcome}: {failure}")
 }
 
 fn message(arguments: Value) -> Result<Message, Failure> {

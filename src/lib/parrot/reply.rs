@@ -2,8 +2,9 @@
 
 use crate::base::exit::one_line;
 use crate::base::identity::{NameError, Personality, Runtime};
-use crate::host::child;
+use crate::host::child::{self, ChildError};
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -90,9 +91,26 @@ pub(crate) fn to_answer(letters: Vec<Letter>) -> Option<Letter> {
     letters.into_iter().find(|letter| letter.runtime != "system").filter(|letter| !letter.body.starts_with(OPENING))
 }
 
-/// Answers `letter`. The error is one line.
-pub(crate) fn send(letter: &Letter, cancel: &AtomicBool) -> Result<(), String> {
-    let runtime: Runtime = letter.runtime.parse().map_err(|error: NameError| one_line(&error.to_string()))?;
+/// A letter that was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplyError {
+    /// Its sender's runtime can't be one.
+    #[error(transparent)]
+    Runtime(#[from] NameError),
+    /// `iapeer-send` did not run to its end.
+    #[error("iapeer-send: {0}")]
+    Child(#[from] ChildError),
+    /// It refused, in these words.
+    #[error("{}", one_line(.0))]
+    Refused(String),
+    /// It failed without a word.
+    #[error("iapeer-send: {0}")]
+    Wordless(ExitStatus),
+}
+
+/// Answers `letter`.
+pub(crate) fn send(letter: &Letter, cancel: &AtomicBool) -> Result<(), ReplyError> {
+    let runtime: Runtime = letter.runtime.parse()?;
     // One argument: a topic may begin with a dash.
     let topic = letter.topic.as_ref().map(|topic| format!("--topic={topic}"));
     let mut arguments = vec![letter.from.as_str(), "--runtime", runtime.as_str()];
@@ -100,14 +118,14 @@ pub(crate) fn send(letter: &Letter, cancel: &AtomicBool) -> Result<(), String> {
     arguments.extend(letter.id.iter().flat_map(|id| ["--re", id]));
     arguments.extend(["--no-wait", "-f", "-"]);
     let text: String = OPENING.chars().chain(letter.body.chars()).take(MOST_CHARS).collect();
-    match child::run(&program(), &arguments, text.into_bytes(), LIMIT, cancel) {
-        Ok((status, _)) if status.success() => Ok(()),
-        Ok((status, said)) => match said.lines().find(|line| !line.trim().is_empty()) {
-            Some(line) => Err(one_line(line)),
-            None => Err(format!("iapeer-send: {status}")),
-        },
-        Err(error) => Err(one_line(&format!("iapeer-send: {error}"))),
+    let (status, said) = child::run(&program(), &arguments, text.into_bytes(), LIMIT, cancel)?;
+    if status.success() {
+        return Ok(());
     }
+    Err(match said.lines().find(|line| !line.trim().is_empty()) {
+        Some(line) => ReplyError::Refused(line.to_owned()),
+        None => ReplyError::Wordless(status),
+    })
 }
 
 /// `iapeer-send` beside this program, else on PATH.

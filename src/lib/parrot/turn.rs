@@ -2,7 +2,7 @@
 
 use super::ask::Ask;
 use super::hooks::Ticket;
-use super::reply::Letter;
+use super::reply::{Letter, ReplyError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -59,4 +59,4 @@ pub(crate) enum After {
 }
 
 /// The number of a turn, and how its reply went.
-pub(crate) type Replied = (u64, Result<(), String>);
+pub(crate) type Replied = (u64, Result<(), ReplyError>);

@@ -8,16 +8,17 @@ use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::base::words::words;
-use crate::host::child;
+use crate::host::child::{self, ChildError};
 use crate::host::spawn::find_program;
 use crate::people::Letter;
-use crate::store::durable;
+use crate::store::durable::{self, StoreError};
 use crate::store::event_log::Event;
 use crate::store::queue::Item;
-use crate::world::World;
+use crate::world::{NotStarted, World};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -79,17 +80,50 @@ pub fn notify(world: &World<'_>, make: impl FnOnce() -> Notification) {
     }
 }
 
-fn start(world: &World<'_>, notification: &Notification) -> Result<(), String> {
+/// The program was not told, or did not take it.
+#[derive(Debug, thiserror::Error)]
+enum NotTold {
+    /// The folder of what is to be told can't be made.
+    #[error(transparent)]
+    Folder(Failure),
+    /// What is to be told is no JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// It can't be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What runs the program could not be started.
+    #[error(transparent)]
+    NotStarted(#[from] NotStarted),
+    /// The program did not run to its end.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// The program failed.
+    #[error("{status}: {said}")]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl From<NotTold> for Failure {
+    fn from(error: NotTold) -> Self {
+        Failure::new(Exit::Refused, format!("notify: {error}"))
+    }
+}
+
+fn start(world: &World<'_>, notification: &Notification) -> Result<(), NotTold> {
     // In a file: on a command line every user of the machine could read it.
     let dir = world.paths.notifications();
-    paths::create_dirs(&dir).map_err(|failure| failure.message)?;
+    paths::create_dirs(&dir).map_err(NotTold::Folder)?;
     let names = durable::names_of(&dir).unwrap_or_default();
     durable::sweep(&dir, &names, durable::LITTER_AGE);
     let path = dir.join(MessageId::generate(world.now()).to_string());
-    let text = serde_json::to_vec(notification).map_err(|error| error.to_string())?;
-    durable::write_volatile(&path, &text).map_err(|error| error.to_string())?;
-    let started = world.host.detach("iapeer", &["notify", "--event", &path.to_string_lossy()]);
-    started.map_err(|why| why.to_string())
+    let text = serde_json::to_vec(notification)?;
+    durable::write_volatile(&path, &text)?;
+    Ok(world.host.detach("iapeer", &["notify", "--event", &path.to_string_lossy()])?)
 }
 
 /// Runs the program with the event in `path`, and removes that.
@@ -99,7 +133,7 @@ pub fn run_event(world: &World<'_>, path: &Path) -> Result<(), Failure> {
     let notification: Notification = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::new(Exit::DataErr, format!("{} is no event: {error}", path.display())))?;
     let Some(program) = program(world) else { return Ok(()) };
-    run(&program, &notification).inspect_err(|why| log(world, &notification, why)).map_err(failed)
+    Ok(run(&program, &notification).inspect_err(|why| log(world, &notification, why))?)
 }
 
 /// Runs the program with an event of no consequence, and waits for its end.
@@ -112,34 +146,26 @@ pub fn test(world: &World<'_>) -> Result<(), Failure> {
         );
         return Err(Failure::new(Exit::NoInput, why));
     };
-    run(&program, &Notification::new(world, Occasion::Test, None, "a test of iapeer", json!({}))).map_err(failed)
+    Ok(run(&program, &Notification::new(world, Occasion::Test, None, "a test of iapeer", json!({})))?)
 }
 
-fn failed(why: String) -> Failure {
-    Failure::new(Exit::Refused, format!("notify: {why}"))
-}
-
-/// The error says how it failed.
-fn run(program: &Path, notification: &Notification) -> Result<(), String> {
-    let input = serde_json::to_vec(notification).map_err(|error| error.to_string())?;
+fn run(program: &Path, notification: &Notification) -> Result<(), NotTold> {
+    let input = serde_json::to_vec(notification)?;
     let environment = [
         ("IAPEER_EVENT", notification.event.to_string()),
         ("IAPEER_PEER", notification.peer.as_ref().map(Identity::to_string).unwrap_or_default()),
         ("IAPEER_TEXT", notification.text.clone()),
     ];
-    match child::run_with(program, &[""; 0], &environment, input, LIMIT, &AtomicBool::new(false)) {
-        Ok((status, _)) if status.success() => Ok(()),
-        Ok((status, said)) => Err(one_line(&format!("{status}: {}", said.trim()))),
-        Err(error) => Err(one_line(&error.to_string())),
-    }
+    let (status, said) = child::run_with(program, &[""; 0], &environment, input, LIMIT, &AtomicBool::new(false))?;
+    if status.success() { Ok(()) } else { Err(NotTold::Failed { status, said: one_line(&said) }) }
 }
 
-fn log(world: &World<'_>, notification: &Notification, why: &str) {
+fn log(world: &World<'_>, notification: &Notification, why: &NotTold) {
     let event = Event::new("notify")
         .field("event", notification.event)
         .maybe("peer", notification.peer.as_ref())
         .field("outcome", "failed")
-        .field("reason", why);
+        .field("reason", one_line(&why.to_string()));
     world.lifecycle(&event);
 }
 

@@ -2,9 +2,31 @@
 
 use std::collections::BTreeMap;
 
+/// A text of a manifest that can't be filled in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FillError {
+    /// A closing brace stands alone.
+    #[error("{0:?} has a }} without a {{")]
+    Unopened(String),
+    /// An opening brace stands alone.
+    #[error("{0:?} has a {{ without a }}")]
+    Unclosed(String),
+    /// A name stands for nothing.
+    #[error("{text:?} names {{{name}}}, which is not a value")]
+    Unknown {
+        /// The text.
+        text: String,
+        /// The name.
+        name: String,
+    },
+    /// The value is none, or no number.
+    #[error("{0:?} names no whole number")]
+    NoNumber(String),
+}
+
 /// Replaces each `{name}` in `text` by its value, `{json:name}` by its value as a JSON string (TOML reads it too),
 /// and `{{` and `}}` by one brace. An unknown name is an error.
-pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
+pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, FillError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['{', '}']) {
@@ -17,11 +39,12 @@ pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, Str
             continue;
         }
         if brace == "}" {
-            return Err(format!("{text:?} has a }} without a {{"));
+            return Err(FillError::Unopened(text.to_owned()));
         }
-        let (name, tail) = after.split_once('}').ok_or_else(|| format!("{text:?} has a {{ without a }}"))?;
+        let (name, tail) = after.split_once('}').ok_or_else(|| FillError::Unclosed(text.to_owned()))?;
         let (name, quoted) = name.strip_prefix("json:").map_or((name, false), |name| (name, true));
-        let value = values.get(name).ok_or_else(|| format!("{text:?} names {{{name}}}, which is not a value"))?;
+        let unknown = || FillError::Unknown { text: text.to_owned(), name: name.to_owned() };
+        let value = values.get(name).ok_or_else(unknown)?;
         match quoted {
             true => out.push_str(&serde_json::Value::from(value.as_str()).to_string()),
             false => out.push_str(value),
@@ -33,19 +56,19 @@ pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, Str
 }
 
 /// Fills every string in a JSON value; one that is `{int:NAME}` becomes the number.
-pub fn fill_json(value: &serde_json::Value, values: &BTreeMap<String, String>) -> Result<serde_json::Value, String> {
+pub fn fill_json(value: &serde_json::Value, values: &BTreeMap<String, String>) -> Result<serde_json::Value, FillError> {
     use serde_json::Value;
     Ok(match value {
         Value::String(text) => match text.strip_prefix("{int:").and_then(|rest| rest.strip_suffix('}')) {
             Some(name) => {
                 let value = values.get(name).and_then(|value| value.parse::<u64>().ok());
-                value.ok_or_else(|| format!("{text:?} names no whole number"))?.into()
+                value.ok_or_else(|| FillError::NoNumber(text.clone()))?.into()
             }
             None => Value::String(fill(text, values)?),
         },
         Value::Array(list) => Value::Array(list.iter().map(|v| fill_json(v, values)).collect::<Result<_, _>>()?),
         Value::Object(map) => Value::Object(
-            map.iter().map(|(k, v)| Ok((k.clone(), fill_json(v, values)?))).collect::<Result<_, String>>()?,
+            map.iter().map(|(k, v)| Ok((k.clone(), fill_json(v, values)?))).collect::<Result<_, FillError>>()?,
         ),
         other => other.clone(),
     })

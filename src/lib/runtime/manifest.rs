@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::runtime::fill::{fill, fill_json};
+pub use crate::runtime::fill::{FillError, fill, fill_json};
 pub use crate::runtime::keys::{Keys, Meaning, MidTurn};
 pub use crate::runtime::manifest_error::ManifestError;
 pub use crate::runtime::needle::{Choice, Needle, RecordRule};
@@ -229,7 +229,7 @@ impl Manifest {
         enabled: &[&str],
         values: &BTreeMap<String, String>,
         extra: &[String],
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, FillError> {
         let mut out = Vec::new();
         let mut placed = false;
         for word in &self.argv {
@@ -382,7 +382,7 @@ mod tests {
         let args = manifest.arguments(&["resume"], &values, &["-x".into()]).unwrap();
         assert_eq!(args, ["resume", "--last", "-C", "/w", "-x"]);
         let error = manifest.arguments(&["prompt"], &values, &[]).unwrap_err();
-        assert!(error.contains("prompt_file"), "{error}");
+        assert!(matches!(&error, FillError::Unknown { name, .. } if name == "prompt_file"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Why a manifest can't be used.
 
 use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Runtime;
+use crate::runtime::fill::FillError;
 use std::path::PathBuf;
 
 /// A manifest that can't be used.
@@ -24,6 +26,14 @@ pub enum ManifestError {
         /// What is wrong with it.
         why: String,
     },
+    /// A text in it can't be filled in.
+    #[error("the manifest of runtime {runtime}: {source}")]
+    Fill {
+        /// The runtime.
+        runtime: Runtime,
+        /// Which text, and why.
+        source: FillError,
+    },
     /// The program it starts is not on this machine.
     #[error("no program for runtime {runtime}: looked for {looked}; {hint}, or set {variable} to its path")]
     NoProgram {
@@ -43,7 +53,7 @@ impl ManifestError {
     pub fn exit(&self) -> Exit {
         match self {
             ManifestError::Unknown { .. } | ManifestError::NoProgram { .. } => Exit::Refused,
-            ManifestError::Bad { .. } => Exit::Config,
+            ManifestError::Bad { .. } | ManifestError::Fill { .. } => Exit::Config,
         }
     }
 }

@@ -7,8 +7,8 @@ use crate::base::paths::{self, Paths};
 use crate::base::wake::Mode;
 use crate::host::inherited::BASE;
 use crate::host::spawn::shell_quoted;
-use crate::runtime::Kind;
 use crate::runtime::manifest::{fill, fill_json};
+use crate::runtime::{Kind, ManifestError};
 use crate::store::durable;
 use crate::store::launch_env::LaunchEnv;
 use crate::store::open::{self, Rule};
@@ -177,7 +177,7 @@ pub fn build<'a>(
     if mode == Mode::Resume {
         enabled.push("resume");
     }
-    let bad = |why: String| Failure::new(Exit::Config, format!("the manifest of runtime {}: {why}", manifest.runtime));
+    let bad = |source| ManifestError::Fill { runtime: manifest.runtime.clone(), source };
     let mut argv = vec![program.to_string_lossy().into_owned()];
     argv.extend(manifest.arguments(&enabled, &values, &launch_env.start_args).map_err(bad)?);
 
@@ -229,9 +229,8 @@ pub fn find_program(paths: &Paths, peer: &Peer, environment: &BTreeMap<String, S
 fn write_files(world: &World<'_>, peer: &Peer, values: &mut BTreeMap<String, String>) -> Result<(), Failure> {
     let dir = world.paths.launch_files(&peer.identity);
     for (name, template) in &peer.manifest.files {
-        let content = fill_json(template, values).map_err(|why| {
-            Failure::new(Exit::Config, format!("the manifest of runtime {}: {why}", peer.manifest.runtime))
-        })?;
+        let content = fill_json(template, values)
+            .map_err(|source| ManifestError::Fill { runtime: peer.manifest.runtime.clone(), source })?;
         paths::create_dirs(&dir)?;
         let path = dir.join(format!("{name}.json"));
         let text =

@@ -11,6 +11,7 @@ pub mod due;
 pub mod durable;
 pub mod error;
 pub mod event_log;
+mod field_error;
 pub mod history;
 pub mod launch_env;
 pub mod lock;
@@ -32,6 +33,7 @@ pub mod session_record;
 pub mod state_files;
 
 pub use durable::StoreError;
+pub use field_error::{ItemFault, ProfileFault, RecordFault, RecordField, RegistryFault};
 pub use history::{History, Settlement};
 pub use lock::{FileLock, LockError};
 pub use markers::{Intent, Markers, Turn, TurnState};

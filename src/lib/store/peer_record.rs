@@ -2,6 +2,7 @@
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality, Runtime};
+use crate::store::field_error::{RecordFault, RecordField};
 use crate::store::policy::{self, Policy};
 use crate::store::profile::{self, Profile};
 use serde_json::{Map, Value};
@@ -116,35 +117,35 @@ impl PeerRecord {
     }
 
     /// Reads a record as it stands in the registry.
-    pub(crate) fn parse(value: &Value) -> Result<PeerRecord, String> {
-        let Value::Object(map) = value else { return Err("a peer is not an object".into()) };
+    pub(crate) fn parse(value: &Value) -> Result<PeerRecord, RecordFault> {
+        let Value::Object(map) = value else { return Err(RecordFault::NotAnObject) };
         let text = |key: &str| map.get(key).and_then(Value::as_str);
         let personality: Personality =
-            text("personality").unwrap_or_default().parse().map_err(|error| format!("{error}"))?;
-        let bad = |what: &str| format!("peer {personality}: {what}");
+            text("personality").unwrap_or_default().parse().map_err(RecordFault::Nameless)?;
+        let bad = |what: RecordField| RecordFault::Field { peer: personality.clone(), what };
+        let runtime = |text: &str| text.parse::<Runtime>().map_err(|error| bad(error.into()));
         let default =
             ["default_runtime", "runtime"].iter().find_map(|key| map.get(*key).filter(|value| !value.is_null()));
         let default = default.and_then(Value::as_str).unwrap_or_default();
-        let default_runtime: Runtime = default.parse().map_err(|error| bad(&format!("{error}")))?;
+        let default_runtime = runtime(default)?;
         let mut runtimes = vec![default_runtime.clone()];
         for item in map.get("runtimes").and_then(Value::as_array).into_iter().flatten() {
-            let runtime: Runtime =
-                item.as_str().unwrap_or_default().parse().map_err(|error| bad(&format!("{error}")))?;
+            let runtime = runtime(item.as_str().unwrap_or_default())?;
             if !runtimes.contains(&runtime) {
                 runtimes.push(runtime);
             }
         }
-        let cwd = text("cwd").filter(|cwd| !cwd.trim().is_empty()).ok_or_else(|| bad("cwd is missing"))?;
+        let cwd = text("cwd").filter(|cwd| !cwd.trim().is_empty()).ok_or_else(|| bad(RecordField::Cwd))?;
         let word = match map.get("intelligence") {
             None | Some(Value::Null) => "",
-            Some(value) => value.as_str().ok_or_else(|| bad(&format!("unknown intelligence {value}")))?,
+            Some(value) => value.as_str().ok_or_else(|| bad(RecordField::Intelligence(value.clone())))?,
         };
         let intelligence = match word {
             "" => Intelligence::default_for(&default_runtime),
-            word => Intelligence::parse(word).ok_or_else(|| bad(&format!("unknown intelligence {word:?}")))?,
+            word => Intelligence::parse(word).ok_or_else(|| bad(RecordField::Intelligence(word.into())))?,
         };
         if map.get("interfaces").is_some_and(|value| !value.is_object()) {
-            return Err(bad("interfaces is not an object"));
+            return Err(bad(RecordField::Interfaces));
         }
         const KNOWN: [&str; 9] = [
             "formerly",

@@ -7,6 +7,7 @@ use crate::base::identity::{Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths;
 use crate::store::durable::StoreError;
+use crate::store::field_error::ProfileFault;
 use crate::store::open::{self, Rule, without_bom};
 use crate::store::policy::{self, Policy};
 use serde_json::{Map, Value};
@@ -26,7 +27,7 @@ pub enum ProfileError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        why: String,
+        why: ProfileFault,
     },
 }
 
@@ -55,11 +56,11 @@ pub struct Profile {
 impl Profile {
     /// The profile of the peer in `cwd`. Missing: `None`.
     pub fn read(cwd: &Path) -> Result<Option<Profile>, ProfileError> {
-        let bad = |why: String| ProfileError::Bad { path: paths::profile_path(cwd), why };
+        let bad = |why| ProfileError::Bad { path: paths::profile_path(cwd), why };
         match Profile::read_raw(cwd)? {
             None => Ok(None),
             Some(Value::Object(raw)) => Profile::from_raw(raw).map(Some).map_err(bad),
-            Some(_) => Err(bad("not a JSON object".into())),
+            Some(_) => Err(bad(ProfileFault::NotAnObject)),
         }
     }
 
@@ -67,25 +68,25 @@ impl Profile {
     pub fn read_raw(cwd: &Path) -> Result<Option<Value>, ProfileError> {
         let path = paths::profile_path(cwd);
         let Some(bytes) = open::read(&path, Rule::OF_A_PEER)? else { return Ok(None) };
-        let bad = |error: serde_json::Error| ProfileError::Bad { path, why: format!("not valid JSON: {error}") };
+        let bad = |error| ProfileError::Bad { path, why: ProfileFault::Json(error) };
         serde_json::from_slice(without_bom(&bytes)).map(Some).map_err(bad)
     }
 
     /// What the fields of a profile say.
-    pub(crate) fn from_raw(raw: Map<String, Value>) -> Result<Profile, String> {
+    pub(crate) fn from_raw(raw: Map<String, Value>) -> Result<Profile, ProfileFault> {
         let text = |key: &str| raw.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
-        let personality = normalize::personality_from(text("personality").ok_or("personality is required")?)
-            .map_err(|error| format!("personality: {error}"))?;
+        let name = |field| move |source| ProfileFault::Name { field, source };
+        let personality = text("personality").ok_or(ProfileFault::Required("personality"))?;
+        let personality = normalize::personality_from(personality).map_err(name("personality"))?;
         // The legacy name counts only where the new one is not there: a wrong new one must not be hidden by it.
         let default =
             ["default_runtime", "runtime"].iter().find_map(|key| raw.get(*key).filter(|value| !value.is_null()));
-        let default = default.ok_or("default_runtime is required")?.as_str().unwrap_or_default().trim();
-        let default_runtime: Runtime = default.parse().map_err(|error| format!("default_runtime: {error}"))?;
+        let default = default.ok_or(ProfileFault::Required("default_runtime"))?.as_str().unwrap_or_default().trim();
+        let default_runtime: Runtime = default.parse().map_err(name("default_runtime"))?;
         let mut runtimes = vec![default_runtime.clone()];
         if let Some(Value::Array(list)) = raw.get("runtimes") {
             for item in list {
-                let runtime: Runtime =
-                    item.as_str().unwrap_or_default().parse().map_err(|error| format!("runtimes: {error}"))?;
+                let runtime: Runtime = item.as_str().unwrap_or_default().parse().map_err(name("runtimes"))?;
                 if !runtimes.contains(&runtime) {
                     runtimes.push(runtime);
                 }
@@ -94,13 +95,12 @@ impl Profile {
         let intelligence = match raw.get("intelligence") {
             None | Some(Value::Null) => Intelligence::default_for(&default_runtime),
             Some(Value::String(word)) if word.is_empty() => Intelligence::default_for(&default_runtime),
-            Some(word) => word
-                .as_str()
-                .and_then(Intelligence::parse)
-                .ok_or_else(|| format!("intelligence: unknown word {word}"))?,
+            Some(word) => {
+                word.as_str().and_then(Intelligence::parse).ok_or_else(|| ProfileFault::Intelligence(word.clone()))?
+            }
         };
         if raw.get("interfaces").is_some_and(|value| !value.is_object()) {
-            return Err("interfaces is not an object".into());
+            return Err(ProfileFault::Interfaces);
         }
         Ok(Profile { raw, personality, default_runtime, runtimes, intelligence })
     }

@@ -4,6 +4,7 @@ use super::profile::{Profile, ProfileError};
 use crate::base::identity::{Intelligence, Personality, Runtime};
 use crate::base::paths;
 use crate::store::durable;
+use crate::store::field_error::ProfileFault;
 use crate::store::one_writer::OneWriter;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -62,7 +63,7 @@ impl Profile {
         if update.ephemeral == Some(true) {
             raw.insert("wake_policy".into(), "ephemeral".into());
         }
-        let bad = |why: String| ProfileError::Bad { path: path.clone(), why };
+        let bad = |why| ProfileError::Bad { path: path.clone(), why };
         let profile = Profile::from_raw(raw).map_err(bad)?;
         profile.save(cwd)?;
         Ok(profile)
@@ -141,7 +142,7 @@ impl Profile {
     fn save(&self, cwd: &Path) -> Result<(), ProfileError> {
         let path = paths::profile_path(cwd);
         let mut text = serde_json::to_vec_pretty(&self.raw)
-            .map_err(|error| ProfileError::Bad { path: path.clone(), why: error.to_string() })?;
+            .map_err(|error| ProfileError::Bad { path: path.clone(), why: ProfileFault::Unwritable(error) })?;
         text.push(b'\n');
         Ok(durable::write_atomic(&path, &text)?)
     }

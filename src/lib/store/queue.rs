@@ -17,6 +17,7 @@ use crate::base::paths::{self, Paths};
 use crate::base::step::{self, Point};
 use crate::store::due::Due;
 use crate::store::durable::{self, Published, StoreError};
+use crate::store::field_error::ItemFault;
 use crate::store::lock::{FileLock, LockError};
 use crate::store::state_files::names_in;
 use std::fs::{self, DirEntry, File};
@@ -206,7 +207,7 @@ impl Queue {
         let decoded = match durable::read_optional(&path) {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => self.decode(&path, seq, &bytes),
-            Err(StoreError::Unfit(unfit)) => Err(unfit.fault.to_string()),
+            Err(StoreError::Unfit(unfit)) => Err(unfit.fault.into()),
             Err(error) => return Err(error.into()),
         };
         match decoded {
@@ -228,10 +229,10 @@ impl Queue {
     }
 
     /// An item of the earlier system has neither id nor time: it gets them from what stays the same wherever it is moved.
-    fn decode(&self, path: &Path, seq: Seq, bytes: &[u8]) -> Result<Item, String> {
+    fn decode(&self, path: &Path, seq: Seq, bytes: &[u8]) -> Result<Item, ItemFault> {
         let mut item = Item::decode(bytes)?;
         if item.id == MessageId::nil() || item.accepted == EpochMs::default() {
-            let written = fs::metadata(path).and_then(|meta| meta.modified()).map_err(|error| error.to_string())?;
+            let written = fs::metadata(path).and_then(|meta| meta.modified()).map_err(ItemFault::NoTime)?;
             if item.accepted == EpochMs::default() {
                 item.accepted = written.into();
             }

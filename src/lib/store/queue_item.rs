@@ -5,6 +5,7 @@ use crate::base::evidence::Landed;
 use crate::base::hold::HeldSince;
 use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
+use crate::store::field_error::ItemFault;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -111,12 +112,12 @@ impl Item {
     }
 
     /// Reads an item; the error is why it is none.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Item, String> {
-        let item: Item = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Item, ItemFault> {
+        let item: Item = serde_json::from_slice(bytes)?;
         if item.v > 1 {
-            return Err(format!("format version {} is newer than 1", item.v));
+            return Err(ItemFault::Newer(item.v));
         }
-        if item.task.trim().is_empty() { Err("the message is empty".into()) } else { Ok(item) }
+        if item.task.trim().is_empty() { Err(ItemFault::Empty) } else { Ok(item) }
     }
 }
 
@@ -202,8 +203,8 @@ mod tests {
         let topic =
             |text: &str| Item::decode(format!(r#"{{"task":"x","topic":{text}}}"#).as_bytes()).map(|item| item.topic);
         assert_eq!(topic(r#""a\nb""#).unwrap().unwrap().as_str(), "a b");
-        assert_eq!(topic(r#""""#), Ok(None));
-        assert_eq!(topic("null"), Ok(None));
+        assert_eq!(topic(r#""""#).unwrap(), None);
+        assert_eq!(topic("null").unwrap(), None);
         assert!(topic(&format!("{:?}", "x".repeat(201))).is_err());
     }
 }

@@ -7,6 +7,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::paths::{self, Paths};
 use crate::store::durable::{self, StoreError};
+use crate::store::field_error::RegistryFault;
 use crate::store::one_writer::OneWriter;
 use crate::store::open::{self, Rule, without_bom};
 use serde_json::{Map, Value, json};
@@ -38,7 +39,7 @@ pub enum RegistryError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        why: String,
+        why: RegistryFault,
     },
 }
 
@@ -59,9 +60,9 @@ impl Registry {
         Registry::parse(without_bom(&bytes)).map_err(|why| RegistryError::Corrupt { path, why })
     }
 
-    fn parse(bytes: &[u8]) -> Result<Registry, String> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let Value::Object(map) = value else { return Err("not a JSON object".into()) };
+    fn parse(bytes: &[u8]) -> Result<Registry, RegistryFault> {
+        let value: Value = serde_json::from_slice(bytes)?;
+        let Value::Object(map) = value else { return Err(RegistryFault::NotAnObject) };
         let version = map.get("version").and_then(Value::as_u64).unwrap_or(VERSION);
         if version > VERSION {
             tracing::warn!(
@@ -74,7 +75,7 @@ impl Registry {
         }
         peers.sort_by(|a, b| a.personality.cmp(&b.personality));
         if let Some(twice) = peers.windows(2).find(|pair| pair[0].personality == pair[1].personality) {
-            return Err(format!("peer {} stands in it twice", twice[0].personality));
+            return Err(RegistryFault::Twice(twice[0].personality.clone()));
         }
         let extra = map.into_iter().filter(|(key, _)| key != "version" && key != "peers").collect();
         Ok(Registry { peers, newer: (version > VERSION).then_some(version), extra })

@@ -8,7 +8,7 @@ use crate::base::exit::Failure;
 use crate::base::identity::Personality;
 use crate::base::paths::Paths;
 use crate::store::one_writer::OneWriter;
-use crate::store::profile::Profile;
+use crate::store::profile::{Profile, ProfileError};
 use crate::store::registry::{PeerRecord, Registry};
 use serde::Serialize;
 
@@ -62,13 +62,13 @@ pub fn standing(record: &PeerRecord) -> ProfileStanding {
             fields => ProfileStanding::Drift(fields),
         },
         Ok(None) => ProfileStanding::Missing,
-        Err(why) => ProfileStanding::Unreadable(why),
+        Err(why) => ProfileStanding::Unreadable(why.to_string()),
     }
 }
 
 /// What the record would be if it were made from the profile now.
-fn projection(record: &PeerRecord) -> Result<Option<PeerRecord>, String> {
-    let profile = Profile::read(&record.cwd).map_err(|error| error.to_string())?;
+fn projection(record: &PeerRecord) -> Result<Option<PeerRecord>, ProfileError> {
+    let profile = Profile::read(&record.cwd)?;
     Ok(profile.map(|profile| record.projected(&profile)))
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn reindex_by(paths: &Paths, writer: &OneWriter, only: Option<&Person
             let mut left = |why: String| done.left.push(Left { personality: personality.clone(), why });
             match projection(record) {
                 Ok(None) => done.missing.push(personality),
-                Err(why) => left(why),
+                Err(why) => left(why.to_string()),
                 Ok(Some(local)) if local.personality != personality => left(format!(
                     "its profile in {} names peer {}: `iapeer rename` changes both, or correct the profile",
                     record.cwd.display(),
