@@ -7,6 +7,9 @@ use crate::store::durable::StoreError;
 use std::io;
 use std::path::PathBuf;
 
+/// The reason shown where a test run leaves the user's own units alone.
+pub(super) const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; IAPEER_SYSTEMD_USER_DIR or IAPEER_LAUNCHAGENTS_DIR names another folder";
+
 /// A change of our units that was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitError {
@@ -23,7 +26,7 @@ pub enum UnitError {
     #[error("its unit {0} is gone: `iapeer units install` writes it")]
     Gone(String),
     /// A test run leaves the user's own units alone.
-    #[error("{}", super::install::OFF_LIMITS)]
+    #[error("{OFF_LIMITS}")]
     OffLimits,
     /// Its file could not be written.
     #[error(transparent)]

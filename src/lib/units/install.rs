@@ -2,7 +2,7 @@
 //!
 //! A file is written only where its content differs; a file without our sentinel is never touched.
 
-use super::error::UnitError;
+use super::error::{OFF_LIMITS, UnitError};
 use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
@@ -23,9 +23,6 @@ use std::path::{Path, PathBuf};
 
 /// A variable of the notifier that is kept in its unit beside the program's own.
 const FALLBACK_TARGET: &str = "NOTIFIER_FALLBACK_TARGET";
-
-/// The reason shown where a test run leaves the user's own units alone.
-pub(super) const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; IAPEER_SYSTEMD_USER_DIR or IAPEER_LAUNCHAGENTS_DIR names another folder";
 
 /// One change that was made, would be made, or was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
