@@ -25,14 +25,17 @@ pub fn at_start(sim: &Sim, state: &mut State, identity: &Identity) {
         state.violate(format!("a second session of {identity} is started"));
     }
     // A new that was under way may have taken the mark away since.
-    if state.truth(identity).stopped && markers.has(Marker::Stopped) {
+    if state.truth(identity).stopped && markers.has(Marker::Stopped).unwrap() {
         state.violate(format!("{identity} is started although a stop has returned"));
     }
     let (max, window) = (sim.settings.crashloop_max, sim.settings.crashloop_window);
     if crash_loop::guard(&markers.deaths(), state.now(), max, window).is_err() && !state.running_act_is_new() {
         state.violate(format!("{identity} is started against the crash-loop guard"));
     }
-    if markers.turn().is_some() || markers.has(Marker::EphemeralArmed) || markers.has(Marker::NewEager) {
+    if markers.turn().is_some()
+        || markers.has(Marker::EphemeralArmed).unwrap()
+        || markers.has(Marker::NewEager).unwrap()
+    {
         state.violate(format!("{identity} starts with marks of an earlier session"));
     }
 }
@@ -69,7 +72,7 @@ pub fn note_failed_boot(sim: &Sim, state: &mut State, identity: &Identity) {
 
 /// A message is taken: in the order of its sender, marked if it was taken before, never by a stopped peer.
 pub fn at_taking(sim: &Sim, state: &mut State, identity: &Identity, typed: &Typed) {
-    if state.truth(identity).stopped && Markers::of(&sim.paths, identity).has(Marker::Stopped) {
+    if state.truth(identity).stopped && Markers::of(&sim.paths, identity).has(Marker::Stopped).unwrap() {
         state.violate(format!("{identity} takes a message although a stop has returned"));
     }
     let truth = state.truth(identity);
@@ -121,7 +124,7 @@ pub fn at_report(sim: &Sim, to: &Identity, body: &str, report: &Result<SendRepor
 
 /// A stop has returned: nothing lives.
 pub fn at_stopped(sim: &Sim, identity: &Identity) {
-    let stopped = Markers::of(&sim.paths, identity).has(Marker::Stopped);
+    let stopped = Markers::of(&sim.paths, identity).has(Marker::Stopped).unwrap();
     let mut state = sim.state();
     // A start may have come in between.
     if !stopped {
@@ -167,7 +170,7 @@ pub fn after_step(sim: &Arc<Sim>) {
     let mut state = sim.state();
     for identity in peers() {
         due(sim, &mut state, &identity);
-        let stopped = Markers::of(&sim.paths, &identity).has(Marker::Stopped);
+        let stopped = Markers::of(&sim.paths, &identity).has(Marker::Stopped).unwrap();
         if stopped {
             state.ever_stopped.insert(identity.clone());
         }

@@ -8,7 +8,7 @@ use crate::attention::rule::{self, Found, OnScreen, Request, Seen, Verdict};
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
-use crate::base::{AttentionState, Liveness, Marker, Sign, StateFile};
+use crate::base::{AttentionState, Liveness, Sign, StateFile};
 use crate::canary::record::LastDeath;
 use crate::host::process;
 use crate::runtime::{Kind, Told};
@@ -128,7 +128,7 @@ pub fn without_session(world: &World<'_>, identity: &Identity) -> Result<Option<
     let lasting = known.as_ref().filter(|known| matches!(known.state, AttentionState::Login | AttentionState::Limited));
     let seen = Seen {
         liveness: Liveness::Gone,
-        stopped: markers.has(Marker::Stopped),
+        stopped: markers.is_stopped(),
         booting: false,
         crash_loop: tripped.map(|tripped| EpochMs(now.0 + tripped.until.as_millis() as u64)),
         died: LastDeath::of(world, identity).map(|death| death.cause.to_string()),

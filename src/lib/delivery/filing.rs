@@ -1,6 +1,5 @@
 //! Filing what comes for a person: no session, no wake, no tries. What is filed has landed.
 
-use crate::base::Marker;
 use crate::base::evidence::{Evidence, Landed};
 use crate::base::exit::Failure;
 use crate::delivery::warm::WarmRound;
@@ -12,7 +11,7 @@ use crate::store::queue::Place;
 
 /// One round, under the lock. What can't be filed stays, and with it what waits behind it: a full disk costs no try.
 pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
-    if ledger.world.markers(&ledger.peer.identity).has(Marker::Stopped) {
+    if ledger.world.markers(&ledger.peer.identity).is_stopped() {
         return Ok(WarmRound::Stuck);
     }
     let inbox = Inbox::of(ledger.peer.cwd());

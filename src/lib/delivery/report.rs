@@ -162,7 +162,7 @@ pub(crate) fn watch(
             let reason = queue.peek(Place::Dead, seq).and_then(|item| item.reason);
             report(SendOutcome::Queued, Some(format!("dead letter: {}", reason.unwrap_or_default())))
         }
-        _ if world.markers(&peer.identity).has(Marker::Stopped) => {
+        _ if matches!(world.markers(&peer.identity).has(Marker::Stopped), Ok(true)) => {
             report(SendOutcome::Queued, Some("stopped meanwhile".into()))
         }
         _ => {

@@ -2,7 +2,6 @@
 //! waits, in order.
 
 use crate::attention::hold;
-use crate::base::Marker;
 use crate::base::evidence::Evidence;
 use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
@@ -46,7 +45,7 @@ pub(crate) fn next(queue: &Queue, round: WarmRound, before: &RoundStart) -> Resu
 
 /// One round, under the lock.
 pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
-    if ledger.world.markers(&ledger.peer.identity).has(Marker::Stopped) {
+    if ledger.world.markers(&ledger.peer.identity).is_stopped() {
         return Ok(WarmRound::Stuck);
     }
     for seq in ledger.queue.list(Place::Inflight)? {

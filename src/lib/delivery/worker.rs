@@ -62,7 +62,7 @@ pub(crate) fn next(
         // The drain of a turn that ended during the round found the lock taken.
         WorkerRound::Working => !is_working(world, peer),
         // An answer that came during the round started a drain that found the lock taken.
-        WorkerRound::Done(WorkerAnswer::Missing) if world.markers(&peer.identity).has(Marker::EphemeralArmed) => true,
+        WorkerRound::Done(WorkerAnswer::Missing) if world.markers(&peer.identity).has(Marker::EphemeralArmed)? => true,
         // What was accepted during the round found the lock taken.
         WorkerRound::Done(_) => {
             queue.list(Place::Waiting)?.last().copied() > before.newest && queue.list(Place::Inflight)?.is_empty()
@@ -76,12 +76,12 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WorkerRound, Failure> {
     let (world, peer, queue) = (ledger.world, ledger.peer, ledger.queue);
     let identity = &peer.identity;
     let markers = world.markers(identity);
-    if markers.has(Marker::Stopped) || world.host.managed_by(identity).is_some() {
+    if markers.is_stopped() || world.host.managed_by(identity).is_some() {
         return Ok(WorkerRound::Done(WorkerAnswer::Seen));
     }
     loop {
         // The mark goes when a death is recorded: it is read before the session is settled.
-        let armed = markers.has(Marker::EphemeralArmed);
+        let armed = markers.has(Marker::EphemeralArmed)?;
         let (standing, _) = settle::settle(world, identity)?;
         match standing {
             Standing::Unknown => return Ok(WorkerRound::Done(WorkerAnswer::Seen)),
@@ -108,7 +108,7 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WorkerRound, Failure> {
                 if start_next(ledger)? == TaskStarted::No {
                     return Ok(WorkerRound::Done(WorkerAnswer::Seen));
                 }
-                if !markers.has(Marker::EphemeralArmed) {
+                if !markers.has(Marker::EphemeralArmed)? {
                     return Ok(WorkerRound::Done(WorkerAnswer::Missing));
                 }
             }
@@ -164,7 +164,7 @@ fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Option<Du
 pub fn bound(world: &World<'_>, peer: &Peer, activity: &Activity) -> Duration {
     let armed_at = world.markers(&peer.identity).set_at(Marker::EphemeralArmed);
     match (&activity.turn, armed_at) {
-        (Some(turn), Some(armed)) if turn.state == TurnState::Idle && turn.at >= armed => {
+        (Some(turn), Ok(Some(armed))) if turn.state == TurnState::Idle && turn.at >= armed => {
             AFTER_STOP.min(world.settings.ephemeral_quiet)
         }
         _ => world.settings.ephemeral_quiet,

@@ -64,7 +64,10 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
         );
         return findings;
     }
-    let stopped = world.markers(identity).has(Marker::Stopped);
+    let stopped = world.markers(identity).has(Marker::Stopped).unwrap_or_else(|error| {
+        findings.push(Finding::error("state", error.exit(), identity, error.to_string()));
+        true
+    });
     for (place, how) in [(Place::Waiting, "waits"), (Place::Inflight, "has been handed over without evidence")] {
         let head = queue.list(place).ok().and_then(|items| queue.peek(place, *items.first()?));
         let age = head.as_ref().map(|item| world.now().since(item.accepted)).filter(|age| *age > STUCK);

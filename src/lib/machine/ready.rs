@@ -2,7 +2,6 @@
 //! look, a choice confirmed only when the cursor is seen on it.
 
 use super::real::RealHost;
-use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::hold::Hold;
 use crate::host::tmux::{Key, TmuxError};
@@ -42,7 +41,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     let tool_fetched = || rules.tool && tool_fetched(host, launch);
     while !deadline.passed(clock) {
         // Nobody waits out the boot of a peer that was stopped meanwhile.
-        if Markers::of(host.paths, &peer.identity).has(Marker::Stopped) {
+        if Markers::of(host.paths, &peer.identity).is_stopped() {
             return Err("stopped during the boot".to_owned().into());
         }
         let screen = match look(host, peer) {

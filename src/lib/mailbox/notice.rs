@@ -3,7 +3,6 @@
 //! A notice that its peer can't be given now (it is stopped, its queue can't be written) waits in
 //! `<root>/state/notices/<identity>.<id>`. The tick, the peer's next drain and its `start` give it then.
 
-use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
@@ -30,7 +29,7 @@ pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, agai
     let topic = Topic::parse("delivery-failed").ok().flatten();
     let notice = Item { id, topic, ..Item::new(nobody(), Intelligence::Absent, body, world.now()) };
     let given = if again { Given::Perhaps } else { Given::Never };
-    if world.markers(&sender.identity).has(Marker::Stopped) {
+    if world.markers(&sender.identity).is_stopped() {
         return keep(world, &sender.identity, &notice);
     }
     give(world, &sender, &notice, given).or_else(|failure| {
@@ -54,7 +53,7 @@ pub fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
         let path = dir.join(&name);
         let given = durable::read_json::<Item>(&path).map_err(Failure::from).and_then(|notice| {
             let (Some(notice), Some(peer)) = (notice, find(world, &identity)) else { return Ok(Some(())) };
-            if world.markers(&peer.identity).has(Marker::Stopped) {
+            if world.markers(&peer.identity).is_stopped() {
                 return Ok(None);
             }
             give(world, &peer, &notice, Given::Perhaps).map(Some)

@@ -1,12 +1,12 @@
 //! The queues as an operator sees them: listing, requeueing, dropping.
 
+use crate::base::StateFile;
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Outcome;
 use crate::base::exit::{Exit, Failure};
 use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
-use crate::base::{Marker, StateFile};
 use crate::store::durable;
 use crate::store::history::Settlement;
 use crate::store::queue::{Place, Seq};
@@ -120,7 +120,7 @@ pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<V
 
 /// How many messages wait for `identity` because it is stopped.
 pub fn held_back(world: &World<'_>, identity: &Identity) -> Result<usize, Failure> {
-    if !world.markers(identity).has(Marker::Stopped) {
+    if !world.markers(identity).is_stopped() {
         return Ok(0);
     }
     Ok(world.queue(identity).list(Place::Waiting)?.len())

@@ -378,7 +378,7 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let record = match settle::settle(world, identity)?.0 {
         Standing::Unknown => return refused("unknown", "tmux does not say whether it lives", Exit::TryAgain),
         Standing::Live(record) => record,
-        Standing::Asleep if !world.markers(identity).has(Marker::IdleReaped) => {
+        Standing::Asleep if !world.markers(identity).has(Marker::IdleReaped)? => {
             return refused("nothing-to-compact", "context is fresh; nothing to compact", Exit::Refused);
         }
         Standing::Asleep => {

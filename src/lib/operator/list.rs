@@ -255,7 +255,9 @@ fn on_runtime(world: &World<'_>, registry: &Registry, files: &Files, identity: &
     let (state, began) = match (&known, status) {
         (Some(known), _) => (known.state, Some(known.since)),
         (None, Status::Unknown) => (AttentionState::Unknown, None),
-        (None, Status::Stopped) => (AttentionState::Stopped, world.markers(identity).set_at(Marker::Stopped)),
+        (None, Status::Stopped) => {
+            (AttentionState::Stopped, world.markers(identity).set_at(Marker::Stopped).ok().flatten())
+        }
         (None, Status::Live) => match &record {
             Some(record) => at_work(world, registry, record),
             None => (AttentionState::Idle, None),
@@ -263,7 +265,7 @@ fn on_runtime(world: &World<'_>, registry: &Registry, files: &Files, identity: &
         (None, Status::Asleep) => match &last_death {
             Some(death) => (AttentionState::Dead, Some(death.at)),
             None if files.has(identity, StateFile::Marker(Marker::IdleReaped)) => {
-                (AttentionState::Asleep, world.markers(identity).set_at(Marker::IdleReaped))
+                (AttentionState::Asleep, world.markers(identity).set_at(Marker::IdleReaped).ok().flatten())
             }
             None => (AttentionState::Asleep, None),
         },

@@ -56,7 +56,12 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
             _ => locks.push(claim(world, identity, force)?),
         }
     }
-    let stopped = identities.iter().filter(|identity| world.markers(identity).has(Marker::Stopped)).cloned().collect();
+    let mut stopped = Vec::new();
+    for identity in &identities {
+        if world.markers(identity).has(Marker::Stopped)? {
+            stopped.push(identity.clone());
+        }
+    }
     let act = Act::Remove(Removal {
         name: name.clone(),
         record: record.as_ref().map(PeerRecord::to_value),

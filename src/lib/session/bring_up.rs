@@ -173,11 +173,12 @@ fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Trippe
     let identity = &peer.identity;
     let markers = world.markers(identity);
     let topics = markers.topics();
+    let parked = markers.set_at(Marker::IdleReaped).map_err(Failure::from)?;
     let observed = rule::WakeSeen {
         request: call.request,
-        refresh: markers.has(Marker::Refresh),
+        refresh: markers.has(Marker::Refresh).map_err(Failure::from)?,
         ephemeral: peer.is_ephemeral(),
-        parked: markers.set_at(Marker::IdleReaped).map(|at| world.now().since(at)),
+        parked: parked.map(|at| world.now().since(at)),
         human: peer.is_human(),
         policy: peer.resume_policy(),
         topic: call.topic,
@@ -311,7 +312,7 @@ fn await_ready(
     patience: Duration,
 ) -> Result<(), NotUp> {
     let waited = world.host.await_ready(launch, patience);
-    if world.markers(&peer.identity).has(Marker::Stopped) {
+    if world.markers(&peer.identity).has(Marker::Stopped).map_err(Failure::from)? {
         refuse::log_refusal(world, peer, "stopped-mid-wake", "");
         // The marks stay as the launch found them: `start` lets the next wake decide the same again.
         end::end(world, &peer.identity, Some(record), &End::new("stopped-mid-wake").keep_marks())?;

@@ -173,7 +173,7 @@ pub fn fail_launch(world: &World<'_>, identity: &Identity, record: &SessionRecor
 /// Removes the mark that the worker has answered, once its session is over and the answered task is settled.
 pub(crate) fn disarm(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let markers = world.markers(identity);
-    if markers.has(Marker::EphemeralArmed)
+    if markers.has(Marker::EphemeralArmed)?
         && let Ok(peer) = Peer::of(world.paths, identity)
         && peer.is_ephemeral()
     {

@@ -118,8 +118,9 @@ fn after_turn(world: &World<'_>, identity: &Identity) {
     use crate::base::Marker;
     let queue = world.queue(identity);
     let waiting = queue.has_waiting().unwrap_or(true);
-    let inflight = queue.list(crate::store::queue::Place::Inflight).is_ok_and(|list| !list.is_empty());
-    if waiting || inflight || world.markers(identity).has(Marker::EphemeralArmed) {
+    let inflight = queue.list(crate::store::queue::Place::Inflight).map_or(true, |list| !list.is_empty());
+    // Where it can't be told, a drain looks: that costs little.
+    if waiting || inflight || world.markers(identity).has(Marker::EphemeralArmed).unwrap_or(true) {
         world.kick(identity);
     }
 }

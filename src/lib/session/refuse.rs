@@ -1,6 +1,5 @@
 //! Refusing a wake that the peer's state forbids, with the line in `lifecycle.log` and the words for the caller.
 
-use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::host::managed::Managed;
 use crate::store::event_log::Event;
@@ -28,7 +27,7 @@ pub(crate) fn refuse_mailbox(peer: &Peer) -> Result<(), Failure> {
 
 /// Refuses a peer that was stopped.
 pub fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
-    if world.markers(&peer.identity).has(Marker::Stopped) {
+    if world.markers(&peer.identity).is_stopped() {
         log_refusal(world, peer, "stopped", "");
         return Err(stopped(peer));
     }
@@ -37,7 +36,7 @@ pub fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
 
 /// The same, with the lock held: whoever asks looked before taking it, so this came in between.
 pub(crate) fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
-    if world.markers(&peer.identity).has(Marker::Stopped) {
+    if world.markers(&peer.identity).is_stopped() {
         log_refusal(world, peer, "stopped-mid-wake", "");
         return Err(stopped(peer));
     }

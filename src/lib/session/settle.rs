@@ -176,7 +176,7 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     let identity = &record.identity;
     let markers = world.markers(identity);
     arm::record_end(world, record);
-    if markers.has(Marker::Stopped) {
+    if markers.has(Marker::Stopped)? {
         end_leftover(world, record)?;
         SessionRecord::remove(world.paths, identity)?;
         end::disarm(world, identity)?;
@@ -198,7 +198,7 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
 fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<bool, Failure> {
     let identity = &record.identity;
     let markers = world.markers(identity);
-    let eager = markers.has(Marker::NewEager);
+    let eager = markers.has(Marker::NewEager)?;
     if let Some(at) = record.died_at.filter(|_| !eager) {
         markers.add_death_once(at)?;
     }

@@ -182,6 +182,11 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     open::read(path, Rule::STATE)
 }
 
+/// Whether there is something of this name, links followed. An error where that can't be told.
+pub fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(|error| StoreError::io("look for", path, error))
+}
+
 /// What is in `dir`. A missing folder is empty; an unreadable one is an error, never empty.
 pub fn entries_of(dir: &Path) -> Result<Vec<DirEntry>, StoreError> {
     match fs::read_dir(dir).and_then(Iterator::collect) {

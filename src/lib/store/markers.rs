@@ -117,9 +117,20 @@ impl<'a> Markers<'a> {
         self.paths.state(self.identity, file.into())
     }
 
-    /// Whether `marker` is set. `.fresh-next`, the earlier name of `.refresh`, counts as that.
-    pub fn has(&self, marker: Marker) -> bool {
-        self.path(marker).exists() || (marker == Marker::Refresh && self.path(StateFile::FreshNext).exists())
+    /// Whether `marker` is set; an error where that can't be told. `.fresh-next`, the earlier name of `.refresh`, counts
+    /// as that.
+    pub fn has(&self, marker: Marker) -> Result<bool, StoreError> {
+        Ok(durable::exists(&self.path(marker))?
+            || marker == Marker::Refresh && durable::exists(&self.path(StateFile::FreshNext))?)
+    }
+
+    /// Whether the peer may not be started nor given anything: it is stopped, or that can't be told. Nobody ends a
+    /// session for this answer; [`Markers::has`] gives the one that is sure.
+    pub fn is_stopped(&self) -> bool {
+        self.has(Marker::Stopped).unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}: it counts as stopped", self.identity);
+            true
+        })
     }
 
     /// Sets `marker`.
@@ -141,12 +152,20 @@ impl<'a> Markers<'a> {
         Ok(durable::remove(&self.path(marker))? || legacy)
     }
 
-    /// When `marker` was set: its content, else the file's own time.
-    pub fn set_at(&self, marker: Marker) -> Option<EpochMs> {
+    /// When `marker` was set: its content, else the file's own time. `None`: it is not set; an error where that can't be
+    /// told.
+    pub fn set_at(&self, marker: Marker) -> Result<Option<EpochMs>, StoreError> {
         let path = self.path(marker);
-        let text = durable::read_optional(&path).ok()??;
+        let text = match durable::read_optional(&path) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(None),
+            // A mark is its existence.
+            Err(StoreError::Unfit(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let written = String::from_utf8(text).ok().and_then(|text| EpochMs::parse(text.trim()));
-        written.or_else(|| std::fs::metadata(&path).and_then(|meta| meta.modified()).ok().map(EpochMs::from))
+        let of_the_file = || std::fs::metadata(&path).and_then(|meta| meta.modified()).ok().map(EpochMs::from);
+        Ok(written.or_else(of_the_file))
     }
 
     /// The newest deaths, oldest first. Garbage counts as none.
@@ -281,10 +300,10 @@ mod tests {
     fn a_marker_is_its_existence_and_knows_its_time() {
         with(|m, _| {
             let now = EpochMs(1_700_000_000_123);
-            assert!(!m.has(Marker::Stopped));
+            assert!(!m.has(Marker::Stopped).unwrap());
             m.set(Marker::Stopped, now).unwrap();
-            assert!(m.has(Marker::Stopped));
-            assert_eq!(m.set_at(Marker::Stopped), Some(now));
+            assert!(m.has(Marker::Stopped).unwrap());
+            assert_eq!(m.set_at(Marker::Stopped).unwrap(), Some(now));
             assert!(m.clear(Marker::Stopped).unwrap());
             assert!(!m.clear(Marker::Stopped).unwrap());
         });
@@ -294,9 +313,22 @@ mod tests {
     fn the_earlier_name_of_refresh_is_read_and_cleared() {
         with(|m, paths| {
             std::fs::write(paths.state_dir().join("parrot-bob.fresh-next"), "").unwrap();
-            assert!(m.has(Marker::Refresh));
+            assert!(m.has(Marker::Refresh).unwrap());
             assert!(m.clear(Marker::Refresh).unwrap());
-            assert!(!m.has(Marker::Refresh));
+            assert!(!m.has(Marker::Refresh).unwrap());
+        });
+    }
+
+    #[test]
+    fn what_can_not_be_told_is_an_error_and_counts_as_stopped() {
+        with(|m, paths| {
+            // A file in the folder's place: root may look into any folder.
+            std::fs::remove_dir_all(paths.state_dir()).unwrap();
+            std::fs::write(paths.state_dir(), "").unwrap();
+            for marker in [Marker::Stopped, Marker::Refresh, Marker::NewEager] {
+                assert!(m.has(marker).is_err(), "{marker:?}");
+            }
+            assert!(m.is_stopped());
         });
     }
 

@@ -142,7 +142,7 @@ pub fn planned(world: &World<'_>, line: &Judged) -> Reaped {
         if world.queue(identity).has_waiting()? {
             return skip("a message waits for it");
         }
-        let stopped = world.markers(identity).has(Marker::Stopped);
+        let stopped = world.markers(identity).has(Marker::Stopped)?;
         let age = quiet_for(world, identity, &record)?;
         if !stopped && line.age_secs.is_some_and(|planned| age.as_secs() < planned) {
             return skip("it has been active since the plan was made");

@@ -141,7 +141,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
             }
         }
         for identity in &rest {
-            if world.markers(identity).has(Marker::NewEager) {
+            if world.markers(identity).has(Marker::NewEager)? {
                 relaunch(world, identity, options.patience(world));
             }
             match kick(world, identity) {
@@ -332,11 +332,11 @@ fn observe(
     let mut observed = SessionSeen {
         managed: false,
         liveness,
-        stopped: markers.has(Marker::Stopped),
-        new_eager: markers.has(Marker::NewEager),
+        stopped: markers.has(Marker::Stopped)?,
+        new_eager: markers.has(Marker::NewEager)?,
         ephemeral: false,
         always_on: false,
-        armed: markers.has(Marker::EphemeralArmed),
+        armed: markers.has(Marker::EphemeralArmed)?,
         working: false,
         waiting: record.is_some_and(|record| hold::keeps_awake(world, record, world.now())),
         age: Duration::ZERO,
@@ -393,7 +393,7 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
 
 /// Tidies a queue, and starts a drain where something waits or is in flight. Says whether one was started.
 fn kick(world: &World<'_>, identity: &Identity) -> Result<bool, StoreError> {
-    if !world.queue(identity).tend(durable::LITTER_AGE)? || world.markers(identity).has(Marker::Stopped) {
+    if !world.queue(identity).tend(durable::LITTER_AGE)? || world.markers(identity).is_stopped() {
         return Ok(false);
     }
     Ok(world.kick(identity))

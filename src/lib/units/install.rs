@@ -225,7 +225,7 @@ pub(crate) fn always_on(world: &World<'_>) -> Result<Vec<Peer>, Failure> {
 
 /// The units of those among `peers` that were stopped.
 pub(crate) fn stopped(world: &World<'_>, peers: &[Peer]) -> BTreeSet<String> {
-    let is_stopped = |peer: &&Peer| world.markers(&peer.identity).has(Marker::Stopped);
+    let is_stopped = |peer: &&Peer| world.markers(&peer.identity).is_stopped();
     peers.iter().filter(is_stopped).map(|peer| unit_of(world, peer).name).collect()
 }
 

@@ -1,11 +1,11 @@
 //! What every act of the lifecycle needs: where the files are, what time it is, and the host behind a seam.
 
 use crate::base::Liveness;
+use crate::base::StateFile;
 use crate::base::clock::{Clock, EpochMs};
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;
 use crate::base::settings::Settings;
-use crate::base::{Marker, StateFile};
 use crate::store::clock_jump::Clocks;
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::history::History;
@@ -164,7 +164,7 @@ impl Drop for Held<'_> {
             return;
         }
         // What waits for a stopped peer waits for its start.
-        if !self.world.markers(&self.identity).has(Marker::Stopped) {
+        if !self.world.markers(&self.identity).is_stopped() {
             self.world.kick_if_waiting(&self.identity);
         }
     }
