@@ -345,3 +345,24 @@ fn what_is_shown_steers_no_terminal() {
         assert!(shown.contains("bob"), "{words:?}: {shown:?}");
     }
 }
+
+/// A file in the folder's place, since root may list any folder.
+#[test]
+fn a_folder_that_can_not_be_listed_is_said_and_never_empty() {
+    let home = home();
+    let root = home.root();
+    let cases: [(&str, &[&str]); 3] = [
+        ("history", &["iapeer", "history"]),
+        ("logs/iapeer", &["iapeer", "logs"]),
+        ("state/lifecycle/parrot-bob.approval", &["iapeer", "answer", "bob", "allow"]),
+    ];
+    for (folder, words) in cases {
+        let path = root.join(folder);
+        clear(&path);
+        fs::write(&path, "").unwrap();
+        let said = soon(&home, words);
+        assert!(said.code != 0 && said.stderr.contains("cannot list"), "{folder}: {said}");
+        assert!(said.stderr.contains(path.to_str().unwrap()), "{folder}: {said}");
+        clear(&path);
+    }
+}

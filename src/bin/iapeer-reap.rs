@@ -44,7 +44,7 @@ fn run(given: args::Reap, world: &World<'_>) -> Result<Exit, Failure> {
                 .map_err(|_| Failure::new(Exit::Usage, "--older-than wants seconds, 0 or more"))?,
             None => world.settings.idle,
         };
-        reap::idle(world, older, given.dry_run, tell);
+        reap::idle(world, older, given.dry_run, tell)?;
     } else {
         let park = if given.no_park { Park::No } else { Park::Yes };
         for identity in queues::chosen(world, &given.identities)? {

@@ -18,8 +18,8 @@ use iapeer::host::tmux::TmuxError;
 use iapeer::message::envelope::Envelope;
 use iapeer::runtime::transcript::TurnEnd;
 use iapeer::session::hook::Hook;
-use iapeer::store::SessionRecord;
 use iapeer::store::markers::Turn as Marked;
+use iapeer::store::{SessionRecord, StoreError};
 use iapeer::world::peer::Peer;
 use iapeer::world::{
     CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, Processes, StartError,
@@ -104,10 +104,10 @@ impl Host for Machine {
         Ok(Processes { server: session.server, pane: None, pane_id: None, unit: None })
     }
 
-    fn sockets(&self) -> Vec<Identity> {
+    fn sockets(&self) -> Result<Vec<Identity>, StoreError> {
         self.0.point();
         let state = self.0.state();
-        state.peers.iter().filter(|(_, truth)| truth.traced).map(|(identity, _)| identity.clone()).collect()
+        Ok(state.peers.iter().filter(|(_, truth)| truth.traced).map(|(identity, _)| identity.clone()).collect())
     }
 
     fn transcript_times(&self, peer: &Peer, running: Option<&Marked>) -> TranscriptTimes {

@@ -213,8 +213,8 @@ impl Program {
             }
             Act::ReapIdle(secs) => {
                 let mut said = String::new();
-                reap::idle(&world, Duration::from_secs(*secs), false, |reaped| said.push_str(&format!("{reaped:?}")));
-                Ok(said)
+                reap::idle(&world, Duration::from_secs(*secs), false, |reaped| said.push_str(&format!("{reaped:?}")))
+                    .map(|()| said)
             }
             Act::Plan => {
                 let mut lines = Vec::new();

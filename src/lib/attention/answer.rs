@@ -63,7 +63,7 @@ pub fn answer(
     by: &str,
 ) -> Result<Answered, Failure> {
     wait_for_filing(world, &peer.identity);
-    let requests = requests::open(world, &peer.identity);
+    let requests = requests::open(world, &peer.identity)?;
     let request = match id {
         Some(id) => match requests.iter().find(|request| request.id == id) {
             Some(request) => Some(request),

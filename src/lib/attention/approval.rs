@@ -209,7 +209,7 @@ fn conclude(world: &World<'_>, identity: &Identity, request: &Request, over: boo
     if attention::peek(world.paths, identity).is_none_or(|now| now.id.as_ref() != Some(&request.id)) {
         return Ok(());
     }
-    if let Some(next) = open(world, identity).into_iter().next() {
+    if let Some(next) = open(world, identity)?.into_iter().next() {
         look::set(world, identity, None)?;
         return announce(world, identity, &next);
     }

@@ -64,7 +64,7 @@ pub fn attend(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<
 pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
     let (identity, now) = (&peer.identity, world.now());
     // In this order: a hook announces its request before it files it, so each of these is known to `read`.
-    let requests = requests::files(world, identity);
+    let requests = requests::files(world, identity)?;
     let read = attention::peek(world.paths, identity);
     let known = read.clone().filter(|known| known.launch.is_none() || known.launch == record.launch);
     let printed = world.host.last_output(identity);

@@ -92,7 +92,7 @@ pub fn age(now: EpochMs, since: EpochMs) -> String {
 /// Who waits for somebody, oldest first. Screens that have changed since the last look are looked at.
 pub fn rows(world: &World<'_>) -> Result<Vec<Row>, Failure> {
     let registry = Registry::read(world.paths)?;
-    let sessions: BTreeSet<Identity> = identities_with(world.paths, StateFile::Session).into_iter().collect();
+    let sessions: BTreeSet<Identity> = identities_with(world.paths, StateFile::Session)?.into_iter().collect();
     for identity in &sessions {
         let Some(record) = SessionRecord::peek(world.paths, identity) else { continue };
         let Ok(peer) = Peer::of_in(world.paths, &registry, identity) else { continue };
@@ -100,7 +100,7 @@ pub fn rows(world: &World<'_>) -> Result<Vec<Row>, Failure> {
             look::attend(world, &peer, &record)?;
         }
     }
-    let known = identities_with(world.paths, StateFile::Attention).into_iter().filter_map(|identity| {
+    let known = identities_with(world.paths, StateFile::Attention)?.into_iter().filter_map(|identity| {
         if !sessions.contains(&identity) && !settle::is_live(world, &identity) {
             look::without_session(world, &identity).ok()?;
         }

@@ -6,8 +6,7 @@ use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
 use crate::base::words::words;
 use crate::host::{ProcessId, process};
-use crate::store::durable;
-use crate::store::state_files::names_in;
+use crate::store::durable::{self, StoreError};
 use crate::world::World;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,26 +58,30 @@ pub struct Answer {
     pub at: EpochMs,
 }
 
-/// The requests whose hooks wait, oldest first.
-pub fn open(world: &World<'_>, identity: &Identity) -> Vec<Request> {
+/// The requests whose hooks wait, oldest first. A folder that can't be listed is an error, never "none is open".
+pub fn open(world: &World<'_>, identity: &Identity) -> Result<Vec<Request>, StoreError> {
     let dir = world.paths.state(identity, StateFile::Approval);
-    let requests = names_in(&dir).filter(|name| name.ends_with(".json"));
+    let names = durable::names_of(&dir)?;
+    let requests = names.iter().filter(|name| name.ends_with(".json"));
     let requests = requests.filter_map(|name| durable::peek_json::<Request>(&dir.join(name)));
     let mut open: Vec<Request> =
         requests.filter(|request| process::liveness(&request.hook) == Liveness::Alive).collect();
     open.sort_by_key(|request| request.at);
-    open
+    Ok(open)
 }
 
 /// The files of all requests, and what is left of earlier ones.
-pub(crate) fn files(world: &World<'_>, identity: &Identity) -> Vec<PathBuf> {
+pub(crate) fn files(world: &World<'_>, identity: &Identity) -> Result<Vec<PathBuf>, StoreError> {
     let dir = world.paths.state(identity, StateFile::Approval);
-    names_in(&dir).map(|name| dir.join(name)).collect()
+    Ok(durable::names_of(&dir)?.into_iter().map(|name| dir.join(name)).collect())
 }
 
 /// Takes away all requests and what is left of earlier ones: a hook that still waits gives up.
 pub fn drop_requests(world: &World<'_>, identity: &Identity) {
-    files(world, identity).iter().for_each(|file| drop(std::fs::remove_file(file)));
+    match files(world, identity) {
+        Ok(files) => files.iter().for_each(|file| drop(std::fs::remove_file(file))),
+        Err(error) => tracing::warn!("{identity}: {error}: requests of its permission hook stay"),
+    }
 }
 
 /// A file of the request `id`.

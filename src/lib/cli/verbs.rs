@@ -124,7 +124,7 @@ pub fn logs(
     let peer = peer.map(|text| logged(world, text)).transpose()?;
     let since = since.map(|text| logs::since(text, world.now())).transpose()?;
     let wanted = logs::Wanted { peer, since };
-    logs::read(world, &wanted, follow, |line| cli::tell(json, &line.json(), || line.text.clone()));
+    logs::read(world, &wanted, follow, |line| cli::tell(json, &line.json(), || line.text.clone()))?;
     Ok(Exit::Ok)
 }
 
@@ -132,7 +132,7 @@ pub fn logs(
 fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
     let registry = Registry::read(world.paths)?;
     let (name, _) = split_name(&registry, text, None)?;
-    if registry.get(&name).is_none() && !logs::mention(world, &name) {
+    if registry.get(&name).is_none() && !logs::mention(world, &name)? {
         return Err(unknown(&name));
     }
     Ok(name)

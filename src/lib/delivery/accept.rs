@@ -226,10 +226,11 @@ fn withdraw_from_nobody(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq) -
     if Registry::read(world.paths).map_or(true, |registry| registry.get(name).is_some()) {
         return Ok(());
     }
+    // What can't be told is taken for kept: a message is said to be lost only where that is sure.
     let is_kept = || {
-        identities_with(world.paths, StateFile::Queue)
-            .iter()
-            .any(|identity| world.queue(identity).find(item.id).is_ok_and(|found| found.is_some()))
+        identities_with(world.paths, StateFile::Queue).map_or(true, |identities| {
+            identities.iter().any(|identity| world.queue(identity).find(item.id).map_or(true, |found| found.is_some()))
+        })
     };
     if !world.queue(&peer.identity).remove(Place::Waiting, seq)? && is_kept() {
         return Ok(());

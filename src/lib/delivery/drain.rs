@@ -39,7 +39,7 @@ pub enum Drained {
 pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     let queue = world.queue(identity);
-    queue.adopt();
+    queue.adopt()?;
     notice::give_waiting(world, Some(identity));
     let mut ledger = Ledger::new(world, &peer, &queue);
     // Held from the first wait for a worker on: of several drains one watches.

@@ -9,7 +9,11 @@ use crate::world::World;
 
 /// One finding for each.
 pub(crate) fn attention<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
-    let known = identities_with(world.paths, StateFile::Attention).into_iter().filter_map(|identity| {
+    let identities = match identities_with(world.paths, StateFile::Attention) {
+        Ok(identities) => identities,
+        Err(error) => return vec![Finding::unseen("attention", &error)],
+    };
+    let known = identities.into_iter().filter_map(|identity| {
         let now = attention::peek(world.paths, &identity)?;
         now.state.is_trouble().then_some((identity, now))
     });

@@ -6,7 +6,6 @@ use crate::host::disk;
 use crate::store::durable;
 use crate::store::event_log::Log;
 use crate::store::open::{self, Rule, Unfit};
-use crate::store::state_files::names_in;
 use crate::world::World;
 use std::borrow::Cow;
 use std::fs::{self, Permissions};
@@ -50,10 +49,17 @@ pub(super) fn close(path: &Path, mode: u32) -> Result<(), MendError> {
 /// in them is not read.
 pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let (state, logs) = (world.paths.state_root(), world.paths.root().join("logs"));
-    let mut found = Vec::new();
+    let (mut found, mut unseen) = (Vec::new(), Vec::new());
     let mut todo = vec![state.clone(), logs];
     while let Some(dir) = todo.pop() {
-        for name in names_in(&dir) {
+        let names = match durable::names_of(&dir) {
+            Ok(names) => names,
+            Err(error) => {
+                unseen.push(Finding::unseen("files", &error));
+                continue;
+            }
+        };
+        for name in names {
             let path = dir.join(&name);
             let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
             let rule = if path.starts_with(&state) { Rule::STATE } else { Rule { max: u64::MAX, ..Rule::STATE } };
@@ -69,7 +75,7 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         let what = format!("{}: what it should hold is not known", unfit.fault);
         Finding::error("files", unfit.exit(), unfit.path.display(), what).todo(unfit.fault.todo())
     };
-    found.into_iter().map(finding).collect()
+    unseen.into_iter().chain(found.into_iter().map(finding)).collect()
 }
 
 /// Whether the name is one under which a regular file is looked for.

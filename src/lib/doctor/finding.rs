@@ -74,6 +74,12 @@ impl<'a> Finding<'a> {
         Finding { check, severity: Severity::Error, about, what, todo: String::new(), mended: None, exit, mend: None }
     }
 
+    /// What can't be looked at is not in order.
+    pub(crate) fn unseen(check: &'static str, error: &StoreError) -> Self {
+        let what = format!("{error}: what is in it is not known");
+        Finding::error(check, error.exit(), error.path().display(), what).todo("see to its mode")
+    }
+
     pub(crate) fn warn(check: &'static str, about: impl ToString, what: impl Into<String>) -> Self {
         Finding { severity: Severity::Warn, ..Finding::error(check, Exit::Ok, about, what) }
     }

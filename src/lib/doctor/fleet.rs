@@ -11,7 +11,7 @@ use crate::store::lock::{self, is_held};
 use crate::store::queue::Place;
 use crate::store::registry::Registry;
 use crate::store::session_record::{Phase, SessionRecord};
-use crate::store::state_files::{identities_with, names_in};
+use crate::store::state_files::{identities_among, identities_with};
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,7 +25,11 @@ pub(crate) fn queues<'a>(
     registry: &Registry,
     half_done: &BTreeSet<Personality>,
 ) -> Vec<Finding<'a>> {
-    identities_with(world.paths, StateFile::Queue)
+    let identities = match identities_with(world.paths, StateFile::Queue) {
+        Ok(identities) => identities,
+        Err(error) => return vec![Finding::unseen("queue", &error)],
+    };
+    identities
         .iter()
         .filter(|identity| !half_done.contains(identity.personality()))
         .flat_map(|identity| queue(world, registry, identity))
@@ -90,14 +94,24 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
 
 /// Sessions, their records, and who watches them.
 pub(crate) fn sessions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
-    let mut all: BTreeSet<Identity> = world.host.sockets().into_iter().collect();
-    for file in [StateFile::Session, StateFile::ClaimedDeath, StateFile::Teardown, StateFile::Lock] {
-        all.extend(identities_with(world.paths, file));
+    let mut unseen = Vec::new();
+    let mut all = BTreeSet::new();
+    match world.host.sockets() {
+        Ok(identities) => all.extend(identities),
+        Err(error) => unseen.push(Finding::unseen("session", &error)),
     }
-    all.into_iter()
+    match durable::names_of(&world.paths.state_dir()) {
+        Ok(names) => {
+            let files = [StateFile::Session, StateFile::ClaimedDeath, StateFile::Teardown, StateFile::Lock];
+            all.extend(files.iter().flat_map(|file| identities_among(&names, *file)));
+        }
+        Err(error) => unseen.push(Finding::unseen("session", &error)),
+    }
+    let seen = all
+        .into_iter()
         .filter(|identity| world.host.managed_by(identity).is_none())
-        .flat_map(|identity| session(world, registry, identity))
-        .collect()
+        .flat_map(|identity| session(world, registry, identity));
+    unseen.into_iter().chain(seen).collect()
 }
 
 fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) -> Vec<Finding<'a>> {
@@ -180,7 +194,11 @@ pub(crate) fn leftovers<'a>(
     half_done: &BTreeSet<Personality>,
 ) -> Vec<Finding<'a>> {
     let mut left: BTreeMap<Identity, Vec<String>> = BTreeMap::new();
-    for name in names_in(&world.paths.state_dir()) {
+    let names = match durable::names_of(&world.paths.state_dir()) {
+        Ok(names) => names,
+        Err(error) => return vec![Finding::unseen("state", &error)],
+    };
+    for name in names {
         let Some((identity, kind)) = name.split_once('.') else { continue };
         let Ok(identity) = identity.parse::<Identity>() else { continue };
         if half_done.contains(identity.personality()) {

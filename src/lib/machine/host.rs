@@ -20,10 +20,10 @@ use crate::host::usage::Usage;
 use crate::runtime::screen::Sight;
 use crate::runtime::{ScreenState, Told};
 use crate::session::launch;
+use crate::store::durable::{self, StoreError};
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
-use crate::store::state_files::names_in;
 use crate::world::peer::Peer;
 use crate::world::{
     ChoiceError, CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, PaneEnd, Processes,
@@ -120,12 +120,13 @@ impl Host for RealHost<'_> {
         })
     }
 
-    fn sockets(&self) -> Vec<Identity> {
-        let mut found: Vec<Identity> = names_in(self.paths.socket_dir())
+    fn sockets(&self) -> Result<Vec<Identity>, StoreError> {
+        let mut found: Vec<Identity> = durable::names_of(self.paths.socket_dir())?
+            .iter()
             .filter_map(|name| name.strip_prefix("tmux-iap-")?.strip_suffix(".sock")?.parse().ok())
             .collect();
         found.sort();
-        found
+        Ok(found)
     }
 
     fn transcript_times(&self, peer: &Peer, running: Option<&Turn>) -> TranscriptTimes {

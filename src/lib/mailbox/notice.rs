@@ -9,7 +9,6 @@ use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::store::durable;
 use crate::store::queue::{Item, nobody};
-use crate::store::state_files::names_in;
 use crate::world::World;
 use crate::world::peer::Peer;
 
@@ -42,7 +41,11 @@ pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, agai
 pub fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
     let dir = world.paths.notices_dir();
     let mut left = false;
-    for name in names_in(&dir) {
+    let names = match durable::names_of(&dir) {
+        Ok(names) => names,
+        Err(error) => return tracing::warn!("{error}: notices wait on"),
+    };
+    for name in names {
         let Some(identity) = name.split_once('.').and_then(|(identity, _)| identity.parse::<Identity>().ok()) else {
             continue;
         };
@@ -112,7 +115,7 @@ fn keep(world: &World<'_>, identity: &Identity, notice: &Item) -> Result<(), Fai
 /// Lets the notices that wait for `from` wait for `to`: the peer has another name.
 pub fn rename(world: &World<'_>, from: &Identity, to: &Identity) -> Result<(), Failure> {
     let dir = world.paths.notices_dir();
-    for name in names_in(&dir) {
+    for name in durable::names_of(&dir)? {
         if let Some(id) = name.strip_prefix(&format!("{from}.")).and_then(|id| id.parse::<MessageId>().ok()) {
             durable::move_file(&dir.join(&name), &dir.join(format!("{to}.{id}")))?;
         }

@@ -75,7 +75,7 @@ impl QueueRow {
 /// The identities named, or every one that has a queue.
 pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Failure> {
     if named.is_empty() {
-        return Ok(identities_with(world.paths, StateFile::Queue));
+        return Ok(identities_with(world.paths, StateFile::Queue)?);
     }
     named.iter().map(|text| text.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))).collect()
 }
@@ -128,7 +128,7 @@ pub fn held_back(world: &World<'_>, identity: &Identity) -> Result<usize, Failur
 
 fn find(world: &World<'_>, id: &str) -> Result<(Identity, Place, Seq), Failure> {
     let wanted: MessageId = id.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?;
-    for identity in identities_with(world.paths, StateFile::Queue) {
+    for identity in identities_with(world.paths, StateFile::Queue)? {
         if let Some((place, seq)) = world.queue(&identity).find(wanted)? {
             return Ok((identity, place, seq));
         }

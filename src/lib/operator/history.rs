@@ -5,8 +5,8 @@ use crate::base::evidence::Outcome;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Personality};
 use crate::base::message_id::MessageId;
+use crate::store::durable;
 use crate::store::history::Settlement;
-use crate::store::state_files::names_in;
 use crate::world::World;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,7 +104,7 @@ impl PastMessage {
 pub fn read(world: &World<'_>, filter: &HistoryFilter) -> Result<Vec<PastMessage>, Failure> {
     // A message has a line for each outcome: the last one counts.
     let mut all = BTreeMap::new();
-    for identity in identities(world) {
+    for identity in identities(world)? {
         for line in world.history(&identity).lines()? {
             all.insert((line.accepted, line.id, identity.clone()), PastMessage::of(&identity, line));
         }
@@ -119,9 +119,9 @@ pub fn read(world: &World<'_>, filter: &HistoryFilter) -> Result<Vec<PastMessage
 }
 
 /// Everybody who has a history, registered or not.
-fn identities(world: &World<'_>) -> BTreeSet<Identity> {
+fn identities(world: &World<'_>) -> Result<BTreeSet<Identity>, Failure> {
     let identity = |name: String| name.trim_end_matches(".1").strip_suffix(".jsonl")?.parse().ok();
-    names_in(&world.paths.history_dir()).filter_map(identity).collect()
+    Ok(durable::names_of(&world.paths.history_dir())?.into_iter().filter_map(identity).collect())
 }
 
 /// The ids of all messages that are tied to `id` by what they answer.

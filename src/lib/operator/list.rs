@@ -10,10 +10,10 @@ use crate::people::Inbox;
 use crate::runtime::{Kind, Manifest};
 use crate::session::activity::{Activity, Quiet};
 use crate::store::attention;
+use crate::store::durable;
 use crate::store::markers::TurnState;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::session_record::{Phase, SessionRecord};
-use crate::store::state_files::names_in;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::Serialize;
@@ -135,14 +135,15 @@ struct Files {
 }
 
 impl Files {
-    fn read(world: &World<'_>) -> Files {
+    fn read(world: &World<'_>) -> Result<Files, Failure> {
         let mut kinds: HashMap<String, HashSet<String>> = HashMap::new();
-        for name in names_in(&world.paths.state_dir()) {
+        for name in durable::names_of(&world.paths.state_dir())? {
             if let Some((identity, kind)) = name.split_once('.') {
                 kinds.entry(identity.to_owned()).or_default().insert(kind.to_owned());
             }
         }
-        Files { kinds, histories: names_in(&world.paths.history_dir()).collect() }
+        let histories = durable::names_of(&world.paths.history_dir())?.into_iter().collect();
+        Ok(Files { kinds, histories })
     }
 
     fn has(&self, identity: &Identity, file: StateFile) -> bool {
@@ -156,7 +157,7 @@ const WORTH_A_THREAD: usize = 200;
 /// Every registered peer, by name.
 pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
     let registry = Registry::read(world.paths)?;
-    let files = Files::read(world);
+    let files = Files::read(world)?;
     let mut listed = all_listed(world, &registry, &files);
     let panes: Vec<i32> = listed.iter().flat_map(|peer| &peer.runtimes).filter_map(|on| on.pane).collect();
     let usage = world.host.usage(&panes);

@@ -4,9 +4,9 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::output;
+use crate::store::durable;
 use crate::store::event_log::{Log, parse, time_of};
 use crate::store::open::{self, Rule};
-use crate::store::state_files::names_in;
 use crate::world::World;
 use serde_json::{Map, Value};
 use std::io::{Read, Seek, SeekFrom};
@@ -135,14 +135,14 @@ fn lines_of(log: Log, bytes: &[u8]) -> Vec<Line> {
 }
 
 /// Gives the wanted lines to `tell`, oldest first; with `follow` goes on until the caller is ended or its reader gone.
-pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnMut(&Line)) {
-    let (mut readers, mut lines) = so_far(world);
+pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnMut(&Line)) -> Result<(), Failure> {
+    let (mut readers, mut lines) = so_far(world)?;
     loop {
         // Stable: lines of one log keep their order.
         lines.sort_by_key(|line| line.at);
         lines.drain(..).filter(|line| line.is(wanted)).for_each(|line| tell(&line));
         if !follow || !output::is_heard() {
-            return;
+            return Ok(());
         }
         world.clock.sleep(FOLLOW);
         for reader in &mut readers {
@@ -152,15 +152,15 @@ pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnM
 }
 
 /// Whether any line is about `peer`, who may be registered no more.
-pub fn mention(world: &World<'_>, peer: &Personality) -> bool {
+pub fn mention(world: &World<'_>, peer: &Personality) -> Result<bool, Failure> {
     let wanted = Wanted { peer: Some(peer.clone()), since: None };
-    so_far(world).1.iter().any(|line| line.is(&wanted))
+    Ok(so_far(world)?.1.iter().any(|line| line.is(&wanted)))
 }
 
 /// What the logs hold by now, log by log, and who reads on in each.
-fn so_far(world: &World<'_>) -> (Vec<Reader>, Vec<Line>) {
+fn so_far(world: &World<'_>) -> Result<(Vec<Reader>, Vec<Line>), Failure> {
     let (mut readers, mut lines) = (Vec::new(), Vec::new());
-    let names: Vec<String> = names_in(&world.paths.event_log_dir()).collect();
+    let names = durable::names_of(&world.paths.event_log_dir())?;
     for log in LOGS {
         let path = world.paths.event_log(log.file_name());
         let number = |name: &String| name.strip_prefix(log.file_name())?.strip_prefix('.')?.parse::<u64>().ok();
@@ -177,7 +177,7 @@ fn so_far(world: &World<'_>) -> (Vec<Reader>, Vec<Line>) {
         lines.extend(reader.read());
         readers.push(reader);
     }
-    (readers, lines)
+    Ok((readers, lines))
 }
 
 #[cfg(test)]

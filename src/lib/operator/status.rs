@@ -133,7 +133,7 @@ pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
             }
         }
     }
-    for identity in identities_with(world.paths, StateFile::Queue) {
+    for identity in identities_with(world.paths, StateFile::Queue)? {
         match world.queue(&identity).counts() {
             Ok([waiting, inflight, dead, corrupt]) => {
                 seen.waiting += waiting;

@@ -5,9 +5,9 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;
 use crate::host::about;
+use crate::store::durable;
 use crate::store::open::{self, Rule, without_bom};
 use crate::store::registry::{PeerRecord, Registry};
-use crate::store::state_files::names_in;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -28,22 +28,20 @@ pub fn compose_for(paths: &Paths, cwd: &Path, record: &PeerRecord, now: EpochMs)
     let read = |folder: &str, names: &[String]| halves(paths, &roots, folder, names);
     let doctrine = read("", &["IAPEER.md".to_owned()])?;
     let others: Vec<String> =
-        markdown(&roots, "").into_iter().filter(|name| !name.eq_ignore_ascii_case("IAPEER.md")).collect();
+        markdown(&roots, "")?.into_iter().filter(|name| !name.eq_ignore_ascii_case("IAPEER.md")).collect();
     let documents = read("", &others)?;
-    let fragments = read("fragments", &markdown(&roots, "fragments").into_iter().collect::<Vec<_>>())?;
+    let fragments = read("fragments", &markdown(&roots, "fragments")?.into_iter().collect::<Vec<_>>())?;
     Ok(compose(&facts, &doctrine, registry.peers(), &documents, &fragments))
 }
 
 /// The names of the Markdown files in `folder` of both roots.
-fn markdown(roots: &[std::path::PathBuf; 2], folder: &str) -> BTreeSet<String> {
-    roots
-        .iter()
-        .flat_map(|root| {
-            let dir = root.join(folder);
-            let names: Vec<String> = names_in(&dir).collect();
-            names.into_iter().filter(move |name| name.to_ascii_lowercase().ends_with(".md") && dir.join(name).is_file())
-        })
-        .collect()
+fn markdown(roots: &[std::path::PathBuf; 2], folder: &str) -> Result<BTreeSet<String>, Failure> {
+    let mut found = BTreeSet::new();
+    for dir in roots.iter().map(|root| root.join(folder)) {
+        let names = durable::names_of(&dir)?.into_iter();
+        found.extend(names.filter(|name| name.to_ascii_lowercase().ends_with(".md") && dir.join(name).is_file()));
+    }
+    Ok(found)
 }
 
 /// For each name the global file, then the peer's own. A file that vanishes between listing and reading is left out; a file that

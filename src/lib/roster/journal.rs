@@ -14,7 +14,6 @@ use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::base::paths::{self, Paths};
 use crate::store::durable::{self, Published};
 use crate::store::lock::FileLock;
-use crate::store::state_files::names_in;
 use crate::world::World;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -216,7 +215,9 @@ impl<'w> Journal<'w> {
     /// to look into it. Whoever holds the journal is the only writer there.
     pub fn tidy(&self) {
         let dir = self.world.paths.intents_dir();
-        for name in names_in(&dir).filter(|name| durable::is_temp(name)) {
+        // Litter that can't be seen stays litter.
+        let names = durable::names_of(&dir).unwrap_or_default();
+        for name in names.iter().filter(|name| durable::is_temp(name)) {
             let _ = std::fs::remove_file(dir.join(name));
         }
         let _ = std::fs::remove_dir(&dir);
@@ -226,7 +227,11 @@ impl<'w> Journal<'w> {
 /// The intents that are there: of verbs at work, and of those that were cut short. An error names an unreadable one.
 pub fn pending(paths: &Paths) -> Vec<Result<Intent, Failure>> {
     let dir = paths.intents_dir();
-    let mut names: Vec<String> = names_in(&dir).filter(|name| !durable::is_temp(name)).collect();
+    let mut names = match durable::names_of(&dir) {
+        Ok(names) => names,
+        Err(error) => return vec![Err(error.into())],
+    };
+    names.retain(|name| !durable::is_temp(name));
     names.sort();
     let read = |name: String| -> Option<Result<Intent, Failure>> {
         let path = dir.join(name);

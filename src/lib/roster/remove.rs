@@ -12,7 +12,6 @@ use crate::session::settle::{self, Standing};
 use crate::store::durable;
 use crate::store::queue::Place;
 use crate::store::registry::{PeerRecord, Registry};
-use crate::store::state_files::names_in;
 use crate::units::install;
 use crate::world::{Held, World};
 use serde::Serialize;
@@ -40,7 +39,7 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
     let declared = record.iter().flat_map(|record| &record.runtimes);
     let mut identities: BTreeSet<Identity> =
         declared.map(|runtime| Identity::new(runtime.clone(), name.clone())).collect();
-    identities.extend(left_over(world, name));
+    identities.extend(left_over(world, name)?);
     let (mut held, mut locks) = (Vec::new(), Vec::new());
     // First everything that may refuse, then everything that changes something.
     for identity in &identities {
@@ -173,12 +172,12 @@ fn purge_queue(world: &World<'_>, identity: &Identity, force: bool) -> Result<Re
 }
 
 /// Identities of that name that have state, whether or not it is declared (any more).
-fn left_over(world: &World<'_>, name: &Personality) -> Vec<Identity> {
+fn left_over(world: &World<'_>, name: &Personality) -> Result<Vec<Identity>, Failure> {
     let dir = world.paths.state_dir();
-    let identities = names_in(&dir)
-        .filter(|file| is_state(file))
-        .filter_map(|file| file.split_once('.')?.0.parse::<Identity>().ok());
-    identities.filter(|identity| identity.personality() == name).collect()
+    let names = durable::names_of(&dir)?;
+    let identities =
+        names.iter().filter(|file| is_state(file)).filter_map(|file| file.split_once('.')?.0.parse::<Identity>().ok());
+    Ok(identities.filter(|identity| identity.personality() == name).collect())
 }
 
 /// Takes the lock of an identity and looks whether it may go.
@@ -227,7 +226,7 @@ fn purge_but(world: &World<'_>, identity: &Identity, keep: Option<Marker>) -> Re
     let kept = keep.map(|marker| format!("{identity}.{}", StateFile::from(marker)));
     let goes = |name: &String| name.starts_with(&prefix) && is_state(name) && kept.as_ref() != Some(name);
     let mut purged: Vec<String> = Vec::new();
-    for name in names_in(&dir).filter(goes) {
+    for name in durable::names_of(&dir)?.into_iter().filter(goes) {
         let path = dir.join(&name);
         let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         removed.map_err(|error| Failure::io("remove", &path, &error))?;

@@ -15,7 +15,7 @@ use crate::base::paths::Paths;
 use crate::base::step::{self, Point};
 use crate::store::durable::{self, StoreError};
 use crate::store::open::NO_WAIT_NO_LINK;
-use crate::store::state_files::names_in;
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
@@ -58,8 +58,8 @@ impl Due {
     }
 
     /// Everyone who is marked.
-    pub fn marked(&self) -> impl Iterator<Item = Identity> {
-        names_in(&self.dir).filter_map(|name| name.parse().ok())
+    pub fn marked(&self) -> Result<BTreeSet<Identity>, StoreError> {
+        Ok(durable::names_of(&self.dir)?.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     fn make_dir(&self) -> io::Result<()> {
@@ -117,12 +117,12 @@ mod tests {
     fn a_mark_stays_until_it_is_taken_away() {
         let (_dir, due) = marks();
         let bob: Identity = "parrot-bob".parse().unwrap();
-        assert_eq!((due.marked().count(), due.is_marked(&bob)), (0, false));
+        assert_eq!((due.marked().unwrap().len(), due.is_marked(&bob)), (0, false));
         due.unmark(&bob);
         for _ in 0..2 {
             due.mark(&bob).unwrap();
         }
-        assert_eq!(due.marked().collect::<Vec<_>>(), std::slice::from_ref(&bob));
+        assert_eq!(due.marked().unwrap(), BTreeSet::from([bob.clone()]));
         due.unmark(&bob);
         assert!(!due.is_marked(&bob));
     }
@@ -145,7 +145,7 @@ mod tests {
         ] {
             assert_eq!(due.suffices(now, boot), suffices, "{now:?} {boot:?}");
         }
-        assert_eq!(due.marked().count(), 1);
+        assert_eq!(due.marked().unwrap().len(), 1);
         std::fs::write(due.looked(), "torn").unwrap();
         assert!(!due.suffices(at, Some("a")));
         due.note_full_look(at, None).unwrap();

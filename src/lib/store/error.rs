@@ -59,6 +59,17 @@ impl StoreError {
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
+    /// The file or folder that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            StoreError::Io { path, .. }
+            | StoreError::Unsynced { path, .. }
+            | StoreError::Guarded(path)
+            | StoreError::Corrupt { path, .. } => path,
+            StoreError::Unfit(unfit) => &unfit.path,
+        }
+    }
+
     /// The exit code of a program that gives up for this reason.
     pub fn exit(&self) -> Exit {
         match self {
@@ -109,6 +120,9 @@ pub enum Fault {
     /// Others may write it.
     #[error("may be written by others (mode {0:04o})")]
     Open(u32),
+    /// It is a folder, and what is in it is not known.
+    #[error("can't be listed ({0})")]
+    Unlisted(io::ErrorKind),
 }
 
 impl Fault {
@@ -120,6 +134,7 @@ impl Fault {
             Fault::Large(..) => "make it shorter, or move it away",
             Fault::Owner(..) => "chown it to yourself, or move it away",
             Fault::Open(_) => "chmod go-w it",
+            Fault::Unlisted(_) => "see to its mode",
         }
     }
 }
@@ -132,7 +147,7 @@ impl Unfit {
     /// The exit code of a program that gives up for this reason.
     pub fn exit(&self) -> Exit {
         match self.fault {
-            Fault::Owner(..) | Fault::Open(_) => Exit::NoPerm,
+            Fault::Owner(..) | Fault::Open(_) | Fault::Unlisted(_) => Exit::NoPerm,
             Fault::Kind(_) | Fault::Link | Fault::NoFolder(_) | Fault::Large(..) => Exit::Config,
         }
     }

@@ -19,7 +19,6 @@ use crate::store::due::Due;
 use crate::store::durable::{self, Published, StoreError};
 use crate::store::field_error::ItemFault;
 use crate::store::lock::{FileLock, LockError};
-use crate::store::state_files::names_in;
 use std::fs::{self, DirEntry, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -188,8 +187,8 @@ impl Queue {
 
     /// Gives items that were put there under another form of their number (`7`) the name that they are found by. One
     /// whose number is taken stays.
-    pub fn adopt(&self) {
-        for name in names_in(&self.dir) {
+    pub fn adopt(&self) -> Result<(), StoreError> {
+        for name in durable::names_of(&self.dir)? {
             if let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) {
                 let path = self.dir.join(&name);
                 if path.symlink_metadata().is_ok_and(|meta| meta.is_file())
@@ -199,6 +198,7 @@ impl Queue {
                 }
             }
         }
+        Ok(())
     }
 
     /// Reads an item. Gone: `None`. Unreadable: moved to `corrupt/` with the reason beside it, `None`.
@@ -404,7 +404,7 @@ mod tests {
         fs::create_dir(q.dir.join("000010")).unwrap();
         assert_eq!(q.list(Place::Waiting).unwrap(), [Seq(8)]);
         assert!(q.tend(Duration::from_secs(3600)).unwrap());
-        q.adopt();
+        q.adopt().unwrap();
         assert_eq!(q.list(Place::Waiting).unwrap(), [Seq(7), Seq(8)]);
         assert_eq!(q.peek(Place::Waiting, Seq(7)).unwrap().task, "by hand");
         assert_eq!(q.peek(Place::Waiting, Seq(8)).unwrap().task, "eight");

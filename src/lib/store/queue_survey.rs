@@ -34,16 +34,18 @@ impl Queue {
 
     /// Where the item numbered `seq` is now.
     pub fn settled(&self, seq: Seq) -> Settled {
+        // Where it can't be told, the item has not left.
+        let is_in = |place| durable::exists(&self.path(place, seq)).unwrap_or(true);
         // An item moves waiting → inflight → waiting; looking twice keeps a move between two looks from hiding it.
         for _ in 0..2 {
-            if self.path(Place::Waiting, seq).exists() {
+            if is_in(Place::Waiting) {
                 return Settled::Waiting;
             }
-            if self.path(Place::Inflight, seq).exists() {
+            if is_in(Place::Inflight) {
                 return Settled::Inflight;
             }
         }
-        if self.path(Place::Dead, seq).exists() { Settled::Dead } else { Settled::Gone }
+        if is_in(Place::Dead) { Settled::Dead } else { Settled::Gone }
     }
 
     /// Finds an item by its id.

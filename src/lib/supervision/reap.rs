@@ -68,8 +68,13 @@ pub fn by_name(world: &World<'_>, identity: &Identity, park: Park, why: &str) ->
 }
 
 /// Ends every session that has been quiet for longer than `older_than`. With `dry_run`, says which.
-pub fn idle(world: &World<'_>, older_than: Duration, dry_run: bool, mut tell: impl FnMut(Reaped)) {
-    for identity in identities_with(world.paths, StateFile::Session) {
+pub fn idle(
+    world: &World<'_>,
+    older_than: Duration,
+    dry_run: bool,
+    mut tell: impl FnMut(Reaped),
+) -> Result<(), Failure> {
+    for identity in identities_with(world.paths, StateFile::Session)? {
         let reaped = guarded_unless(dry_run, world, &identity, |world| {
             let Some(record) = SessionRecord::peek(world.paths, &identity) else {
                 return Ok(Reaped::new(&identity, ReapAction::Absent, None));
@@ -93,6 +98,7 @@ pub fn idle(world: &World<'_>, older_than: Duration, dry_run: bool, mut tell: im
         });
         tell(reaped);
     }
+    Ok(())
 }
 
 /// The lines of a plan, as `iapeer-superviser --dry-run --json` prints them. One torn or foreign line makes the whole

@@ -6,13 +6,13 @@ use crate::base::identity::Identity;
 use crate::base::{Marker, StateFile};
 use crate::store::cap::keep_tail;
 use crate::store::due::Due;
-use crate::store::durable;
+use crate::store::durable::{self, StoreError};
 use crate::store::history;
 use crate::store::pane_log;
 use crate::store::profile::Profile;
 use crate::store::registry::Registry;
 use crate::store::reindex;
-use crate::store::state_files::{identities_among, names_in};
+use crate::store::state_files::identities_among;
 use crate::world::World;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -48,22 +48,26 @@ impl Scope {
     }
 
     /// Whoever may have a session, or an end of one that is to be finished.
-    pub(crate) fn sessions(&self, world: &World<'_>) -> BTreeSet<Identity> {
+    pub(crate) fn sessions(&self, world: &World<'_>) -> Result<BTreeSet<Identity>, StoreError> {
         let mut all = match self {
-            Scope::Only(identities) => return identities.clone(),
-            Scope::Due => Due::of(world.paths).marked().collect(),
-            Scope::Full(_) => with_any_of(world, &OF_A_SESSION),
+            Scope::Only(identities) => return Ok(identities.clone()),
+            Scope::Due => Due::of(world.paths).marked()?,
+            Scope::Full(_) => with_any_of(world, &OF_A_SESSION)?,
         };
         // Whatever is alive must be supervised, with or without a record.
-        all.extend(world.host.sockets());
-        all
+        match world.host.sockets() {
+            Ok(identities) => all.extend(identities),
+            // The sessions that have a record are looked at all the same.
+            Err(error) => tracing::warn!("{error}: a session without a record is not seen"),
+        }
+        Ok(all)
     }
 
     /// Whoever may wait for something else: a fresh start, a delivery.
-    pub(crate) fn rest(&self, world: &World<'_>) -> BTreeSet<Identity> {
+    pub(crate) fn rest(&self, world: &World<'_>) -> Result<BTreeSet<Identity>, StoreError> {
         match self {
-            Scope::Only(identities) => identities.clone(),
-            Scope::Due => Due::of(world.paths).marked().collect(),
+            Scope::Only(identities) => Ok(identities.clone()),
+            Scope::Due => Due::of(world.paths).marked(),
             Scope::Full(_) => with_any_of(
                 world,
                 &[StateFile::Marker(Marker::NewEager), StateFile::Queue, StateFile::Attention, StateFile::Deaths],
@@ -76,12 +80,13 @@ impl Scope {
         let due = Due::of(world.paths);
         if let Scope::Full(since) = self {
             due.note_full_look(*since, world.host.boot_id().as_deref())?;
-            sweep(world);
+            // What grows is no reason to leave the rest undone.
+            let _ = sweep(world).inspect_err(|error| tracing::warn!("{error}"));
         }
         if let Scope::Only(_) = self {
             return Ok(());
         }
-        for identity in due.marked() {
+        for identity in due.marked()? {
             trim(&world.paths.pane_log(&identity));
             retire(world, &due, &identity);
         }
@@ -90,9 +95,9 @@ impl Scope {
 }
 
 /// Everyone who has a state file of one of these.
-fn with_any_of(world: &World<'_>, files: &[StateFile]) -> BTreeSet<Identity> {
-    let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
-    files.iter().flat_map(|file| identities_among(&names, *file)).collect()
+fn with_any_of(world: &World<'_>, files: &[StateFile]) -> Result<BTreeSet<Identity>, StoreError> {
+    let names = durable::names_of(&world.paths.state_dir())?;
+    Ok(files.iter().flat_map(|file| identities_among(&names, *file)).collect())
 }
 
 /// Takes the mark off one that has nothing a tick would have to look at.
@@ -101,7 +106,7 @@ fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
         !OF_A_SESSION
             .iter()
             .chain(&[StateFile::Marker(Marker::NewEager), StateFile::Attention])
-            .any(|file| world.paths.state(identity, *file).exists())
+            .any(|file| durable::exists(&world.paths.state(identity, *file)).unwrap_or(true))
             && world.queue(identity).is_at_rest().is_ok_and(|at_rest| at_rest)
     };
     if !is_at_rest() {
@@ -118,25 +123,26 @@ fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
 }
 
 /// Removes what crashes left behind among the state files, and keeps all pane logs within bounds.
-fn sweep(world: &World<'_>) {
-    let names: Vec<String> = names_in(&world.paths.state_dir()).collect();
+fn sweep(world: &World<'_>) -> Result<(), StoreError> {
+    let names = durable::names_of(&world.paths.state_dir())?;
     durable::sweep(&world.paths.state_dir(), &names, durable::LITTER_AGE);
-    prune_histories(world);
+    prune_histories(world)?;
     remember_policies(world);
     let pane_logs = world.paths.pane_log_dir();
-    for name in names_in(&pane_logs).filter(|name| name.ends_with(".log")) {
+    for name in durable::names_of(&pane_logs)?.iter().filter(|name| name.ends_with(".log")) {
         trim(&pane_logs.join(name));
     }
+    Ok(())
 }
 
 /// Drops what is too old from the history of each peer. One whose lock is held now is pruned by a later look.
-fn prune_histories(world: &World<'_>) {
+fn prune_histories(world: &World<'_>) -> Result<(), StoreError> {
     // A clock that was set forward, and may be set back, must not make everything too old.
     if world.clock_set_at().is_some_and(|at| world.now().since(at) < PRUNE_AGAIN) {
-        return;
+        return Ok(());
     }
     let cut = world.now().minus(history::age_bound(world.settings));
-    for name in names_in(&world.paths.history_dir()) {
+    for name in durable::names_of(&world.paths.history_dir())? {
         let Some(identity) = name.strip_suffix(".jsonl").and_then(|name| name.parse::<Identity>().ok()) else {
             continue;
         };
@@ -149,6 +155,7 @@ fn prune_histories(world: &World<'_>) {
             tracing::warn!("{identity}: {error}");
         }
     }
+    Ok(())
 }
 
 /// Lets the registry remember what the profiles say about their peers' sessions, for when a profile is gone.

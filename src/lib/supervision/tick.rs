@@ -100,7 +100,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
         let _ = world.clocks().note(world.paths).inspect_err(|error| tracing::warn!("{error}"));
     }
     let look = Scope::of(world, &options.only);
-    let all = look.sessions(world);
+    let all = look.sessions(world)?;
     // Once for all that is only looked at: with a thousand sessions, reading it for each is most of a tick. One that
     // can't be read is each peer's own error, as it would be without.
     let registry = LazyCell::new(|| Registry::read(world.paths).unwrap_or_default());
@@ -134,7 +134,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     }
     if !options.dry_run {
         // Anew: what was done above left marks.
-        let rest = look.rest(world);
+        let rest = look.rest(world)?;
         for identity in &all.union(&rest).collect::<BTreeSet<_>>() {
             if let Err(failure) = attend(world, &registry, identity) {
                 tracing::warn!("{identity}: {failure}; what it waits for is not known");

@@ -15,6 +15,7 @@ use crate::host::tmux::PaneId;
 use crate::host::usage::Usage;
 use crate::runtime::transcript::TurnEnd;
 use crate::runtime::{Screen, ScreenState, Told};
+use crate::store::durable::StoreError;
 use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
 use crate::world::error::{ChoiceError, CompactError, HostError, NotStarted};
@@ -40,7 +41,7 @@ pub trait Host: Send + Sync {
     fn processes(&self, identity: &Identity) -> Result<Processes, HostError>;
 
     /// Identities for which there is a socket, with or without a record.
-    fn sockets(&self) -> Vec<Identity>;
+    fn sockets(&self) -> Result<Vec<Identity>, StoreError>;
 
     /// When the transcript last moved, and, where a turn runs by what the hooks told, what record last ended one.
     /// Reads files only.
