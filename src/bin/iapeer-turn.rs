@@ -19,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 
 fn main() -> ExitCode {
     iapeer::host::inherited::disown();
-    match args::Turn::try_parse() {
+    match args::TurnArgs::try_parse() {
         Ok(given) => {
             let _ = run(given).inspect_err(|failure| tracing::debug!("iapeer-turn: {failure}"));
         }
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(given: args::Turn) -> Result<Exit, Failure> {
+fn run(given: args::TurnArgs) -> Result<Exit, Failure> {
     // Read in any case: an agent must not see its hook's pipe break.
     let input = hook_input::read(std::io::stdin().lock());
     // An agent may show its hook's stderr, and takes it for a failure.

@@ -9,7 +9,7 @@
 use iapeer::base::{Exit, Failure, Topic};
 use iapeer::cli::{self, Access, args};
 use iapeer::operator::control::{self, WakeReport};
-use iapeer::session::rule::Request;
+use iapeer::session::rule::WakeRequest;
 use iapeer::world::Peer;
 use iapeer::world::World;
 use serde_json::json;
@@ -47,9 +47,9 @@ fn wake(given: args::Wake, world: &World<'_>) -> Result<WakeReport, Failure> {
         .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?;
     let peer = Peer::named(world.paths, &given.peer, runtime.as_ref())?;
     let request = match (given.fresh, given.resume) {
-        (true, _) => Request::Fresh,
-        (_, true) => Request::Resume,
-        _ => Request::Default,
+        (true, _) => WakeRequest::Fresh,
+        (_, true) => WakeRequest::Resume,
+        _ => WakeRequest::Default,
     };
     control::wake(world, &peer, request, topic.as_ref())
 }

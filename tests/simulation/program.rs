@@ -10,7 +10,7 @@ use iapeer::operator::control;
 use iapeer::roster::remove;
 use iapeer::session::end::Park;
 use iapeer::session::hook::{self, Hook};
-use iapeer::session::rule::Request;
+use iapeer::session::rule::WakeRequest;
 use iapeer::store::FileLock;
 use iapeer::store::registry::Registry;
 use iapeer::supervision::reap;
@@ -199,7 +199,7 @@ impl Program {
                 peer(identity).and_then(|peer| control::new(&world, &peer)).map(|woken| format!("{woken:?}"))
             }
             Act::Wake(identity, fresh) => {
-                let request = if *fresh { Request::Fresh } else { Request::Default };
+                let request = if *fresh { WakeRequest::Fresh } else { WakeRequest::Default };
                 peer(identity)
                     .and_then(|peer| control::wake(&world, &peer, request, None))
                     .map(|woken| format!("{woken:?}"))

@@ -1,7 +1,7 @@
 //! `iapeer answer`: to the hook that waits, or on the screen, by label.
 
 use crate::attention::look;
-use crate::attention::requests::{self, Answer, Decision, Request};
+use crate::attention::requests::{self, Answer, ApprovalDecision, Request};
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
@@ -108,11 +108,11 @@ fn to_hook(
 ) -> Result<Answered, Failure> {
     let identity = &peer.identity;
     let decision = match word {
-        "allow" => Decision::Allow,
-        "deny" => Decision::Deny,
+        "allow" => ApprovalDecision::Allow,
+        "deny" => ApprovalDecision::Deny,
         _ => return Err(Failure::new(Exit::Usage, format!("{word:?} is no answer to an approval: allow or deny"))),
     };
-    if decision == Decision::Allow && message.is_some() {
+    if decision == ApprovalDecision::Allow && message.is_some() {
         return Err(Failure::new(Exit::Usage, "-m tells the model why something is denied: it goes with deny"));
     }
     let answer = Answer {

@@ -9,7 +9,7 @@
 //! The hook prints a decision for one reason alone: an answer to this very request, read whole. No answer in time, the
 //! hook killed, an error anywhere: nothing is printed, and the program asks on its own screen.
 
-use crate::attention::requests::{Answer, Decision, Request, file, open};
+use crate::attention::requests::{Answer, ApprovalDecision, Request, file, open};
 use crate::attention::{look, tell};
 use crate::base::clock::Deadline;
 use crate::base::exit::{Exit, Failure};
@@ -17,7 +17,7 @@ use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::base::{AttentionState, Liveness, Sign, StateFile};
-use crate::host::dir_watch::{DirWatch, Woken};
+use crate::host::dir_watch::{DirWatch, DirWoken};
 use crate::host::{ProcessId, process};
 use crate::session::hook;
 use crate::store::attention::{self, Attention};
@@ -116,7 +116,7 @@ fn announce(world: &World<'_>, identity: &Identity, request: &Request) -> Result
         launch: request.launch.clone(),
         id: Some(request.id.clone()),
         tool: Some(request.tool.clone()),
-        answers: [Decision::Allow, Decision::Deny].map(|decision| decision.to_string()).into(),
+        answers: [ApprovalDecision::Allow, ApprovalDecision::Deny].map(|decision| decision.to_string()).into(),
         hook: Some(request.hook),
         ..Attention::new(AttentionState::Approval, Sign::Hook, request.text.as_str(), request.at)
     };
@@ -179,7 +179,7 @@ fn wait(
         let looks = peer.as_ref().map(|_| attached.map_or(ATTACHED_LOOK, |deadline| deadline.left(world.clock)));
         let limit = [Some(patience.left(world.clock)), tell_in, looks].into_iter().flatten().min();
         let woken = watch.wait(pipe, limit.unwrap_or(ATTACHED_LOOK));
-        if woken.map_err(|error| Failure::new(Exit::Io, error.to_string()))? == Woken::Unread {
+        if woken.map_err(|error| Failure::new(Exit::Io, error.to_string()))? == DirWoken::Unread {
             return Ok(Ended::Unread);
         }
     }
@@ -194,7 +194,7 @@ fn take(
     print: impl FnOnce(&str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut decision = json!({"behavior": answer.decision});
-    if let (Decision::Deny, Some(message)) = (answer.decision, &answer.message) {
+    if let (ApprovalDecision::Deny, Some(message)) = (answer.decision, &answer.message) {
         decision["message"] = message.as_str().into();
     }
     let said = json!({"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": decision}});

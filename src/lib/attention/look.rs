@@ -4,7 +4,7 @@
 //! look, where a turn runs, and where the file says that somebody is needed.
 
 use crate::attention::requests;
-use crate::attention::rule::{self, Found, OnScreen, Request, Seen, Verdict};
+use crate::attention::rule::{self, AttentionSeen, AttentionVerdict, Found, OnScreen, OpenRequest};
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
@@ -81,7 +81,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
         Some(turn) if turn.state != TurnState::Busy => None,
         _ => world.host.transcript_trouble(peer).filter(|(at, _)| *at >= began),
     };
-    let seen = Seen {
+    let seen = AttentionSeen {
         liveness: Liveness::Alive,
         stopped: false,
         booting: false,
@@ -126,7 +126,7 @@ pub fn without_session(world: &World<'_>, identity: &Identity) -> Result<Option<
     let (max, window, now) = (world.settings.crashloop_max, world.settings.crashloop_window, world.now());
     let tripped = crash_loop::guard(&deaths, now, max, window).err();
     let lasting = known.as_ref().filter(|known| matches!(known.state, AttentionState::Login | AttentionState::Limited));
-    let seen = Seen {
+    let seen = AttentionSeen {
         liveness: Liveness::Gone,
         stopped: markers.is_stopped(),
         booting: false,
@@ -226,7 +226,7 @@ pub(crate) fn log_change(
     world.lifecycle(&event);
 }
 
-fn of_verdict(verdict: &Verdict, launch: Option<&str>, now: EpochMs) -> Option<Attention> {
+fn of_verdict(verdict: &AttentionVerdict, launch: Option<&str>, now: EpochMs) -> Option<Attention> {
     if !verdict.state.is_trouble() && verdict.state != AttentionState::Draft {
         return None;
     }
@@ -276,11 +276,11 @@ fn on_screen(
 }
 
 /// The request of a hook that lives.
-fn open_request(world: &World<'_>, peer: &Peer, known: Option<&Attention>) -> Option<Request> {
+fn open_request(world: &World<'_>, peer: &Peer, known: Option<&Attention>) -> Option<OpenRequest> {
     let known = known.filter(|known| known.state == AttentionState::Approval)?;
     let hook = known.hook.filter(|hook| process::liveness(hook) == Liveness::Alive)?;
     let _ = hook;
-    Some(Request {
+    Some(OpenRequest {
         text: known.text.clone(),
         age: world.now().since(known.since),
         shows_dialog: !peer.manifest.hook_hides_dialog,

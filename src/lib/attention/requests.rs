@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 words! {
     /// What is answered to a request.
-    pub enum Decision {
+    pub enum ApprovalDecision {
         /// The tool may run.
         Allow = "allow",
         /// It may not.
@@ -48,7 +48,7 @@ pub struct Answer {
     /// The request that it answers.
     pub id: String,
     /// The decision.
-    pub decision: Decision,
+    pub decision: ApprovalDecision,
     /// What the model is told of a denial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

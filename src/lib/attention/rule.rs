@@ -31,7 +31,7 @@ pub struct OnScreen {
 
 /// A request of a permission hook that waits for its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct OpenRequest {
     /// What it asks.
     pub text: String,
     /// How long it has waited.
@@ -42,7 +42,7 @@ pub struct Request {
 
 /// What is known of one peer.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct AttentionSeen {
     /// Whether its session lives.
     pub liveness: Liveness,
     /// The operator stopped it.
@@ -54,7 +54,7 @@ pub struct Seen {
     /// How its last session died, where nothing has woken it since.
     pub died: Option<String>,
     /// The open request of its permission hook.
-    pub request: Option<Request>,
+    pub request: Option<OpenRequest>,
     /// What a hook said that nothing has ended since.
     pub noted: Option<Found>,
     /// What the transcript's newest record tells, where that belongs to the last turn.
@@ -75,7 +75,7 @@ pub struct Seen {
 
 /// A state, and what it was read off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct AttentionVerdict {
     /// The state.
     pub state: AttentionState,
     /// The best evidence for it.
@@ -90,9 +90,9 @@ pub struct Verdict {
 const DRAWN: Duration = Duration::from_secs(3);
 
 /// The state of a peer.
-pub fn decide(seen: &Seen) -> Verdict {
+pub fn decide(seen: &AttentionSeen) -> AttentionVerdict {
     use AttentionState::*;
-    let plain = |state, sign| Verdict { state, sign, text: String::new(), until: None };
+    let plain = |state, sign| AttentionVerdict { state, sign, text: String::new(), until: None };
     match seen.liveness {
         Liveness::Unknown => return plain(Unknown, Sign::Process),
         Liveness::Gone => return without_session(seen),
@@ -103,7 +103,7 @@ pub fn decide(seen: &Seen) -> Verdict {
     }
     let screen = seen.screen.as_ref();
     if let Some(request) = seen.request.as_ref().filter(|request| is_open(request, screen)) {
-        return Verdict { text: request.text.clone(), ..plain(Approval, Sign::Hook) };
+        return AttentionVerdict { text: request.text.clone(), ..plain(Approval, Sign::Hook) };
     }
     // What stands where the composer would be.
     let standing = |found: &&Found| !found.state.ends_a_turn() || screen.is_some_and(|screen| !screen.composer);
@@ -121,7 +121,7 @@ pub fn decide(seen: &Seen) -> Verdict {
     let working = seen.working || screen.is_some_and(|screen| screen.busy);
     if working && seen.still >= seen.hung_after {
         let text = format!("no sign of life for {}s", seen.still.as_secs());
-        return Verdict { text, ..plain(Hung, Sign::Process) };
+        return AttentionVerdict { text, ..plain(Hung, Sign::Process) };
     }
     if working {
         return plain(Working, if seen.working { Sign::Hook } else { Sign::Screen });
@@ -135,36 +135,36 @@ pub fn decide(seen: &Seen) -> Verdict {
     }
 }
 
-fn without_session(seen: &Seen) -> Verdict {
+fn without_session(seen: &AttentionSeen) -> AttentionVerdict {
     use AttentionState::*;
-    let plain = |state| Verdict { state, sign: Sign::Files, text: String::new(), until: None };
+    let plain = |state| AttentionVerdict { state, sign: Sign::Files, text: String::new(), until: None };
     if seen.stopped {
         return plain(Stopped);
     }
     if let Some(until) = seen.crash_loop {
         let text = seen.died.clone().unwrap_or_default();
-        return Verdict { text, until: Some(until), ..plain(CrashLoop) };
+        return AttentionVerdict { text, until: Some(until), ..plain(CrashLoop) };
     }
     // A wake that ended at a login, or a limit that outlived its session.
     if let Some(verdict) = seen.noted.as_ref().and_then(|noted| over(noted, Sign::Screen, seen.now)) {
         return verdict;
     }
     match &seen.died {
-        Some(cause) => Verdict { text: cause.clone(), ..plain(Dead) },
+        Some(cause) => AttentionVerdict { text: cause.clone(), ..plain(Dead) },
         None => plain(Asleep),
     }
 }
 
 /// Whether a request still waits: where its dialog stands on the screen while it does, a screen that shows the composer
 /// instead says that somebody has answered there.
-fn is_open(request: &Request, screen: Option<&OnScreen>) -> bool {
+fn is_open(request: &OpenRequest, screen: Option<&OnScreen>) -> bool {
     let Some(screen) = screen else { return true };
     let answered = if request.shows_dialog { screen.composer } else { screen.composer && !screen.busy };
     !answered || request.age < DRAWN
 }
 
 /// A turn that ended in an error or at a limit: by the best evidence, completed from the others.
-fn after_failed_turn(seen: &Seen) -> Option<Verdict> {
+fn after_failed_turn(seen: &AttentionSeen) -> Option<AttentionVerdict> {
     let on_screen = seen.screen.as_ref().and_then(|screen| screen.found.as_ref());
     let each = [
         (Sign::Hook, seen.noted.as_ref()),
@@ -184,9 +184,9 @@ fn after_failed_turn(seen: &Seen) -> Option<Verdict> {
 }
 
 /// The verdict of `found`, unless the time at which it ends by itself has passed.
-fn over(found: &Found, sign: Sign, now: EpochMs) -> Option<Verdict> {
+fn over(found: &Found, sign: Sign, now: EpochMs) -> Option<AttentionVerdict> {
     let Found { state, text, until } = found.clone();
-    until.is_none_or(|until| now < until).then_some(Verdict { state, sign, text, until })
+    until.is_none_or(|until| now < until).then_some(AttentionVerdict { state, sign, text, until })
 }
 
 #[cfg(test)]
@@ -198,8 +198,8 @@ mod rows {
     const NOW: EpochMs = EpochMs(1_000_000);
 
     /// A session that lives and rests.
-    fn plain() -> Seen {
-        Seen {
+    fn plain() -> AttentionSeen {
+        AttentionSeen {
             liveness: Alive,
             stopped: false,
             booting: false,
@@ -243,8 +243,8 @@ mod rows {
         Some(OnScreen { busy: true, ..composer() })
     }
 
-    fn request(secs: u64, shows_dialog: bool) -> Option<Request> {
-        Some(Request { text: "words".into(), age: Duration::from_secs(secs), shows_dialog })
+    fn request(secs: u64, shows_dialog: bool) -> Option<OpenRequest> {
+        Some(OpenRequest { text: "words".into(), age: Duration::from_secs(secs), shows_dialog })
     }
 
     /// `row: { what differs from a session that rests } => state, by what`.
@@ -252,7 +252,7 @@ mod rows {
         ($($row:ident: { $($field:ident: $value:expr),* } => $state:ident, $sign:ident;)*) => {$(
             #[test]
             fn $row() {
-                let verdict = decide(&Seen { $($field: $value,)* ..plain() });
+                let verdict = decide(&AttentionSeen { $($field: $value,)* ..plain() });
                 assert_eq!((verdict.state, verdict.sign), ($state, Sign::$sign));
             }
         )*};
@@ -309,7 +309,7 @@ mod rows {
     #[test]
     fn a_limit_is_completed_from_the_other_evidence() {
         let noted = Some(Found { state: Limited, text: String::new(), until: None });
-        let verdict = decide(&Seen { noted, screen: says(until(Limited, NOW.0 + 5)), ..plain() });
+        let verdict = decide(&AttentionSeen { noted, screen: says(until(Limited, NOW.0 + 5)), ..plain() });
         assert_eq!(
             (verdict.sign, verdict.text.as_str(), verdict.until),
             (Sign::Hook, "words", Some(EpochMs(NOW.0 + 5)))

@@ -29,7 +29,7 @@ pub struct Mcp {}
 /// for the answer to an approval. Reads the agent's JSON on stdin; never exits non-zero.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-turn", version)]
-pub struct Turn {
+pub struct TurnArgs {
     /// Which hook calls.
     #[arg(value_name = "EVENT", value_enum)]
     pub event: TurnEvent,

@@ -18,7 +18,7 @@ use crate::roster::remove::{self, Removed};
 use crate::roster::runtimes::Change;
 use crate::roster::unfinished;
 use crate::runtime::{Kind, Manifest};
-use crate::session::rule::Request;
+use crate::session::rule::WakeRequest;
 use crate::session::{launch, settle as session};
 use crate::store::event_log::Event;
 use crate::store::profile::Profile;
@@ -278,7 +278,7 @@ fn attach(world: &World<'_>, one: &One) -> Result<Exit, Failure> {
     if session::is_live(world, &peer.identity) {
         return open_terminal(world, &peer, false);
     }
-    let woken = control::wake(world, &peer, Request::Resume, None)?;
+    let woken = control::wake(world, &peer, WakeRequest::Resume, None)?;
     if woken.exit != Exit::Ok {
         return Err(Failure::new(woken.exit, format!("attach: {}", woken.reason.unwrap_or_default())));
     }
@@ -356,7 +356,7 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
     let profile = Profile::read(&cwd)?
         .ok_or_else(|| usage(&format!("{} is no peer's folder: `iapeer init` makes it one", cwd.display())))?;
     let peer = Peer::find(world.paths, profile.personality(), Some(runtime))?;
-    let woken = control::wake(world, &peer, Request::Fresh, None)?;
+    let woken = control::wake(world, &peer, WakeRequest::Fresh, None)?;
     if woken.exit != Exit::Ok {
         return Err(Failure::new(woken.exit, format!("launch: {}", woken.reason.unwrap_or_default())));
     }

@@ -5,7 +5,7 @@ use crate::base::harmless::harmless;
 use crate::base::output;
 use crate::cli;
 use crate::delivery::accept::Message;
-use crate::delivery::ask::{self, Answered};
+use crate::delivery::ask::{self, AskAnswered};
 use crate::world::World;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -53,7 +53,7 @@ pub fn span(text: &str) -> Option<Duration> {
 pub fn ask(world: &World<'_>, message: &Message, recipients: &[String], json: bool) -> Result<Exit, Failure> {
     let mut worst = Exit::Ok;
     let mut missed = Exit::Ok;
-    let tell = |answered: &Answered| {
+    let tell = |answered: &AskAnswered| {
         if answered.answer.is_none() {
             missed = Exit::TryAgain;
         }
@@ -69,7 +69,7 @@ pub fn ask(world: &World<'_>, message: &Message, recipients: &[String], json: bo
     Ok(worst.max(missed))
 }
 
-fn print(answered: &Answered, json: bool, wait: Duration) -> Result<(), Failure> {
+fn print(answered: &AskAnswered, json: bool, wait: Duration) -> Result<(), Failure> {
     if json {
         let text = serde_json::to_string(answered).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
         return output::say_surely(&crate::base::harmless::harmless_json(text));

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What became of a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answered {
+pub struct AskAnswered {
     /// What became of its message.
     #[serde(flatten)]
     pub report: SendReport,
@@ -51,7 +51,7 @@ pub fn ask(
     world: &World<'_>,
     message: &Message,
     recipients: &[String],
-    mut tell: impl FnMut(&Answered) -> Result<(), Failure>,
+    mut tell: impl FnMut(&AskAnswered) -> Result<(), Failure>,
     mut refuse: impl FnMut(&str, Failure) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let deadline = Deadline::after(world.clock, message.wait);
@@ -98,7 +98,7 @@ pub fn ask(
         }
     }
     done.unwrap_or(Ok(()))?;
-    unanswered.into_iter().try_for_each(|report| tell(&Answered { report, answer: None }))
+    unanswered.into_iter().try_for_each(|report| tell(&AskAnswered { report, answer: None }))
 }
 
 /// Takes the answers that wait for `identity`.
@@ -106,7 +106,7 @@ fn look(
     world: &World<'_>,
     identity: &Identity,
     pending: &mut Vec<Pending>,
-    tell: &mut impl FnMut(&Answered) -> Result<(), Failure>,
+    tell: &mut impl FnMut(&AskAnswered) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let queue = world.queue(identity);
     for seq in queue.list(Place::Waiting)? {
@@ -129,7 +129,7 @@ fn look(
             continue;
         }
         let report = pending[at].accepted.report(world, Duration::ZERO, None);
-        tell(&Answered { report, answer: Some(letter) })?;
+        tell(&AskAnswered { report, answer: Some(letter) })?;
         if peer.is_mailbox() {
             Inbox::of(peer.cwd()).file_read(&entry.item)?;
         }

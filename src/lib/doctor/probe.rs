@@ -7,7 +7,7 @@ use crate::base::identity::Runtime;
 use crate::base::paths::Paths;
 use crate::base::wake::Mode;
 use crate::machine::RealHost;
-use crate::machine::ready::{self, ForAPerson, Trouble};
+use crate::machine::ready::{self, ForAPerson, LookTrouble};
 use crate::roster::create::{self, Birth};
 use crate::runtime::manifest::ScreenRules;
 use crate::runtime::screen::{Draft, Sight};
@@ -26,14 +26,14 @@ pub struct SeenScreen {
     /// `blank`, `unknown`, `dialog NAME`, `composer empty`, `composer empty busy`, …
     pub what: String,
     /// The rules and whether each holds: what to repair when `what` is wrong.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<RuleVerdict>,
     /// The last rows.
     pub tail: String,
 }
 
 /// A rule's verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Rule {
+pub struct RuleVerdict {
     /// Its place in the manifest.
     pub rule: String,
     /// Whether it holds on this screen.
@@ -107,7 +107,8 @@ fn watch(
                 let sight = screen.sight(rules);
                 let what = name(&sight);
                 if what != last {
-                    let rules = screen.verdicts(rules).into_iter().map(|(rule, holds)| Rule { rule, holds }).collect();
+                    let rules =
+                        screen.verdicts(rules).into_iter().map(|(rule, holds)| RuleVerdict { rule, holds }).collect();
                     let ms = (clock.monotonic() - started).as_millis() as u64;
                     report(&SeenScreen { ms, what: what.clone(), rules, tail: screen.tail() });
                     last = what;
@@ -120,8 +121,8 @@ fn watch(
                     ready::answer(host, launch.peer, &screen, dialog)?;
                 }
             }
-            Err(Trouble::Ended { why, .. }) => return Err(ProbeError::Ended(why)),
-            Err(Trouble::Passing) => {}
+            Err(LookTrouble::Ended { why, .. }) => return Err(ProbeError::Ended(why)),
+            Err(LookTrouble::Passing) => {}
         }
         clock.sleep(Duration::from_millis(if agreed > 0 { rules.apart_ms.max(50) } else { 50 }));
     }

@@ -4,7 +4,7 @@ use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;
 use crate::base::identity::Personality;
 use crate::base::paths;
-use crate::roster::verify::{self, Found};
+use crate::roster::verify::{self, VerifyFound};
 use crate::store::conformance::Severity;
 use crate::store::one_writer::OneWriter;
 use crate::store::open::{Fault, Unfit};
@@ -67,7 +67,7 @@ fn of_file<'a>(name: &Personality, unfit: Unfit) -> Finding<'a> {
     }
 }
 
-fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &Found) -> Option<Finding<'a>> {
+fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &VerifyFound) -> Option<Finding<'a>> {
     if found.drift.is_empty() {
         return None;
     }

@@ -13,8 +13,8 @@ pub(crate) fn cut_short<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     if is_held(&world.paths.intents_lock()) {
         return vec![];
     }
-    let finding = |intent: Result<journal::Intent, Failure>| match intent {
-        Ok(journal::Intent { act, by, at, .. }) => {
+    let finding = |intent: Result<journal::RosterIntent, Failure>| match intent {
+        Ok(journal::RosterIntent { act, by, at, .. }) => {
             let names: Vec<&str> = act.names().iter().map(|name| name.as_str()).collect();
             let what = format!("{} was begun by {by} at {} and cut short", act.describe(), at.utc());
             Finding::error("state", Exit::TryAgain, names.join(", "), what)

@@ -13,7 +13,7 @@ pub struct DirWatch(os::Watch);
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
+pub enum DirWoken {
     /// Something changed in the folder, or may have.
     Changed,
     /// Nobody reads the pipe any more.
@@ -29,23 +29,23 @@ impl DirWatch {
     }
 
     /// Waits until something changes, the reader of `pipe` is gone, or `limit` is over.
-    pub fn wait(&self, pipe: Option<BorrowedFd<'_>>, limit: Duration) -> io::Result<Woken> {
+    pub fn wait(&self, pipe: Option<BorrowedFd<'_>>, limit: Duration) -> io::Result<DirWoken> {
         let mut set = vec![PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         // POLLERR and POLLHUP are always reported; no event needs to be requested.
         set.extend(pipe.map(|pipe| PollFd::new(pipe, PollFlags::empty())));
         let ms = limit.as_nanos().div_ceil(1_000_000);
         let limit = PollTimeout::try_from(i32::try_from(ms).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX);
         match poll(&mut set, limit) {
-            Ok(0) => return Ok(Woken::TimedOut),
+            Ok(0) => return Ok(DirWoken::TimedOut),
             Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Woken::Changed),
+            Err(Errno::EINTR) => return Ok(DirWoken::Changed),
             Err(error) => return Err(error.into()),
         }
         if set.get(1).and_then(PollFd::revents).is_some_and(|events| !events.is_empty()) {
-            return Ok(Woken::Unread);
+            return Ok(DirWoken::Unread);
         }
         self.0.take();
-        Ok(Woken::Changed)
+        Ok(DirWoken::Changed)
     }
 }
 
@@ -134,16 +134,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let watch = DirWatch::on(dir.path()).unwrap();
         let long = Duration::from_secs(20);
-        assert_eq!(watch.wait(None, Duration::from_millis(1)).unwrap(), Woken::TimedOut);
+        assert_eq!(watch.wait(None, Duration::from_millis(1)).unwrap(), DirWoken::TimedOut);
         std::fs::write(dir.path().join("a"), "").unwrap();
         std::fs::rename(dir.path().join("a"), dir.path().join("b")).unwrap();
-        assert_eq!(watch.wait(None, long).unwrap(), Woken::Changed, "what came before the wait");
-        assert_eq!(watch.wait(None, Duration::from_millis(1)).unwrap(), Woken::TimedOut, "is told once");
+        assert_eq!(watch.wait(None, long).unwrap(), DirWoken::Changed, "what came before the wait");
+        assert_eq!(watch.wait(None, Duration::from_millis(1)).unwrap(), DirWoken::TimedOut, "is told once");
         let (read, write) = nix::unistd::pipe().unwrap();
-        assert_eq!(watch.wait(Some(write.as_fd()), Duration::from_millis(1)).unwrap(), Woken::TimedOut);
+        assert_eq!(watch.wait(Some(write.as_fd()), Duration::from_millis(1)).unwrap(), DirWoken::TimedOut);
         drop(read);
-        assert_eq!(watch.wait(Some(write.as_fd()), long).unwrap(), Woken::Unread);
+        assert_eq!(watch.wait(Some(write.as_fd()), long).unwrap(), DirWoken::Unread);
         std::fs::remove_file(dir.path().join("b")).unwrap();
-        assert_eq!(watch.wait(None, long).unwrap(), Woken::Changed);
+        assert_eq!(watch.wait(None, long).unwrap(), DirWoken::Changed);
     }
 }

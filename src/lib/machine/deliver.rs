@@ -12,7 +12,7 @@
 
 use super::draft;
 use super::hurry::hurry;
-use super::ready::{self, RESUBMIT, Trouble};
+use super::ready::{self, LookTrouble, RESUBMIT};
 use super::real::RealHost;
 use crate::base::Liveness;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
@@ -320,8 +320,8 @@ fn confirm(
                 cleared = cleared || !held;
                 busy = matches!(screen.sight(rules), Sight::Input { busy: true, .. });
             }
-            Err(Trouble::Passing) => {}
-            Err(Trouble::Ended { why, .. }) => return watcher.last_look(&why, forced),
+            Err(LookTrouble::Passing) => {}
+            Err(LookTrouble::Ended { why, .. }) => return watcher.last_look(&why, forced),
         }
         if cleared && shows_only {
             return Landing::Landed { by: Evidence::Composer, forced };

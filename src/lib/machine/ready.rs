@@ -5,7 +5,7 @@ use super::real::RealHost;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::hold::Hold;
 use crate::host::tmux::{Key, TmuxError};
-use crate::runtime::manifest::{Answer, Dialog, Kind};
+use crate::runtime::manifest::{Dialog, DialogAnswer, Kind};
 use crate::runtime::screen::{Screen, Sight};
 use crate::store::markers::Markers;
 use crate::store::pane_log;
@@ -46,12 +46,12 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
         }
         let screen = match look(host, peer) {
             Ok(screen) => screen,
-            Err(Trouble::Ended { why, last }) => {
+            Err(LookTrouble::Ended { why, last }) => {
                 let why = why.replacen("ended", "ended during boot", 1);
                 let said = last_words(host, launch).or(last);
                 return Err(with_tail(&why, said.as_deref().unwrap_or(&tail)).into());
             }
-            Err(Trouble::Passing) => {
+            Err(LookTrouble::Passing) => {
                 clock.sleep(LATER_LOOKS);
                 continue;
             }
@@ -126,18 +126,18 @@ fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
 }
 
 /// Why a look failed.
-pub(crate) enum Trouble {
+pub(crate) enum LookTrouble {
     /// The session is gone or its pane is dead, in these words; and the tail of what it still shows.
     Ended { why: String, last: Option<String> },
     /// tmux did not answer properly; the next look may.
     Passing,
 }
 
-impl From<Trouble> for HostError {
-    fn from(trouble: Trouble) -> Self {
+impl From<LookTrouble> for HostError {
+    fn from(trouble: LookTrouble) -> Self {
         match trouble {
-            Trouble::Ended { why, .. } => HostError::Ended(why),
-            Trouble::Passing => HostError::Silent,
+            LookTrouble::Ended { why, .. } => HostError::Ended(why),
+            LookTrouble::Passing => HostError::Silent,
         }
     }
 }
@@ -153,16 +153,18 @@ pub(crate) struct ForAPerson {
 }
 
 /// One look at a session's screen.
-pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, Trouble> {
+pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, LookTrouble> {
     let survey = host.server(&peer.identity).and_then(|server| server.survey(true)).map_err(|error| match error {
-        TmuxError::NoServer | TmuxError::NoSession => Trouble::Ended { why: "the session ended".into(), last: None },
-        _ => Trouble::Passing,
+        TmuxError::NoServer | TmuxError::NoSession => {
+            LookTrouble::Ended { why: "the session ended".into(), last: None }
+        }
+        _ => LookTrouble::Passing,
     })?;
     let look = survey.look;
     let ended = look.pane_dead.then(|| format!("the program ended ({})", look.ending()));
     let screen = Screen { styled: survey.screen, title: look.title, host: look.host, width: look.width };
     if let Some(why) = ended {
-        return Err(Trouble::Ended { why, last: Some(screen.tail()) });
+        return Err(LookTrouble::Ended { why, last: Some(screen.tail()) });
     }
     Ok(screen)
 }
@@ -170,9 +172,9 @@ pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, Trouble> 
 /// Does the next thing about a dialog. An error ends the wake: this screen is never answered by us.
 pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: &Dialog) -> Result<(), ForAPerson> {
     let key = match &dialog.answer {
-        Answer::Fail(why) => return Err(ForAPerson { dialog: dialog.name.clone(), why: why.clone() }),
-        Answer::Press(key) => key,
-        Answer::Choose(choice) => match screen.cursor_row(&choice.cursor) {
+        DialogAnswer::Fail(why) => return Err(ForAPerson { dialog: dialog.name.clone(), why: why.clone() }),
+        DialogAnswer::Press(key) => key,
+        DialogAnswer::Choose(choice) => match screen.cursor_row(&choice.cursor) {
             Some(row) if row.contains(&choice.label) => {
                 // Claude Code draws the cursor before its key handler knows of the move: an Enter right then took
                 // the row before (measured).
@@ -202,7 +204,7 @@ pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
 fn has_reacted(host: &RealHost<'_>, peer: &Peer, before: &Screen, dialog: &Dialog) -> bool {
     let (Ok(now), Some(rules)) = (look(host, peer), peer.manifest.screen.as_ref()) else { return true };
     let Sight::Dialog(still) = now.sight(rules) else { return true };
-    let Answer::Choose(choice) = &dialog.answer else { return still.name != dialog.name };
+    let DialogAnswer::Choose(choice) = &dialog.answer else { return still.name != dialog.name };
     let row = now.cursor_row(&choice.cursor);
     still.name != dialog.name || row.is_some() && row != before.cursor_row(&choice.cursor)
 }

@@ -14,7 +14,7 @@ use crate::session::activity::{Activity, Quiet, turn_of};
 use crate::session::bring_up::{self, Call, Guard};
 use crate::session::end::{self, End, Park};
 use crate::session::refuse;
-use crate::session::rule::Request;
+use crate::session::rule::WakeRequest;
 use crate::session::seed;
 use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
@@ -185,7 +185,12 @@ pub struct WakeReport {
 }
 
 /// Brings a peer up without a message. A session that lives is left as it is.
-pub fn wake(world: &World<'_>, peer: &Peer, request: Request, topic: Option<&Topic>) -> Result<WakeReport, Failure> {
+pub fn wake(
+    world: &World<'_>,
+    peer: &Peer,
+    request: WakeRequest,
+    topic: Option<&Topic>,
+) -> Result<WakeReport, Failure> {
     let started = world.clock.monotonic();
     // Before the lock: what is forbidden anyway waits for nobody's boot.
     if let Err(refused) = refuse::refuse_by_state(world, peer) {
@@ -262,7 +267,8 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<WakeReport, Failure> {
             return Err(Failure::new(Exit::TryAgain, format!("tmux does not say whether {identity} lives")));
         }
     }
-    let up = bring_up::bring_up(world, peer, Call { request: Request::Fresh, guard: Guard::Passed, ..Call::default() });
+    let up =
+        bring_up::bring_up(world, peer, Call { request: WakeRequest::Fresh, guard: Guard::Passed, ..Call::default() });
     if let Ok(up) = &up {
         seed::queue(world, peer, up.woke)?;
     }
@@ -382,7 +388,7 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             return refused("nothing-to-compact", "context is fresh; nothing to compact", Exit::Refused);
         }
         Standing::Asleep => {
-            let call = Call { request: Request::Resume, ..Call::default() };
+            let call = Call { request: WakeRequest::Resume, ..Call::default() };
             let up = bring_up::bring_up(world, peer, call).map_err(|not_up| not_up.failure)?;
             world.markers(identity).clear(Marker::IdleReaped)?;
             action = "compacted after resume";

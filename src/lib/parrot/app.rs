@@ -12,7 +12,7 @@ use super::options::{Options, ParrotExit, ResumeRequest};
 use super::record::Record;
 use super::screen::Frame;
 use super::terminal::{Awaited, Events, Terminal};
-use super::transcript::{Said, Transcript, sessions_dir};
+use super::transcript::{ParrotSaid, Transcript, sessions_dir};
 use crate::base::exit::one_line;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
@@ -116,8 +116,8 @@ pub fn run(options: Options) -> Result<ParrotExit, ParrotError> {
     agent.history.plain("");
     for line in said {
         match line {
-            Said::User(text) => agent.history.user(&text),
-            Said::Assistant(text) => agent.history.assistant(&text),
+            ParrotSaid::User(text) => agent.history.user(&text),
+            ParrotSaid::Assistant(text) => agent.history.assistant(&text),
         }
     }
     let size = terminal.size();

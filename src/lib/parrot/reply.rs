@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A message of a peer, as it stands on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Letter {
+pub(crate) struct ParrotLetter {
     pub(crate) from: Personality,
     pub(crate) runtime: String,
     pub(crate) topic: Option<String>,
@@ -26,7 +26,7 @@ pub(crate) struct Letter {
 }
 
 /// The envelopes in `text`, in their order. Envelopes quoted inside a body are part of that body.
-pub(crate) fn letters(text: &str) -> Vec<Letter> {
+pub(crate) fn letters(text: &str) -> Vec<ParrotLetter> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("<iap ") {
@@ -40,7 +40,7 @@ pub(crate) fn letters(text: &str) -> Vec<Letter> {
 }
 
 /// Reads one envelope behind its `<iap `; answers it and what follows.
-fn letter(text: &str) -> Option<(Letter, &str)> {
+fn letter(text: &str) -> Option<(ParrotLetter, &str)> {
     let (tag, rest) = text.split_once('>')?;
     let attribute = |name: &str| {
         let mut tail = tag;
@@ -57,7 +57,7 @@ fn letter(text: &str) -> Option<(Letter, &str)> {
     // A false start must not take the body of the envelope after it.
     let (_, rest) = rest.split_once("<message>").filter(|(before, _)| !before.contains("<iap "))?;
     let (body, rest) = cdata(rest)?;
-    let letter = Letter {
+    let letter = ParrotLetter {
         from: attribute("from-personality")?.parse().ok()?,
         runtime: attribute("from-runtime")?,
         topic: attribute("topic").filter(|topic| !topic.is_empty()),
@@ -87,7 +87,7 @@ fn unescape(value: &str) -> String {
 
 /// The letter to answer: the first that is not from the system, unless it is an answer itself (two parrots would talk
 /// for ever).
-pub(crate) fn to_answer(letters: Vec<Letter>) -> Option<Letter> {
+pub(crate) fn to_answer(letters: Vec<ParrotLetter>) -> Option<ParrotLetter> {
     letters.into_iter().find(|letter| letter.runtime != "system").filter(|letter| !letter.body.starts_with(OPENING))
 }
 
@@ -109,7 +109,7 @@ pub(crate) enum ReplyError {
 }
 
 /// Answers `letter`.
-pub(crate) fn send(letter: &Letter, cancel: &AtomicBool) -> Result<(), ReplyError> {
+pub(crate) fn send(letter: &ParrotLetter, cancel: &AtomicBool) -> Result<(), ReplyError> {
     let runtime: Runtime = letter.runtime.parse()?;
     // One argument: a topic may begin with a dash.
     let topic = letter.topic.as_ref().map(|topic| format!("--topic={topic}"));
@@ -154,7 +154,7 @@ mod tests {
         let text = wire("bob", "parrot", " ts=\"2026\" id=\"01J\" topic=\"a &lt;b&gt; &quot;c&quot; &amp;amp;\"", body);
         assert_eq!(
             letters(&text),
-            [Letter {
+            [ParrotLetter {
                 from: "bob".parse().unwrap(),
                 runtime: "parrot".into(),
                 topic: Some("a <b> \"c\" &amp;".into()),

@@ -24,7 +24,7 @@ pub(crate) struct Transcript {
 
 /// A line of an earlier conversation, to be shown again.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum ParrotSaid {
     User(String),
     Assistant(String),
 }
@@ -47,7 +47,12 @@ impl Transcript {
     }
 
     /// The session `id`, or the newest one of `cwd`, with the newest `most` things said in it. Nothing is written.
-    pub(crate) fn resume(dir: &Path, id: Option<&str>, cwd: &str, most: usize) -> Option<(Transcript, Vec<Said>)> {
+    pub(crate) fn resume(
+        dir: &Path,
+        id: Option<&str>,
+        cwd: &str,
+        most: usize,
+    ) -> Option<(Transcript, Vec<ParrotSaid>)> {
         let id = match id {
             Some(id) => id.to_owned(),
             None => newest(dir, cwd)?,
@@ -68,9 +73,9 @@ impl Transcript {
             match record["type"].as_str() {
                 Some("user") => {
                     transcript.messages += 1;
-                    said.push(Said::User(text()));
+                    said.push(ParrotSaid::User(text()));
                 }
-                Some("assistant") => said.push(Said::Assistant(text())),
+                Some("assistant") => said.push(ParrotSaid::Assistant(text())),
                 _ => {}
             }
             line.clear();
@@ -219,13 +224,17 @@ mod tests {
         }
         fs::write(dir.join("junk.jsonl"), b"\x00{").unwrap();
         let (mut transcript, said) = Transcript::resume(dir, None, "/w", 9).unwrap();
-        assert_eq!(said, [Said::User("new".into()), Said::Assistant("new".into())]);
+        assert_eq!(said, [ParrotSaid::User("new".into()), ParrotSaid::Assistant("new".into())]);
         assert_eq!(transcript.messages(), 1);
         let before = fs::read(transcript.path()).unwrap();
         fs::write(transcript.path(), [before.as_slice(), b"{\"type\":\"us"].concat()).unwrap();
         transcript.append("user", Some("more")).unwrap();
         let (again, said) = Transcript::resume(dir, Some(transcript.id()), "/elsewhere", 1).unwrap();
-        assert_eq!((again.messages(), said), (2, vec![Said::User("more".into())]), "a torn line costs itself only");
+        assert_eq!(
+            (again.messages(), said),
+            (2, vec![ParrotSaid::User("more".into())]),
+            "a torn line costs itself only"
+        );
         for id in ["", "../x", "nope", "a/b"] {
             assert!(Transcript::resume(dir, Some(id), "/w", 1).is_none(), "{id:?}");
         }

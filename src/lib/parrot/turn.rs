@@ -2,7 +2,7 @@
 
 use super::ask::Ask;
 use super::hooks::Ticket;
-use super::reply::{Letter, ReplyError};
+use super::reply::{ParrotLetter, ReplyError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub(crate) enum ParrotTurn {
     },
     /// The reply is on its way.
     Replying {
-        to: Letter,
+        to: ParrotLetter,
         number: u64,
         cancel: Arc<AtomicBool>,
     },

@@ -5,7 +5,7 @@ use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths;
 use crate::people::owner;
-use crate::roster::journal::{Act, Creation, Journal};
+use crate::roster::journal::{Creation, Journal, RosterAct};
 use crate::runtime::manifest::ManifestError;
 use crate::runtime::{Kind, Manifest};
 use crate::session::launch;
@@ -112,7 +112,7 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
     let begin = |runtime: &Runtime| {
         let Birth { description, intelligence, ephemeral, .. } = birth.clone();
         let (name, cwd, runtime) = (name.clone(), cwd.to_owned(), runtime.clone());
-        let act = Act::Create(Creation { name, cwd, runtime, description, intelligence, ephemeral });
+        let act = RosterAct::Create(Creation { name, cwd, runtime, description, intelligence, ephemeral });
         journal.begin(&act)?;
         *begun.borrow_mut() = Some(act);
         Ok(())
@@ -140,7 +140,7 @@ pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, creation: &Creati
         }
         made => drop(made?),
     }
-    journal.done(&Act::Create(creation.clone()));
+    journal.done(&RosterAct::Create(creation.clone()));
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// What a verb is about to do. JSON, one file each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Intent {
+pub struct RosterIntent {
     /// Version of the format.
     v: u32,
     /// The program that began it.
@@ -31,13 +31,13 @@ pub struct Intent {
     pub at: EpochMs,
     /// What is done.
     #[serde(flatten)]
-    pub act: Act,
+    pub act: RosterAct,
 }
 
 /// The verb, with everything that its steps need.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "lowercase")]
-pub enum Act {
+pub enum RosterAct {
     /// Making a peer.
     Create(Creation),
     /// Giving a peer another name.
@@ -110,30 +110,30 @@ pub struct Removal {
     pub force: bool,
 }
 
-impl Act {
+impl RosterAct {
     /// The names it is about.
     pub fn names(&self) -> Vec<&Personality> {
         match self {
-            Act::Create(creation) => vec![&creation.name],
-            Act::Rename(renaming) => vec![&renaming.old, &renaming.new],
-            Act::Remove(removal) => vec![&removal.name],
+            RosterAct::Create(creation) => vec![&creation.name],
+            RosterAct::Rename(renaming) => vec![&renaming.old, &renaming.new],
+            RosterAct::Remove(removal) => vec![&removal.name],
         }
     }
 
     fn file_name(&self) -> String {
         match self {
-            Act::Create(creation) => format!("create-{}", creation.name),
-            Act::Rename(renaming) => format!("rename-{}", renaming.old),
-            Act::Remove(removal) => format!("remove-{}", removal.name),
+            RosterAct::Create(creation) => format!("create-{}", creation.name),
+            RosterAct::Rename(renaming) => format!("rename-{}", renaming.old),
+            RosterAct::Remove(removal) => format!("remove-{}", removal.name),
         }
     }
 
     /// In words: `renaming al to ann`.
     pub fn describe(&self) -> String {
         match self {
-            Act::Create(creation) => format!("creating {}", creation.name),
-            Act::Rename(renaming) => format!("renaming {} to {}", renaming.old, renaming.new),
-            Act::Remove(removal) => format!("removing {}", removal.name),
+            RosterAct::Create(creation) => format!("creating {}", creation.name),
+            RosterAct::Rename(renaming) => format!("renaming {} to {}", renaming.old, renaming.new),
+            RosterAct::Remove(removal) => format!("removing {}", removal.name),
         }
     }
 
@@ -143,9 +143,9 @@ impl Act {
         let why = failure.message.replace(", nothing was changed", "");
         let what = self.describe();
         let again = match self {
-            Act::Create(creation) => format!("create {}", creation.name),
-            Act::Rename(renaming) => format!("rename {} {}", renaming.old, renaming.new),
-            Act::Remove(removal) => format!("remove {}", removal.name),
+            RosterAct::Create(creation) => format!("create {}", creation.name),
+            RosterAct::Rename(renaming) => format!("rename {} {}", renaming.old, renaming.new),
+            RosterAct::Remove(removal) => format!("remove {}", removal.name),
         };
         let then = format!("the next tick or `iapeer {again}` goes on with it");
         Failure::new(failure.exit, format!("{what} is begun and not finished: {why}; {then}"))
@@ -175,7 +175,7 @@ impl<'w> Journal<'w> {
     /// Takes the journal for a verb about `names`. Refused where an earlier verb about one of them can't be finished.
     pub fn open(world: &'w World<'_>, names: &[&Personality]) -> Result<Journal<'w>, Failure> {
         let journal = Journal::take(world, world.settings.lock_wait)?;
-        let about = |intent: &Intent| intent.act.names().iter().any(|name| names.contains(name));
+        let about = |intent: &RosterIntent| intent.act.names().iter().any(|name| names.contains(name));
         if let Some(intent) = pending(world.paths).into_iter().flatten().find(about) {
             let what = intent.act.describe();
             let why = format!("{what} was cut short and is not finished yet: `iapeer doctor --fix` finishes it");
@@ -185,13 +185,13 @@ impl<'w> Journal<'w> {
     }
 
     /// Writes the intent of `act`. An error means that nothing was begun.
-    pub fn begin(&self, act: &Act) -> Result<(), Failure> {
+    pub fn begin(&self, act: &RosterAct) -> Result<(), Failure> {
         let dir = self.world.paths.intents_dir();
         let path = dir.join(act.file_name());
         paths::create_dirs(&dir)?;
         durable::sync_dir(&self.world.paths.state_root())?;
         let (by, at) = (self.world.program.to_owned(), self.world.now());
-        let intent = Intent { v: 1, by, at, act: act.clone() };
+        let intent = RosterIntent { v: 1, by, at, act: act.clone() };
         let text = serde_json::to_vec(&intent).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
         match durable::publish(&path, &text)? {
             Published::Done => Ok(()),
@@ -203,7 +203,7 @@ impl<'w> Journal<'w> {
     }
 
     /// Removes the intent of `act`, which is done. One that can't be removed is carried out once more, to no effect.
-    pub fn done(&self, act: &Act) {
+    pub fn done(&self, act: &RosterAct) {
         let dir = self.world.paths.intents_dir();
         if let Err(error) = durable::remove(&dir.join(act.file_name())) {
             tracing::warn!("{} is done, and its intent stays: {error}", act.describe());
@@ -225,7 +225,7 @@ impl<'w> Journal<'w> {
 }
 
 /// The intents that are there: of verbs at work, and of those that were cut short. An error names an unreadable one.
-pub fn pending(paths: &Paths) -> Vec<Result<Intent, Failure>> {
+pub fn pending(paths: &Paths) -> Vec<Result<RosterIntent, Failure>> {
     let dir = paths.intents_dir();
     let mut names = match durable::names_of(&dir) {
         Ok(names) => names,
@@ -233,14 +233,14 @@ pub fn pending(paths: &Paths) -> Vec<Result<Intent, Failure>> {
     };
     names.retain(|name| !durable::is_temp(name));
     names.sort();
-    let read = |name: String| -> Option<Result<Intent, Failure>> {
+    let read = |name: String| -> Option<Result<RosterIntent, Failure>> {
         let path = dir.join(name);
         let bytes = match durable::read_optional(&path) {
             Ok(bytes) => bytes?,
             Err(error) => return Some(Err(error.into())),
         };
         let bad = |why: String| Failure::new(Exit::Config, format!("{} is no intent: {why}", path.display()));
-        Some(match serde_json::from_slice::<Intent>(&bytes) {
+        Some(match serde_json::from_slice::<RosterIntent>(&bytes) {
             Ok(intent) if intent.v == 1 => Ok(intent),
             Ok(intent) => Err(bad(format!("its version {} is newer than 1", intent.v))),
             Err(error) => Err(bad(error.to_string())),

@@ -6,7 +6,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::host::managed::Managed;
 use crate::people::owner;
-use crate::roster::journal::{Act, Journal, Removal};
+use crate::roster::journal::{Journal, Removal, RosterAct};
 use crate::session::end::{self, End};
 use crate::session::settle::{self, Standing};
 use crate::store::durable;
@@ -61,14 +61,14 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
             stopped.push(identity.clone());
         }
     }
-    let act = Act::Remove(Removal {
+    let act = RosterAct::Remove(Removal {
         name: name.clone(),
         record: record.as_ref().map(PeerRecord::to_value),
         identities: identities.into_iter().collect(),
         stopped,
         force,
     });
-    let Act::Remove(removal) = &act else { unreachable!("just made") };
+    let RosterAct::Remove(removal) = &act else { unreachable!("just made") };
     journal.begin(&act)?;
     let unfinished = |failure: Failure| {
         let failure = act.unfinished(&failure);
@@ -95,7 +95,7 @@ pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, removal: &Removal
         });
     }
     let carried = carry_out(world, removal)?;
-    journal.done(&Act::Remove(removal.clone()));
+    journal.done(&RosterAct::Remove(removal.clone()));
     drop(locks);
     if let Err(StaysFor(why)) = carried {
         tracing::warn!("{} stays: {why}", removal.name);

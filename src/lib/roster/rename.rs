@@ -13,7 +13,7 @@ use crate::base::paths;
 use crate::mailbox::notice;
 use crate::people::owner;
 use crate::roster::create;
-use crate::roster::journal::{Act, Followed, Journal, Renaming};
+use crate::roster::journal::{Followed, Journal, Renaming, RosterAct};
 use crate::roster::remove;
 use crate::session::end::{self, End, Park};
 use crate::session::settle::{self, Standing};
@@ -109,8 +109,8 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
             return Err(refused(format!("a queue of {to} is there already: `iapeer-drain --list {to}` shows it")));
         }
     }
-    let act = Act::Rename(plan(world, &record, new, &cwd, &identities));
-    let Act::Rename(renaming) = &act else { unreachable!("just made") };
+    let act = RosterAct::Rename(plan(world, &record, new, &cwd, &identities));
+    let RosterAct::Rename(renaming) = &act else { unreachable!("just made") };
     for identity in &renaming.identities {
         refuse_taken_names(world, identity)?;
     }
@@ -132,7 +132,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
 
 /// Finishes a rename that was cut short.
 pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, renaming: &Renaming) -> Result<(), Failure> {
-    let act = Act::Rename(renaming.clone());
+    let act = RosterAct::Rename(renaming.clone());
     let registry = Registry::read(world.paths)?;
     if registry.get(&renaming.old).is_none() && registry.get(&renaming.new).is_none() {
         tracing::warn!("{}: neither name is registered any more, nothing is left to be renamed", act.describe());

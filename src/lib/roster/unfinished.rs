@@ -1,7 +1,7 @@
 //! Finishing verbs that were cut short: whatever their intent says, forward.
 
 use crate::base::exit::{Exit, Failure};
-use crate::roster::journal::{self, Act, Intent, Journal};
+use crate::roster::journal::{self, Journal, RosterAct, RosterIntent};
 use crate::roster::{create, remove, rename};
 use crate::store::event_log::Event;
 use crate::world::World;
@@ -35,11 +35,11 @@ pub fn try_finish_all(world: &World<'_>, wait: Duration) -> Result<(), Failure> 
     first
 }
 
-fn finish(world: &World<'_>, journal: &Journal<'_>, intent: &Intent) -> Result<(), Failure> {
+fn finish(world: &World<'_>, journal: &Journal<'_>, intent: &RosterIntent) -> Result<(), Failure> {
     let finished = match &intent.act {
-        Act::Create(creation) => create::finish(world, journal, creation),
-        Act::Rename(renaming) => rename::finish(world, journal, renaming),
-        Act::Remove(removal) => remove::finish(world, journal, removal),
+        RosterAct::Create(creation) => create::finish(world, journal, creation),
+        RosterAct::Rename(renaming) => rename::finish(world, journal, renaming),
+        RosterAct::Remove(removal) => remove::finish(world, journal, removal),
     };
     let event = Event::new("verb-finished")
         .field("verb", intent.act.describe())

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// What was found about one peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Found {
+pub struct VerifyFound {
     /// Whose profile.
     pub personality: Personality,
     /// What is wrong in it.
@@ -26,7 +26,7 @@ pub struct Found {
     pub missing: bool,
 }
 
-impl Found {
+impl VerifyFound {
     /// Whether something in it is an error.
     pub fn is_bad(&self) -> bool {
         self.issues.iter().any(|issue| issue.severity == Severity::Error)
@@ -37,7 +37,7 @@ impl Found {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Each peer, by name.
-    pub peers: Vec<Found>,
+    pub peers: Vec<VerifyFound>,
     /// Peers with errors.
     pub errors: usize,
     /// Peers whose record differs from their profile, before any mending.
@@ -78,7 +78,7 @@ pub fn verify(world: &World<'_>, fix: bool) -> Result<Report, Failure> {
 }
 
 /// Migrates one profile and takes over what it says. What fails with one peer keeps no other from being mended.
-fn mend(world: &World<'_>, record: &PeerRecord, found: &Found, done: &mut Reconciled) {
+fn mend(world: &World<'_>, record: &PeerRecord, found: &VerifyFound, done: &mut Reconciled) {
     let personality = &record.personality;
     let mut left = |failure: Failure| {
         done.left.push(Left { personality: personality.clone(), why: failure.message });
@@ -105,13 +105,13 @@ fn mend(world: &World<'_>, record: &PeerRecord, found: &Found, done: &mut Reconc
 }
 
 /// Looks at one peer. A profile that can't be read is an error of that peer.
-pub(crate) fn look(record: &PeerRecord) -> Found {
+pub(crate) fn look(record: &PeerRecord) -> VerifyFound {
     let mut found =
-        Found { personality: record.personality.clone(), issues: Vec::new(), drift: Vec::new(), missing: false };
+        VerifyFound { personality: record.personality.clone(), issues: Vec::new(), drift: Vec::new(), missing: false };
     let bad = |message: String| vec![Issue { severity: Severity::Error, field: "<root>".into(), message }];
     let folder = record.cwd.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     found.issues = match open::read(&paths::profile_path(&record.cwd), Rule::OF_A_PEER) {
-        Ok(None) => return Found { missing: true, ..found },
+        Ok(None) => return VerifyFound { missing: true, ..found },
         Err(error) => bad(error.to_string()),
         Ok(Some(bytes)) => match serde_json::from_slice::<Value>(without_bom(&bytes)) {
             Ok(raw) => conformance(&raw, &folder),

@@ -4,7 +4,7 @@
 use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
 use crate::runtime::attention::{ScreenState, Told};
-use crate::runtime::manifest::{Answer, Choice, ScreenRules};
+use crate::runtime::manifest::{Choice, DialogAnswer, ScreenRules};
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::until;
 
@@ -52,8 +52,8 @@ impl Screen {
             (_, Sight::Dialog(dialog)) => {
                 let state = dialog.state.unwrap_or(AttentionState::Dialog);
                 let text = match &dialog.answer {
-                    Answer::Fail(why) => why.clone(),
-                    Answer::Press(_) | Answer::Choose(_) => format!("dialog {}", dialog.name),
+                    DialogAnswer::Fail(why) => why.clone(),
+                    DialogAnswer::Press(_) | DialogAnswer::Choose(_) => format!("dialog {}", dialog.name),
                 };
                 Some(Told { state, text, until: None })
             }

@@ -23,7 +23,7 @@ use crate::session::crash_loop::{self, Tripped};
 use crate::session::end::{self, End};
 use crate::session::launch as launching;
 use crate::session::refuse::{self, wake_event};
-use crate::session::rule::{self, Request};
+use crate::session::rule::{self, WakeRequest};
 use crate::session::settle::{self, Standing};
 use crate::store::attention::{self, Attention};
 use crate::store::event_log::Event;
@@ -70,7 +70,7 @@ impl From<Failure> for NotUp {
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     /// What the caller asks for.
-    pub request: Request,
+    pub request: WakeRequest,
     /// The incoming message's topic.
     pub topic: Option<&'a Topic>,
     /// Whether the crash-loop guard may refuse.
@@ -99,7 +99,7 @@ pub enum Caller {
 
 impl Default for Call<'_> {
     fn default() -> Self {
-        Call { request: Request::Default, topic: None, guard: Guard::Heeded, caller: Caller::Anybody }
+        Call { request: WakeRequest::Default, topic: None, guard: Guard::Heeded, caller: Caller::Anybody }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What the caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
+pub enum WakeRequest {
     /// Whatever the rule says.
     Default,
     /// A fresh session.
@@ -20,7 +20,7 @@ pub enum Request {
 #[derive(Debug, Clone)]
 pub struct WakeSeen<'a> {
     /// What the caller asks for.
-    pub request: Request,
+    pub request: WakeRequest,
     /// `.refresh` is set.
     pub refresh: bool,
     /// The profile makes it a stateless worker.
@@ -52,8 +52,8 @@ pub fn decide(seen: &WakeSeen<'_>) -> Result<Decision, NothingToResume> {
         Err(_) => fresh(otherwise, consume),
     };
     match seen.request {
-        Request::Fresh => return Ok(fresh(WakeCause::FolderLaunch, &[])),
-        Request::Resume => {
+        WakeRequest::Fresh => return Ok(fresh(WakeCause::FolderLaunch, &[])),
+        WakeRequest::Resume => {
             return match &seen.transcript {
                 Ok(reference) => Ok(Decision {
                     mode: Mode::Resume,
@@ -64,7 +64,7 @@ pub fn decide(seen: &WakeSeen<'_>) -> Result<Decision, NothingToResume> {
                 Err(nothing) => Err(nothing.clone()),
             };
         }
-        Request::Default => {}
+        WakeRequest::Default => {}
     }
     const PARKED: &[Marker] = &[Marker::IdleReaped];
     if seen.refresh {
@@ -115,7 +115,7 @@ mod rows_of_06_2 {
     /// A peer with a transcript and no marks, woken by a message without a topic.
     fn plain(topics: &[Topic]) -> WakeSeen<'_> {
         WakeSeen {
-            request: Request::Default,
+            request: WakeRequest::Default,
             refresh: false,
             ephemeral: false,
             parked: None,
@@ -148,10 +148,10 @@ mod rows_of_06_2 {
     }
 
     rows! {
-        row_1_fresh_was_asked_for: { request: Request::Fresh } => Fresh, FolderLaunch, [];
-        row_1_beats_every_mark_and_consumes_none: { request: Request::Fresh, parked: Some(HOUR), refresh: true, human: true, ephemeral: true } => Fresh, FolderLaunch, [];
-        row_2b_resume_was_asked_for: { request: Request::Resume } => Resume, Attach, [];
-        row_2b_beats_every_mark_and_consumes_none: { request: Request::Resume, parked: Some(2 * DAY), refresh: true, ephemeral: true } => Resume, Attach, [];
+        row_1_fresh_was_asked_for: { request: WakeRequest::Fresh } => Fresh, FolderLaunch, [];
+        row_1_beats_every_mark_and_consumes_none: { request: WakeRequest::Fresh, parked: Some(HOUR), refresh: true, human: true, ephemeral: true } => Fresh, FolderLaunch, [];
+        row_2b_resume_was_asked_for: { request: WakeRequest::Resume } => Resume, Attach, [];
+        row_2b_beats_every_mark_and_consumes_none: { request: WakeRequest::Resume, parked: Some(2 * DAY), refresh: true, ephemeral: true } => Resume, Attach, [];
         row_3s_refresh: { refresh: true } => Fresh, SoftReload, [Refresh, IdleReaped];
         row_3s_beats_a_person_a_worker_and_a_known_topic: { refresh: true, parked: Some(HOUR), human: true, ephemeral: true, topic: Some(&topic("a")) } => Fresh, SoftReload, [Refresh, IdleReaped];
         row_3e_a_worker: { ephemeral: true } => Fresh, EphemeralPolicy, [IdleReaped];
@@ -179,7 +179,8 @@ mod rows_of_06_2 {
 
     #[test]
     fn row_2a_resume_was_asked_for_and_there_is_nothing() {
-        let observed = WakeSeen { request: Request::Resume, transcript: nothing(), parked: Some(HOUR), ..plain(&[]) };
+        let observed =
+            WakeSeen { request: WakeRequest::Resume, transcript: nothing(), parked: Some(HOUR), ..plain(&[]) };
         assert_eq!(decide(&observed), Err(NothingToResume::NoTranscript));
     }
 }

@@ -58,7 +58,7 @@ pub fn settle(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mende
 
 /// The one table from what had to be mended to what is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct MendTold {
     /// What was done.
     pub action: Action,
     /// What comes of it.
@@ -71,28 +71,28 @@ pub struct Told {
 
 impl Mended {
     /// What is told of it; `None` where files and facts agreed.
-    pub fn told(&self) -> Option<Told> {
-        let told = |action, consequence| Told { action, consequence: Some(consequence), reason: None, death: None };
+    pub fn told(&self) -> Option<MendTold> {
+        let told = |action, consequence| MendTold { action, consequence: Some(consequence), reason: None, death: None };
         Some(match self {
             Mended::Nothing => return None,
             Mended::Teardown => told(Action::FinishedTeardown, Consequence::Finished),
             Mended::Enrolled => told(Action::Enrolled, Consequence::Supervised),
-            Mended::Death(class, reason) => Told {
+            Mended::Death(class, reason) => MendTold {
                 reason: Some(reason.clone()),
                 death: Some(class),
                 ..told(Action::ReapedGone, Consequence::FreshNextMsg)
             },
             Mended::Stopped => told(Action::SkippedStopped, Consequence::ResumeOnStart),
-            Mended::EagerFresh => Told {
+            Mended::EagerFresh => MendTold {
                 reason: Some("/new eager mark".to_owned()),
                 ..told(Action::NeedsEagerFresh, Consequence::EagerFresh)
             },
-            Mended::FailedLaunch => Told {
+            Mended::FailedLaunch => MendTold {
                 reason: Some("its launcher died during the boot".to_owned()),
                 death: Some("failed-launch"),
                 ..told(Action::ReapedGone, Consequence::FreshNextMsg)
             },
-            Mended::ClaimedElsewhere => Told {
+            Mended::ClaimedElsewhere => MendTold {
                 action: Action::ClaimedElsewhere,
                 consequence: None,
                 reason: Some("concurrently reaped by another supervise pass".to_owned()),

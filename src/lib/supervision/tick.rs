@@ -18,7 +18,7 @@ use crate::session::activity::{Activity, Quiet};
 use crate::session::bring_up::{self, Call};
 use crate::session::end::{self, End, Park};
 use crate::session::refuse;
-use crate::session::rule::Request;
+use crate::session::rule::WakeRequest;
 use crate::session::seed;
 use crate::session::settle::{self, Standing};
 use crate::store::durable::{self, StoreError};
@@ -380,7 +380,7 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
         let peer = Peer::find(world.paths, identity.personality(), None)?;
         refuse::refuse_by_state(world, &peer)?;
         let lock = world.lock(&peer.identity, patience)?;
-        let call = Call { request: Request::Fresh, ..Call::default() };
+        let call = Call { request: WakeRequest::Fresh, ..Call::default() };
         let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
         seed::queue(world, &peer, up.woke)?;
         drop(lock);

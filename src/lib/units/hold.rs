@@ -8,7 +8,7 @@ use crate::host::process::{ExitWatch, signal_stream};
 use crate::runtime::Kind;
 use crate::session::bring_up::{self, Call, Caller, Guard};
 use crate::session::end::{self, End};
-use crate::session::rule::Request;
+use crate::session::rule::WakeRequest;
 use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
 use crate::world::World;
@@ -36,7 +36,7 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
     // An always-on peer is stopped by stopping its unit: a mark from before does not hold it back.
     world.markers(identity).clear(Marker::Stopped)?;
-    let call = Call { request: Request::Fresh, topic: None, guard: Guard::Passed, caller: Caller::Holder };
+    let call = Call { request: WakeRequest::Fresh, topic: None, guard: Guard::Passed, caller: Caller::Holder };
     let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
     drop(lock);
     let began = world.clock.monotonic();

@@ -8,4 +8,4 @@ mod page;
 mod programs;
 
 pub use page::page;
-pub use programs::{PROGRAMS, Program};
+pub use programs::{ManualProgram, PROGRAMS};

@@ -1,7 +1,7 @@
 //! One manual page: what `docs/` says, laid out as manual pages are, with options, settings and files filled in.
 
 use super::markdown::{self, Block};
-use super::programs::{PROGRAMS, Program};
+use super::programs::{ManualProgram, PROGRAMS};
 use crate::base::exit::one_line;
 use crate::base::settings::{PLACES, TABLE};
 use crate::parrot::VARIABLES;
@@ -12,7 +12,7 @@ const STATE_FILES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc
 const FRONT: &str = "iapeer";
 
 /// The manual page of `program`, section 1, as roff.
-pub fn page(program: &Program) -> String {
+pub fn page(program: &ManualProgram) -> String {
     let mut command = (program.command)();
     command.build();
     let name = program.name;

@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 
 /// One program.
 #[derive(Debug, Clone, Copy)]
-pub struct Program {
+pub struct ManualProgram {
     /// Its name.
     pub name: &'static str,
     /// Its command line.
@@ -17,7 +17,7 @@ pub struct Program {
 macro_rules! programs {
     ($($args:ident $page:literal,)*) => {
         /// All programs, the front first. A page in `src/bin/` that is missing here fails a test.
-        pub const PROGRAMS: &[Program] = &[$(Program {
+        pub const PROGRAMS: &[ManualProgram] = &[$(ManualProgram {
             name: $page,
             command: args::$args::command,
             page: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/", $page, ".md")),
@@ -34,12 +34,12 @@ programs! {
     Canary "iapeer-canary",
     Wake "iapeer-wake",
     Run "iapeer-run",
-    Turn "iapeer-turn",
+    TurnArgs "iapeer-turn",
     Mcp "iapeer-mcp",
     Parrot "iapeer-parrot",
 }
 
-impl Program {
+impl ManualProgram {
     /// The command line to complete: that of the front knows the programs it runs as verbs.
     pub fn completed(&self) -> Command {
         let command = (self.command)();
@@ -47,7 +47,7 @@ impl Program {
         if !command.has_subcommands() {
             return command;
         }
-        PROGRAMS.iter().filter_map(Program::as_verb).fold(command, Command::subcommand)
+        PROGRAMS.iter().filter_map(ManualProgram::as_verb).fold(command, Command::subcommand)
     }
 
     /// `iapeer-send` as the verb `send`.
