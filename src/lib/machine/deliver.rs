@@ -10,27 +10,25 @@
 //! a draft that was put aside is put back
 //! ```
 
+use super::confirm::{Submit, confirm, shows_only, submit_key};
 use super::draft;
 use super::hurry::hurry;
-use super::ready::{self, LookTrouble, RESUBMIT};
+use super::ready;
 use super::real::RealHost;
 use crate::base::Liveness;
-use crate::base::clock::{Deadline, EpochMs, wait_for};
+use crate::base::clock::{Deadline, EpochMs};
 use crate::base::evidence::Evidence;
 use crate::base::hold::Hold;
 use crate::host::process;
 use crate::host::tmux::{self, Client, Input, Key, Survey, TmuxError};
 use crate::runtime::manifest::{Dialog, Kind, Meaning, ScreenRules};
 use crate::runtime::screen::{Draft, Screen, Sight};
-use crate::runtime::transcript::{Baseline, Transcripts};
-use crate::store::markers::Markers;
+use crate::runtime::transcript::Baseline;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use crate::world::{Delivery, Landing};
 use std::time::Duration;
 
-/// Pause between two looks for evidence.
-const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
 /// How long a screen may lag behind what it shows.
 const REPAINT: Duration = Duration::from_secs(1);
 /// How long after a first look that finds the pane gone the second one is taken (D6).
@@ -250,141 +248,6 @@ fn at_composer(
 
 fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
     host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
-}
-
-/// The key that submits, by what the session is doing.
-fn submit_key(delivery: &Delivery<'_>, busy: bool) -> Key {
-    let keys = &delivery.peer.manifest.keys;
-    // What looks busy before the first message is the start, not a turn: there is nothing to queue behind.
-    if busy && !delivery.urgent && !delivery.boot { Key::named(&keys.midturn.key) } else { Key::named(&keys.submit) }
-}
-
-/// How a submit begins.
-#[derive(Debug, Clone, Copy)]
-struct Submit {
-    /// A turn is running.
-    busy: bool,
-    /// A draft had to make way.
-    forced: bool,
-    /// The key was pressed once already.
-    pressed: bool,
-}
-
-/// Presses the submit key and waits for evidence, pressing again while the composer still holds the message.
-fn confirm(
-    host: &RealHost<'_>,
-    delivery: &Delivery<'_>,
-    rules: &ScreenRules,
-    baseline: &Baseline,
-    submit: Submit,
-) -> Landing {
-    let clock = host.clock;
-    let Submit { mut busy, forced, pressed } = submit;
-    let watcher = Watcher { host, delivery, transcripts: host.transcripts(delivery.peer), baseline };
-    let keep_pressing = Deadline::after(clock, host.settings.submit_timeout);
-    let grace = if delivery.boot {
-        host.settings.ready_gate
-    } else {
-        host.settings.submit_timeout + host.settings.liveness_grace
-    };
-    let deadline = Deadline::after(clock, grace);
-    let mut held = !pressed;
-    let mut cleared = false;
-    // Where a runtime offers nothing better, a composer that held the message and cleared is the evidence.
-    let shows_only = shows_only(delivery);
-    if shows_only {
-        let stands = || ready::look(host, delivery.peer).is_ok_and(|screen| holds(&screen, rules, delivery));
-        let look = Duration::from_millis(20);
-        if wait_for(clock, keep_pressing, look, || stands().then_some(())).is_none() {
-            return Landing::Unknown("the composer never showed the message".into());
-        }
-    }
-    while !deadline.passed(clock) {
-        if held && !keep_pressing.passed(clock) {
-            // The turn may have ended since: the key that queues in mid-turn need not submit then.
-            let key = submit_key(delivery, busy);
-            let pressed =
-                host.server(&delivery.peer.identity).and_then(|server| server.keys(std::slice::from_ref(&key)));
-            if let Err(error @ (TmuxError::NoServer | TmuxError::NoSession | TmuxError::PaneDead)) = pressed {
-                return watcher.last_look(&format!("the session ended while it took the message: {error}"), forced);
-            }
-        }
-        let until = Deadline::after(clock, RESUBMIT);
-        let evidence = wait_for(clock, until, EVIDENCE_LOOK, || watcher.evidence());
-        if let Some(by) = evidence {
-            return Landing::Landed { by, forced };
-        }
-        match ready::look(host, delivery.peer) {
-            Ok(screen) => {
-                held = holds(&screen, rules, delivery);
-                cleared = cleared || !held;
-                busy = matches!(screen.sight(rules), Sight::Input { busy: true, .. });
-            }
-            Err(LookTrouble::Passing) => {}
-            Err(LookTrouble::Ended { why, .. }) => return watcher.last_look(&why, forced),
-        }
-        if cleared && shows_only {
-            return Landing::Landed { by: Evidence::Composer, forced };
-        }
-    }
-    let why = if held {
-        "the composer still holds the message"
-    } else {
-        "the composer cleared, but nothing shows that the message was taken"
-    };
-    watcher.last_look(why, forced)
-}
-
-/// Whether the composer is all that tells what became of a message.
-fn shows_only(delivery: &Delivery<'_>) -> bool {
-    delivery.peer.manifest.evidence == [Evidence::Composer]
-}
-
-/// Whether the composer still holds this message.
-fn holds(screen: &Screen, rules: &ScreenRules, delivery: &Delivery<'_>) -> bool {
-    match screen.sight(rules) {
-        Sight::Input { draft: Draft::Empty, .. } => false,
-        Sight::Input { draft: Draft::Text(text), .. } => {
-            text.contains("<iap ") || text.contains(&delivery.id.to_string())
-        }
-        Sight::Input { draft: Draft::Paste(_), .. } => true,
-        _ => false,
-    }
-}
-
-/// Looks for evidence of one message.
-struct Watcher<'a> {
-    host: &'a RealHost<'a>,
-    delivery: &'a Delivery<'a>,
-    transcripts: Option<Transcripts<'a>>,
-    baseline: &'a Baseline,
-}
-
-impl Watcher<'_> {
-    fn evidence(&self) -> Option<Evidence> {
-        self.delivery.peer.manifest.evidence.iter().copied().find(|kind| match kind {
-            Evidence::Hook => self.hook_saw_it(),
-            Evidence::Transcript => self
-                .transcripts
-                .as_ref()
-                .is_some_and(|transcripts| transcripts.carries_since(self.baseline, self.delivery.id)),
-            Evidence::Composer | Evidence::Mailbox | Evidence::Asked => false,
-        })
-    }
-
-    fn hook_saw_it(&self) -> bool {
-        let markers = Markers::of(self.host.paths, &self.delivery.peer.identity);
-        markers.turn().is_some_and(|turn| {
-            turn.launch.as_deref() == self.delivery.launch && turn.taken.contains(&self.delivery.id)
-        })
-    }
-
-    fn last_look(&self, why: &str, forced: bool) -> Landing {
-        match self.evidence() {
-            Some(by) => Landing::Landed { by, forced },
-            None => Landing::Unknown(why.to_owned()),
-        }
-    }
 }
 
 /// A router reads lines: paste, settle, end of line; it proves nothing, and nothing more is asked of it.

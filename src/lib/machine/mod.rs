@@ -4,6 +4,7 @@
 
 mod choose;
 mod compact;
+mod confirm;
 mod deliver;
 mod draft;
 mod host;

@@ -1,0 +1,282 @@
+//! Waiting for evidence that a submitted message landed.
+//!
+//! ```text
+//! Unshown   typed; the composer has not shown it yet       seen with it    → Standing
+//! Standing  the composer holds it: the key is pressed      seen without it → Cleared
+//! Sent      the key went along with the paste              seen with it → Standing, without it → Cleared
+//! Cleared   the composer was seen without it               seen with it    → Standing
+//! ```
+//!
+//! Evidence ends the wait in any state: the message landed. The end of the session or of the time ends it too: where a
+//! last look finds no evidence, nobody knows whether the message was taken.
+
+use super::ready::{self, LookTrouble, RESUBMIT};
+use super::real::RealHost;
+use crate::base::clock::{Deadline, wait_for};
+use crate::base::evidence::Evidence;
+use crate::host::tmux::{Key, TmuxError};
+use crate::runtime::manifest::ScreenRules;
+use crate::runtime::screen::{Draft, Screen, Sight};
+use crate::runtime::transcript::{Baseline, Transcripts};
+use crate::store::markers::Markers;
+use crate::world::{Delivery, Landing};
+use std::time::Duration;
+
+/// Pause between two looks for evidence.
+const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
+/// Pause between two looks for the message in the composer.
+const SHOWN_LOOK: Duration = Duration::from_millis(20);
+
+/// How a submit begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Submit {
+    /// A turn is running.
+    pub(super) busy: bool,
+    /// A draft had to make way.
+    pub(super) forced: bool,
+    /// The key was pressed once already.
+    pub(super) pressed: bool,
+}
+
+/// Where a typed message stands, as far as anybody has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Submitted {
+    /// Typed; the composer has not shown it yet. Only where the composer is all that tells.
+    Unshown,
+    /// The composer holds it: the key has to be pressed, perhaps again.
+    Standing,
+    /// The key was pressed with the paste, and the composer has not been seen since.
+    Sent,
+    /// The composer was seen without it.
+    Cleared,
+}
+
+/// What was noticed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Noticed {
+    /// A hook or a transcript names the message.
+    Evidence(Evidence),
+    /// The composer was seen, with the message or without it.
+    Composer { holds: bool },
+    /// Nothing: tmux did not answer properly.
+    Nothing,
+    /// The session has ended, in these words.
+    Ended(String),
+    /// The time is over.
+    TimeUp,
+}
+
+/// What follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Next {
+    Wait(Submitted),
+    Landed(Evidence),
+    /// Look for evidence once more; without any it is unknown, for this reason.
+    LastLook(String),
+}
+
+/// The transitions. `shows_only`: the composer is all that tells what became of a message.
+fn next(state: Submitted, noticed: Noticed, shows_only: bool) -> Next {
+    match (state, noticed) {
+        (_, Noticed::Evidence(by)) => Next::Landed(by),
+        (_, Noticed::Ended(why)) => Next::LastLook(why),
+        (_, Noticed::Nothing) => Next::Wait(state),
+        (_, Noticed::Composer { holds: true }) => Next::Wait(Submitted::Standing),
+        (Submitted::Unshown, Noticed::Composer { holds: false }) => Next::Wait(Submitted::Unshown),
+        // Where a runtime offers nothing better, a composer that held the message and cleared is the evidence.
+        (_, Noticed::Composer { holds: false }) if shows_only => Next::Landed(Evidence::Composer),
+        (_, Noticed::Composer { holds: false }) => Next::Wait(Submitted::Cleared),
+        (Submitted::Unshown, Noticed::TimeUp) => Next::LastLook("the composer never showed the message".into()),
+        (Submitted::Standing, Noticed::TimeUp) => Next::LastLook("the composer still holds the message".into()),
+        (Submitted::Sent | Submitted::Cleared, Noticed::TimeUp) => {
+            Next::LastLook("the composer cleared, but nothing shows that the message was taken".into())
+        }
+    }
+}
+
+/// Presses the submit key and waits for evidence, pressing again while the composer still holds the message.
+pub(super) fn confirm(
+    host: &RealHost<'_>,
+    delivery: &Delivery<'_>,
+    rules: &ScreenRules,
+    baseline: &Baseline,
+    submit: Submit,
+) -> Landing {
+    let clock = host.clock;
+    let Submit { busy, forced, pressed } = submit;
+    let shows_only = shows_only(delivery);
+    let pressing = host.settings.submit_timeout;
+    let grace = if delivery.boot { host.settings.ready_gate } else { pressing + host.settings.liveness_grace };
+    let mut watcher = Watcher {
+        host,
+        delivery,
+        rules,
+        transcripts: host.transcripts(delivery.peer),
+        baseline,
+        keep_pressing: Deadline::after(clock, pressing),
+        busy,
+    };
+    let deadline = Deadline::after(clock, grace);
+    let mut state = match (shows_only, pressed) {
+        (true, _) => Submitted::Unshown,
+        (false, false) => Submitted::Standing,
+        (false, true) => Submitted::Sent,
+    };
+    loop {
+        let patience = if state == Submitted::Unshown { watcher.keep_pressing } else { deadline };
+        let noticed = if patience.passed(clock) { Noticed::TimeUp } else { watcher.notice(state) };
+        match next(state, noticed, shows_only) {
+            Next::Wait(after) => state = after,
+            Next::Landed(by) => return Landing::Landed { by, forced },
+            Next::LastLook(why) => {
+                return match watcher.evidence() {
+                    Some(by) => Landing::Landed { by, forced },
+                    None => Landing::Unknown(why),
+                };
+            }
+        }
+    }
+}
+
+/// The key that submits, by what the session is doing.
+pub(super) fn submit_key(delivery: &Delivery<'_>, busy: bool) -> Key {
+    let keys = &delivery.peer.manifest.keys;
+    // What looks busy before the first message is the start, not a turn: there is nothing to queue behind.
+    if busy && !delivery.urgent && !delivery.boot { Key::named(&keys.midturn.key) } else { Key::named(&keys.submit) }
+}
+
+/// Whether the composer is all that tells what became of a message.
+pub(super) fn shows_only(delivery: &Delivery<'_>) -> bool {
+    delivery.peer.manifest.evidence == [Evidence::Composer]
+}
+
+/// Whether the composer still holds this message.
+fn holds(screen: &Screen, rules: &ScreenRules, delivery: &Delivery<'_>) -> bool {
+    match screen.sight(rules) {
+        Sight::Input { draft: Draft::Empty, .. } => false,
+        Sight::Input { draft: Draft::Text(text), .. } => {
+            text.contains("<iap ") || text.contains(&delivery.id.to_string())
+        }
+        Sight::Input { draft: Draft::Paste(_), .. } => true,
+        _ => false,
+    }
+}
+
+/// Presses the key for one message, and looks for evidence of it.
+struct Watcher<'a> {
+    host: &'a RealHost<'a>,
+    delivery: &'a Delivery<'a>,
+    rules: &'a ScreenRules,
+    transcripts: Option<Transcripts<'a>>,
+    baseline: &'a Baseline,
+    /// Until then the key is pressed again.
+    keep_pressing: Deadline,
+    /// A turn is running: it decides which key submits.
+    busy: bool,
+}
+
+impl Watcher<'_> {
+    /// One round: presses the key where the message stands in the composer, waits a while for evidence, and looks.
+    fn notice(&mut self, state: Submitted) -> Noticed {
+        let clock = self.host.clock;
+        if state == Submitted::Unshown {
+            let seen = self.look();
+            if seen != (Noticed::Composer { holds: true }) {
+                clock.sleep(SHOWN_LOOK);
+            }
+            return seen;
+        }
+        if state == Submitted::Standing && !self.keep_pressing.passed(clock) {
+            // The turn may have ended since: the key that queues in mid-turn need not submit then.
+            let key = submit_key(self.delivery, self.busy);
+            let server = self.host.server(&self.delivery.peer.identity);
+            let pressed = server.and_then(|server| server.keys(std::slice::from_ref(&key)));
+            if let Err(error @ (TmuxError::NoServer | TmuxError::NoSession | TmuxError::PaneDead)) = pressed {
+                return Noticed::Ended(format!("the session ended while it took the message: {error}"));
+            }
+        }
+        let until = Deadline::after(clock, RESUBMIT);
+        match wait_for(clock, until, EVIDENCE_LOOK, || self.evidence()) {
+            Some(by) => Noticed::Evidence(by),
+            None => self.look(),
+        }
+    }
+
+    fn look(&mut self) -> Noticed {
+        match ready::look(self.host, self.delivery.peer) {
+            Ok(screen) => {
+                self.busy = matches!(screen.sight(self.rules), Sight::Input { busy: true, .. });
+                Noticed::Composer { holds: holds(&screen, self.rules, self.delivery) }
+            }
+            Err(LookTrouble::Passing) => Noticed::Nothing,
+            Err(LookTrouble::Ended { why, .. }) => Noticed::Ended(why),
+        }
+    }
+
+    fn evidence(&self) -> Option<Evidence> {
+        self.delivery.peer.manifest.evidence.iter().copied().find(|kind| match kind {
+            Evidence::Hook => self.hook_saw_it(),
+            Evidence::Transcript => self
+                .transcripts
+                .as_ref()
+                .is_some_and(|transcripts| transcripts.carries_since(self.baseline, self.delivery.id)),
+            Evidence::Composer | Evidence::Mailbox | Evidence::Asked => false,
+        })
+    }
+
+    fn hook_saw_it(&self) -> bool {
+        let markers = Markers::of(self.host.paths, &self.delivery.peer.identity);
+        markers.turn().is_some_and(|turn| {
+            turn.launch.as_deref() == self.delivery.launch && turn.taken.contains(&self.delivery.id)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Submitted::{Cleared, Sent, Standing, Unshown};
+    use super::*;
+
+    const WITH: Noticed = Noticed::Composer { holds: true };
+    const WITHOUT: Noticed = Noticed::Composer { holds: false };
+    const ALL: [Submitted; 4] = [Unshown, Standing, Sent, Cleared];
+
+    #[test]
+    fn what_a_look_at_the_composer_changes_as_a_table() {
+        for (state, noticed, after) in [
+            (Unshown, WITH, Standing),
+            (Unshown, WITHOUT, Unshown),
+            (Standing, WITH, Standing),
+            (Standing, WITHOUT, Cleared),
+            (Sent, WITH, Standing),
+            (Sent, WITHOUT, Cleared),
+            (Cleared, WITH, Standing),
+            (Cleared, WITHOUT, Cleared),
+        ] {
+            assert_eq!(next(state, noticed.clone(), false), Next::Wait(after), "{state:?}, {noticed:?}");
+        }
+    }
+
+    #[test]
+    fn a_composer_that_held_it_and_cleared_is_evidence_where_nothing_else_tells() {
+        assert_eq!(next(Unshown, WITHOUT, true), Next::Wait(Unshown));
+        assert_eq!(next(Unshown, WITH, true), Next::Wait(Standing));
+        assert_eq!(next(Standing, WITHOUT, true), Next::Landed(Evidence::Composer));
+    }
+
+    #[test]
+    fn what_ends_the_wait_in_any_state() {
+        for state in ALL {
+            let evidence = next(state, Noticed::Evidence(Evidence::Hook), false);
+            assert_eq!(evidence, Next::Landed(Evidence::Hook), "{state:?}");
+            assert_eq!(next(state, Noticed::Ended("gone".into()), true), Next::LastLook("gone".into()), "{state:?}");
+            assert_eq!(next(state, Noticed::Nothing, true), Next::Wait(state), "{state:?}");
+        }
+        for (state, word) in
+            [(Unshown, "never showed"), (Standing, "still holds"), (Sent, "cleared"), (Cleared, "cleared")]
+        {
+            let Next::LastLook(why) = next(state, Noticed::TimeUp, false) else { panic!("{state:?}") };
+            assert!(why.contains(word), "{state:?}: {why}");
+        }
+    }
+}
