@@ -129,6 +129,62 @@ fn row_6_a_worker_that_never_answers_is_ended_by_the_unarmed_bound() {
     assert!(home.bodies("boss")[0].contains("did not answer in time"));
 }
 
+/// Something that started a worker and gave it no task left it: a drain that died in between, or a person's wake.
+#[test]
+fn a_worker_without_a_task_is_in_no_task_s_way() {
+    let home = office(&[("PARROT_TURN_MS", "10"), ("PARROT_REPLY", "1")]);
+    home.set("IAPEER_EPHEMERAL_QUIET_SECS", "1");
+    home.ok("iapeer-wake", &["temp"]);
+    let idle = home.server_pid("parrot-temp");
+    tick(&home);
+    assert!(idle.is_some() && home.server_pid("parrot-temp") == idle, "nothing is to be done: it may wait");
+    task(&home, "one");
+    wait_until("the task", SOON, || home.bodies("temp") == ["one"]);
+    wait_until("the end", SOON, || !home.state("parrot-temp", "session"));
+    assert_eq!((home.bodies("boss").len(), home.queue("parrot-temp")), (1, (0, 0, 0)));
+    let why: Vec<LogLine> =
+        events(&home, "supervise").into_iter().filter(|line| line["action"] == "reaped-ephemeral").collect();
+    assert_eq!(why.iter().map(|line| &*line["outcome"]).collect::<Vec<_>>(), ["task-not-taken", "ephemeral-done"]);
+    assert!(!home.state("parrot-temp", "deaths"));
+}
+
+/// The drain died with the task in flight and nothing typed.
+#[test]
+fn a_task_in_flight_that_its_worker_never_saw_is_given_to_the_next_one() {
+    let home = office(&[("PARROT_TURN_MS", "10"), ("PARROT_REPLY", "1")]);
+    home.set("IAPEER_EPHEMERAL_QUIET_SECS", "1");
+    home.ok("iapeer-wake", &["temp"]);
+    let inflight = home.state_dir().join("parrot-temp.queue/inflight");
+    fs::create_dir_all(&inflight).unwrap();
+    let item = serde_json::json!({"v": 1, "id": "01M7YEQDPSFQ470K9N062NKM85", "task": "one", "from": "parrot-boss",
+        "accepted": 1, "attempts": 0});
+    fs::write(inflight.join("000001"), item.to_string()).unwrap();
+    wait_until("the task", SOON, || {
+        tick(&home);
+        home.bodies("temp") == ["one"]
+    });
+    assert!(home.record("temp")[0]["text"].as_str().unwrap().contains("redelivered=\"1\""), "it may have been typed");
+    wait_until("the end", SOON, || home.queue("parrot-temp") == (0, 0, 0));
+}
+
+/// A neighbour: the task was taken, and another one waits. However quiet the worker is, it is given its time.
+#[test]
+fn a_worker_that_took_its_task_is_not_ended_for_the_next_one() {
+    let home = office(&[("PARROT_TURN_MS", "10")]);
+    home.set("IAPEER_EPHEMERAL_QUIET_SECS", "1");
+    task(&home, "one");
+    wait_until("the task taken", SOON, || home.record("temp").len() == 1);
+    home.at_rest("parrot-temp");
+    let server = home.server_pid("parrot-temp");
+    task(&home, "two");
+    let since = Instant::now();
+    wait_until("longer than it has to be quiet", SOON, || {
+        tick(&home);
+        since.elapsed() > Duration::from_secs(3)
+    });
+    assert_eq!((home.server_pid("parrot-temp"), home.queue("parrot-temp")), (server, (1, 1, 0)));
+}
+
 #[test]
 fn self_done_settles_a_task_that_has_no_answer() {
     let home = office(&[("PARROT_TURN_MS", "10")]);

@@ -25,6 +25,8 @@ use std::time::Duration;
 
 /// A turn that a hook reported as over, after the answer, needs no long silence to prove it.
 const AFTER_STOP: Duration = Duration::from_millis(200);
+/// Why a worker is ended that has no task though one is there.
+const NOT_TAKEN: &str = "task-not-taken";
 /// How soon a terminal that could not be asked is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -89,7 +91,12 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WorkerRound, Failure> {
                 if !armed {
                     match hold::failed_turn(world, peer, &record)? {
                         Some(failed) if end_failed(ledger, &record, &failed)? => continue,
-                        _ => return Ok(WorkerRound::Done(WorkerAnswer::Missing)),
+                        Some(_) => return Ok(WorkerRound::Done(WorkerAnswer::Missing)),
+                        None => {}
+                    }
+                    match end_idle(ledger, &record)? {
+                        Some(round) => return Ok(round),
+                        None => continue,
                     }
                 }
                 tasks::settle_answered(world, peer, queue)?;
@@ -128,6 +135,36 @@ fn end_failed(ledger: &mut Ledger<'_>, record: &SessionRecord, failed: &Attentio
     match failed.state.holds_messages() {
         true => ledger.give_back_uncounted(&why)?,
         false => ledger.give_back_unanswered(&why)?,
+    }
+    Ok(true)
+}
+
+/// Ends a worker that was started and has no task, since the drain that started it died or failed in between: what waits
+/// would wait for an answer that never comes. `None`: it was ended; else what the round came to.
+fn end_idle(ledger: &Ledger<'_>, record: &SessionRecord) -> Result<Option<WorkerRound>, Failure> {
+    let (world, peer) = (ledger.world, ledger.peer);
+    if !is_without_task(ledger)? || hold::keeps_awake(world, record, world.now()) {
+        return Ok(Some(WorkerRound::Done(WorkerAnswer::Missing)));
+    }
+    match quiet_in(world, peer, record) {
+        // Somebody else gave it something to do.
+        None => Ok(Some(WorkerRound::Working)),
+        Some(Duration::ZERO) => reap(world, peer, record, NOT_TAKEN).map(|()| None),
+        Some(left) => Ok(Some(WorkerRound::QuietIn(left))),
+    }
+}
+
+/// Whether something is to be done, and nothing of it was seen to be taken by the worker.
+fn is_without_task(ledger: &Ledger<'_>) -> Result<bool, Failure> {
+    let (queue, inflight) = (ledger.queue, ledger.queue.list(Place::Inflight)?);
+    if inflight.is_empty() {
+        return Ok(!queue.list(Place::Waiting)?.is_empty());
+    }
+    for seq in inflight {
+        let Some(item) = queue.read(Place::Inflight, seq)? else { continue };
+        if item.landed.is_some() || ledger.world.host.carries(ledger.peer, item.id) {
+            return Ok(false);
+        }
     }
     Ok(true)
 }
@@ -218,7 +255,7 @@ fn start_next(ledger: &mut Ledger<'_>) -> Result<TaskStarted, Failure> {
         }
         Landing::Unknown(reason) | Landing::Failed(reason) => {
             // A worker without its task is of no use: the next try starts clean.
-            end::end(world, &peer.identity, Some(&tried.record), &End::new("task-not-taken"))?;
+            end::end(world, &peer.identity, Some(&tried.record), &End::new(NOT_TAKEN))?;
             entry.item.redelivered += 1;
             ledger.give_back(entry, &reason)?;
             Ok(TaskStarted::No)
