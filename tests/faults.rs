@@ -12,9 +12,9 @@ use std::process::Command;
 use support::scenario::{Office, SCENARIOS, Scenario, at_once, disturbed, is_soak};
 use support::{SmallDisk, TestHome};
 
-const OPS: [&str; 8] = ["open", "write", "fsync", "link", "rename", "unlink", "mkdir", "truncate"];
+const OPS: [&str; 9] = ["open", "write", "fsync", "link", "rename", "unlink", "mkdir", "rmdir", "truncate"];
 /// Stories whose steps are most of those there are.
-const SHORT: [&str; 2] = ["first contact", "worker dies"];
+const SHORT: [&str; 4] = ["first contact", "worker dies", "rename", "remove"];
 
 /// Fails one step after the other of this kind in this story. Says how many failed, and what was wrong afterwards.
 fn fail_all(story: &Scenario, op: &str, errno: &str) -> (u32, Vec<String>) {
@@ -47,6 +47,81 @@ fn whatever_step_fails_what_is_said_is_true_and_nothing_is_lost() {
     let wrong: Vec<String> = done.iter().flat_map(|(_, wrong)| wrong.clone()).collect();
     println!("faults: {} failed steps; wrong: {}", done.iter().map(|(n, _)| n).sum::<u32>(), wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A verb that moves several things, with an error of each fsync in turn, that of the last one after a rename(2) too: what
+/// it says is what is. Either nothing was begun, or what was begun is named and gone on with; a retry finds it done.
+#[test]
+fn a_verb_whose_fsync_fails_says_what_is_and_undoes_nothing() {
+    let home = TestHome::new();
+    home.set("IAPEER_SERVICE_MANAGER", "none");
+    let (mut failures, mut begun) = (0, 0);
+    for verb in ["create", "rename", "remove"] {
+        for n in 1.. {
+            let (name, mark) = (format!("{verb}-{n}"), home.dir().join(format!("{verb}-{n}.mark")));
+            if verb != "create" {
+                home.parrot(&name, &[]);
+            }
+            let new = format!("{name}-new");
+            let words: Vec<&str> = match verb {
+                "create" => vec![verb, &name, "--runtime", "parrot"],
+                "rename" => vec![verb, &name, &new],
+                _ => vec![verb, &name],
+            };
+            home.set("IAPEER_FAULT", format!("iapeer/fsync:{n}:EIO")).set("IAPEER_FAULT_MARK", &mark);
+            let failed = home.run("iapeer", &words);
+            home.unset("IAPEER_FAULT").unset("IAPEER_FAULT_MARK");
+            if !mark.exists() {
+                break;
+            }
+            let intents = home.root().join("state/intents");
+            let is_begun = std::fs::read_dir(&intents).is_ok_and(|mut left| left.next().is_some());
+            if failed.code == 0 {
+                assert!(!failed.stderr.is_empty(), "{words:?}, fsync {n}: what was not made durable is said");
+            } else {
+                failures += 1;
+                assert_eq!((failed.code, failed.stderr.lines().count()), (74, 1), "{words:?}, fsync {n}: {failed}");
+                assert_eq!(failed.stderr.contains("is begun and not finished"), is_begun, "fsync {n}: {failed}");
+                assert!(!failed.stderr.contains("nothing was changed") || !is_begun, "fsync {n}: {failed}");
+                begun += u32::from(is_begun);
+            }
+            home.ok("iapeer", &words);
+            assert!(!intents.exists(), "{words:?}, fsync {n}: the intent is left");
+            assert_eq!(home.run("iapeer", &["verify"]).stderr, "", "{words:?}, fsync {n}");
+        }
+    }
+    println!("faults: {failures} failed fsyncs of verbs, {begun} behind the intent");
+    assert!(failures > 10 && begun > 5, "{failures} failures, {begun} behind the intent");
+}
+
+/// A wake that says it failed leaves no session behind that nobody asked for, whichever of its files can't be written.
+#[test]
+fn a_wake_that_failed_leaves_no_session() {
+    let home = TestHome::new();
+    home.set("IAPEER_CRASHLOOP_MAX", "1000");
+    home.parrot("bob", &[]);
+    let mut failures = 0;
+    for (op, errno) in [("open", "ENOSPC"), ("write", "ENOSPC"), ("rename", "EIO"), ("fsync", "EIO")] {
+        for n in 1.. {
+            let mark = home.dir().join(format!("{op}-{n}.mark"));
+            let fault = format!("iapeer-wake/{op}:{n}:{errno}");
+            home.set("IAPEER_FAULT", &fault).set("IAPEER_FAULT_MARK", &mark);
+            let woken = home.run("iapeer-wake", &["bob"]);
+            home.unset("IAPEER_FAULT").unset("IAPEER_FAULT_MARK");
+            let lives = home.server_pid("parrot-bob").is_some();
+            // What failed behind the session's record is said of a session that is up.
+            let behind = woken.stderr.contains("parrot-bob.idle-reaped is removed");
+            assert_eq!(lives, woken.code == 0 || behind, "{fault}: {woken}");
+            assert_eq!(home.state("parrot-bob", "session"), lives, "{fault}: {woken}");
+            failures += u32::from(woken.code != 0);
+            home.ok("iapeer-reap", &["parrot-bob"]);
+            if !mark.exists() {
+                break;
+            }
+        }
+    }
+    println!("faults: {failures} failed wakes");
+    assert!(failures > 5, "{failures}");
 }
 
 /// Runs `mount` with these arguments and says whether it may.

@@ -147,7 +147,7 @@ impl Disk {
                     self.change(from, None, Some(added));
                 }
             }
-            ("unlink", _) => {
+            ("unlink" | "rmdir", _) => {
                 if let Some(place) = self.place(&path) {
                     self.change(place, None, None);
                 }

@@ -72,7 +72,7 @@ pub fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
     }
     if !left {
         // Nobody has to look into it then.
-        let _ = std::fs::remove_dir(dir);
+        durable::remove_if_empty(&dir);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::roster::journal::{Creation, Journal, RosterAct};
 use crate::runtime::manifest::ManifestError;
 use crate::runtime::{Kind, Manifest};
 use crate::session::launch;
+use crate::store::durable;
 use crate::store::one_writer::OneWriter;
 use crate::store::profile::Profile;
 use crate::store::profile_update::ProfileUpdate;
@@ -287,9 +288,7 @@ fn doctrine(cwd: &Path, name: &Personality, manifest: &Manifest) -> Result<(), F
          Answer with `iapeer-send NAME --re ID --message-file -` (text on stdin; ID is that of the message you answer){}.\n",
         if manifest.mcp { ", or with the tool `send_to_peer` and its `re`" } else { "" }
     );
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let write =
-        || std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(text.as_bytes());
-    write().map_err(|error| Failure::io("write", &path, &error))
+    // One that somebody writes meanwhile is theirs.
+    durable::publish(&path, text.as_bytes())?;
+    Ok(())
 }

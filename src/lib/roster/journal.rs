@@ -217,10 +217,8 @@ impl<'w> Journal<'w> {
         let dir = self.world.paths.intents_dir();
         // Litter that can't be seen stays litter.
         let names = durable::names_of(&dir).unwrap_or_default();
-        for name in names.iter().filter(|name| durable::is_temp(name)) {
-            let _ = std::fs::remove_file(dir.join(name));
-        }
-        let _ = std::fs::remove_dir(&dir);
+        durable::sweep(&dir, &names, Duration::ZERO);
+        durable::remove_if_empty(&dir);
     }
 }
 

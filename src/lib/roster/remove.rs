@@ -167,7 +167,7 @@ fn purge_queue(world: &World<'_>, identity: &Identity, force: bool) -> Result<Re
     if let Err(refused) = refuse_waiting(world, identity, force) {
         return Ok(Err(refused));
     }
-    std::fs::remove_dir_all(queue.dir()).map_err(|error| Failure::io("remove", queue.dir(), &error))?;
+    durable::remove_tree(queue.dir())?;
     Ok(Ok(()))
 }
 
@@ -227,16 +227,14 @@ fn purge_but(world: &World<'_>, identity: &Identity, keep: Option<Marker>) -> Re
     let goes = |name: &String| name.starts_with(&prefix) && is_state(name) && kept.as_ref() != Some(name);
     let mut purged: Vec<String> = Vec::new();
     for name in durable::names_of(&dir)?.into_iter().filter(goes) {
-        let path = dir.join(&name);
-        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        removed.map_err(|error| Failure::io("remove", &path, &error))?;
+        durable::remove_tree(&dir.join(&name))?;
         purged.push(name);
     }
     durable::sync_dir(&dir)?;
     world.history(identity).remove()?;
-    let _ = std::fs::remove_file(world.paths.prompt(identity));
-    let _ = std::fs::remove_dir_all(world.paths.launch_files(identity));
-    let _ = std::fs::remove_file(world.paths.socket(identity));
+    for left in [world.paths.prompt(identity), world.paths.launch_files(identity), world.paths.socket(identity)] {
+        durable::remove_tree(&left)?;
+    }
     purged.sort();
     Ok(purged)
 }

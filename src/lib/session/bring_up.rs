@@ -239,11 +239,7 @@ fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Resu
     };
     if let Err(error) = record.write(world.paths) {
         // Whatever is alive must be supervised, and what has no record may be found late.
-        let failure = match world.host.end(identity, record.server, record.pane) {
-            Ok(()) => Failure::from(error),
-            Err(remains) => Failure::new(error.exit(), format!("{error}; and {remains}")),
-        };
-        return Err(failure.into());
+        return Err(unnoted(world, peer, &record, error.into()).into());
     }
     arm::at_launch(world, identity);
     Ok((record, launch))
@@ -283,7 +279,21 @@ fn complete(
     patience: Duration,
 ) -> Result<SessionRecord, NotUp> {
     await_ready(world, peer, &record, launch, patience)?;
-    Ok(note_ready(world, peer, record, decision, call.topic)?)
+    let record = SessionRecord { phase: Phase::Ready, ..record };
+    if let Err(error) = record.write(world.paths) {
+        return Err(unnoted(world, peer, &record, error.into()).into());
+    }
+    note_ready(world, peer, decision, call.topic)?;
+    Ok(record)
+}
+
+/// Ends a session that can't be noted, or not that it is ready: whoever asked for it is told that it failed, and what was
+/// said to have failed does not live on. Nothing was consumed yet: the next wake decides the same again.
+fn unnoted(world: &World<'_>, peer: &Peer, record: &SessionRecord, failure: Failure) -> Failure {
+    match end::end(world, &peer.identity, Some(record), &End::new("not-noted").keep_marks()) {
+        Ok(()) => failure,
+        Err(remains) => Failure::new(failure.exit, format!("{failure}; and {remains}")),
+    }
 }
 
 /// Goes on with a boot whose launcher died: the session lives, its record says `booting`, and the lock is ours. The
@@ -348,16 +358,9 @@ fn needs_login(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &
     NotUp { failure, tried: false, hold: Some(Hold::Login) }
 }
 
-fn note_ready(
-    world: &World<'_>,
-    peer: &Peer,
-    mut record: SessionRecord,
-    decision: &Decision,
-    topic: Option<&Topic>,
-) -> Result<SessionRecord, Failure> {
+/// Carries out what the decision named, once the record says that the session is ready.
+fn note_ready(world: &World<'_>, peer: &Peer, decision: &Decision, topic: Option<&Topic>) -> Result<(), Failure> {
     let markers = world.markers(&peer.identity);
-    record.phase = Phase::Ready;
-    record.write(world.paths)?;
     for marker in &decision.consume {
         markers.clear(*marker)?;
     }
@@ -375,8 +378,7 @@ fn note_ready(
     if attention::peek(world.paths, &peer.identity).is_some() {
         attention::change(world.paths, &peer.identity, world.program, world.clock, |_| None)?;
     }
-    deaths::healthy(world, &peer.identity)?;
-    Ok(record)
+    deaths::healthy(world, &peer.identity)
 }
 
 fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, not_ready: &NotReady) -> NotUp {

@@ -6,6 +6,7 @@
 //! | publish | temp (O_EXCL) → write → fsync → link (fails where the name exists) → fsync dir → unlink temp |
 //! | move | rename → fsync the dir it is in now → fsync the dir it was in |
 //! | remove | unlink → fsync dir |
+//! | remove a tree | unlink and rmdir from below; the caller fsyncs the dir it was in |
 //!
 //! A directory is fsynced because the entry, not the file, is what a power cut takes
 //! (<https://lwn.net/Articles/457667/>). When that last step fails the change has been made: [`StoreError::Unsynced`].
@@ -174,6 +175,39 @@ pub fn remove(path: &Path) -> Result<bool, StoreError> {
             .map_err(StoreError::unsynced("removed", path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StoreError::io("remove", path, error)),
+    }
+}
+
+/// Removes `path`, and everything below it where it is a folder. The caller makes that durable, by [`sync_dir`] of the
+/// folder that it was in. `Ok(false)`: it was not there.
+pub fn remove_tree(path: &Path) -> Result<bool, StoreError> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let failed = |error| StoreError::io("remove", path, error);
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => {
+            return match step::unlink(Point::TreeUnlink, path) {
+                Err(error) if !gone(&error) => Err(failed(error)),
+                unlinked => Ok(unlinked.is_ok()),
+            };
+        }
+        Err(error) if gone(&error) => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    }
+    for entry in entries_of(path)? {
+        remove_tree(&entry.path())?;
+    }
+    match step::rmdir(Point::TreeRmdir, path) {
+        Err(error) if !gone(&error) => Err(failed(error)),
+        removed => Ok(removed.is_ok()),
+    }
+}
+
+/// Removes the folder `dir` where nothing is in it. One that is used again meanwhile, or can't be removed, stays.
+pub fn remove_if_empty(dir: &Path) {
+    // Asked before: a failing rmdir is the rule where something is in it.
+    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none()) {
+        let _ = step::rmdir(Point::EmptyRmdir, dir);
     }
 }
 

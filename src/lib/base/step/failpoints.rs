@@ -44,6 +44,7 @@ impl Act<'_> {
             Act::Rename(..) => "rename",
             Act::Unlink(_) => "unlink",
             Act::Mkdir(_) => "mkdir",
+            Act::Rmdir(_) => "rmdir",
             Act::Lock(_) => "lock",
         }
     }
@@ -192,6 +193,7 @@ fn traced<T>(trace: &Path, point: Point, act: &Act<'_>, run: impl FnOnce() -> io
             | Act::SyncDir(path)
             | Act::Unlink(path)
             | Act::Mkdir(path)
+            | Act::Rmdir(path)
             | Act::Lock(path) => (path, None, None, &[]),
         };
         let line = serde_json::json!({

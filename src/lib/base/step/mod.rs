@@ -82,6 +82,11 @@ pub(crate) fn mkdir(point: Point, dir: &Path) -> io::Result<()> {
     step(point, Act::Mkdir(dir), || fs::DirBuilder::new().mode(0o700).create(dir))
 }
 
+/// Removes the folder `dir`, which must be empty.
+pub(crate) fn rmdir(point: Point, dir: &Path) -> io::Result<()> {
+    step(point, Act::Rmdir(dir), || fs::remove_dir(dir))
+}
+
 /// Says that the lock at `path` is about to be asked for.
 pub(crate) fn lock(point: Point, path: &Path) -> io::Result<()> {
     step(point, Act::Lock(path), || Ok(()))

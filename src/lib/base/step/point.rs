@@ -58,6 +58,12 @@ points! {
     RemoveUnlink = "remove.unlink",
     /// The folder of a removed file is made durable.
     RemoveSyncDir = "remove.sync-dir",
+    /// A file of a folder that goes as a whole is removed, or one that goes with others.
+    TreeUnlink = "tree.unlink",
+    /// A folder that goes as a whole is removed, once it is empty.
+    TreeRmdir = "tree.rmdir",
+    /// A folder is removed where nothing is in it.
+    EmptyRmdir = "empty.rmdir",
     /// What a crash left is removed.
     SweepUnlink = "sweep.unlink",
     /// A folder is made.
@@ -127,6 +133,8 @@ pub enum Act<'a> {
     Unlink(&'a Path),
     /// Makes a folder.
     Mkdir(&'a Path),
+    /// Removes an empty folder.
+    Rmdir(&'a Path),
     /// Asks for a lock.
     Lock(&'a Path),
 }
