@@ -119,6 +119,8 @@ fn rename_killed(calls: &[&str], finish: impl Fn(&TestHome, &str, &str)) {
             let queue = home.state_dir().join(format!("parrot-{new}.queue"));
             assert!(found.len() == 1 && found[0].starts_with(queue), "{what}: {found:?}");
             assert!(home.cwd(&new).ends_with(&new) && !home.root().join(format!("peers/{old}")).exists(), "{what}");
+            // Whoever finished the rename started a drain: one that still looks would find the peer held.
+            home.at_rest(&format!("parrot-{new}"));
             home.launch_env(&new, &[]);
             fs::set_permissions(launch_env(&home, &new), Permissions::from_mode(0o600)).unwrap();
             home.ok("iapeer-drain", &[&format!("parrot-{new}")]);

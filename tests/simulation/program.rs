@@ -7,7 +7,7 @@ use iapeer::base::exit::Exit;
 use iapeer::base::identity::{Identity, Topic};
 use iapeer::delivery::{accept, drain};
 use iapeer::operator::control;
-use iapeer::roster::remove;
+use iapeer::roster::{remove, unfinished};
 use iapeer::session::end::Park;
 use iapeer::session::hook::{self, Hook};
 use iapeer::session::rule::WakeRequest;
@@ -127,7 +127,7 @@ impl Program {
         if *force {
             laws::at_dropped(sim, identity);
         }
-        sim.state().unborn.insert(identity.clone());
+        sim.state().unborn.insert(identity.clone(), *force);
     }
 
     /// Runs it to its end.
@@ -142,6 +142,9 @@ impl Program {
             _ => "iapeer",
         };
         let world = World::new(&sim.paths, &sim.settings, &machine, &machine, name);
+        if !matches!(self.act, Act::Hook { .. }) {
+            finish_verbs(sim, &world);
+        }
         let peer = |identity: &Identity| Peer::of(&sim.paths, identity);
         let outcome = match &self.act {
             Act::Send { from, to, topic, body, wait } => {
@@ -240,10 +243,22 @@ impl Program {
     }
 }
 
-/// Makes the peers anew that a killed removal had taken out of the registry.
+/// What every program does first: a removal that was killed is finished. One that is told to drop what waits drops also
+/// what somebody who was at work by then has put in since.
+fn finish_verbs(sim: &Arc<Sim>, world: &World<'_>) {
+    let dropped: Vec<_> = sim.state().unborn.iter().filter(|(_, force)| **force).map(|(who, _)| who.clone()).collect();
+    unfinished::finish_all(world);
+    dropped.iter().for_each(|identity| laws::at_dropped(sim, identity));
+}
+
+/// Makes the peers anew that a killed removal takes out of the registry.
 pub fn reborn(sim: &Arc<Sim>) {
+    if !sim.state().unborn.is_empty() {
+        let machine = Machine(Arc::clone(sim));
+        finish_verbs(sim, &World::new(&sim.paths, &sim.settings, &machine, &machine, "test"));
+    }
     let removed = std::mem::take(&mut sim.state().unborn);
-    for identity in removed {
+    for (identity, _) in removed {
         let registry = Registry::read(&sim.paths).expect("the registry can be read after any kill");
         if registry.get(identity.personality()).is_none() {
             laws::at_removed(sim, &identity);

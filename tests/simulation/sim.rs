@@ -230,8 +230,8 @@ pub struct State {
     /// A prompt's hook was slower than its whole turn.
     pub slow_hook: bool,
     pub ever_stopped: BTreeSet<Identity>,
-    /// Peers whose removal was killed: they may be gone.
-    pub unborn: BTreeSet<Identity>,
+    /// Peers whose removal was killed, and whether it may drop what waits: they may be gone.
+    pub unborn: BTreeMap<Identity, bool>,
     /// Messages of which nobody needs to be told: a queue that might hold the notice was removed.
     pub told_less: BTreeSet<MessageId>,
     rng: u64,
@@ -475,7 +475,7 @@ impl Sim {
             set_back: false,
             slow_hook: false,
             ever_stopped: BTreeSet::new(),
-            unborn: BTreeSet::new(),
+            unborn: BTreeMap::new(),
             told_less: BTreeSet::new(),
             rng: 1,
             running: Vec::new(),
