@@ -82,7 +82,7 @@ pub(super) fn end_processes(home: &TestHome) -> Vec<i32> {
 
 /// The processes whose environment names this root, and the tmux servers on this home's sockets. Where there is
 /// no `/proc` (macOS) nothing is found: killing the servers has to do.
-fn processes_of(home: &TestHome) -> Vec<i32> {
+pub(super) fn processes_of(home: &TestHome) -> Vec<i32> {
     let root = format!("IAPEER_ROOT={}", home.root().display());
     let sockets = format!("{}/tmux-iap-", home.sockets().display());
     let belongs = |pid: &i32| {

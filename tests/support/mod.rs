@@ -156,6 +156,12 @@ impl TestHome {
         wait_until("the drain to let go", Duration::from_secs(60), || !iapeer::store::lock::is_held(&lock));
     }
 
+    /// The processes of this home that live, with the names of their programs. None where there is no `/proc`.
+    pub fn processes(&self) -> Vec<(i32, String)> {
+        let name = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned();
+        ending::processes_of(self).into_iter().map(|pid| (pid, name(pid))).collect()
+    }
+
     /// Kills every process of this home, as a power cut does.
     pub fn kill_everything(&self) {
         let left = ending::end_processes(self);
