@@ -306,6 +306,8 @@ fn a_session_of_another_boot_died_with_the_host() {
     record["boot_id"] = "another".into();
     fs::write(&path, record.to_string()).unwrap();
     send(server, Signal::SIGKILL);
+    // A tick that still sees it alive would set a new canary on it.
+    wait_until("the server's end", PATIENCE, || cmdline(server).is_empty());
     wait_until("the tick to see it", PATIENCE, || bob.tick().iter().any(|line| line["action"] == "reaped-gone"));
     assert_eq!(bob.server_exit()["cause"], "host-reboot");
 }

@@ -128,8 +128,9 @@ fn carry_out(world: &World<'_>, removal: &Removal) -> Result<Result<Vec<String>,
     let mut purged = Vec::new();
     for identity in identities {
         // Whoever looked before the mark was set may write still.
-        if let Err(refused) = purge_queue(world, identity, *force)? {
-            return stay(world, removal, refused).map(Err);
+        match purge_queue(world, identity, *force)? {
+            Ok(purged_queue) => purged.extend(purged_queue),
+            Err(refused) => return stay(world, removal, refused).map(Err),
         }
         purged.extend(purge_but(world, identity, Some(Marker::Stopped))?);
     }
@@ -157,18 +158,22 @@ fn stay(world: &World<'_>, removal: &Removal, why: Failure) -> Result<StaysFor, 
 }
 
 /// Deletes the queue of `identity`, unless a message waits that must not be dropped. Nobody accepts one meanwhile:
-/// acceptance is ordered by the lock that is held here.
-fn purge_queue(world: &World<'_>, identity: &Identity, force: bool) -> Result<Result<(), Failure>, Failure> {
+/// acceptance is ordered by the lock that is held here. The answer: the name of what was deleted.
+fn purge_queue(
+    world: &World<'_>,
+    identity: &Identity,
+    force: bool,
+) -> Result<Result<Option<String>, Failure>, Failure> {
     let queue = world.queue(identity);
     if !queue.dir().is_dir() {
-        return Ok(Ok(()));
+        return Ok(Ok(None));
     }
     let _order = queue.hold_order(world.clock)?;
     if let Err(refused) = refuse_waiting(world, identity, force) {
         return Ok(Err(refused));
     }
     durable::remove_tree(queue.dir())?;
-    Ok(Ok(()))
+    Ok(Ok(Some(format!("{identity}.{}", StateFile::Queue.suffix()))))
 }
 
 /// Identities of that name that have state, whether or not it is declared (any more).
