@@ -5,7 +5,7 @@ use super::real::RealHost;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::hold::Hold;
 use crate::host::tmux::{Key, TmuxError};
-use crate::runtime::manifest::{Dialog, DialogAnswer, Kind};
+use crate::runtime::manifest::{Dialog, DialogReply, Kind};
 use crate::runtime::screen::{Screen, Sight};
 use crate::store::markers::Markers;
 use crate::store::pane_log;
@@ -172,9 +172,9 @@ pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, LookTroub
 /// Does the next thing about a dialog. An error ends the wake: this screen is never answered by us.
 pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: &Dialog) -> Result<(), ForAPerson> {
     let key = match &dialog.answer {
-        DialogAnswer::Fail(why) => return Err(ForAPerson { dialog: dialog.name.clone(), why: why.clone() }),
-        DialogAnswer::Press(key) => key,
-        DialogAnswer::Choose(choice) => match screen.cursor_row(&choice.cursor) {
+        DialogReply::Fail(why) => return Err(ForAPerson { dialog: dialog.name.clone(), why: why.clone() }),
+        DialogReply::Press(key) => key,
+        DialogReply::Choose(choice) => match screen.cursor_row(&choice.cursor) {
             Some(row) if row.contains(&choice.label) => {
                 // Claude Code draws the cursor before its key handler knows of the move: an Enter right then took
                 // the row before (measured).
@@ -204,7 +204,7 @@ pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
 fn has_reacted(host: &RealHost<'_>, peer: &Peer, before: &Screen, dialog: &Dialog) -> bool {
     let (Ok(now), Some(rules)) = (look(host, peer), peer.manifest.screen.as_ref()) else { return true };
     let Sight::Dialog(still) = now.sight(rules) else { return true };
-    let DialogAnswer::Choose(choice) = &dialog.answer else { return still.name != dialog.name };
+    let DialogReply::Choose(choice) = &dialog.answer else { return still.name != dialog.name };
     let row = now.cursor_row(&choice.cursor);
     still.name != dialog.name || row.is_some() && row != before.cursor_row(&choice.cursor)
 }

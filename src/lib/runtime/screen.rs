@@ -335,7 +335,7 @@ impl Style {
 mod tests {
     use super::*;
     use crate::base::paths::Paths;
-    use crate::runtime::manifest::{DialogAnswer, Manifest};
+    use crate::runtime::manifest::{DialogReply, Manifest};
 
     fn rules(runtime: &str) -> ScreenRules {
         let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| "/nonexistent".into())).unwrap();
@@ -396,7 +396,7 @@ mod tests {
         let on = screen(dialog);
         let Sight::Dialog(found) = on.sight(&rules) else { panic!("{:?}", on.sight(&rules)) };
         assert_eq!(found.name, "trust");
-        assert!(matches!(found.answer, DialogAnswer::Choose(_)));
+        assert!(matches!(found.answer, DialogReply::Choose(_)));
         assert_eq!(on.cursor_row("❯").unwrap().trim(), "❯ No, exit");
         let quoted = format!("• {dialog}─────\n»\u{a0}\n─────\n  parrot ready\n");
         assert_eq!(screen(&quoted).sight(&rules), Sight::Input { draft: Draft::Empty, busy: false });

@@ -57,7 +57,7 @@ pub struct Dialog {
     /// All of these hold when it is shown.
     pub when: Vec<Needle>,
     /// What to do.
-    pub answer: DialogAnswer,
+    pub answer: DialogReply,
     /// The state that it shows where it is never answered by us. Default: `dialog`.
     #[serde(default)]
     pub state: Option<AttentionState>,
@@ -66,7 +66,7 @@ pub struct Dialog {
 /// What to do about a dialog. One key a look, never a blind confirmation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum DialogAnswer {
+pub enum DialogReply {
     /// Press this key: nothing on this screen has a dangerous default.
     Press(String),
     /// Move until the row that holds the cursor holds the label, then confirm.

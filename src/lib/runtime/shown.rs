@@ -4,7 +4,7 @@
 use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
 use crate::runtime::attention::{ScreenState, Told};
-use crate::runtime::manifest::{Choice, DialogAnswer, ScreenRules};
+use crate::runtime::manifest::{Choice, DialogReply, ScreenRules};
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::until;
 
@@ -52,8 +52,8 @@ impl Screen {
             (_, Sight::Dialog(dialog)) => {
                 let state = dialog.state.unwrap_or(AttentionState::Dialog);
                 let text = match &dialog.answer {
-                    DialogAnswer::Fail(why) => why.clone(),
-                    DialogAnswer::Press(_) | DialogAnswer::Choose(_) => format!("dialog {}", dialog.name),
+                    DialogReply::Fail(why) => why.clone(),
+                    DialogReply::Press(_) | DialogReply::Choose(_) => format!("dialog {}", dialog.name),
                 };
                 Some(Told { state, text, until: None })
             }
