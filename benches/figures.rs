@@ -3,10 +3,15 @@
 //!
 //! `IAPEER_BENCH_LIVE` and `IAPEER_BENCH_ASLEEP` say how many peers the tick looks at (`make bench-large`: 1,000 and 10,000).
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 #[cfg(target_os = "linux")]
 mod start;
 
-use std::fs::{self, File};
+use iapeer::base::SystemClock;
+use iapeer::store::FileLock;
+use iapeer::store::lock::is_held;
+use std::fs;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -209,8 +214,8 @@ fn accept(bed: &Bed) {
 fn accept_held(bed: &Bed) {
     bed.parrot("alice", "");
     bed.parrot("bob", "");
-    let lock = File::create(bed.path("root/state/lifecycle/parrot-bob.lock")).expect("a lock file");
-    fs2::FileExt::lock_exclusive(&lock).expect("the lock");
+    let path = bed.path("root/state/lifecycle/parrot-bob.lock");
+    let _lock = FileLock::acquire_unsigned(&path, Duration::ZERO, &SystemClock::default()).expect("the lock");
     accepting(bed, "accept behind another delivery", || timed(|| bed.accept()));
 }
 
@@ -232,8 +237,7 @@ fn accepting(bed: &Bed, figure: &str, ours: impl FnMut() -> Duration) {
 
 /// Whether a drain of bob is at work.
 fn held(bed: &Bed) -> bool {
-    let lock = File::open(bed.path("root/state/lifecycle/parrot-bob.lock"));
-    lock.is_ok_and(|lock| fs2::FileExt::try_lock_shared(&lock).is_err())
+    is_held(&bed.path("root/state/lifecycle/parrot-bob.lock"))
 }
 
 #[cfg(target_os = "linux")]

@@ -1,6 +1,8 @@
 //! The real Codex and Claude Code against a stub of their APIs: woken, written to, interrupted, resumed.
 //! `make test-agents` installs both and sets `IAPEER_AGENTS_DIR`; without it these tests say so and pass.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! `iapeer attach` and a person at the terminal (06.4, D10). Each test drives it inside a tmux server of its own,
 //! so that there is a terminal.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::path::PathBuf;
@@ -130,8 +132,7 @@ fn attach_to_a_live_session_waits_for_nobody_and_asks_no_service_manager() {
     std::fs::create_dir_all(&agents).unwrap();
     home.set("IAPEER_LAUNCHAGENTS_DIR", &agents);
     std::fs::write(agents.join("com.iapeer.ann.plist"), "").unwrap();
-    let lock = std::fs::File::create(home.state_dir().join(format!("{ANN}.lock"))).unwrap();
-    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let _lock = support::hold(&home.state_dir().join(format!("{ANN}.lock")));
     let person = Terminal::new(&home);
     person.types("iapeer attach ann");
     person.enter();

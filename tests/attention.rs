@@ -1,6 +1,8 @@
 //! What each peer waits for: states by hooks, transcript and screen, approvals and their answers, what waits meanwhile,
 //! and the owner who is told.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use iapeer::base::EpochMs;

@@ -1,6 +1,8 @@
 //! iapeer-canary against real tmux servers: each end that nobody intended gives one record of the right class, each
 //! that somebody did gives none.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use nix::sys::signal::{Signal, kill};

@@ -1,5 +1,7 @@
 //! Clocks that are wrong, jump, and are set back.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! The verbs over single sessions (spec 13, D3, D4): stop, start, new, self-fresh, interrupt, compact, remove.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::json;

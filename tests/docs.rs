@@ -1,5 +1,7 @@
 //! The pages under docs/ say what the code says. `UPDATE_DOCS=1` writes the generated ones anew.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 use iapeer::base::exit::Exit;
 use iapeer::base::settings::{PLACES, TABLE};
 use std::fs;

@@ -1,5 +1,7 @@
 //! `iapeer doctor`: what is not in order, what to do about it, and what `--fix` mends.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! `iapeer doctor --runtime`: a scratch session, and what its screens were taken for.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::json;

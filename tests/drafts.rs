@@ -1,6 +1,8 @@
 //! A person's draft is sacred: it is seen whoever types it and by whatever way, and what has to make way for a message
 //! is put back behind it.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! How sessions end, and what is left to tell: pane exits that tmux does not report, last words, pane logs.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! Ephemeral workers (spec 07.4 to 07.6, D9, D27): a fresh session for each task, one at a time, and every task
 //! settled exactly once.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::Value;

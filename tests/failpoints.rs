@@ -4,6 +4,8 @@
 //!
 //! The short form dies once at each name. The long form (`IAPEER_SOAK=1`) dies at each passing of each name in each story.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use iapeer::base::step::failpoints;

@@ -5,6 +5,8 @@
 //!
 //! The short form takes some stories; the long form (`IAPEER_SOAK=1`) all, with both errors.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Files that others can place, or that are no regular files: the one peer whose file it is is refused by name, nobody
 //! else waits, and `iapeer doctor` names the file.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::fs::{self, Permissions};

@@ -1,5 +1,7 @@
 //! A disk that is full, often by the very agent that is to be ended. Needs a user who may mount.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

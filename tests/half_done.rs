@@ -1,6 +1,8 @@
 //! Verbs that move several things, killed before each step: the next program finishes them, and no accepted message is
 //! lost, doubled or given to somebody else.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};

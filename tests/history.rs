@@ -1,5 +1,7 @@
 //! The history of what was settled: the truth that reports are made from, whatever happens to the logs.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! Messages never die of their peer's state: they are held, without a try, in order, with the reason; and not for ever.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};
@@ -106,8 +108,7 @@ fn the_crash_loop_guard_and_a_missing_folder_hold() {
     let home = home_with(&[]);
     let (cwd, away) = (home.cwd("ann"), home.dir().join("away"));
     fs::create_dir_all(home.state_dir()).unwrap();
-    let lock = fs::File::create(home.state_dir().join(format!("{ANN}.lock"))).unwrap();
-    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let lock = support::hold(&home.state_dir().join(format!("{ANN}.lock")));
     home.ok("iapeer-send", &["ann", "--from", "bob", "--no-wait", "-m", "one"]);
     fs::rename(&cwd, &away).unwrap();
     drop(lock);

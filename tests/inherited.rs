@@ -1,5 +1,7 @@
 //! What a woken session, and a program of ours, owe to whoever started them: nothing.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `make install` and `make uninstall`: every file in its place, nothing left behind, and what is installed works.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -4,6 +4,8 @@
 //! than a given number of programs are made to wait though they could go on. The laws hold in every state.
 //! The short form ends that search after some runs, and says so (`all=false`); the long form (`IAPEER_SOAK=1`) goes on.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 #[allow(dead_code)] // what only the random histories use
 mod simulation {
     pub mod fleet;

@@ -12,6 +12,8 @@
 //! crates. Comments, documentation and the text of strings count for nothing, except that `/proc` and the names of those
 //! programs are found in string literals.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod layers {
     mod examples;
     pub mod graph;

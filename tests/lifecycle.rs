@@ -1,9 +1,12 @@
 //! Wake and supervise with real sessions (spec 05, 06, 07, 12): steps, markers, bounds, logs.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use iapeer::base::SystemClock;
 use iapeer::store::FileLock;
+use iapeer::store::lock::is_held;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -87,11 +90,9 @@ fn wake_lines(home: &TestHome) -> Vec<LogLine> {
 }
 
 /// Holds the identity's lock until it is dropped.
-fn hold_lock(home: &TestHome) -> fs::File {
+fn hold_lock(home: &TestHome) -> FileLock {
     fs::create_dir_all(home.state_dir()).unwrap();
-    let file = fs::File::create(home.state_dir().join(format!("{ANN}.lock"))).unwrap();
-    fs2::FileExt::lock_exclusive(&file).unwrap();
-    file
+    support::hold(&home.state_dir().join(format!("{ANN}.lock")))
 }
 
 /// Whether the process has the lock file open: it waits for the lock, or holds it.
@@ -738,8 +739,9 @@ fn a_dry_run_changes_nothing_at_all() {
     die(&home);
     // Its canary writes down why: it holds its lock until that is done.
     wait_until("the canary's end", SOON, || {
-        let lock = fs::File::open(home.state_dir().join(format!("{ANN}.canary.lock"))).unwrap();
-        fs2::FileExt::try_lock_shared(&lock).is_ok()
+        let lock = home.state_dir().join(format!("{ANN}.canary.lock"));
+        assert!(lock.exists(), "a lock file stays");
+        !is_held(&lock)
     });
     home.set("IAPEER_IDLE_SECS", "0.001");
     // What an agent's screen logs is not ours; everything else is.

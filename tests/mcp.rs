@@ -1,5 +1,7 @@
 //! iapeer-mcp: the protocol, and that a call is a message like any other.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};

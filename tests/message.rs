@@ -1,5 +1,7 @@
 //! The way of a message, end to end: accepted, delivered once, in order, whatever the session does meanwhile.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use iapeer::base::clock::SystemClock;
@@ -448,11 +450,10 @@ fn what_a_peers_launch_env_changes_does_not_travel_to_whom_it_writes() {
 fn a_lock_that_the_caller_holds_is_not_held_by_the_session() {
     let home = home(&[]);
     let path = home.dir().join("cron.lock");
-    let lock = std::fs::File::create(&path).unwrap();
-    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let lock = support::hold(&path);
     let mut command = home.cmd("iapeer-send");
     command.args(["bob", "--from", "alice", "-m", "from cron"]);
-    let descriptor = lock.as_raw_fd();
+    let descriptor = lock.file().as_raw_fd();
     // SAFETY: dup2 is safe between fork and exec.
     unsafe {
         command.pre_exec(move || nix::Error::result(nix::libc::dup2(descriptor, 9)).map(drop).map_err(Into::into))
@@ -461,7 +462,7 @@ fn a_lock_that_the_caller_holds_is_not_held_by_the_session() {
     drop(lock);
     home.at_rest("parrot-bob");
     assert!(home.state("parrot-bob", "session"));
-    fs2::FileExt::try_lock_exclusive(&std::fs::File::open(&path).unwrap()).expect("nobody holds it");
+    assert!(path.exists() && !iapeer::store::lock::is_held(&path), "nobody holds it");
 }
 
 #[test]

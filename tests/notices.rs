@@ -1,5 +1,7 @@
 //! What iapeer itself says to peers, and what becomes of an answer.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::json;

@@ -1,5 +1,7 @@
 //! The registry and each profile have one writer at a time, and the registry remembers what a profile said.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! Output that can't be written: the work is done all the same, and only the exit code tells of it.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::json;

@@ -1,6 +1,8 @@
 //! Everything that reaches tmux is data: names of folders, titles, arguments; and the agent is addressed by its pane
 //! alone, whatever a person renames, moves, splits or kills around it.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! iapeer-parrot in a real tmux: what it shows, what it takes, what it leaves behind.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 use serde_json::Value;
 use std::fs;
 use std::io::Write;

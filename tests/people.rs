@@ -1,5 +1,7 @@
 //! People take part: an inbox that is a folder, answers, questions.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use nix::sys::signal::Signal;

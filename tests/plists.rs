@@ -1,6 +1,8 @@
 //! The launchd agents in `plists/`: well-formed, only keys of launchd.plist(5) with values of their types, and
 //! none of the slips that launchd takes without a word. Not a substitute for launchd itself.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 use plist::{Dictionary, Value};
 use std::collections::HashSet;
 use std::fs;

@@ -4,6 +4,8 @@
 //! What was accepted before is delivered, or was; what had been delivered before is delivered again only marked; nothing
 //! is wedged. The short form runs a few of the disks that come about; the long form (`IAPEER_SOAK=1`) all.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod powercut {
     pub mod model;
 }

@@ -1,5 +1,7 @@
 //! What is refused, with which code, in which words; and that nothing is kept of it.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -1,9 +1,11 @@
 //! Every captured screen of the real programs through its manifest: what the rules say it is. The screens and the
 //! expected classes (`expected.txt`) are in `tests/fixtures/screens`; a screen that a release changed is Unknown.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 use iapeer::base::{EpochMs, Paths};
 use iapeer::runtime::Manifest;
-use iapeer::runtime::manifest::{DialogAnswer, ScreenRules};
+use iapeer::runtime::manifest::{DialogReply, ScreenRules};
 use iapeer::runtime::screen::{Draft, Screen, Sight};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -147,7 +149,7 @@ fn a_choice_is_confirmed_only_on_its_label() {
         let rules = rules(name.split('/').next().unwrap());
         let screen = screen(name);
         let Sight::Dialog(dialog) = screen.sight(&rules) else { panic!("{name} is no dialog") };
-        let DialogAnswer::Choose(choice) = &dialog.answer else { panic!("{name} offers no choice") };
+        let DialogReply::Choose(choice) = &dialog.answer else { panic!("{name} offers no choice") };
         let row = screen.cursor_row(&choice.cursor);
         // Gemini frames its dialogs: its cursor row is not seen, and no key is pressed.
         assert_eq!(row.is_some_and(|row| row.contains(&choice.label)), on_label, "{name}");
@@ -164,7 +166,7 @@ fn a_login_screen_is_never_answered() {
         let rules = rules(name.split('/').next().unwrap());
         let screen = screen(name);
         let Sight::Dialog(dialog) = screen.sight(&rules) else { panic!("{name} is no dialog") };
-        assert!(matches!(&dialog.answer, DialogAnswer::Fail(why) if why.contains("log")), "{name}");
+        assert!(matches!(&dialog.answer, DialogReply::Fail(why) if why.contains("log")), "{name}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is shipped holds nothing of what tests build in: no program can be told to die at a step or to fail one.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
 #![cfg(not(feature = "failpoints"))]
 
 mod support;

@@ -9,6 +9,8 @@
 //! `PROPTEST_CASES` is the number of histories of all tests together (default 10,000).
 //! A failing test tells the whole story of the shrunk history.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod simulation {
     pub mod fleet;
     pub mod history;

@@ -1,5 +1,7 @@
 //! Programs that start programs: what a sender is told where nothing can be started, and what does not stop a start.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::Value;

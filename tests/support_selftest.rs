@@ -1,5 +1,7 @@
 //! The test environment itself: what it promises to every other test.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

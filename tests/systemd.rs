@@ -4,6 +4,7 @@
 //! `tests/support/systemd/` in it, as an ordinary user. That takes root and Debian's systemd packages; where they are
 //! missing the scenario is left out and says so, with `CI=true` it fails.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
 mod support;

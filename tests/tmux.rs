@@ -1,5 +1,7 @@
 //! The tmux room against a real tmux, each test with a server of its own.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 use iapeer::base::clock::{Deadline, SystemClock, wait_for};
 use iapeer::host::tmux::{Input, Key, Server, Tmux, TmuxError};
 use std::fs;

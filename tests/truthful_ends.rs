@@ -1,5 +1,7 @@
 //! What a program says at its end: exit codes, answers, and that a hook holds up no agent.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use iapeer::base::{EpochMs, Intelligence};

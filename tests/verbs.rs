@@ -1,5 +1,7 @@
 //! The front's verbs over the registry and the logs (spec 13, 16).
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -29,6 +29,12 @@ use std::time::{Duration, Instant};
 /// How long a program may take before the test gives it up; longer than any boot the tests ask for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Takes the lock at `path`, as a program of ours does, until what is returned is dropped.
+pub fn hold(path: &Path) -> iapeer::store::FileLock {
+    let clock = iapeer::base::SystemClock::default();
+    iapeer::store::FileLock::acquire_unsigned(path, Duration::ZERO, &clock).unwrap()
+}
+
 /// The folder of the programs under test.
 ///
 /// Cargo tells a test where a program is, at run time under nextest and at compile time always; a package

@@ -14,7 +14,7 @@ const ANSWER_MAX: u64 = 256 * 1024;
 
 /// What `program` prints, if there is such a program and it ends within `limit`. Its exit status does not matter: half
 /// an answer is evidence too.
-pub fn ask(program: &str, arguments: &[&str], limit: Duration) -> Option<String> {
+pub(crate) fn ask(program: &str, arguments: &[&str], limit: Duration) -> Option<String> {
     let path = find_program(program, Some(OsStr::new(SYSTEM_PATH)))?;
     let mut child = Command::new(path)
         .args(arguments)
@@ -83,7 +83,7 @@ pub struct Ran {
 
 /// Runs `program` of the system to its end with `environment` besides our own; `Err` where there is none or it does
 /// not end within `limit`: then it is killed.
-pub fn run(
+pub(crate) fn run(
     program: &str,
     arguments: &[OsString],
     environment: &[(OsString, OsString)],

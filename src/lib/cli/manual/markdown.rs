@@ -4,7 +4,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 /// What a page is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Block {
+pub(crate) enum Block {
     /// A heading below the page's title.
     Heading(String),
     /// Text that flows.
@@ -18,7 +18,7 @@ pub enum Block {
 }
 
 /// The blocks of `text` after its title line.
-pub fn blocks(text: &str) -> Vec<Block> {
+pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let mut found = Vec::new();
     let mut lines = text.lines().filter(|line| !line.starts_with("# ") && !line.starts_with("<!--")).peekable();
     while let Some(line) = lines.next() {
@@ -93,7 +93,7 @@ fn cells(line: &str) -> Vec<String> {
 }
 
 /// Writes `blocks` below the section that `roff` is in.
-pub fn write(roff: &mut Roff, blocks: &[Block]) {
+pub(crate) fn write(roff: &mut Roff, blocks: &[Block]) {
     // A heading begins a paragraph of its own.
     let mut begun = true;
     for block in blocks {
@@ -130,14 +130,14 @@ fn described(head: &[String], row: &[String]) -> String {
 }
 
 /// One entry of a list of terms.
-pub fn tagged(roff: &mut Roff, term: &str, text: &str) {
+pub(crate) fn tagged(roff: &mut Roff, term: &str, text: &str) {
     roff.control("TP", []).text(inlines(term));
     // A term without words after it still needs its line.
     roff.text(inlines(if text.is_empty() { "\u{a0}" } else { text }));
 }
 
 /// Lines as they are.
-pub fn verbatim(roff: &mut Roff, lines: &[String]) {
+pub(crate) fn verbatim(roff: &mut Roff, lines: &[String]) {
     roff.control("nf", []);
     for line in lines {
         match line.is_empty() {
@@ -149,7 +149,7 @@ pub fn verbatim(roff: &mut Roff, lines: &[String]) {
 }
 
 /// Code in bold, emphasis in italics, links as their words.
-pub fn inlines(text: &str) -> Vec<Inline> {
+pub(crate) fn inlines(text: &str) -> Vec<Inline> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(['`', '*', '[']) {

@@ -21,7 +21,7 @@ const PROPERTIES: &[&str] = &[
 const ASK: Duration = Duration::from_secs(3);
 
 /// How `units` stand; nothing is said of one that systemd does not know.
-pub fn units(units: &[&str]) -> Vec<Seen> {
+pub(crate) fn units(units: &[&str]) -> Vec<Seen> {
     // One question each: an answer to several has no names in it, and one bad name spoils all.
     units.iter().map(|unit| show(&[unit], PROPERTIES).map(|shown| parse(&shown, now())).unwrap_or_default()).collect()
 }
@@ -75,7 +75,7 @@ fn span(text: &str) -> Option<Duration> {
 }
 
 /// What logind says of this user. `None`: it says nothing.
-pub fn lingering() -> Option<Lingering> {
+pub(crate) fn lingering() -> Option<Lingering> {
     let uid = nix::unistd::getuid();
     let said = command::ask("loginctl", &["show-user", &uid.to_string(), "-p", "Linger", "-p", "Name"], ASK)?;
     let on = property(&said, "Linger")? == "yes";

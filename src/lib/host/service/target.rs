@@ -112,7 +112,7 @@ pub fn is_ours(path: &Path) -> bool {
 }
 
 /// Whether a unit or plist carries our sentinel (D16).
-pub fn has_sentinel(text: &str) -> bool {
+pub(crate) fn has_sentinel(text: &str) -> bool {
     text.contains("<key>com.iapeer.managed</key>") || text.lines().any(|line| line.trim() == "X-Iapeer-Managed=true")
 }
 
