@@ -25,6 +25,7 @@
 //! | [`operator`] | list, status, logs, control |
 //! | [`doctor`] | what is not in order on this host, and its mends |
 //! | [`parrot`] | the small agent that answers by repeating |
+//! | [`telegram`] | the bridge to Telegram: pairing, both directions, buttons |
 //! | [`cli`] | what the programs share around their one call |
 //! | [`mcp`] | the tool that agents send by |
 
@@ -51,5 +52,6 @@ pub mod runtime;
 pub mod session;
 pub mod store;
 pub mod supervision;
+pub mod telegram;
 pub mod units;
 pub mod world;

@@ -14,6 +14,7 @@ use crate::store::attention::{self, Attention};
 use crate::store::event_log::Event;
 use crate::store::lock::FileLock;
 use crate::store::queue::{Item, nobody};
+use crate::store::state_files::identities_with;
 use crate::world::World;
 use crate::world::peer::Peer;
 use std::os::unix::fs::PermissionsExt;
@@ -118,6 +119,14 @@ fn body(about: &Identity, now: &Attention) -> String {
     }
     said.push_str(&format!("\n`iapeer peek {name}` shows its screen."));
     said
+}
+
+/// Who waits for what the message `text` of [`tell`]'s tells of; `None` where that is over, or is another thing by now.
+pub(crate) fn told_of(world: &World<'_>, text: &str) -> Option<(Identity, Attention)> {
+    identities_with(world.paths, StateFile::Attention).into_iter().find_map(|identity| {
+        let now = attention::peek(world.paths, &identity)?;
+        (body(&identity, &now) == text).then_some((identity, now))
+    })
 }
 
 /// Runs `<root>/notify`. Says what became of it where there is one.

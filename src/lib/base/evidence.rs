@@ -17,6 +17,8 @@ words! {
         Mailbox = "mailbox",
         /// It was printed for whoever had asked and waited for it.
         Asked = "asked",
+        /// The service behind a bridge has said that it took it.
+        Api = "api",
     }
 }
 

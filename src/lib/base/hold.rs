@@ -29,6 +29,8 @@ words! {
         CrashLoop = "crash-loop",
         /// Something that a session needs is missing or wrong: its folder, its program, its manifest.
         Setup = "setup",
+        /// The service behind a bridge can't be reached, or takes nothing for now.
+        Network = "network",
     }
 }
 

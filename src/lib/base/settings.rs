@@ -159,6 +159,11 @@ pub const PLACES: &[Setting] = &[
     place("IAPEER_PARROT_BIN", FOUND, "The program of runtime parrot."),
     place("NOTIFIER_RUNTIME_BIN", FOUND, "The program of runtime notifier."),
     place("TELEGRAM_RUNTIME_BIN", FOUND, "The program of runtime telegram."),
+    place(
+        "IAPEER_TELEGRAM_API",
+        "`https://api.telegram.org`",
+        "Where the Bot API is: a server of your own, or a stub for tests.",
+    ),
     place("IAPEER_EVENT", "", "Set for `<root>/notify`: what happened."),
     place("IAPEER_PEER", "", "Set for `<root>/notify`: whom it is about."),
     place("IAPEER_TEXT", "", "Set for `<root>/notify`: a line for people."),

@@ -9,6 +9,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub use crate::cli::message_args::{Canary, Drain, Reap, Require, Send, Superviser, Wake};
+pub use crate::cli::telegram_args::Telegram;
 
 /// Hold one always-on peer (telegram, notifier) in the foreground: what its service unit runs. TERM or INT ends its
 /// session.
@@ -80,7 +81,7 @@ pub struct Parrot {
 #[derive(Debug, Parser)]
 #[command(name = "iapeer", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Programs that are verbs too (`iapeer send --help`): send, drain, superviser, reap, canary, wake, run, turn, mcp, parrot."
+    after_help = "Programs that are verbs too (`iapeer send --help`): send, drain, superviser, reap, canary, wake, run, telegram, turn, mcp, parrot."
 )]
 pub struct Front {
     /// What to do.

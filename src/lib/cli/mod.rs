@@ -15,6 +15,7 @@ pub mod people;
 pub mod people_args;
 pub mod schedule;
 pub mod send;
+pub mod telegram_args;
 pub mod verbs;
 
 use crate::base::clock::SystemClock;

@@ -7,11 +7,14 @@ use crate::base::message_id::MessageIdError;
 use crate::base::output;
 use crate::cli;
 use crate::cli::people_args::{People, TagAct};
+use crate::cli::telegram_args::Connect;
 use crate::delivery::accept::{self, Message};
+use crate::host::program::become_program;
 use crate::operator::history::{self, HistoryFilter};
 use crate::operator::logs;
 use crate::people::inbox::{FiledLetter, Inbox};
 use crate::people::{notify, owner};
+use crate::session::launch;
 use crate::store::one_writer::OneWriter;
 use crate::store::profile::Profile;
 use crate::store::profile_update::Tag;
@@ -42,6 +45,12 @@ pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
             let names = [peer, with].into_iter().flatten().collect::<Vec<_>>();
             past(world, &names, since.as_deref(), grep, thread.as_deref(), json)
         }
+        People::Connect { to: Connect::Telegram(given) } => {
+            // A program of its own: this one does not link what speaks to the network.
+            let program = launch::bin_dir().join("iapeer-telegram");
+            let error = become_program(&program, &given.words());
+            Err(Failure::new(Exit::Internal, format!("cannot run {}: {error}", program.display())))
+        }
         People::Schedule { act } => cli::schedule::run(world, act),
         People::Notify { event: Some(path), .. } => notify::run_event(world, &path).map(|()| Exit::Ok),
         People::Notify { event: None, .. } => {
@@ -57,13 +66,16 @@ pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
 fn person(world: &World<'_>, name: Option<&str>) -> Result<Peer, Failure> {
     if let Some(name) = name {
         let peer = Peer::named(world.paths, name, None)?;
+        if peer.has_inbox() {
+            return Ok(peer);
+        }
         let why =
             || format!("{name} has no inbox: it is on runtime {}, and people are on `person`", peer.identity.runtime());
-        return if peer.is_mailbox() { Ok(peer) } else { Err(Failure::new(Exit::Refused, why())) };
+        return Err(Failure::new(Exit::Refused, why()));
     }
     let here = std::env::current_dir().ok().and_then(|cwd| Profile::read(&cwd).ok().flatten());
     let here = here.and_then(|profile| Peer::find(world.paths, profile.personality(), None).ok());
-    if let Some(here) = here.filter(Peer::is_mailbox) {
+    if let Some(here) = here.filter(Peer::has_inbox) {
         return Ok(here);
     }
     match owner::owner(world.paths)? {
@@ -103,7 +115,7 @@ fn find(world: &World<'_>, id: Option<&str>) -> Result<(Peer, Option<FiledLetter
     let own = person(world, None);
     let first = own.and_then(|peer| Inbox::of(peer.cwd()).find(id).map(|found| (peer, found)));
     let Some(id) = id.filter(|_| matches!(&first, Err(failure) if failure.exit != Exit::Usage)) else { return first };
-    for peer in Peer::all(world.paths)?.into_iter().filter(Peer::is_mailbox) {
+    for peer in Peer::all(world.paths)?.into_iter().filter(Peer::has_inbox) {
         match Inbox::of(peer.cwd()).find(Some(id)) {
             Err(failure) if failure.exit == Exit::NoInput => {}
             found => return found.map(|found| (peer, found)),

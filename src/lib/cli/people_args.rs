@@ -1,5 +1,6 @@
 //! The front's verbs for people: their inboxes, their answers.
 
+use crate::cli::telegram_args::Connect;
 use clap::{ArgGroup, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -80,6 +81,12 @@ pub enum People {
         /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
+    },
+    /// Connect a person to a service, so that messages reach it elsewhere.
+    Connect {
+        /// To which.
+        #[command(subcommand)]
+        to: Connect,
     },
     /// Have the operating system send messages: at times, every so often, or when a path changes.
     Schedule {

@@ -5,6 +5,7 @@ use super::report::watch;
 pub use super::report::{SendOutcome, SendReport};
 use super::sender::Sender;
 use crate::base::StateFile;
+use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Runtime, Topic};
 use crate::base::message_id::MessageId;
@@ -20,6 +21,9 @@ use crate::store::state_files::identities_with;
 use crate::world::peer::Peer;
 use crate::world::{NotStarted, World};
 use std::time::Duration;
+
+/// How far another machine's clock may be ahead of ours.
+const CLOCKS_APART: Duration = Duration::from_secs(86_400);
 
 /// What to send.
 #[derive(Debug, Clone)]
@@ -107,6 +111,28 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
 
 /// Accepts `message`: everything that can forbid it is asked, then it is made durable.
 pub fn accept(world: &World<'_>, message: Message) -> Result<Acceptance, Failure> {
+    let id = message.ask.unwrap_or_else(|| MessageId::generate(world.now()));
+    accept_as(world, message, id)
+}
+
+/// [`accept`] under an id that the caller derives from where the message comes from: `None` where the recipient has that
+/// message already, or had it. Whoever calls is alone with this id.
+pub(crate) fn accept_once(world: &World<'_>, message: Message, id: MessageId) -> Result<Option<Acceptance>, Failure> {
+    let registry = Registry::read(world.paths)?;
+    let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
+    if let Addressee::Peer(peer) = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &sender)? {
+        let is_kept = world.queue(&peer.identity).find(id)?.is_some();
+        // It was accepted after it was made, by a clock that may be another one than ours.
+        let made = id.made().min(world.now());
+        let accepted = EpochMs(made.0.saturating_sub(CLOCKS_APART.as_millis() as u64));
+        if is_kept || world.history(&peer.identity).find(id, accepted)?.is_some() {
+            return Ok(None);
+        }
+    }
+    accept_as(world, message, id).map(Some)
+}
+
+fn accept_as(world: &World<'_>, message: Message, id: MessageId) -> Result<Acceptance, Failure> {
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
@@ -123,7 +149,7 @@ pub fn accept(world: &World<'_>, message: Message) -> Result<Acceptance, Failure
         Addressee::Peer(peer) => *peer,
         Addressee::Nobody(answered) => {
             arm();
-            return Ok(Acceptance::NotKept(SendReport::noted(answered, MessageId::generate(world.now()))));
+            return Ok(Acceptance::NotKept(SendReport::noted(answered, id)));
         }
     };
     if peer.identity == sender.identity
@@ -157,7 +183,7 @@ pub fn accept(world: &World<'_>, message: Message) -> Result<Acceptance, Failure
     }
     let new = Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now());
     let item = Item {
-        id: message.ask.unwrap_or(new.id),
+        id,
         topic: message.topic,
         re: message.re,
         attachments: message.attachments,
@@ -187,12 +213,15 @@ fn still_waits(queue: &Queue, sender: &Sender) -> Result<Option<Item>, Failure> 
 
 /// A bridge that would drop the message later is not written to at all.
 fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
-    if peer.identity.runtime().as_str() == "telegram" && !sender.record.as_ref().is_some_and(PeerRecord::telegram_bot) {
+    let speaks = sender.record.as_ref().is_some_and(PeerRecord::telegram_bot) || peer.record.telegram_bot();
+    if peer.identity.runtime().as_str() == "telegram" && !speaks {
         return Err(Failure::new(
             Exit::Refused,
             format!(
-                "telegram policy: {} has no interfaces.telegram.bot_username in its profile, message NOT delivered",
-                sender.identity
+                "telegram policy: {from} has no interfaces.telegram.bot_username in its profile, and {} has no bot for \
+                 all, message NOT delivered; `iapeer connect telegram` connects one",
+                peer.identity,
+                from = sender.identity
             ),
         ));
     }

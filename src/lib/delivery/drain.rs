@@ -9,7 +9,7 @@ use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::delivery::round::{Next, RoundStart};
-use crate::delivery::{filing, warm, worker};
+use crate::delivery::{filing, outgoing, warm, worker};
 use crate::mailbox::ledger::{Acted, Ledger};
 use crate::mailbox::notice;
 use crate::store::lock::{FileLock, LockError};
@@ -62,7 +62,11 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
             drop(lock);
             worker::next(world, &peer, &queue, round, &before)?
         } else {
-            let round = if peer.is_mailbox() { filing::round(&mut ledger)? } else { warm::round(&mut ledger)? };
+            let round = match peer.is_mailbox() {
+                true => filing::round(&mut ledger)?,
+                false if peer.manifest.takes_messages_itself() => outgoing::round(&mut ledger)?,
+                false => warm::round(&mut ledger)?,
+            };
             drop(lock);
             warm::next(&queue, round, &before)?
         };

@@ -9,6 +9,7 @@ pub mod drain;
 mod filing;
 mod hand_over;
 pub mod many;
+pub(crate) mod outgoing;
 pub mod recipients;
 pub mod report;
 mod round;

@@ -42,7 +42,7 @@ pub struct SendReport {
     pub identity: Identity,
     /// Whether the session was woken for it.
     pub woke: bool,
-    /// `warm`, `fresh`, `resume`, or `filed` for a person.
+    /// `warm`, `fresh`, `resume`, `filed` for a person, or `sent` by a bridge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// Why it was woken as it was.
@@ -202,7 +202,11 @@ fn delivered(
         }
     };
     report.woke = landed.mode.is_some();
-    let unwoken = if landed.evidence == Evidence::Mailbox { "filed" } else { "warm" };
+    let unwoken = match landed.evidence {
+        Evidence::Mailbox => "filed",
+        Evidence::Api => "sent",
+        _ => "warm",
+    };
     report.mode = Some(landed.mode.map_or(unwoken, Mode::as_str).to_owned());
     report.cause = landed.cause.map(|cause| cause.to_string());
     Some(report)

@@ -1,7 +1,7 @@
 //! One examination: every check, one after the other, and what they came to.
 
 use super::finding::{Finding, MendOutcome};
-use super::{attention, files, fleet, machine, profiles, programs, runtimes, verbs};
+use super::{attention, files, fleet, machine, profiles, programs, runtimes, telegram, verbs};
 use crate::base::exit::{Exit, Failure};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
@@ -93,6 +93,7 @@ pub fn examine<'a>(
     take(fleet::queues(world, &registry, &half_done));
     take(fleet::sessions(world, &registry));
     take(attention::attention(world));
+    take(telegram::telegram(world));
     take(fleet::leftovers(world, &registry, &half_done));
     Ok((summary, exit))
 }

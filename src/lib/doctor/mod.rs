@@ -15,6 +15,7 @@ pub mod probe;
 mod profiles;
 mod programs;
 mod runtimes;
+mod telegram;
 mod verbs;
 
 pub use examine::{DoctorSummary, examine};

@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod asks;
+pub(crate) mod bots;
 pub mod inbox;
 pub mod letter;
 pub mod notify;

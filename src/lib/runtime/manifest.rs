@@ -258,6 +258,12 @@ impl Manifest {
         Duration::from_millis(self.keys.settle_ms)
     }
 
+    /// Whether its program takes messages out of the queue itself, and settles each when the service that it speaks to
+    /// has taken it. To any other router they are typed as lines.
+    pub fn takes_messages_itself(&self) -> bool {
+        self.kind == Kind::Router && self.evidence.contains(&Evidence::Api)
+    }
+
     /// Whether a peer on this runtime may have this nature.
     pub fn allows(&self, intelligence: Intelligence) -> bool {
         if self.intelligence.is_empty() {

@@ -116,6 +116,11 @@ impl PeerRecord {
         profile::telegram_bot(self.interfaces.as_ref()).is_some()
     }
 
+    /// The bot through which its interfaces let it write into telegram.
+    pub(crate) fn telegram_bot_name(&self) -> Option<&str> {
+        profile::telegram_bot(self.interfaces.as_ref())
+    }
+
     /// Reads a record as it stands in the registry.
     pub(crate) fn parse(value: &Value) -> Result<PeerRecord, RecordFault> {
         let Value::Object(map) = value else { return Err(RecordFault::NotAnObject) };

@@ -103,6 +103,15 @@ impl Profile {
         })
     }
 
+    /// Lets the peer in `cwd` speak through the bot `username` of Telegram. Missing: `None`.
+    pub fn connect_telegram(writer: &OneWriter, cwd: &Path, username: &str) -> Result<Option<Profile>, ProfileError> {
+        Profile::rewrite(writer, cwd, |_, raw| {
+            let interfaces = object(raw.entry("interfaces").or_insert(Value::Null));
+            let telegram = object(interfaces.entry("telegram").or_insert(Value::Null));
+            telegram.insert("bot_username".into(), username.into());
+        })
+    }
+
     /// Turns the legacy `runtime` into `default_runtime`. Whether there was something to do; a file that is missing or
     /// can't be read is left alone.
     pub fn migrate(writer: &OneWriter, cwd: &Path) -> Result<bool, ProfileError> {
@@ -145,6 +154,17 @@ impl Profile {
             .map_err(|error| ProfileError::Bad { path: path.clone(), why: ProfileFault::Unwritable(error) })?;
         text.push(b'\n');
         Ok(durable::write_atomic(&path, &text)?)
+    }
+}
+
+/// `value` as an object; what is none is replaced by an empty one.
+fn object(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    match value {
+        Value::Object(map) => map,
+        _ => unreachable!("it was made an object above"),
     }
 }
 

@@ -113,6 +113,11 @@ impl Peer {
         self.manifest.kind == Kind::Mailbox
     }
 
+    /// Whether there is an inbox in its folder: what comes is filed there, by a drain or by the program that sends it on.
+    pub fn has_inbox(&self) -> bool {
+        self.is_mailbox() || self.manifest.takes_messages_itself()
+    }
+
     /// Whether its program asks before it uses a tool.
     pub fn asks(&self) -> bool {
         self.policy().asks()

@@ -34,6 +34,7 @@ programs! {
     Canary "iapeer-canary",
     Wake "iapeer-wake",
     Run "iapeer-run",
+    Telegram "iapeer-telegram",
     TurnArgs "iapeer-turn",
     Mcp "iapeer-mcp",
     Parrot "iapeer-parrot",
@@ -43,8 +44,8 @@ impl ManualProgram {
     /// The command line to complete: that of the front knows the programs it runs as verbs.
     pub fn completed(&self) -> Command {
         let command = (self.command)();
-        // No program but the front has verbs.
-        if !command.has_subcommands() {
+        // No program but the front runs others.
+        if self.name != "iapeer" {
             return command;
         }
         PROGRAMS.iter().filter_map(ManualProgram::as_verb).fold(command, Command::subcommand)

@@ -1,0 +1,24 @@
+//! The bridge to Telegram: what runs behind a peer on the built-in runtime `telegram`.
+//!
+//! ```text
+//! queue ─ outbound ─► api ─► Telegram      settled when the API has said that it took a message
+//! queue of an agent ◄─ inbound ◄─ api      an update's offset is stored when its message is accepted
+//! ```
+//!
+//! An update gives its message its id: one that is shown again after a crash is accepted once.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod bridge;
+mod buttons;
+pub mod connect;
+mod download;
+mod inbound;
+mod notes;
+mod outbound;
+mod pace;
+mod parts;
+pub mod run;
+mod said;
+mod update;

@@ -1,0 +1,150 @@
+//! `sent.jsonl`: which message of Telegram's is which of ours, so that a reply finds whom it answers, a button what it
+//! is for, and a message that was sent in part goes on where it was cut short.
+
+use crate::base::clock::EpochMs;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Personality};
+use crate::base::message_id::MessageId;
+use crate::store::durable;
+use crate::store::open::{self, Rule};
+use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// How many lines are kept at least; twice as many are cut back to that.
+const KEPT: usize = 2000;
+
+/// A question with buttons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// Who waits.
+    pub(crate) identity: Identity,
+    /// The request, where it has a name.
+    pub(crate) request: Option<String>,
+    /// Since when it waits: a later question is another one.
+    pub(crate) since: EpochMs,
+    /// What can be answered, in the order of the buttons.
+    pub(crate) answers: Vec<String>,
+}
+
+/// One message of Telegram's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Note {
+    /// Through which bot.
+    pub(crate) bot: i64,
+    /// Its number in the chat.
+    pub(crate) message: i64,
+    /// Our message.
+    pub(crate) id: MessageId,
+    /// Who is on the other side.
+    pub(crate) peer: Personality,
+    /// Which part of our message, from 0; absent of one that the person wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<usize>,
+    /// What its buttons are for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<Asked>,
+}
+
+/// All of them.
+pub(crate) struct Notes {
+    path: PathBuf,
+    notes: Vec<Note>,
+}
+
+impl Notes {
+    /// Reads those in `folder`. A line that was cut short by a crash is dropped.
+    pub(crate) fn read(folder: &Path) -> Result<Notes, Failure> {
+        let path = folder.join("sent.jsonl");
+        let bytes = open::read(&path, Rule { max: open::LOG_MAX, ..Rule::OF_A_PEER })?.unwrap_or_default();
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let notes: Vec<Note> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let notes = Notes { path, notes };
+        if bytes.last().is_some_and(|last| *last != b'\n') {
+            notes.rewrite()?;
+        }
+        Ok(notes)
+    }
+
+    /// Adds one durably.
+    pub(crate) fn add(&mut self, note: Note) -> Result<(), Failure> {
+        let failed = |error| Failure::io("write", &self.path, &error);
+        let mut line = encode(&note)?;
+        line.push(b'\n');
+        let new = !self.path.exists();
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600).custom_flags(open::NO_WAIT_NO_LINK);
+        let mut file = options.open(&self.path).map_err(failed)?;
+        file.write_all(&line).and_then(|()| file.sync_data()).map_err(failed)?;
+        if new && let Some(folder) = self.path.parent() {
+            durable::sync_dir(folder)?;
+        }
+        self.notes.push(note);
+        if self.notes.len() >= 2 * KEPT {
+            self.notes.drain(..self.notes.len() - KEPT);
+            self.rewrite()?;
+        }
+        Ok(())
+    }
+
+    fn rewrite(&self) -> Result<(), Failure> {
+        let mut text = Vec::new();
+        for note in &self.notes {
+            text.extend(encode(note)?);
+            text.push(b'\n');
+        }
+        Ok(durable::write_atomic(&self.path, &text)?)
+    }
+
+    /// How many parts of our message `id` have been sent.
+    pub(crate) fn parts_sent(&self, id: MessageId) -> usize {
+        let parts = self.notes.iter().rev().filter(|note| note.id == id).filter_map(|note| note.part);
+        parts.max().map_or(0, |last| last + 1)
+    }
+
+    /// What Telegram's message `message` of `bot` is.
+    pub(crate) fn of_message(&self, bot: i64, message: i64) -> Option<&Note> {
+        self.notes.iter().rev().find(|note| note.bot == bot && note.message == message)
+    }
+
+    /// The message of `bot` that the person wrote and that is our `id`.
+    pub(crate) fn written(&self, bot: i64, id: MessageId) -> Option<i64> {
+        let mut notes = self.notes.iter().rev();
+        notes.find(|note| note.bot == bot && note.id == id && note.part.is_none()).map(|note| note.message)
+    }
+}
+
+fn encode(note: &Note) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(note).map_err(|error| Failure::new(Exit::Internal, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(message: i64, id: u64, part: Option<usize>) -> Note {
+        let id = MessageId::of(EpochMs(id), &id);
+        Note { bot: 1, message, id, peer: "bob".parse().unwrap(), part, asked: None }
+    }
+
+    #[test]
+    fn what_was_sent_is_known_after_a_crash_and_a_torn_line_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut notes = Notes::read(dir.path()).unwrap();
+        for new in [note(10, 1, Some(0)), note(11, 1, Some(1)), note(12, 2, None)] {
+            notes.add(new).unwrap();
+        }
+        let mut file = OpenOptions::new().append(true).open(dir.path().join("sent.jsonl")).unwrap();
+        file.write_all(b"{\"bot\":1,\"mess").unwrap();
+        let mut notes = Notes::read(dir.path()).unwrap();
+        notes.add(note(13, 3, None)).unwrap();
+        let notes = Notes::read(dir.path()).unwrap();
+        assert_eq!(notes.parts_sent(note(0, 1, None).id), 2);
+        assert_eq!(notes.of_message(1, 11), Some(&note(11, 1, Some(1))));
+        assert_eq!(notes.of_message(2, 11), None);
+        assert_eq!((notes.written(1, note(0, 2, None).id), notes.written(1, note(0, 1, None).id)), (Some(12), None));
+        assert_eq!(notes.notes.len(), 4);
+    }
+}

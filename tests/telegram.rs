@@ -1,0 +1,511 @@
+//! The bridge to Telegram against a stub of the Bot API: pairing, both directions, and nothing lost, doubled or told.
+
+mod support;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+use support::{Output, PATIENCE, Running, TestHome, wait_for, wait_until};
+
+const TOKEN: &str = "7000001:AAstub-token_for_tests_of_iapeer";
+const SECRET: &str = "AAstub-token_for_tests_of_iapeer";
+const CHAT: i64 = 4242;
+
+/// The stub, and who talks to it.
+struct Telegram {
+    _stub: Running,
+    port: u16,
+}
+
+impl Telegram {
+    fn start(home: &TestHome) -> Telegram {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/telegram_stub.py");
+        let mut command = home.cmd("python3");
+        command.arg(script);
+        let stub = home.start(command, None);
+        let port = wait_for("the stub's port", PATIENCE, || stub.stdout().lines().next()?.parse().ok());
+        home.set("IAPEER_TELEGRAM_API", format!("http://127.0.0.1:{port}"));
+        let telegram = Telegram { _stub: stub, port };
+        telegram.order(json!({ "token": TOKEN }));
+        telegram
+    }
+
+    fn ask(&self, request: &str, body: &str) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let length = body.len();
+        write!(stream, "{request} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    fn order(&self, order: Value) {
+        self.ask("POST /control", &order.to_string());
+    }
+
+    fn state(&self) -> Value {
+        self.ask("GET /control", "")
+    }
+
+    /// The arguments of the calls of `method` that were carried out, and the number of the message that each made.
+    fn calls(&self, method: &str) -> Vec<Value> {
+        let state = self.state();
+        let calls = state["calls"].as_array().unwrap().iter();
+        let done = calls.filter(|call| call["method"] == method && call["ok"] == true);
+        done.map(|call| {
+            let mut arguments = call["arguments"].clone();
+            arguments["number"] = call["result"]["message_id"].clone();
+            arguments
+        })
+        .collect()
+    }
+
+    /// The texts that were sent into the chat.
+    fn texts(&self) -> Vec<String> {
+        let text = |call: &Value| call["text"].as_str().unwrap().to_owned();
+        self.calls("sendMessage").iter().map(text).collect()
+    }
+
+    /// The person writes.
+    fn write(&self, text: &str) {
+        self.push(json!({ "text": text }));
+    }
+
+    fn push(&self, more: Value) {
+        self.order(json!({ "push": [update(CHAT, more)] }));
+    }
+
+    fn fail(&self, method: &str, fates: Value) {
+        self.order(json!({ "fail": { method: fates } }));
+    }
+}
+
+/// An update with a message in the private chat `chat`.
+fn update(chat: i64, more: Value) -> Value {
+    let mut message = json!({
+        "message_id": 500, "date": 1_795_000_000, "chat": { "id": chat, "type": "private" }, "from": { "id": chat },
+    });
+    message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({ "message": message })
+}
+
+/// A home with the person `me`, the parrot `bob`, and the stub.
+fn home() -> (TestHome, Telegram) {
+    let home = TestHome::new();
+    home.ok("iapeer", &["create", "me", "--runtime", "person"]);
+    home.parrot("bob", &[("PARROT_TURN_MS", "5")]);
+    let telegram = Telegram::start(&home);
+    fs::write(home.dir().join("token"), format!("{TOKEN}\n")).unwrap();
+    (home, telegram)
+}
+
+/// Starts to connect `me`; the code that has to be sent.
+fn connecting(home: &TestHome, more: &[&str]) -> (Running, String) {
+    let file = home.dir().join("token");
+    let words = ["connect", "telegram", "me", "--token-file", file.to_str().unwrap()];
+    let connect = home.spawn("iapeer", &[&words, more].concat());
+    let code = wait_for("the code", PATIENCE, || {
+        let said = connect.stderr();
+        let line = said.lines().find(|line| line.contains("@Stub_bot"))?.to_owned();
+        Some(line.rsplit(' ').next()?.trim().to_owned())
+    });
+    (connect, code)
+}
+
+/// Connects `me` by the code.
+fn connect(home: &TestHome, telegram: &Telegram, more: &[&str]) -> Output {
+    let (connect, code) = connecting(home, more);
+    telegram.write(&code);
+    let done = connect.wait(PATIENCE);
+    assert_eq!(done.code, 0, "{done}");
+    done
+}
+
+fn connected() -> (TestHome, Telegram) {
+    let (home, telegram) = home();
+    connect(&home, &telegram, &[]);
+    wait_until("the bridge to listen", PATIENCE, || home.session_json("telegram-me").is_some());
+    (home, telegram)
+}
+
+/// The folder of the bot.
+fn bot_folder(home: &TestHome) -> std::path::PathBuf {
+    home.cwd("me").join(".iapeer/runtimes/telegram/bot-7000001")
+}
+
+fn events(home: &TestHome, outcome: &str) -> usize {
+    let is = |line: &&support::LogLine| line["ev"] == "telegram" && line.get("outcome").is_some_and(|o| o == outcome);
+    home.log("lifecycle.log").iter().filter(is).count()
+}
+
+/// Ends the session of the bridge deliberately, and runs it where a test can kill it.
+fn bridge(home: &TestHome) -> Running {
+    let mut command = home.cmd("iapeer-telegram");
+    command.arg("run").env("PEER_IDENTITY", "telegram-me");
+    home.start(command, None)
+}
+
+#[test]
+fn a_chat_is_paired_by_a_code_and_an_agent_answers_in_it() {
+    let (home, telegram) = home();
+    let (connecting, code) = connecting(&home, &["--json"]);
+    // Somebody else, a group, a wrong code: none of it pairs.
+    telegram.order(json!({ "push": [
+        update(77, json!({ "text": "AAAAAAAA" })),
+        { "message": { "message_id": 1, "date": 1, "chat": { "id": -5, "type": "group" }, "from": { "id": 7 }, "text": code } },
+        update(CHAT, json!({ "text": format!("/start {}", code.to_lowercase()) })),
+    ]}));
+    let done = connecting.wait(PATIENCE);
+    let told = done.json();
+    assert_eq!(
+        (&told["identity"], &told["bot"], &told["agents"]),
+        (&json!("telegram-me"), &json!("@Stub_bot"), &json!([]))
+    );
+    let token = fs::metadata(bot_folder(&home).join("token")).unwrap();
+    assert_eq!(token.permissions().mode() & 0o777, 0o600);
+    let profile: Value =
+        serde_json::from_slice(&fs::read(home.cwd("me").join(".iapeer/peer-profile.json")).unwrap()).unwrap();
+    assert_eq!(profile["interfaces"]["telegram"]["bot_username"], "Stub_bot");
+    assert_eq!(profile["runtimes"], json!(["telegram", "person"]));
+
+    // Both ways: the only agent is who is meant.
+    telegram.write("hello bob");
+    wait_until("the answer", PATIENCE, || telegram.texts().contains(&"bob: You said: hello bob".to_owned()));
+    assert_eq!(home.bodies("bob"), ["hello bob"]);
+    let answer =
+        telegram.calls("sendMessage").into_iter().find(|call| call["text"] == "bob: You said: hello bob").unwrap();
+    assert_eq!((&answer["chat_id"], &answer["entities"][0]["length"]), (&json!(CHAT), &json!(4)));
+    // A reply says what it answers.
+    telegram.push(json!({ "text": "thanks", "reply_to_message": { "message_id": answer["number"] } }));
+    wait_until("the second answer", PATIENCE, || telegram.texts().contains(&"bob: You said: thanks".to_owned()));
+    wait_until("both answers to be settled", PATIENCE, || home.queue("telegram-me") == (0, 0, 0));
+    let history = home.ok("iapeer", &["history", "me", "--with", "bob", "--json"]).json_lines();
+    let find = |body: &str| history.iter().find(|line| line["body"] == body).unwrap();
+    assert_eq!(find("thanks")["re"], find("You said: hello bob")["id"]);
+    assert_eq!(find("You said: hello bob")["outcome"], "delivered");
+    // Who is connected has an inbox still: what was sent on counts as read.
+    let letters = home.ok("iapeer", &["inbox", "me", "--all", "--json"]).json_lines();
+    assert_eq!((letters.len(), &letters[0]["unread"], &letters[0]["from"]), (2, &json!(false), &json!("parrot-bob")));
+}
+
+#[test]
+fn nothing_changes_where_the_token_or_the_person_is_wrong_or_nobody_sends_the_code() {
+    let (home, telegram) = home();
+    let file = home.dir().join("token");
+    let run = |person: &str, more: &[&str]| {
+        let words = ["connect", "telegram", person, "--token-file", file.to_str().unwrap(), "--wait", "1"];
+        home.run("iapeer", &[&words, more].concat())
+    };
+    let late = run("me", &[]);
+    assert!(late.code == 75 && late.stderr.contains("nobody sent the code"), "{late}");
+    assert_eq!(run("bob", &[]).code, 69);
+    assert_eq!(run("nobody", &[]).code, 67);
+    assert_eq!(run("me", &["--agent", "me"]).code, 69);
+    telegram.order(json!({ "token": "7000001:BBanother_token_that_counts_now" }));
+    let refused = run("me", &[]);
+    assert!(refused.code == 69 && refused.stderr.contains("does not accept this token"), "{refused}");
+    fs::write(&file, "no token").unwrap();
+    assert_eq!(run("me", &[]).code, 65);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(run("me", &[]).code, 66);
+    assert!(!bot_folder(&home).exists());
+    let sent = home.ok("iapeer-send", &["me", "--from", "bob", "--require", "delivered", "-m", "x"]);
+    assert!(sent.stdout.contains("person-me (filed)"), "{sent}");
+}
+
+#[test]
+fn a_send_is_delivered_when_telegram_says_so_whatever_it_said_before() {
+    let (home, telegram) = connected();
+    telegram.fail("sendMessage", json!([{ "status": 429, "retry_after": 1 }, { "status": 500 }, { "status": 502 }]));
+    let sent = home.ok("iapeer-send", &["me", "--from", "bob", "-m", "first", "--wait", "30"]);
+    assert!(sent.stdout.starts_with("queued for telegram-me") && sent.stdout.contains("asks to wait"), "{sent}");
+    wait_until("the first message", PATIENCE, || telegram.texts().contains(&"bob: first".to_owned()));
+    let sent = home.ok("iapeer-send", &["me", "--from", "bob", "--require", "delivered", "-m", "second"]);
+    assert!(sent.stdout.starts_with("delivered to telegram-me (sent)"), "{sent}");
+    let failed = telegram.state()["calls"].as_array().unwrap().iter().filter(|call| call["ok"] == false).count();
+    assert_eq!(failed, 3);
+    let long: String = (0..600).map(|n| format!("line {n} *a_b* \u{1f642}\n")).collect();
+    home.ok("iapeer-send", &["me", "--from", "bob", "--topic", "long", "-m", &long]);
+    let pieces = || {
+        let texts = telegram.texts();
+        texts.iter().filter_map(|text| text.strip_prefix("bob [long]: ").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let whole = |pieces: Vec<String>| pieces.join("\n");
+    wait_until("the long one", PATIENCE, || whole(pieces()).trim_end() == long.trim_end());
+    assert!(telegram.texts().iter().all(|text| text.encode_utf16().count() <= 4096));
+    assert!(pieces().iter().all(|piece| piece.starts_with("line ")), "cut at line ends");
+}
+
+#[test]
+fn several_agents_are_written_to_by_name_and_listed() {
+    let (home, telegram) = connected();
+    home.parrot("ann", &[("PARROT_TURN_MS", "5")]);
+    let said = |what: &str| wait_until(what, PATIENCE, || telegram.texts().iter().any(|text| text.contains(what)));
+    telegram.write("nobody is named");
+    said("To whom?");
+    telegram.write("/list");
+    said("ann — asleep\nbob — asleep");
+    telegram.write("/status");
+    said("tick: never ran");
+    telegram.write("/to nobody hello");
+    said("Not sent: ");
+    telegram.write("/to ann one");
+    said("ann: You said: one");
+    telegram.write("two");
+    said("ann: You said: two");
+    telegram.write("/to bob");
+    said("goes to bob from now on");
+    telegram.write("three");
+    said("bob: You said: three");
+    // An old message of ann's is answered, and the conversation is with her again.
+    let calls = telegram.calls("sendMessage");
+    let old = calls.iter().find(|call| call["text"] == "ann: You said: one").unwrap();
+    telegram.push(json!({ "text": "four", "reply_to_message": { "message_id": old["number"] } }));
+    said("ann: You said: four");
+    telegram.write("five");
+    said("ann: You said: five");
+    assert_eq!((home.bodies("ann").len(), home.bodies("bob").len()), (4, 1));
+    // Strangers are not heard, and logged once each.
+    for chat in [77, 77, 88, 77] {
+        telegram.order(json!({ "push": [update(chat, json!({ "text": "/to bob let me in" }))] }));
+    }
+    telegram.order(json!({ "push": [{ "callback_query": { "id": "1", "from": { "id": 77 }, "data": "x:0" } }] }));
+    telegram.write("/to bob six");
+    said("bob: You said: six");
+    assert_eq!((events(&home, "stranger"), home.bodies("bob").len()), (2, 2));
+    assert!(telegram.calls("sendMessage").iter().all(|call| call["chat_id"] == CHAT));
+}
+
+#[test]
+fn an_agent_may_have_a_bot_of_its_own() {
+    let (home, telegram) = home();
+    home.parrot("ann", &[]);
+    connect(&home, &telegram, &["--agent", "bob"]);
+    telegram.write("hello");
+    wait_until("the answer", PATIENCE, || telegram.texts().contains(&"You said: hello".to_owned()));
+    assert_eq!(home.bodies("bob"), ["hello"]);
+    let refused = home.run("iapeer-send", &["me", "--from", "ann", "-m", "x"]);
+    assert!(refused.code == 69 && refused.stderr.contains("telegram policy"), "{refused}");
+    // From then on it speaks for both, and says for whom.
+    let again =
+        home.ok("iapeer", &["connect", "telegram", "me", "--token-file", home.dir().join("token").to_str().unwrap()]);
+    assert!(again.stdout.contains("for all agents") && again.stdout.contains("it runs already"), "{again}");
+    let sent = home.ok("iapeer-send", &["me", "--from", "ann", "--require", "delivered", "-m", "x"]);
+    assert!(telegram.texts().contains(&"ann: x".to_owned()), "{sent}");
+}
+
+#[test]
+fn an_approval_is_answered_by_a_button() {
+    let (home, telegram) = home();
+    home.set("IAPEER_TELL_AFTER_SECS", "0.2");
+    home.parrot("ann", &[("PARROT_ATTENTION", "approval")]);
+    connect(&home, &telegram, &[]);
+    home.ok("iapeer-send", &["ann", "--from", "me", "-m", "hello"]);
+    let asked = wait_for("the buttons", PATIENCE, || {
+        telegram.calls("sendMessage").into_iter().find(|call| !call["reply_markup"].is_null())
+    });
+    assert!(asked["text"].as_str().unwrap().contains("approval: Shell touch approved"), "{asked}");
+    let buttons: Vec<&Value> = asked["reply_markup"]["inline_keyboard"].as_array().unwrap().iter().collect();
+    assert_eq!((&buttons[0][0]["text"], &buttons[1][0]["text"]), (&json!("allow"), &json!("deny")));
+    let press = |from: i64| {
+        let shown = json!({ "message_id": asked["number"], "chat": { "id": CHAT, "type": "private" } });
+        let data = &buttons[0][0]["callback_data"];
+        let pressed = json!({ "id": "9", "from": { "id": from }, "message": shown, "data": data });
+        telegram.order(json!({ "push": [{ "callback_query": pressed }] }));
+    };
+    press(77);
+    press(CHAT);
+    let toasts = |n: usize| {
+        wait_until("the press to be answered", PATIENCE, || telegram.calls("answerCallbackQuery").len() == n);
+        telegram.calls("answerCallbackQuery").pop().unwrap()["text"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(toasts(1), "ann: approval answered: allow");
+    wait_until("the answer", PATIENCE, || telegram.texts().contains(&"ann: You said: hello".to_owned()));
+    let answer = home.log("lifecycle.log").into_iter().find(|line| line["ev"] == "answer").unwrap();
+    assert_eq!((answer["by"].as_str(), answer["answer"].as_str()), ("telegram-me", "allow"));
+    press(CHAT);
+    assert!(toasts(2).contains("waits for this no more"));
+    wait_until("the buttons to go", PATIENCE, || telegram.calls("editMessageReplyMarkup").len() == 2);
+}
+
+#[test]
+fn files_go_both_ways() {
+    let (home, telegram) = connected();
+    let file = home.dir().join("report \"x\".txt");
+    fs::write(&file, "the report\r\n--iapeer-part").unwrap();
+    let path = file.to_str().unwrap();
+    let words = ["me", "--from", "bob", "--require", "delivered", "--wait", "30", "-m", "see", "--attach", path];
+    home.ok("iapeer-send", &words);
+    let sent = telegram.calls("sendDocument");
+    assert_eq!((sent.len(), &sent[0]["caption"]), (1, &json!("bob")));
+    assert_eq!(sent[0]["document"], json!({ "name": "report _x_.txt", "content": "the report\r\n--iapeer-part" }));
+
+    telegram.order(json!({ "files": { "F1": "a picture", "F2": "large" } }));
+    telegram.push(json!({ "caption": "look", "photo": [
+        { "file_id": "gone", "file_size": 1 }, { "file_id": "F1", "file_size": 9 },
+    ]}));
+    telegram.push(json!({ "document": { "file_id": "F2", "file_size": 5, "file_name": "../../.evil name" } }));
+    telegram.push(json!({ "caption": "too large", "video": { "file_id": "F3", "file_size": 30_000_000 } }));
+    telegram.push(json!({ "sticker": {} }));
+    wait_until("what was sent", PATIENCE, || home.bodies("bob").len() == 3);
+    let bodies = home.bodies("bob");
+    assert_eq!(bodies[0], "look");
+    assert!(bodies[1].starts_with("(sent 7000001-") && bodies[1].ends_with("-evil_name)"), "{bodies:?}");
+    assert!(bodies[2].contains("too large\n[video.mp4 was sent along and could not be fetched: "), "{bodies:?}");
+    let text = home.record("bob")[0]["text"].as_str().unwrap().to_owned();
+    let saved = text.split("<attachments><![CDATA[").nth(1).unwrap().split("]]>").next().unwrap();
+    assert!(saved.starts_with(home.cwd("me").join("telegram").to_str().unwrap()), "{saved}");
+    assert_eq!(fs::read_to_string(saved).unwrap(), "a picture");
+    wait_until("the sticker", PATIENCE, || telegram.texts().iter().any(|text| text.starts_with("Only texts")));
+    // A file that is gone is named, and the message goes on.
+    fs::remove_file(&file).unwrap();
+    telegram.fail("sendMessage", json!([{ "status": 500 }]));
+    fs::write(&file, "x").unwrap();
+    home.ok("iapeer-send", &["me", "--from", "bob", "--wait", "0", "-m", "again", "--attach", path]);
+    fs::remove_file(&file).unwrap();
+    let named = || telegram.texts().iter().any(|text| text.contains("could not be sent: it is not there any more"));
+    wait_until("the missing file to be named", PATIENCE, || named() || telegram.calls("sendDocument").len() == 2);
+}
+
+#[test]
+fn a_lost_connection_loses_nothing() {
+    let (home, telegram) = connected();
+    telegram.fail("getUpdates", json!([{ "drop": true }, { "status": 500 }, { "status": 429, "retry_after": 1 }]));
+    telegram.write("hello");
+    wait_until("the answer", PATIENCE, || telegram.texts().contains(&"bob: You said: hello".to_owned()));
+    assert_eq!(home.bodies("bob"), ["hello"]);
+    // Telegram took it and nobody heard so: it is sent again rather than lost.
+    telegram.fail("sendMessage", json!([{ "drop": true }]));
+    home.ok("iapeer-send", &["me", "--from", "bob", "--wait", "0", "-m", "once more"]);
+    home.at_rest("telegram-me");
+    wait_until("it to be settled", PATIENCE, || home.queue("telegram-me") == (0, 0, 0));
+    let copies = telegram.texts().iter().filter(|text| *text == "bob: once more").count();
+    assert_eq!(copies, 2);
+    let lines = home.ok("iapeer", &["history", "me", "--grep", "once more", "--json"]).json_lines();
+    assert_eq!((lines.len(), &lines[0]["outcome"]), (1, &json!("delivered")));
+}
+
+#[test]
+fn a_revoked_token_is_said_and_the_token_is_told_to_nobody() {
+    let (home, telegram) = connected();
+    let other = TOKEN.replace("AA", "BB");
+    telegram.order(json!({ "token": other }));
+    // Wakes the long poll, which then ends with the token that counts no more.
+    telegram.write("hello");
+    wait_until("the trouble to be known", PATIENCE, || events(&home, "failing") == 1);
+    let found = home.run("iapeer", &["doctor"]);
+    assert!(found.stdout.contains("@Stub_bot") && found.stdout.contains("iapeer connect telegram me"), "{found}");
+    let sent = home.ok("iapeer-send", &["me", "--from", "bob", "--wait", "30", "-m", "waits"]);
+    assert!(sent.stdout.contains("no longer accepts the token"), "{sent}");
+    // The same bot with its new token: no code is needed, and what waited goes on.
+    let file = home.dir().join("token");
+    fs::write(&file, &other).unwrap();
+    home.ok("iapeer", &["connect", "telegram", "me", "--token-file", file.to_str().unwrap()]);
+    wait_until("what waited", PATIENCE, || telegram.texts().contains(&"bob: waits".to_owned()));
+    wait_until("the trouble to be over", PATIENCE, || events(&home, "works-again") == 1);
+    assert!(!home.run("iapeer", &["doctor"]).stdout.contains("@Stub_bot"));
+
+    // Forensics, too: its server dies.
+    let server = home.server_pid("telegram-me").unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), Signal::SIGKILL).unwrap();
+    let dead = home.root().join("logs/iapeer/server-deaths");
+    wait_until("the record of the death", PATIENCE, || fs::read_dir(&dead).is_ok_and(|all| all.count() > 0));
+    home.run("iapeer", &["doctor", "--json"]);
+    home.run("iapeer-canary", &["--report"]);
+    fs::remove_file(&file).unwrap();
+    let held = [SECRET.to_owned(), SECRET.replace("AA", "BB")].map(|secret| {
+        let found = home.run("grep", &["-rlaF", &secret, home.dir().to_str().unwrap()]);
+        found.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    assert_eq!(held, [vec![], vec![bot_folder(&home).join("token").to_str().unwrap().to_owned()]]);
+    let processes = home.run("ps", &["-e", "-ww", "-o", "args"]).stdout;
+    assert!(processes.contains("telegram_stub.py") && !processes.contains("stub-token_for_tests"), "{processes}");
+}
+
+/// Ends the session of the bridge deliberately, for a bridge that a test can kill.
+fn without_session(home: &TestHome) {
+    home.ok("iapeer-reap", &["telegram-me"]);
+    wait_until("the session to end", PATIENCE, || home.session_json("telegram-me").is_none());
+}
+
+#[test]
+fn an_update_that_is_shown_again_after_a_kill_is_accepted_once() {
+    let (home, telegram) = connected();
+    home.ok("iapeer", &["create", "ann", "--runtime", "person"]);
+    without_session(&home);
+    let progress = bot_folder(&home).join("progress.json");
+    let before = fs::read(&progress).unwrap();
+    // The update is given, and never confirmed: every later question fails.
+    telegram
+        .fail("getUpdates", json!([{}, { "status": 500 }, { "status": 500 }, { "status": 500 }, { "status": 500 }]));
+    telegram.write("/to ann hello");
+    let first = bridge(&home);
+    wait_until("the update to be accepted", PATIENCE, || fs::read(&progress).unwrap() != before);
+    first.signal(Signal::SIGKILL);
+    first.wait(PATIENCE);
+    // As a kill between the acceptance and the offset leaves it.
+    fs::write(&progress, &before).unwrap();
+    telegram.order(json!({ "heal": true }));
+    telegram.write("/to ann and more");
+    let second = bridge(&home);
+    wait_until("both", PATIENCE, || fs::read_dir(home.cwd("ann").join("inbox/new")).is_ok_and(|all| all.count() == 2));
+    assert_eq!(events(&home, "accepted-before"), 1);
+    drop(second);
+    let lines = home.ok("iapeer", &["history", "ann", "--json"]).json_lines();
+    assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn a_thousand_updates_and_a_bridge_that_is_killed_all_the_time() {
+    const UPDATES: usize = 1000;
+    let (home, telegram) = connected();
+    home.ok("iapeer", &["create", "ann", "--runtime", "person"]);
+    without_session(&home);
+    for batch in 0..UPDATES / 100 {
+        let text = |n: usize| json!({ "text": format!("/to ann message {:04}", batch * 100 + n) });
+        let updates: Vec<Value> = (0..100).map(|n| update(CHAT, text(n))).collect();
+        telegram.order(json!({ "push": updates }));
+    }
+    let new = home.cwd("ann").join("inbox/new");
+    let filed = || {
+        fs::read_dir(&new)
+            .map_or(0, |all| all.flatten().filter(|e| !e.file_name().to_string_lossy().starts_with('.')).count())
+    };
+    let (mut seed, mut kills) = (0x5eed_u64, 0);
+    let started = std::time::Instant::now();
+    loop {
+        let running = bridge(&home);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // The moment of the kill is what is random here.
+        let end = std::time::Instant::now() + Duration::from_millis(20 + (seed >> 33) % 900);
+        while std::time::Instant::now() < end && telegram.state()["pending"] != 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if telegram.state()["pending"] == 0 {
+            wait_until("all of them", PATIENCE, || filed() >= UPDATES);
+            break;
+        }
+        running.signal(Signal::SIGKILL);
+        running.wait(PATIENCE);
+        kills += 1;
+        assert!(started.elapsed() < Duration::from_secs(240), "{} filed after {kills} kills", filed());
+    }
+    home.at_rest("person-ann");
+    let letters = home.ok("iapeer", &["inbox", "ann", "--json"]).json_lines();
+    let bodies: Vec<&str> = letters.iter().map(|letter| letter["body"].as_str().unwrap()).collect();
+    let wanted: Vec<String> = (0..UPDATES).map(|n| format!("message {n:04}")).collect();
+    assert!(
+        bodies == wanted,
+        "{} of {UPDATES}, {} different",
+        bodies.len(),
+        bodies.iter().collect::<BTreeSet<_>>().len()
+    );
+    assert!(kills >= 5, "{kills} kills are too few to prove anything");
+    println!("{UPDATES} updates, {kills} kills, {:?}", started.elapsed());
+}
