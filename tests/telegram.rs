@@ -456,6 +456,7 @@ fn an_update_that_is_shown_again_after_a_kill_is_accepted_once() {
     let second = bridge(&home);
     wait_until("both", PATIENCE, || fs::read_dir(home.cwd("ann").join("inbox/new")).is_ok_and(|all| all.count() == 2));
     assert_eq!(events(&home, "accepted-before"), 1);
+    wait_until("both to be settled", PATIENCE, || home.queue("person-ann") == (0, 0, 0));
     drop(second);
     let lines = home.ok("iapeer", &["history", "ann", "--json"]).json_lines();
     assert_eq!(lines.len(), 2);
@@ -508,4 +509,35 @@ fn a_thousand_updates_and_a_bridge_that_is_killed_all_the_time() {
     );
     assert!(kills >= 5, "{kills} kills are too few to prove anything");
     println!("{UPDATES} updates, {kills} kills, {:?}", started.elapsed());
+}
+
+#[test]
+fn a_bridge_that_is_killed_while_it_sends_loses_nothing() {
+    const MESSAGES: usize = 60;
+    let (home, telegram) = connected();
+    without_session(&home);
+    let wanted: Vec<String> = (0..MESSAGES).map(|n| format!("message {n:02}")).collect();
+    let mut running = bridge(&home);
+    let mut kills = 0;
+    for (n, body) in wanted.iter().enumerate() {
+        home.ok("iapeer-send", &["me", "--from", "bob", "--no-wait", "-m", body]);
+        if n % 5 == 4 {
+            running.signal(Signal::SIGKILL);
+            running.wait(PATIENCE);
+            kills += 1;
+            running = bridge(&home);
+        }
+    }
+    let done = || home.queue("telegram-me") == (0, 0, 0);
+    wait_until("all of them to be settled", PATIENCE, || running.runs() && done());
+    let mut sent = telegram.texts();
+    sent.retain(|text| text.starts_with("bob: message"));
+    // What Telegram took in the moment of a kill may come twice: nobody can ask it whether it has it.
+    let copies = sent.len() - MESSAGES.min(sent.len());
+    sent.dedup();
+    assert_eq!(sent, wanted.iter().map(|body| format!("bob: {body}")).collect::<Vec<_>>());
+    assert!(copies <= kills, "{copies} copies by {kills} kills");
+    let lines = home.ok("iapeer", &["history", "me", "--json"]).json_lines();
+    let settled = lines.iter().filter(|line| line["to"] == "telegram-me" && line["outcome"] == "delivered").count();
+    assert_eq!(settled, MESSAGES);
 }

@@ -2,7 +2,7 @@
 
 use crate::base::clock::Deadline;
 use crate::base::exit::{Exit, Failure};
-use crate::telegram::notes::Notes;
+use crate::telegram::notes::{Note, Notes};
 use crate::world::World;
 use crate::world::peer::Peer;
 use std::path::Path;
@@ -15,17 +15,34 @@ pub(crate) struct Bridge<'w> {
     /// The person, on runtime `telegram`.
     pub(crate) peer: Peer,
     notes: Mutex<Notes>,
+    /// Held from before a message is sent until it is noted: the person may answer it in between.
+    sending: Mutex<()>,
 }
 
 impl<'w> Bridge<'w> {
     /// The bridge of `peer`, whose notes are in `folder`.
     pub(crate) fn new(world: &'w World<'w>, peer: Peer, folder: &Path) -> Result<Bridge<'w>, Failure> {
-        Ok(Bridge { world, peer, notes: Mutex::new(Notes::read(folder)?) })
+        Ok(Bridge { world, peer, notes: Mutex::new(Notes::read(folder)?), sending: Mutex::new(()) })
     }
 
     /// Which message of Telegram's is which of ours.
     pub(crate) fn notes(&self) -> Result<MutexGuard<'_, Notes>, Failure> {
-        self.notes.lock().map_err(|_| Failure::new(Exit::Internal, "another thread of the bridge has failed"))
+        self.notes.lock().map_err(|_| another_failed())
+    }
+
+    /// To be held while a message is sent and noted.
+    pub(crate) fn sending(&self) -> Result<MutexGuard<'_, ()>, Failure> {
+        self.sending.lock().map_err(|_| another_failed())
+    }
+
+    /// What Telegram's message `message` of `bot` is; where one is being sent, that may be it.
+    pub(crate) fn note_of(&self, bot: i64, message: i64) -> Result<Option<Note>, Failure> {
+        let known = self.notes()?.of_message(bot, message).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        drop(self.sending()?);
+        Ok(self.notes()?.of_message(bot, message).cloned())
     }
 
     /// Waits for `time`, or until `over`.
@@ -36,4 +53,8 @@ impl<'w> Bridge<'w> {
             self.world.clock.sleep(LOOK.min(deadline.left(self.world.clock)));
         }
     }
+}
+
+fn another_failed() -> Failure {
+    Failure::new(Exit::Internal, "another thread of the bridge has failed")
 }

@@ -37,7 +37,7 @@ pub(crate) fn keyboard(id: MessageId, asked: &Asked) -> Value {
 pub(crate) fn press(bridge: &Bridge<'_>, api: &Api, bot: &Bot, pressed: &Pressed) -> Result<(), Failure> {
     let shown = pressed.message.as_ref().filter(|shown| shown.chat.id == bot.facts.chat);
     let Some(shown) = shown.filter(|_| pressed.from.id == bot.facts.chat) else { return Ok(()) };
-    let note = bridge.notes()?.of_message(bot.facts.id, shown.message_id).cloned();
+    let note = bridge.note_of(bot.facts.id, shown.message_id)?;
     let place = |note: &crate::telegram::notes::Note| {
         let (id, at) = pressed.data.split_once(':')?;
         (id == note.id.to_string()).then(|| at.parse::<usize>().ok()).flatten()

@@ -284,7 +284,7 @@ impl Dealing<'_, '_> {
     /// the one that the person wrote to last.
     fn addressee(&self, progress: &Progress) -> Result<Option<(Personality, Option<MessageId>)>, Failure> {
         if let Some(replied) = &self.written.reply_to_message
-            && let Some(note) = self.bridge.notes()?.of_message(self.bot.facts.id, replied.message_id)
+            && let Some(note) = self.bridge.note_of(self.bot.facts.id, replied.message_id)?
         {
             // What the person wrote is no question of that peer's, and one of iapeer's own is answered by buttons.
             let re = (note.part.is_some() && note.asked.is_none()).then_some(note.id);

@@ -116,6 +116,7 @@ fn send(bridge: &Bridge<'_>, bots: &[Bot], entry: &Entry) -> Result<(), Unsent> 
     let done = bridge.notes()?.parts_sent(item.id);
     for (at, part) in parts.iter().enumerate().skip(done) {
         let asked = sending.asked.as_ref().filter(|_| Some(at) == last_text);
+        let _noted = bridge.sending()?;
         let sent = match part {
             Part::Text { speaker, text } => sending.text(speaker, text, at == 0, asked),
             Part::File { speaker, path } => sending.file(speaker, path),
