@@ -4,6 +4,8 @@
 //!
 //! `IAPEER_STORM=N` has each writer send N messages (`make soak`: 200); else it is a few.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use iapeer::base::clock::Clock;

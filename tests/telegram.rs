@@ -1,5 +1,7 @@
 //! The bridge to Telegram against a stub of the Bot API: pairing, both directions, and nothing lost, doubled or told.
 
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
 mod support;
 
 use nix::sys::signal::Signal;

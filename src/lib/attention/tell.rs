@@ -122,11 +122,11 @@ fn body(about: &Identity, now: &Attention) -> String {
 }
 
 /// Who waits for what the message `text` of [`tell`]'s tells of; `None` where that is over, or is another thing by now.
-pub(crate) fn told_of(world: &World<'_>, text: &str) -> Option<(Identity, Attention)> {
-    identities_with(world.paths, StateFile::Attention).into_iter().find_map(|identity| {
-        let now = attention::peek(world.paths, &identity)?;
-        (body(&identity, &now) == text).then_some((identity, now))
-    })
+pub(crate) fn told_of(world: &World<'_>, text: &str) -> Result<Option<(Identity, Attention)>, Failure> {
+    let waiting = identities_with(world.paths, StateFile::Attention)?.into_iter();
+    Ok(waiting
+        .filter_map(|identity| attention::peek(world.paths, &identity).map(|now| (identity, now)))
+        .find(|(identity, now)| body(identity, now) == text))
 }
 
 /// Runs `<root>/notify`. Says what became of it where there is one.

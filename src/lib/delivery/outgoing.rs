@@ -43,7 +43,7 @@ pub(crate) enum Sent {
 /// One round of a drain: has the program started where that is nobody else's business. Messages stay for it.
 pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
-    if world.markers(&peer.identity).has(Marker::Stopped) {
+    if world.markers(&peer.identity).has(Marker::Stopped)? {
         return Ok(WarmRound::Stuck);
     }
     let record = SessionRecord::peek(world.paths, &peer.identity);

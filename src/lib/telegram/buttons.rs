@@ -21,7 +21,8 @@ pub(crate) fn asked(bridge: &Bridge<'_>, item: &Item) -> Option<Asked> {
     if item.from != nobody() {
         return None;
     }
-    let (identity, now) = tell::told_of(bridge.world, &item.task)?;
+    // What can't be read now goes without buttons.
+    let (identity, now) = tell::told_of(bridge.world, &item.task).ok().flatten()?;
     Some(Asked { identity, request: now.id, since: now.since, answers: now.answers })
 }
 

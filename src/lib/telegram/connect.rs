@@ -9,7 +9,7 @@ use crate::operator::control;
 use crate::people::bots::{self, Bot, Facts, Token};
 use crate::people::owner;
 use crate::runtime::Manifest;
-use crate::session::rule::Request;
+use crate::session::rule::WakeRequest;
 use crate::store::event_log::Event;
 use crate::store::one_writer::OneWriter;
 use crate::store::open::{self, Rule};
@@ -249,7 +249,7 @@ fn start(world: &World<'_>, peer: &Peer) -> String {
             }
         }
     }
-    match control::wake(world, peer, Request::Default, None) {
+    match control::wake(world, peer, WakeRequest::Default, None) {
         Ok(woken) if woken.exit == Exit::Ok && woken.woke => "started; nothing holds it but the next message".into(),
         Ok(woken) if woken.exit == Exit::Ok => "it runs already".into(),
         Ok(woken) => format!("not started: {}", woken.reason.unwrap_or_default()),
