@@ -87,8 +87,18 @@ pub fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&SeenS
     let processes = world.host.start(&launch)?;
     let watched = watch(&host, world.clock, &launch, rules, world.settings.boot_deadline, &mut report);
     let ended = host.end(&peer.identity, Some(processes.server), processes.pane);
-    watched.map_err(|why| Failure::new(Exit::Refused, format!("{runtime}: {why}")))?;
+    watched.map_err(|why| Failure::new(Exit::Refused, format!("{runtime}: {why}{}", origin(&peer.manifest))))?;
     Ok(ended?)
+}
+
+/// Where the rules come from, for whoever is to repair them.
+fn origin(manifest: &Manifest) -> String {
+    let untried = if manifest.experimental { ", and our tests do not try them" } else { "" };
+    match &manifest.measured {
+        Some(version) => format!(" (the rules were read off version {version}{untried})"),
+        None if manifest.experimental => " (our tests do not try its rules)".to_owned(),
+        None => String::new(),
+    }
 }
 
 fn watch(

@@ -434,8 +434,3 @@ fn refuse_managed(world: &World<'_>, peer: &Peer) -> Option<Done> {
     let reason = format!("held by {by}: use its service manager");
     Some(Done::with(&peer.identity, "refused-foreign-launchd", Some(reason), Exit::Refused))
 }
-
-/// How long an operator's verb may wait for a peer's lock at most.
-pub fn patience(world: &World<'_>) -> Duration {
-    world.settings.lock_wait
-}

@@ -43,10 +43,10 @@ pub struct Manifest {
     pub runtime: Runtime,
     /// What kind of program it is.
     pub kind: Kind,
-    /// The version of the program that the rules were read off.
+    /// The version of the program that the rules were read off: `iapeer doctor --runtime` says it where they fail.
     #[serde(default)]
     pub measured: Option<String>,
-    /// Not tried by the project's own tests.
+    /// Not tried by the project's own tests; said along with `measured`.
     #[serde(default)]
     pub experimental: bool,
     /// The only natures a peer on it may have; empty means what its name implies.
@@ -81,7 +81,7 @@ pub struct Manifest {
     /// What proves that a message landed, best first.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
-    /// Whether hooks report its turns.
+    /// Whether hooks report its turns. For people: a turn event counts wherever one comes.
     #[serde(default)]
     pub turns: bool,
     /// While its permission hook waits, its screen offers nothing to answer: with somebody attached the hook waits for
