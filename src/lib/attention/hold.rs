@@ -64,7 +64,11 @@ fn may_try(world: &World<'_>, peer: &Peer, now: &Attention) -> Result<bool, Fail
 }
 
 /// What ended the last turn of a worker that lives and has not answered: an error, a limit, a lost login.
-pub fn failed_turn(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
+pub(crate) fn failed_turn(
+    world: &World<'_>,
+    peer: &Peer,
+    record: &SessionRecord,
+) -> Result<Option<Attention>, Failure> {
     let known = look::attend(world, peer, record)?;
     let known = known.filter(|known| known.state.ends_a_turn() && known.launch == record.launch);
     // A turn that began since is another one.
@@ -72,7 +76,7 @@ pub fn failed_turn(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Re
 }
 
 /// Whether the session goes on by itself: it must not be put to sleep before.
-pub fn keeps_awake(world: &World<'_>, record: &SessionRecord, now: EpochMs) -> bool {
+pub(crate) fn keeps_awake(world: &World<'_>, record: &SessionRecord, now: EpochMs) -> bool {
     attention::peek(world.paths, &record.identity).is_some_and(|known| {
         let goes_on = known.state == AttentionState::Limited && known.until.is_some_and(|until| now < until);
         known.launch == record.launch && (known.state.keeps_awake() || goes_on)

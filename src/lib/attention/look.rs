@@ -45,7 +45,7 @@ struct Looked {
 
 /// Looks at the session of `record` where there is reason to, and returns what it waits for. Without a reason, what the
 /// file says.
-pub fn attend(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
+pub(crate) fn attend(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
     let identity = &peer.identity;
     let known = attention::peek(world.paths, identity);
     if peer.manifest.kind != Kind::Tui || record.phase == Phase::Booting {
@@ -116,7 +116,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
 }
 
 /// Brings the file of a peer without a session in line, and returns what it says.
-pub fn without_session(world: &World<'_>, identity: &Identity) -> Result<Option<Attention>, Failure> {
+pub(crate) fn without_session(world: &World<'_>, identity: &Identity) -> Result<Option<Attention>, Failure> {
     let known = attention::peek(world.paths, identity);
     let markers = world.markers(identity);
     let deaths = markers.deaths();

@@ -77,7 +77,7 @@ pub(crate) fn files(world: &World<'_>, identity: &Identity) -> Result<Vec<PathBu
 }
 
 /// Takes away all requests and what is left of earlier ones: a hook that still waits gives up.
-pub fn drop_requests(world: &World<'_>, identity: &Identity) {
+pub(crate) fn drop_requests(world: &World<'_>, identity: &Identity) {
     match files(world, identity) {
         Ok(files) => files.iter().for_each(|file| drop(std::fs::remove_file(file))),
         Err(error) => tracing::warn!("{identity}: {error}: requests of its permission hook stay"),

@@ -8,7 +8,7 @@ use crate::attention::report::Row;
 use crate::base::StateFile;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
-use crate::base::identity::{Identity, Intelligence, Personality, Topic};
+use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
 use crate::store::attention::{self, Attention};
 use crate::store::event_log::Event;
@@ -21,14 +21,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// Tells the owner of what `identity` waits for, where that has lasted long enough and he does not know yet.
-pub fn if_due(world: &World<'_>, identity: &Identity) {
+pub(crate) fn if_due(world: &World<'_>, identity: &Identity) {
     if let Err(failure) = tell(world, identity) {
         tracing::warn!("{identity}: the owner was not told: {failure}; the next tick tries again");
     }
 }
 
 /// How long until the owner is to be told; `None` where there is nothing to tell (any more).
-pub fn due_in(world: &World<'_>, now: &Attention) -> Option<Duration> {
+pub(crate) fn due_in(world: &World<'_>, now: &Attention) -> Option<Duration> {
     if !now.state.is_trouble() {
         return None;
     }
@@ -144,7 +144,7 @@ fn run_hook(world: &World<'_>, identity: &Identity, now: &Attention) -> Option<S
 }
 
 /// Waits until the owner of `identity` is to be told, and tells him: what a hook starts, which can't wait itself.
-pub fn wait_and_tell(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+pub(crate) fn wait_and_tell(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let Some(began) = attention::peek(world.paths, identity).map(|now| now.since) else { return Ok(()) };
     let Some(left) = attention::peek(world.paths, identity).and_then(|now| due_in(world, &now)) else { return Ok(()) };
     // A reminder is the tick's business.
@@ -156,9 +156,4 @@ pub fn wait_and_tell(world: &World<'_>, identity: &Identity) -> Result<(), Failu
         tell(world, identity)?;
     }
     Ok(())
-}
-
-/// Whether `name` is that of iapeer itself, from whom notices come (D41).
-pub fn is_reserved(name: &Personality) -> bool {
-    name == nobody().personality()
 }

@@ -58,29 +58,29 @@ impl AttentionState {
     }
 
     /// Its place in the order of [`AttentionState::ALL`].
-    pub fn rank(self) -> usize {
+    pub(crate) fn rank(self) -> usize {
         AttentionState::ALL.iter().position(|state| *state == self).unwrap_or_default()
     }
 
     /// Whether somebody should know of it: `iapeer attention` lists it, and the owner is told.
-    pub fn is_trouble(self) -> bool {
+    pub(crate) fn is_trouble(self) -> bool {
         use AttentionState::*;
         matches!(self, Approval | Question | Login | Dialog | Strange | Hung | CrashLoop | Failing | Limited)
     }
 
     /// Whether messages wait until it is over: they would not be taken, or be lost.
-    pub fn holds_messages(self) -> bool {
+    pub(crate) fn holds_messages(self) -> bool {
         use AttentionState::*;
         matches!(self, Approval | Question | Login | Dialog | Strange | Limited)
     }
 
     /// Whether it ended the turn in which it came.
-    pub fn ends_a_turn(self) -> bool {
+    pub(crate) fn ends_a_turn(self) -> bool {
         matches!(self, AttentionState::Failing | AttentionState::Limited | AttentionState::Login)
     }
 
     /// Whether a session in it stands in the middle of something and must not be put to sleep.
-    pub fn keeps_awake(self) -> bool {
+    pub(crate) fn keeps_awake(self) -> bool {
         use AttentionState::*;
         matches!(self, Approval | Question | Dialog | Strange | Hung)
     }

@@ -23,7 +23,7 @@ impl EpochMs {
     }
 
     /// This instant moved back by `by`; never before 1970.
-    pub fn minus(self, by: Duration) -> EpochMs {
+    pub(crate) fn minus(self, by: Duration) -> EpochMs {
         EpochMs(self.0.saturating_sub(by.as_millis() as u64))
     }
 
@@ -40,7 +40,7 @@ impl EpochMs {
     }
 
     /// `2026-11-21T05:46:07.123Z`: UTC with milliseconds, as in the event logs.
-    pub fn utc(self) -> String {
+    pub(crate) fn utc(self) -> String {
         self.time().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
@@ -55,7 +55,7 @@ impl EpochMs {
     }
 
     /// `2026-11-21`: the local date.
-    pub fn local_date(self) -> String {
+    pub(crate) fn local_date(self) -> String {
         self.time().with_timezone(&Local).date_naive().to_string()
     }
 }

@@ -23,7 +23,7 @@ pub fn harmless(text: &str) -> String {
 }
 
 /// JSON with what [`steers`] escaped. It stands in strings only, where the escape means the same.
-pub fn harmless_json(text: String) -> String {
+pub(crate) fn harmless_json(text: String) -> String {
     if !text.chars().any(steers) {
         return text;
     }

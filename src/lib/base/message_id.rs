@@ -19,7 +19,7 @@ pub struct MessageIdError(String);
 
 impl MessageId {
     /// A new id, made at `now`.
-    pub fn generate(now: EpochMs) -> MessageId {
+    pub(crate) fn generate(now: EpochMs) -> MessageId {
         // Random bits come from the standard library's hash keys: a random number generator would open /dev/random and
         // query the CPU's features, which in a virtual machine takes longer than writing the message.
         let half = || u128::from(RandomState::new().build_hasher().finish());
@@ -27,7 +27,7 @@ impl MessageId {
     }
 
     /// The placeholder for an item that has no id; no message is generated with it.
-    pub fn nil() -> MessageId {
+    pub(crate) fn nil() -> MessageId {
         MessageId(Ulid::nil())
     }
 

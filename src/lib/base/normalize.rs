@@ -16,14 +16,14 @@ static OTHER_SCRIPTS: OnceLock<fn(&str) -> String> = OnceLock::new();
 /// Has `by` give the slug of each text that is not ASCII: [`by_table`], or a function that asks a program which has the
 /// table. The table takes half a megabyte, and is linked into a program only where that calls [`by_table`]. The first
 /// call counts; before it a text that is not ASCII gives no name.
-pub fn other_scripts(by: fn(&str) -> String) {
+pub(crate) fn other_scripts(by: fn(&str) -> String) {
     // Only a second call fails.
     let _ = OTHER_SCRIPTS.set(by);
 }
 
 /// The slug of `text`: lower-case ASCII letters, digits and single dashes, at most 32 characters. Nothing is
 /// invented: a leading digit stays, and what has no letters or digits gives an empty text.
-pub fn normalize(text: &str) -> String {
+pub(crate) fn normalize(text: &str) -> String {
     match OTHER_SCRIPTS.get() {
         _ if text.is_ascii() => slug(text),
         Some(by) => by(text),
@@ -35,7 +35,7 @@ pub fn normalize(text: &str) -> String {
 }
 
 /// [`normalize`] by the table of transliterations, for any script.
-pub fn by_table(text: &str) -> String {
+pub(crate) fn by_table(text: &str) -> String {
     slug(&transliterate(text))
 }
 
@@ -53,7 +53,7 @@ fn slug(ascii: &str) -> String {
 }
 
 /// The peer name that `text` normalises to.
-pub fn personality_from(text: &str) -> Result<Personality, NameError> {
+pub(crate) fn personality_from(text: &str) -> Result<Personality, NameError> {
     normalize(text).parse().map_err(|_| NameError::Personality(text.to_owned()))
 }
 

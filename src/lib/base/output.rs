@@ -1,7 +1,7 @@
 //! What programs print: results on stdout, what went wrong on stderr.
 //!
 //! A result that can't be written never stops the work half-way: the program completes its work, prints nothing more,
-//! and its exit code reports the failure at the end ([`exit_code`]). A reader that closed the pipe early (`| head`) is no
+//! and its exit code reports the failure at the end (`exit_code`). A reader that closed the pipe early (`| head`) is no
 //! failure.
 
 use crate::base::exit::{Exit, Failure};
@@ -51,13 +51,13 @@ fn print(line: &str) -> io::Result<()> {
 
 /// Prints the result of an act that must not be repeated. Where `line` can't be printed, `done` goes to stderr with the
 /// error, and the exit code stays that of the act.
-pub fn say_done(line: &str, done: &str) {
+pub(crate) fn say_done(line: &str, done: &str) {
     let _ = DONE.set(done.to_owned());
     say(line);
 }
 
 /// Whether stdout still has a reader: a program that waits for more to print can stop when it has none.
-pub fn is_heard() -> bool {
+pub(crate) fn is_heard() -> bool {
     let out = io::stdout();
     // POLLERR and POLLHUP are always reported; no event needs to be requested.
     let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
@@ -73,7 +73,7 @@ pub fn complain(line: &str) {
 
 /// The exit code of `program`, which is about to end with `exit`: a success whose results could not be printed becomes
 /// an I/O failure, except after [`say_done`].
-pub fn exit_code(program: &str, exit: Exit) -> Exit {
+pub(crate) fn exit_code(program: &str, exit: Exit) -> Exit {
     match LOST.get() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
             let Some(done) = DONE.get() else {

@@ -26,12 +26,12 @@ pub struct Paths {
 impl Paths {
     /// From `IAPEER_ROOT` (default `$HOME/.iapeer`), `IAPEER_SOCK_DIR` (default `<root>/socks`), `HOME` and
     /// `IAPEER_TEST_SANDBOX`.
-    pub fn from_env() -> Result<Paths, Failure> {
+    pub(crate) fn from_env() -> Result<Paths, Failure> {
         Paths::read(|name| std::env::var_os(name).map(PathBuf::from))
     }
 
     /// The paths of a throw-away root; the variables that name the root and the socket folder are ignored.
-    pub fn throw_away(root: &Path) -> Result<Paths, Failure> {
+    pub(crate) fn throw_away(root: &Path) -> Result<Paths, Failure> {
         Paths::read(|name| match name {
             "IAPEER_ROOT" => Some(root.to_owned()),
             "IAPEER_SOCK_DIR" => None,
@@ -39,7 +39,7 @@ impl Paths {
         })
     }
 
-    /// [`Paths::from_env`] with `get` in place of the environment.
+    /// `Paths::from_env` with `get` in place of the environment.
     pub fn read(get: impl Fn(&str) -> Option<PathBuf>) -> Result<Paths, Failure> {
         let absolute = |name: &str| match get(name).and_then(trimmed) {
             Some(path) if path.is_absolute() => Ok(Some(path)),
@@ -80,7 +80,7 @@ impl Paths {
 
     /// Under `IAPEER_TEST_SANDBOX=1` refuses (77) a root or socket folder that is the user's own `~/.iapeer`, also by way
     /// of links.
-    pub fn refuse_the_real_one(&self) -> Result<(), Failure> {
+    pub(crate) fn refuse_the_real_one(&self) -> Result<(), Failure> {
         if !self.sandbox {
             return Ok(());
         }
@@ -109,12 +109,12 @@ impl Paths {
     }
 
     /// The folder of the tmux sockets.
-    pub fn socket_dir(&self) -> &Path {
+    pub(crate) fn socket_dir(&self) -> &Path {
         &self.socket_dir
     }
 
     /// Whether `IAPEER_SOCK_DIR` names another socket folder than the root's own.
-    pub fn has_own_socket_dir(&self) -> bool {
+    pub(crate) fn has_own_socket_dir(&self) -> bool {
         self.socket_dir != self.root.join("socks")
     }
 
@@ -124,7 +124,7 @@ impl Paths {
     }
 
     /// Refuses (78) an identity whose socket path would not fit `sockaddr_un`.
-    pub fn check_socket(&self, identity: &Identity) -> Result<(), Failure> {
+    pub(crate) fn check_socket(&self, identity: &Identity) -> Result<(), Failure> {
         let socket = self.socket(identity);
         let len = socket.as_os_str().len();
         if len <= SOCKET_PATH_MAX {
@@ -140,7 +140,7 @@ impl Paths {
     }
 
     /// `<root>/state`.
-    pub fn state_root(&self) -> PathBuf {
+    pub(crate) fn state_root(&self) -> PathBuf {
         self.root.join("state")
     }
 
@@ -155,7 +155,7 @@ impl Paths {
     }
 
     /// `<root>/state/due`: a mark for each identity that a tick has to look at.
-    pub fn due_dir(&self) -> PathBuf {
+    pub(crate) fn due_dir(&self) -> PathBuf {
         self.root.join("state/due")
     }
 
@@ -180,7 +180,7 @@ impl Paths {
     }
 
     /// `<root>/history`.
-    pub fn history_dir(&self) -> PathBuf {
+    pub(crate) fn history_dir(&self) -> PathBuf {
         self.root.join("history")
     }
 
@@ -190,17 +190,17 @@ impl Paths {
     }
 
     /// Notices that could not be given to their peers yet.
-    pub fn notices_dir(&self) -> PathBuf {
+    pub(crate) fn notices_dir(&self) -> PathBuf {
         self.root.join("state/notices")
     }
 
     /// What the verbs that move several things are about to do.
-    pub fn intents_dir(&self) -> PathBuf {
+    pub(crate) fn intents_dir(&self) -> PathBuf {
         self.root.join("state/intents")
     }
 
     /// The lock of these verbs.
-    pub fn intents_lock(&self) -> PathBuf {
+    pub(crate) fn intents_lock(&self) -> PathBuf {
         self.root.join("state/intents.lock")
     }
 
@@ -215,22 +215,22 @@ impl Paths {
     }
 
     /// The lock of the registry.
-    pub fn registry_lock(&self) -> PathBuf {
+    pub(crate) fn registry_lock(&self) -> PathBuf {
         self.root.join("peers-profiles.lock")
     }
 
     /// `<root>/logs/iapeer`: the event logs.
-    pub fn event_log_dir(&self) -> PathBuf {
+    pub(crate) fn event_log_dir(&self) -> PathBuf {
         self.root.join("logs/iapeer")
     }
 
     /// `<root>/logs/iapeer/<name>`.
-    pub fn event_log(&self, name: &str) -> PathBuf {
+    pub(crate) fn event_log(&self, name: &str) -> PathBuf {
         self.event_log_dir().join(name)
     }
 
     /// `<root>/logs/lifecycle`: the pane logs.
-    pub fn pane_log_dir(&self) -> PathBuf {
+    pub(crate) fn pane_log_dir(&self) -> PathBuf {
         self.root.join("logs/lifecycle")
     }
 
@@ -240,7 +240,7 @@ impl Paths {
     }
 
     /// The folder of the forensics files.
-    pub fn server_deaths_dir(&self) -> PathBuf {
+    pub(crate) fn server_deaths_dir(&self) -> PathBuf {
         self.root.join("logs/iapeer/server-deaths")
     }
 
@@ -250,7 +250,7 @@ impl Paths {
     }
 
     /// The folder of the files that a runtime's manifest has written for each launch.
-    pub fn launch_files(&self, identity: &Identity) -> PathBuf {
+    pub(crate) fn launch_files(&self, identity: &Identity) -> PathBuf {
         self.root.join(format!("cache/iapeer/launch/{identity}"))
     }
 
@@ -260,7 +260,7 @@ impl Paths {
     }
 
     /// Default working folder of a peer.
-    pub fn peer_dir(&self, personality: &Personality) -> PathBuf {
+    pub(crate) fn peer_dir(&self, personality: &Personality) -> PathBuf {
         self.root.join(format!("peers/{personality}"))
     }
 }
@@ -271,7 +271,7 @@ pub fn profile_path(cwd: &Path) -> PathBuf {
 }
 
 /// A peer's launch environment: `<cwd>/.iapeer/runtimes/<rt>/launch.env`.
-pub fn launch_env_path(cwd: &Path, runtime: &Runtime) -> PathBuf {
+pub(crate) fn launch_env_path(cwd: &Path, runtime: &Runtime) -> PathBuf {
     cwd.join(format!(".iapeer/runtimes/{runtime}/launch.env"))
 }
 
@@ -298,7 +298,7 @@ pub fn real(path: &Path) -> PathBuf {
 }
 
 /// Creates `dir` and its missing parents, with mode 0700. A new folder survives a power cut: its parent is fsynced.
-pub fn create_dirs(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn create_dirs(dir: &Path) -> Result<(), Failure> {
     // The folder nearly always exists, and a stat is cheaper than a failing mkdir.
     if dir.is_dir() {
         return Ok(());

@@ -11,7 +11,7 @@ impl Paths {
     }
 
     /// `<root>/schedules`: messages that the operating system sends.
-    pub fn schedules_dir(&self) -> PathBuf {
+    pub(crate) fn schedules_dir(&self) -> PathBuf {
         self.root().join("schedules")
     }
 
@@ -21,7 +21,7 @@ impl Paths {
     }
 
     /// `<root>/schedules/<name>.txt`: the text that it sends.
-    pub fn schedule_text(&self, name: &Personality) -> PathBuf {
+    pub(crate) fn schedule_text(&self, name: &Personality) -> PathBuf {
         self.schedules_dir().join(format!("{name}.txt"))
     }
 

@@ -50,7 +50,7 @@ pub fn ensure(world: &World<'_>, identity: &Identity) -> Armed {
 
 /// Starts a canary for a server that has just been started, which no canary can be watching yet. The new canary itself
 /// waits for one that is still recording the end of the previous server.
-pub fn at_launch(world: &World<'_>, identity: &Identity) {
+pub(crate) fn at_launch(world: &World<'_>, identity: &Identity) {
     if !world.host.has_canaries() {
         return;
     }
@@ -81,7 +81,7 @@ pub fn reason(armed: &Armed) -> Option<&str> {
 
 /// Records how a session ended that is gone without an intent, unless its end is recorded already: by its dead pane, or,
 /// where the server is gone too, by the evidence that is left. A failure is logged and does not stop the caller.
-pub fn record_end(world: &World<'_>, record: &SessionRecord) {
+pub(crate) fn record_end(world: &World<'_>, record: &SessionRecord) {
     let Some(server) = record.server else { return };
     if !pane::pane_end(world, &record.identity, server) {
         server_end(world, record, server);

@@ -42,7 +42,7 @@ impl SeenBefore {
     }
 
     /// Resets the count of OOM kills: the server has outlived those so far.
-    pub fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         self.oom_kills = self.oom_kills();
     }
 

@@ -17,7 +17,7 @@ const NEWS: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Records the end of a dead pane's program. Says whether there was a dead pane.
-pub fn pane_end(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
+pub(crate) fn pane_end(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
     let Some(end) = world.host.dead_pane(identity) else { return false };
     say(identity, record::session_exit(world, identity, server, end).map(drop));
     true

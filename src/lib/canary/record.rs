@@ -83,7 +83,7 @@ pub fn healthy(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
 }
 
 /// Whether the end of this server was deliberate: the intent under way, or the one completed last, names it.
-pub fn is_deliberate(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
+pub(crate) fn is_deliberate(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
     // In this order: a finished intent is renamed from the one name to the other.
     [StateFile::Teardown, StateFile::Ended].into_iter().any(|file| {
         let intent: Option<Intent> = durable::peek_json(&world.paths.state(identity, file));

@@ -75,7 +75,7 @@ pub fn watch(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
 }
 
 /// Records the end of a server that no canary watched, unless the end was deliberate or is recorded already.
-pub fn unwatched(world: &World<'_>, record: &SessionRecord, server: ProcessId) -> Result<Exit, Failure> {
+pub(crate) fn unwatched(world: &World<'_>, record: &SessionRecord, server: ProcessId) -> Result<Exit, Failure> {
     if !record::is_deliberate(world, &record.identity, server) {
         let (evidence, sections) = evidence::afterwards(world, record, server);
         record::server_exit(world, &record.identity, server, None, &judge(&evidence), sections)?;

@@ -152,7 +152,7 @@ pub fn units(
 }
 
 /// `iapeer units status`.
-pub fn units_status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
+pub(crate) fn units_status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
     let seen = units::status::status(world)?;
     for unit in &seen.units {
         cli::tell(json, unit, || unit.line());

@@ -64,7 +64,7 @@ enum ProbeError {
 }
 
 /// Starts `runtime` and reports what is seen until it is ready. The error says why it never was.
-pub fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&SeenScreen)) -> Result<(), Failure> {
+pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&SeenScreen)) -> Result<(), Failure> {
     let made =
         |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a throw-away root: {error}"));
     let dir = tempfile::Builder::new().prefix("iapeer-doctor.").tempdir_in("/tmp").map_err(made)?;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// The version of the operating system: `12`, `14.5`; `unknown` where it has none.
-pub fn os_version() -> String {
+pub(crate) fn os_version() -> String {
     let unknown = || "unknown".to_owned();
     if cfg!(target_os = "macos") {
         let output = Command::new("/usr/bin/sw_vers").arg("-productVersion").output();
@@ -35,7 +35,7 @@ pub fn user() -> String {
 }
 
 /// The first part of the host's name.
-pub fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok())

@@ -26,7 +26,7 @@ impl MemoryEvents {
     }
 
     /// How many processes the OOM killer has taken so far. `None` where it can't be read (the cgroup is gone).
-    pub fn oom_kills(&mut self) -> Option<u64> {
+    pub(crate) fn oom_kills(&mut self) -> Option<u64> {
         let mut text = String::new();
         self.file.rewind().ok()?;
         self.file.read_to_string(&mut text).ok()?;

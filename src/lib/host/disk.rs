@@ -13,7 +13,7 @@ pub struct Space {
 }
 
 /// What is left where `path` is.
-pub fn space(path: &Path) -> io::Result<Space> {
+pub(crate) fn space(path: &Path) -> io::Result<Space> {
     let stat = nix::sys::statvfs::statvfs(path)?;
     #[allow(clippy::useless_conversion, reason = "their widths are the platform's")]
     let number = u64::from;
@@ -23,7 +23,7 @@ pub fn space(path: &Path) -> io::Result<Space> {
 }
 
 /// Why nothing can be written to `path`, as far as its mode and its mount tell; whether there is room is another matter.
-pub fn unwritable(path: &Path) -> Option<String> {
+pub(crate) fn unwritable(path: &Path) -> Option<String> {
     let refused = nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).err()?;
     Some(refused.desc().to_owned())
 }

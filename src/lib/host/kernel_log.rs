@@ -22,14 +22,14 @@ pub struct KernelLine {
 
 impl KernelLog {
     /// The log from now on. `None` where it may not be read.
-    pub fn from_now() -> Option<KernelLog> {
+    pub(crate) fn from_now() -> Option<KernelLog> {
         let mut log = KernelLog::from_start()?;
         log.file.seek(SeekFrom::End(0)).ok()?;
         Some(log)
     }
 
     /// The log from its oldest line on.
-    pub fn from_start() -> Option<KernelLog> {
+    pub(crate) fn from_start() -> Option<KernelLog> {
         if !cfg!(target_os = "linux") {
             return None;
         }
@@ -63,13 +63,13 @@ fn parse(record: &str) -> Option<KernelLine> {
 }
 
 /// The line by which the OOM killer says that it took the tmux server `pid`.
-pub fn oom_line(lines: &[KernelLine], pid: i32) -> Option<String> {
+pub(crate) fn oom_line(lines: &[KernelLine], pid: i32) -> Option<String> {
     let victim = format!("Killed process {pid} (tmux");
     lines.iter().rev().find(|line| line.text.contains(&victim)).map(|line| line.text.clone())
 }
 
 /// The line about a fault of the tmux server `pid`: `tmux: server[PID]: segfault at …`.
-pub fn fault_line(lines: &[KernelLine], pid: i32) -> Option<String> {
+pub(crate) fn fault_line(lines: &[KernelLine], pid: i32) -> Option<String> {
     let name = format!("[{pid}]");
     let faulty = |text: &str| {
         text.starts_with("tmux")

@@ -46,7 +46,7 @@ pub fn left() -> Option<String> {
 
 /// How many files this process may have open, where that is too few for a program of ours. One that went on would
 /// fail at every tmux call, and find no peer's state out.
-pub fn too_few_files() -> Option<u64> {
+pub(crate) fn too_few_files() -> Option<u64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     #[allow(clippy::useless_conversion, reason = "its width is the platform's")]
     (soft < FILES_NEEDED).then_some(soft.into())

@@ -68,7 +68,7 @@ pub fn detached(
 
 /// Starts `program` with `input` on its standard input and no other stream, in a process group of its own, and does not
 /// wait for it. What is longer than a pipe holds is cut: nobody waits for a program that does not read.
-pub fn with_input(program: &Path, input: &[u8]) -> io::Result<()> {
+pub(crate) fn with_input(program: &Path, input: &[u8]) -> io::Result<()> {
     use std::io::Write;
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
@@ -154,7 +154,7 @@ fn c_strings(words: impl Iterator<Item = OsString>) -> Result<Vec<CString>, NulE
 }
 
 /// A word as it is written in a shell's command line to arrive unchanged.
-pub fn shell_quoted(word: &str) -> String {
+pub(crate) fn shell_quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 

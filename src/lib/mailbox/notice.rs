@@ -14,7 +14,7 @@ use crate::world::peer::Peer;
 
 /// Tells the sender of `item` that it became a dead letter: once, and never about a notice. `item.notice` names the
 /// message; `again`: an earlier burial may have sent it. An error means that the notice is nowhere yet.
-pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, again: bool) -> Result<(), Failure> {
+pub(crate) fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, again: bool) -> Result<(), Failure> {
     let Some(id) = item.notice.filter(|_| item.from != nobody()) else { return Ok(()) };
     let Some(sender) = find(world, &item.from) else { return Ok(()) };
     if world.host.managed_by(&sender.identity).is_some() {
@@ -38,7 +38,7 @@ pub fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, agai
 }
 
 /// Gives the notices that wait to their peers, or to `only`. One that can't be given still waits on.
-pub fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
+pub(crate) fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
     let dir = world.paths.notices_dir();
     let mut left = false;
     let names = match durable::names_of(&dir) {

@@ -144,7 +144,7 @@ impl Envelope {
 
 /// The ids of all envelopes in `text`, in order, with any other text around them. An envelope quoted in a body does not
 /// count, since it stands inside CDATA; prose that looks like an open tag does not hide an envelope after it.
-pub fn message_ids(text: &str) -> Vec<MessageId> {
+pub(crate) fn message_ids(text: &str) -> Vec<MessageId> {
     let mut ids = Vec::new();
     let mut inside = false;
     let mut at = 0;

@@ -12,7 +12,7 @@ pub const MAX_ATTACHMENTS: usize = 20;
 
 /// Refuses (65) a body that is blank, over the limit, or contains a control character other than TAB and LF: such a
 /// character could end the bracketed paste by which the body is typed.
-pub fn check_body(body: &str) -> Result<(), Failure> {
+pub(crate) fn check_body(body: &str) -> Result<(), Failure> {
     let refuse = |why: String| Err(Failure::new(Exit::DataErr, why));
     if body.trim().is_empty() {
         return refuse("the message is empty".into());
@@ -38,7 +38,7 @@ pub fn check_body(body: &str) -> Result<(), Failure> {
 
 /// Refuses too many attachments, and attachments that are not absolute paths of regular files (65) or can't be read
 /// (66).
-pub fn check_attachments(paths: &[String]) -> Result<(), Failure> {
+pub(crate) fn check_attachments(paths: &[String]) -> Result<(), Failure> {
     if paths.len() > MAX_ATTACHMENTS {
         return Err(Failure::new(
             Exit::DataErr,

@@ -113,7 +113,7 @@ pub struct Listed {
 
 impl Listed {
     /// The runtime that needs somebody most; of several alike the first, which is the default one.
-    pub fn foremost(&self) -> Option<&OnRuntime> {
+    pub(crate) fn foremost(&self) -> Option<&OnRuntime> {
         self.runtimes.iter().min_by_key(|on| on.state.rank())
     }
 
@@ -123,7 +123,7 @@ impl Listed {
     }
 
     /// When a message to it was settled last.
-    pub fn last_settled(&self) -> Option<EpochMs> {
+    pub(crate) fn last_settled(&self) -> Option<EpochMs> {
         self.last_settled
     }
 }
@@ -316,7 +316,7 @@ fn at_work(world: &World<'_>, registry: &Registry, record: &SessionRecord) -> (A
 }
 
 /// How many peers are in each state.
-pub fn totals(peers: &[Listed]) -> BTreeMap<&'static str, usize> {
+pub(crate) fn totals(peers: &[Listed]) -> BTreeMap<&'static str, usize> {
     let mut totals = BTreeMap::new();
     for peer in peers {
         *totals.entry(peer.state.as_str()).or_insert(0) += 1;
@@ -325,7 +325,7 @@ pub fn totals(peers: &[Listed]) -> BTreeMap<&'static str, usize> {
 }
 
 /// The declared runtime with the newest sign of activity; the first one wins a tie.
-pub fn last_active(world: &World<'_>, record: &PeerRecord) -> Option<Runtime> {
+pub(crate) fn last_active(world: &World<'_>, record: &PeerRecord) -> Option<Runtime> {
     let registry = Registry::read(world.paths).ok()?;
     let mut newest: Option<(EpochMs, Runtime)> = None;
     for runtime in &record.runtimes {

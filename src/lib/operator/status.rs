@@ -105,7 +105,7 @@ impl Overview {
 }
 
 /// Looks; changes nothing.
-pub fn overview(world: &World<'_>) -> Result<Overview, Failure> {
+pub(crate) fn overview(world: &World<'_>) -> Result<Overview, Failure> {
     let listed = list::peers(world)?;
     let mut seen = Overview { peers: listed.len(), states: list::totals(&listed), ..Overview::default() };
     if let Some(at) = tick::last_tick(world.paths) {

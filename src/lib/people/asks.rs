@@ -70,7 +70,7 @@ impl<'w> Asks<'w> {
 
     /// The open question that `item` answers: the one that it names; where it names none, the only one that its sender
     /// was asked, if nothing else is open between the two.
-    pub fn answered_by(&self, item: &Item) -> Option<MessageId> {
+    pub(crate) fn answered_by(&self, item: &Item) -> Option<MessageId> {
         if let Some(re) = item.re {
             return self.open.iter().map(|(id, _)| *id).find(|id| *id == re);
         }

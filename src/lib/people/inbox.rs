@@ -53,7 +53,7 @@ impl Inbox {
     }
 
     /// Files `item` durably as read: for whoever has it already.
-    pub fn file_read(&self, item: &Item) -> Result<(), Failure> {
+    pub(crate) fn file_read(&self, item: &Item) -> Result<(), Failure> {
         self.put(item, false)
     }
 
@@ -123,7 +123,7 @@ impl Inbox {
     }
 
     /// Marks a letter as read.
-    pub fn mark_read(&self, filed: &FiledLetter) -> Result<(), Failure> {
+    pub(crate) fn mark_read(&self, filed: &FiledLetter) -> Result<(), Failure> {
         if filed.letter.unread {
             let name = filed.path.file_name().unwrap_or_default();
             durable::move_file(&filed.path, &self.make(false)?.join(name))?;

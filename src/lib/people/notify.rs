@@ -1,6 +1,6 @@
 //! Telling people at once: `<root>/notify`, a program of the user's.
 //!
-//! It is run detached and never waited for, in a session of its own, for [`LIMIT`] at most, with the event as JSON on its
+//! It is run detached and never waited for, in a session of its own, for `LIMIT` at most, with the event as JSON on its
 //! standard input and `IAPEER_EVENT`, `IAPEER_PEER` and `IAPEER_TEXT` in its environment. What fails is in `lifecycle.log`.
 
 use crate::base::exit::{Exit, Failure, one_line};
@@ -127,7 +127,7 @@ fn start(world: &World<'_>, notification: &Notification) -> Result<(), NotTold> 
 }
 
 /// Runs the program with the event in `path`, and removes that.
-pub fn run_event(world: &World<'_>, path: &Path) -> Result<(), Failure> {
+pub(crate) fn run_event(world: &World<'_>, path: &Path) -> Result<(), Failure> {
     let bytes = durable::read_optional(path)?.unwrap_or_default();
     durable::remove(path)?;
     let notification: Notification = serde_json::from_slice(&bytes)

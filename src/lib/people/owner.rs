@@ -15,7 +15,7 @@ pub fn owner(paths: &Paths) -> Result<Option<Personality>, Failure> {
 }
 
 /// Makes `name` the owner: a registered person.
-pub fn name_owner(paths: &Paths, registry: &Registry, name: &Personality) -> Result<(), Failure> {
+pub(crate) fn name_owner(paths: &Paths, registry: &Registry, name: &Personality) -> Result<(), Failure> {
     let record = registry.get(name).ok_or_else(|| unknown(name))?;
     if record.intelligence != Intelligence::Natural {
         let why = format!("{name} is no person (intelligence {}): an owner is one", record.intelligence);
@@ -25,7 +25,7 @@ pub fn name_owner(paths: &Paths, registry: &Registry, name: &Personality) -> Res
 }
 
 /// Makes the person `name` the owner where there is none. Whether that was so.
-pub fn claim(paths: &Paths, name: &Personality) -> Result<bool, Failure> {
+pub(crate) fn claim(paths: &Paths, name: &Personality) -> Result<bool, Failure> {
     if owner(paths)?.is_some() {
         return Ok(false);
     }
@@ -33,12 +33,12 @@ pub fn claim(paths: &Paths, name: &Personality) -> Result<bool, Failure> {
 }
 
 /// The peer `old` is `new` from now on.
-pub fn follow_rename(paths: &Paths, old: &Personality, new: &Personality) -> Result<(), Failure> {
+pub(crate) fn follow_rename(paths: &Paths, old: &Personality, new: &Personality) -> Result<(), Failure> {
     if owner(paths)?.as_ref() == Some(old) { write(paths, new) } else { Ok(()) }
 }
 
 /// The peer `name` is gone: it owns nothing any more.
-pub fn forget(paths: &Paths, name: &Personality) -> Result<(), Failure> {
+pub(crate) fn forget(paths: &Paths, name: &Personality) -> Result<(), Failure> {
     if owner(paths)?.as_ref() == Some(name) {
         durable::remove(&paths.owner())?;
     }

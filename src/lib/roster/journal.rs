@@ -138,7 +138,7 @@ impl RosterAct {
     }
 
     /// What is said where a step failed: what was done stays, and is gone on with.
-    pub fn unfinished(&self, failure: &Failure) -> Failure {
+    pub(crate) fn unfinished(&self, failure: &Failure) -> Failure {
         // A hint that is true of the failed step alone.
         let why = failure.message.replace(", nothing was changed", "");
         let what = self.describe();
@@ -213,7 +213,7 @@ impl<'w> Journal<'w> {
 
     /// Removes what a kill left of an intent that was never published, and the folder where it is empty: then nobody has
     /// to look into it. Whoever holds the journal is the only writer there.
-    pub fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         let dir = self.world.paths.intents_dir();
         // Litter that can't be seen stays litter.
         let names = durable::names_of(&dir).unwrap_or_default();

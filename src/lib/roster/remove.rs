@@ -221,7 +221,7 @@ fn refuse_waiting(world: &World<'_>, identity: &Identity, force: bool) -> Result
 
 /// Deletes every state file of `identity`, by the dot-delimited prefix: `claude-bob` is not `claude-bob2`. Lock
 /// files stay, since two holders of two files of one name would both think they are alone.
-pub fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Failure> {
+pub(crate) fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Failure> {
     purge_but(world, identity, None)
 }
 

@@ -28,7 +28,7 @@ pub struct VerifyFound {
 
 impl VerifyFound {
     /// Whether something in it is an error.
-    pub fn is_bad(&self) -> bool {
+    pub(crate) fn is_bad(&self) -> bool {
         self.issues.iter().any(|issue| issue.severity == Severity::Error)
     }
 }

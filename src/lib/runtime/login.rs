@@ -32,7 +32,7 @@ pub struct LoginFile {
 
 impl Login {
     /// Whether there is any sign. `get` looks a variable of the session up.
-    pub fn is_seen(&self, paths: &Paths, get: impl Fn(&str) -> Option<String>) -> bool {
+    pub(crate) fn is_seen(&self, paths: &Paths, get: impl Fn(&str) -> Option<String>) -> bool {
         let is_set = |name: &String| get(name).is_some_and(|value| !value.is_empty());
         self.env.iter().any(is_set) || self.files.iter().any(|file| file.says_so(paths, &get))
     }

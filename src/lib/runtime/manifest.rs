@@ -127,7 +127,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// The built-in runtimes' ids.
-pub fn built_in() -> impl Iterator<Item = &'static str> {
+pub(crate) fn built_in() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
@@ -182,7 +182,7 @@ impl Manifest {
 
     /// [`Manifest::load`], and the user's part of it copied below another root: a broken one is an error that names the
     /// file to mend.
-    pub fn take_along(from: &Paths, to: &Paths, runtime: &Runtime) -> Result<Manifest, Failure> {
+    pub(crate) fn take_along(from: &Paths, to: &Paths, runtime: &Runtime) -> Result<Manifest, Failure> {
         let manifest = Manifest::load(from, runtime)?;
         let copy = to.manifest(runtime);
         if let (Some(text), Some(folder)) = (open::read(&from.manifest(runtime), Rule::DOCUMENT)?, copy.parent()) {

@@ -73,7 +73,7 @@ impl Screen {
     }
 
     /// The next key on the way to `choice`.
-    pub fn step_to(&self, choice: &Choice) -> Step {
+    pub(crate) fn step_to(&self, choice: &Choice) -> Step {
         let rows = self.rows();
         let is_wanted = |row: &String| is_label(row, choice);
         let Some(cursor) = rows.iter().rposition(|row| row.trim_start().starts_with(&choice.cursor)) else {

@@ -102,7 +102,7 @@ impl<'m> Transcripts<'m> {
 
     /// How far every file in the folder has been written now, whoever's it is: what it states is read only when
     /// it has grown.
-    pub fn baseline(&self) -> Baseline {
+    pub(crate) fn baseline(&self) -> Baseline {
         let mut found = Vec::new();
         collect(&self.dir, self.rules.depth, &mut found);
         found.into_iter().map(|(_, path)| (path.clone(), fs::metadata(&path).map_or(0, |m| m.len()))).collect()
@@ -120,7 +120,7 @@ impl<'m> Transcripts<'m> {
     }
 
     /// Whether a record written since `baseline` carries the envelope of message `id`.
-    pub fn carries_since(&self, baseline: &Baseline, id: MessageId) -> bool {
+    pub(crate) fn carries_since(&self, baseline: &Baseline, id: MessageId) -> bool {
         self.grown(baseline).any(|(path, from)| carries_between(&path, from, u64::MAX, id))
     }
 
@@ -133,12 +133,12 @@ impl<'m> Transcripts<'m> {
     }
 
     /// The time of the newest record that has one.
-    pub fn last_activity(&self) -> Option<EpochMs> {
+    pub(crate) fn last_activity(&self) -> Option<EpochMs> {
         last_matching(&self.newest()?, |record| record_time(record, &self.rules.timestamp)).map(|(at, _)| at)
     }
 
     /// The newest record that ends a turn without a hook, seen from the turn that runs by what the hooks told.
-    pub fn last_turn_end(&self, running: &Turn) -> Option<TurnEnd> {
+    pub(crate) fn last_turn_end(&self, running: &Turn) -> Option<TurnEnd> {
         if self.rules.turn_end.is_empty() {
             return None;
         }
@@ -180,7 +180,7 @@ impl<'m> Transcripts<'m> {
     }
 
     /// Whether a record written since `baseline` says that a compaction is done.
-    pub fn compacted_since(&self, baseline: &Baseline) -> bool {
+    pub(crate) fn compacted_since(&self, baseline: &Baseline) -> bool {
         self.grown(baseline).any(|(path, from)| {
             lines_from(&path, from).any(|line| {
                 serde_json::from_slice(&line).is_ok_and(|record: Value| matches_any(&record, &self.rules.compacted))

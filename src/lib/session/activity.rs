@@ -61,7 +61,7 @@ impl Activity {
 
     /// [`Activity::from_files`] for whoever may put the session to sleep: a message in flight keeps it awake until a
     /// drain has settled it. A worker's task is in flight all along and proves nothing.
-    pub fn for_reaping(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
+    pub(crate) fn for_reaping(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
         let in_flight = !peer.is_ephemeral()
             && world.queue(&peer.identity).list(Place::Inflight).map_or(true, |items| !items.is_empty());
         let activity = Activity::from_files(world, peer, record);
@@ -71,7 +71,7 @@ impl Activity {
     }
 
     /// Adds what the terminal tells. The error is why it can't be asked: then nothing may be concluded.
-    pub fn ask_terminal(&mut self, world: &World<'_>, identity: &Identity) -> Result<(), HostError> {
+    pub(crate) fn ask_terminal(&mut self, world: &World<'_>, identity: &Identity) -> Result<(), HostError> {
         self.terminal = Some(world.host.terminal_times(identity)?);
         Ok(())
     }
@@ -113,7 +113,7 @@ fn ends(end: &TurnEnd, turn: &Turn) -> bool {
 }
 
 /// The last turn event of this launch; one of an earlier session does not speak for it.
-pub fn turn_of(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> Option<Turn> {
+pub(crate) fn turn_of(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> Option<Turn> {
     world.markers(identity).turn().filter(|turn| launch.is_none() || turn.launch.as_deref() == launch)
 }
 

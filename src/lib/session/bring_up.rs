@@ -104,7 +104,7 @@ impl Default for Call<'_> {
 }
 
 /// Brings `peer` up, or says why not. A live session is left as it is.
-pub fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, NotUp> {
+pub(crate) fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, NotUp> {
     match standing(world, peer, call)? {
         Some(record) if record.phase == Phase::Booting => return finish_boot(world, peer, record, call),
         Some(record) => return Ok(Up { record, woke: None }),

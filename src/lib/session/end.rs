@@ -49,7 +49,7 @@ impl<'a> End<'a> {
 
     /// Leaves the park mark of an earlier session as it is: after a failed launch the next wake must decide the
     /// same again (D2).
-    pub fn keep_marks(self) -> Self {
+    pub(crate) fn keep_marks(self) -> Self {
         End { keep_marks: true, ..self }
     }
 
@@ -70,7 +70,7 @@ pub fn end(
 }
 
 /// The first half of [`end`]: from here on whoever takes the lock finishes it.
-pub fn intend(
+pub(crate) fn intend(
     world: &World<'_>,
     identity: &Identity,
     record: Option<&SessionRecord>,
@@ -163,7 +163,12 @@ pub fn finish(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result
 }
 
 /// Clears away a launch that came to nothing and counts it as a death (D4, D26).
-pub fn fail_launch(world: &World<'_>, identity: &Identity, record: &SessionRecord, why: &str) -> Result<(), Failure> {
+pub(crate) fn fail_launch(
+    world: &World<'_>,
+    identity: &Identity,
+    record: &SessionRecord,
+    why: &str,
+) -> Result<(), Failure> {
     let end = End::new(why).keep_marks();
     let intent = Intent { death: true, ..intent_of(world, identity, Some(record), &end) };
     announce(world, identity, &intent)?;

@@ -111,7 +111,7 @@ pub fn bin_dir() -> &'static Path {
 }
 
 /// Names this launch: its hooks carry it back.
-pub fn new_launch_name(world: &World<'_>) -> String {
+pub(crate) fn new_launch_name(world: &World<'_>) -> String {
     crate::base::MessageId::generate(world.now()).to_string().to_lowercase()
 }
 
@@ -242,7 +242,7 @@ fn write_files(world: &World<'_>, peer: &Peer, values: &mut BTreeMap<String, Str
 }
 
 /// Assembles the system prompt where the runtime takes one and the peer has doctrine of its own.
-pub fn write_prompt(world: &World<'_>, peer: &Peer) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn write_prompt(world: &World<'_>, peer: &Peer) -> Result<Option<PathBuf>, Failure> {
     if peer.manifest.kind != Kind::Tui || !peer.manifest.doctrine || !peer.cwd().join(".iapeer/IAPEER.md").exists() {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use crate::world::World;
 use crate::world::peer::Peer;
 
 /// Refuses what the peer's nature or state forbids: a mailbox, stopped, or held by the service manager.
-pub fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+pub(crate) fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
     refuse_mailbox(peer)?;
     if let Some(by) = world.host.managed_by(&peer.identity) {
         return Err(refuse_managed(world, peer, by, "launchd-managed"));
@@ -26,7 +26,7 @@ pub(crate) fn refuse_mailbox(peer: &Peer) -> Result<(), Failure> {
 }
 
 /// Refuses a peer that was stopped.
-pub fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
+pub(crate) fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
     if world.markers(&peer.identity).is_stopped() {
         log_refusal(world, peer, "stopped", "");
         return Err(stopped(peer));
@@ -44,7 +44,7 @@ pub(crate) fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Fail
 }
 
 /// The refusal of a peer that the service manager holds, with its line in the log.
-pub fn refuse_managed(world: &World<'_>, peer: &Peer, by: Managed, cause: &'static str) -> Failure {
+pub(crate) fn refuse_managed(world: &World<'_>, peer: &Peer, by: Managed, cause: &'static str) -> Failure {
     world.lifecycle(&wake_event(peer, "refused", cause).field("by", by));
     let why = format!("{} is launchd-managed (by {by}): it is always on and not woken by messages", peer.identity);
     Failure::new(Exit::Refused, why)
@@ -64,7 +64,7 @@ pub fn stopped(peer: &Peer) -> Failure {
 }
 
 /// Logs that a wake was refused, and why.
-pub fn log_refusal(world: &World<'_>, peer: &Peer, cause: &'static str, reason: &str) {
+pub(crate) fn log_refusal(world: &World<'_>, peer: &Peer, cause: &'static str, reason: &str) {
     let event = wake_event(peer, "refused", cause).maybe("reason", (!reason.is_empty()).then_some(reason));
     world.lifecycle(&event);
 }

@@ -115,7 +115,7 @@ fn log_mended(world: &World<'_>, identity: &Identity, mended: &Mended) {
 }
 
 /// Whether the session of `identity` lives and is ready, as seen without the lock.
-pub fn is_live(world: &World<'_>, identity: &Identity) -> bool {
+pub(crate) fn is_live(world: &World<'_>, identity: &Identity) -> bool {
     let record = SessionRecord::peek(world.paths, identity);
     let booting = record.as_ref().is_some_and(|record| record.phase == Phase::Booting);
     !booting && world.liveness(identity, record.as_ref()) == Liveness::Alive
@@ -166,7 +166,7 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
 }
 
 /// Whether it is a boot that has taken longer than any: where nobody holds the lock, its launcher is gone.
-pub fn is_failed_launch(world: &World<'_>, record: &SessionRecord) -> bool {
+pub(crate) fn is_failed_launch(world: &World<'_>, record: &SessionRecord) -> bool {
     let patience = world.settings.boot_deadline + world.settings.ready_gate;
     record.phase == Phase::Booting && world.now().since(record.woke_at) > patience
 }

@@ -81,7 +81,7 @@ impl Attention {
     }
 
     /// Whether `other` is the same occurrence seen again: the owner is not told anew.
-    pub fn continues(&self, other: &Attention) -> bool {
+    pub(crate) fn continues(&self, other: &Attention) -> bool {
         self.state == other.state && (self.id.is_none() || other.id.is_none() || self.id == other.id)
     }
 

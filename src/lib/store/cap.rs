@@ -10,7 +10,7 @@ use std::path::Path;
 ///
 /// In place, because its writer holds it open for appending; what is appended during the rewrite may be lost. The
 /// file's time stays: trimming is no activity.
-pub fn keep_tail(path: &Path, cap: u64, keep: u64) -> io::Result<bool> {
+pub(crate) fn keep_tail(path: &Path, cap: u64, keep: u64) -> io::Result<bool> {
     // A link is not looked behind: what it names is somebody else's.
     let meta = std::fs::symlink_metadata(path)?;
     let len = meta.len();

@@ -27,7 +27,7 @@ pub struct Issue {
 }
 
 /// Everything that is wrong in `raw`, the profile of a peer in a folder named `folder` (spec 04).
-pub fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
+pub(crate) fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
     let mut issues = Vec::new();
     let mut add =
         |severity, field: &str, message: String| issues.push(Issue { severity, field: field.into(), message });

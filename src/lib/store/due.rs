@@ -48,7 +48,7 @@ impl Due {
     }
 
     /// Takes the mark of `identity` away. Not durable: a mark too many costs a look.
-    pub fn unmark(&self, identity: &Identity) {
+    pub(crate) fn unmark(&self, identity: &Identity) {
         let _ = step::unlink(Point::DueUnmark, &self.dir.join(identity.as_str()));
     }
 
@@ -75,7 +75,7 @@ impl Due {
     }
 
     /// Whether marks alone will do: everything was looked at in this boot of the machine and the last hour.
-    pub fn suffices(&self, now: EpochMs, boot: Option<&str>) -> bool {
+    pub(crate) fn suffices(&self, now: EpochMs, boot: Option<&str>) -> bool {
         let noted = durable::read_optional(&self.looked()).ok().flatten().and_then(|text| String::from_utf8(text).ok());
         let Some((at, in_boot)) = noted.as_deref().and_then(|text| text.strip_suffix('\n')?.split_once(' ')) else {
             return false;
@@ -86,7 +86,7 @@ impl Due {
     }
 
     /// Notes that everything was looked at, from `started` on.
-    pub fn note_full_look(&self, started: EpochMs, boot: Option<&str>) -> Result<(), StoreError> {
+    pub(crate) fn note_full_look(&self, started: EpochMs, boot: Option<&str>) -> Result<(), StoreError> {
         let text = format!("{} {}\n", started.utc(), boot.unwrap_or_default());
         self.make_dir().map_err(|error| StoreError::io("make", &self.dir, error))?;
         durable::write_volatile(&self.looked(), text.as_bytes())

@@ -29,18 +29,18 @@ const TEMP_PREFIX: &str = ".tmp-";
 pub const LITTER_AGE: Duration = Duration::from_secs(3600);
 
 /// Whether a file name is that of a temporary file of ours.
-pub fn is_temp(name: &str) -> bool {
+pub(crate) fn is_temp(name: &str) -> bool {
     name.starts_with(TEMP_PREFIX)
 }
 
 /// Whether the file `name` in `dir` is a temporary one of ours that is older than `age`.
-pub fn is_litter(dir: &Path, name: &str, age: Duration) -> bool {
+pub(crate) fn is_litter(dir: &Path, name: &str, age: Duration) -> bool {
     let modified = || fs::metadata(dir.join(name)).and_then(|meta| meta.modified());
     is_temp(name) && modified().is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
 /// Removes those of `names` in `dir` that are temporary files of ours older than `age`.
-pub fn sweep(dir: &Path, names: &[String], age: Duration) {
+pub(crate) fn sweep(dir: &Path, names: &[String], age: Duration) {
     for name in names.iter().filter(|name| is_litter(dir, name, age)) {
         let _ = step::unlink(Point::SweepUnlink, &dir.join(name));
     }
@@ -79,7 +79,7 @@ fn discard(temp: &Path) {
 }
 
 /// Makes the entries of `dir` durable.
-pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     step::sync_dir(Point::RemoveSyncDir, dir).map_err(|error| StoreError::io("sync", dir, error))
 }
 
@@ -98,7 +98,7 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
 }
 
 /// Replaces `path` by `bytes` (0600), atomically and durably. Refuses the registry's file name.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if path.file_name().is_some_and(|name| name == "peers-profiles.json") {
         return Err(StoreError::Guarded(path.to_owned()));
     }
@@ -111,7 +111,7 @@ pub(crate) fn write_registry(path: &Path, bytes: &[u8]) -> Result<(), StoreError
 }
 
 /// Replaces `path` atomically, without fsync: for what a power cut may take back (a turn marker, a kick).
-pub fn write_volatile(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write_volatile(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     replace(path, bytes, false)
 }
 
@@ -152,7 +152,7 @@ fn take_back(path: &Path, error: io::Error) -> Result<Published, StoreError> {
 }
 
 /// Moves a file durably. `Ok(false)`: it was not there (somebody else moved it).
-pub fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
+pub(crate) fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
     match step::rename(Point::MoveRename, from, to) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => return Ok(false),
@@ -212,7 +212,7 @@ pub fn remove_if_empty(dir: &Path) {
 }
 
 /// Reads a state file; a missing one is `None`, and what is no regular file is an error that names it.
-pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+pub(crate) fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     open::read(path, Rule::STATE)
 }
 
@@ -222,7 +222,7 @@ pub fn exists(path: &Path) -> Result<bool, StoreError> {
 }
 
 /// What is in `dir`. A missing folder is empty; an unreadable one is an error, never empty.
-pub fn entries_of(dir: &Path) -> Result<Vec<DirEntry>, StoreError> {
+pub(crate) fn entries_of(dir: &Path) -> Result<Vec<DirEntry>, StoreError> {
     match fs::read_dir(dir).and_then(Iterator::collect) {
         Ok(entries) => Ok(entries),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -231,7 +231,7 @@ pub fn entries_of(dir: &Path) -> Result<Vec<DirEntry>, StoreError> {
 }
 
 /// The names of [`entries_of`] a folder, without those that are not UTF-8.
-pub fn names_of(dir: &Path) -> Result<Vec<String>, StoreError> {
+pub(crate) fn names_of(dir: &Path) -> Result<Vec<String>, StoreError> {
     Ok(entries_of(dir)?.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
@@ -255,12 +255,12 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
 }
 
 /// [`read_json`] for programs that promise to change nothing: an unreadable file is `None` and stays.
-pub fn peek_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+pub(crate) fn peek_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&read_optional(path).ok()??).ok()
 }
 
 /// Moves an unreadable file out of the way: `NAME.corrupt-<epoch seconds>`.
-pub fn set_aside(path: &Path, now: EpochMs) -> Result<PathBuf, StoreError> {
+pub(crate) fn set_aside(path: &Path, now: EpochMs) -> Result<PathBuf, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".corrupt-{}", now.0 / 1000));
     let aside = PathBuf::from(name);

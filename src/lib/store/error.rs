@@ -54,7 +54,7 @@ impl StoreError {
     }
 
     /// Whether there is no room left: on the file system, or for this user.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         let StoreError::Io { source, .. } = self else { return false };
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }

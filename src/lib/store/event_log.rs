@@ -208,15 +208,6 @@ fn numbered(path: &Path, n: u64) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The last line in `log` (or its newest rotated file) for which `wanted` says yes; reads from the end, 256 KiB at most.
-pub fn find_last(paths: &Paths, log: Log, wanted: impl Fn(&str) -> bool) -> Option<Vec<(String, String)>> {
-    let base = paths.event_log(log.file_name());
-    [base.clone(), numbered(&base, 1)].iter().find_map(|path| {
-        let text = tail(path, 256 * 1024)?;
-        text.lines().rev().find(|line| wanted(line)).map(parse)
-    })
-}
-
 /// The last `bytes` of a file as text, from the first whole line on.
 pub fn tail(path: &Path, bytes: u64) -> Option<String> {
     use std::io::{Read, Seek, SeekFrom};
@@ -235,7 +226,7 @@ pub fn tail(path: &Path, bytes: u64) -> Option<String> {
 }
 
 /// The time of a parsed line.
-pub fn time_of(pairs: &[(String, String)]) -> Option<EpochMs> {
+pub(crate) fn time_of(pairs: &[(String, String)]) -> Option<EpochMs> {
     EpochMs::parse(&pairs.iter().find(|(key, _)| key == "ts")?.1)
 }
 

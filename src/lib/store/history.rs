@@ -201,13 +201,13 @@ impl History {
     }
 
     /// Whether there are lines that were settled before `cut`. Only the oldest line of each file is read.
-    pub fn has_older_than(&self, cut: EpochMs) -> bool {
+    pub(crate) fn has_older_than(&self, cut: EpochMs) -> bool {
         [self.older(), self.path.clone()].iter().any(|path| oldest(path).is_some_and(|at| at < cut))
     }
 
     /// Drops the lines that were settled before `cut`. The caller holds the identity's lock: nothing is appended
     /// meanwhile.
-    pub fn prune(&self, cut: EpochMs) -> Result<(), StoreError> {
+    pub(crate) fn prune(&self, cut: EpochMs) -> Result<(), StoreError> {
         for path in [self.older(), self.path.clone()] {
             if oldest(&path).is_none_or(|at| at >= cut) {
                 continue;
@@ -247,7 +247,7 @@ impl History {
 }
 
 /// How long a line is kept; `IAPEER_HISTORY_DAYS=0` keeps outcomes, without bodies, as long as the default does.
-pub fn age_bound(settings: &Settings) -> Duration {
+pub(crate) fn age_bound(settings: &Settings) -> Duration {
     let days = if settings.history_days == 0 { 30 } else { settings.history_days };
     Duration::from_secs(days.saturating_mul(24 * 3600))
 }

@@ -126,7 +126,7 @@ impl<'a> Markers<'a> {
 
     /// Whether the peer may not be started nor given anything: it is stopped, or that can't be told. Nobody ends a
     /// session for this answer; [`Markers::has`] gives the one that is sure.
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.has(Marker::Stopped).unwrap_or_else(|error| {
             tracing::warn!("{}: {error}: it counts as stopped", self.identity);
             true
@@ -179,19 +179,19 @@ impl<'a> Markers<'a> {
     }
 
     /// Records a death.
-    pub fn add_death(&self, now: EpochMs) -> Result<(), StoreError> {
+    pub(crate) fn add_death(&self, now: EpochMs) -> Result<(), StoreError> {
         let mut deaths = self.deaths();
         deaths.push(now);
         self.write_deaths(&deaths)
     }
 
     /// Records the death that happened at `at`, unless it is recorded: for whoever finishes what a crash cut short.
-    pub fn add_death_once(&self, at: EpochMs) -> Result<(), StoreError> {
+    pub(crate) fn add_death_once(&self, at: EpochMs) -> Result<(), StoreError> {
         if self.deaths().contains(&at) { Ok(()) } else { self.add_death(at) }
     }
 
     /// Keeps only the deaths from `since` on, and not those dated later than `until`.
-    pub fn trim_deaths(&self, since: EpochMs, until: EpochMs) -> Result<(), StoreError> {
+    pub(crate) fn trim_deaths(&self, since: EpochMs, until: EpochMs) -> Result<(), StoreError> {
         let before = self.deaths();
         let kept: Vec<EpochMs> = before.iter().copied().filter(|at| (since..=until).contains(at)).collect();
         if kept.len() == before.len() { Ok(()) } else { self.write_deaths(&kept) }
@@ -213,7 +213,7 @@ impl<'a> Markers<'a> {
     }
 
     /// Notes a topic as the most recent one. Says whether that changed anything.
-    pub fn note_topic(&self, topic: &Topic) -> Result<bool, StoreError> {
+    pub(crate) fn note_topic(&self, topic: &Topic) -> Result<bool, StoreError> {
         let mut topics = self.topics();
         if topics.last() == Some(topic) {
             return Ok(false);
@@ -226,7 +226,7 @@ impl<'a> Markers<'a> {
     }
 
     /// Forgets the topics.
-    pub fn clear_topics(&self) -> Result<bool, StoreError> {
+    pub(crate) fn clear_topics(&self) -> Result<bool, StoreError> {
         durable::remove(&self.path(StateFile::Topics))
     }
 
@@ -236,19 +236,19 @@ impl<'a> Markers<'a> {
     }
 
     /// Announces a deliberate end, before anything is ended.
-    pub fn write_intent(&self, intent: &Intent) -> Result<(), StoreError> {
+    pub(crate) fn write_intent(&self, intent: &Intent) -> Result<(), StoreError> {
         Due::of(self.paths).mark(self.identity)?;
         durable::write_atomic(&self.path(StateFile::Teardown), &json_line(intent))
     }
 
     /// Drops the intent: the end is complete. It is kept as `.ended`: whoever sees that server gone a moment later
     /// must still learn that it was meant to.
-    pub fn clear_intent(&self) -> Result<bool, StoreError> {
+    pub(crate) fn clear_intent(&self) -> Result<bool, StoreError> {
         durable::move_file(&self.path(StateFile::Teardown), &self.path(StateFile::Ended))
     }
 
     /// The launch whose program has fetched our tool, and when it did.
-    pub fn tool_listed(&self) -> Option<(String, EpochMs)> {
+    pub(crate) fn tool_listed(&self) -> Option<(String, EpochMs)> {
         let path = self.path(StateFile::Tool);
         let bytes = durable::read_optional(&path).ok()??;
         let at = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok()?;
@@ -256,7 +256,7 @@ impl<'a> Markers<'a> {
     }
 
     /// Says that the program of `launch` has fetched our tool.
-    pub fn note_tool_listed(&self, launch: &str) -> Result<(), StoreError> {
+    pub(crate) fn note_tool_listed(&self, launch: &str) -> Result<(), StoreError> {
         durable::write_volatile(&self.path(StateFile::Tool), format!("{launch}\n").as_bytes())
     }
 
@@ -266,12 +266,12 @@ impl<'a> Markers<'a> {
     }
 
     /// Writes the turn event. A power cut may take it: the session it speaks of would be gone too.
-    pub fn write_turn(&self, turn: &Turn) -> Result<(), StoreError> {
+    pub(crate) fn write_turn(&self, turn: &Turn) -> Result<(), StoreError> {
         durable::write_volatile(&self.path(StateFile::Turn), &json_line(turn))
     }
 
     /// Forgets the turn event.
-    pub fn clear_turn(&self) -> Result<bool, StoreError> {
+    pub(crate) fn clear_turn(&self) -> Result<bool, StoreError> {
         durable::remove(&self.path(StateFile::Turn))
     }
 }

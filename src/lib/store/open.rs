@@ -168,7 +168,7 @@ pub fn fault(path: &Path, rule: Rule) -> Option<Unfit> {
 }
 
 /// What is wrong with `path` as a folder of ours. A missing one is fine.
-pub fn folder_fault(path: &Path) -> Option<Unfit> {
+pub(crate) fn folder_fault(path: &Path) -> Option<Unfit> {
     let meta = fs::symlink_metadata(path).ok()?;
     if !meta.is_dir() {
         return Some(Unfit::new(path, Fault::NoFolder(kind_of(&meta))));
@@ -205,7 +205,7 @@ fn kind_of(meta: &Metadata) -> &'static str {
 }
 
 /// Text without the byte order mark that some editors put before it.
-pub fn without_bom(bytes: &[u8]) -> &[u8] {
+pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 

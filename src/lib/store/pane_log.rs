@@ -103,7 +103,7 @@ pub fn last_words(path: &Path, from: u64) -> Option<String> {
 }
 
 /// The end of the log at `path` as plain text, at most 50 lines.
-pub fn last_lines(path: &Path) -> String {
+pub(crate) fn last_lines(path: &Path) -> String {
     let raw = event_log::tail(path, WORDS).unwrap_or_default();
     let plain = plain(&raw);
     let lines: Vec<&str> = plain.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();

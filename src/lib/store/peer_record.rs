@@ -40,7 +40,7 @@ pub struct PeerRecord {
 
 impl PeerRecord {
     /// The projection of a profile: its description is cut where a record's ends.
-    pub fn from_profile(profile: &Profile, cwd: &Path) -> PeerRecord {
+    pub(crate) fn from_profile(profile: &Profile, cwd: &Path) -> PeerRecord {
         PeerRecord {
             personality: profile.personality().clone(),
             default_runtime: profile.default_runtime().clone(),
@@ -58,7 +58,7 @@ impl PeerRecord {
 
     /// This record as `profile` would have it: folder, unknown keys and, where the nature is the same, the word for it
     /// stay.
-    pub fn projected(&self, profile: &Profile) -> PeerRecord {
+    pub(crate) fn projected(&self, profile: &Profile) -> PeerRecord {
         let mut local = PeerRecord::from_profile(profile, &self.cwd);
         if local.intelligence == self.intelligence {
             local.intelligence_word = self.intelligence_word.clone();
@@ -107,12 +107,12 @@ impl PeerRecord {
     }
 
     /// Whether it speaks for a person.
-    pub fn is_human_conversational(&self) -> bool {
+    pub(crate) fn is_human_conversational(&self) -> bool {
         profile::is_human_conversational(self.interfaces.as_ref())
     }
 
     /// Whether its interfaces let it write into telegram.
-    pub fn telegram_bot(&self) -> bool {
+    pub(crate) fn telegram_bot(&self) -> bool {
         profile::telegram_bot(self.interfaces.as_ref()).is_some()
     }
 

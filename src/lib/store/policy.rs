@@ -56,7 +56,7 @@ impl Policy<'_> {
     }
 
     /// What it is told when its limit is over: `after_limit: continue` says `limit_text`, or to go on.
-    pub fn after_limit(&self) -> Option<String> {
+    pub(crate) fn after_limit(&self) -> Option<String> {
         let text = self.text("limit_text").filter(|text| !text.trim().is_empty());
         let text = text.unwrap_or("Your usage limit is over: go on with what you were doing.");
         (self.text("after_limit") == Some("continue")).then(|| text.to_owned())

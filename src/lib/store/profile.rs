@@ -65,7 +65,7 @@ impl Profile {
     }
 
     /// The JSON in the profile of `cwd`, whatever it says: for [`conformance`](crate::store::conformance). Missing: `None`.
-    pub fn read_raw(cwd: &Path) -> Result<Option<Value>, ProfileError> {
+    pub(crate) fn read_raw(cwd: &Path) -> Result<Option<Value>, ProfileError> {
         let path = paths::profile_path(cwd);
         let Some(bytes) = open::read(&path, Rule::OF_A_PEER)? else { return Ok(None) };
         let bad = |error| ProfileError::Bad { path, why: ProfileFault::Json(error) };
@@ -131,7 +131,7 @@ impl Profile {
     }
 
     /// The word for the nature as it stands in the file.
-    pub fn intelligence_word(&self) -> &str {
+    pub(crate) fn intelligence_word(&self) -> &str {
         self.text("intelligence").unwrap_or_else(|| self.intelligence.as_str())
     }
 
@@ -151,7 +151,7 @@ impl Profile {
     }
 
     /// The groups it is in.
-    pub fn tags(&self) -> Vec<&str> {
+    pub(crate) fn tags(&self) -> Vec<&str> {
         self.raw.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
@@ -161,13 +161,8 @@ impl Profile {
     }
 
     /// Whether it speaks for a person.
-    pub fn is_human_conversational(&self) -> bool {
+    pub(crate) fn is_human_conversational(&self) -> bool {
         is_human_conversational(self.interfaces())
-    }
-
-    /// The bot through which it may write into telegram.
-    pub fn telegram_bot(&self) -> Option<&str> {
-        telegram_bot(self.interfaces())
     }
 
     fn text(&self, key: &str) -> Option<&str> {
@@ -237,7 +232,7 @@ mod tests {
             (json!(null), None),
             (json!("x"), None),
         ] {
-            assert_eq!(profile(json!({"interfaces": {"telegram": telegram}})).telegram_bot(), bot);
+            assert_eq!(telegram_bot(profile(json!({"interfaces": {"telegram": telegram}})).interfaces()), bot);
         }
         assert_eq!(profile(json!({"resume": "never"})).policy().resume(), Some(Resume::Never));
         assert_eq!(profile(json!({"resume": "x"})).policy().resume(), None);

@@ -75,7 +75,11 @@ impl Profile {
     }
 
     /// Declares one more runtime; the default stays. Missing: `None`.
-    pub fn declare_runtime(writer: &OneWriter, cwd: &Path, runtime: &Runtime) -> Result<Option<Profile>, ProfileError> {
+    pub(crate) fn declare_runtime(
+        writer: &OneWriter,
+        cwd: &Path,
+        runtime: &Runtime,
+    ) -> Result<Option<Profile>, ProfileError> {
         Profile::rewrite(writer, cwd, |profile, raw| {
             let mut runtimes: Vec<&str> = profile.runtimes().iter().map(Runtime::as_str).collect();
             if !profile.runtimes().contains(runtime) {
@@ -114,7 +118,7 @@ impl Profile {
 
     /// Turns the legacy `runtime` into `default_runtime`. Whether there was something to do; a file that is missing or
     /// can't be read is left alone.
-    pub fn migrate(writer: &OneWriter, cwd: &Path) -> Result<bool, ProfileError> {
+    pub(crate) fn migrate(writer: &OneWriter, cwd: &Path) -> Result<bool, ProfileError> {
         let legacy = |raw: &Map<String, Value>| {
             raw.contains_key("runtime") || raw.get("default_runtime").is_none_or(Value::is_null)
         };

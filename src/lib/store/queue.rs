@@ -187,7 +187,7 @@ impl Queue {
 
     /// Gives items that were put there under another form of their number (`7`) the name that they are found by. One
     /// whose number is taken stays.
-    pub fn adopt(&self) -> Result<(), StoreError> {
+    pub(crate) fn adopt(&self) -> Result<(), StoreError> {
         for name in durable::names_of(&self.dir)? {
             if let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) {
                 let path = self.dir.join(&name);
@@ -254,7 +254,7 @@ impl Queue {
     }
 
     /// Moves an item. `Ok(false)`: it was not there.
-    pub fn shift(&self, seq: Seq, from: Place, to: Place) -> Result<bool, QueueError> {
+    pub(crate) fn shift(&self, seq: Seq, from: Place, to: Place) -> Result<bool, QueueError> {
         self.make(to)?;
         let moved = durable::move_file(&self.path(from, seq), &self.path(to, seq))?;
         // The folder that it is in now may be a new one, which no move of a waiting item has made durable.

@@ -23,7 +23,7 @@ impl Queue {
     }
 
     /// Whether anything waits.
-    pub fn has_waiting(&self) -> Result<bool, StoreError> {
+    pub(crate) fn has_waiting(&self) -> Result<bool, StoreError> {
         Ok(!self.list(Place::Waiting)?.is_empty())
     }
 
@@ -59,14 +59,14 @@ impl Queue {
     }
 
     /// Finds an item in `place` by its id.
-    pub fn find_in(&self, place: Place, id: MessageId) -> Result<Option<Seq>, QueueError> {
+    pub(crate) fn find_in(&self, place: Place, id: MessageId) -> Result<Option<Seq>, QueueError> {
         let is_it = |seq: &Seq| self.peek(place, *seq).is_some_and(|item| item.id == id);
         Ok(self.list(place)?.into_iter().find(is_it))
     }
 
     /// Removes temporary files older than `age`, which a crash left behind, and says whether anything waits or is in
     /// flight. Each folder is read once: a tick does this for every peer there is. One that can't be read is an error.
-    pub fn tend(&self, age: Duration) -> Result<bool, StoreError> {
+    pub(crate) fn tend(&self, age: Duration) -> Result<bool, StoreError> {
         let names = durable::names_of(&self.dir)?;
         durable::sweep(&self.dir, &names, age);
         let holds_items = |names: &[String]| names.iter().any(|name| Seq::number(name).is_some());

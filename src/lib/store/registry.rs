@@ -93,7 +93,7 @@ impl Registry {
     }
 
     /// Whether the peer of `identity` is registered, on that runtime.
-    pub fn declares(&self, identity: &Identity) -> bool {
+    pub(crate) fn declares(&self, identity: &Identity) -> bool {
         self.get(identity.personality()).is_some_and(|record| record.runtimes.contains(identity.runtime()))
     }
 
@@ -139,7 +139,7 @@ impl Registry {
     /// first, the known ones stay; a blank description and absent interfaces inherit. Refused where the name lives in
     /// another folder. `make` makes the record, once the name is known to be free for this folder, from
     /// what is known of the peer: nobody takes the name meanwhile.
-    pub fn upsert<T>(
+    pub(crate) fn upsert<T>(
         paths: &Paths,
         name: &Personality,
         cwd: &Path,
@@ -193,7 +193,7 @@ impl Registry {
     }
 
     /// Puts a record back that was taken out, unless the name is another's by now.
-    pub fn put_back(paths: &Paths, record: PeerRecord, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
+    pub(crate) fn put_back(paths: &Paths, record: PeerRecord, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {
             if peers.iter().all(|peer| peer.personality != record.personality) {
                 peers.push(record);

@@ -1,6 +1,6 @@
 //! Registry and profiles brought together: drift between them, and healing it (spec 03.5).
 //!
-//! The profile is the source of truth. Only its name is not taken over by [`reindex`]: state files and sockets go by
+//! The profile is the source of truth. Only its name is not taken over by `reindex_by`: state files and sockets go by
 //! the name too, and those only a rename carries along.
 
 use crate::base::clock::Clock;
@@ -43,7 +43,7 @@ pub struct Left {
     pub why: String,
 }
 
-/// What [`reindex`] did.
+/// What `reindex_by` did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Reindexed {
     /// Records that now say what their profiles say.
@@ -55,7 +55,7 @@ pub struct Reindexed {
 }
 
 /// Compares a record with the profile in its folder.
-pub fn standing(record: &PeerRecord) -> ProfileStanding {
+pub(crate) fn standing(record: &PeerRecord) -> ProfileStanding {
     match projection(record) {
         Ok(Some(local)) => match record.drift(&local) {
             fields if fields.is_empty() => ProfileStanding::Same,
@@ -74,16 +74,6 @@ fn projection(record: &PeerRecord) -> Result<Option<PeerRecord>, ProfileError> {
 
 /// Replaces records by the projections of their profiles (all of them, or only that of `only`): what narrowed in a
 /// profile narrows here. A record without a usable profile stays and is listed.
-pub fn reindex(
-    paths: &Paths,
-    only: Option<&Personality>,
-    program: &str,
-    clock: &dyn Clock,
-) -> Result<Reindexed, Failure> {
-    reindex_by(paths, &OneWriter::acquire(paths, program, clock)?, only)
-}
-
-/// [`reindex`] by whoever holds the lock already.
 pub(crate) fn reindex_by(paths: &Paths, writer: &OneWriter, only: Option<&Personality>) -> Result<Reindexed, Failure> {
     Registry::change_by(paths, writer, |peers| {
         let mut done = Reindexed::default();
@@ -113,7 +103,7 @@ pub(crate) fn reindex_by(paths: &Paths, writer: &OneWriter, only: Option<&Person
 
 /// Lets the registry remember what `profile` says about the sessions of its peer: for when the profile is gone. Writes
 /// only where that has changed.
-pub fn remember_policy(
+pub(crate) fn remember_policy(
     paths: &Paths,
     record: &PeerRecord,
     profile: &Profile,
@@ -179,8 +169,13 @@ mod tests {
             Registry::read(&self.paths).unwrap().get(&name.parse().unwrap()).cloned()
         }
 
+        fn of(&self, only: Option<&Personality>) -> Reindexed {
+            let writer = OneWriter::acquire(&self.paths, "test", &self.clock).unwrap();
+            reindex_by(&self.paths, &writer, only).unwrap()
+        }
+
         fn reindex(&self) -> Reindexed {
-            reindex(&self.paths, None, "test", &self.clock).unwrap()
+            self.of(None)
         }
     }
 
@@ -225,7 +220,7 @@ mod tests {
             house.peer(name);
             house.profile(name, &json!({"personality": name, "default_runtime": "codex"}));
         }
-        let done = reindex(&house.paths, Some(&"bob".parse().unwrap()), "test", &house.clock).unwrap();
+        let done = house.of(Some(&"bob".parse().unwrap()));
         assert_eq!(done.healed.len(), 1);
         assert_eq!(house.record("al").unwrap().default_runtime.as_str(), "claude");
         assert_eq!(house.record("bob").unwrap().default_runtime.as_str(), "codex");

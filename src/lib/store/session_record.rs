@@ -102,7 +102,7 @@ impl SessionRecord {
 
     /// Claims the death of the recorded session: of several programs that see it dead, one gets `true` (D5). A
     /// crash between this and [`SessionRecord::finish_claim`] leaves a claim that whoever settles next finishes.
-    pub fn claim_death(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
+    pub(crate) fn claim_death(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
         durable::move_file(&paths.state(identity, StateFile::Session), &paths.state(identity, StateFile::ClaimedDeath))
     }
 
@@ -112,7 +112,7 @@ impl SessionRecord {
     }
 
     /// Drops the claimed record.
-    pub fn finish_claim(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
+    pub(crate) fn finish_claim(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
         durable::remove(&paths.state(identity, StateFile::ClaimedDeath))
     }
 }

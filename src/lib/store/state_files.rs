@@ -7,12 +7,12 @@ use crate::store::durable::{StoreError, names_of};
 use std::collections::BTreeSet;
 
 /// The identities that have this state file, sorted. A folder that can't be listed is an error, never nobody.
-pub fn identities_with(paths: &Paths, file: StateFile) -> Result<Vec<Identity>, StoreError> {
+pub(crate) fn identities_with(paths: &Paths, file: StateFile) -> Result<Vec<Identity>, StoreError> {
     Ok(identities_among(&names_of(&paths.state_dir())?, file))
 }
 
 /// [`identities_with`] by names that were read already: a folder of thousands is read once.
-pub fn identities_among(names: &[String], file: StateFile) -> Vec<Identity> {
+pub(crate) fn identities_among(names: &[String], file: StateFile) -> Vec<Identity> {
     names
         .iter()
         .filter_map(|name| name.strip_suffix(file.suffix())?.strip_suffix('.')?.parse().ok())

@@ -418,6 +418,6 @@ fn log(world: &World<'_>, judged: &Judged, dry_run: bool) {
 }
 
 /// When the last tick ran, for `status`.
-pub fn last_tick(paths: &crate::base::Paths) -> Option<EpochMs> {
+pub(crate) fn last_tick(paths: &crate::base::Paths) -> Option<EpochMs> {
     std::fs::metadata(paths.superviser_lock()).and_then(|meta| meta.modified()).ok().map(EpochMs::from)
 }

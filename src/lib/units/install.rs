@@ -257,12 +257,12 @@ pub(crate) fn write(file: &ServiceFile) -> Result<(), Failure> {
 }
 
 /// Whether the service manager is to hold this peer.
-pub fn is_always_on(world: &World<'_>, kind: Kind) -> bool {
+pub(crate) fn is_always_on(world: &World<'_>, kind: Kind) -> bool {
     kind == Kind::Router && world.settings.use_service_manager
 }
 
 /// Refuses a peer whose unit would replace a foreign file, before anything is written.
-pub fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+pub(crate) fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let manager = Manager::here();
     let target = target(world);
     let file = manager.peer(&target, &manager.dir(world.paths), identity, world.paths.root(), &Variables::new());

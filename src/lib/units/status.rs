@@ -89,7 +89,7 @@ pub fn status(world: &World<'_>) -> Result<UnitsOverview, Failure> {
 }
 
 /// The warning where the last logout would end all units and sessions.
-pub fn lingering_off(manager: Manager) -> Option<String> {
+pub(crate) fn lingering_off(manager: Manager) -> Option<String> {
     let user = manager.lingering().filter(|lingering| !lingering.on)?.user;
     Some(format!(
         "lingering is off: all sessions end seconds after the last logout of {user}: `loginctl enable-linger` turns it on"

@@ -39,7 +39,7 @@ impl Peer {
     }
 
     /// [`Peer::of`] by a registry that has been read already; one that is missing there is looked for anew.
-    pub fn of_in(paths: &Paths, registry: &Registry, identity: &Identity) -> Result<Peer, Failure> {
+    pub(crate) fn of_in(paths: &Paths, registry: &Registry, identity: &Identity) -> Result<Peer, Failure> {
         let Some(record) = registry.get(identity.personality()) else { return Peer::of(paths, identity) };
         let runtime = resolve_runtime(record, Some(identity.runtime()))?;
         Peer::assemble(paths, record.clone(), runtime)
@@ -63,7 +63,7 @@ impl Peer {
     }
 
     /// [`Peer::named`] by a registry that has been read already.
-    pub fn named_in(
+    pub(crate) fn named_in(
         paths: &Paths,
         registry: &Registry,
         text: &str,
@@ -104,12 +104,12 @@ impl Peer {
     }
 
     /// Whether it is a stateless worker: a fresh session for each task.
-    pub fn is_ephemeral(&self) -> bool {
+    pub(crate) fn is_ephemeral(&self) -> bool {
         self.policy().ephemeral()
     }
 
     /// Whether it is a mailbox: what comes is filed, there is no session.
-    pub fn is_mailbox(&self) -> bool {
+    pub(crate) fn is_mailbox(&self) -> bool {
         self.manifest.kind == Kind::Mailbox
     }
 
@@ -124,7 +124,7 @@ impl Peer {
     }
 
     /// Whether it speaks for a person.
-    pub fn is_human(&self) -> bool {
+    pub(crate) fn is_human(&self) -> bool {
         match &self.profile {
             Some(profile) => profile.is_human_conversational(),
             None => self.record.is_human_conversational(),
@@ -132,7 +132,7 @@ impl Peer {
     }
 
     /// When it resumes.
-    pub fn resume_policy(&self) -> ResumePolicy {
+    pub(crate) fn resume_policy(&self) -> ResumePolicy {
         match self.policy().resume() {
             Some(Resume::Always) => ResumePolicy::Always,
             Some(Resume::Topic) => ResumePolicy::Topic,
@@ -164,7 +164,7 @@ pub fn unknown(name: &Personality) -> Failure {
 }
 
 /// Splits what a person typed into a name and a runtime. A registered name wins over an identity of that spelling.
-pub fn split_name(
+pub(crate) fn split_name(
     registry: &Registry,
     text: &str,
     runtime: Option<&Runtime>,
@@ -194,7 +194,7 @@ fn is_meant(registry: &Registry, identity: &Identity) -> bool {
 }
 
 /// Refuses to act as `name` where `PEER_PERSONALITY` says that somebody else acts here.
-pub fn refuse_another(name: &Personality) -> Result<(), Failure> {
+pub(crate) fn refuse_another(name: &Personality) -> Result<(), Failure> {
     let said = std::env::var_os("PEER_PERSONALITY").map(|value| value.to_string_lossy().into_owned());
     match said.filter(|said| !said.trim().is_empty()) {
         Some(said) if normalize::normalize(&said) != name.as_str() => Err(Failure::new(
@@ -207,7 +207,7 @@ pub fn refuse_another(name: &Personality) -> Result<(), Failure> {
 
 /// The peer that an argument names to a verb which is for all of it: `NAME`, or `RUNTIME-NAME` where it has no other
 /// runtime.
-pub fn whole_peer(registry: &Registry, text: &str) -> Result<Personality, Failure> {
+pub(crate) fn whole_peer(registry: &Registry, text: &str) -> Result<Personality, Failure> {
     let (name, runtime) = split_name(registry, text, None)?;
     let (Some(record), Some(runtime)) = (registry.get(&name), runtime) else { return Ok(name) };
     resolve_runtime(record, Some(&runtime))?;

@@ -55,7 +55,7 @@ impl<'a> World<'a> {
 
     /// When the wall clock was last set forward in this boot, as far as ticks can tell: what was before that is not as
     /// long ago as it seems.
-    pub fn clock_set_at(&self) -> Option<EpochMs> {
+    pub(crate) fn clock_set_at(&self) -> Option<EpochMs> {
         let before = Clocks::noted(self.paths)?;
         self.clocks().set_at(&before)
     }
@@ -87,7 +87,7 @@ impl<'a> World<'a> {
     }
 
     /// [`World::lock`] for a drain, which looks at the queue again by itself after letting go.
-    pub fn lock_to_deliver(&self, identity: &Identity, wait: Duration) -> Result<FileLock, LockError> {
+    pub(crate) fn lock_to_deliver(&self, identity: &Identity, wait: Duration) -> Result<FileLock, LockError> {
         FileLock::acquire(&self.paths.state(identity, StateFile::Lock), self.program, wait, self.clock)
     }
 
@@ -125,7 +125,7 @@ impl<'a> World<'a> {
     }
 
     /// Starts a detached drain of `identity`.
-    pub fn start_drain(&self, identity: &Identity) -> Result<(), NotStarted> {
+    pub(crate) fn start_drain(&self, identity: &Identity) -> Result<(), NotStarted> {
         self.host.detach("iapeer-drain", &[identity.as_str()])
     }
 
@@ -140,7 +140,7 @@ impl<'a> World<'a> {
     }
 
     /// [`World::kick`] where something waits.
-    pub fn kick_if_waiting(&self, identity: &Identity) {
+    pub(crate) fn kick_if_waiting(&self, identity: &Identity) {
         if self.queue(identity).has_waiting().unwrap_or(true) {
             self.kick(identity);
         }

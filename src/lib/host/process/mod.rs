@@ -90,7 +90,7 @@ pub fn tree(root: &ProcessId) -> Vec<ProcessId> {
 }
 
 /// Ends processes: TERM, and KILL to what is left after `grace`. Returns what remains even then.
-pub fn end_all(processes: &[ProcessId], grace: Duration, clock: &dyn Clock) -> Vec<ProcessId> {
+pub(crate) fn end_all(processes: &[ProcessId], grace: Duration, clock: &dyn Clock) -> Vec<ProcessId> {
     let left = || -> Vec<ProcessId> {
         processes.iter().copied().filter(|process| liveness(process) != Liveness::Gone).collect()
     };
@@ -114,7 +114,7 @@ pub(crate) fn runs_a_program(child: i32) -> bool {
 }
 
 /// How nice a process is to others: 0 as a rule, up to 19.
-pub fn niceness(process: &ProcessId) -> Option<i32> {
+pub(crate) fn niceness(process: &ProcessId) -> Option<i32> {
     // SAFETY: it takes two numbers. -1 is a niceness too: of a process that has gone by now, nothing is said.
     let nice = unsafe { nix::libc::getpriority(nix::libc::PRIO_PROCESS, u32::try_from(process.pid).ok()?) };
     (liveness(process) == Liveness::Alive).then_some(nice)

@@ -4,12 +4,12 @@ use crate::base::paths::Paths;
 use std::path::PathBuf;
 
 /// Where launchd looks for this user's agents.
-pub fn launch_agents(paths: &Paths) -> PathBuf {
+pub(crate) fn launch_agents(paths: &Paths) -> PathBuf {
     folder("IAPEER_LAUNCHAGENTS_DIR").unwrap_or_else(|| paths.home().join("Library/LaunchAgents"))
 }
 
 /// Where systemd looks for this user's own units.
-pub fn unit_folders(paths: &Paths) -> Vec<PathBuf> {
+pub(crate) fn unit_folders(paths: &Paths) -> Vec<PathBuf> {
     match folder("IAPEER_SYSTEMD_USER_DIR") {
         Some(dir) => vec![dir],
         None => vec![
@@ -21,12 +21,12 @@ pub fn unit_folders(paths: &Paths) -> Vec<PathBuf> {
 
 /// Whether no service manager is to be asked: a test run, or one of those folders is named by a variable, and then it is
 /// none that a service manager looks at.
-pub fn is_sandbox() -> bool {
+pub(crate) fn is_sandbox() -> bool {
     is_test_run() || has_own_folder()
 }
 
 /// Whether those folders are the user's own although this is a test run: nothing may be changed in them.
-pub fn is_off_limits() -> bool {
+pub(crate) fn is_off_limits() -> bool {
     is_test_run() && !has_own_folder()
 }
 
@@ -35,7 +35,7 @@ fn has_own_folder() -> bool {
 }
 
 /// `IAPEER_TEST_SANDBOX=1`.
-pub fn is_test_run() -> bool {
+pub(crate) fn is_test_run() -> bool {
     std::env::var_os("IAPEER_TEST_SANDBOX").is_some_and(|value| value == "1")
 }
 

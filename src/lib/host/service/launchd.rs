@@ -64,12 +64,12 @@ fn render(text: &str, target: &ServiceTarget) -> String {
 }
 
 /// The label of an always-on peer's agent: the peer's, whatever its runtime.
-pub fn peer_label(name: &Personality) -> String {
+pub(crate) fn peer_label(name: &Personality) -> String {
     format!("com.iapeer.{name}")
 }
 
 /// Where its output goes. launchd makes the files, not the folder.
-pub fn peer_logs(target: &ServiceTarget, name: &Personality) -> PathBuf {
+pub(crate) fn peer_logs(target: &ServiceTarget, name: &Personality) -> PathBuf {
     target.root.join("logs").join(name.as_str())
 }
 
@@ -187,7 +187,7 @@ pub fn print(label: &str) -> Option<String> {
 }
 
 /// Unloads a job and waits until it is gone. One that is not loaded is fine.
-pub fn bootout(label: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
+pub(crate) fn bootout(label: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
     if print(label).is_none() {
         return Ok(());
     }
@@ -199,7 +199,7 @@ pub fn bootout(label: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
 }
 
 /// Loads the job of `file`. A job of that label that is still going is waited for.
-pub fn bootstrap(file: &ServiceFile, clock: &dyn Clock) -> Result<(), ServiceError> {
+pub(crate) fn bootstrap(file: &ServiceFile, clock: &dyn Clock) -> Result<(), ServiceError> {
     let mut said = String::new();
     for pause in PAUSES {
         clock.sleep(Duration::from_secs(pause));

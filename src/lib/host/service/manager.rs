@@ -88,7 +88,7 @@ impl Manager {
     }
 
     /// The name of the file that an always-on peer's unit is in.
-    pub fn peer_file(self, identity: &Identity) -> String {
+    pub(crate) fn peer_file(self, identity: &Identity) -> String {
         match self {
             Manager::Systemd => unit_files::peer_unit(identity),
             Manager::Launchd => format!("{}.plist", launchd::peer_label(identity.personality())),
@@ -104,7 +104,7 @@ impl Manager {
     }
 
     /// The units of always-on peers that stand in `dir`, whoever wrote them, by the names the manager has for them.
-    pub fn peers_in(self, dir: &Path) -> Vec<(String, PathBuf)> {
+    pub(crate) fn peers_in(self, dir: &Path) -> Vec<(String, PathBuf)> {
         let (prefix, suffix) = match self {
             Manager::Systemd => ("iapeer-peer@", ".service"),
             Manager::Launchd => ("com.iapeer.", ".plist"),
@@ -131,12 +131,12 @@ impl Manager {
     }
 
     /// The folder that the unit of a peer writes to, where the manager does not make it.
-    pub fn peer_logs(self, target: &ServiceTarget, identity: &Identity) -> Option<PathBuf> {
+    pub(crate) fn peer_logs(self, target: &ServiceTarget, identity: &Identity) -> Option<PathBuf> {
         (self == Manager::Launchd).then(|| launchd::peer_logs(target, identity.personality()))
     }
 
     /// Makes the manager read changed files.
-    pub fn reread(self) -> Result<(), ServiceError> {
+    pub(crate) fn reread(self) -> Result<(), ServiceError> {
         match self {
             Manager::Systemd => systemd::must(&["daemon-reload"], CHANGE),
             Manager::Launchd => Ok(()),
@@ -163,7 +163,7 @@ impl Manager {
     }
 
     /// Ends a unit until it is loaded again; launchd starts one whose file stands after the next login too.
-    pub fn unload(self, name: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
+    pub(crate) fn unload(self, name: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
         match self {
             Manager::Systemd if self.starts(name) => {
                 systemd::must(&["disable", "--now", "--quiet", "--", name], CHANGE)
@@ -175,7 +175,7 @@ impl Manager {
     }
 
     /// What is left of a unit whose file is removed: links that have it started, a failure on record.
-    pub fn forget(self, dir: &Path, name: &str) {
+    pub(crate) fn forget(self, dir: &Path, name: &str) {
         if self == Manager::Systemd {
             for link in unit_files::wanted_links(dir, name) {
                 if let Err(error) = std::fs::remove_file(&link) {

@@ -47,13 +47,13 @@ pub struct ScheduledRun<'a> {
 }
 
 /// The name of the unit that fires.
-pub fn systemd_name(name: &str, trigger: &ScheduleTrigger) -> String {
+pub(crate) fn systemd_name(name: &str, trigger: &ScheduleTrigger) -> String {
     let end = if matches!(trigger, ScheduleTrigger::PathChanged(_)) { "path" } else { "timer" };
     format!("iapeer-schedule-{name}.{end}")
 }
 
 /// The label of the agent.
-pub fn launchd_label(name: &str) -> String {
+pub(crate) fn launchd_label(name: &str) -> String {
     format!("io.iapeer.schedule.{name}")
 }
 

@@ -144,7 +144,7 @@ pub fn must(words: &[&str], limit: Duration) -> Result<(), ServiceError> {
 }
 
 /// Whether a user manager is likely to answer: its socket is there. Costs one look at a file.
-pub fn has_socket() -> bool {
+pub(crate) fn has_socket() -> bool {
     cfg!(target_os = "linux")
         && !folders::is_test_run()
         && std::env::var_os("XDG_RUNTIME_DIR")
@@ -153,18 +153,18 @@ pub fn has_socket() -> bool {
 }
 
 /// The service that a process belongs to, by its cgroup: `iapeer-claude-bob.service`.
-pub fn unit_of(pid: i32) -> Option<String> {
+pub(crate) fn unit_of(pid: i32) -> Option<String> {
     leaf_service(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
 }
 
 /// The service that this very program runs in.
-pub fn own_unit() -> Option<String> {
+pub(crate) fn own_unit() -> Option<String> {
     unit_of(std::process::id() as i32)
 }
 
 /// Whether this program runs in one of our units. A session's end would end what it leaves behind there; the others let
 /// it live on (`KillMode=process`), and systemd says so in the journal at every start.
-pub fn in_our_unit() -> bool {
+pub(crate) fn in_our_unit() -> bool {
     own_unit().is_some_and(|unit| unit.starts_with("iapeer-"))
 }
 
@@ -232,12 +232,12 @@ impl UserManager {
     }
 
     /// Asks for the end of a unit and does not wait for it: for a program that runs in that very unit.
-    pub fn stop_soon(&self, unit: &str) -> Result<(), ServiceError> {
+    pub(crate) fn stop_soon(&self, unit: &str) -> Result<(), ServiceError> {
         must(&["stop", "--no-block", "--", unit], ASK)
     }
 
     /// Forgets a failed unit, so that its name can be used again.
-    pub fn reset(&self, unit: &str) {
+    pub(crate) fn reset(&self, unit: &str) {
         if let Err(error) = must(&["reset-failed", "--", unit], ASK) {
             tracing::debug!("{error}");
         }
@@ -246,7 +246,7 @@ impl UserManager {
 
 /// The command line by which `program` runs in a unit of its own that nobody waits for: it outlives the unit of its
 /// starter. The variables named are taken from systemd-run's own environment.
-pub fn escape_words(name: &str, program: &Path, arguments: &[&str], variables: &[&str]) -> Vec<OsString> {
+pub(crate) fn escape_words(name: &str, program: &Path, arguments: &[&str], variables: &[&str]) -> Vec<OsString> {
     let mut words: Vec<OsString> = ["--user", "--quiet", "--collect", "--no-ask-password"].map(OsString::from).into();
     words.push(format!("--unit={name}").into());
     for property in ["WorkingDirectory=/", "StandardOutput=null", "StandardError=null", "KillMode=process"] {
@@ -264,7 +264,7 @@ pub fn escape_words(name: &str, program: &Path, arguments: &[&str], variables: &
 }
 
 /// Where systemd-run is.
-pub fn systemd_run() -> Option<PathBuf> {
+pub(crate) fn systemd_run() -> Option<PathBuf> {
     crate::host::spawn::find_program("systemd-run", Some(OsStr::new("/usr/local/bin:/usr/bin:/bin")))
 }
 

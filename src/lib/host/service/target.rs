@@ -31,7 +31,7 @@ impl ServiceTarget {
     }
 
     /// The PATH of the services: our own folder first, then the user's, without what is relative or there already.
-    pub fn service_path(&self) -> String {
+    pub(crate) fn service_path(&self) -> String {
         let local = self.home.join(".local/bin");
         let given = self.path.as_deref().unwrap_or_default().split(':').map(PathBuf::from);
         let last = ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from);
@@ -92,7 +92,7 @@ pub enum FileStanding {
 
 impl ServiceFile {
     /// How its place stands.
-    pub fn standing(&self) -> FileStanding {
+    pub(crate) fn standing(&self) -> FileStanding {
         match std::fs::read_to_string(&self.path) {
             _ if self.path.symlink_metadata().is_err() => FileStanding::Missing,
             Ok(text) if is_ours(&self.path) => match text == self.text {

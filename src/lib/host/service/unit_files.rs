@@ -20,7 +20,7 @@ const PEER: &str = include_str!("../../../../units/iapeer-peer@.service");
 pub const ENABLED: &[&str] = &["iapeer-superviser.timer", "iapeer-drain.path"];
 
 /// Whether a unit of this name is shipped.
-pub fn is_shipped(name: &str) -> bool {
+pub(crate) fn is_shipped(name: &str) -> bool {
     SHIPPED.iter().any(|(shipped, _)| *shipped == name)
 }
 
@@ -35,7 +35,7 @@ pub fn shipped(target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
 }
 
 /// The name of the unit that holds an always-on peer.
-pub fn peer_unit(identity: &Identity) -> String {
+pub(crate) fn peer_unit(identity: &Identity) -> String {
     format!("iapeer-peer@{identity}.service")
 }
 
@@ -121,7 +121,7 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 /// Where `systemctl enable` puts its link for a unit of ours: what is left to remove where no manager answers.
-pub fn wanted_links(dir: &Path, name: &str) -> Vec<PathBuf> {
+pub(crate) fn wanted_links(dir: &Path, name: &str) -> Vec<PathBuf> {
     ["timers.target.wants", "paths.target.wants", "default.target.wants"]
         .iter()
         .map(|wants| dir.join(wants).join(name))

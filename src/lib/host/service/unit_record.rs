@@ -5,7 +5,7 @@ use crate::host::command::ask;
 use std::time::Duration;
 
 /// The `Key=value` lines of these properties of `unit`; empty where nobody answers within `limit`.
-pub fn properties(unit: &str, properties: &[&str], limit: Duration) -> String {
+pub(crate) fn properties(unit: &str, properties: &[&str], limit: Duration) -> String {
     let mut words = vec!["--user", "show", unit];
     words.extend(properties.iter().flat_map(|property| ["-p", property]));
     ask("systemctl", &words, limit).unwrap_or_default()
@@ -18,6 +18,6 @@ pub fn journal(unit: &str, limit: Duration) -> String {
 }
 
 /// Forgets the failure of `unit`: a failed unit's name can't be used again.
-pub fn forget_failure(unit: &str, limit: Duration) {
+pub(crate) fn forget_failure(unit: &str, limit: Duration) {
     ask("systemctl", &["--user", "reset-failed", unit], limit);
 }

@@ -20,7 +20,7 @@ impl<'a> Input<'a> {
     }
 
     /// A message to a router, which reads it with its line ends as they are.
-    pub fn router(text: &'a str) -> Result<Input<'a>, TmuxError> {
+    pub(crate) fn router(text: &'a str) -> Result<Input<'a>, TmuxError> {
         Input::message(text).map(|input| Input { router: true, ..input })
     }
 

@@ -132,7 +132,7 @@ impl Server<'_> {
 
     /// The command line that does what [`Server::start`] does, for somebody else to run in `spec.cwd` with `spec.env`.
     /// What became of it is asked by [`Server::started`].
-    pub fn start_command(&self, spec: &StartSpec) -> Result<Vec<OsString>, TmuxError> {
+    pub(crate) fn start_command(&self, spec: &StartSpec) -> Result<Vec<OsString>, TmuxError> {
         let mut command = self.tmux.command_line(&self.socket);
         command.extend(self.start_words(spec)?);
         Ok(command)
@@ -359,7 +359,7 @@ impl Server<'_> {
     /// Makes a server that lost a SIGCHLD look at its children (tmux 3.3a loses up to 30 % of them with one session).
     ///
     /// In the background: the signal of the poke's own job may be lost too, and the call would hang (measured).
-    pub fn poke(&self) -> Result<(), TmuxError> {
+    pub(crate) fn poke(&self) -> Result<(), TmuxError> {
         self.call(&["run-shell", "-b", "true"]).map(drop)
     }
 }

@@ -47,13 +47,13 @@ impl Waiter {
     }
 
     /// Waits for the client's end. Its exit code, or 128 + N for signal N.
-    pub fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let status = self.child.wait().ok()?;
         status.code().or_else(|| Some(128 + status.signal()?))
     }
 
     /// Ends the client; its exit code would be ours.
-    pub fn dismiss(mut self) {
+    pub(crate) fn dismiss(mut self) {
         // One that has ended by itself is an error of no interest; either way it must be collected.
         let _ = self.child.kill();
         let _ = self.child.wait();
