@@ -178,7 +178,7 @@ pub fn remove(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Removes `path`, and everything below it where it is a folder. The caller makes that durable, by [`sync_dir`] of the
+/// Removes `path`, and everything below it where it is a folder. The caller makes that durable, by `sync_dir` of the
 /// folder that it was in. `Ok(false)`: it was not there.
 pub fn remove_tree(path: &Path) -> Result<bool, StoreError> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
