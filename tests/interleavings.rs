@@ -46,7 +46,7 @@ fn awake(sim: &Arc<Sim>) {
 }
 
 /// More runs than the steps of two programs can need.
-const MOST: usize = 20_000;
+const MOST: usize = 40_000;
 
 const ACTS: usize = 4;
 
