@@ -4,6 +4,7 @@
 //! What belongs to one way of calling a program conflicts with the others by name. `requires` would not do: clap passes
 //! over it where what is required conflicts with something given, and the option would be taken and not heeded.
 
+use crate::cli::names::Names;
 use crate::cli::people_args::People;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -371,6 +372,13 @@ pub enum Verb {
         /// The text.
         #[arg(value_name = "TEXT", allow_hyphen_values = true)]
         text: String,
+    },
+    /// Print names of a kind, one a line: what completions ask for.
+    #[command(hide = true)]
+    Names {
+        /// Which.
+        #[arg(value_name = "KIND", value_enum, required = true)]
+        kinds: Vec<Names>,
     },
     /// Finish the verbs that were cut short. The other programs run this where there are some.
     #[command(hide = true)]

@@ -6,7 +6,7 @@ use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, attention, people, verbs};
+use crate::cli::{self, Access, attention, names, people, verbs};
 use crate::doctor::probe;
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -73,6 +73,10 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Status { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::status(world, json)),
         Verb::Logs { peer, follow, since, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
             verbs::logs(world, peer.as_deref(), since.as_deref(), follow, json)
+        }),
+        Verb::Names { kinds } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
+            names::print(world, &kinds)?;
+            Ok(Exit::Ok)
         }),
         Verb::Units { act: Units::Status { json } } => {
             cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::units_status(world, json))
@@ -165,6 +169,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Completions { .. }
         | Verb::Man { .. }
         | Verb::PeerName { .. }
+        | Verb::Names { .. }
         | Verb::Finish
         | Verb::Version
         | Verb::People(_)
@@ -378,6 +383,9 @@ fn completions(shell: clap_complete::Shell, dir: Option<&Path>) -> Result<Exit, 
         let (name, mut command) = (program.name, program.completed());
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut command, name, &mut script);
+        if shell == clap_complete::Shell::Bash {
+            script.extend_from_slice(names::for_bash(&command, name).as_bytes());
+        }
         match dir {
             None => cli::say(String::from_utf8_lossy(&script).trim_end()),
             Some(dir) => {

@@ -11,6 +11,7 @@ pub mod front;
 pub mod hook_input;
 pub mod manual;
 mod message_args;
+pub mod names;
 pub mod people;
 pub mod people_args;
 pub mod schedule;
