@@ -16,7 +16,7 @@ use support::{SmallDisk, TestHome};
 
 const OPS: [&str; 9] = ["open", "write", "fsync", "link", "rename", "unlink", "mkdir", "rmdir", "truncate"];
 /// Stories whose steps are most of those there are.
-const SHORT: [&str; 4] = ["first contact", "worker dies", "rename", "remove"];
+const SHORT: [&str; 5] = ["first contact", "worker dies", "rename", "rename, live", "remove"];
 
 /// Fails one step after the other of this kind in this story. Says how many failed, and what was wrong afterwards.
 fn fail_all(story: &Scenario, op: &str, errno: &str) -> (u32, Vec<String>) {

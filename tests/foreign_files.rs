@@ -135,7 +135,7 @@ fn a_folder_of_settings_that_others_may_write_is_refused_and_doctor_closes_it() 
 #[test]
 fn what_belongs_to_somebody_else_is_refused() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can give files away");
+        eprintln!("SKIPPED: only root can give files away");
         return;
     }
     let home = home();

@@ -38,7 +38,7 @@ fn is_gone(server: i32) {
 
 #[test]
 fn stop_ends_a_session_on_a_full_disk_and_it_stays_stopped() {
-    let Some((home, _disk)) = full() else { return eprintln!("skipped: this user may not mount") };
+    let Some((home, _disk)) = full() else { return eprintln!("SKIPPED: this user may not mount") };
     let server = home.server_pid(ANN).unwrap();
     let stopped = home.run("iapeer", &["stop", "ann"]);
     assert_eq!(stopped.code, 0, "{stopped}");
@@ -55,7 +55,7 @@ fn stop_ends_a_session_on_a_full_disk_and_it_stays_stopped() {
 #[test]
 fn reap_and_new_end_a_session_on_a_full_disk_and_leave_none_unsupervised() {
     for verb in [&["iapeer-reap", ANN][..], &["iapeer", "new", "ann"]] {
-        let Some((home, _disk)) = full() else { return eprintln!("skipped: this user may not mount") };
+        let Some((home, _disk)) = full() else { return eprintln!("SKIPPED: this user may not mount") };
         let server = home.server_pid(ANN).unwrap();
         let done = home.run(verb[0], &verb[1..]);
         is_gone(server);
@@ -73,7 +73,7 @@ fn reap_and_new_end_a_session_on_a_full_disk_and_leave_none_unsupervised() {
 
 #[test]
 fn a_message_is_refused_on_a_full_disk_and_doctor_names_the_disk() {
-    let Some((home, _disk)) = full() else { return eprintln!("skipped: this user may not mount") };
+    let Some((home, _disk)) = full() else { return eprintln!("SKIPPED: this user may not mount") };
     let sent = home.run("iapeer-send", &["ann", "--from", "bob", "-m", "two"]);
     assert!(sent.code == 74 && sent.stderr.contains("the disk is full"), "{sent}");
     let said = home.run("iapeer", &["doctor"]);

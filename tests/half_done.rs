@@ -29,7 +29,7 @@ fn has_strace() -> bool {
     let tried = std::process::Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
     let works = tried.is_ok_and(|status| status.success());
     if !works {
-        eprintln!("skipped: strace is not there, or may not trace");
+        eprintln!("SKIPPED: strace is not there, or may not trace");
     }
     works
 }

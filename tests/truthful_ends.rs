@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(20);
 #[test]
 fn an_accepted_message_is_no_failure_where_its_result_can_not_be_printed() {
     if !Path::new("/dev/full").exists() {
-        eprintln!("skipped: there is no /dev/full here");
+        eprintln!("SKIPPED: there is no /dev/full here");
         return;
     }
     let home = TestHome::new();

@@ -54,6 +54,32 @@ pub fn bin(program: &str) -> PathBuf {
     bin_dir().join(program)
 }
 
+/// As root, runs the test `name` of this file once more as a user that is not, for whom modes and owners count; says so
+/// where that can't be done. Does nothing for a user that is none.
+pub fn once_more_without_root(name: &str) {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let test = std::env::current_exe().expect("a running test has a path");
+    let as_nobody = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program).current_dir("/");
+        command
+    };
+    let may = [bin("iapeer"), test.clone()].iter().all(|program| {
+        let tried = as_nobody(Path::new("test")).arg("-x").arg(program).status();
+        tried.is_ok_and(|status| status.success())
+    });
+    if !may {
+        return eprintln!("SKIPPED: {name} as a user that is not root (there is no setpriv, or it may not go there)");
+    }
+    let ran = as_nobody(&test).args(["--exact", name, "--nocapture"]).output().expect("setpriv ran a moment ago");
+    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{name}, as a user that is not root:\n{said}");
+    assert!(said.contains("1 passed"), "{name} is no test of this file:\n{said}");
+    said.lines().filter(|line| line.starts_with("bad state")).for_each(|line| println!("as nobody: {line}"));
+}
+
 /// Polls `ready` until it is true; panics with `what` when `patience` is over.
 #[track_caller]
 pub fn wait_until(what: &str, patience: Duration, mut ready: impl FnMut() -> bool) {

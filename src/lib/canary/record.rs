@@ -14,6 +14,7 @@ use crate::store::event_log::{self, Event, Log};
 use crate::store::lock::FileLock;
 use crate::store::markers::Intent;
 use crate::store::pane_log;
+use crate::store::registry::Registry;
 use crate::world::{PaneEnd, World};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -70,6 +71,16 @@ impl LastDeath {
     fn write(&self, world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
         let line = serde_json::to_string(self).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
         Ok(durable::write_atomic(&LastDeath::path(world, identity), format!("{line}\n").as_bytes())?)
+    }
+
+    /// Writes it, for a peer that is there: what is written for one that was removed or renamed meanwhile would be left for
+    /// good. Looked for afterwards, since a removal purges once more behind the registry.
+    fn keep(&self, world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+        self.write(world, identity)?;
+        if Registry::read(world.paths).is_ok_and(|registry| registry.get(identity.personality()).is_none()) {
+            durable::remove(&LastDeath::path(world, identity))?;
+        }
+        Ok(())
     }
 }
 
@@ -147,7 +158,7 @@ pub fn server_exit(
         forensics: file,
         over: false,
     };
-    death.write(world, identity)?;
+    death.keep(world, identity)?;
     Ok(true)
 }
 
@@ -175,7 +186,7 @@ pub fn session_exit(world: &World<'_>, identity: &Identity, server: ProcessId, e
         forensics: None,
         over: false,
     };
-    death.write(world, identity)?;
+    death.keep(world, identity)?;
     Ok(true)
 }
 

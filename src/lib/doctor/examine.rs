@@ -1,7 +1,7 @@
 //! One examination: every check, one after the other, and what they came to.
 
 use super::finding::{Finding, MendOutcome};
-use super::{attention, files, fleet, machine, profiles, programs, runtimes, telegram, verbs};
+use super::{attention, contents, files, fleet, machine, profiles, programs, runtimes, telegram, verbs};
 use crate::base::exit::{Exit, Failure};
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
@@ -73,6 +73,7 @@ pub fn examine<'a>(
     take(files::logs(world));
     take(files::modes(world));
     take(files::unfit(world));
+    take(contents::contents(world));
     take(files::set_aside(world));
     take(files::litter(world));
     take(verbs::cut_short(world));

@@ -8,6 +8,7 @@ use crate::store::event_log::Log;
 use crate::store::open::{self, Rule, Unfit};
 use crate::world::World;
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -45,12 +46,15 @@ pub(super) fn close(path: &Path, mode: u32) -> Result<(), MendError> {
     })
 }
 
-/// Names among the state and the logs that are no regular files, and state files far larger than any of ours: what is
-/// in them is not read.
+/// Names of ours that are no regular files where one is looked for, and files far larger than any of ours: what is in
+/// them is not read.
 pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
-    let (state, logs) = (world.paths.state_root(), world.paths.root().join("logs"));
-    let (mut found, mut unseen) = (Vec::new(), Vec::new());
-    let mut todo = vec![state.clone(), logs];
+    let root = world.paths.root();
+    let mut found: Vec<Unfit> =
+        [world.paths.owner()].iter().filter_map(|path| open::fault(path, Rule::STATE)).collect();
+    let mut unseen = Vec::new();
+    let mut todo: Vec<PathBuf> =
+        ["state", "history", "schedules", "logs", "cache", "runtimes"].iter().map(|name| root.join(name)).collect();
     while let Some(dir) = todo.pop() {
         let names = match durable::names_of(&dir) {
             Ok(names) => names,
@@ -61,12 +65,13 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         };
         for name in names {
             let path = dir.join(&name);
+            let below: Vec<&str> =
+                path.strip_prefix(root).into_iter().flat_map(Path::iter).filter_map(OsStr::to_str).collect();
             let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-            let rule = if path.starts_with(&state) { Rule::STATE } else { Rule { max: u64::MAX, ..Rule::STATE } };
-            if is_folder && !is_a_file_of_a_session(&dir, &name, world) {
+            if is_folder && is_a_folder_of_ours(&below) {
                 todo.push(path);
             } else if !name.contains(".corrupt-") {
-                found.extend(open::fault(&path, rule));
+                found.extend(open::fault(&path, rule(&below)));
             }
         }
     }
@@ -78,16 +83,36 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     unseen.into_iter().chain(found.into_iter().map(finding)).collect()
 }
 
-/// Whether the name is one under which a regular file is looked for.
-fn is_a_file_of_a_session(dir: &Path, name: &str, world: &World<'_>) -> bool {
-    dir == world.paths.state_dir() && name.contains('.') && !name.ends_with(".queue")
+/// What a file has to be. What grows has a bound of its own, and is cut or put aside by who writes it next.
+fn rule(below: &[&str]) -> Rule {
+    match below[0] {
+        "state" | "schedules" => Rule::STATE,
+        "runtimes" => Rule::DOCUMENT,
+        _ => Rule { max: u64::MAX, ..Rule::STATE },
+    }
+}
+
+/// Whether the name, in parts below the root, is one under which a folder is looked for.
+fn is_a_folder_of_ours(below: &[&str]) -> bool {
+    match below {
+        ["state", "lifecycle", name] => name.ends_with(".queue") || name.ends_with(".approval"),
+        ["state", "lifecycle", _, place] => ["inflight", "dead", "corrupt"].contains(place),
+        ["state", "asks", _] => true,
+        ["state", name] => *name != "clock" && !name.ends_with(".lock"),
+        ["state", ..] | ["history", ..] | ["schedules", ..] => false,
+        ["runtimes", .., name] => !name.ends_with(".json"),
+        ["logs" | "cache", .., name] => !name.ends_with(".log") && !name.ends_with(".md"),
+        _ => true,
+    }
 }
 
 /// Everything of ours below the root but the peers' working folders, which are theirs.
 fn ours(world: &World<'_>) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut todo: Vec<PathBuf> =
-        ["state", "logs", "cache", "runtimes"].iter().map(|name| world.paths.root().join(name)).collect();
+    let mut todo: Vec<PathBuf> = ["state", "history", "schedules", "owner", "logs", "cache", "runtimes"]
+        .iter()
+        .map(|name| world.paths.root().join(name))
+        .collect();
     todo.extend(fs::read_dir(world.paths.root()).into_iter().flatten().flatten().filter_map(|entry| {
         let name = entry.file_name();
         name.to_string_lossy().starts_with("peers-profiles").then(|| entry.path())

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attention;
+mod contents;
 mod examine;
 mod files;
 mod finding;

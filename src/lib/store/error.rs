@@ -123,6 +123,9 @@ pub enum Fault {
     /// It is a folder, and what is in it is not known.
     #[error("can't be listed ({0})")]
     Unlisted(io::ErrorKind),
+    /// Its owner may not read it.
+    #[error("may not be read by its owner (mode {0:04o})")]
+    Shut(u32),
 }
 
 impl Fault {
@@ -135,6 +138,7 @@ impl Fault {
             Fault::Owner(..) => "chown it to yourself, or move it away",
             Fault::Open(_) => "chmod go-w it",
             Fault::Unlisted(_) => "see to its mode",
+            Fault::Shut(_) => "chmod u+rw it",
         }
     }
 }
@@ -147,7 +151,7 @@ impl Unfit {
     /// The exit code of a program that gives up for this reason.
     pub fn exit(&self) -> Exit {
         match self.fault {
-            Fault::Owner(..) | Fault::Open(_) | Fault::Unlisted(_) => Exit::NoPerm,
+            Fault::Owner(..) | Fault::Open(_) | Fault::Unlisted(_) | Fault::Shut(_) => Exit::NoPerm,
             Fault::Kind(_) | Fault::Link | Fault::NoFolder(_) | Fault::Large(..) => Exit::Config,
         }
     }

@@ -81,6 +81,9 @@ pub enum RegistryFault {
     /// It is JSON, and no object.
     #[error("not a JSON object")]
     NotAnObject,
+    /// Its peers are something else: taken for nobody, they would be written over.
+    #[error("its peers are no list: a later version may have written it")]
+    Peers,
     /// One of its records can't be used.
     #[error(transparent)]
     Record(#[from] RecordFault),

@@ -338,6 +338,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_lines_is_searched_in_one_pass() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path(), u64::MAX);
+        history.append(&settled(1, "x")).unwrap();
+        fs::OpenOptions::new().append(true).open(history.path()).unwrap().set_len(100 << 20).unwrap();
+        let line = settled(2, "y");
+        let started = std::time::Instant::now();
+        assert_eq!(history.find(line.id, line.accepted).unwrap(), None);
+        // Searched anew with each block it took minutes.
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+        history.append(&line).unwrap();
+        assert_eq!(history.find(line.id, line.accepted).unwrap().as_ref(), Some(&line));
+    }
+
+    #[test]
     fn what_was_settled_is_found_however_far_back_it_stands() {
         let dir = tempfile::tempdir().unwrap();
         let history = history(dir.path(), u64::MAX);

@@ -154,7 +154,12 @@ fn read_whole(path: &Path, rule: Rule) -> Result<Option<Vec<u8>>, OpenError> {
 /// What is wrong with the name `path` as a file of `rule`, without opening it. A missing one is fine.
 pub fn fault(path: &Path, rule: Rule) -> Option<Unfit> {
     let look = if rule.links == Links::Refused { fs::symlink_metadata(path) } else { fs::metadata(path) };
-    let meta = look.ok()?;
+    let meta = match look {
+        Ok(meta) => meta,
+        // A link to nothing, or to itself.
+        Err(_) if path.is_symlink() => return Some(Unfit::new(path, Fault::Link)),
+        Err(_) => return None,
+    };
     if meta.is_symlink() {
         return Some(Unfit::new(path, Fault::Link));
     }
@@ -163,6 +168,10 @@ pub fn fault(path: &Path, rule: Rule) -> Option<Unfit> {
     }
     if meta.len() > rule.max {
         return Some(Unfit::new(path, Fault::Large(meta.len(), rule.max)));
+    }
+    // For root no mode counts.
+    if meta.mode() & 0o400 == 0 && !nix::unistd::geteuid().is_root() {
+        return Some(Unfit::new(path, Fault::Shut(meta.mode() & 0o7777)));
     }
     if rule.owner == Owner::Ours { check_ours(path, &meta).err() } else { None }
 }

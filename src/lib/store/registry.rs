@@ -70,8 +70,16 @@ impl Registry {
             );
         }
         let mut peers: Vec<PeerRecord> = Vec::new();
-        for value in map.get("peers").and_then(Value::as_array).into_iter().flatten() {
-            peers.push(PeerRecord::parse(value)?);
+        match map.get("peers") {
+            Some(Value::Array(list)) => {
+                for value in list {
+                    peers.push(PeerRecord::parse(value)?);
+                }
+            }
+            None | Some(Value::Null) => {}
+            Some(Value::Object(none)) if none.is_empty() => {}
+            // Taken for nobody, they would be written over.
+            Some(_) => return Err(RegistryFault::Peers),
         }
         peers.sort_by(|a, b| a.personality.cmp(&b.personality));
         if let Some(twice) = peers.windows(2).find(|pair| pair[0].personality == pair[1].personality) {
@@ -310,6 +318,8 @@ mod tests {
                 assert_eq!(failure.exit, Exit::Config, "{bad}");
                 assert!(failure.message.contains("restore"), "{failure}");
             }
+            std::fs::write(paths.registry(), r#"{"version":9,"peers":{"bob":{}}}"#).unwrap();
+            assert!(Registry::read(paths).unwrap_err().to_string().contains("no list"));
             for fine in [r#"{"version":1}"#, r#"{"version":99,"peers":[]}"#, r#"{"peers":{}}"#] {
                 std::fs::write(paths.registry(), fine).unwrap();
                 assert!(Registry::read(paths).unwrap().peers().is_empty(), "{fine}");

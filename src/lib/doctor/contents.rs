@@ -1,0 +1,62 @@
+//! State files whose content can't be understood: the next program that reads one sets it aside, and goes on without what
+//! it said.
+
+use super::finding::Finding;
+use crate::store::durable;
+use crate::store::markers::Intent;
+use crate::store::queue;
+use crate::store::session_record::SessionRecord;
+use crate::units::schedule;
+use crate::world::World;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+
+/// Those that say something which is not said elsewhere.
+pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
+    let state = world.paths.state_dir();
+    let mut found = Vec::new();
+    for name in names_in(&state) {
+        let path = state.join(&name);
+        match name.split_once('.').map(|(_, kind)| kind) {
+            Some("session" | "session.reaping") => found.extend(fault::<SessionRecord>(&path)),
+            Some("teardown") => found.extend(fault::<Intent>(&path)),
+            Some("queue") => {
+                for place in [path.clone(), path.join("inflight")] {
+                    found.extend(items(&place));
+                }
+            }
+            _ => {}
+        }
+    }
+    let notices = world.paths.notices_dir();
+    found.extend(names_in(&notices).filter_map(|name| fault::<queue::Item>(&notices.join(name))));
+    found.sort();
+    let finding = |(path, why): (PathBuf, String)| {
+        let what = format!("can't be understood ({why}): the next program that reads it sets it aside");
+        Finding::warn("files", path.display(), what).todo("mend it, or look into it there")
+    };
+    let mut findings: Vec<Finding<'a>> = found.into_iter().map(finding).collect();
+    if let Err(failure) = schedule::list(world) {
+        let dir = world.paths.schedules_dir();
+        findings.push(
+            Finding::error("files", failure.exit, dir.display(), failure.message).todo("mend it or move it away"),
+        );
+    }
+    findings
+}
+
+/// What is in a folder; one that can't be listed has a finding of its own.
+fn names_in(dir: &Path) -> impl Iterator<Item = String> {
+    durable::names_of(dir).unwrap_or_default().into_iter()
+}
+
+fn items(place: &Path) -> Vec<(PathBuf, String)> {
+    let is_item = |name: &String| name.len() >= 6 && name.bytes().all(|byte| byte.is_ascii_digit());
+    names_in(place).filter(is_item).filter_map(|name| fault::<queue::Item>(&place.join(name))).collect()
+}
+
+/// What is wrong with the content. What is no file, or can't be read, has a finding of its own.
+fn fault<T: DeserializeOwned>(path: &Path) -> Option<(PathBuf, String)> {
+    let bytes = durable::read_optional(path).ok()??;
+    serde_json::from_slice::<T>(&bytes).err().map(|error| (path.to_owned(), error.to_string()))
+}
