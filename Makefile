@@ -38,7 +38,7 @@ PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
 # What tools/install reads. Not exported: a test that calls make itself would inherit it.
 PLACES = $(foreach place,SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR NOTIFYDIR UNITDIR,$(place)="$($(place))")
 
-.PHONY: all build test soak test-agents lint demo bench bench-large bench-agents check-macos install uninstall deb clean help
+.PHONY: all build test soak test-agents lint deny demo bench bench-large bench-agents check-macos install uninstall deb clean help
 
 all: build
 
@@ -58,6 +58,9 @@ test-agents: ## drive the real Codex and Claude Code (npm, some 800 MB once, int
 
 lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents, formula, workflow
 	tools/lint
+
+deny: ## advisories, licences and sources of the dependencies (cargo-deny, compiled once where it is missing)
+	tools/deny
 
 demo: ## see it work in a throw-away home (a debug build: the soonest to be there)
 	tools/ensure tmux

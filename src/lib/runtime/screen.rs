@@ -111,7 +111,7 @@ impl Screen {
 
     /// The draft in the composer as its person wrote it, to be put back later: with its blank lines, and without the
     /// breaks that come of the composer's width. `None` where the screen does not tell where the draft ends.
-    pub(crate) fn whole_draft(&self, rules: &ScreenRules) -> Option<String> {
+    pub fn whole_draft(&self, rules: &ScreenRules) -> Option<String> {
         let rows = parse_rows(&self.styled, &rules.ghost);
         let at = rows.iter().rposition(|row| row.text().starts_with(&rules.composer))?;
         let width = rules.composer.chars().count();
@@ -134,7 +134,7 @@ impl Screen {
     }
 
     /// Each rule by its place in the manifest, and whether it holds: the composer, `ready`, `busy`, the dialogs.
-    pub(crate) fn verdicts(&self, rules: &ScreenRules) -> Vec<(String, bool)> {
+    pub fn verdicts(&self, rules: &ScreenRules) -> Vec<(String, bool)> {
         let rows = parse_rows(&self.styled, &rules.ghost);
         let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
         let composer = rows.iter().any(|row| row.text().starts_with(&rules.composer) || is_bare(row, &rules.composer));

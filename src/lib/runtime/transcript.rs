@@ -120,7 +120,7 @@ impl<'m> Transcripts<'m> {
     }
 
     /// Whether a record written since `baseline` carries the envelope of message `id`.
-    pub(crate) fn carries_since(&self, baseline: &Baseline, id: MessageId) -> bool {
+    pub fn carries_since(&self, baseline: &Baseline, id: MessageId) -> bool {
         self.grown(baseline).any(|(path, from)| carries_between(&path, from, u64::MAX, id))
     }
 
@@ -133,7 +133,7 @@ impl<'m> Transcripts<'m> {
     }
 
     /// The time of the newest record that has one.
-    pub(crate) fn last_activity(&self) -> Option<EpochMs> {
+    pub fn last_activity(&self) -> Option<EpochMs> {
         last_matching(&self.newest()?, |record| record_time(record, &self.rules.timestamp)).map(|(at, _)| at)
     }
 
@@ -180,7 +180,7 @@ impl<'m> Transcripts<'m> {
     }
 
     /// Whether a record written since `baseline` says that a compaction is done.
-    pub(crate) fn compacted_since(&self, baseline: &Baseline) -> bool {
+    pub fn compacted_since(&self, baseline: &Baseline) -> bool {
         self.grown(baseline).any(|(path, from)| {
             lines_from(&path, from).any(|line| {
                 serde_json::from_slice(&line).is_ok_and(|record: Value| matches_any(&record, &self.rules.compacted))
