@@ -72,9 +72,11 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
     // What the screen says of a time was drawn when the last turn ended, not now.
     let drawn = activity.turn.as_ref().map(|turn| turn.at).or(activity.transcript.last);
     let (screen, answers, choose) = on_screen(world, peer, drawn.unwrap_or(now), known.as_ref());
-    let working = activity.quiet() == Quiet::Working;
-    let still = still(world, record, &activity, printed, working);
     let turn = activity.turn.as_ref();
+    let noted = known.as_ref().filter(|known| known.evidence == Sign::Hook && known.hook.is_none());
+    let told_of = noted.map(|noted| (noted.state, noted.since));
+    let working = activity.quiet() == Quiet::Working && !rule::has_failed(told_of, turn.map(|turn| turn.at));
+    let still = still(world, record, &activity, printed, working);
     let began = turn.map_or(record.woke_at, |turn| turn.at);
     let record_found = match turn {
         // A hook has told how it ended.
@@ -88,7 +90,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
         crash_loop: None,
         died: None,
         request: open_request(world, peer, known.as_ref()),
-        noted: known.as_ref().filter(|known| known.evidence == Sign::Hook && known.hook.is_none()).map(found_of),
+        noted: noted.map(found_of),
         record: record_found.map(|(_, told)| Found { state: told.state, text: told.text, until: told.until }),
         working,
         ended_well: turn.is_some_and(|turn| turn.state == TurnState::Idle && !turn.failed),
@@ -256,7 +258,9 @@ fn on_screen(
         let shown = view.screen.shown(rules, drawn);
         // A repaint passes, and so does a dialog that has just been answered.
         let is_news = |told: &Told| known.is_none_or(|known| known.state != told.state);
-        let passing = !shown.composer && shown.told.as_ref().is_some_and(is_news);
+        let mut passing = !shown.composer && shown.told.as_ref().is_some_and(is_news);
+        // A hook tells of a failed turn before the program draws its end.
+        passing |= shown.busy && known.is_some_and(|known| known.state.ends_a_turn() && known.evidence == Sign::Hook);
         if passing && std::mem::replace(&mut again, false) {
             world.clock.sleep(REPAINT);
             continue;

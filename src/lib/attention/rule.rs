@@ -89,6 +89,13 @@ pub struct AttentionVerdict {
 /// How long a program may take to draw its dialog once it has called the permission hook.
 const DRAWN: Duration = Duration::from_secs(3);
 
+/// Whether a hook has told that the turn failed which hooks still call running: it tells the failure first and ends the
+/// turn then, and whoever looks in between must not take the failure for that of an earlier turn. `told`: what the hook
+/// told, and when. `turn`: when a hook last told of the turn.
+pub fn has_failed(told: Option<(AttentionState, EpochMs)>, turn: Option<EpochMs>) -> bool {
+    told.is_some_and(|(state, at)| state.ends_a_turn() && turn.is_some_and(|turn| turn <= at))
+}
+
 /// The state of a peer.
 pub fn decide(seen: &AttentionSeen) -> AttentionVerdict {
     use AttentionState::*;
@@ -245,6 +252,22 @@ mod rows {
 
     fn request(secs: u64, shows_dialog: bool) -> Option<OpenRequest> {
         Some(OpenRequest { text: "words".into(), age: Duration::from_secs(secs), shows_dialog })
+    }
+
+    #[test]
+    fn a_failure_that_was_told_before_the_end_of_its_turn() {
+        let at = |n| Some(EpochMs(n));
+        for (told, turn, failed) in [
+            (None, at(5), false),
+            (Some((Failing, EpochMs(5))), at(5), true),
+            (Some((Failing, EpochMs(6))), at(5), true),
+            (Some((Limited, EpochMs(6))), at(5), true),
+            (Some((Failing, EpochMs(4))), at(5), false),
+            (Some((Approval, EpochMs(6))), at(5), false),
+            (Some((Failing, EpochMs(6))), None, false),
+        ] {
+            assert_eq!(has_failed(told, turn), failed, "{told:?} {turn:?}");
+        }
     }
 
     /// `row: { what differs from a session that rests } => state, by what`.

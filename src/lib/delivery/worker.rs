@@ -16,7 +16,7 @@ use crate::session::end::{self, End};
 use crate::session::settle::{self, Standing};
 use crate::store::attention::Attention;
 use crate::store::event_log::Event;
-use crate::store::markers::TurnState;
+use crate::store::markers::{Turn, TurnState};
 use crate::store::queue::{Place, Queue};
 use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::peer::Peer;
@@ -65,6 +65,12 @@ pub(crate) fn next(
         WorkerRound::Working => !is_working(world, peer),
         // An answer that came during the round started a drain that found the lock taken.
         WorkerRound::Done(WorkerAnswer::Missing) if world.markers(&peer.identity).has(Marker::EphemeralArmed)? => true,
+        // So did the drain of a turn that failed during the round.
+        WorkerRound::Done(WorkerAnswer::Missing)
+            if ended_turn(world, peer).is_some_and(|turn| before.turn != Some(turn)) =>
+        {
+            true
+        }
         // What was accepted during the round found the lock taken.
         WorkerRound::Done(_) => {
             queue.list(Place::Waiting)?.last().copied() > before.newest && queue.list(Place::Inflight)?.is_empty()
@@ -167,6 +173,11 @@ fn is_without_task(ledger: &Ledger<'_>) -> Result<bool, Failure> {
         }
     }
     Ok(true)
+}
+
+/// The last turn, where hooks have reported its end.
+fn ended_turn(world: &World<'_>, peer: &Peer) -> Option<Turn> {
+    world.markers(&peer.identity).turn().filter(|turn| turn.state != TurnState::Busy)
 }
 
 /// Whether the worker's turn goes on.
