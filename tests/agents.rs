@@ -46,7 +46,13 @@ impl Stub {
 
     /// Answers every request from now on with this status; with none, as usual.
     fn fail(&self, status: Option<u16>) {
-        let body = json!({"type": "error", "error": {"type": "x", "message": "stub words"}});
+        // A context that is full is a bad request, told apart by its words (Anthropic) or its code (OpenAI).
+        let (kind, words) = match status {
+            Some(400) => ("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum"),
+            _ => ("x", "stub words"),
+        };
+        let body =
+            json!({"type": "error", "error": {"type": kind, "message": words, "code": "context_length_exceeded"}});
         let mode = status.map_or(json!({}), |status| json!({"status": status, "body": body}));
         fs::write(self.mode.with_extension("new"), mode.to_string()).unwrap();
         fs::rename(self.mode.with_extension("new"), &self.mode).unwrap();
@@ -471,7 +477,7 @@ fn says_what_failed(runtime: &'static str) {
     }
     agent.send("hello one");
     agent.wait_idle();
-    for (status, state) in [(529, "failing"), (500, "failing"), (401, "login"), (429, "limited")] {
+    for (status, state) in [(529, "failing"), (500, "failing"), (400, "failing"), (401, "login"), (429, "limited")] {
         stub.fail(Some(status));
         agent.send(&format!("fails with {status}"));
         let row = in_state(&agent, state);
