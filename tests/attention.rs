@@ -191,6 +191,19 @@ fn a_dialog_and_a_strange_screen_are_named_and_looked_at_without_attaching() {
     assert_eq!(home.run("iapeer", &["peek", "ann"]).code, 69, "it sleeps");
 }
 
+/// Has everything that waits for ann look a minute older.
+fn minute_passes(home: &TestHome) {
+    let _ann = support::hold(&home.state_dir().join(format!("{ANN}.lock")));
+    for entry in fs::read_dir(home.state_dir().join(format!("{ANN}.queue"))).unwrap().flatten() {
+        let is_item = entry.file_name().to_string_lossy().starts_with("0");
+        if is_item {
+            let mut item: Value = serde_json::from_slice(&fs::read(entry.path()).unwrap()).unwrap();
+            item["accepted"] = (item["accepted"].as_u64().unwrap() - 60_000).into();
+            fs::write(entry.path(), item.to_string()).unwrap();
+        }
+    }
+}
+
 /// Eight messages to a peer at an approval, and an hour of ticks: none is given up, and their order stays.
 #[test]
 fn what_waits_at_an_approval_is_held_and_goes_on_in_order() {
@@ -205,6 +218,7 @@ fn what_waits_at_an_approval_is_held_and_goes_on_in_order() {
         }
         for _ in 0..60 {
             tick(&home);
+            minute_passes(&home);
         }
         home.at_rest(ANN);
         let (waiting, inflight, dead) = home.queue(ANN);

@@ -32,7 +32,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Takes the lock at `path`, as a program of ours does, until what is returned is dropped.
 pub fn hold(path: &Path) -> iapeer::store::FileLock {
     let clock = iapeer::base::SystemClock::default();
-    iapeer::store::FileLock::acquire_unsigned(path, Duration::ZERO, &clock).unwrap()
+    iapeer::store::FileLock::acquire_unsigned(path, PATIENCE, &clock).unwrap()
 }
 
 /// The folder of the programs under test.
