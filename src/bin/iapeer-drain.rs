@@ -10,6 +10,7 @@
 use iapeer::base::{Exit, Failure, Identity, output};
 use iapeer::cli::{self, Access, args};
 use iapeer::delivery::drain::{self, Drained};
+use iapeer::host::spawn;
 use iapeer::mailbox::queues;
 use iapeer::world::World;
 use std::process::ExitCode;
@@ -20,6 +21,9 @@ fn main() -> ExitCode {
 }
 
 fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
+    if given.gated {
+        spawn::wait_at_gate();
+    }
     let settles = given.list || given.requeue.is_some() || given.drop.is_some();
     if given.identities.is_empty() && !given.all && !settles {
         return Err(Failure::new(Exit::Usage, "name an identity, or give --all, --list, --requeue ID or --drop ID"));

@@ -86,6 +86,9 @@ pub struct Drain {
     /// Say what would be delivered and change nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Begin when standard input ends: until then its starter is still writing the message.
+    #[arg(long, hide = true)]
+    pub gated: bool,
     /// Print one JSON object a line.
     #[arg(long)]
     pub json: bool,

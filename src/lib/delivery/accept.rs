@@ -19,7 +19,7 @@ use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::identities_with;
 use crate::world::peer::Peer;
-use crate::world::{NotStarted, World};
+use crate::world::{Begin, NotStarted, World};
 use std::time::Duration;
 
 /// How far another machine's clock may be ahead of ours.
@@ -53,20 +53,24 @@ pub struct Message {
 }
 
 /// A message that is accepted: durable, whatever happens.
-#[derive(Debug)]
-pub struct Accepted {
+pub struct Accepted<'w> {
     /// To whom.
     pub peer: Peer,
     item: Item,
     seq: Seq,
     started: Duration,
+    ready: Option<Begin<'w>>,
 }
 
-impl Accepted {
+impl Accepted<'_> {
     /// Has it delivered. The answer: why no drain could be started. Whoever holds the identity looks at the queue again
     /// after letting go.
-    pub fn deliver(&self, world: &World<'_>) -> Option<NotStarted> {
-        if world.is_held(&self.peer.identity) { None } else { world.start_drain(&self.peer.identity).err() }
+    pub fn deliver(&mut self, world: &World<'_>) -> Option<NotStarted> {
+        match self.ready.take() {
+            Some(begin) => begin().err(),
+            None if world.is_held(&self.peer.identity) => None,
+            None => world.start_drain(&self.peer.identity).err(),
+        }
     }
 
     /// Watches it for at most `wait`; not at all where no drain could be started.
@@ -83,10 +87,9 @@ impl Accepted {
 }
 
 /// What accepting a message came to.
-#[derive(Debug)]
-pub enum Acceptance {
+pub enum Acceptance<'w> {
     /// It is durable.
-    Accepted(Box<Accepted>),
+    Accepted(Box<Accepted<'w>>),
     /// There is nothing to deliver: it answers what nobody reads answers to, or with [`Message::no_pile`] an earlier one
     /// of its sender still waits.
     NotKept(SendReport),
@@ -95,7 +98,7 @@ pub enum Acceptance {
 /// Accepts `message`, has it delivered, and watches it settle.
 pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> {
     let wait = message.wait;
-    let accepted = match accept(world, message)? {
+    let mut accepted = match accept(world, message)? {
         Acceptance::Accepted(accepted) => accepted,
         Acceptance::NotKept(report) => return Ok(report),
     };
@@ -110,14 +113,18 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
 }
 
 /// Accepts `message`: everything that can forbid it is asked, then it is made durable.
-pub fn accept(world: &World<'_>, message: Message) -> Result<Acceptance, Failure> {
+pub fn accept<'w>(world: &World<'w>, message: Message) -> Result<Acceptance<'w>, Failure> {
     let id = message.ask.unwrap_or_else(|| MessageId::generate(world.now()));
     accept_as(world, message, id)
 }
 
 /// [`accept`] under an id that the caller derives from where the message comes from: `None` where the recipient has that
 /// message already, or had it. Whoever calls is alone with this id.
-pub(crate) fn accept_once(world: &World<'_>, message: Message, id: MessageId) -> Result<Option<Acceptance>, Failure> {
+pub(crate) fn accept_once<'w>(
+    world: &World<'w>,
+    message: Message,
+    id: MessageId,
+) -> Result<Option<Acceptance<'w>>, Failure> {
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
     if let Addressee::Peer(peer) = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &sender)? {
@@ -132,7 +139,7 @@ pub(crate) fn accept_once(world: &World<'_>, message: Message, id: MessageId) ->
     accept_as(world, message, id).map(Some)
 }
 
-fn accept_as(world: &World<'_>, message: Message, id: MessageId) -> Result<Acceptance, Failure> {
+fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<Acceptance<'w>, Failure> {
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
@@ -190,12 +197,14 @@ fn accept_as(world: &World<'_>, message: Message, id: MessageId) -> Result<Accep
         urgent: message.urgent,
         ..new
     };
+    // A drain is loaded while the message is written. Whoever holds the identity looks at the queue again after letting go.
+    let ready = (!world.is_held(&peer.identity)).then(|| world.host.ready_drain(&peer.identity));
     let seq = queue.accept(&item, world.clock)?;
     withdraw_from_nobody(world, &peer, &item, seq)?;
     // From here on the message is accepted: nothing below may say otherwise.
     touch_kick(world);
     arm();
-    Ok(Acceptance::Accepted(Box::new(Accepted { peer, item, seq, started })))
+    Ok(Acceptance::Accepted(Box::new(Accepted { peer, item, seq, started, ready })))
 }
 
 /// An earlier message of `sender` that still waits in `queue`.

@@ -39,9 +39,9 @@ pub struct AskAnswered {
 }
 
 /// A question that waits for its answer.
-struct Pending {
+struct Pending<'w> {
     id: MessageId,
-    accepted: Box<Accepted>,
+    accepted: Box<Accepted<'w>>,
     _open: OpenQuestion,
 }
 
@@ -64,7 +64,7 @@ pub fn ask(
         let sent = Peer::named_in(world.paths, &registry, to, message.runtime.as_ref()).and_then(|asked| {
             let open = OpenQuestion::open(world, asker, asked.identity.personality(), id)?;
             let message = Message { to: to.clone(), ask: Some(id), wait: Duration::ZERO, ..message.clone() };
-            let accepted = match accept::accept(world, message)? {
+            let mut accepted = match accept::accept(world, message)? {
                 Acceptance::Accepted(accepted) => accepted,
                 Acceptance::NotKept(report) => return Err(Failure::new(Exit::Refused, report.line())),
             };
@@ -105,7 +105,7 @@ pub fn ask(
 fn look(
     world: &World<'_>,
     identity: &Identity,
-    pending: &mut Vec<Pending>,
+    pending: &mut Vec<Pending<'_>>,
     tell: &mut impl FnMut(&AskAnswered) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let queue = world.queue(identity);

@@ -19,7 +19,7 @@ pub fn send(
     let mut accepted = Vec::new();
     for to in recipients {
         match accept::accept(world, addressed(to)) {
-            Ok(Acceptance::Accepted(one)) => {
+            Ok(Acceptance::Accepted(mut one)) => {
                 let not_started = one.deliver(world);
                 accepted.push((to, one, not_started));
             }
@@ -27,7 +27,7 @@ pub fn send(
             Err(failure) => tell(Some(to), Err(failure))?,
         }
     }
-    let report = |(to, one, not_started): (&String, Box<Accepted>, _)| {
+    let report = |(to, one, not_started): (&String, Box<Accepted<'_>>, _)| {
         tell(Some(to.as_str()), Ok(one.report(world, message.wait, not_started)))
     };
     accepted.into_iter().try_for_each(report)

@@ -11,11 +11,13 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::ffi::{CString, NulError, OsStr, OsString};
-use std::io;
+use std::io::{self, PipeWriter};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::thread::JoinHandle;
 
 /// `POSIX_SPAWN_SETSID` of macOS's `<sys/spawn.h>`, which the libc crate does not have.
 #[cfg(target_os = "macos")]
@@ -53,10 +55,56 @@ pub fn detached(
     arguments: &[OsString],
     environment: &[(OsString, OsString)],
 ) -> Result<(), SpawnError> {
+    run(program, arguments, environment, None)
+}
+
+/// A program that is being started, and that waits at its gate until it is told to begin.
+#[derive(Debug)]
+pub(crate) struct Gated {
+    gate: PipeWriter,
+    started: JoinHandle<Result<(), SpawnError>>,
+}
+
+impl Gated {
+    /// Starts a program as [`detached`] does, while the caller goes on. The program has to call [`wait_at_gate`]: it
+    /// begins when it is told to, and when the caller drops this or ends.
+    ///
+    /// # Errors
+    /// No pipe or no thread is to be had.
+    pub(crate) fn start(
+        program: PathBuf,
+        arguments: Vec<OsString>,
+        environment: Vec<(OsString, OsString)>,
+    ) -> io::Result<Gated> {
+        let (closed, gate) = io::pipe()?;
+        let start = move || run(&program, &arguments, &environment, Some(closed.as_raw_fd()));
+        let started = std::thread::Builder::new().stack_size(64 * 1024).spawn(start)?;
+        Ok(Gated { gate, started })
+    }
+
+    /// Lets the program begin. Returns when it runs, or with the reason why it does not.
+    pub(crate) fn begin(self) -> Result<(), SpawnError> {
+        drop(self.gate);
+        self.started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// Waits until the program that started this one by [`Gated::start`] lets it begin, or has ended.
+pub fn wait_at_gate() {
+    // Nothing is ever written to the pipe.
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+}
+
+fn run(
+    program: &Path,
+    arguments: &[OsString],
+    environment: &[(OsString, OsString)],
+    stdin: Option<RawFd>,
+) -> Result<(), SpawnError> {
     static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
     let words = std::iter::once(program.into()).chain(arguments.iter().cloned());
     let variables = environment.iter().map(|(name, value)| [name.as_os_str(), value].join(OsStr::new("=")));
-    let child = start(words, variables).map_err(|source| match Obstacle::to(program) {
+    let child = start(words, variables, stdin).map_err(|source| match Obstacle::to(program) {
         Some(obstacle) => SpawnError::Obstacle(obstacle),
         None => SpawnError::Refused { program: program.to_owned(), source },
     })?;
@@ -84,16 +132,21 @@ pub(crate) fn with_input(program: &Path, input: &[u8]) -> io::Result<()> {
 /// What every pipe holds before its writer has to wait.
 const PIPE: usize = 4096;
 
-fn start(words: impl Iterator<Item = OsString>, variables: impl Iterator<Item = OsString>) -> io::Result<Pid> {
+fn start(
+    words: impl Iterator<Item = OsString>,
+    variables: impl Iterator<Item = OsString>,
+    stdin: Option<RawFd>,
+) -> io::Result<Pid> {
     let (words, variables) = (c_strings(words)?, c_strings(variables)?);
-    let (attributes, actions) = (attributes()?, file_actions()?);
+    let (attributes, actions) = (attributes()?, file_actions(stdin)?);
     // A signal for the caller's process group (its terminal hangs up) that comes while the child still belongs to that
-    // group ends the child too, and is not meant for it. Blocked, it is still to be seen here afterwards.
+    // group ends the child too, and is not meant for it. Blocked, it is still to be seen here afterwards; in a thread
+    // beside others ([`Gated`]) it is not, and the child is looked at in any case.
     let blocked = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let attempt = || -> nix::Result<Pid> {
         for _ in 0..STARTS {
             let child = posix_spawn(words[0].as_c_str(), &actions, &attributes, &words, &variables)?;
-            if !is_ending_pending() || process::runs_a_program(child.as_raw()) {
+            if stdin.is_none() && !is_ending_pending() || process::runs_a_program(child.as_raw()) {
                 return Ok(child);
             }
             let _ = waitpid(child, None);
@@ -119,8 +172,8 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
     Ok(attributes)
 }
 
-/// The root folder, and /dev/null as the standard streams.
-fn file_actions() -> nix::Result<PosixSpawnFileActions> {
+/// The root folder, and /dev/null as the standard streams, or `stdin` as the first of them.
+fn file_actions(stdin: Option<RawFd>) -> nix::Result<PosixSpawnFileActions> {
     let mut actions = PosixSpawnFileActions::init()?;
     // SAFETY: `PosixSpawnFileActions` is a transparent wrapper around an initialised object of this type, and the call
     // copies the path.
@@ -128,9 +181,9 @@ fn file_actions() -> nix::Result<PosixSpawnFileActions> {
     if added != 0 {
         return Err(Errno::from_raw(added));
     }
-    actions.add_open(0, "/dev/null", OFlag::O_RDWR, Mode::empty())?;
-    actions.add_dup2(0, 1)?;
-    actions.add_dup2(0, 2)?;
+    actions.add_open(1, "/dev/null", OFlag::O_RDWR, Mode::empty())?;
+    actions.add_dup2(1, 2)?;
+    actions.add_dup2(stdin.unwrap_or(1), 0)?;
     Ok(actions)
 }
 
@@ -241,6 +294,32 @@ mod tests {
             assert_eq!(text.lines().nth(1), Some("/dev/null"), "{text}");
             assert!(!text.contains("/dev/zero"), "a descriptor of ours was passed on: {text}");
         }
+    }
+
+    #[test]
+    fn a_gated_program_begins_when_it_is_let_or_its_starter_gives_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = SystemClock::default();
+        let seen = |name: &str| {
+            let patience = Deadline::after(&clock, Duration::from_secs(10));
+            let path = dir.path().join(name);
+            wait_for(&clock, patience, Duration::from_millis(2), || path.exists().then_some(())).is_some()
+        };
+        let start = |name: &str| {
+            let out = dir.path().join(name);
+            let script = format!("touch {0}.ready; cat; touch {0}.begun", out.display());
+            let path = [("PATH".into(), std::env::var_os("PATH").unwrap())];
+            Gated::start("/bin/sh".into(), vec!["-c".into(), script.into()], path.to_vec()).unwrap()
+        };
+        let (let_in, given_up) = (start("a"), start("b"));
+        assert!(seen("a.ready") && seen("b.ready"));
+        assert!(!dir.path().join("a.begun").exists() && !dir.path().join("b.begun").exists());
+        let_in.begin().unwrap();
+        assert!(seen("a.begun") && !dir.path().join("b.begun").exists());
+        drop(given_up);
+        assert!(seen("b.begun"));
+        let missing = Gated::start("/nonexistent/x".into(), vec![], vec![]).unwrap();
+        assert!(matches!(missing.begin(), Err(SpawnError::Obstacle(_))));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::host::limits;
 use crate::host::managed::{self, Managed};
 use crate::host::obstacle::Obstacle;
 use crate::host::process;
-use crate::host::spawn::{self, SpawnError};
+use crate::host::spawn::{self, Gated, SpawnError};
 use crate::host::tmux::{self, ExitWord, Key, StartSpec, TmuxError};
 use crate::host::usage::Usage;
 use crate::runtime::screen::Sight;
@@ -26,8 +26,8 @@ use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use crate::world::{
-    ChoiceError, CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, PaneEnd, Processes,
-    StartError, TerminalTimes, TranscriptTimes, View,
+    Begin, ChoiceError, CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, PaneEnd,
+    Processes, StartError, TerminalTimes, TranscriptTimes, View,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -70,6 +70,18 @@ fn shortened(host: &RealHost<'_>, identity: &Identity, argv: &[String]) -> Resul
     let words: Vec<String> = argv.iter().map(|word| spawn::shell_quoted(word)).collect();
     let script = unit::write_script(host, identity, "program.sh", &format!("exec {}\n", words.join(" ")))?;
     Ok(vec!["/bin/sh".into(), script.into()])
+}
+
+impl RealHost<'_> {
+    /// What a program of ours is started with.
+    fn own_environment(&self) -> Vec<(OsString, OsString)> {
+        let mut environment = launch::allowed(launch::environment());
+        environment.insert("IAPEER_ROOT".into(), self.paths.root().to_string_lossy().into_owned());
+        if let Ok(level) = std::env::var("IAPEER_LOG") {
+            environment.insert("IAPEER_LOG".into(), level);
+        }
+        environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+    }
 }
 
 impl Host for RealHost<'_> {
@@ -295,13 +307,7 @@ impl Host for RealHost<'_> {
 
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), NotStarted> {
         let path: PathBuf = launch::bin_dir().join(program);
-        let mut environment = launch::allowed(launch::environment());
-        environment.insert("IAPEER_ROOT".into(), self.paths.root().to_string_lossy().into_owned());
-        if let Ok(level) = std::env::var("IAPEER_LOG") {
-            environment.insert("IAPEER_LOG".into(), level);
-        }
-        let environment: Vec<(OsString, OsString)> =
-            environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let environment = self.own_environment();
         let names: Vec<&str> = environment.iter().filter_map(|(name, _)| name.to_str()).collect();
         let (program, arguments) = match unit::escape(self, &path, arguments, &names) {
             Some(escape) => {
@@ -312,6 +318,21 @@ impl Host for RealHost<'_> {
             None => (path, arguments.iter().map(OsString::from).collect()),
         };
         Ok(spawn::detached(&program, &arguments, &environment)?)
+    }
+
+    fn ready_drain<'a>(&'a self, identity: &Identity) -> Begin<'a> {
+        let words = vec!["--gated".into(), identity.as_str().into()];
+        let identity = identity.clone();
+        let detach = move || self.detach("iapeer-drain", &[identity.as_str()]);
+        // What starts it in our place does not pass a gate on.
+        if unit::has_to_escape(self, "iapeer-drain") {
+            return Box::new(detach);
+        }
+        match Gated::start(launch::bin_dir().join("iapeer-drain"), words, self.own_environment()) {
+            Ok(gated) => Box::new(|| Ok(gated.begin()?)),
+            // No pipe or no thread is to be had.
+            Err(_) => Box::new(detach),
+        }
     }
 
     fn managed_by(&self, identity: &Identity) -> Option<Managed> {

@@ -192,6 +192,13 @@ pub(crate) fn end(host: &RealHost<'_>, identity: &Identity, server: Option<Proce
     }
 }
 
+/// Whether the end of its caller's unit or login would be the end of a program of ours, and must not be.
+pub(crate) fn has_to_escape(host: &RealHost<'_>, program: &str) -> bool {
+    // A drain that ends with its sender's unit is made up for by the next; only a session, when it is its own end that
+    // is asked for, must not take its drain along. A canary has nobody to take its place at once.
+    host.settings.use_service_manager && systemd::has_socket() && (program == "iapeer-canary" || systemd::in_our_unit())
+}
+
 /// How a program of ours is started so that the end of its caller's unit or login is not its end. `None`: no manager is
 /// at hand, or plain starting will do.
 pub(crate) fn escape(
@@ -202,13 +209,8 @@ pub(crate) fn escape(
 ) -> Option<(PathBuf, Vec<OsString>)> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    if !host.settings.use_service_manager || !systemd::has_socket() {
-        return None;
-    }
     let name = program.file_name()?.to_string_lossy().into_owned();
-    // A drain that ends with its sender's unit is made up for by the next; only a session, when it is its own end that
-    // is asked for, must not take its drain along. A canary has nobody to take its place at once.
-    if name != "iapeer-canary" && !systemd::in_our_unit() {
+    if !has_to_escape(host, &name) {
         return None;
     }
     // No identity ends so: a personality begins with a letter.

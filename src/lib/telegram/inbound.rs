@@ -248,7 +248,7 @@ impl Dealing<'_, '_> {
             wait: Duration::ZERO,
         };
         let peer = match accept::accept_once(world, message, id) {
-            Ok(Some(Acceptance::Accepted(accepted))) => {
+            Ok(Some(Acceptance::Accepted(mut accepted))) => {
                 // What can't be started now is delivered by the next tick.
                 accepted.deliver(world);
                 accepted.peer.identity.personality().clone()

@@ -24,6 +24,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Lets a program begin that was made ready. Says whether it runs.
+pub type Begin<'a> = Box<dyn FnOnce() -> Result<(), NotStarted> + 'a>;
+
 /// The host as the lifecycle sees it. The real one talks to tmux and reads transcripts; the simulated one lets
 /// whole days of fleet life run in a second.
 pub trait Host: Send + Sync {
@@ -128,6 +131,14 @@ pub trait Host: Send + Sync {
 
     /// Starts a program of ours, detached from the caller.
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), NotStarted>;
+
+    /// Starts a detached drain that does not look at the queue of `identity` before it is let begin, so that it can be
+    /// loaded while there is still something to do. The answer lets it begin; so does dropping the answer, and the end
+    /// of this program.
+    fn ready_drain<'a>(&'a self, identity: &Identity) -> Begin<'a> {
+        let identity = identity.clone();
+        Box::new(move || self.detach("iapeer-drain", &[identity.as_str()]))
+    }
 
     /// Whether a service manager holds this peer, which, and through whose unit (D16).
     fn managed_by(&self, identity: &Identity) -> Option<Managed>;

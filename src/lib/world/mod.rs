@@ -11,7 +11,8 @@ pub mod world;
 
 pub use error::{ChoiceError, CompactError, HostError, NotStarted};
 pub use host::{
-    Delivery, Host, Landing, Launch, NotReady, PaneEnd, Processes, StartError, TerminalTimes, TranscriptTimes, View,
+    Begin, Delivery, Host, Landing, Launch, NotReady, PaneEnd, Processes, StartError, TerminalTimes, TranscriptTimes,
+    View,
 };
 pub use peer::Peer;
 pub use world::{Held, World};
