@@ -29,13 +29,18 @@ fn stage() -> tempfile::TempDir {
             let name = entry.file_name();
             let ours = name.to_string_lossy().starts_with("iapeer") && entry.path().extension().is_none();
             if ours || from.ends_with("systemd") {
-                // A link where that is possible: all programs together are large.
-                let (from, to) = (entry.path(), to.join(&name));
-                fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
+                link(&entry.path(), &to.join(&name));
             }
         }
     }
+    let stub = "telegram_stub.py";
+    link(&source.join("tests/support").join(stub), &dir.path().join("scenarios").join(stub));
     dir
+}
+
+/// A link where that is possible, else a copy: all programs together are large.
+fn link(from: &Path, to: &Path) {
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)).unwrap();
 }
 
 /// Runs a scenario, with options of with-systemd.
@@ -97,6 +102,11 @@ fn a_schedule_fires_by_itself_and_leaves_nothing() {
 #[test]
 fn an_always_on_peer_is_held_from_create_to_remove() {
     scenario("always_on.sh", &[]);
+}
+
+#[test]
+fn a_bridge_to_telegram_is_up_from_connect_on_and_back_after_a_kill() {
+    scenario("telegram.sh", &[]);
 }
 
 #[test]

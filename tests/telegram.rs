@@ -337,6 +337,38 @@ fn an_approval_is_answered_by_a_button() {
 }
 
 #[test]
+fn a_question_is_answered_by_a_button_for_a_choice_of_its_own() {
+    let (home, telegram) = home();
+    home.set("IAPEER_TELL_AFTER_SECS", "0.2");
+    home.parrot("ann", &[("PARROT_ATTENTION", "question")]);
+    connect(&home, &telegram, &[]);
+    home.ok("iapeer-send", &["ann", "--from", "me", "-m", "hello"]);
+    // A tick tells of it.
+    let asked = wait_for("the buttons", PATIENCE, || {
+        home.ok("iapeer-superviser", &[]);
+        telegram.calls("sendMessage").into_iter().find(|call| !call["reply_markup"].is_null())
+    });
+    assert!(asked["text"].as_str().unwrap().contains("question: The parrot asks: What is for dinner?"), "{asked}");
+    let rows = asked["reply_markup"]["inline_keyboard"].as_array().unwrap();
+    let words: Vec<&Value> = rows.iter().map(|row| &row[0]["text"]).collect();
+    assert_eq!(words, [&json!("crackers"), &json!("seeds")]);
+    let shown = json!({ "message_id": asked["number"], "chat": { "id": CHAT, "type": "private" } });
+    let pressed = json!({ "id": "9", "from": { "id": CHAT }, "message": shown, "data": &rows[1][0]["callback_data"] });
+    telegram.order(json!({ "push": [{ "callback_query": pressed }] }));
+    wait_until("the press to be answered", PATIENCE, || !telegram.calls("answerCallbackQuery").is_empty());
+    assert_eq!(telegram.calls("answerCallbackQuery")[0]["text"], "ann: question answered on its screen: 2. Seeds");
+    // The second choice, not the one that the program's cursor stood on.
+    wait_until("the answer", PATIENCE, || telegram.texts().contains(&"ann: You said: hello".to_owned()));
+    let sessions = home.home().join(".iapeer-parrot/sessions");
+    let written = |entry: fs::DirEntry| fs::read_to_string(entry.path()).unwrap_or_default();
+    let records: String = fs::read_dir(sessions).unwrap().flatten().map(written).collect();
+    let records = records.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let chosen: Vec<Value> =
+        records.filter(|record| record["type"] == "chosen").map(|record| record["text"].clone()).collect();
+    assert_eq!(chosen, ["Seeds"]);
+}
+
+#[test]
 fn files_go_both_ways() {
     let (home, telegram) = connected();
     let file = home.dir().join("report \"x\".txt");

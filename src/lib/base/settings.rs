@@ -160,7 +160,7 @@ pub const PLACES: &[Setting] = &[
     place("NOTIFIER_RUNTIME_BIN", FOUND, "The program of runtime notifier."),
     place("TELEGRAM_RUNTIME_BIN", FOUND, "The program of runtime telegram."),
     place(
-        "IAPEER_TELEGRAM_API",
+        TELEGRAM_API,
         "`https://api.telegram.org`",
         "Where the Bot API is: a server of your own, or a stub for tests.",
     ),
@@ -179,6 +179,9 @@ pub const PLACES: &[Setting] = &[
     ),
 ];
 const FOUND: &str = "looked for";
+
+/// Where the Bot API is.
+pub(crate) const TELEGRAM_API: &str = "IAPEER_TELEGRAM_API";
 
 const fn place(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
     Setting { name, default, unit: "", doc }

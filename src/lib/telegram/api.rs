@@ -1,6 +1,7 @@
 //! The Bot API over HTTPS. The token stands in the address of each request and nowhere else: no error says it.
 
 use crate::base::exit::{Exit, Failure};
+use crate::base::settings::TELEGRAM_API;
 use crate::people::bots::Token;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::http::Response;
 
-/// Where the API is, unless `IAPEER_TELEGRAM_API` says otherwise.
+/// Where the API is, unless [`TELEGRAM_API`] says otherwise.
 const API: &str = "https://api.telegram.org";
 /// How long a call may take besides what it waits for by design.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -82,10 +83,10 @@ pub(crate) struct Api {
 impl Api {
     /// The API for the bot of `token`.
     pub(crate) fn new(token: Token) -> Result<Api, Failure> {
-        let base = std::env::var("IAPEER_TELEGRAM_API").ok().filter(|base| !base.trim().is_empty());
+        let base = std::env::var(TELEGRAM_API).ok().filter(|base| !base.trim().is_empty());
         let base = base.as_deref().map_or(API, str::trim).trim_end_matches('/').to_owned();
         if !base.starts_with("https://") && !base.starts_with("http://") {
-            let why = "IAPEER_TELEGRAM_API wants an address as https://HOST[:PORT]; unset it for Telegram's own";
+            let why = format!("{TELEGRAM_API} wants an address as https://HOST[:PORT]; unset it for Telegram's own");
             return Err(Failure::new(Exit::Config, why));
         }
         // A redirection would carry the token to another host.

@@ -7,6 +7,7 @@ use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::paths;
+use crate::base::settings::TELEGRAM_API;
 use crate::host::managed::Managed;
 use crate::host::service::manager::Variables;
 use crate::host::service::{FileStanding, Manager, ServiceFile, ServiceTarget, folders, is_ours};
@@ -236,8 +237,11 @@ fn unit_of(world: &World<'_>, peer: &Peer) -> ServiceFile {
     let dir = manager.dir(world.paths);
     let bare = manager.peer(&target, &dir, &peer.identity, peer.cwd(), &Variables::new());
     let last = std::fs::read_to_string(&bare.path).unwrap_or_default();
+    // The bridge of a person who was connected through a Bot API server of his own goes on through that one.
+    let api = peer.manifest.takes_messages_itself().then_some(TELEGRAM_API);
     let own: Variables = [peer.manifest.program.variable.as_str(), FALLBACK_TARGET]
         .into_iter()
+        .chain(api)
         .filter(|name| !name.is_empty())
         .filter_map(|name| {
             let given = std::env::var(name).ok().filter(|value| !value.is_empty());
