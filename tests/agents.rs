@@ -297,6 +297,45 @@ fn codex_converses() {
     converse("codex");
 }
 
+/// A script asks and has the answer, which the model sends with the tool, naming the question.
+fn asks(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    home.ok("iapeer", &["create", "me", "--runtime", "person"]);
+    let ask = |question: &str| home.ok("iapeer-send", &["ada", "--ask", "-m", question, "--wait", "60"]);
+    let asked = ask("2+2?");
+    assert_eq!(asked.stdout, "4\n", "{asked}");
+    assert!(asked.stderr.starts_with(&format!("delivered to {identity} (woke: fresh")), "{asked}");
+    // Once more, of a session that is up.
+    agent.wait_idle();
+    let asked = ask("20+3?");
+    assert_eq!(asked.stdout, "23\n", "{asked}");
+    home.at_rest("person-me");
+    // Each has been read, and answers its own question.
+    assert!(home.ok("iapeer", &["inbox", "--json"]).stdout.is_empty());
+    let letters = home.ok("iapeer", &["inbox", "--all", "--json"]).json_lines();
+    let bodies: Vec<&Value> = letters.iter().map(|letter| &letter["body"]).collect();
+    assert_eq!(bodies, [&json!("4"), &json!("23")]);
+    for letter in &letters {
+        let question = letter["re"].as_str().unwrap();
+        assert_eq!(letter["from"], identity.as_str());
+        stub.asked(question);
+    }
+    assert_ne!(letters[0]["re"], letters[1]["re"]);
+    agent.wait_idle();
+    home.ok("iapeer-reap", &[identity]);
+}
+
+#[test]
+fn claude_answers_a_script_that_asks() {
+    asks("claude");
+}
+
+#[test]
+fn codex_answers_a_script_that_asks() {
+    asks("codex");
+}
+
 /// A terminal as large as a session's window that nobody types into, for the command in its arguments.
 const TERMINAL: &str = "
 import fcntl, os, pty, struct, sys, termios
