@@ -6,7 +6,7 @@ use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, attention, names, people, verbs};
+use crate::cli::{self, Access, attention, completions, names, people, verbs};
 use crate::doctor::probe;
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Other(words) => other(&words),
-        Verb::Completions { shell, dir } => completions(shell, dir.as_deref()),
+        Verb::Completions { shell, dir } => put_completions(shell, dir.as_deref()),
         Verb::Man { dir } => man(dir.as_deref()),
         Verb::Demo { runtime } => demo::run(&runtime),
         Verb::PeerName { text } => {
@@ -375,26 +375,22 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
     Ok(Exit::Ok)
 }
 
-fn completions(shell: clap_complete::Shell, dir: Option<&Path>) -> Result<Exit, Failure> {
+fn put_completions(shell: clap_complete::Shell, dir: Option<&Path>) -> Result<Exit, Failure> {
     if let Some(dir) = dir {
         std::fs::create_dir_all(dir).map_err(|error| Failure::create(dir, &error))?;
     }
     for program in PROGRAMS {
-        let (name, mut command) = (program.name, program.completed());
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut command, name, &mut script);
-        if shell == clap_complete::Shell::Bash {
-            script.extend_from_slice(names::for_bash(&command, name).as_bytes());
-        }
+        let name = program.name;
+        let script = completions::script(shell, name, program.completed());
         match dir {
-            None => cli::say(String::from_utf8_lossy(&script).trim_end()),
+            None => cli::say(script.trim_end()),
             Some(dir) => {
                 // The name by which the shell finds it by itself.
                 let file = match shell {
                     clap_complete::Shell::Bash => name.to_owned(),
                     _ => shell.file_name(name),
                 };
-                write(&dir.join(file), &script)?;
+                write(&dir.join(file), script.as_bytes())?;
             }
         }
     }

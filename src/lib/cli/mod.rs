@@ -6,6 +6,7 @@
 
 pub mod args;
 pub(crate) mod attention;
+mod completions;
 mod diagnostics;
 pub mod front;
 pub mod hook_input;

@@ -1,5 +1,5 @@
-//! Completing what only the host knows: peers, tags, runtimes, ids of messages. A shell's script asks `iapeer names KIND`,
-//! which is hidden, since it is for scripts.
+//! What completions ask for: the peers, tags, runtimes and ids of messages of this host. A shell's script runs
+//! `iapeer names KIND`, which is hidden, since it is for scripts.
 
 use crate::base::exit::Failure;
 use crate::cli;
@@ -8,7 +8,7 @@ use crate::runtime::manifest::built_in;
 use crate::store::profile::Profile;
 use crate::store::registry::Registry;
 use crate::world::World;
-use clap::{Arg, Command, ValueEnum};
+use clap::{Arg, ValueEnum};
 use std::collections::BTreeSet;
 
 /// How many of the newest messages are offered.
@@ -31,7 +31,7 @@ pub enum Names {
 
 impl Names {
     /// What an argument wants: by the name of its value, as the help shows it.
-    fn wanted_by(verb: &str, argument: &Arg) -> Option<Names> {
+    pub(crate) fn wanted_by(verb: &str, argument: &Arg) -> Option<Names> {
         // A name that is not there yet.
         if ["create", "rename", "schedule"].contains(&verb) && argument.get_id() != "old" && argument.is_positional() {
             return None;
@@ -46,7 +46,8 @@ impl Names {
         }
     }
 
-    fn word(self) -> String {
+    /// The kind as `iapeer names` takes it.
+    pub(crate) fn word(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
@@ -85,53 +86,4 @@ fn of_kind(world: &World<'_>, kind: Names) -> Result<BTreeSet<String>, Failure> 
             said.iter().rev().take(NEWEST).map(|message| message.id.to_string()).collect()
         }
     })
-}
-
-/// What stands behind the script that clap makes for bash: at an argument that names something of the host's, that is
-/// offered too. `function` is clap's, which is called first.
-pub(crate) fn for_bash(command: &Command, program: &str) -> String {
-    let function = format!("_{}", program.replace('-', "__"));
-    let (mut options, mut positions) = (String::new(), String::new());
-    let mut add = |verb: &str, command: &Command| {
-        let mut at_positions = BTreeSet::new();
-        for argument in command.get_arguments() {
-            let Some(names) = Names::wanted_by(verb, argument) else { continue };
-            let kind = names.word();
-            match argument.get_long() {
-                Some(long) => options.push_str(&format!("        {verb}:--{long}) kind={kind} ;;\n")),
-                None => drop(at_positions.insert(kind)),
-            }
-        }
-        if !at_positions.is_empty() {
-            let kinds = at_positions.into_iter().collect::<Vec<_>>().join(" ");
-            positions.push_str(&format!("            \"{verb}\") kind=\"{kinds}\" ;;\n"));
-        }
-    };
-    add("", command);
-    command.get_subcommands().for_each(|verb| add(verb.get_name(), verb));
-    if options.is_empty() && positions.is_empty() {
-        return String::new();
-    }
-    let verb = if command.has_subcommands() { "${COMP_WORDS[1]-}" } else { "" };
-    format!(
-        r#"
-{function}_named() {{
-    {function} "$@"
-    local cur="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" verb="{verb}" kind=
-    case "$verb:$before" in
-{options}        *) ;;
-    esac
-    if [[ -z $kind && $cur != -* && $before != "$verb" && $before == -* ]]; then return; fi
-    if [[ -z $kind && $cur != -* && ( -z $verb || $COMP_CWORD -gt 1 ) ]]; then
-        case "$verb" in
-{positions}            *) ;;
-        esac
-    fi
-    if [[ -n $kind ]]; then
-        COMPREPLY+=($(compgen -W "$(iapeer names $kind 2>/dev/null)" -- "$cur"))
-    fi
-}}
-complete -F {function}_named -o bashdefault -o default {program}
-"#
-    )
 }

@@ -1,0 +1,171 @@
+//! The scripts that complete command lines: what clap makes, and at each argument that names something of the host's the
+//! call of `iapeer names` that lists it.
+
+use crate::cli::names::Names;
+use clap::{Command, ValueHint};
+use clap_complete::Shell;
+use std::collections::BTreeSet;
+
+/// The script for one program.
+pub(crate) fn script(shell: Shell, program: &str, mut command: Command) -> String {
+    let places = places(&command);
+    if shell == Shell::Zsh {
+        command = marked(command, None);
+    }
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, program, &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    match shell {
+        _ if places.is_empty() => script,
+        Shell::Bash => script + &for_bash(program, &places, command.has_subcommands()),
+        Shell::Zsh => for_zsh(&script),
+        Shell::Fish => script + &for_fish(program, &places),
+        _ => script,
+    }
+}
+
+/// Where names of the host's are wanted.
+struct Place {
+    /// The verbs before it, at most two.
+    verbs: Vec<String>,
+    /// The option whose value it is; without one it is what stands alone.
+    option: Option<String>,
+    /// The kinds, as `iapeer names` takes them.
+    kinds: String,
+}
+
+fn places(command: &Command) -> Vec<Place> {
+    let mut found = Vec::new();
+    collect(command, &[], &mut found);
+    found
+}
+
+fn collect(command: &Command, verbs: &[String], found: &mut Vec<Place>) {
+    let verb = verbs.first().map_or("", String::as_str);
+    let mut alone = BTreeSet::new();
+    for argument in command.get_arguments() {
+        let Some(names) = Names::wanted_by(verb, argument) else { continue };
+        match argument.get_long() {
+            Some(long) => {
+                found.push(Place { verbs: verbs.to_vec(), option: Some(long.to_owned()), kinds: names.word() });
+            }
+            None => drop(alone.insert(names.word())),
+        }
+    }
+    if !alone.is_empty() {
+        let kinds = alone.into_iter().collect::<Vec<_>>().join(" ");
+        found.push(Place { verbs: verbs.to_vec(), option: None, kinds });
+    }
+    for sub in command.get_subcommands() {
+        collect(sub, &[verbs, &[sub.get_name().to_owned()]].concat(), found);
+    }
+}
+
+/// Stands behind clap's script: clap's function is called first, and what it offers stays.
+fn for_bash(program: &str, places: &[Place], has_verbs: bool) -> String {
+    let function = format!("_{}", program.replace('-', "__"));
+    let (mut options, mut alone) = (String::new(), String::new());
+    for Place { verbs, option, kinds } in places {
+        // Of a verb without further verbs, any word may follow.
+        let pattern = match verbs.as_slice() {
+            [] => String::new(),
+            [verb] => format!("{verb}\\ *"),
+            verbs => format!("{}\\ ", verbs.join("\\ ")),
+        };
+        match option {
+            Some(long) => options.push_str(&format!("        {pattern}:--{long}) kind={kinds} ;;\n")),
+            None => alone.push_str(&format!("            {pattern}:) kind=\"{kinds}\" ;;\n")),
+        }
+    }
+    // The verbs that stand before the cursor, and a blank.
+    let verbs = if has_verbs { "${COMP_WORDS[*]:1:COMP_CWORD > 2 ? 2 : COMP_CWORD - 1} " } else { "" };
+    format!(
+        r#"
+{function}_named() {{
+    {function} "$@"
+    local cur="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" verbs="{verbs}" kind=
+    case "$verbs:$before" in
+{options}        *) ;;
+    esac
+    if [[ -z $kind && $cur != -* && $before != -* ]]; then
+        case "$verbs:" in
+{alone}            *) ;;
+        esac
+    fi
+    if [[ -n $kind ]]; then
+        COMPREPLY+=($(compgen -W "$(iapeer names $kind 2>/dev/null)" -- "$cur"))
+    fi
+}}
+complete -F {function}_named -o bashdefault -o default {program}
+"#
+    )
+}
+
+/// The kinds, and the hint that stands for each while clap writes the script, with what clap makes of it. No argument of
+/// ours has one of these hints.
+const MARKS: [(Names, ValueHint, &str); 5] = [
+    (Names::Peers, ValueHint::Username, "_users"),
+    (Names::Recipients, ValueHint::EmailAddress, "_email_addresses"),
+    (Names::Runtimes, ValueHint::CommandString, "_cmdstring"),
+    (Names::Ids, ValueHint::Hostname, "_hosts"),
+    (Names::Tags, ValueHint::Url, "_urls"),
+];
+
+/// The command with marks at its places.
+fn marked(command: Command, verb: Option<&str>) -> Command {
+    let command = command.mut_args(|argument| {
+        let wanted = Names::wanted_by(verb.unwrap_or_default(), &argument);
+        match MARKS.iter().find(|(names, ..)| Some(*names) == wanted) {
+            Some((_, hint, _)) => argument.value_hint(*hint),
+            None => argument,
+        }
+    });
+    command.mut_subcommands(|sub| {
+        let name = sub.get_name().to_owned();
+        marked(sub, Some(verb.unwrap_or(&name)))
+    })
+}
+
+/// Each mark is a call of a function of ours. What stands alone any number of times is written by clap so that no option
+/// is completed after it.
+fn for_zsh(script: &str) -> String {
+    let called = |line: &str| {
+        let mark = MARKS
+            .iter()
+            .find_map(|(names, _, action)| Some((line.strip_suffix(&format!(":{action}' \\"))?, names.word())));
+        match mark {
+            Some((line, kind)) => {
+                let line = line.strip_prefix("'*::").map_or_else(|| line.to_owned(), |rest| format!("'*:{rest}"));
+                format!("{line}:_iapeer_names {kind}' \\\n")
+            }
+            None => format!("{line}\n"),
+        }
+    };
+    let called: String = script.lines().map(called).collect();
+    // Before the program's own function, after the line that names the program.
+    let function = r#"
+(( $+functions[_iapeer_names] )) ||
+_iapeer_names() {
+    local -a names
+    names=(${(f)"$(iapeer names $@[-1] 2>/dev/null)"})
+    compadd "${@[1,-2]}" -a names
+}
+"#;
+    called.replacen("\nautoload -U is-at-least\n", &format!("\nautoload -U is-at-least\n{function}"), 1)
+}
+
+/// Stands behind clap's script: fish puts together what is said of the same option.
+fn for_fish(program: &str, places: &[Place]) -> String {
+    let using = format!("__fish_{}_using_subcommand", program.replace('-', "_"));
+    let mut out = String::new();
+    for Place { verbs, option, kinds } in places {
+        let condition = match verbs.as_slice() {
+            [] => String::new(),
+            [verb] => format!(" -n \"{using} {verb}\""),
+            [verb, rest @ ..] => format!(" -n \"{using} {verb}; and __fish_seen_subcommand_from {}\"", rest.join(" ")),
+        };
+        let option = option.as_ref().map(|long| format!(" -l {long} -r")).unwrap_or_default();
+        out.push_str(&format!("complete -c {program}{condition}{option} -f -a \"(iapeer names {kinds})\"\n"));
+    }
+    out
+}
