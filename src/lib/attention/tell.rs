@@ -4,16 +4,18 @@
 //! executable, gets the event as JSON on its standard input. The message's id stands in `<identity>.attention` before
 //! it is sent: whoever finds it there after a crash completes the telling, and sends no second one.
 
+use crate::attention::look;
 use crate::attention::report::Row;
-use crate::base::StateFile;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
+use crate::base::{Liveness, StateFile};
 use crate::store::attention::{self, Attention};
 use crate::store::event_log::Event;
 use crate::store::lock::FileLock;
 use crate::store::queue::{Item, nobody};
+use crate::store::session_record::SessionRecord;
 use crate::store::state_files::identities_with;
 use crate::world::World;
 use crate::world::peer::Peer;
@@ -152,8 +154,22 @@ pub(crate) fn wait_and_tell(world: &World<'_>, identity: &Identity) -> Result<()
         return Ok(());
     }
     world.clock.sleep(left);
+    answerable(world, identity)?;
     if attention::peek(world.paths, identity).is_some_and(|now| now.since == began) {
         tell(world, identity)?;
+    }
+    Ok(())
+}
+
+/// Looks at the screen of `identity` where a hook has said what is asked and not what can be answered.
+fn answerable(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+    let unknown = |now: &Attention| now.answers.is_empty() && now.hook.is_none();
+    if !attention::peek(world.paths, identity).is_some_and(|now| unknown(&now)) {
+        return Ok(());
+    }
+    let Some(record) = SessionRecord::peek(world.paths, identity) else { return Ok(()) };
+    if world.host.liveness(identity, Some(&record)) == Liveness::Alive {
+        look::attend(world, &Peer::of(world.paths, identity)?, &record)?;
     }
     Ok(())
 }
