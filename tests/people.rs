@@ -169,7 +169,12 @@ fn a_full_disk_is_74_and_keeps_nothing() {
     fs::write(state.join("filler"), vec![0; 1 << 20]).unwrap_err();
     let sent = home.run("iapeer-send", &["me", "--from", "bob", "-m", "x"]);
     refused(&sent, 74, "the disk is full");
-    assert!(files(&home, "me", "new").is_empty());
+    fs::remove_file(state.join("filler")).unwrap();
+    assert_eq!(home.queue("person-me"), (0, 0, 0));
+    home.ok("iapeer-send", &["me", "--from", "bob", "--require", "delivered", "-m", "y"]);
+    home.at_rest("person-me");
+    let bodies: Vec<Value> = inbox(&home, &[]).iter().map(|letter| letter["body"].clone()).collect();
+    assert_eq!(bodies, ["y"]);
 }
 
 #[test]

@@ -22,6 +22,13 @@ shown() { control | grep -Fq "\"text\": \"$1\""; }
 bridge() { pgrep -P "$(server telegram-me)" -x iapeer-telegram; }
 holds control "{\"token\":\"$token\"}"
 
+# Without any bot it is up after create, too, and waits for one.
+iapeer create idle --runtime telegram >/dev/null
+eventually "the session of a peer without a bot" up telegram-idle
+is "$(show iapeer-peer@telegram-idle.service ActiveState)" active "the unit after create"
+is "$(show iapeer-peer@telegram-idle.service NRestarts)" 0 "restarts without a bot"
+iapeer remove idle --force
+
 iapeer create me --runtime person >/dev/null
 parrot bob PARROT_TURN_MS=5
 echo "$token" >"$HOME/token"
