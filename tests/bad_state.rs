@@ -193,9 +193,9 @@ fn is_in_a_turn(home: &TestHome) -> bool {
     turn["state"] == "busy" && home.server_pid("parrot-bob").is_some()
 }
 
-/// What stands under the name.
-fn node(path: &Path) -> Option<u64> {
-    path.symlink_metadata().ok().map(|meta| meta.ino())
+/// What stands under the name, and how long it is: a lock is written anew where it stands.
+fn node(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|meta| (meta.ino(), meta.len()))
 }
 
 /// Everything that was set aside for not being readable.
@@ -317,4 +317,44 @@ fn no_bad_file_hangs_panics_or_costs_another_peer_anything() {
     let wrong: Vec<String> = at_once(BAD, |bad| try_all(bad)).concat();
     println!("bad state: {} files in {} states; wrong: {}", FILES.len(), BAD.len(), wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whoever can't read the registry knows of nobody whether they are a peer: no session is ended or started, nothing that
+/// waits is given up, and the next tick that can read it goes on.
+#[test]
+fn while_the_registry_cannot_be_read_a_tick_says_so_and_acts_on_nobody() {
+    let home = TestHome::new();
+    for name in ["al", "bob", "eve"] {
+        home.parrot(name, &[("PARROT_TURN_MS", "1")]);
+    }
+    home.ok("iapeer-send", &["bob", "--from", "al", "--require", "delivered", "-m", "first"]);
+    home.at_rest("parrot-bob");
+    wait_until("the end of bob's turn", SOON, || !is_in_a_turn(&home));
+    let server = home.server_pid("parrot-bob");
+    let (state, registry) = (home.root().join("state"), home.root().join("peers-profiles.json"));
+    let notice = state.join(format!("notices/parrot-al.{ID}"));
+    fs::create_dir_all(notice.parent().unwrap()).unwrap();
+    let told = json!({"v": 1, "id": ID, "task": "told later", "from": "system-iapeer", "accepted": 1});
+    fs::write(&notice, told.to_string()).unwrap();
+    fs::write(home.state_dir().join("parrot-eve.new-eager"), time()).unwrap();
+    fs::write(home.state_dir().join("parrot-bob.stopped"), time()).unwrap();
+    let was = fs::read(&registry).unwrap();
+    for bad in ["cut", "later", "folder", "loop"] {
+        assert!(spoil(bad, &registry, &was));
+        let tick = home.run("iapeer-superviser", &[]);
+        let errors: Vec<&str> = tick.stderr.lines().filter(|line| !line.trim_start().starts_with("WARN")).collect();
+        assert!(tick.code != 0 && errors.len() == 1 && errors[0].contains("peers-profiles.json"), "{bad}: {tick}");
+        assert!(notice.exists(), "{bad}: the notice is lost");
+        assert!(home.state("parrot-eve", "new-eager"), "{bad}: eve's wish is forgotten");
+        assert_eq!(home.server_pid("parrot-bob"), server, "{bad}: bob's session was ended");
+        clear(&registry);
+        fs::write(&registry, &was).unwrap();
+        fs::set_permissions(&registry, Permissions::from_mode(0o600)).unwrap();
+    }
+    wait_until("everything that waited", SOON, || {
+        home.run("iapeer-superviser", &[]);
+        home.server_pid("parrot-eve").is_some()
+            && home.server_pid("parrot-bob").is_none()
+            && home.bodies("al").contains(&"told later".to_owned())
+    });
 }

@@ -39,7 +39,6 @@ pub enum Drained {
 pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     let queue = world.queue(identity);
-    queue.adopt()?;
     notice::give_waiting(world, Some(identity));
     let mut ledger = Ledger::new(world, &peer, &queue);
     // Held from the first wait for a worker on: of several drains one watches.
@@ -55,6 +54,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
             Err(LockError::Held { .. }) => return Ok(Drained::Ran(ledger.acted)),
             Err(error) => return Err(error.into()),
         };
+        queue.adopt()?;
         let before =
             RoundStart { newest: queue.list(Place::Waiting)?.last().copied(), turn: world.markers(identity).turn() };
         let next = if peer.is_ephemeral() {

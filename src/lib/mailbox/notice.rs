@@ -9,6 +9,7 @@ use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::store::durable;
 use crate::store::queue::{Item, nobody};
+use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
 
@@ -16,10 +17,6 @@ use crate::world::peer::Peer;
 /// message; `again`: an earlier burial may have sent it. An error means that the notice is nowhere yet.
 pub(crate) fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, again: bool) -> Result<(), Failure> {
     let Some(id) = item.notice.filter(|_| item.from != nobody()) else { return Ok(()) };
-    let Some(sender) = find(world, &item.from) else { return Ok(()) };
-    if world.host.managed_by(&sender.identity).is_some() {
-        return Ok(());
-    }
     let body = format!(
         "Your message {} to {} is kept as a dead letter: {reason}\n\
          `iapeer-drain --list {}` shows it, `iapeer-drain --requeue {}` tries again.",
@@ -28,13 +25,18 @@ pub(crate) fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &st
     let topic = Topic::parse("delivery-failed").ok().flatten();
     let notice = Item { id, topic, ..Item::new(nobody(), Intelligence::Absent, body, world.now()) };
     let given = if again { Given::Perhaps } else { Given::Never };
-    if world.markers(&sender.identity).is_stopped() {
-        return keep(world, &sender.identity, &notice);
+    let later = |identity: &Identity, failure: Failure| {
+        tracing::warn!("cannot tell {identity} about a dead letter yet: {failure}");
+        keep(world, identity, &notice)
+    };
+    match find(world, &item.from) {
+        Ok(None) => Ok(()),
+        Ok(Some(sender)) if world.host.managed_by(&sender.identity).is_some() => Ok(()),
+        Ok(Some(sender)) if world.markers(&sender.identity).is_stopped() => keep(world, &sender.identity, &notice),
+        Ok(Some(sender)) => give(world, &sender, &notice, given).or_else(|failure| later(&sender.identity, failure)),
+        // Whether there is such a peer is not known: the notice waits until it is.
+        Err(failure) => later(&item.from, failure),
     }
-    give(world, &sender, &notice, given).or_else(|failure| {
-        tracing::warn!("cannot tell {} about a dead letter yet: {failure}", sender.identity);
-        keep(world, &sender.identity, &notice)
-    })
 }
 
 /// Gives the notices that wait to their peers, or to `only`. One that can't be given still waits on.
@@ -55,7 +57,7 @@ pub(crate) fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
         }
         let path = dir.join(&name);
         let given = durable::read_json::<Item>(&path).map_err(Failure::from).and_then(|notice| {
-            let (Some(notice), Some(peer)) = (notice, find(world, &identity)) else { return Ok(Some(())) };
+            let (Some(notice), Some(peer)) = (notice, find(world, &identity)?) else { return Ok(Some(())) };
             if world.markers(&peer.identity).is_stopped() {
                 return Ok(None);
             }
@@ -76,10 +78,13 @@ pub(crate) fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
     }
 }
 
-/// The peer of `identity`, on another runtime where it has that one no more. `None`: it is gone.
-fn find(world: &World<'_>, identity: &Identity) -> Option<Peer> {
-    let on = |runtime| Peer::find(world.paths, identity.personality(), runtime).ok();
-    on(Some(identity.runtime())).or_else(|| on(None))
+/// The peer of `identity`, on another runtime where it has that one no more. `None`: it is gone, by a registry that could
+/// be read.
+fn find(world: &World<'_>, identity: &Identity) -> Result<Option<Peer>, Failure> {
+    let registry = Registry::read(world.paths)?;
+    let Some(record) = registry.get(identity.personality()) else { return Ok(None) };
+    let runtime = Some(identity.runtime()).filter(|runtime| record.runtimes.contains(runtime));
+    Peer::find(world.paths, identity.personality(), runtime).map(Some)
 }
 
 /// Whether a notice may have been given before.

@@ -21,6 +21,7 @@ use crate::store::field_error::ItemFault;
 use crate::store::lock::{FileLock, LockError};
 use std::fs::{self, DirEntry, File};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -186,16 +187,22 @@ impl Queue {
     }
 
     /// Gives items that were put there under another form of their number (`7`) the name that they are found by. One
-    /// whose number is taken stays.
+    /// whose number is taken stays. The caller holds the identity's lock: an item that moves on between the two steps
+    /// would be adopted, and delivered, once more.
     pub(crate) fn adopt(&self) -> Result<(), StoreError> {
         for name in durable::names_of(&self.dir)? {
-            if let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) {
-                let path = self.dir.join(&name);
-                if path.symlink_metadata().is_ok_and(|meta| meta.is_file())
-                    && step::link(Point::AdoptLink, &path, &self.path(Place::Waiting, seq)).is_ok()
-                {
-                    let _ = step::unlink(Point::AdoptUnlink, &path);
-                }
+            let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) else { continue };
+            let path = self.dir.join(&name);
+            let Some(found) = path.symlink_metadata().ok().filter(fs::Metadata::is_file) else { continue };
+            let is_same = |place| {
+                let other = self.path(place, seq).symlink_metadata();
+                other.is_ok_and(|other| (other.dev(), other.ino()) == (found.dev(), found.ino()))
+            };
+            // It has both names where an earlier adoption was cut short.
+            if Place::ALL.into_iter().any(is_same)
+                || step::link(Point::AdoptLink, &path, &self.path(Place::Waiting, seq)).is_ok()
+            {
+                step::unlink(Point::AdoptUnlink, &path).map_err(|error| StoreError::io("remove", &path, error))?;
             }
         }
         Ok(())

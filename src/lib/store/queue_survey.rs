@@ -124,4 +124,19 @@ mod tests {
             assert!(!litter.exists());
         }
     }
+
+    #[test]
+    fn an_adoption_that_was_cut_short_leaves_one_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let q = queue(dir.path());
+        for place in [Place::Waiting, Place::Inflight] {
+            fs::create_dir_all(q.folder(place)).unwrap();
+            fs::write(q.dir.join("7"), r#"{"task":"by hand"}"#).unwrap();
+            fs::hard_link(q.dir.join("7"), q.path(place, Seq(7))).unwrap();
+            q.adopt().unwrap();
+            assert!(!q.dir.join("7").exists() && q.list(place).unwrap() == [Seq(7)], "{place:?}");
+            q.remove(place, Seq(7)).unwrap();
+        }
+        assert!(!q.tend(Duration::from_secs(3600)).unwrap(), "nothing is left to start a drain for");
+    }
 }

@@ -92,6 +92,9 @@ impl TickOptions {
 }
 
 /// One tick. `tell` is called once per reported session. The caller holds the superviser's lock, except for a dry run.
+///
+/// While the registry can't be read, nobody is known to be a peer: deaths are recorded, but no session is ended or
+/// started, no queue is touched, and the error is returned at the end.
 pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judged)) -> Result<TickSummary, Failure> {
     let started = world.clock.monotonic();
     let verbose = options.verbose || options.dry_run || world.settings.verbose;
@@ -101,9 +104,8 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     }
     let look = Scope::of(world, &options.only);
     let all = look.sessions(world)?;
-    // Once for all that is only looked at: with a thousand sessions, reading it for each is most of a tick. One that
-    // can't be read is each peer's own error, as it would be without.
-    let registry = LazyCell::new(|| Registry::read(world.paths).unwrap_or_default());
+    // Once for all that is only looked at: with a thousand sessions, reading it for each is most of a tick.
+    let registry = LazyCell::new(|| Registry::read(world.paths).map_err(Failure::from));
     let mut summary = TickSummary::default();
     for identity in &all {
         let judged = match judge(world, &registry, identity, options) {
@@ -136,7 +138,8 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
         // Anew: what was done above left marks.
         let rest = look.rest(world)?;
         for identity in &all.union(&rest).collect::<BTreeSet<_>>() {
-            if let Err(failure) = attend(world, &registry, identity) {
+            let registry = registry.as_ref().map_err(Failure::clone)?;
+            if let Err(failure) = attend(world, registry, identity) {
                 tracing::warn!("{identity}: {failure}; what it waits for is not known");
             }
         }
@@ -206,7 +209,7 @@ fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
 /// Looks at one identity, decides, acts. `None`: there is nothing to say (a socket without a session).
 fn judge(
     world: &World<'_>,
-    registry: &Registry,
+    registry: &Result<Registry, Failure>,
     identity: &Identity,
     options: &TickOptions,
 ) -> Result<Option<Judged>, Failure> {
@@ -287,7 +290,8 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         }
         Standing::Asleep => return Ok(None),
     };
-    let (observed, error) = observe(world, &Registry::read(world.paths)?, identity, Some(&record), Liveness::Alive)?;
+    let registry = Registry::read(world.paths).map_err(Failure::from);
+    let (observed, error) = observe(world, &registry, identity, Some(&record), Liveness::Alive)?;
     let verdict = decide(&observed, bounds);
     let mut judged = Judged {
         age_secs: Some(observed.age.as_secs()),
@@ -323,7 +327,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
 /// What there is to see of one session. The second value: why its terminal can't be asked.
 fn observe(
     world: &World<'_>,
-    registry: &Registry,
+    registry: &Result<Registry, Failure>,
     identity: &Identity,
     record: Option<&SessionRecord>,
     liveness: Liveness,
@@ -343,7 +347,7 @@ fn observe(
         quiet: world.settings.ephemeral_quiet,
     };
     let (Some(record), Liveness::Alive) = (record, liveness) else { return Ok((observed, None)) };
-    let peer = Peer::of_in(world.paths, registry, identity)?;
+    let peer = Peer::of_in(world.paths, registry.as_ref().map_err(Failure::clone)?, identity)?;
     observed.ephemeral = peer.is_ephemeral();
     observed.always_on = peer.manifest.kind == Kind::Router;
     let now = world.now();
