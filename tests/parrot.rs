@@ -539,6 +539,14 @@ fn it_crashes_where_it_is_told_to() {
     assert_eq!(pane.ended(), ":6");
     assert_eq!(home.kinds(), ["session", "user"]);
     assert_eq!(home.records().len(), 1);
+    let home = Home::new();
+    let pane = home.ready(&[("PARROT_CRASH_AT", "2"), ("PARROT_TURN_MS", "0")], &[]);
+    pane.say("live");
+    pane.wait_ready();
+    pane.say("die");
+    assert_eq!(pane.ended(), ":6");
+    assert_eq!(home.kinds(), ["session", "user", "assistant", "turn_end"], "nothing tells of the second message");
+    assert_eq!(home.records().len(), 2);
 }
 
 #[test]

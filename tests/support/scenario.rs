@@ -1,6 +1,6 @@
 //! What the programs do all day, in short stories: each can be broken off anywhere, and must come to a good end.
 
-use super::{Output, TestHome, bodies_in};
+use super::{Output, TestHome, bodies_in, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -236,8 +236,24 @@ impl Office {
     pub fn at_the_beginning_of(story: &Scenario) -> Office {
         let mut office = Office::new();
         (story.begin)(&mut office);
-        ["ann", "bob", "wes"].iter().for_each(|name| office.home.at_rest(&format!("parrot-{name}")));
+        wait_until("the programs of the beginning to end", REST, || office.is_idle());
         office
+    }
+
+    /// No program is at work, and no agent is in a turn, at whose end its hook would start one: it would do the story's
+    /// work without the story's variables.
+    fn is_idle(&self) -> bool {
+        let in_a_turn = |name: &str| {
+            let turn = fs::read(self.home.state_dir().join(format!("parrot-{name}.turn"))).unwrap_or_default();
+            let turn: Value = serde_json::from_slice(&turn).unwrap_or_default();
+            turn["state"] == "busy" && self.home.server_pid(&format!("parrot-{name}")).is_some()
+        };
+        // Those stay as long as a session does.
+        let of_a_session =
+            |name: &str| ["tmux", "iapeer-parrot", "iapeer-canary"].iter().any(|of| name.starts_with(of));
+        !["ann", "bob", "wes", "dan"].iter().any(|name| {
+            in_a_turn(name) || iapeer::store::lock::is_held(&self.home.state_dir().join(format!("parrot-{name}.lock")))
+        }) && !self.home.processes().iter().any(|(_, name)| name.starts_with("iapeer") && !of_a_session(name))
     }
 
     /// Runs a program, however it ends.

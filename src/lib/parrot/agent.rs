@@ -3,7 +3,7 @@
 //! The order of a turn: record, `user`, hook `prompt`, (the turn), `assistant`, reply, `turn_end`, hook `stop`.
 
 use super::ask::{Ask, Chosen, QUESTION, TOOL, Trouble};
-use super::faults::{Answers, Crash, Faults, Hang};
+use super::faults::{Answers, Crash, Faults, Hang, crash};
 use super::history::Conversation;
 use super::hooks::{Hooks, ParrotHook, Ticket};
 use super::keys::TypedKey;
@@ -38,6 +38,8 @@ pub(crate) struct Agent {
     turns: u64,
     length: Duration,
     crash: Option<Crash>,
+    /// How many messages it still takes; the last of them it aborts at. 0: no end.
+    left: u64,
     hang: Option<Hang>,
     trouble_ahead: Option<Trouble>,
     limit: Option<Duration>,
@@ -73,6 +75,7 @@ impl Agent {
             turns: 0,
             length: faults.turn,
             crash: faults.crash,
+            left: faults.crash_at,
             hang: faults.hang,
             trouble_ahead: faults.attention,
             limit: faults.limit,
@@ -129,14 +132,16 @@ impl Agent {
     pub(crate) fn submit(&mut self, bytes: &[u8], now: Instant) -> After {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let (idle, word) = (!self.busy(), text.trim());
-        if let Some(record) = &mut self.record {
-            let taken = match bytes.first() {
-                Some(b'/') => Taken::Command,
-                Some(b'!') => Taken::Shell,
-                _ => Taken::Message,
-            };
-            if let Err(error) = record.append(self.clock.now(), self.transcript.id(), bytes, taken, idle) {
-                self.trouble(format!("PARROT_RECORD: {error}"));
+        let taken = Taken::of(bytes);
+        if let Some(record) = &mut self.record
+            && let Err(error) = record.append(self.clock.now(), self.transcript.id(), bytes, taken, idle)
+        {
+            self.trouble(format!("PARROT_RECORD: {error}"));
+        }
+        if taken == Taken::Message && self.left > 0 {
+            self.left -= 1;
+            if self.left == 0 {
+                crash();
             }
         }
         let work = match bytes.first() {
@@ -441,10 +446,4 @@ impl Agent {
             self.troubles.push(known);
         }
     }
-}
-
-/// Dies as a defective program does, but without leaving a core file.
-pub(crate) fn crash() -> ! {
-    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
-    std::process::abort()
 }

@@ -1,10 +1,10 @@
 //! A session from start to end: its phases, and the one loop that waits for everything.
 
-use super::agent::{After, Agent, crash};
+use super::agent::{After, Agent};
 use super::composer::ParrotComposer;
 use super::dialog::{DialogAnswer, ParrotDialog};
 use super::error::ParrotError;
-use super::faults::{Crash, Faults, Hang};
+use super::faults::{Crash, Faults, Hang, crash};
 use super::history::Conversation;
 use super::hooks::Hooks;
 use super::keys::{Decoder, TypedKey};

@@ -17,6 +17,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("PARROT_DIALOG", "screens to answer before the composer: trust, update, picker, login, comma-separated"),
     ("PARROT_SWALLOW", "ignore the first N submits"),
     ("PARROT_CRASH", "boot, turn or idle: abort there"),
+    ("PARROT_CRASH_AT", "N: abort at the N-th message, which is in PARROT_RECORD then and nowhere else"),
     ("PARROT_HANG", "boot: never ready; turn: the first turn never ends"),
     (
         "PARROT_ATTENTION",
@@ -37,6 +38,12 @@ pub enum Crash {
     ParrotTurn,
     /// After 300 ms of idleness.
     Idle,
+}
+
+/// Dies as a defective program does, but without leaving a core file.
+pub(crate) fn crash() -> ! {
+    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
+    std::process::abort()
 }
 
 /// Where to hang.
@@ -84,6 +91,8 @@ pub struct Faults {
     pub swallow: u64,
     /// Where it crashes.
     pub crash: Option<Crash>,
+    /// The message that it takes, records and aborts at, counted from 1; 0: none.
+    pub crash_at: u64,
     /// Where it hangs.
     pub hang: Option<Hang>,
     /// What the first turn runs into.
@@ -176,6 +185,7 @@ impl Faults {
             dialogs,
             swallow: number("PARROT_SWALLOW", 0)?,
             crash,
+            crash_at: number("PARROT_CRASH_AT", 0)?,
             hang,
             attention,
             limit: Some(number("PARROT_LIMIT_MS", 0)?).filter(|ms| *ms > 0).map(Duration::from_millis),

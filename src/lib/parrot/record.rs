@@ -18,6 +18,17 @@ pub(crate) enum Taken {
     Shell,
 }
 
+impl Taken {
+    /// How what was in the composer is taken.
+    pub(crate) fn of(bytes: &[u8]) -> Taken {
+        match bytes.first() {
+            Some(b'/') => Taken::Command,
+            Some(b'!') => Taken::Shell,
+            _ => Taken::Message,
+        }
+    }
+}
+
 /// The file; several parrots may share it.
 #[derive(Debug)]
 pub(crate) struct Record {
