@@ -1,5 +1,5 @@
-//! Accepting a message: everything that can forbid it is asked first, then it is made durable, then a drain is
-//! started. The sender never types into a session.
+//! Accepting a message: every rule that can refuse the message is checked first, then the message is made durable, then
+//! a drain is started. The sender's program never types into a session itself.
 
 use super::report::watch;
 pub use super::report::{SendOutcome, SendReport};
@@ -22,7 +22,7 @@ use crate::world::peer::Peer;
 use crate::world::{Begin, NotStarted, World};
 use std::time::Duration;
 
-/// How far another machine's clock may be ahead of ours.
+/// How far the clock that made a message id may be ahead of this machine's clock.
 const CLOCKS_APART: Duration = Duration::from_secs(86_400);
 
 /// What to send.
@@ -30,25 +30,25 @@ const CLOCKS_APART: Duration = Duration::from_secs(86_400);
 pub struct Message {
     /// The recipient: `NAME` or `RUNTIME-NAME`.
     pub to: String,
-    /// The recipient's runtime, where it matters.
+    /// The recipient's runtime; `None`: its default one.
     pub runtime: Option<Runtime>,
-    /// Who sends it; by default the session's identity, else the peer of the current folder.
+    /// Who sends the message; `None`: the session's identity, else the peer of the current folder.
     pub from: Option<String>,
     /// The body.
     pub body: String,
-    /// What it is about.
+    /// The topic of the message.
     pub topic: Option<Topic>,
-    /// The message that it answers.
+    /// The message that this one answers.
     pub re: Option<MessageId>,
-    /// Its sender waits for the answer, and has opened the question under this id.
+    /// Set where the sender waits for the answer: the id under which it has opened the question.
     pub ask: Option<MessageId>,
     /// Absolute paths of files.
     pub attachments: Vec<String>,
-    /// Steer a running turn.
+    /// Whether the message is to steer a running turn.
     pub urgent: bool,
-    /// Keep nothing where an earlier message of this sender still waits.
+    /// Whether the message is dropped where an earlier message of this sender still waits.
     pub no_pile: bool,
-    /// How long to wait for it to settle.
+    /// How long to wait for the message to settle.
     pub wait: Duration,
 }
 
@@ -73,14 +73,14 @@ impl Accepted<'_> {
         }
     }
 
-    /// Watches it for at most `wait`; not at all where no drain could be started.
+    /// Watches the message for at most `wait` and reports its outcome. Does not wait where no drain could be started.
     pub fn report(&self, world: &World<'_>, wait: Duration, not_started: Option<NotStarted>) -> SendReport {
         let mut report = watch(world, &self.peer, &self.item, self.seq, wait, not_started);
         report.ms = (world.clock.monotonic() - self.started).as_millis() as u64;
         report
     }
 
-    /// Whether it became a dead letter.
+    /// Whether the message became a dead letter.
     pub fn is_dead(&self, world: &World<'_>) -> bool {
         world.queue(&self.peer.identity).settled(self.seq) == Settled::Dead
     }
@@ -95,7 +95,7 @@ pub enum Acceptance<'w> {
     NotKept(SendReport),
 }
 
-/// Accepts `message`, has it delivered, and watches it settle.
+/// Accepts `message`, starts a drain for it, and watches it until it settles or its `wait` is over.
 pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> {
     let wait = message.wait;
     let mut accepted = match accept(world, message)? {
@@ -103,7 +103,7 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
         Acceptance::NotKept(report) => return Ok(report),
     };
     if wait.is_zero() {
-        // Looked at as it was accepted, before a drain takes it up.
+        // The report is made before the drain is started, so that it says what acceptance found.
         let report = accepted.report(world, wait, None);
         let not_started = accepted.deliver(world);
         return Ok(not_started.map_or(report, |why| accepted.report(world, wait, Some(why))));
@@ -129,7 +129,7 @@ pub(crate) fn accept_once<'w>(
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
     if let Addressee::Peer(peer) = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &sender)? {
         let is_kept = world.queue(&peer.identity).find(id)?.is_some();
-        // It was accepted after it was made, by a clock that may be another one than ours.
+        // The message was accepted after its id was made, but another machine's clock may have made the id.
         let made = id.made().min(world.now());
         let accepted = EpochMs(made.0.saturating_sub(CLOCKS_APART.as_millis() as u64));
         if is_kept || world.history(&peer.identity).find(id, accepted)?.is_some() {
@@ -147,7 +147,7 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
     let arm = || {
-        // Who asks goes on when it has its answer: it has not answered its own task.
+        // A worker that asks a question goes on once it has the answer: the question does not answer its own task.
         if let Some(record) = sender.record.as_ref().filter(|_| message.ask.is_none()) {
             tasks::arm(world, &sender.identity, record);
         }
@@ -165,7 +165,7 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
         return Err(Failure::new(Exit::Refused, format!("{} cannot send to itself", sender.identity)));
     }
     refuse_by_policy(&peer, &sender)?;
-    // What a unit of ours holds is started by that, which then has what waits delivered.
+    // A peer that is held by a unit of ours is started by that unit, which then starts a drain.
     let held = match world.host.managed_by(&peer.identity) {
         Some(by @ Managed::Foreign(_)) => {
             return Err(refuse::refuse_managed(world, &peer, by, "launchd-managed"));
@@ -177,7 +177,7 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
         let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
         return Err(Failure::new(Exit::Refused, why));
     }
-    // Nobody waits for a boot that can't come.
+    // Refuse now a message for which the peer could never be started.
     if !held && !peer.is_mailbox() {
         world.host.preflight(&peer)?;
     }
@@ -201,7 +201,7 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     let ready = (!world.is_held(&peer.identity)).then(|| world.host.ready_drain(&peer.identity));
     let seq = queue.accept(&item, world.clock)?;
     withdraw_from_nobody(world, &peer, &item, seq)?;
-    // From here on the message is accepted: nothing below may say otherwise.
+    // From here on the message is accepted: no failure below may be reported as a refusal.
     touch_kick(world);
     arm();
     Ok(Acceptance::Accepted(Box::new(Accepted { peer, item, seq, started, ready })))
@@ -220,7 +220,8 @@ fn still_waits(queue: &Queue, sender: &Sender) -> Result<Option<Item>, Failure> 
     Ok(None)
 }
 
-/// A bridge that would drop the message later is not written to at all.
+/// Refuses a message for a Telegram bridge that would have to drop it, because neither the sender nor the recipient has
+/// a bot.
 fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
     let speaks = sender.record.as_ref().is_some_and(PeerRecord::telegram_bot) || peer.record.telegram_bot();
     if peer.identity.runtime().as_str() == "telegram" && !speaks {
@@ -237,7 +238,7 @@ fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Touches the file that a path unit watches. Best effort: the kick is a hint.
+/// Touches the file that a path unit watches. A failure is ignored: the file only makes the path unit react sooner.
 fn touch_kick(world: &World<'_>) {
     let path = world.paths.kick();
     let touch = || -> std::io::Result<()> {
@@ -256,15 +257,16 @@ fn touch_kick(world: &World<'_>) {
     }
 }
 
-/// Takes an item back that was written to a peer while that was being removed or renamed: nobody looks at its queue any
-/// more. One that went along to the new name is accepted.
+/// Takes back an item that was accepted while its peer was being removed or renamed: no drain reads that queue any
+/// more. An item that the rename has moved to the new name's queue stays accepted.
 fn withdraw_from_nobody(world: &World<'_>, peer: &Peer, item: &Item, seq: Seq) -> Result<(), Failure> {
     let name = peer.identity.personality();
-    // What can't be told now is no reason to take anything back.
+    // Where the registry can't be read, the item stays.
     if Registry::read(world.paths).map_or(true, |registry| registry.get(name).is_some()) {
         return Ok(());
     }
-    // What can't be told is taken for kept: a message is said to be lost only where that is sure.
+    // Where a queue can't be read, the item counts as kept: the sender is told that the message is lost only where that
+    // is certain.
     let is_kept = || {
         identities_with(world.paths, StateFile::Queue).map_or(true, |identities| {
             identities.iter().any(|identity| world.queue(identity).find(item.id).map_or(true, |found| found.is_some()))

@@ -1,5 +1,5 @@
-//! To whom a message goes. What answers a notice of iapeer's own or a schedule, which are no peers, goes to the owner of
-//! this host.
+//! The recipient of a message. An answer to a notice of iapeer's own or to a schedule, neither of which is a peer, goes
+//! to the owner of this host.
 
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Runtime};
@@ -10,17 +10,17 @@ use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// To whom a message goes.
+/// The recipient of a message.
 #[derive(Debug)]
 pub(crate) enum Addressee {
-    /// To this peer.
+    /// This peer.
     Peer(Box<Peer>),
-    /// It answers what this one sent, which is no peer, and there is no owner who could be given the answer.
+    /// Nobody: the message answers one that this identity sent, which is no peer, and this host has no owner.
     Nobody(Identity),
 }
 
 impl Addressee {
-    /// Whom `to` names, on `runtime` where that is given, for a message of `sender`.
+    /// The recipient that `to` names, on `runtime` where one is given, for a message of `sender`.
     pub(crate) fn of(
         world: &World<'_>,
         registry: &Registry,
@@ -33,7 +33,7 @@ impl Addressee {
             return Ok(Addressee::Peer(Box::new(peer)));
         };
         let owner = owner::owner(world.paths)?.filter(|owner| registry.get(owner).is_some());
-        // The owner has nobody else to give it to.
+        // The owner's own answer can't be passed on to anybody else.
         match owner.filter(|owner| owner != sender.identity.personality()) {
             Some(owner) => Ok(Addressee::Peer(Box::new(Peer::named_in(world.paths, registry, owner.as_str(), None)?))),
             None => Ok(Addressee::Nobody(answered)),
@@ -41,11 +41,11 @@ impl Addressee {
     }
 }
 
-/// The identity that `text` names where that is one under which iapeer itself sends.
+/// The identity that `text` names, where it is one under which iapeer itself sends.
 fn no_peer(world: &World<'_>, registry: &Registry, text: &str) -> Option<Identity> {
     let notices = nobody();
     let is_notice = text == notices.as_str() || text == notices.personality().as_str();
-    // A peer of that name, of before it was reserved, is a peer.
+    // A peer that got the name before the name was reserved is a peer.
     if is_notice && registry.get(notices.personality()).is_none() {
         return Some(notices);
     }

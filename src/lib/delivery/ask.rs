@@ -1,9 +1,12 @@
-//! Asking: a message is sent, and the answer to it is printed for whoever waits for it.
+//! Asking: sends a message and prints the answer to it for the program that waits (the asker).
 //!
-//! 1. The question is opened under its id, then accepted: no answer can come before drains know that somebody waits.
-//! 2. Each look at the asker's queues finds what answers an open question; drains leave that there.
-//! 3. With the asker's lock held the answer is told, then settled. After a crash in between it is delivered as well.
-//! 4. When time is over the question is closed; what comes later is delivered like any other message.
+//! 1. The question is opened under its id, then its message is accepted: no answer can arrive before drains know that
+//!    an asker waits for it.
+//! 2. The asker searches its own queues for messages that answer an open question; drains leave those messages in the
+//!    queue.
+//! 3. With the asker's identity locked the answer is printed, then settled. After a crash between the two it is
+//!    delivered as well.
+//! 4. When the time is over the question is closed; an answer that comes later is delivered like any other message.
 
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::evidence::{Evidence, Landed};
@@ -23,18 +26,18 @@ use crate::world::peer::Peer;
 use serde::Serialize;
 use std::time::Duration;
 
-/// Pause between two looks for an answer, at first.
+/// The first pause between two searches for an answer.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long one look waits for somebody who holds the asker.
+/// How long one search waits for another program that holds the asker's identity.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What became of a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AskAnswered {
-    /// What became of its message.
+    /// What became of the question's message.
     #[serde(flatten)]
     pub report: SendReport,
-    /// The answer; absent where none came in time.
+    /// The answer; `None`: none came in time.
     pub answer: Option<Letter>,
 }
 
@@ -45,8 +48,9 @@ struct Pending<'w> {
     _open: OpenQuestion,
 }
 
-/// Sends `message` to each of `recipients` and gives what became of each to `tell`, as the answers come; those without
-/// one when `message.wait` is over. A recipient that refuses goes to `refuse`. What `tell` can't print stays unsettled.
+/// Sends `message` to each of `recipients`. Calls `tell` for each as its answer comes, and for those without an answer
+/// when `message.wait` is over. Calls `refuse` for a recipient to which the message could not be sent. An answer that
+/// `tell` can't print stays unsettled.
 pub fn ask(
     world: &World<'_>,
     message: &Message,
@@ -68,7 +72,7 @@ pub fn ask(
                 Acceptance::Accepted(accepted) => accepted,
                 Acceptance::NotKept(report) => return Err(Failure::new(Exit::Refused, report.line())),
             };
-            // What could not be started is made up for by the next tick: the question waits for its answer all the same.
+            // Where no drain could be started, the next tick starts one: the asker waits for the answer all the same.
             accepted.deliver(world);
             Ok(Pending { id, accepted, _open: open })
         });
@@ -89,10 +93,11 @@ pub fn ask(
     });
     let unanswered: Vec<SendReport> =
         pending.iter().map(|question| question.accepted.report(world, Duration::ZERO, None)).collect();
-    // Closed before anything is said: what comes from now on is delivered.
+    // Questions are closed before anything is printed: an answer that comes from now on is delivered as a message.
     drop(pending);
     for identity in &mine {
-        // A drain that passed over it holds the lock still: whoever lets go after it starts another one.
+        // A drain that passed over the answer still holds the lock: whoever releases the lock later starts another
+        // drain.
         if world.queue(identity).has_waiting()? {
             drop(world.lock(identity, world.settings.lock_wait));
         }
@@ -101,7 +106,7 @@ pub fn ask(
     unanswered.into_iter().try_for_each(|report| tell(&AskAnswered { report, answer: None }))
 }
 
-/// Takes the answers that wait for `identity`.
+/// Takes the answers that wait in the queue of `identity`.
 fn look(
     world: &World<'_>,
     identity: &Identity,
@@ -117,7 +122,7 @@ fn look(
         if queue.peek(Place::Waiting, seq).and_then(|item| answers(&item)).is_none() {
             continue;
         }
-        // Held by a drain that goes on for long: looked for again.
+        // A drain holds the lock for long: the next search tries again.
         let Ok(held) = world.lock(identity, PATIENCE) else { return Ok(()) };
         let Some(item) = queue.read(Place::Waiting, seq)? else { continue };
         let Some(at) = answers(&item) else { continue };

@@ -1,8 +1,9 @@
-//! Delivering what waits: into a live session, or by waking the peer. One drain at a time for each identity, by its
-//! lock; nothing else types messages.
+//! Delivering the messages that wait for one identity: into its live session, or by waking the peer. The identity's
+//! lock allows one drain at a time; no other code types messages.
 //!
-//! A drain takes the lock, does one round, lets go, and looks again: what was accepted in between found the lock taken,
-//! and its own drain left it to this one. Peers and workers share the loop ([`drain`]) and differ in the round.
+//! A drain takes the lock, does one round, releases the lock, and checks the queue again: the drain of a message that
+//! was accepted during the round found the lock taken and left the message to this drain. Peers and workers share the
+//! loop ([`drain`]) and differ in the round.
 
 use crate::base::StateFile;
 use crate::base::clock::{Deadline, wait_for};
@@ -21,17 +22,18 @@ use std::time::Duration;
 
 /// How often a drain that watches a worker tries the lock while another program holds it.
 const RETRY_LOCK: Duration = Duration::from_millis(100);
-/// The shortest and the longest a drain waits for a worker to become quiet before it looks again.
+/// The shortest and the longest time that a drain waits for a worker to become quiet before the next round.
 const WATCH: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-/// How often it looks whether a hook has reported what the transcript has already.
+/// How often a drain checks whether a hook has reported the end of a turn that the transcript already shows.
 const REPORT: Duration = Duration::from_millis(20);
 
-/// What a drain did.
+/// The result of a drain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drained {
-    /// It ran; the items it acted on.
+    /// The drain ran; these are the items that it acted on.
     Ran(Vec<Acted>),
-    /// Another program holds the identity: `pid N (program)`. It looks at the queue after letting go.
+    /// Another program, `pid N (program)`, holds the identity's lock. It checks the queue after it has released the
+    /// lock.
     Busy(String),
 }
 
@@ -41,7 +43,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
     let queue = world.queue(identity);
     notice::give_waiting(world, Some(identity));
     let mut ledger = Ledger::new(world, &peer, &queue);
-    // Held from the first wait for a worker on: of several drains one watches.
+    // This lock is held from the first wait for a worker on: only one of several drains watches the worker.
     let mut watch: Option<FileLock> = None;
     loop {
         let lock = match world.lock_to_deliver(identity, Duration::ZERO) {
@@ -93,8 +95,8 @@ fn wait_for_worker(world: &World<'_>, identity: &Identity, before: &RoundStart, 
         world.clock.sleep(rest);
         return;
     }
-    // The transcript has the turn's end and the hook has not reported it yet. The drain that the hook starts leaves the
-    // worker to this one.
+    // The transcript shows the end of the turn, and the hook has not reported it yet. The drain that the hook will
+    // start leaves the worker to this drain.
     let reported = || (world.markers(identity).turn() != before.turn).then_some(());
     let _ = wait_for(world.clock, Deadline::after(world.clock, rest), REPORT, reported);
 }

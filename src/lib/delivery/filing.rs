@@ -1,4 +1,5 @@
-//! Filing what comes for a person: no session, no wake, no tries. What is filed has landed.
+//! Filing the messages for a person in that person's inbox: there is no session, no wake and no counting of tries. A
+//! message that is filed counts as delivered.
 
 use crate::base::evidence::{Evidence, Landed};
 use crate::base::exit::Failure;
@@ -9,7 +10,8 @@ use crate::people::asks::Asks;
 use crate::people::notify;
 use crate::store::queue::Place;
 
-/// One round, under the lock. What can't be filed stays, and with it what waits behind it: a full disk costs no try.
+/// One round, under the lock. A message that can't be filed stays in the queue, and so does every one behind it: a full
+/// disk counts no try.
 pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
     if ledger.world.markers(&ledger.peer.identity).is_stopped() {
         return Ok(WarmRound::Stuck);
@@ -24,7 +26,7 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
             if ledger.finish_burial(&entry)? || ledger.drop_duplicate(&entry)? || ledger.finish_settling(&entry)? {
                 continue;
             }
-            // Whoever asked takes it.
+            // The asker takes this answer itself.
             if asks.answered_by(&entry.item).is_some() {
                 continue;
             }
@@ -37,6 +39,7 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
             notify::message(ledger.world, &ledger.peer.identity, &item);
         }
     }
-    // Awaited by whoever asked, or filed and not to be recorded: this drain must not go round for it.
+    // An answer that an asker awaits, or a message that was filed and could not be recorded: neither is a reason for
+    // another round.
     Ok(if ledger.queue.has_waiting()? { WarmRound::Stuck } else { WarmRound::Emptied })
 }

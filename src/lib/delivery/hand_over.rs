@@ -1,4 +1,4 @@
-//! Handing a message to its session: waking the peer where it sleeps, then typing.
+//! Handing a message to its peer's session: wakes the peer where it is asleep, then types the message.
 
 use crate::base::exit::Failure;
 use crate::base::hold::Hold;
@@ -15,37 +15,37 @@ use crate::world::{Delivery, Landing};
 /// A message that was handed to a live session.
 #[derive(Debug)]
 pub(crate) struct Tried {
-    /// In `inflight/`.
+    /// The item, which is in `inflight/`.
     pub(crate) entry: Entry,
     pub(crate) record: SessionRecord,
-    /// How the session was woken for it, if it was.
+    /// How the session was woken for the message; `None`: the session was alive.
     pub(crate) woke: Option<Woken>,
     pub(crate) landing: Landing,
 }
 
-/// What became of handing a message over.
+/// The result of [`hand_over`].
 #[derive(Debug)]
 pub(crate) enum HandedOver {
     Tried(Box<Tried>),
-    /// There is no session for it; it waits at the head.
+    /// No session could be brought up; the message waits at the head of the queue.
     Waits,
-    /// It is a dead letter now, or somebody removed it by hand.
+    /// The message left the queue: it is a dead letter now, or somebody removed its file.
     Settled,
 }
 
-/// Whether the text of a message may stand in the composer already, from a delivery that was cut short.
+/// Whether an interrupted delivery may have left the text of the message in the composer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ComposerState {
-    /// Nothing of it was typed.
+    /// Nothing of the message was typed.
     Untouched,
-    /// It may have been typed.
+    /// The message may have been typed.
     MayHoldIt,
 }
 
-/// Stands before the reason for which the tries before the crash-loop guard failed.
+/// Separates the crash-loop guard's reason from the reason for which the tries before it failed.
 const BELOW: &str = "; before that: ";
 
-/// Hands the head to the peer's session, and wakes the peer for that where it sleeps.
+/// Hands `entry`, the head of the queue, to the peer's session. Wakes the peer where it is asleep.
 pub(crate) fn hand_over(ledger: &mut Ledger<'_>, entry: Entry) -> Result<HandedOver, Failure> {
     let call = Call { topic: entry.item.topic.as_ref(), ..Call::default() };
     let up = match bring_up::bring_up(ledger.world, ledger.peer, call) {
@@ -53,7 +53,7 @@ pub(crate) fn hand_over(ledger: &mut Ledger<'_>, entry: Entry) -> Result<HandedO
         Err(not_up) => {
             let why = not_up.failure.to_string();
             let reason = match (not_up.hold, &entry.item.reason) {
-                // The guard's words say nothing of what it guards against.
+                // The guard's reason does not say why the sessions died: keep the reason of the last try too.
                 (Some(Hold::CrashLoop), Some(below)) => {
                     let below = below.rsplit_once(BELOW).map_or(below.as_str(), |(_, below)| below);
                     format!("{why}{BELOW}{below}")
@@ -97,11 +97,11 @@ pub(crate) fn deliver(ledger: &Ledger<'_>, item: &Item, text: &str, up: &Up, com
     })
 }
 
-/// The text of a delivery: the envelope, behind the seed where the session is fresh and the profile has one.
+/// The text to type: the envelope, after the seed where the session is fresh and the profile has a seed.
 fn first_text(peer: &Peer, item: &Item, up: &Up) -> String {
     let text = envelope(peer, item);
     match (up.woke, peer.initial_prompt()) {
-        // The seed may have been queued by itself: then it is not said twice.
+        // The item may be the seed itself: it must not be said twice.
         (Some(Woken { mode: Mode::Fresh, .. }), Some(seed)) if item.task != seed => {
             format!("{}\n\n{text}", seed::envelope(peer, &seed, item.accepted))
         }

@@ -1,11 +1,12 @@
-//! One message to several recipients: each is accepted by itself, all of them before the first is watched.
+//! One message to several recipients: it is accepted for each recipient separately, and for all of them before the
+//! first one is watched.
 
 use crate::base::exit::Failure;
 use crate::delivery::accept::{self, Acceptance, Accepted, Message, SendReport};
 use crate::world::World;
 
-/// Sends `message` to each of `recipients`, and gives to `tell` what became of each; its name is given where there are
-/// several.
+/// Sends `message` to each of `recipients` and calls `tell` with the outcome for each. The recipient's name is given
+/// where there are several.
 pub fn send(
     world: &World<'_>,
     message: &Message,

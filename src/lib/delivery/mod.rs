@@ -1,4 +1,5 @@
-//! The way of a message: accepted durably, then delivered by a drain into a live session, or by waking the peer.
+//! From the acceptance of a message to its delivery: `accept` makes it durable, a drain then delivers it into the
+//! peer's live session, or wakes the peer for it.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
-//! Messages for a program that takes them out of the queue itself, one after the other, and settles each when the
-//! service that it speaks to has taken it. The identity's lock is held while the queue is looked at and changed, not while
-//! a message is on its way: that may take as long as the network likes.
+//! The queue as seen by a bridge: a program that takes messages out of the queue itself, one after the other, and
+//! settles each when the service behind it has taken the message. The identity's lock is held while the queue is read
+//! and changed, not while a message is being sent, which may take as long as the network needs.
 
 use crate::base::evidence::{Evidence, Landed};
 use crate::base::exit::Failure;
@@ -17,30 +17,31 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use std::time::Duration;
 
-/// How long the program waits for whoever holds the identity.
+/// How long the bridge waits for another program that holds the identity.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a look at the queue shows.
+/// What the queue has for the bridge.
 pub(crate) enum Head {
-    /// The next message.
+    /// The next message to send.
     Message(Box<Entry>),
-    /// Something waits, but not for this program: whoever asked for it takes it.
+    /// Only an answer waits, which its asker will take itself.
     Awaited,
     /// Nothing waits.
     Empty,
 }
 
-/// What became of sending a message.
+/// The result of sending a message.
 pub(crate) enum Sent {
-    /// The service has taken all of it.
+    /// The service has taken the whole message.
     Taken,
-    /// It is not the message's fault that it could not be sent: it waits, and no try is counted.
+    /// The message could not be sent, and not by its own fault: it waits, and no try is counted.
     Held(Hold, String),
     /// The service refuses this message.
     Refused(String),
 }
 
-/// One round of a drain: has the program started where that is nobody else's business. Messages stay for it.
+/// One round of a drain: starts the bridge where a message waits and the bridge's session is not alive. The messages
+/// stay in the queue for the bridge.
 pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
     if world.markers(&peer.identity).has(Marker::Stopped)? {
@@ -61,7 +62,7 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
     Ok(WarmRound::Stuck)
 }
 
-/// The first message that is to be sent.
+/// The first message to send.
 pub(crate) fn head(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Head, Failure> {
     if !queue.has_waiting()? && queue.list(Place::Inflight)?.is_empty() {
         return Ok(Head::Empty);
@@ -86,8 +87,8 @@ pub(crate) fn head(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Head
     Ok(head)
 }
 
-/// Settles `entry`, or gives it back with the reason; a message that is gone meanwhile is somebody else's business. What
-/// was sent is filed among the messages that the person has read.
+/// Settles `entry`, or gives it back with the reason; does nothing where the message has left the queue meanwhile. A
+/// message that was sent is also filed among the messages that the person has read.
 pub(crate) fn conclude(world: &World<'_>, peer: &Peer, queue: &Queue, entry: Entry, sent: Sent) -> Result<(), Failure> {
     let _lock = world.lock_to_deliver(&peer.identity, PATIENCE)?;
     let same = |item: &Item| item.id == entry.item.id;
@@ -96,7 +97,7 @@ pub(crate) fn conclude(world: &World<'_>, peer: &Peer, queue: &Queue, entry: Ent
     let mut ledger = Ledger::new(world, peer, queue);
     match sent {
         Sent::Taken => {
-            // A courtesy: its failure must not have the message sent a second time.
+            // A failure to file is ignored: it must not cause the message to be sent a second time.
             if let Err(failure) = Inbox::of(peer.cwd()).file_read(&entry.item) {
                 tracing::warn!("{}: {} is not in the inbox: {failure}", peer.identity, entry.item.id);
             }

@@ -11,7 +11,7 @@ use crate::world::peer::{Peer, split_name};
 
 /// The recipients that `given` names, each once, in that order. A group does not hold the sender.
 pub fn resolve(world: &World<'_>, given: Vec<String>, from: Option<&str>) -> Result<Vec<String>, Failure> {
-    // The way of nearly every message reads nothing twice.
+    // Nearly every message has one recipient: for that case nothing is read twice.
     if given.len() == 1 && !given[0].starts_with('@') {
         return Ok(given);
     }
@@ -26,7 +26,7 @@ pub fn resolve(world: &World<'_>, given: Vec<String>, from: Option<&str>) -> Res
             None => vec![text],
         };
         for name in members {
-            // Of one that is misspelled the acceptance tells.
+            // A misspelled name is refused when the message is accepted.
             let means = split_name(&registry, &name, None).ok();
             if means.is_none() || !seen.contains(&means) {
                 seen.push(means);
@@ -37,10 +37,10 @@ pub fn resolve(world: &World<'_>, given: Vec<String>, from: Option<&str>) -> Res
     Ok(names)
 }
 
-/// Refuses what names nobody now: no peer, and no group.
+/// Refuses a name that is now neither a peer's nor a group's.
 pub fn check(world: &World<'_>, to: &str) -> Result<(), Failure> {
     match to.strip_prefix('@') {
-        // One that nobody is in may have members by then.
+        // A group without members now may have some when the message is sent.
         Some(group) if group == "all" || group.parse::<Tag>().is_ok() => Ok(()),
         _ => Peer::named(world.paths, to, None).map(drop),
     }

@@ -1,4 +1,4 @@
-//! What a sender is told of an accepted message: watching it until it settles.
+//! The report that a sender gets about an accepted message, which is watched until it settles.
 
 use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
@@ -14,51 +14,51 @@ use crate::world::{NotStarted, World};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Pause between two looks at an accepted item, at first: a warm delivery takes milliseconds.
+/// The first pause between two checks of an accepted item: a warm delivery takes milliseconds.
 const LOOK: Duration = Duration::from_micros(250);
 
 words! {
     /// What a sender is told of an accepted message.
     pub enum SendOutcome {
-        /// It landed.
+        /// The message was delivered.
         Delivered = "delivered",
-        /// It is durable, and has not landed yet.
+        /// The message is durable and was not delivered yet.
         Queued = "queued",
-        /// An earlier one still waits, and this one was not kept.
+        /// The message was not kept: an earlier one of the same sender still waits.
         Skipped = "skipped",
-        /// It answers what iapeer itself sent, and nobody reads such answers: it was not kept.
+        /// The message was not kept: it answers a message of iapeer's own, and nobody reads such answers.
         Noted = "noted",
     }
 }
 
-/// What became of a message.
+/// The outcome of a message, as it is reported to its sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SendReport {
-    /// What became of it.
+    /// The outcome.
     pub outcome: SendOutcome,
     /// The message's id.
     pub id: String,
-    /// To whom.
+    /// The recipient.
     pub identity: Identity,
-    /// Whether the session was woken for it.
+    /// Whether the session was woken for the message.
     pub woke: bool,
     /// `warm`, `fresh`, `resume`, `filed` for a person, or `sent` by a bridge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// Why it was woken as it was.
+    /// The cause of that mode of wake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// How many messages wait for this peer.
     pub waiting: usize,
-    /// Why it is not delivered yet.
+    /// Why the message is not delivered yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How long this took, in milliseconds.
+    /// How long accepting and watching took, in milliseconds.
     pub ms: u64,
 }
 
 impl SendReport {
-    /// Of a message that was not kept because `earlier` still waits in `queue`.
+    /// The report for a message that was not kept because `earlier` still waits in `queue`.
     pub(crate) fn skipped(queue: &Queue, earlier: &Item) -> SendReport {
         SendReport {
             waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
@@ -67,7 +67,8 @@ impl SendReport {
         }
     }
 
-    /// Of the message `id`, which answers what `answered` sent: that is no peer, and this host has no owner.
+    /// The report for the message `id`, which answers a message of `answered`: `answered` is no peer, and this host has
+    /// no owner.
     pub(crate) fn noted(answered: Identity, id: MessageId) -> SendReport {
         let why = format!("nobody reads an answer to {answered}: it is no peer, and this host has no owner");
         SendReport { reason: Some(why), ..SendReport::bare(SendOutcome::Noted, answered, id) }
@@ -87,7 +88,7 @@ impl SendReport {
         }
     }
 
-    /// The line for people.
+    /// The report as one line for people.
     pub fn line(&self) -> String {
         let SendReport { identity, id, waiting, .. } = self;
         if self.outcome == SendOutcome::Skipped {
@@ -107,8 +108,8 @@ impl SendReport {
     }
 }
 
-/// Watches an accepted item until it settles or `wait` is over. Where no drain could be started there is nothing to wait
-/// for: somebody else may have delivered it all the same.
+/// Watches an accepted item until it settles or `wait` is over. Where no drain could be started (`not_started`) it
+/// checks the item once: another program may have delivered it all the same.
 pub(crate) fn watch(
     world: &World<'_>,
     peer: &Peer,
@@ -138,12 +139,13 @@ pub(crate) fn watch(
         place @ (Settled::Waiting | Settled::Inflight) => {
             let at = if place == Settled::Waiting { Place::Waiting } else { Place::Inflight };
             let now = queue.peek(at, seq)?;
-            // A worker keeps its task in flight until it answers: taken is delivered.
+            // A worker's task stays in flight until the worker answers: a task that the worker has taken counts as
+            // delivered.
             if now.landed.is_some() {
                 in_flight = Some(now);
                 return Some(Settled::Gone);
             }
-            // A failed try will not be repeated before the next tick: no use in waiting for it.
+            // A failed try is not repeated before the next tick, so waiting longer is of no use.
             if now.reason.is_some() {
                 last_reason = now.reason;
                 return Some(place);
@@ -154,7 +156,7 @@ pub(crate) fn watch(
     match settled {
         Some(Settled::Gone) => {
             delivered(world, peer, item, in_flight, report(SendOutcome::Delivered, None)).unwrap_or_else(|| {
-                // Somebody took it out by hand, or removed the peer.
+                // Somebody removed the item's file, or the peer.
                 report(SendOutcome::Queued, Some("no longer in the queue, and no delivery of it on record".into()))
             })
         }
@@ -173,7 +175,7 @@ pub(crate) fn watch(
     }
 }
 
-/// Why the item numbered `seq` waits, where that is not for its peer to wake.
+/// Why the item numbered `seq` waits, where waking its peer would not help.
 fn why_waiting(world: &World<'_>, queue: &Queue, seq: Seq) -> Option<String> {
     let ahead = [Place::Inflight, Place::Waiting].into_iter().find_map(|place| {
         let first = queue.list(place).ok()?.first().copied().filter(|first| *first < seq)?;
@@ -185,8 +187,8 @@ fn why_waiting(world: &World<'_>, queue: &Queue, seq: Seq) -> Option<String> {
     }
 }
 
-/// Completes the report of a delivered message: by the history, or, where the item is still in flight (a worker's open
-/// task), by the item. `None`: nothing says that it was delivered.
+/// Completes the report of a delivered message from the history or, where the item is still in flight (a worker's open
+/// task), from the item. `None`: neither says that the message was delivered.
 fn delivered(
     world: &World<'_>,
     peer: &Peer,

@@ -1,17 +1,18 @@
-//! What the loop of a drain and its rounds tell each other: what was seen before a round, and what comes after it.
+//! What the loop of a drain and its rounds tell each other: the state of the queue before a round, and what follows the
+//! round.
 
 use crate::store::markers::Turn;
 use crate::store::queue::Seq;
 use std::time::Duration;
 
-/// What a drain does after a round, once it has let go of the lock.
+/// What a drain does after a round, once it has released the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Nothing more: it leaves.
+    /// The drain ends.
     Leave,
-    /// Something may have come in between: another round.
+    /// A message or an answer may have come during the round: the drain does another round.
     Recheck,
-    /// A worker will be quiet enough in this long: wait, then another round.
+    /// A worker will have been quiet for long enough after this time: the drain waits for it, then does another round.
     WatchFor(Duration),
 }
 

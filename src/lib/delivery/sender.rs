@@ -1,4 +1,4 @@
-//! Who sends a message.
+//! The sender of a message: how it is found.
 
 use crate::base::Paths;
 use crate::base::exit::{Exit, Failure};
@@ -9,20 +9,20 @@ use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::world::peer::{refuse_another, split_name};
 
-/// Who sends.
+/// The sender of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sender {
-    /// Its identity.
+    /// The sender's identity.
     pub identity: Identity,
-    /// Its nature.
+    /// The sender's nature.
     pub intelligence: Intelligence,
-    /// What the registry knows of it; a schedule is none of its peers.
+    /// The sender's record in the registry; `None` for a schedule, which is no peer.
     pub record: Option<PeerRecord>,
 }
 
 impl Sender {
-    /// The sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder, else the host's owner. Never
-    /// another than `PEER_PERSONALITY` says where it is not given.
+    /// Finds the sender: `given`, else `PEER_IDENTITY`, else the peer of the current folder, else the host's owner.
+    /// Where `given` is absent, a sender that `PEER_PERSONALITY` contradicts is refused.
     pub fn find(paths: &Paths, registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
         let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
         let (name, runtime) = match given.map(str::to_owned).or(session) {
@@ -86,7 +86,7 @@ fn nobody_sends() -> Failure {
     )
 }
 
-/// The identity by which a schedule sends, where `text` is `schedule-NAME`, there is that schedule, and no peer of that
+/// The identity under which a schedule sends: `text` is `schedule-NAME`, that schedule exists, and no peer has that
 /// name. An answer to it goes to the owner.
 pub(crate) fn schedule_of(paths: &Paths, registry: &Registry, text: &str) -> Option<Identity> {
     let schedule: Personality = text.strip_prefix("schedule-")?.parse().ok()?;

@@ -1,5 +1,5 @@
-//! One round of a drain over the queue of a peer that keeps its session: settle what is unknown, then hand over what
-//! waits, in order.
+//! One round of a drain over the queue of a peer that keeps its session: settles the items in flight whose outcome is
+//! unknown, then hands over the waiting items in order.
 
 use crate::attention::hold;
 use crate::base::evidence::Evidence;
@@ -18,25 +18,26 @@ use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use crate::world::{Landing, World};
 
-/// What became of a message.
+/// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It left the queue: what waits behind it goes on.
+    /// The item left the queue: the next one may be delivered.
     Settled,
-    /// It stays, and with it what waits behind it.
+    /// The item stays in the queue, and so does every item behind it.
     Stays,
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WarmRound {
-    /// Everything that was seen waiting is settled.
+    /// Every item that the round saw is settled.
     Emptied,
-    /// Something stays, and with it what waits behind it.
+    /// An item stays in the queue, and so does every item behind it.
     Stuck,
 }
 
-/// Goes on only where something was accepted during the round: what could not be delivered waits for the next tick.
+/// Decides on another round: only where a message was accepted during this one. A message that could not be delivered
+/// waits for the next tick.
 pub(crate) fn next(queue: &Queue, round: WarmRound, before: &RoundStart) -> Result<Next, Failure> {
     let newest = queue.list(Place::Waiting)?.last().copied();
     let more = newest.is_some() && (round == WarmRound::Emptied || newest > before.newest);
@@ -68,11 +69,12 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
             return Ok(WarmRound::Stuck);
         }
     }
-    // What somebody who has asked waits for is not for a drain to go round for.
+    // An answer that an asker takes out of the queue itself is no reason for another round.
     Ok(if ledger.queue.has_waiting()? { WarmRound::Stuck } else { WarmRound::Emptied })
 }
 
-/// Settles what an earlier drain typed or was about to type. While that is unknown, nothing may overtake it.
+/// Settles the item that an earlier drain typed or was about to type. While its outcome is unknown, no other item may
+/// be delivered before it.
 fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
     if ledger.finish_burial(&entry)? || ledger.drop_duplicate(&entry)? || ledger.finish_settling(&entry)? {
@@ -93,7 +95,7 @@ fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Fa
         }
         Standing::Live(record) => {
             if let Quiet::Working = Activity::from_files(world, peer, &record).quiet() {
-                // The session may take it at the turn's end.
+                // The session may take the message at the end of its turn.
                 ledger.note(&entry, TryOutcome::Unknown, Some("a turn is running, no evidence yet".into()));
                 return Ok(Fate::Stays);
             }
@@ -112,7 +114,8 @@ fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Fa
     }
 }
 
-/// Tries an unknown item again in the session that lives: its text may still stand in the composer.
+/// Types an item whose outcome is unknown again, into the session that is still alive: its text may still be in the
+/// composer.
 fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecord) -> Result<Fate, Failure> {
     entry.item.redelivered += 1;
     entry.item.attempts += 1;
@@ -124,7 +127,7 @@ fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecor
     let text = hand_over::envelope(ledger.peer, &entry.item);
     let up = Up { record, woke: None };
     match hand_over::deliver(ledger, &entry.item, &text, &up, ComposerState::MayHoldIt) {
-        // It may have been typed before: while that session lives, only evidence or its end takes it out of flight.
+        // The message may have been typed before: it stays in flight until there is evidence or its session has ended.
         Landing::Held(hold, reason) => {
             entry.item.attempts = entry.item.attempts.saturating_sub(1);
             entry.item.redelivered = entry.item.redelivered.saturating_sub(1);
@@ -135,7 +138,7 @@ fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecor
     }
 }
 
-/// Acts on what became of a delivery.
+/// Settles, holds or gives back `entry`, as `landing` says.
 fn conclude(ledger: &mut Ledger<'_>, entry: Entry, woke: Option<Woken>, landing: Landing) -> Result<Fate, Failure> {
     match landing {
         Landing::Landed { by, forced } => {
@@ -160,7 +163,7 @@ pub(crate) fn landed(woke: Option<Woken>, evidence: Evidence, forced: bool) -> L
     Landed { evidence, forced, mode: woke.map(|woken| woken.mode), cause: woke.map(|woken| woken.cause) }
 }
 
-/// Best effort: what has landed is settled even where its topic can't be noted.
+/// Notes the topic of a message that has landed. A failure is only logged: the message is settled all the same.
 fn note_topic(world: &World<'_>, peer: &Peer, item: &Item) {
     let Some(topic) = &item.topic else { return };
     match world.markers(&peer.identity).note_topic(topic) {

@@ -1,7 +1,9 @@
-//! Stateless workers: a fresh session for each task, one task at a time (D9, D27).
+//! One round of a drain over the queue of a stateless worker: a fresh session for each task, one task at a time (D9,
+//! D27).
 //!
-//! A task stays in `inflight/` from the moment a worker took it until the worker answers (`iapeer-send`, the MCP
-//! tool, or `self-done`: the armed mark). Then, once the worker is quiet, its session ends and the next task boots.
+//! A task stays in `inflight/` from the moment a worker took it until the worker answers (by `iapeer-send`, the MCP
+//! tool or `self-done`, which set the mark `.ephemeral-armed`). Once the worker is quiet after its answer, its session
+//! is ended and a new session is started for the next task.
 
 use crate::attention::hold;
 use crate::base::Marker;
@@ -23,35 +25,36 @@ use crate::world::peer::Peer;
 use crate::world::{Landing, World};
 use std::time::Duration;
 
-/// A turn that a hook reported as over, after the answer, needs no long silence to prove it.
+/// How long a worker must be quiet where a hook has reported the end of its turn after the answer: no long silence is
+/// needed to prove that the turn is over.
 const AFTER_STOP: Duration = Duration::from_millis(200);
-/// Why a worker is ended that has no task though one is there.
+/// The reason for ending a worker that has not taken the task that waits for it.
 const NOT_TAKEN: &str = "task-not-taken";
-/// How soon a terminal that could not be asked is asked again.
+/// How soon tmux is asked again where it gave no answer about the terminal.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerRound {
-    /// Nothing more to do for now: the worker works on a task it has not answered, nothing waits, or something forbids
-    /// going on.
+    /// Nothing more can be done now: the worker works on a task that it has not answered, nothing waits, or a state of
+    /// the peer forbids delivery.
     Done(WorkerAnswer),
     /// The worker has answered and its turn goes on: the end of the turn starts a drain of its own.
     Working,
-    /// The worker has answered and will be quiet enough in this long.
+    /// The worker has answered and will have been quiet for long enough after this time.
     QuietIn(Duration),
 }
 
 /// Whether the worker was seen to have answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerAnswer {
-    /// Its answer was seen, or there is none to wait for.
+    /// The answer was seen, or no task is open.
     Seen,
-    /// It had not answered yet.
+    /// The worker had not answered when the round ended.
     Missing,
 }
 
-/// What the drain does after a round, seen without the lock.
+/// Decides, after the lock was released, what the drain does next.
 pub(crate) fn next(
     world: &World<'_>,
     peer: &Peer,
@@ -61,17 +64,17 @@ pub(crate) fn next(
 ) -> Result<Next, Failure> {
     let again = match round {
         WorkerRound::QuietIn(left) => return Ok(Next::WatchFor(left)),
-        // The drain of a turn that ended during the round found the lock taken.
+        // The turn may have ended during the round, and the drain that its hook started found the lock taken.
         WorkerRound::Working => !is_working(world, peer),
         // An answer that came during the round started a drain that found the lock taken.
         WorkerRound::Done(WorkerAnswer::Missing) if world.markers(&peer.identity).has(Marker::EphemeralArmed)? => true,
-        // So did the drain of a turn that failed during the round.
+        // The drain of a turn that failed during the round found the lock taken too.
         WorkerRound::Done(WorkerAnswer::Missing)
             if ended_turn(world, peer).is_some_and(|turn| before.turn != Some(turn)) =>
         {
             true
         }
-        // What was accepted during the round found the lock taken.
+        // The drain of a message that was accepted during the round found the lock taken.
         WorkerRound::Done(_) => {
             queue.list(Place::Waiting)?.last().copied() > before.newest && queue.list(Place::Inflight)?.is_empty()
         }
@@ -88,7 +91,7 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WorkerRound, Failure> {
         return Ok(WorkerRound::Done(WorkerAnswer::Seen));
     }
     loop {
-        // The mark goes when a death is recorded: it is read before the session is settled.
+        // Recording a death removes the mark, so it is read before the session is settled.
         let armed = markers.has(Marker::EphemeralArmed)?;
         let (standing, _) = settle::settle(world, identity)?;
         match standing {
@@ -129,8 +132,9 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WorkerRound, Failure> {
     }
 }
 
-/// Ends a worker whose turn failed and gives its task back: the answer will not come (D40). What is no fault of the
-/// task, a limit or a lost login, costs it no try. Says whether it was ended: one that goes on by itself is left alone.
+/// Ends a worker whose turn failed, since its answer will not come, and gives its task back (D40). A limit or a lost
+/// login is not the task's fault and counts no try. Returns whether the worker was ended: a session that goes on by
+/// itself is left alone.
 fn end_failed(ledger: &mut Ledger<'_>, record: &SessionRecord, failed: &Attention) -> Result<bool, Failure> {
     let now = ledger.world.now();
     if hold::keeps_awake(ledger.world, record, now) {
@@ -145,22 +149,22 @@ fn end_failed(ledger: &mut Ledger<'_>, record: &SessionRecord, failed: &Attentio
     Ok(true)
 }
 
-/// Ends a worker that was started and has no task, since the drain that started it died or failed in between: what waits
-/// would wait for an answer that never comes. `None`: it was ended; else what the round came to.
+/// Ends a worker that was started and was given no task, because the drain that started it died or failed: the waiting
+/// tasks would wait for an answer that never comes. `None`: the worker was ended; else the result of the round.
 fn end_idle(ledger: &Ledger<'_>, record: &SessionRecord) -> Result<Option<WorkerRound>, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
     if !is_without_task(ledger)? || hold::keeps_awake(world, record, world.now()) {
         return Ok(Some(WorkerRound::Done(WorkerAnswer::Missing)));
     }
     match quiet_in(world, peer, record) {
-        // Somebody else gave it something to do.
+        // Somebody else gave the worker something to do.
         None => Ok(Some(WorkerRound::Working)),
         Some(Duration::ZERO) => reap(world, peer, record, NOT_TAKEN).map(|()| None),
         Some(left) => Ok(Some(WorkerRound::QuietIn(left))),
     }
 }
 
-/// Whether something is to be done, and nothing of it was seen to be taken by the worker.
+/// Whether a task waits or is in flight, and there is no evidence that the worker took one.
 fn is_without_task(ledger: &Ledger<'_>) -> Result<bool, Failure> {
     let (queue, inflight) = (ledger.queue, ledger.queue.list(Place::Inflight)?);
     if inflight.is_empty() {
@@ -175,18 +179,19 @@ fn is_without_task(ledger: &Ledger<'_>) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The last turn, where hooks have reported its end.
+/// The last turn, where hooks have reported that it ended.
 fn ended_turn(world: &World<'_>, peer: &Peer) -> Option<Turn> {
     world.markers(&peer.identity).turn().filter(|turn| turn.state != TurnState::Busy)
 }
 
-/// Whether the worker's turn goes on.
+/// Whether the worker's turn still runs.
 fn is_working(world: &World<'_>, peer: &Peer) -> bool {
     SessionRecord::peek(world.paths, &peer.identity)
         .is_some_and(|record| Activity::from_files(world, peer, &record).quiet() == Quiet::Working)
 }
 
-/// How long until an answered worker is quiet enough; zero when it is. `None`: its turn goes on.
+/// How long until a worker that has answered has been quiet for long enough; zero where it has. `None`: its turn still
+/// runs.
 fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Option<Duration> {
     let mut activity = Activity::from_files(world, peer, record);
     let bound = bound(world, peer, &activity);
@@ -199,7 +204,7 @@ fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Option<Du
     match activity.quiet() {
         Quiet::Working => None,
         Quiet::Since(at) if world.now().since(at) > bound => Some(Duration::ZERO),
-        // Where the clock was set back since, that much longer.
+        // Where the clock was set back since then, wait that much longer.
         Quiet::Since(at) => {
             let early = at.since(world.now());
             Some((bound + early + Duration::from_millis(1)).saturating_sub(world.now().since(at)))
@@ -207,8 +212,8 @@ fn quiet_in(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Option<Du
     }
 }
 
-/// How long an armed worker must be quiet. Where hooks report turns and say that this one is over, the silence
-/// only has to outlast their own order of arrival.
+/// How long a worker that has answered must be quiet before it is ended. Where hooks report turns and have reported the
+/// end of this one, a short silence is enough: it only has to cover reports that arrive out of order.
 pub fn bound(world: &World<'_>, peer: &Peer, activity: &Activity) -> Duration {
     let armed_at = world.markers(&peer.identity).set_at(Marker::EphemeralArmed);
     match (&activity.turn, armed_at) {
@@ -219,7 +224,7 @@ pub fn bound(world: &World<'_>, peer: &Peer, activity: &Activity) -> Duration {
     }
 }
 
-/// Ends a worker that is done.
+/// Ends a worker deliberately, for the reason `why`.
 pub fn reap(world: &World<'_>, peer: &Peer, record: &SessionRecord, why: &str) -> Result<(), Failure> {
     let age = Activity::from_files(world, peer, record).quiet().age(world.now());
     let event = Event::new("supervise")
@@ -259,13 +264,13 @@ fn start_next(ledger: &mut Ledger<'_>) -> Result<TaskStarted, Failure> {
             Ok(TaskStarted::Yes)
         }
         Landing::Held(hold, reason) => {
-            // A worker without its task is of no use: the next one starts clean.
+            // A worker without its task is of no use: the task goes to a new session later.
             end::end(world, &peer.identity, Some(&tried.record), &End::new("task-held"))?;
             ledger.hold(entry, tried.woke, TryOutcome::Queued, hold, &reason)?;
             Ok(TaskStarted::No)
         }
         Landing::Unknown(reason) | Landing::Failed(reason) => {
-            // A worker without its task is of no use: the next try starts clean.
+            // A worker without its task is of no use: the next try starts a new session.
             end::end(world, &peer.identity, Some(&tried.record), &End::new(NOT_TAKEN))?;
             entry.item.redelivered += 1;
             ledger.give_back(entry, &reason)?;

@@ -1,5 +1,5 @@
-//! The ledger of one peer's messages: counting tries, giving a message back to the queue, settling it, burying it.
-//! Whoever calls holds the identity's lock.
+//! The ledger of one peer's messages: counts tries, gives a message back to the queue, settles it, or buries it (makes
+//! it a dead letter). The caller holds the identity's lock.
 
 use crate::base::evidence::{Landed, Outcome};
 use crate::base::exit::Failure;
@@ -21,38 +21,38 @@ use serde::Serialize;
 words! {
     /// What a try came to.
     pub enum TryOutcome {
-        /// It landed.
+        /// The message was delivered.
         Delivered = "delivered",
-        /// It waits.
+        /// The message waits.
         Queued = "queued",
-        /// It was typed, and there is no evidence.
+        /// The message was typed, and there is no evidence that the session took it.
         Unknown = "unknown",
-        /// It is a dead letter.
+        /// The message is a dead letter.
         Dead = "dead",
-        /// It had been delivered before, and was taken out of the queue.
+        /// The message had been delivered before and was removed from the queue.
         Duplicate = "duplicate",
     }
 }
 
-/// What became of one item.
+/// What a drain did with one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Acted {
-    /// Whose queue.
+    /// The identity whose queue this is.
     pub identity: Identity,
     /// The item's number.
     pub seq: Seq,
     /// The message.
     pub id: String,
-    /// What the try came to.
+    /// The outcome of the try.
     pub outcome: TryOutcome,
-    /// Failed tries so far.
+    /// The number of failed tries so far.
     pub attempts: u32,
-    /// Why it is not delivered.
+    /// Why the message was not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// An item, and where it lies.
+/// An item and its place in the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) place: Place,
@@ -60,16 +60,16 @@ pub(crate) struct Entry {
     pub(crate) item: Item,
 }
 
-/// Whether an item is a dead letter now.
+/// What became of an item that was given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GivenBack {
-    /// It waits again, at its place in the order.
+    /// The item waits again, at its place in the order.
     Waits,
-    /// It had enough tries.
+    /// The item is a dead letter: it had all its tries, or was held for too long.
     Buried,
 }
 
-/// The messages of one peer, and what a drain did about them.
+/// The messages of one peer, and what a drain did with them.
 pub(crate) struct Ledger<'a> {
     pub(crate) world: &'a World<'a>,
     pub(crate) peer: &'a Peer,
@@ -82,8 +82,8 @@ impl<'a> Ledger<'a> {
         Ledger { world, peer, queue, acted: Vec::new() }
     }
 
-    /// The first item that waits to be delivered. Completes interrupted moves to `dead/`, takes out what was delivered
-    /// before, and passes over what somebody who has asked waits for.
+    /// The first item that waits to be delivered. On the way it completes interrupted burials, removes items that were
+    /// delivered before, and skips answers for which an asker waits.
     pub(crate) fn head(&mut self) -> Result<Option<Entry>, Failure> {
         let asks = Asks::of(self.world, self.peer.identity.personality());
         for seq in self.queue.list(Place::Waiting)? {
@@ -97,9 +97,9 @@ impl<'a> Ledger<'a> {
         Ok(None)
     }
 
-    /// Takes an item out whose message is in the history as delivered: a crash between the history's line and the
-    /// item's removal left it, or somebody restored a copy of it. Says whether that was so. A history that can't be
-    /// read holds no message back: the message may be seen twice, and would else never be seen.
+    /// Removes an item whose message the history has as settled: a crash between the line in the history and the
+    /// removal left the item, or somebody restored a copy. Returns whether that was so. Where the history can't be
+    /// read, the item is not removed: it may then be delivered twice, but would otherwise never be delivered.
     pub(crate) fn drop_duplicate(&mut self, entry: &Entry) -> Result<bool, Failure> {
         match self.world.history(&self.peer.identity).forbids(&entry.item) {
             Ok(true) => {}
@@ -120,8 +120,9 @@ impl<'a> Ledger<'a> {
         Ok(true)
     }
 
-    /// Settles a message that landed: its line in the history, then the item goes. A history that can't be written
-    /// keeps the item in flight, with the reason and with what proves that it landed; it stands in nobody's way.
+    /// Settles a message that was delivered: appends its line to the history, then removes the item. Where the history
+    /// can't be written, the item stays in flight with the reason and the evidence of delivery; such an item does not
+    /// block the messages behind it.
     pub(crate) fn settle(&mut self, mut entry: Entry, landed: Landed) -> Result<(), Failure> {
         self.log(&entry.item, TryOutcome::Delivered, Some(&landed), None);
         entry.item.landed.get_or_insert(self.world.now());
@@ -129,8 +130,8 @@ impl<'a> Ledger<'a> {
         self.remove_settled(entry)
     }
 
-    /// Completes a settling that was cut short or could not be recorded: the item says how it landed. Says whether
-    /// there was one.
+    /// Completes a settling that a crash interrupted or that could not be recorded: the item says how it was delivered.
+    /// Returns whether the item needed that.
     pub(crate) fn finish_settling(&mut self, entry: &Entry) -> Result<bool, Failure> {
         if entry.item.landed.is_none() || entry.item.landing.is_none() {
             return Ok(false);
@@ -154,7 +155,7 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Notes that a worker took its task: the item stays in flight until the worker answers.
+    /// Notes in the item that a worker took it as its task: the item stays in flight until the worker answers.
     pub(crate) fn settle_taken(&mut self, mut entry: Entry, landed: Landed) -> Result<(), Failure> {
         entry.item.landed = Some(self.world.now());
         entry.item.landing = Some(landed);
@@ -169,7 +170,7 @@ impl<'a> Ledger<'a> {
         self.world.history(&self.peer.identity).append(&line)
     }
 
-    /// Leaves an item where it lies, with the reason; no try is counted.
+    /// Leaves an item in its place and notes the reason in it; no try is counted.
     pub(crate) fn put_off(
         &mut self,
         mut entry: Entry,
@@ -184,9 +185,9 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Holds an item for what is not its own fault: no try is counted, and the order stays. One that was in flight and of
-    /// which nothing was typed waits again; one that may have been typed (`outcome` says so) stays in flight. Held for
-    /// longer than the settings allow, it is a dead letter.
+    /// Holds an item for a reason that is not its own fault: no try is counted, and the item keeps its place in the
+    /// order. An item in flight of which nothing was typed waits again; one that may have been typed (`outcome` is
+    /// `Unknown`) stays in flight. An item that is held for longer than the settings allow becomes a dead letter.
     pub(crate) fn hold(
         &mut self,
         mut entry: Entry,
@@ -196,7 +197,7 @@ impl<'a> Ledger<'a> {
         reason: &str,
     ) -> Result<GivenBack, Failure> {
         let now = self.world.now();
-        // A time that lies in the future is none; and the days that a clock was set forward by have not passed.
+        // A time in the future counts as now; and time by which the clock was set forward has not passed.
         let since = entry.item.held.map_or(now, |held| held.since.min(now));
         let since = since.max(self.world.clock_set_at().unwrap_or_default());
         if now.since(since) > self.world.settings.hold {
@@ -207,7 +208,7 @@ impl<'a> Ledger<'a> {
         let known = entry.item.held.is_some_and(|held| held.why == why);
         entry.item.held = Some(HeldSince { why, since });
         let (seq, place) = (entry.seq, entry.place);
-        // A reason that is known is not said again: many drains may come by.
+        // An unchanged reason is not logged again: many drains may find this item.
         if known && place == Place::Waiting && entry.item.reason.as_deref() == Some(reason) {
             self.note(&entry, outcome, Some(reason.to_owned()));
             return Ok(GivenBack::Waits);
@@ -219,12 +220,12 @@ impl<'a> Ledger<'a> {
         Ok(GivenBack::Waits)
     }
 
-    /// Puts an item whose try failed back to its place at the head, or to the dead letters when it had enough tries.
+    /// Counts a failed try and puts the item back to its place in the order, or buries it when it had all its tries.
     pub(crate) fn give_back(&mut self, entry: Entry, reason: &str) -> Result<GivenBack, Failure> {
         self.give_back_within(entry, reason, self.world.settings.queue_max_attempts)
     }
 
-    /// The same, with a number of tries of its own.
+    /// [`Ledger::give_back`] with its own limit of tries.
     pub(crate) fn give_back_within(
         &mut self,
         mut entry: Entry,
@@ -254,7 +255,7 @@ impl<'a> Ledger<'a> {
             entry.item.reason = Some(reason.to_owned());
             self.queue.update(entry.place, entry.seq, &entry.item)?;
         }
-        // First: whoever finds the letter dead finds its notice, given or waiting.
+        // The notice is sent before the item moves: every dead letter then has its notice, delivered or waiting.
         notice::dead_letter(self.world, self.peer, &entry.item, reason, again)?;
         // The dead letter itself is the evidence; a history that can't be written costs only its line.
         if let Err(error) = self.record(&entry, Outcome::Dead, None) {
@@ -267,7 +268,7 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Completes an interrupted burial. Says whether there was one.
+    /// Completes an interrupted burial. Returns whether there was one.
     pub(crate) fn finish_burial(&mut self, entry: &Entry) -> Result<bool, Failure> {
         if entry.item.notice.is_none() {
             return Ok(false);
@@ -277,7 +278,7 @@ impl<'a> Ledger<'a> {
         Ok(true)
     }
 
-    /// Remembers what became of an item, for whoever asked for the drain.
+    /// Remembers what became of an item, for the drain's report.
     pub(crate) fn note(&mut self, entry: &Entry, outcome: TryOutcome, reason: Option<String>) {
         self.acted.push(Acted {
             identity: self.peer.identity.clone(),
@@ -294,7 +295,7 @@ impl<'a> Ledger<'a> {
         self.log_try(item, outcome, woke, landed, error);
     }
 
-    /// One line in `delivery.log`, for people. The body is never in it.
+    /// Writes one line to `delivery.log`, for people. The line never has the message's body.
     fn log_try(
         &self,
         item: &Item,

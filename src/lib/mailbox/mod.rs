@@ -1,4 +1,4 @@
-//! What waits for one peer: its queue's items, the tries that were made with them, and who is told of their end.
+//! The messages that wait for one peer: counting tries, settling and burying them, and the notices about dead letters.
 
 #![forbid(unsafe_code)]
 

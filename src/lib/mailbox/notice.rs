@@ -1,7 +1,7 @@
-//! What iapeer itself has to say to a peer: ordinary messages from `system-iapeer` (D28).
+//! Notices of iapeer's own to a peer: ordinary messages from `system-iapeer` (D28).
 //!
-//! A notice that its peer can't be given now (it is stopped, its queue can't be written) waits in
-//! `<root>/state/notices/<identity>.<id>`. The tick, the peer's next drain and its `start` give it then.
+//! A notice that can't be accepted into its peer's queue now (the peer is stopped, the queue can't be written) waits in
+//! `<root>/state/notices/<identity>.<id>`. The tick, the peer's next drain or `iapeer start` delivers it later.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Topic};
@@ -13,8 +13,9 @@ use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// Tells the sender of `item` that it became a dead letter: once, and never about a notice. `item.notice` names the
-/// message; `again`: an earlier burial may have sent it. An error means that the notice is nowhere yet.
+/// Tells the sender of `item` that it became a dead letter: once, and never about a notice. `item.notice` is the id of
+/// the notice; `again` says that an interrupted burial may have sent it already. An error means that the notice is
+/// stored nowhere yet.
 pub(crate) fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, again: bool) -> Result<(), Failure> {
     let Some(id) = item.notice.filter(|_| item.from != nobody()) else { return Ok(()) };
     let body = format!(
@@ -39,7 +40,8 @@ pub(crate) fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &st
     }
 }
 
-/// Gives the notices that wait to their peers, or to `only`. One that can't be given still waits on.
+/// Puts the waiting notices into the queues of their peers, or only those for the peer of `only`. A notice for which
+/// that fails keeps waiting.
 pub(crate) fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
     let dir = world.paths.notices_dir();
     let mut left = false;
@@ -73,7 +75,7 @@ pub(crate) fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
         }
     }
     if !left {
-        // Nobody has to look into it then.
+        // Without the folder, later ticks have nothing to read.
         durable::remove_if_empty(&dir);
     }
 }
@@ -87,7 +89,7 @@ fn find(world: &World<'_>, identity: &Identity) -> Result<Option<Peer>, Failure>
     Peer::find(world.paths, identity.personality(), runtime).map(Some)
 }
 
-/// Whether a notice may have been given before.
+/// Whether a notice may have been put into the queue before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Given {
     Never,
@@ -117,7 +119,7 @@ fn keep(world: &World<'_>, identity: &Identity, notice: &Item) -> Result<(), Fai
     Ok(())
 }
 
-/// Lets the notices that wait for `from` wait for `to`: the peer has another name.
+/// Moves the notices that wait for `from` to `to`: the peer was renamed.
 pub fn rename(world: &World<'_>, from: &Identity, to: &Identity) -> Result<(), Failure> {
     let dir = world.paths.notices_dir();
     for name in durable::names_of(&dir)? {

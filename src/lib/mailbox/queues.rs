@@ -1,4 +1,4 @@
-//! The queues as an operator sees them: listing, requeueing, dropping.
+//! Queues for the operator: listing items, requeueing and dropping dead letters.
 
 use crate::base::StateFile;
 use crate::base::clock::EpochMs;
@@ -18,35 +18,35 @@ use serde::Serialize;
 /// One item of one queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QueueRow {
-    /// Whose queue.
+    /// The identity whose queue this is.
     pub identity: Identity,
-    /// Where in it.
+    /// The item's place in the queue.
     pub place: Place,
-    /// Its place in the order.
+    /// The item's number, which is its place in the order.
     pub seq: Seq,
-    /// The message; absent where the item can't be read.
+    /// The message's id; absent where the item can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<MessageId>,
-    /// Seconds since it was accepted.
+    /// Seconds since the message was accepted.
     pub age_secs: u64,
-    /// Failed tries.
+    /// The number of failed tries.
     pub attempts: u32,
-    /// Who sent it.
+    /// The sender's identity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Identity>,
-    /// What it is about.
+    /// The message's topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
-    /// What holds it, where it is not its own fault that it waits.
+    /// What holds the message, if anything does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Hold>,
-    /// Why it is where it is.
+    /// Why the message was not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl QueueRow {
-    /// The line for people.
+    /// The item as one line for people.
     pub fn line(&self) -> String {
         let text = |part: Option<String>| part.unwrap_or_else(|| "-".into());
         let mut line = format!(
@@ -72,7 +72,7 @@ impl QueueRow {
     }
 }
 
-/// The identities named, or every one that has a queue.
+/// The identities named, or, where none is named, every one that has a queue.
 pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Failure> {
     if named.is_empty() {
         return Ok(identities_with(world.paths, StateFile::Queue)?);
@@ -80,8 +80,8 @@ pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Fail
     named.iter().map(|text| text.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))).collect()
 }
 
-/// Everything in the queues of `identities`; with `heads`, only what a drain would take up. A name that is no peer's and
-/// has no queue is refused: what is misspelled has nothing to show.
+/// All items in the queues of `identities`; with `heads`, only the items that a drain would take up. A name that is no
+/// peer's and has no queue is refused, since it is probably misspelled.
 pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<Vec<QueueRow>, Failure> {
     let places: &[Place] = if heads { &[Place::Inflight, Place::Waiting] } else { &Place::ALL };
     let mut rows = Vec::new();
@@ -144,8 +144,8 @@ fn no_dead_letter(id: &str, place: Place, identity: &Identity) -> Failure {
     Failure::new(Exit::Refused, format!("{id} is not a dead letter, it is {} for {identity}", place.as_str()))
 }
 
-/// Accepts a dead item again and has it delivered. One that waits already stays where it is: an earlier call was cut
-/// short, and what that left of the dead letter goes.
+/// Accepts a dead letter again and starts a drain. Where the message waits already, because an earlier call was
+/// interrupted, only the rest of the dead letter is removed.
 pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
     let (identity, place, seq) = find(world, id)?;
     let queue = world.queue(&identity);
@@ -175,7 +175,7 @@ pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
     }))
 }
 
-/// Drops a dead item once `print` has its JSON: where that fails, the item stays.
+/// Drops a dead letter after `print` was given its JSON: where `print` fails, the dead letter stays.
 pub fn drop_item(world: &World<'_>, id: &str, print: impl FnOnce(&str) -> Result<(), Failure>) -> Result<(), Failure> {
     let (identity, place, seq) = find(world, id)?;
     if place != Place::Dead {

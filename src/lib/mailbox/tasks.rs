@@ -13,8 +13,9 @@ use crate::store::session_record::SessionRecord;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// Settles the answered task. One that this worker never took, because its drain was killed before it could hand the
-/// task over, stays in flight: it is given back when the session has ended ([`give_back_unanswered`]).
+/// Settles the task that the worker has answered. A task that this worker never took, because the drain was killed
+/// before it could hand the task over, stays in flight: it is given back when the session has ended
+/// ([`give_back_unanswered`]).
 pub(crate) fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<(), Failure> {
     let mut ledger = Ledger::new(world, peer, queue);
     for seq in queue.list(Place::Inflight)? {
@@ -36,14 +37,15 @@ pub(crate) fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> 
     Ok(())
 }
 
-/// Settles tasks whose worker ended without an answer: back to the head while the profile's `max_attempts` allows it,
-/// else dead, and the sender is told once. A task that no worker was seen to take goes back in any case.
+/// Settles tasks whose worker ended without an answer: a task goes back to the head of the queue while the profile's
+/// `max_attempts` allows another try, else it becomes a dead letter and the sender is told once. A task without
+/// evidence that a worker took it goes back in any case.
 pub(crate) fn give_back_unanswered(world: &World<'_>, peer: &Peer, queue: &Queue, why: &str) -> Result<(), Failure> {
     Ledger::new(world, peer, queue).give_back_unanswered(why)
 }
 
 impl Ledger<'_> {
-    /// Gives the tasks back whose worker could not answer because of its own state: no try is counted.
+    /// Gives back the tasks of a worker that could not answer because of its own state: no try is counted.
     pub(crate) fn give_back_uncounted(&mut self, why: &str) -> Result<(), Failure> {
         for seq in self.queue.list(Place::Inflight)? {
             let Some(item) = self.queue.read(Place::Inflight, seq)? else { continue };
@@ -59,7 +61,7 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// [`give_back_unanswered`] by the ledger of a drain, which reports what became of the tasks.
+    /// [`give_back_unanswered`] with the ledger of a drain, which reports what became of the tasks.
     pub(crate) fn give_back_unanswered(&mut self, why: &str) -> Result<(), Failure> {
         for seq in self.queue.list(Place::Inflight)? {
             let Some(item) = self.queue.read(Place::Inflight, seq)? else { continue };
@@ -79,8 +81,9 @@ impl Ledger<'_> {
     }
 }
 
-/// Arms a worker: it has answered. Called for whoever sent something and is a worker itself; others are left alone, and
-/// so is a worker for which a process of an earlier session speaks: that answers no task of this session.
+/// Sets the mark that a worker has answered (`.ephemeral-armed`). Called for every sender; does nothing where the
+/// sender is no worker, or where the message comes from a process of an earlier session, which answers no task of this
+/// session.
 pub(crate) fn arm(world: &World<'_>, caller: &Identity, record: &PeerRecord) -> bool {
     let current = SessionRecord::peek(world.paths, caller).and_then(|record| record.launch);
     if let (Some(current), Ok(own)) = (current, std::env::var("PEER_LAUNCH"))

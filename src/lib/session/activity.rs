@@ -1,5 +1,6 @@
-//! How long a session has been quiet. Two independent signals, and the turn state where the runtime reports it
-//! (D10): a transcript is silent while an answer streams, a window moves while a status line repaints.
+//! How long a session has been quiet, from two independent signals and, where the runtime reports it, the state of the
+//! turn (D10). Two signals are needed: a transcript does not grow while an answer streams, and a window changes while
+//! only a status line is repainted.
 
 use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// What was seen of a session's activity.
 #[derive(Debug, Clone, Default)]
 pub struct Activity {
-    /// When it was woken: age never exceeds awake time.
+    /// When the session was woken: it can't have been quiet for longer than since then.
     pub woke_at: EpochMs,
     /// The transcript's times.
     pub transcript: TranscriptTimes,
@@ -22,21 +23,21 @@ pub struct Activity {
     pub turn: Option<Turn>,
     /// The terminal's times, where they were asked for.
     pub terminal: Option<TerminalTimes>,
-    /// A message was typed into it of which nobody knows yet whether it took it.
+    /// A message was typed into the session, and whether the session took it is not known yet.
     pub in_flight: bool,
 }
 
-/// Whether a session works, or since when it has been quiet.
+/// Whether the session works, or since when it has been quiet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quiet {
-    /// A turn is running: never idle, whatever else is silent.
+    /// A turn is running: the session is not idle, even if all other signals are silent.
     Working,
     /// Nothing has moved since then.
     Since(EpochMs),
 }
 
 impl Quiet {
-    /// How long it has been quiet; zero while it works.
+    /// How long the session has been quiet; zero while it works.
     pub fn age(self, now: EpochMs) -> Duration {
         match self {
             Quiet::Working => Duration::ZERO,
@@ -46,7 +47,7 @@ impl Quiet {
 }
 
 impl Activity {
-    /// What the files tell of the session of `record`.
+    /// The activity of the session of `record`, from files alone.
     pub fn from_files(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
         let turn = turn_of(world, &record.identity, record.launch.as_deref());
         let running = turn.as_ref().filter(|turn| turn.state == TurnState::Busy);
@@ -65,12 +66,12 @@ impl Activity {
         let in_flight = !peer.is_ephemeral()
             && world.queue(&peer.identity).list(Place::Inflight).map_or(true, |items| !items.is_empty());
         let activity = Activity::from_files(world, peer, record);
-        // The days that the clock was set forward by have not passed in idleness.
+        // Time by which the clock was set forward does not count as time in which the session was quiet.
         let woke_at = activity.woke_at.max(world.clock_set_at().unwrap_or_default());
         Activity { in_flight, woke_at, ..activity }
     }
 
-    /// Adds what the terminal tells. The error is why it can't be asked: then nothing may be concluded.
+    /// Adds the terminal's times. An error says why tmux gave no answer: then nothing may be concluded.
     pub(crate) fn ask_terminal(&mut self, world: &World<'_>, identity: &Identity) -> Result<(), HostError> {
         self.terminal = Some(world.host.terminal_times(identity)?);
         Ok(())
@@ -87,13 +88,13 @@ impl Activity {
         let terminal = self.terminal.unwrap_or_default();
         count(terminal.keystroke);
         match &self.turn {
-            // An interrupted turn has no hook; its record says that it is over.
+            // No hook reports an interrupted turn; the transcript shows that the turn is over.
             Some(turn)
                 if turn.state == TurnState::Busy && self.transcript.turn_end.is_none_or(|end| !ends(&end, turn)) =>
             {
                 return Quiet::Working;
             }
-            // The runtime reports its turns: what still moves in the window is decoration.
+            // The runtime reports its turns: changes in the window don't prove that a turn runs.
             Some(turn) => count(Some(turn.at)),
             None => count(terminal.window),
         }
@@ -112,7 +113,7 @@ fn ends(end: &TurnEnd, turn: &Turn) -> bool {
     }
 }
 
-/// The last turn event of this launch; one of an earlier session does not speak for it.
+/// The last turn event of this launch; an event of an earlier session does not count.
 pub(crate) fn turn_of(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> Option<Turn> {
     world.markers(identity).turn().filter(|turn| launch.is_none() || turn.launch.as_deref() == launch)
 }

@@ -1,4 +1,4 @@
-//! Waking a peer: the acting half of the wake rule, in five steps. Whoever calls holds the identity's lock.
+//! Waking a peer: carries out the wake rule in five steps. The caller holds the identity's lock.
 //!
 //! | step | what it does | when it refuses |
 //! |---|---|---|
@@ -34,23 +34,24 @@ use crate::world::peer::Peer;
 use crate::world::{Launch, NotReady, World};
 use std::time::Duration;
 
-/// A session that is up.
+/// A session that is alive and ready.
 #[derive(Debug, Clone)]
 pub struct Up {
-    /// Its record.
+    /// The session's record.
     pub record: SessionRecord,
-    /// How it was started; `None` where it lived already.
+    /// How the session was started; `None`: it was alive already.
     pub woke: Option<Woken>,
 }
 
-/// Why a session is not up.
+/// Why there is no session that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotUp {
-    /// What the caller is told.
+    /// The error for the caller.
     pub failure: Failure,
-    /// Whether a session was started and did not come up; else a state forbids it.
+    /// Whether a session was started and did not become ready; else a state of the peer forbade the start.
     pub tried: bool,
-    /// What holds the message for which the peer was to be woken, where that is not the message's own fault.
+    /// What holds the message for which the peer was to be woken; `None`: the failure counts as the message's try, or
+    /// nothing holds the message.
     pub hold: Option<Hold>,
 }
 
@@ -84,14 +85,14 @@ pub struct Call<'a> {
 pub enum Guard {
     /// It may.
     Heeded,
-    /// An operator insists: the guard is passed, and the log says so.
+    /// It may not: an operator insists, and the log says so.
     Passed,
 }
 
 /// On whose behalf a peer is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// Anybody: a peer that the service manager holds is not woken.
+    /// Any other program: a peer that the service manager holds is not woken.
     Anybody,
     /// The program by which the service manager holds the peer.
     Holder,
@@ -103,7 +104,7 @@ impl Default for Call<'_> {
     }
 }
 
-/// Brings `peer` up, or says why not. A live session is left as it is.
+/// Wakes `peer`, or returns why that was not possible. A live session is left as it is.
 pub(crate) fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Up, NotUp> {
     match standing(world, peer, call)? {
         Some(record) if record.phase == Phase::Booting => return finish_boot(world, peer, record, call),
@@ -118,7 +119,7 @@ pub(crate) fn bring_up(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result
     Ok(Up { record, woke: Some(woke) })
 }
 
-/// Step 1: the record of the session that lives, if one does.
+/// Step 1: the record of the live session, if there is one.
 fn standing(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<SessionRecord>, NotUp> {
     let identity = &peer.identity;
     refuse::refuse_mailbox(peer)?;
@@ -131,7 +132,7 @@ fn standing(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Ses
         Standing::Live(record) => return Ok(Some(record)),
         Standing::Asleep => {}
     }
-    // A peer that sleeps is started by the program that holds it and by nobody else; one that lives takes messages.
+    // A peer that is held and asleep is started only by the program that holds it; one that is alive takes messages.
     if let Some(by) = world.host.managed_by(identity).filter(|_| call.caller == Caller::Anybody) {
         return Err(refuse::refuse_managed(world, peer, by, "launchd-managed-mid-wake").into());
     }
@@ -156,7 +157,7 @@ fn permit(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Tripp
         Err(tripped) => {
             let reason = format!("{} deaths in {}s", tripped.deaths, tripped.window.as_secs());
             refuse::log_refusal(world, peer, "crash-loop", &reason);
-            // The time itself, and not how long until then: the reason is read later.
+            // The reason names the time itself and not the time until then, because it is read later.
             let why = format!(
                 "{identity}: {tripped}; it may be woken again from {} on, `iapeer new {}` wakes it at once",
                 EpochMs(world.now().0 + tripped.until.as_millis() as u64 + 999).utc_seconds(),
@@ -204,7 +205,7 @@ fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Trippe
 fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Result<(SessionRecord, Launch<'a>), NotUp> {
     let identity = &peer.identity;
     remember_policy(world, peer);
-    // What can't be put together will not be by trying: the message waits until somebody has mended it.
+    // A launch that can't be put together is no try: the message waits until somebody has mended the cause.
     let setup = |failure| NotUp { failure, tried: false, hold: Some(Hold::Setup) };
     let prompt = launching::write_prompt(world, peer).map_err(setup)?;
     let name = launching::new_launch_name(world);
@@ -213,8 +214,8 @@ fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Resu
     let processes = world.host.start(&launch).map_err(|error| {
         let failure = Failure::from(error);
         world.lifecycle(&Event::new("wake-failed").field("identity", identity).field("reason", &failure));
-        // A program that can't even be started is a death like any other. Where tmux was only slow, the session that
-        // lives is enrolled by whoever settles this identity next.
+        // A program that can't be started counts as a death. Where tmux was only slow and the session is alive after
+        // all, the next settling of this identity enrols it.
         let tried = !matches!(failure.exit, Exit::Refused | Exit::Config);
         if tried && world.liveness(identity, None) == Liveness::Gone {
             let _ = world.markers(identity).add_death(world.now());
@@ -238,14 +239,15 @@ fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Resu
         died_at: None,
     };
     if let Err(error) = record.write(world.paths) {
-        // Whatever is alive must be supervised, and what has no record may be found late.
+        // Every live session must be supervised, and one without a record may be found late.
         return Err(unnoted(world, peer, &record, error.into()).into());
     }
     arm::at_launch(world, identity);
     Ok((record, launch))
 }
 
-/// Best effort: the registry is asked only once the profile is gone.
+/// Copies into the registry what the profile says about the peer's sessions. A failure is only logged: the copy is
+/// needed only once the profile is gone.
 fn remember_policy(world: &World<'_>, peer: &Peer) {
     let Some(profile) = &peer.profile else { return };
     let remembered = reindex::remember_policy(world.paths, &peer.record, profile, world.program, world.clock);
@@ -287,8 +289,8 @@ fn complete(
     Ok(record)
 }
 
-/// Ends a session that can't be noted, or not that it is ready: whoever asked for it is told that it failed, and what was
-/// said to have failed does not live on. Nothing was consumed yet: the next wake decides the same again.
+/// Ends a session whose record can't be written: the caller is told that the wake failed, so the session must not live
+/// on. No mark was consumed yet: the next wake decides the same again.
 fn unnoted(world: &World<'_>, peer: &Peer, record: &SessionRecord, failure: Failure) -> Failure {
     match end::end(world, &peer.identity, Some(record), &End::new("not-noted").keep_marks()) {
         Ok(()) => failure,
@@ -296,8 +298,8 @@ fn unnoted(world: &World<'_>, peer: &Peer, record: &SessionRecord, failure: Fail
     }
 }
 
-/// Goes on with a boot whose launcher died: the session lives, its record says `booting`, and the lock is ours. The
-/// launcher's decision is carried out as it stands in the record.
+/// Continues a boot whose launcher died: the session is alive, its record says `booting`, and this program holds the
+/// lock. The launcher's decision is carried out as the record has it.
 fn finish_boot(world: &World<'_>, peer: &Peer, record: SessionRecord, call: Call<'_>) -> Result<Up, NotUp> {
     let decision = record.decision.clone().unwrap_or(Decision {
         mode: Mode::Fresh,
@@ -312,8 +314,8 @@ fn finish_boot(world: &World<'_>, peer: &Peer, record: SessionRecord, call: Call
     Ok(Up { record, woke: Some(Woken { mode: decision.mode, cause: WakeCause::LauncherDied }) })
 }
 
-/// Waits for READY. A boot that fails is cleared away and counted; one of a peer that was stopped meanwhile, or that
-/// waits for a person (a login, a dialog that nobody knows), is cleared away without counting.
+/// Waits until the session is ready. A boot that fails is ended and counted as a death. A boot is ended without
+/// counting where the peer was stopped meanwhile, or where it waits for a person (a login, an unknown dialog).
 fn await_ready(
     world: &World<'_>,
     peer: &Peer,
@@ -324,7 +326,7 @@ fn await_ready(
     let waited = world.host.await_ready(launch, patience);
     if world.markers(&peer.identity).has(Marker::Stopped).map_err(Failure::from)? {
         refuse::log_refusal(world, peer, "stopped-mid-wake", "");
-        // The marks stay as the launch found them: `start` lets the next wake decide the same again.
+        // The marks stay as the launch found them: after `iapeer start` the next wake decides the same again.
         end::end(world, &peer.identity, Some(record), &End::new("stopped-mid-wake").keep_marks())?;
         return Err(refuse::stopped(peer).into());
     }
@@ -334,14 +336,14 @@ fn await_ready(
     })
 }
 
-/// What the screen of a session says that never became ready because nobody is logged in.
+/// The text on the screen of a session that did not become ready because nobody is logged in.
 fn at_login(world: &World<'_>, peer: &Peer) -> Option<Told> {
     let rules = peer.manifest.screen.as_ref()?;
     let view = world.host.view(peer).ok()?;
     view.screen.shown(rules, world.now()).told.filter(|told| told.state == AttentionState::Login)
 }
 
-/// Ends a session that waits for a login. That is no death and no try: the program does what it should.
+/// Ends a session that waits for a login. This counts neither as a death nor as a try: the program works as it should.
 fn needs_login(world: &World<'_>, peer: &Peer, record: &SessionRecord, reason: &str, told: &Told) -> NotUp {
     let identity = &peer.identity;
     let event = Event::new("wake-failed").field("identity", identity).field("state", AttentionState::Login);
@@ -364,7 +366,7 @@ fn note_ready(world: &World<'_>, peer: &Peer, decision: &Decision, topic: Option
     for marker in &decision.consume {
         markers.clear(*marker)?;
     }
-    // A worker armed during its boot would settle a task that it has not seen yet.
+    // A mark that the worker has answered, set during its boot, would settle a task that the worker has not seen yet.
     markers.clear(Marker::EphemeralArmed)?;
     if decision.mode == Mode::Fresh {
         markers.clear_topics()?;
@@ -374,7 +376,7 @@ fn note_ready(world: &World<'_>, peer: &Peer, decision: &Decision, topic: Option
     }
     let (now, window) = (world.now(), world.settings.crashloop_window);
     markers.trim_deaths(now.minus(window), now.plus(window))?;
-    // Whatever it waited for before, this session shows its composer.
+    // The session shows its composer: it waits for nobody any more.
     if attention::peek(world.paths, &peer.identity).is_some() {
         attention::change(world.paths, &peer.identity, world.program, world.clock, |_| None)?;
     }
@@ -386,7 +388,7 @@ fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, not_ready
     let event = Event::new("wake-failed").field("identity", identity).field("reason", reason).maybe("held", *hold);
     world.lifecycle(&event);
     let ended = if hold.is_some() {
-        // The marks stay: when the person has done it, the next wake decides the same again.
+        // The marks stay: once the person has logged in, the next wake decides the same again.
         end::end(world, identity, Some(record), &End::new(reason).keep_marks())
     } else {
         arm::record_end(world, record);

@@ -10,7 +10,7 @@ pub struct Tripped {
     pub deaths: usize,
     /// The window.
     pub window: Duration,
-    /// How long until the guard lets go.
+    /// How long until the guard permits a wake.
     pub until: Duration,
 }
 
@@ -20,18 +20,18 @@ impl std::fmt::Display for Tripped {
     }
 }
 
-/// Refuses when at least `max` of `deaths` lie within `window` before `now`. The cut-off is inclusive.
+/// Refuses when at least `max` of `deaths` lie within `window` before `now`, both ends included.
 pub fn guard(deaths: &[EpochMs], now: EpochMs, max: u64, window: Duration) -> Result<(), Tripped> {
     let cutoff = now.minus(window);
-    // A death dated in the future (the clock was set back) counts as one that just happened. One that lies further ahead
-    // than the window is long tells nothing of when it was.
+    // A death dated in the future (the clock was set back) counts as one that just happened. One dated further ahead
+    // than the window is long is ignored: its time says nothing.
     let is_recent = |at: &EpochMs| *at >= cutoff && at.since(now) <= window;
     let mut recent: Vec<EpochMs> = deaths.iter().copied().filter(is_recent).map(|at| at.min(now)).collect();
     if (recent.len() as u64) < max {
         return Ok(());
     }
     recent.sort_unstable();
-    // The guard lets go once fewer than `max` are left within the window.
+    // The guard permits a wake once fewer than `max` deaths are left within the window.
     let pivot = recent[recent.len() - max as usize];
     let until = window.saturating_sub(now.since(pivot)) + Duration::from_millis(1);
     Err(Tripped { deaths: recent.len(), window, until })

@@ -4,8 +4,8 @@
 //! intent (.teardown) → park mark → the session and all its processes → session record → intent dropped
 //! ```
 //!
-//! A crash at any point is finished by the next program that takes the identity's lock: [`finish`] carries an intent
-//! out from wherever it was left.
+//! After a crash at any point the next program that settles the identity under its lock completes the end: [`finish`]
+//! carries out an intent from whichever step was reached.
 
 use crate::base::Marker;
 use crate::base::exit::{Exit, Failure};
@@ -21,13 +21,13 @@ use crate::world::peer::Peer;
 /// Whether a peer may be resumed after a deliberate end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Park {
-    /// It may.
+    /// The peer may be resumed.
     Yes,
     /// The next wake is fresh.
     No,
 }
 
-/// A deliberate end: what is wanted, and why.
+/// A deliberate end: its reason, and what it means for the next wake.
 #[derive(Debug, Clone, Copy)]
 pub struct End<'a> {
     why: &'a str,
@@ -37,23 +37,24 @@ pub struct End<'a> {
 }
 
 impl<'a> End<'a> {
-    /// An end after which the next wake is fresh. `why` is for the intent and the logs; nothing is decided by it.
+    /// An end after which the next wake is fresh. `why` is written to the intent and the logs; no decision depends on
+    /// it.
     pub fn new(why: &'a str) -> Self {
         End { why, park: Park::No, keep_marks: false, then: AfterEnd::Nothing }
     }
 
-    /// With this say about resuming the peer.
+    /// Sets whether the peer may be resumed.
     pub fn park(self, park: Park) -> Self {
         End { park, ..self }
     }
 
-    /// Leaves the park mark of an earlier session as it is: after a failed launch the next wake must decide the
-    /// same again (D2).
+    /// Leaves the park mark (`.idle-reaped`) of an earlier session as it is: after a failed launch the next wake must
+    /// decide the same again (D2).
     pub(crate) fn keep_marks(self) -> Self {
         End { keep_marks: true, ..self }
     }
 
-    /// With this consequence.
+    /// Sets what follows the end.
     pub fn then(self, then: AfterEnd) -> Self {
         End { then, ..self }
     }
@@ -69,7 +70,7 @@ pub fn end(
     finish(world, identity, &intend(world, identity, record, end)?)
 }
 
-/// The first half of [`end`]: from here on whoever takes the lock finishes it.
+/// The first half of [`end`]: writes the intent. From here on any program that settles the identity completes the end.
 pub(crate) fn intend(
     world: &World<'_>,
     identity: &Identity,
@@ -85,8 +86,8 @@ pub(crate) fn intend(
     Ok(intent)
 }
 
-/// Writes the intent down. A full disk is often the work of the very session that is to end: then it ends all the same,
-/// and what could not be noted is said.
+/// Writes the intent. A full disk is often caused by the very session that is to be ended: then the session is ended
+/// all the same, and the log says what could not be written.
 fn announce(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
     noted(
         identity,
@@ -123,7 +124,7 @@ fn intent_of(world: &World<'_>, identity: &Identity, record: Option<&SessionReco
     }
 }
 
-/// The second half of [`end`]: carries out an intent, from wherever it was left.
+/// The second half of [`end`]: carries out an intent, from whichever step was reached.
 pub fn finish(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(), Failure> {
     let markers = world.markers(identity);
     if intent.park {
@@ -134,7 +135,8 @@ pub fn finish(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result
     }
     match intent.then {
         AfterEnd::Nothing => {}
-        // After the intent was written: no session lives on with a mark that is meant for its successor.
+        // The mark is set after the intent was written: a crash between must not leave a live session with a mark that
+        // is meant for its successor.
         AfterEnd::RelaunchFresh => {
             noted(identity, "that it comes back fresh", markers.set(Marker::NewEager, intent.at))?;
         }
@@ -151,7 +153,7 @@ pub fn finish(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result
             format!("cannot end {identity}: {remains}; the next tick tries again"),
         ));
     }
-    // A successor's record is not ours to drop.
+    // The record of a later session must stay.
     let record = SessionRecord::read(world.paths, identity)?;
     if record.is_some_and(|record| record.server == intent.server || record.server.is_none()) {
         SessionRecord::remove(world.paths, identity)?;
@@ -162,7 +164,7 @@ pub fn finish(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result
     Ok(())
 }
 
-/// Clears away a launch that came to nothing and counts it as a death (D4, D26).
+/// Ends a launch that failed and counts it as a death (D4, D26).
 pub(crate) fn fail_launch(
     world: &World<'_>,
     identity: &Identity,

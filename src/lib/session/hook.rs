@@ -1,6 +1,6 @@
-//! What an agent's hooks report: its session started, took a prompt, finished a turn, ended.
+//! What an agent's hooks report: the session started, took a prompt, finished a turn, or is about to end.
 //!
-//! A hook of ours never fails the agent: the caller prints nothing and exits 0 whatever this returns.
+//! A hook of ours never fails the agent: the caller prints nothing and exits 0, whatever the functions here return.
 
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
@@ -19,18 +19,18 @@ use std::time::Duration;
 pub enum Hook {
     /// The session has started.
     Start,
-    /// It took a prompt.
+    /// The session took a prompt.
     Prompt,
-    /// It finished a turn.
+    /// The session finished a turn.
     Stop,
     /// A turn ended in an error: no [`Hook::Stop`] comes.
     Failed,
-    /// It is about to end.
+    /// The session is about to end.
     End,
 }
 
-/// Records the event of `hook` for `identity`. `launch` is the launch the hook belongs to; `input` the JSON that
-/// the agent gave it.
+/// Records the event of `hook` for `identity`. `launch` is the launch that the hook belongs to; `input` is the JSON
+/// that the agent gave to the hook.
 pub fn record(
     world: &World<'_>,
     identity: &Identity,
@@ -76,7 +76,7 @@ pub fn record(
     Ok(())
 }
 
-/// Refuses a hook of an earlier session: it does not speak for its successor.
+/// Refuses a hook of an earlier session: its event must not count for the current session.
 pub fn belongs(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> Result<(), Failure> {
     let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
     match (current, launch) {
@@ -107,19 +107,20 @@ pub fn hold_for_tool(world: &World<'_>, identity: &Identity, launch: &str) {
         Some(at) => world.clock.sleep(TOOL_SETTLES.saturating_sub(world.now().since(at))),
         None => {
             world.lifecycle(&Event::new("no-tool").field("identity", identity));
-            // Once is enough: later prompts do not wait for what does not come.
+            // One wait is enough: later prompts do not wait for a tool that does not come.
             let _ = markers.note_tool_listed(launch);
         }
     }
 }
 
-/// At the end of a turn: what was held back for it can go in, and a worker that has answered can be ended.
+/// Starts a drain at the end of a turn where that is needed: a message that waited for the end of the turn can be
+/// typed, and a worker that has answered can be ended.
 fn after_turn(world: &World<'_>, identity: &Identity) {
     use crate::base::Marker;
     let queue = world.queue(identity);
     let waiting = queue.has_waiting().unwrap_or(true);
     let inflight = queue.list(crate::store::queue::Place::Inflight).map_or(true, |list| !list.is_empty());
-    // Where it can't be told, a drain looks: that costs little.
+    // Where that can't be determined, a drain is started: that costs little.
     if waiting || inflight || world.markers(identity).has(Marker::EphemeralArmed).unwrap_or(true) {
         world.kick(identity);
     }

@@ -1,5 +1,5 @@
-//! Building a launch: the argument vector from the manifest, the environment from an allowlist, the files a
-//! runtime wants written for each launch.
+//! Building a launch: the argument vector from the manifest, the environment from an allowlist, and the files that a
+//! runtime needs for each launch.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::home;
@@ -68,14 +68,16 @@ pub fn allowed(environment: impl Iterator<Item = (String, String)>) -> BTreeMap<
     kept
 }
 
-/// `path` with those of the `usual` folders behind it that it lacks: whoever wakes a session may have a short one.
+/// `path`, followed by those of the `usual` folders that it lacks: the program that wakes a session may have a short
+/// PATH.
 fn with_back(path: &str, usual: &str) -> String {
     let given: Vec<&str> = path.split(':').filter(|dir| !dir.is_empty()).collect();
     let lacks = usual.split(':').filter(|dir| !given.contains(dir));
     given.iter().copied().chain(lacks).collect::<Vec<_>>().join(":")
 }
 
-/// What programs of ours in the session go back to: the values of those `changed` variables that they would pass on.
+/// The values to which programs of ours in the session set the `changed` variables back before they pass the
+/// environment on.
 fn bases<'a>(
     changed: impl Iterator<Item = &'a String>,
     environment: &BTreeMap<String, String>,
@@ -110,7 +112,7 @@ pub fn bin_dir() -> &'static Path {
     })
 }
 
-/// Names this launch: its hooks carry it back.
+/// A new name for a launch: the session's hooks carry the name, which tells them from hooks of another launch.
 pub(crate) fn new_launch_name(world: &World<'_>) -> String {
     crate::base::MessageId::generate(world.now()).to_string().to_lowercase()
 }
@@ -155,7 +157,7 @@ pub fn build<'a>(
     for event in ["start", "prompt", "stop", "end", "failed", "notice", "approval"] {
         values.insert(format!("turn_{event}"), format!("{} {event}", values["iapeer_turn_sh"]));
     }
-    // The program must not end the hook before that has given up by itself.
+    // The agent's timeout must not end the hook before the hook has given up by itself.
     let patience = world.settings.approval.as_secs() + HOOK_MARGIN;
     values.insert("approval_secs".into(), patience.to_string());
     if mode == Mode::Resume
@@ -187,7 +189,8 @@ pub fn build<'a>(
         env.insert(key.clone(), fill(value, &values).map_err(bad)?);
     }
     env.extend(launch_env.vars);
-    // Last, so that nothing can override who the session is and where its programs and ours look.
+    // These are set last, so that nothing can override the session's identity and the folders in which its programs and
+    // ours search.
     env.insert("PATH".into(), with_front(bin_dir, &path));
     env.insert("IAPEER_ROOT".into(), world.paths.root().to_string_lossy().into_owned());
     env.remove("IAPEER_SOCK_DIR");
@@ -214,7 +217,7 @@ fn home_of(launch_env: &LaunchEnv, paths: &Paths) -> String {
     own.cloned().unwrap_or_else(|| paths.home().to_string_lossy().into_owned())
 }
 
-/// The program of the peer's runtime, or why it is not there.
+/// The path of the program of the peer's runtime, or why there is none.
 pub fn find_program(paths: &Paths, peer: &Peer, environment: &BTreeMap<String, String>) -> Result<PathBuf, Failure> {
     let path = environment.get("PATH").map(std::ffi::OsStr::new);
     Ok(peer.manifest.find_program(

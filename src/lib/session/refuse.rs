@@ -15,7 +15,7 @@ pub(crate) fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Fail
     refuse_stopped(world, peer)
 }
 
-/// Refuses a peer that has no session: what is sent to it is filed.
+/// Refuses to wake a peer that has no session (a person): messages to it are filed.
 pub(crate) fn refuse_mailbox(peer: &Peer) -> Result<(), Failure> {
     if !peer.is_mailbox() {
         return Ok(());
@@ -25,7 +25,7 @@ pub(crate) fn refuse_mailbox(peer: &Peer) -> Result<(), Failure> {
     Err(Failure::new(Exit::Refused, why))
 }
 
-/// Refuses a peer that was stopped.
+/// Refuses to wake a peer that was stopped.
 pub(crate) fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
     if world.markers(&peer.identity).is_stopped() {
         log_refusal(world, peer, "stopped", "");
@@ -34,7 +34,8 @@ pub(crate) fn refuse_stopped(world: &World<'_>, peer: &Peer) -> Result<(), Failu
     Ok(())
 }
 
-/// The same, with the lock held: whoever asks looked before taking it, so this came in between.
+/// [`refuse_stopped`] with the lock held: the caller checked before it took the lock, so the peer was stopped in
+/// between.
 pub(crate) fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
     if world.markers(&peer.identity).is_stopped() {
         log_refusal(world, peer, "stopped-mid-wake", "");
@@ -50,7 +51,7 @@ pub(crate) fn refuse_managed(world: &World<'_>, peer: &Peer, by: Managed, cause:
     Failure::new(Exit::Refused, why)
 }
 
-/// What a stopped peer's callers are told.
+/// What a caller is told about a stopped peer.
 pub fn stopped(peer: &Peer) -> Failure {
     let name = peer.identity.personality();
     Failure::new(

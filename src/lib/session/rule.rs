@@ -1,4 +1,4 @@
-//! The wake rule: fresh or resumed, and why. Pure: what was observed goes in, a decision comes out.
+//! The wake rule: whether a session starts fresh or resumes, and why. A pure function from observations to a decision.
 
 use crate::base::identity::Topic;
 use crate::base::state_file::Marker;
@@ -8,15 +8,15 @@ use std::time::Duration;
 /// What the caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakeRequest {
-    /// Whatever the rule says.
+    /// The caller leaves it to the rule.
     Default,
     /// A fresh session.
     Fresh,
-    /// The last conversation, or nothing.
+    /// The last conversation; where it can't be resumed, no session.
     Resume,
 }
 
-/// What a wake finds.
+/// What a wake observes about the peer.
 #[derive(Debug, Clone)]
 pub struct WakeSeen<'a> {
     /// What the caller asks for.
@@ -25,11 +25,11 @@ pub struct WakeSeen<'a> {
     pub refresh: bool,
     /// The profile makes it a stateless worker.
     pub ephemeral: bool,
-    /// How long it has been parked, if it was.
+    /// How long the peer has been parked; `None`: it was not parked.
     pub parked: Option<Duration>,
     /// The peer speaks for a person.
     pub human: bool,
-    /// The profile's say.
+    /// When the profile lets the peer resume.
     pub policy: ResumePolicy,
     /// The incoming message's topic.
     pub topic: Option<&'a Topic>,
@@ -37,7 +37,7 @@ pub struct WakeSeen<'a> {
     pub topics: &'a [Topic],
     /// Whether there is a conversation to resume, with the agent's name for it.
     pub transcript: Result<Option<String>, NothingToResume>,
-    /// Without a topic, a peer parked for longer comes back fresh.
+    /// A peer that was parked for longer, and is woken without a topic, starts fresh.
     pub max_age: Duration,
 }
 
@@ -90,7 +90,7 @@ pub fn decide(seen: &WakeSeen<'_>) -> Result<Decision, NothingToResume> {
     }
     match seen.topic {
         Some(topic) if !seen.topics.contains(topic) => return Ok(fresh(WakeCause::IdleReapedNewTopic, PARKED)),
-        // A topic says by itself what the conversation is about, however long ago it was.
+        // A topic names the conversation to continue: the time since then does not matter.
         Some(_) => {}
         None if parked > seen.max_age => return Ok(fresh(WakeCause::IdleReapedStale, PARKED)),
         None => {}

@@ -1,5 +1,5 @@
-//! Bringing the files of one identity in line with what lives: deaths are recorded, interrupted ends finished, sessions
-//! without a record enrolled. Whoever calls holds the identity's lock.
+//! Settling: brings the files of one identity in line with its live processes. Deaths are recorded, interrupted ends
+//! completed, live sessions without a record enrolled. The caller holds the identity's lock.
 
 use crate::base::Liveness;
 use crate::base::Marker;
@@ -14,15 +14,15 @@ use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// Where a session stands once its files agree with what lives.
+/// The state of a session once its files agree with the live processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one value at a time, never stored")]
 pub enum Standing {
-    /// It lives.
+    /// The session is alive.
     Live(SessionRecord),
-    /// There is none.
+    /// There is no session.
     Asleep,
-    /// The host would not say. Nothing may be concluded from that.
+    /// The host gave no answer. Nothing may be concluded from that.
     Unknown,
 }
 
@@ -31,46 +31,46 @@ pub enum Standing {
 pub enum Mended {
     /// Nothing: files and facts agreed.
     Nothing,
-    /// An interrupted deliberate end was finished.
+    /// An interrupted deliberate end was completed.
     Teardown,
-    /// A session that lived without a record was enrolled.
+    /// A live session without a record was enrolled.
     Enrolled,
     /// A death was recorded: its class (`server-dead` or `session-gone`) and a reason for people.
     Death(&'static str, String),
-    /// A stopped peer's session had gone.
+    /// The session of a stopped peer was gone.
     Stopped,
     /// A session had ended itself to come back fresh.
     EagerFresh,
-    /// A launch whose launcher died was cleared away.
+    /// A launch whose launcher died was ended.
     FailedLaunch,
-    /// Somebody else recorded the death first.
+    /// Another program recorded the death first.
     ClaimedElsewhere,
 }
 
 /// Brings the files of `identity` in line with what lives, and says where the session stands.
 ///
-/// What had to be mended leaves its line in the log, whoever came across it.
+/// Each repair leaves its line in the log, whichever program made it.
 pub fn settle(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Failure> {
     let settled = mend(world, identity)?;
     log_mended(world, identity, &settled.1);
     Ok(settled)
 }
 
-/// The one table from what had to be mended to what is told of it.
+/// What is reported and logged about a repair: the one table from [`Mended`] to words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MendTold {
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// What comes of it.
+    /// The outcome.
     pub consequence: Option<Consequence>,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
     /// The class of a death.
     pub death: Option<&'static str>,
 }
 
 impl Mended {
-    /// What is told of it; `None` where files and facts agreed.
+    /// What is reported about this repair; `None` where files and facts agreed.
     pub fn told(&self) -> Option<MendTold> {
         let told = |action, consequence| MendTold { action, consequence: Some(consequence), reason: None, death: None };
         Some(match self {
@@ -103,7 +103,7 @@ impl Mended {
 }
 
 fn log_mended(world: &World<'_>, identity: &Identity, mended: &Mended) {
-    // The winner of a claim writes its line.
+    // The program that won the claim writes the line.
     let Some(told) = mended.told().filter(|_| *mended != Mended::ClaimedElsewhere) else { return };
     let event = Event::new("supervise")
         .field("identity", identity)
@@ -121,7 +121,7 @@ pub(crate) fn is_live(world: &World<'_>, identity: &Identity) -> bool {
     !booting && world.liveness(identity, record.as_ref()) == Liveness::Alive
 }
 
-/// What a death looks like before it is cleared away.
+/// The evidence of a death, gathered before the leftovers of the session are removed.
 fn death(world: &World<'_>, record: &SessionRecord) -> Mended {
     let rebooted = record.boot_id.as_deref().is_some_and(|then| Some(then) != world.host.boot_id().as_deref());
     let server_lives = record.server.is_some_and(|server| process::liveness(&server) == Liveness::Alive);
@@ -140,7 +140,7 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
         end::finish(world, identity, &intent)?;
         mended = Mended::Teardown;
     }
-    // The lock is ours: who claimed it is gone.
+    // This program holds the lock, so the program that made the claim is gone.
     if let Some(claimed) = SessionRecord::claimed(world.paths, identity)? {
         finish_claim(world, &claimed)?;
     }
@@ -153,7 +153,8 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
         }
         (Liveness::Gone, Some(record)) => Ok((Standing::Asleep, record_end(world, &record)?)),
         (Liveness::Alive, Some(record)) if is_failed_launch(world, &record) => {
-            // Its launcher is gone (we hold the lock) and nobody will ever call it ready.
+            // The launcher is gone, since this program holds the lock: no other program will ever mark the session as
+            // ready.
             end::fail_launch(world, identity, &record, "its launcher died")?;
             Ok((Standing::Asleep, Mended::FailedLaunch))
         }
@@ -165,7 +166,8 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
     }
 }
 
-/// Whether it is a boot that has taken longer than any: where nobody holds the lock, its launcher is gone.
+/// Whether `record` is of a boot that has taken longer than any boot may: where nobody holds the lock, its launcher is
+/// gone.
 pub(crate) fn is_failed_launch(world: &World<'_>, record: &SessionRecord) -> bool {
     let patience = world.settings.boot_deadline + world.settings.ready_gate;
     record.phase == Phase::Booting && world.now().since(record.woke_at) > patience
@@ -194,7 +196,8 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     Ok(if finish_claim(world, &dead)? { Mended::EagerFresh } else { death })
 }
 
-/// Counts a claimed death and clears away what the session left. Says whether it had ended itself to come back fresh.
+/// Counts a claimed death and removes what the session left. Returns whether the session had ended itself to come back
+/// fresh.
 fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<bool, Failure> {
     let identity = &record.identity;
     let markers = world.markers(identity);
@@ -209,8 +212,8 @@ fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<bool, Failu
     Ok(eager)
 }
 
-/// Ends what is left of a session: the server that keeps the dead pane of a program that ended, or a program that
-/// outlived its server, which would work on beside the next one in the same folder.
+/// Ends what is left of a session: a server that keeps the dead pane of a program that has ended, or a program that
+/// outlived its server and would work on beside the next session in the same folder.
 fn end_leftover(world: &World<'_>, record: &SessionRecord) -> Result<(), Failure> {
     let gone = |process: Option<ProcessId>| process.is_none_or(|process| process::liveness(&process) == Liveness::Gone);
     let why = match (gone(record.server), gone(record.pane)) {
@@ -236,7 +239,7 @@ fn clear_dead_pane(world: &World<'_>, identity: &Identity) -> Result<(), Failure
     end::end(world, identity, None, &End::new("its program ended").keep_marks())
 }
 
-/// Writes a record for a session that lives without one: whatever is alive must be supervised.
+/// Writes a record for a live session that has none: every live session must be supervised.
 fn enrol(world: &World<'_>, identity: &Identity) -> Result<Option<SessionRecord>, Failure> {
     let Ok(processes) = world.host.processes(identity) else { return Ok(None) };
     let cwd = Peer::of(world.paths, identity)

@@ -1,8 +1,8 @@
-//! `<identity>.attention`: what a peer waits for, and since when. It is there while somebody should know, and gone when
-//! that is over.
+//! `<identity>.attention`: what a peer waits for, and since when. The file exists while a person should know of the
+//! state, and is removed when the state is over.
 //!
-//! Hooks write it while a drain may hold the identity's lock, so changes have a lock of their own, which is held for
-//! the change alone.
+//! Hooks write the file while a drain may hold the identity's lock, so changes have a lock of their own, which is held
+//! only during the change.
 
 use crate::base::clock::{Clock, EpochMs};
 use crate::base::identity::Identity;
@@ -16,7 +16,7 @@ use crate::store::lock::{FileLock, LockError};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long one change waits for another one's milliseconds.
+/// How long one change waits for another one, which takes milliseconds.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// What a peer waits for.
@@ -24,38 +24,39 @@ const WAIT: Duration = Duration::from_secs(5);
 pub struct Attention {
     /// The state.
     pub state: AttentionState,
-    /// When it began.
+    /// When the state began.
     pub since: EpochMs,
-    /// What it was read off.
+    /// The kind of evidence for the state.
     pub evidence: Sign,
     /// The session's launch; absent where there is no session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<String>,
-    /// Names the request, where an answer can be given to it.
+    /// The id of the request, where it can be answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The tool that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
-    /// What it is about, on one line.
+    /// What the state is about, on one line.
     #[serde(default)]
     pub text: String,
-    /// When it ends by itself, where the program says so.
+    /// When the state ends by itself, where the program says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<EpochMs>,
-    /// What `iapeer answer` takes.
+    /// The answers that `iapeer answer` takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<String>,
     /// The hook that waits for the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<ProcessId>,
-    /// When it was last tried whether it is over (a limit, a login).
+    /// When iapeer last tried whether the state is over (a limit, a login).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<EpochMs>,
-    /// The message that tells the owner, named before it is sent: whoever finds this completes the telling.
+    /// The id of the message that tells the owner, noted before the message is sent: a program that finds this id after
+    /// a crash completes the notification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<MessageId>,
-    /// When the owner was told last.
+    /// When the owner was last told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<EpochMs>,
 }
@@ -80,12 +81,12 @@ impl Attention {
         }
     }
 
-    /// Whether `other` is the same occurrence seen again: the owner is not told anew.
+    /// Whether `other` is the same occurrence of the state, observed again: the owner is then not told again.
     pub(crate) fn continues(&self, other: &Attention) -> bool {
         self.state == other.state && (self.id.is_none() || other.id.is_none() || self.id == other.id)
     }
 
-    /// This, as the continuation of `earlier` where it is one.
+    /// This state, with what is known of `earlier` where it is the same occurrence.
     pub fn after(mut self, earlier: Option<&Attention>) -> Attention {
         if let Some(earlier) = earlier.filter(|earlier| self.continues(earlier)) {
             self.since = earlier.since;
@@ -108,12 +109,12 @@ pub fn one_line(text: &str) -> String {
     }
 }
 
-/// What `identity` waits for. An unreadable file counts as nothing.
+/// What `identity` waits for. An unreadable file counts as none.
 pub fn peek(paths: &Paths, identity: &Identity) -> Option<Attention> {
     durable::peek_json(&paths.state(identity, StateFile::Attention))
 }
 
-/// Changes what `identity` waits for: `change` gets what the file says and returns what it is to say. Returns both.
+/// Changes what `identity` waits for: `change` gets the file's content and returns the new one. Returns both.
 pub fn change(
     paths: &Paths,
     identity: &Identity,
@@ -128,7 +129,7 @@ pub fn change(
     let after = change(before.clone());
     match &after {
         Some(now) if before.as_ref() != Some(now) => {
-            // Whoever waits is looked at by each tick.
+            // A peer that waits is examined by each tick.
             Due::of(paths).mark(identity)?;
             let mut line = serde_json::to_vec(now).unwrap_or_default();
             line.push(b'\n');

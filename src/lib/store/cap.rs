@@ -6,12 +6,12 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Rewrites `path` in place as its last `keep` bytes if it is larger than `cap`. Says whether it did.
+/// Cuts `path` to its last `keep` bytes, in place, if it is larger than `cap` bytes. Returns whether it did.
 ///
-/// In place, because its writer holds it open for appending; what is appended during the rewrite may be lost. The
-/// file's time stays: trimming is no activity.
+/// In place, because another program holds the file open for appending; what that program appends during the rewrite
+/// may be lost. The file's modification time stays, because it is read as a sign of activity.
 pub(crate) fn keep_tail(path: &Path, cap: u64, keep: u64) -> io::Result<bool> {
-    // A link is not looked behind: what it names is somebody else's.
+    // A link is not followed: its target is not ours.
     let meta = std::fs::symlink_metadata(path)?;
     let len = meta.len();
     if len <= cap || !meta.is_file() {

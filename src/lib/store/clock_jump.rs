@@ -1,5 +1,5 @@
-//! `state/clock`: what the wall clock and the time since boot said at the last tick. Where the one has moved on by more
-//! than the other, somebody has set the clock forward, and the time that lies between has not passed.
+//! `state/clock`: the wall clock and the time since boot at the last tick. Where the wall clock has moved on by more
+//! than the time since boot, somebody has set it forward, and the difference is time that has not passed.
 
 use crate::base::clock::EpochMs;
 use crate::base::paths::Paths;
@@ -10,33 +10,33 @@ use std::time::Duration;
 /// How far the two clocks may drift apart between two ticks: more than any slewing does.
 const DRIFT: Duration = Duration::from_secs(60);
 
-/// What the clocks said.
+/// The clocks at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clocks {
     /// The wall clock.
     pub wall: EpochMs,
-    /// How long the machine had been up.
+    /// The time since boot.
     pub up_ms: u64,
-    /// Which boot of the machine it was.
+    /// The id of the machine's boot.
     pub boot: Option<String>,
-    /// When the wall clock was last found set forward in that boot, by the clock as it was then.
+    /// When the wall clock was last found set forward in that boot, by the wall clock of that moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_at: Option<EpochMs>,
 }
 
 impl Clocks {
-    /// What they say now.
+    /// The clocks now.
     pub fn now(wall: EpochMs, uptime: Duration, boot: Option<String>) -> Clocks {
         Clocks { wall, up_ms: uptime.as_millis() as u64, boot, set_at: None }
     }
 
-    /// What they said at the last tick.
+    /// The clocks at the last tick.
     pub fn noted(paths: &Paths) -> Option<Clocks> {
         durable::peek_json(&paths.clocks())
     }
 
-    /// When the wall clock was last set forward in this boot, as far as can be told by `before`: nothing may be
-    /// concluded from what is older.
+    /// When the wall clock was last set forward in this boot, as far as `before` shows: the age of anything older can't
+    /// be trusted.
     pub fn set_at(&self, before: &Clocks) -> Option<EpochMs> {
         if before.boot != self.boot || before.boot.is_none() || before.up_ms > self.up_ms {
             return None;
@@ -48,7 +48,7 @@ impl Clocks {
         before.set_at.filter(|at| *at <= self.wall)
     }
 
-    /// Notes them for later programs.
+    /// Writes the clocks down for later programs.
     pub fn note(mut self, paths: &Paths) -> Result<(), StoreError> {
         self.set_at = Clocks::noted(paths).and_then(|before| self.set_at(&before));
         let line = serde_json::to_string(&self).unwrap_or_default();

@@ -1,13 +1,14 @@
-//! `state/due/`: whom a tick has to look at. One empty file for each identity that has, or may have, a session, a
-//! message or anything else that is not at rest.
+//! `state/due/`: which identities a tick has to examine. One empty file (a mark) for each identity that has, or may
+//! have, a session, a waiting message or anything else that a tick acts on.
 //!
 //! ```text
 //! whoever makes something:   mark → make it → mark again, should a tick have come in between
 //! a tick, under the lock:    nothing there → unmark → look again, should something have come in between
 //! ```
 //!
-//! So a tick costs what is going on, not what there is. What comes about past the marks (files moved by hand, what a
-//! power cut left) is found by a look at everything: after a boot, every hour, and when this folder is removed.
+//! So the cost of a tick depends on the number of active identities, not of all. Changes without a mark (files moved by
+//! hand, the effects of a power cut) are found by a full tick, which examines every identity: after a boot, every hour,
+//! and when this folder was removed.
 
 use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
@@ -22,22 +23,22 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Everything is looked at this often.
+/// How often a full tick is made.
 const FULL_LOOK: Duration = Duration::from_secs(3600);
 
-/// The marks.
+/// The marks of one root.
 #[derive(Debug, Clone)]
 pub struct Due {
     dir: PathBuf,
 }
 
 impl Due {
-    /// The marks of this root.
+    /// The marks below `paths`.
     pub fn of(paths: &Paths) -> Due {
         Due { dir: paths.due_dir() }
     }
 
-    /// Marks `identity`. Costs one look where it is marked.
+    /// Marks `identity`. Where it is marked already this costs one stat.
     pub fn mark(&self, identity: &Identity) -> Result<(), StoreError> {
         let path = self.dir.join(identity.as_str());
         let made = match touch(&path) {
@@ -47,7 +48,7 @@ impl Due {
         made.map_err(|error| StoreError::io("mark", &path, error))
     }
 
-    /// Takes the mark of `identity` away. Not durable: a mark too many costs a look.
+    /// Removes the mark of `identity`. Not durable: a mark too many only makes a tick examine the identity once more.
     pub(crate) fn unmark(&self, identity: &Identity) {
         let _ = step::unlink(Point::DueUnmark, &self.dir.join(identity.as_str()));
     }
@@ -57,13 +58,13 @@ impl Due {
         self.dir.join(identity.as_str()).exists()
     }
 
-    /// Everyone who is marked.
+    /// All marked identities.
     pub fn marked(&self) -> Result<BTreeSet<Identity>, StoreError> {
         Ok(durable::names_of(&self.dir)?.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     fn make_dir(&self) -> io::Result<()> {
-        // The folder above it was there when the program started.
+        // The folder above existed when the program started.
         match step::mkdir(Point::DueMkdir, &self.dir) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             made => made,
@@ -74,18 +75,18 @@ impl Due {
         self.dir.join(".looked")
     }
 
-    /// Whether marks alone will do: everything was looked at in this boot of the machine and the last hour.
+    /// Whether the marks are enough: the last full tick was in this boot of the machine and within the last hour.
     pub(crate) fn suffices(&self, now: EpochMs, boot: Option<&str>) -> bool {
         let noted = durable::read_optional(&self.looked()).ok().flatten().and_then(|text| String::from_utf8(text).ok());
         let Some((at, in_boot)) = noted.as_deref().and_then(|text| text.strip_suffix('\n')?.split_once(' ')) else {
             return false;
         };
-        // A clock that was set back makes the last look one of the future.
+        // Where the clock was set back, the last full tick may lie in the future.
         EpochMs::parse(at).is_some_and(|at| at <= now && now.since(at) < FULL_LOOK)
             && in_boot == boot.unwrap_or_default()
     }
 
-    /// Notes that everything was looked at, from `started` on.
+    /// Notes a full tick that began at `started`.
     pub(crate) fn note_full_look(&self, started: EpochMs, boot: Option<&str>) -> Result<(), StoreError> {
         let text = format!("{} {}\n", started.utc(), boot.unwrap_or_default());
         self.make_dir().map_err(|error| StoreError::io("make", &self.dir, error))?;

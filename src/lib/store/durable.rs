@@ -1,4 +1,4 @@
-//! Writes that survive a power cut, in the one order that makes it true.
+//! Changes of files that survive a power cut: each kind of change with the order of steps that makes it durable.
 //!
 //! | write | order |
 //! |---|---|
@@ -8,8 +8,9 @@
 //! | remove | unlink → fsync dir |
 //! | remove a tree | unlink and rmdir from below; the caller fsyncs the dir it was in |
 //!
-//! A directory is fsynced because the entry, not the file, is what a power cut takes
-//! (<https://lwn.net/Articles/457667/>). When that last step fails the change has been made: [`StoreError::Unsynced`].
+//! A directory is fsynced because fsync of a file does not make its directory entry durable
+//! (<https://lwn.net/Articles/457667/>). When that last step fails, the change has been made all the same:
+//! [`StoreError::Unsynced`].
 
 use crate::base::clock::EpochMs;
 use crate::base::step::{self, Point};
@@ -25,15 +26,15 @@ pub use crate::store::error::StoreError;
 /// Temporary files carry this prefix and suffix; the tick removes those older than an hour.
 const TEMP_PREFIX: &str = ".tmp-";
 
-/// Temporary files older than this are a crash's litter: nobody is writing them any more.
+/// Temporary files older than this were left by a crash: no program is writing them any more.
 pub const LITTER_AGE: Duration = Duration::from_secs(3600);
 
-/// Whether a file name is that of a temporary file of ours.
+/// Whether `name` is the name of one of our temporary files.
 pub(crate) fn is_temp(name: &str) -> bool {
     name.starts_with(TEMP_PREFIX)
 }
 
-/// Whether the file `name` in `dir` is a temporary one of ours that is older than `age`.
+/// Whether the file `name` in `dir` is one of our temporary files and older than `age`.
 pub(crate) fn is_litter(dir: &Path, name: &str, age: Duration) -> bool {
     let modified = || fs::metadata(dir.join(name)).and_then(|meta| meta.modified());
     is_temp(name) && modified().is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed > age))
@@ -49,7 +50,7 @@ pub(crate) fn sweep(dir: &Path, names: &[String], age: Duration) {
 fn temp_path(dir: &Path) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let nonce = NEXT.fetch_add(1, Ordering::Relaxed);
-    // Pids are reused; the time keeps a crash's litter from colliding with its successor for ever.
+    // Pids are reused: the time keeps the name from colliding for ever with a file that a crash left.
     dir.join(format!("{TEMP_PREFIX}{}-{}-{nonce}", std::process::id(), EpochMs::from(std::time::SystemTime::now()).0))
 }
 
@@ -63,7 +64,7 @@ fn write_temp(path: &Path, bytes: &[u8], sync: bool) -> Result<PathBuf, StoreErr
     let written = (|| {
         let file = step::open(Point::TempOpen, &temp, OpenOptions::new().write(true).create_new(true))?;
         step::write(Point::TempWrite, &file, &temp, bytes)?;
-        // Content before name: a name that outlives a power cut must not show an empty file.
+        // The content is synced before the name exists: after a power cut the name must not show an empty file.
         if sync { step::sync(Point::TempSync, &file, &temp) } else { Ok(()) }
     })();
     written.map_err(|error| {
@@ -73,7 +74,7 @@ fn write_temp(path: &Path, bytes: &[u8], sync: bool) -> Result<PathBuf, StoreErr
     Ok(temp)
 }
 
-/// Takes a temporary file away whose purpose failed. Where that fails too, it is litter.
+/// Removes a temporary file that is of no use any more. Where the removal fails, the tick removes the file later.
 fn discard(temp: &Path) {
     let _ = step::unlink(Point::TempDiscard, temp);
 }
@@ -93,7 +94,7 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
     if !sync {
         return Ok(());
     }
-    // The old content is gone by now: what failed here is no reason to say that nothing was changed.
+    // The old content is replaced by now: a failure from here on must not be reported as "nothing was changed".
     step::sync_dir(Point::ReplaceSyncDir, dir_of(path)).map_err(StoreError::unsynced("written", path))
 }
 
@@ -110,21 +111,21 @@ pub(crate) fn write_registry(path: &Path, bytes: &[u8]) -> Result<(), StoreError
     replace(path, bytes, true)
 }
 
-/// Replaces `path` atomically, without fsync: for what a power cut may take back (a turn marker, a kick).
+/// Replaces `path` atomically, without fsync: for content that may be lost in a power cut (a turn event).
 pub(crate) fn write_volatile(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     replace(path, bytes, false)
 }
 
-/// What became of an attempt to publish a file under a name.
+/// The result of publishing a file under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
-    /// It is there, durably.
+    /// The file is there, durably.
     Done,
     /// The name is taken; nothing was written.
     Taken,
 }
 
-/// Writes `bytes` to a new file at `path`, which must not exist yet, durably. An error says that nothing is kept.
+/// Writes `bytes` durably to a new file at `path`, which must not exist yet. An error means that nothing is kept.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<Published, StoreError> {
     let temp = write_temp(path, bytes, true)?;
     let linked = match step::link(Point::PublishLink, &temp, path) {
@@ -139,8 +140,8 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<Published, StoreError> {
     linked
 }
 
-/// Takes a published file back whose folder could not be synced: said to have failed, nothing may be found of it. What
-/// is somebody else's by now, or can't be taken back, is published all the same.
+/// Removes a published file whose folder could not be synced: since the caller reports a failure, nothing may be found
+/// of the file. A file that another program has moved by now, or that can't be removed, counts as published.
 fn take_back(path: &Path, error: io::Error) -> Result<Published, StoreError> {
     match step::unlink(Point::PublishTakeBack, path) {
         Ok(()) => Err(StoreError::io("publish", path, error)),
@@ -151,7 +152,7 @@ fn take_back(path: &Path, error: io::Error) -> Result<Published, StoreError> {
     }
 }
 
-/// Moves a file durably. `Ok(false)`: it was not there (somebody else moved it).
+/// Moves a file durably. `Ok(false)`: the file was not there (another program moved it).
 pub(crate) fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
     match step::rename(Point::MoveRename, from, to) {
         Ok(()) => {}
@@ -160,14 +161,15 @@ pub(crate) fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
     }
     let unsynced = |error| StoreError::unsynced("moved", from)(error);
     step::sync_dir(Point::MoveSyncTo, dir_of(to)).map_err(unsynced)?;
-    // A journal keeps both halves of a move together; where there is none, a power cut could bring the file back.
+    // A journal keeps both halves of a move together. Without a journal a power cut could bring the file back in its
+    // old folder.
     if dir_of(from) != dir_of(to) {
         step::sync_dir(Point::MoveSyncFrom, dir_of(from)).map_err(unsynced)?;
     }
     Ok(true)
 }
 
-/// Removes a file durably. `Ok(false)`: it was not there.
+/// Removes a file durably. `Ok(false)`: the file was not there.
 pub fn remove(path: &Path) -> Result<bool, StoreError> {
     match step::unlink(Point::RemoveUnlink, path) {
         Ok(()) => step::sync_dir(Point::RemoveSyncDir, dir_of(path))
@@ -178,8 +180,8 @@ pub fn remove(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Removes `path`, and everything below it where it is a folder. The caller makes that durable, by `sync_dir` of the
-/// folder that it was in. `Ok(false)`: it was not there.
+/// Removes `path`, and everything below it where `path` is a folder. The caller makes the removal durable by `sync_dir`
+/// of the folder that `path` was in. `Ok(false)`: `path` did not exist.
 pub fn remove_tree(path: &Path) -> Result<bool, StoreError> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let failed = |error| StoreError::io("remove", path, error);
@@ -203,25 +205,25 @@ pub fn remove_tree(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Removes the folder `dir` where nothing is in it. One that is used again meanwhile, or can't be removed, stays.
+/// Removes the folder `dir` if it is empty. A folder that is in use again, or can't be removed, stays.
 pub fn remove_if_empty(dir: &Path) {
-    // Asked before: a failing rmdir is the rule where something is in it.
+    // Checked first, because in a folder that is not empty rmdir would fail each time.
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none()) {
         let _ = step::rmdir(Point::EmptyRmdir, dir);
     }
 }
 
-/// Reads a state file; a missing one is `None`, and what is no regular file is an error that names it.
+/// Reads a state file. `None`: it is missing. Anything but a regular file is an error that names the file.
 pub(crate) fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     open::read(path, Rule::STATE)
 }
 
-/// Whether there is something of this name, links followed. An error where that can't be told.
+/// Whether `path` exists, links followed. An error where that can't be determined.
 pub fn exists(path: &Path) -> Result<bool, StoreError> {
     path.try_exists().map_err(|error| StoreError::io("look for", path, error))
 }
 
-/// What is in `dir`. A missing folder is empty; an unreadable one is an error, never empty.
+/// The entries of `dir`. A missing folder is empty; an unreadable one is an error, never empty.
 pub(crate) fn entries_of(dir: &Path) -> Result<Vec<DirEntry>, StoreError> {
     match fs::read_dir(dir).and_then(Iterator::collect) {
         Ok(entries) => Ok(entries),
@@ -235,8 +237,8 @@ pub(crate) fn names_of(dir: &Path) -> Result<Vec<String>, StoreError> {
     Ok(entries_of(dir)?.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
-/// Reads a JSON file. A missing one is `None`; one that can't be understood is set aside as `*.corrupt-<epoch>`,
-/// said so on stderr, and `None` too: a torn or foreign file never stops a program.
+/// Reads a JSON file. `None`: it is missing, or it can't be parsed and was set aside as `*.corrupt-<epoch>` with a line
+/// on stderr. A torn or foreign file never stops a program.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let read = match read_optional(path) {
         Ok(None) => return Ok(None),

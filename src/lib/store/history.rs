@@ -1,9 +1,10 @@
-//! `history/<identity>.jsonl`: what became of each message that was settled. One JSON object a line, appended before
-//! the item leaves the queue; reports are made from it, and an id that it holds as delivered is not delivered again.
+//! `history/<identity>.jsonl`: the outcome of each settled message. One JSON object a line, appended before the item
+//! leaves the queue. Reports to senders are made from the history, and a message whose id it has as delivered or
+//! dropped is not delivered again.
 //!
-//! A line is one `write` on O_APPEND and is not synced: a power cut may cost lines of history, never a message. The
-//! file is renamed to `.jsonl.1` (which replaces the one before) when it is over the size limit; lines older than
-//! `IAPEER_HISTORY_DAYS` are dropped by the tick's look at everything.
+//! A line is one `write` on O_APPEND and is not synced: a power cut may lose lines of the history, never a message. A
+//! file over the size limit is renamed to `.jsonl.1`, which replaces the earlier `.jsonl.1`. A full tick (one that
+//! examines every identity) drops lines older than `IAPEER_HISTORY_DAYS`.
 
 use crate::base::clock::EpochMs;
 use crate::base::evidence::{Landed, Outcome};
@@ -22,7 +23,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How much of the file's end is read at a time. A new message's id is looked for in the last block only.
+/// The size of the blocks in which the file is read from its end. For a new message's id only the last block is read.
 const BLOCK: u64 = 64 * 1024;
 
 /// The history of one identity.
@@ -33,53 +34,53 @@ pub struct History {
     bodies: bool,
 }
 
-/// One line: a message and what became of it.
+/// One line of the history: a message and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settlement {
     /// Version of the format.
     pub v: u32,
-    /// The message. It stands at a fixed place of the line, by which it is found.
+    /// The message's id. Its place in the line is fixed: searches compare the beginning of each line.
     pub id: MessageId,
-    /// What became of it.
+    /// The message's outcome.
     pub outcome: Outcome,
-    /// When it was settled.
+    /// When the message was settled.
     pub settled: EpochMs,
-    /// Its number in the queue.
+    /// The item's number in the queue.
     pub seq: u64,
-    /// How it landed, where it did.
+    /// How the message landed; `None`: it did not land.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landed: Option<Landed>,
-    /// Why it did not land.
+    /// Why the message did not land.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Failed tries.
+    /// The number of failed tries.
     #[serde(default)]
     pub attempts: u32,
-    /// How often it may have been seen before.
+    /// How often the recipient may have seen the message before.
     #[serde(default)]
     pub redelivered: u32,
-    /// Who sent it.
+    /// The sender's identity.
     pub from: Identity,
     /// The sender's nature.
     pub from_intelligence: Intelligence,
-    /// When it was accepted.
+    /// When the message was accepted.
     pub accepted: EpochMs,
-    /// What it is about.
+    /// The message's topic.
     #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
-    /// The message that it answers.
+    /// The message that this one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<MessageId>,
     /// Absolute paths of attached files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<String>,
-    /// Its body; absent where bodies are not kept (`IAPEER_HISTORY_DAYS=0`).
+    /// The message's body; absent where bodies are not kept (`IAPEER_HISTORY_DAYS=0`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
 }
 
 impl Settlement {
-    /// What became of `item`, which has the number `seq` in its queue.
+    /// The line for `item`, which has the number `seq` in its queue.
     pub fn of(item: &Item, seq: Seq, outcome: Outcome, landed: Option<Landed>, settled: EpochMs) -> Settlement {
         Settlement {
             v: 1,
@@ -117,7 +118,7 @@ impl History {
         older(&self.path)
     }
 
-    /// Appends a line, before its item leaves the queue.
+    /// Appends a line. The caller does this before the item leaves the queue.
     pub fn append(&self, line: &Settlement) -> Result<(), StoreError> {
         let mut line = line.clone();
         if !self.bodies {
@@ -148,7 +149,7 @@ impl History {
             file = self.open()?;
             len = file.metadata()?.len();
         }
-        // A line that was cut short must not swallow the next one.
+        // After a line that a crash cut short the new line must begin on a line of its own.
         if len > 0 {
             let mut last = [0];
             file.seek(SeekFrom::End(-1))?;
@@ -166,8 +167,8 @@ impl History {
         step::open(Point::HistoryOpen, &self.path, &mut options)
     }
 
-    /// The newest line about the message `id`, which was accepted at `accepted`: no line about it is older, so the
-    /// search runs back from the end to that time.
+    /// The newest line about the message `id`, which was accepted at `accepted`. No line about the message is older
+    /// than that, so the search runs from the end of the file back to that time.
     pub fn find(&self, id: MessageId, accepted: EpochMs) -> Result<Option<Settlement>, StoreError> {
         let wanted = format!("{{\"v\":1,\"id\":\"{id}\"");
         for path in [&self.path, &self.older()] {
@@ -200,13 +201,14 @@ impl History {
         Ok(all)
     }
 
-    /// Whether there are lines that were settled before `cut`. Only the oldest line of each file is read.
+    /// Whether the history has lines about messages that were settled before `cut`. Only the oldest line of each file
+    /// is read.
     pub(crate) fn has_older_than(&self, cut: EpochMs) -> bool {
         [self.older(), self.path.clone()].iter().any(|path| oldest(path).is_some_and(|at| at < cut))
     }
 
-    /// Drops the lines that were settled before `cut`. The caller holds the identity's lock: nothing is appended
-    /// meanwhile.
+    /// Drops the lines about messages that were settled before `cut`. The caller holds the identity's lock, so that no
+    /// line is appended meanwhile.
     pub(crate) fn prune(&self, cut: EpochMs) -> Result<(), StoreError> {
         for path in [self.older(), self.path.clone()] {
             if oldest(&path).is_none_or(|at| at >= cut) {
@@ -224,13 +226,14 @@ impl History {
         Ok(())
     }
 
-    /// Moves the history to another identity's name, behind what is there already. A missing one is nothing to move.
+    /// Moves the history to another identity's name: appends it to the history that is there already. A missing history
+    /// is fine.
     pub fn rename(&self, to: &History) -> Result<(), StoreError> {
         for (from, to) in [(self.older(), to.older()), (self.path.clone(), to.path.clone())] {
             if !to.exists() {
                 durable::move_file(&from, &to)?;
             } else if let Some(lines) = open::read(&from, Rule::LOG)? {
-                // Whoever repeats this after a crash may repeat lines, which say the same.
+                // A repetition after a crash may append the same lines once more, which does no harm.
                 let there = open::read(&to, Rule::LOG)?.unwrap_or_default();
                 durable::write_atomic(&to, &[there, lines].concat())?;
                 durable::remove(&from)?;
@@ -246,7 +249,7 @@ impl History {
     }
 }
 
-/// How long a line is kept; `IAPEER_HISTORY_DAYS=0` keeps outcomes, without bodies, as long as the default does.
+/// How long a line is kept. `IAPEER_HISTORY_DAYS=0` keeps outcomes without bodies, for as long as the default.
 pub(crate) fn age_bound(settings: &Settings) -> Duration {
     let days = if settings.history_days == 0 { 30 } else { settings.history_days };
     Duration::from_secs(days.saturating_mul(24 * 3600))
@@ -279,7 +282,7 @@ enum Search {
 fn search(path: &Path, wanted: &[u8], accepted: EpochMs) -> io::Result<Search> {
     let Some((mut file, meta)) = open::open(path, Rule::LOG)? else { return Ok(Search::Missing) };
     let mut end = meta.len();
-    // What is read and not yet known to begin at a line's start.
+    // Bytes that were read and whose line begins in an older block.
     let mut tail: Vec<u8> = Vec::new();
     while end > 0 {
         let start = end.saturating_sub(BLOCK);
@@ -287,7 +290,7 @@ fn search(path: &Path, wanted: &[u8], accepted: EpochMs) -> io::Result<Search> {
         let mut block = vec![0; (end - start) as usize];
         file.read_exact(&mut block)?;
         block.append(&mut tail);
-        // In a block that does not begin the file the first line is incomplete.
+        // In a block that is not the file's first, the first line is incomplete.
         let first = match start {
             0 => 0,
             _ => block.iter().position(|byte| *byte == b'\n').map_or(block.len(), |at| at + 1),
@@ -300,13 +303,14 @@ fn search(path: &Path, wanted: &[u8], accepted: EpochMs) -> io::Result<Search> {
                 return Ok(Search::Found(found));
             }
         }
-        // The oldest line of the block says whether older blocks can hold the message. Lines stand in the order they
-        // were written in; a clock that was set back between makes the search longer, and one block of margin is read.
+        // The oldest line of the block says whether older blocks can hold the message, since lines are in the order of
+        // writing. A clock that was set back in between only makes the search longer; one block more is read as a
+        // margin.
         let oldest = lines.split(|byte| *byte == b'\n').find(|line| !line.is_empty());
         if oldest.and_then(settled_at).is_some_and(|at| at < accepted) {
             return Ok(Search::Before);
         }
-        // No line of ours is that long: whatever ends here is read past, not gathered block by block.
+        // No line of ours is that long: the line is skipped instead of being gathered block by block.
         block.truncate(if first as u64 > open::STATE_MAX { 0 } else { first });
         tail = block;
         end = start;
@@ -346,7 +350,7 @@ mod tests {
         let line = settled(2, "y");
         let started = std::time::Instant::now();
         assert_eq!(history.find(line.id, line.accepted).unwrap(), None);
-        // Searched anew with each block it took minutes.
+        // When each new block caused a search of all bytes gathered so far, this took minutes.
         assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
         history.append(&line).unwrap();
         assert_eq!(history.find(line.id, line.accepted).unwrap().as_ref(), Some(&line));

@@ -27,12 +27,13 @@ use std::time::Duration;
 
 pub use crate::store::queue_item::{Item, Place, Seq, Settled, nobody};
 
-/// How long an acceptor waits for another one's few milliseconds.
+/// How long an acceptance waits for another one, which takes a few milliseconds.
 const SEQ_WAIT: Duration = Duration::from_secs(10);
-/// How much of `seq` is read: a number has 20 digits at most.
+/// How many bytes of `seq` are read: a number has 20 digits at most.
 const NUMBER_MAX: u64 = 4096;
 
-/// How many folders are above a queue's that we may have made, and the one above them: `lifecycle`, `state`, the root.
+/// How many folders above a queue's folder iapeer may have created (`lifecycle`, `state`, the root), and one more,
+/// which holds the root.
 const LEVELS: usize = 4;
 
 /// A failed queue operation.
@@ -41,10 +42,10 @@ pub enum QueueError {
     /// A file operation failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Acceptance is ordered by a lock that stayed held.
+    /// Another program kept the lock that orders acceptance.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// A folder could not be made.
+    /// A folder could not be created.
     #[error("{0}")]
     Folder(Failure),
 }
@@ -73,12 +74,12 @@ impl Queue {
         Queue { identity: identity.clone(), dir: paths.state(identity, StateFile::Queue), due: Due::of(paths) }
     }
 
-    /// Whose queue.
+    /// The identity whose queue this is.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Its folder.
+    /// The queue's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -98,12 +99,12 @@ impl Queue {
         Ok(dir)
     }
 
-    /// Takes the lock that orders acceptance: while it is held, nothing is accepted.
+    /// Takes the lock that orders acceptance: while the lock is held, no message is accepted.
     pub(crate) fn hold_order(&self, clock: &dyn Clock) -> Result<FileLock, QueueError> {
         Ok(FileLock::acquire_unsigned(&self.dir.join("seq"), SEQ_WAIT, clock)?)
     }
 
-    /// Accepts `item` durably and returns its place in the order. When this returns an error, nothing was kept.
+    /// Accepts `item` durably and returns its place in the order. An error means that nothing was kept.
     pub fn accept(&self, item: &Item, clock: &dyn Clock) -> Result<Seq, QueueError> {
         self.make(Place::Waiting)?;
         let seq_path = self.dir.join("seq");
@@ -120,12 +121,13 @@ impl Queue {
         if noted.is_empty() {
             self.sync_above()?;
         }
-        // Before the item: a disk that is too full for the number keeps no item either.
+        // The number is written before the item: on a disk that is too full for the number no item is kept.
         write_number(order.file(), path, next, noted.len()).map_err(failed("write"))?;
         self.due.mark(&self.identity)?;
         match durable::publish(&self.path(Place::Waiting, next), &bytes)? {
             Published::Done => {
-                // It is accepted, whatever becomes of this: a drain is started, and the next full look sees it too.
+                // The item is accepted even if this mark fails: a drain is started, and the next full tick finds the
+                // item too.
                 let _ = self.due.mark(&self.identity);
                 Ok(next)
             }
@@ -136,12 +138,13 @@ impl Queue {
         }
     }
 
-    /// Makes the folder of a queue that has had no message yet durable, and those above it: a queue that a power cut
-    /// takes away takes what was accepted along. Whoever made them may have been killed before it came to that.
+    /// Makes the folder of a queue that has had no message yet durable, and the folders above it: if a power cut
+    /// removed the folder, it would remove the accepted messages too. The program that created the folders may have
+    /// been killed before it synced them.
     fn sync_above(&self) -> Result<(), StoreError> {
         for dir in self.dir.ancestors().skip(1).take(LEVELS) {
             match step::sync_dir(Point::QueueSyncAbove, dir) {
-                // The folder above a root that somebody else made.
+                // The folder above the root belongs to somebody else.
                 Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
                 synced => synced.map_err(|error| StoreError::io("sync", dir, error))?,
             }
@@ -149,8 +152,8 @@ impl Queue {
         Ok(())
     }
 
-    /// The last number given: what `seq` says, unless that is lost or a power cut took it back behind what waits:
-    /// then the highest that is in use.
+    /// The last number given: the content of `seq`, or the highest number in use where that is higher or `seq` can't be
+    /// read (a power cut may take back the newest content of `seq`).
     fn last_number(&self, noted: &[u8]) -> Result<Seq, QueueError> {
         let noted = std::str::from_utf8(noted).ok().and_then(|text| text.trim().parse().ok()).map(Seq);
         let mut last = self.list(Place::Waiting)?.last().copied().unwrap_or(Seq(0));
@@ -173,8 +176,8 @@ impl Queue {
             .map_err(|error| StoreError::Corrupt { path: self.path(place, seq), why: error.to_string() }.into())
     }
 
-    /// The numbers in `place`, ascending. A missing folder is empty; an unreadable one is an error, never empty. What is
-    /// no regular file is no item.
+    /// The numbers of the items in `place`, ascending. A missing folder is empty; an unreadable one is an error. Only a
+    /// regular file is an item.
     pub fn list(&self, place: Place) -> Result<Vec<Seq>, StoreError> {
         let mut found: Vec<Seq> = durable::entries_of(&self.folder(place))?.iter().filter_map(Queue::item_of).collect();
         found.sort_unstable();
@@ -208,7 +211,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Reads an item. Gone: `None`. Unreadable: moved to `corrupt/` with the reason beside it, `None`.
+    /// Reads an item. `None`: the item is gone, or it was unreadable and was moved to `corrupt/` with the reason beside
+    /// it.
     pub fn read(&self, place: Place, seq: Seq) -> Result<Option<Item>, QueueError> {
         let path = self.path(place, seq);
         let decoded = match durable::read_optional(&path) {
@@ -235,7 +239,8 @@ impl Queue {
         self.decode(&path, seq, &durable::read_optional(&path).ok()??).ok()
     }
 
-    /// An item of the earlier system has neither id nor time: it gets them from what stays the same wherever it is moved.
+    /// An item of the earlier system has neither id nor time: it gets both from properties of its file that a move does
+    /// not change.
     fn decode(&self, path: &Path, seq: Seq, bytes: &[u8]) -> Result<Item, ItemFault> {
         let mut item = Item::decode(bytes)?;
         if item.id == MessageId::nil() || item.accepted == EpochMs::default() {
@@ -260,11 +265,11 @@ impl Queue {
         Ok(None)
     }
 
-    /// Moves an item. `Ok(false)`: it was not there.
+    /// Moves an item. `Ok(false)`: the item was not in `from`.
     pub(crate) fn shift(&self, seq: Seq, from: Place, to: Place) -> Result<bool, QueueError> {
         self.make(to)?;
         let moved = durable::move_file(&self.path(from, seq), &self.path(to, seq))?;
-        // The folder that it is in now may be a new one, which no move of a waiting item has made durable.
+        // The target folder may be new, and not yet durable.
         if moved && from != Place::Waiting && to != Place::Waiting {
             let failed = |error| StoreError::io("sync", &self.dir, error);
             step::sync_dir(Point::QueueSyncDir, &self.dir).map_err(failed)?;
@@ -272,7 +277,7 @@ impl Queue {
         Ok(moved)
     }
 
-    /// Replaces an item's content. One that somebody has taken out stays out.
+    /// Replaces an item's content. An item that somebody has removed is not written again.
     pub fn update(&self, place: Place, seq: Seq, item: &Item) -> Result<(), QueueError> {
         if !self.path(place, seq).exists() {
             return Ok(());
@@ -281,7 +286,7 @@ impl Queue {
         Ok(durable::write_atomic(&self.path(place, seq), &bytes)?)
     }
 
-    /// Removes an item that is done with.
+    /// Removes an item that is settled.
     pub fn remove(&self, place: Place, seq: Seq) -> Result<bool, QueueError> {
         Ok(durable::remove(&self.path(place, seq))?)
     }
@@ -294,13 +299,14 @@ impl Queue {
         item.held = None;
         item.notice = None;
         let new = self.accept(&item, clock)?;
-        // In this order: a crash in between shows the message twice in the queue, never nowhere.
+        // In this order a crash between the two steps leaves the message in the queue twice, and never loses it.
         self.remove(Place::Dead, seq)?;
         Ok(Some(new))
     }
 }
 
-/// Writes `number` over the `before` bytes of `seq`. In place: the file is a lock, and stays the one that it is.
+/// Writes `number` over the `before` bytes of `seq`. In place, because the file is a lock: another program may hold or
+/// await this very file.
 fn write_number(seq: &File, path: &Path, number: Seq, before: usize) -> std::io::Result<()> {
     let text = format!("{}\n", number.0);
     step::overwrite(Point::SeqWrite, seq, path, text.as_bytes())?;

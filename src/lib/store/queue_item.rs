@@ -21,18 +21,18 @@ impl fmt::Display for Seq {
 }
 
 impl Seq {
-    /// The number that is written as [`Seq`] writes it.
+    /// Parses a number in the form that [`Seq`] prints.
     pub(crate) fn parse(name: &str) -> Option<Seq> {
         Seq::number(name).filter(|seq| seq.to_string() == name)
     }
 
-    /// The number, with however many zeros it is written.
+    /// Parses a number with any count of leading zeros.
     pub(crate) fn number(name: &str) -> Option<Seq> {
         (!name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())).then(|| name.parse().ok().map(Seq))?
     }
 }
 
-/// One message in a queue. `{"task","topic"?}` alone, as the earlier system wrote it, is still read.
+/// One message in a queue. An item of the earlier system, which has only `task` and perhaps `topic`, is still read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Version of the format.
@@ -43,43 +43,45 @@ pub struct Item {
     pub id: MessageId,
     /// The message's body.
     pub task: String,
-    /// What it is about.
+    /// The message's topic.
     #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
-    /// The message that it answers.
+    /// The message that this one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<MessageId>,
-    /// Who sent it.
+    /// The sender's identity.
     #[serde(default = "nobody")]
     pub from: Identity,
     /// The sender's nature.
     #[serde(default = "absent")]
     pub from_intelligence: Intelligence,
-    /// When it was accepted.
+    /// When the message was accepted.
     #[serde(default)]
     pub accepted: EpochMs,
-    /// How often a delivery was tried and did not end in evidence.
+    /// The number of tries that did not end in evidence of delivery.
     #[serde(default)]
     pub attempts: u32,
-    /// How often it may already have been seen: the envelope's `redelivered`.
+    /// How often the recipient may already have seen the message: `redelivered` in the envelope.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redelivered: u32,
     /// Absolute paths of attached files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<String>,
-    /// Steer a running turn instead of waiting for its end.
+    /// Whether the message steers a running turn instead of waiting for its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub urgent: bool,
-    /// When there was evidence that a worker took it as its task; it stays in flight until the worker answers.
+    /// When there was evidence that a worker took the message as its task. The item stays in flight until the worker
+    /// answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landed: Option<EpochMs>,
-    /// How it landed.
+    /// How the message landed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landing: Option<Landed>,
-    /// The message that tells the sender of its end, named before it is sent: whoever finds this finishes the burial.
+    /// The id of the notice that tells the sender about the dead letter, noted before the notice is sent: a drain that
+    /// finds this id completes the burial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<MessageId>,
-    /// What holds it, where it is not its own fault that it is not delivered, and since when.
+    /// What holds the message and since when; `None` where nothing holds it, or where its own tries failed.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldSince>,
     /// Why the last try failed, or why the item is dead.
@@ -88,7 +90,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// A message that has just been made.
+    /// A new message with a new id, which was not tried yet.
     pub fn new(from: Identity, from_intelligence: Intelligence, task: String, now: EpochMs) -> Item {
         Item {
             v: 1,
@@ -111,7 +113,7 @@ impl Item {
         }
     }
 
-    /// Reads an item; the error is why it is none.
+    /// Parses an item; the error says why `bytes` are not an item.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Item, ItemFault> {
         let item: Item = serde_json::from_slice(bytes)?;
         if item.v > 1 {
@@ -121,7 +123,7 @@ impl Item {
     }
 }
 
-/// A word for a hold that this version does not know is no reason to lose a message.
+/// An unknown word for a hold counts as none: it is no reason to lose a message.
 fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<HeldSince>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
@@ -139,17 +141,17 @@ fn absent() -> Intelligence {
     Intelligence::Absent
 }
 
-/// What iapeer itself has to say comes from here (D28).
+/// The identity that sends iapeer's own notices (D28).
 pub fn nobody() -> Identity {
     // "system-iapeer" satisfies the grammar of both halves.
     "system-iapeer".parse().unwrap_or_else(|_| unreachable!("the constant is a valid identity"))
 }
 
-/// Where an item is.
+/// The folder of a queue that an item is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// In the queue proper.
+    /// In the queue's own folder.
     Waiting,
     /// In `inflight/`.
     Inflight,
@@ -160,7 +162,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// All places, in the order a person wants them listed.
+    /// All places, in the order in which they are listed for people.
     pub const ALL: [Place; 4] = [Place::Waiting, Place::Inflight, Place::Dead, Place::Corrupt];
 
     pub(crate) fn folder(self) -> &'static str {
@@ -172,7 +174,7 @@ impl Place {
         }
     }
 
-    /// The word for it.
+    /// The word for the place in listings and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Place::Waiting => "waiting",
@@ -181,16 +183,16 @@ impl Place {
     }
 }
 
-/// What became of an item that left the queue's waiting and inflight places.
+/// Where an item is, from its sender's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// Still waiting.
     Waiting,
     /// In flight.
     Inflight,
-    /// Given up.
+    /// Given up: a dead letter.
     Dead,
-    /// No longer there: delivered.
+    /// No longer in the queue. The history says whether it was delivered.
     Gone,
 }
 

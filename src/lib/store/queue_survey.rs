@@ -1,4 +1,4 @@
-//! What stands in a queue: how much, where an item is, whether anything is due.
+//! Questions about a whole queue: how many items it has, where an item is, whether anything waits.
 
 use super::durable::{self, StoreError};
 use super::queue::{Queue, QueueError};
@@ -7,9 +7,9 @@ use crate::base::message_id::MessageId;
 use std::time::Duration;
 
 impl Queue {
-    /// How many there are in each place, in the order of [`Place::ALL`].
+    /// The number of items in each place, in the order of [`Place::ALL`].
     pub fn counts(&self) -> Result<[usize; 4], StoreError> {
-        // Most queues have no folder of dead letters: what the queue's own folder does not name need not be opened.
+        // Most queues have no `dead/`: a folder that the queue's own folder does not list is not opened.
         let own = durable::entries_of(&self.folder(Place::Waiting))?;
         let mut counts = [0; 4];
         for (count, place) in counts.iter_mut().zip(Place::ALL) {
@@ -22,21 +22,22 @@ impl Queue {
         Ok(counts)
     }
 
-    /// Whether anything waits.
+    /// Whether any item waits.
     pub(crate) fn has_waiting(&self) -> Result<bool, StoreError> {
         Ok(!self.list(Place::Waiting)?.is_empty())
     }
 
-    /// Whether nothing waits and nothing is in flight.
+    /// Whether no item waits and none is in flight.
     pub fn is_at_rest(&self) -> Result<bool, StoreError> {
         Ok(self.list(Place::Waiting)?.is_empty() && self.list(Place::Inflight)?.is_empty())
     }
 
     /// Where the item numbered `seq` is now.
     pub fn settled(&self, seq: Seq) -> Settled {
-        // Where it can't be told, the item has not left.
+        // Where a folder can't be read, the item counts as still there.
         let is_in = |place| durable::exists(&self.path(place, seq)).unwrap_or(true);
-        // An item moves waiting → inflight → waiting; looking twice keeps a move between two looks from hiding it.
+        // An item moves waiting → inflight → waiting: the places are searched twice, so that a move during the first
+        // search can't hide it.
         for _ in 0..2 {
             if is_in(Place::Waiting) {
                 return Settled::Waiting;
@@ -64,8 +65,9 @@ impl Queue {
         Ok(self.list(place)?.into_iter().find(is_it))
     }
 
-    /// Removes temporary files older than `age`, which a crash left behind, and says whether anything waits or is in
-    /// flight. Each folder is read once: a tick does this for every peer there is. One that can't be read is an error.
+    /// Removes temporary files older than `age`, which a crash left behind, and returns whether any item waits or is in
+    /// flight. Each folder is read once, since a tick does this for many peers. A folder that can't be read is an
+    /// error.
     pub(crate) fn tend(&self, age: Duration) -> Result<bool, StoreError> {
         let names = durable::names_of(&self.dir)?;
         durable::sweep(&self.dir, &names, age);

@@ -1,4 +1,5 @@
-//! The tick: look at every session once, decide, act; and the deliberate ends that operators and pipelines ask for.
+//! The tick, which examines every session once, decides and acts; and the deliberate ends that operators and pipelines
+//! ask for.
 
 #![forbid(unsafe_code)]
 

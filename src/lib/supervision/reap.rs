@@ -22,25 +22,25 @@ use std::time::Duration;
 words! {
     /// What was done about one session.
     pub enum ReapAction {
-        /// It was ended (a dry run: it would be).
+        /// The session was ended; in a dry run: it would be.
         Reaped = "reaped",
-        /// There was none.
+        /// There was no session.
         Absent = "absent",
-        /// It was left alone.
+        /// The session was left alone.
         Skipped = "skipped",
-        /// It could not be ended.
+        /// The session could not be ended.
         Failed = "failed",
     }
 }
 
-/// What became of one session.
+/// What was done about one session, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reaped {
-    /// Whose.
+    /// The session's identity.
     pub identity: Identity,
-    /// What was done.
+    /// The action.
     pub action: ReapAction,
-    /// Why.
+    /// The reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -67,7 +67,8 @@ pub fn by_name(world: &World<'_>, identity: &Identity, park: Park, why: &str) ->
     })
 }
 
-/// Ends every session that has been quiet for longer than `older_than`. With `dry_run`, says which.
+/// Ends every session that has been quiet for longer than `older_than`. With `dry_run` only reports which sessions
+/// these are.
 pub fn idle(
     world: &World<'_>,
     older_than: Duration,
@@ -101,8 +102,8 @@ pub fn idle(
     Ok(())
 }
 
-/// The lines of a plan, as `iapeer-superviser --dry-run --json` prints them. One torn or foreign line makes the whole
-/// plan invalid: what the missing part said is not known.
+/// Parses a plan, in the form that `iapeer-superviser --dry-run --json` prints. One torn or foreign line makes the
+/// whole plan invalid, since the missing part is not known.
 pub fn read_plan(bytes: &[u8]) -> Result<Vec<Judged>, Failure> {
     let mut plan = Vec::new();
     for (n, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -114,7 +115,7 @@ pub fn read_plan(bytes: &[u8]) -> Result<Vec<Judged>, Failure> {
             Failure::new(Exit::DataErr, why)
         };
         let value: Value = serde_json::from_slice(line).map_err(bad)?;
-        // The tick's own summary.
+        // The line with the tick's summary is no part of the plan.
         if value.as_object().is_some_and(|map| map.len() == 1 && map.contains_key("tick")) {
             continue;
         }
@@ -123,7 +124,7 @@ pub fn read_plan(bytes: &[u8]) -> Result<Vec<Judged>, Failure> {
     Ok(plan)
 }
 
-/// Carries out one line of a plan, if the session is still what it was judged by.
+/// Carries out one line of a plan if the session is still in the state for which the line was made.
 pub fn planned(world: &World<'_>, line: &Judged) -> Reaped {
     let identity = &line.identity;
     let park = match line.action {
@@ -157,7 +158,7 @@ pub fn planned(world: &World<'_>, line: &Judged) -> Reaped {
     })
 }
 
-/// How long a session has been quiet; asks the terminal too, and concludes nothing where that does not answer.
+/// How long a session has been quiet. Asks tmux about the terminal too; an error where tmux gives no answer.
 fn quiet_for(world: &World<'_>, identity: &Identity, record: &SessionRecord) -> Result<Duration, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     let mut activity = Activity::for_reaping(world, &peer, record);
@@ -188,7 +189,8 @@ fn guarded(world: &World<'_>, identity: &Identity, act: impl FnOnce(&World<'_>) 
     guarded_unless(false, world, identity, act)
 }
 
-/// Runs `act` under the identity's lock (unless `dry`), refuses OS-managed peers, and turns errors into a line.
+/// Runs `act` under the identity's lock (without it where `dry`), skips peers that the service manager holds, and turns
+/// an error into a [`Reaped`].
 fn guarded_unless(
     dry: bool,
     world: &World<'_>,

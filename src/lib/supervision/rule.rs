@@ -1,50 +1,50 @@
-//! The rule of a tick: what is seen of one session goes in, what to do about it comes out (spec 07.2).
+//! The rule of a tick: a pure function from what was observed of one session to the action on it (spec 07.2).
 
 use crate::base::{Action, Consequence, Liveness};
 use std::time::Duration;
 
-/// What was seen of one session.
+/// What was observed of one session.
 #[derive(Debug, Clone)]
 pub struct SessionSeen {
-    /// The service manager holds the peer.
+    /// Whether the service manager holds the peer.
     pub managed: bool,
-    /// Whether it lives.
+    /// Whether the session is alive.
     pub liveness: Liveness,
-    /// `.stopped` is set.
+    /// Whether `.stopped` is set.
     pub stopped: bool,
-    /// `.new-eager` is set.
+    /// Whether `.new-eager` is set.
     pub new_eager: bool,
-    /// The profile makes it a stateless worker.
+    /// Whether the profile makes the peer a stateless worker.
     pub ephemeral: bool,
-    /// Its runtime is a bridge that is never idle: it waits for what comes from outside.
+    /// Whether the peer's runtime is a bridge, which is never idle: it waits for messages from outside.
     pub always_on: bool,
-    /// It has answered.
+    /// Whether the worker has answered its task (`.ephemeral-armed` is set).
     pub armed: bool,
-    /// A turn is running.
+    /// Whether a turn is running.
     pub working: bool,
-    /// It waits for somebody, or for a limit after which it goes on by itself.
+    /// Whether the session waits for a person, or for a limit after which it goes on by itself.
     pub waiting: bool,
-    /// How long it has been quiet.
+    /// How long the session has been quiet.
     pub age: Duration,
-    /// How long an armed worker must be quiet.
+    /// How long a worker that has answered must be quiet before it is ended.
     pub quiet: Duration,
 }
 
-/// The bounds of the rule.
+/// How long a session may be quiet before the rule ends it.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// For a worker that never answers.
+    /// The bound for a worker that has not answered.
     pub unarmed: Duration,
-    /// For everyone else.
+    /// The bound for every other session.
     pub idle: Duration,
 }
 
-/// A decision and the words for it.
+/// The decision about one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// What to do.
+    /// The action.
     pub action: Action,
-    /// What comes of it: the `outcome` of the log.
+    /// The action's consequence: `outcome` in the log.
     pub consequence: Option<Consequence>,
 }
 

@@ -1,4 +1,5 @@
-//! Whom a tick looks at: those that are marked as due, or everything there is; and what it tidies on the way.
+//! Which identities a tick examines: those that are marked as due, or, in a full tick, every one that has state files;
+//! and the clean-up that a tick does.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
@@ -18,24 +19,25 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// State files that say: there is a session, or an end of one that is to be finished.
+/// State files that mean that there is a session, or an end of a session that is to be completed.
 const OF_A_SESSION: [StateFile; 3] = [StateFile::Session, StateFile::Teardown, StateFile::ClaimedDeath];
 
-/// How long after the clock was set forward nothing is dropped for its age.
+/// For this long after the clock was set forward, no line of a history is dropped for its age.
 const PRUNE_AGAIN: Duration = Duration::from_secs(86_400);
 
-/// What a tick looks at.
+/// Which identities a tick examines.
 pub(crate) enum Scope {
-    /// These, by request.
+    /// These identities, by request.
     Only(BTreeSet<Identity>),
-    /// Those that are marked as due.
+    /// The identities that are marked as due.
     Due,
-    /// Everything there is, from this moment on.
+    /// Every identity that has state files: a full tick, which began at this time.
     Full(EpochMs),
 }
 
 impl Scope {
-    /// All of these, where some are asked for.
+    /// The scope of a tick: `only`, where that names any identity; else the due ones; else all, where the marks alone
+    /// are not enough.
     pub(crate) fn of(world: &World<'_>, only: &[Identity]) -> Scope {
         let now = world.now();
         if !only.is_empty() {
@@ -47,23 +49,23 @@ impl Scope {
         }
     }
 
-    /// Whoever may have a session, or an end of one that is to be finished.
+    /// The identities that may have a session, or an end of one that is to be completed.
     pub(crate) fn sessions(&self, world: &World<'_>) -> Result<BTreeSet<Identity>, StoreError> {
         let mut all = match self {
             Scope::Only(identities) => return Ok(identities.clone()),
             Scope::Due => Due::of(world.paths).marked()?,
             Scope::Full(_) => with_any_of(world, &OF_A_SESSION)?,
         };
-        // Whatever is alive must be supervised, with or without a record.
+        // Every live session must be supervised, with or without a record.
         match world.host.sockets() {
             Ok(identities) => all.extend(identities),
-            // The sessions that have a record are looked at all the same.
+            // The sessions that have a record are examined all the same.
             Err(error) => tracing::warn!("{error}: a session without a record is not seen"),
         }
         Ok(all)
     }
 
-    /// Whoever may wait for something else: a fresh start, a delivery.
+    /// The identities that may need something else from the tick: a fresh start, a delivery, news for the owner.
     pub(crate) fn rest(&self, world: &World<'_>) -> Result<BTreeSet<Identity>, StoreError> {
         match self {
             Scope::Only(identities) => Ok(identities.clone()),
@@ -75,12 +77,12 @@ impl Scope {
         }
     }
 
-    /// Sees to the marks, and to what grows.
+    /// Ends the tick: removes the marks of identities at rest, and bounds histories and logs.
     pub(crate) fn done(&self, world: &World<'_>) -> Result<(), Failure> {
         let due = Due::of(world.paths);
         if let Scope::Full(since) = self {
             due.note_full_look(*since, world.host.boot_id().as_deref())?;
-            // What grows is no reason to leave the rest undone.
+            // A failure to bound files must not stop the rest of the tick.
             let _ = sweep(world).inspect_err(|error| tracing::warn!("{error}"));
         }
         if let Scope::Only(_) = self {
@@ -94,13 +96,13 @@ impl Scope {
     }
 }
 
-/// Everyone who has a state file of one of these.
+/// The identities that have any of these state files.
 fn with_any_of(world: &World<'_>, files: &[StateFile]) -> Result<BTreeSet<Identity>, StoreError> {
     let names = durable::names_of(&world.paths.state_dir())?;
     Ok(files.iter().flat_map(|file| identities_among(&names, *file)).collect())
 }
 
-/// Takes the mark off one that has nothing a tick would have to look at.
+/// Removes the mark of `identity` if that has nothing a tick would have to examine.
 fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
     let is_at_rest = || {
         !OF_A_SESSION
@@ -112,7 +114,8 @@ fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
     if !is_at_rest() {
         return;
     }
-    // Whoever starts or ends a session, or moves items, holds the lock; only one who accepts does not.
+    // A program that starts or ends a session, or moves items, holds the lock. Only acceptance does not hold it: hence
+    // the second check below.
     let Ok(_lock) = world.lock(identity, Duration::ZERO) else { return };
     if is_at_rest() {
         due.unmark(identity);
@@ -122,7 +125,8 @@ fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
     }
 }
 
-/// Removes what crashes left behind among the state files, and keeps all pane logs within bounds.
+/// Removes temporary files that crashes left among the state files, drops old lines of histories, and bounds all pane
+/// logs.
 fn sweep(world: &World<'_>) -> Result<(), StoreError> {
     let names = durable::names_of(&world.paths.state_dir())?;
     durable::sweep(&world.paths.state_dir(), &names, durable::LITTER_AGE);
@@ -135,9 +139,10 @@ fn sweep(world: &World<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Drops what is too old from the history of each peer. One whose lock is held now is pruned by a later look.
+/// Drops lines that are too old from each history. A history whose identity's lock is held now is pruned by a later
+/// full tick.
 fn prune_histories(world: &World<'_>) -> Result<(), StoreError> {
-    // A clock that was set forward, and may be set back, must not make everything too old.
+    // A clock that was set forward by mistake, and may be set back, must not make every line too old.
     if world.clock_set_at().is_some_and(|at| world.now().since(at) < PRUNE_AGAIN) {
         return Ok(());
     }
@@ -158,7 +163,7 @@ fn prune_histories(world: &World<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Lets the registry remember what the profiles say about their peers' sessions, for when a profile is gone.
+/// Copies into the registry what each profile says about its peer's sessions, for the time when the profile is gone.
 fn remember_policies(world: &World<'_>) {
     let Ok(registry) = Registry::read(world.paths) else { return };
     for record in registry.peers() {
@@ -170,8 +175,8 @@ fn remember_policies(world: &World<'_>) {
     }
 }
 
-/// Keeps a pane log within bounds.
+/// Cuts a pane log that is over its size limit.
 fn trim(log: &Path) {
-    // Best effort: one that can't be trimmed now is trimmed by a later tick.
+    // A failure is ignored: a later tick cuts the log.
     let _ = keep_tail(log, pane_log::CAP, pane_log::KEEP);
 }

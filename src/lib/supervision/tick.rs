@@ -1,7 +1,7 @@
-//! One tick: look at every session once, decide, act, then have drained what waits.
+//! One tick: examines every session once, decides and acts, then starts a drain for each queue in which messages wait.
 //!
-//! The rule ([`decide`]) is pure; [`tick`] acts on it, each peer for itself: one that can't be judged never stops
-//! the others.
+//! The rule ([`decide`]) is pure; [`tick`] acts on its decision, for each peer separately: an error about one peer
+//! never stops the others.
 
 use crate::attention::{hold, look, tell};
 use crate::base::Liveness;
@@ -35,57 +35,57 @@ use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// One line of a tick.
+/// What a tick found and did about one session: one line of its output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
-    /// Whose session.
+    /// The session's identity.
     pub identity: Identity,
     /// What was, or would be, done.
     pub action: Action,
-    /// What comes of it.
+    /// The action's consequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Consequence>,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How long it had been quiet, in whole seconds.
+    /// How long the session had been quiet, in whole seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_secs: Option<u64>,
-    /// Who holds it, where somebody does.
+    /// Which service manager or program holds the identity, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// The server it was judged by: a plan is carried out only on that one.
+    /// The pid of the session's server: a plan is carried out only on this very server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_pid: Option<i32>,
 }
 
-/// What a tick came to.
+/// The summary of a tick.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TickSummary {
-    /// Sessions looked at.
+    /// The number of sessions examined.
     pub sessions: usize,
-    /// Sessions something was done about.
+    /// The number of sessions on which the tick acted.
     pub acted: usize,
-    /// Queues that a drain was started for.
+    /// The number of queues for which a drain was started.
     pub drained: usize,
-    /// Milliseconds.
+    /// How long the tick took, in milliseconds.
     pub ms: u64,
 }
 
-/// What a tick is asked for.
+/// The options of a tick.
 #[derive(Debug, Clone, Default)]
 pub struct TickOptions {
     /// Change nothing at all.
     pub dry_run: bool,
-    /// Only these.
+    /// Examine only these identities; empty: all.
     pub only: Vec<Identity>,
     /// Report and log live sessions too.
     pub verbose: bool,
 }
 
 impl TickOptions {
-    /// How long one peer's lock is waited for. A whole tick waits for nobody; an errand for a few peers does, since
-    /// whoever sent it may hold the lock still (`self-fresh`).
+    /// How long to wait for one peer's lock. A tick over all peers does not wait. A tick for named peers waits, since
+    /// the program that started it may still hold the lock (`self-fresh`).
     fn patience(&self, world: &World<'_>) -> Duration {
         if self.only.is_empty() { Duration::ZERO } else { world.settings.lock_wait }
     }
@@ -99,7 +99,8 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     let started = world.clock.monotonic();
     let verbose = options.verbose || options.dry_run || world.settings.verbose;
     if !options.dry_run && options.only.is_empty() {
-        // Best effort: without it, a clock that is set forward is taken for time that passes.
+        // A failure is only logged: without this note, time by which the clock was set forward counts as time that has
+        // passed.
         let _ = world.clocks().note(world.paths).inspect_err(|error| tracing::warn!("{error}"));
     }
     let look = Scope::of(world, &options.only);
@@ -135,7 +136,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
         }
     }
     if !options.dry_run {
-        // Anew: what was done above left marks.
+        // The marks are read anew: the actions above may have set some.
         let rest = look.rest(world)?;
         for identity in &all.union(&rest).collect::<BTreeSet<_>>() {
             let registry = registry.as_ref().map_err(Failure::clone)?;
@@ -168,9 +169,9 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     Ok(summary)
 }
 
-/// Looks at what a peer waits for, and tells its owner where it is time.
+/// Determines what a peer waits for, and tells the owner where that is due.
 fn attend(world: &World<'_>, registry: &Registry, identity: &Identity) -> Result<(), Failure> {
-    // What the service manager holds is only read.
+    // A peer that the service manager holds is only observed.
     if world.host.managed_by(identity).is_some() {
         return Ok(());
     }
@@ -188,7 +189,7 @@ fn attend(world: &World<'_>, registry: &Registry, identity: &Identity) -> Result
     Ok(())
 }
 
-/// Sets a canary on a live session that has none. `None`: it has one.
+/// Starts a canary for a live session that has none. `None`: the session has one.
 fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
     let armed = arm::ensure(world, identity);
     if armed == Armed::Already {
@@ -206,7 +207,7 @@ fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
     Some(plain(identity, Action::Canary, Some(consequence), reason))
 }
 
-/// Looks at one identity, decides, acts. `None`: there is nothing to say (a socket without a session).
+/// Examines one identity, decides, acts. `None`: there is nothing to report (a socket without a session).
 fn judge(
     world: &World<'_>,
     registry: &Result<Registry, Failure>,
@@ -220,16 +221,17 @@ fn judge(
         let judged = plain(identity, Action::SkippedLaunchd, Some(Consequence::ReadOnlyH4), None);
         return Ok(record.is_some().then(|| Judged { by: Some(by.to_string()), ..judged }));
     }
-    // An end or a claim that a crash cut short is finished under the lock.
+    // An end or a claimed death that a crash interrupted is completed under the lock.
     let intent = world.paths.state(identity, StateFile::Teardown).exists()
         || world.paths.state(identity, StateFile::ClaimedDeath).exists();
     let liveness = match record {
-        // Most sessions live: one cheap look, without the lock, is all they need.
+        // Most sessions are alive: one cheap probe without the lock is enough for them.
         Some(_) => world.host.liveness(identity, record.as_ref()),
         None => world.liveness(identity, None),
     };
     if record.is_none() && liveness == Liveness::Gone && !intent {
-        // A server that was killed, or the last boot, left its socket: it is looked at once, not by each tick.
+        // A server that was killed, or that ran before the last boot, left its socket: settling removes the socket, so
+        // that later ticks need not probe it again.
         if !dry_run && let Ok(_lock) = world.lock(identity, Duration::ZERO) {
             settle::settle(world, identity)?;
         }
@@ -244,7 +246,7 @@ fn judge(
         ..plain(identity, verdict.action, verdict.consequence, None)
     };
     if let Some(reason) = activity_error {
-        // A terminal that can't be asked proves nothing: never a reason to end a session.
+        // No answer about the terminal proves nothing, and is never a reason to end a session.
         let judged = plain(identity, Action::Unknown, Some(Consequence::LeftAlone), Some(reason.to_string()));
         log(world, &judged, dry_run);
         return Ok(Some(judged));
@@ -273,11 +275,11 @@ fn judge(
     judged
 }
 
-/// Acts under the lock, on what is seen now: what was seen before it may have changed.
+/// Decides anew and acts, under the lock: what was observed before the lock was taken may have changed.
 fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<Judged>, Failure> {
     let (standing, mended) = settle::settle(world, identity)?;
     if let Some(told) = mended.told() {
-        // Its log line is written by whoever mends.
+        // `settle` has written the log line.
         return Ok(Some(plain(identity, told.action, told.consequence, told.reason)));
     }
     let record = match standing {
@@ -314,7 +316,8 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         Action::ReapedIdle => {
             let reason = if observed.stopped { Some("alive-but-stopped".to_owned()) } else { None };
             judged.reason = reason.or_else(|| Some(format!("idle {}s", observed.age.as_secs())));
-            // The line before the act: the decision is on record whatever becomes of it.
+            // The line is written before the session is ended, so that the decision is on record even if this program
+            // dies.
             log(world, &judged, false);
             let end = End::new(why).park(Park::Yes);
             end::end(world, identity, Some(&record), &end)?;
@@ -324,7 +327,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
     Ok(Some(judged))
 }
 
-/// What there is to see of one session. The second value: why its terminal can't be asked.
+/// Observes one session. The second value says why tmux gave no answer about the terminal, if it gave none.
 fn observe(
     world: &World<'_>,
     registry: &Result<Registry, Failure>,
@@ -358,7 +361,8 @@ fn observe(
         observed.age = activity.quiet().age(now);
     };
     fill(&mut observed, &activity);
-    // The files alone say that it is active: most sessions, most of the time, cost no tmux call.
+    // Where the files alone show that the session is active, tmux is not asked: most sessions, most of the time, cost
+    // no tmux call.
     let bounds = Bounds { unarmed: world.settings.ephemeral_unarmed, idle: world.settings.idle };
     if observed.stopped || !decide(&observed, bounds).action.acts() {
         return Ok((observed, None));
@@ -370,8 +374,8 @@ fn observe(
     Ok((observed, None))
 }
 
-/// Brings a peer back that ended itself to come back fresh. The mark goes first: a failed relaunch is not repeated
-/// for ever. The runtime is resolved anew (pitfall 31).
+/// Starts a fresh session of a peer that ended its session in order to come back fresh. The mark is removed before the
+/// start, so that a start that fails is not repeated for ever. The runtime is resolved anew (pitfall 31).
 fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
     let attempt = || -> Result<(), Failure> {
         let lock = world.lock(identity, patience)?;
@@ -395,7 +399,8 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
     }
 }
 
-/// Tidies a queue, and starts a drain where something waits or is in flight. Says whether one was started.
+/// Removes temporary files that a crash left in the queue, and starts a drain where an item waits or is in flight.
+/// Returns whether one was started.
 fn kick(world: &World<'_>, identity: &Identity) -> Result<bool, StoreError> {
     if !world.queue(identity).tend(durable::LITTER_AGE)? || world.markers(identity).is_stopped() {
         return Ok(false);
@@ -421,7 +426,7 @@ fn log(world: &World<'_>, judged: &Judged, dry_run: bool) {
     world.lifecycle(&event);
 }
 
-/// When the last tick ran, for `status`.
+/// When the last tick ran, for `iapeer status`.
 pub(crate) fn last_tick(paths: &crate::base::Paths) -> Option<EpochMs> {
     std::fs::metadata(paths.superviser_lock()).and_then(|meta| meta.modified()).ok().map(EpochMs::from)
 }
