@@ -1,4 +1,4 @@
-//! Looking at a session's screen for what it waits for, and choosing an answer on it.
+//! Reading what a session waits for from its screen, and choosing an answer there.
 
 use super::RealHost;
 use super::ready;
@@ -16,7 +16,7 @@ const REACTION: Duration = Duration::from_secs(3);
 /// How long the cursor must stand on the wanted row before it is confirmed: Claude Code draws it before its key handler
 /// knows of the move (measured).
 const SETTLED: Duration = Duration::from_millis(400);
-/// Pause between two looks.
+/// Pause between two readings of the screen.
 const LOOK: Duration = Duration::from_millis(30);
 
 /// The screen, and whether somebody is attached.
@@ -52,7 +52,7 @@ pub(super) fn choose(
             Step::Lost => {}
             Step::Confirm(row) => {
                 host.clock.sleep(SETTLED);
-                // Immediately before the key: whatever was drawn since is not answered.
+                // The screen is read immediately before the key, so that a screen that was drawn since is not answered.
                 let now = same(host, peer, rule, text)?;
                 if now.step_to(choice) != Step::Confirm(row.clone()) {
                     return Err(ChoiceError::ChangedAtTheKey);
@@ -78,7 +78,7 @@ pub(super) fn choose(
     Err(ChoiceError::TooSlow)
 }
 
-/// The screen, if it is still the one of `rule` that said `text`.
+/// The screen, if `rule` still matches it and it still shows `text`.
 fn same(host: &RealHost<'_>, peer: &Peer, rule: &ScreenState, text: &str) -> Result<Screen, ChoiceError> {
     let screen = ready::look(host, peer).map_err(HostError::from)?;
     let rules = peer.manifest.screen.as_ref().ok_or(ChoiceError::NoScreen)?;

@@ -26,7 +26,8 @@ pub(crate) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
             _ => Some(CompactError::NoComposer),
         })
     };
-    // A program calls its stop hook a moment before its screen says so too: one look may come between the two.
+    // A program calls its stop hook a moment before its screen shows the end of the turn: the first reading may fall
+    // between the two.
     let passing = Deadline::after(host.clock, REPAINT);
     let mut seen = obstacle()?;
     while seen.is_some() && !passing.passed(host.clock) {
@@ -48,7 +49,7 @@ pub(crate) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
         let tail = look().map(|screen| screen.tail()).unwrap_or_default();
         return Err(CompactError::NotDone { waited: host.settings.compact_done, tail });
     }
-    // The record is the proof; an idle composer is only worth a short wait.
+    // The record in the transcript is the proof; the wait for an idle composer after it is short.
     let grace = Deadline::after(host.clock, host.settings.compact_grace);
     let _ = wait_for(host.clock, grace, Duration::from_millis(50), || {
         let screen = look().ok()?;

@@ -7,8 +7,8 @@
 //! Cleared   the composer was seen without it               seen with it    → Standing
 //! ```
 //!
-//! Evidence ends the wait in any state: the message landed. The end of the session or of the time ends it too: where a
-//! last look finds no evidence, nobody knows whether the message was taken.
+//! Evidence ends the wait in any state: the message has landed. The end of the session or of the time ends the wait
+//! too: where a last search finds no evidence, the outcome is unknown.
 
 use super::ready::{self, LookTrouble, RESUBMIT};
 use super::real::RealHost;
@@ -22,60 +22,60 @@ use crate::store::markers::Markers;
 use crate::world::{Delivery, Landing};
 use std::time::Duration;
 
-/// Pause between two looks for evidence.
+/// Pause between two searches for evidence.
 const EVIDENCE_LOOK: Duration = Duration::from_micros(250);
-/// Pause between two looks for the message in the composer.
+/// Pause between two readings of the composer.
 const SHOWN_LOOK: Duration = Duration::from_millis(20);
 
-/// How a submit begins.
+/// The circumstances of a submit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Submit {
     /// A turn is running.
     pub(super) busy: bool,
-    /// A draft had to make way.
+    /// A person's draft was moved out of the composer.
     pub(super) forced: bool,
     /// The key was pressed once already.
     pub(super) pressed: bool,
 }
 
-/// Where a typed message stands, as far as anybody has seen.
+/// The state of a typed message, as far as it was observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Submitted {
-    /// Typed; the composer has not shown it yet. Only where the composer is all that tells.
+    /// Typed, and the composer has not shown it yet. Used only where the composer is the only evidence.
     Unshown,
-    /// The composer holds it: the key has to be pressed, perhaps again.
+    /// The composer contains the message: the submit key has to be pressed, perhaps again.
     Standing,
-    /// The key was pressed with the paste, and the composer has not been seen since.
+    /// The submit key was pressed with the paste, and the composer was not read since.
     Sent,
-    /// The composer was seen without it.
+    /// The composer was read and does not contain the message.
     Cleared,
 }
 
-/// What was noticed since.
+/// What was observed in one round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Noticed {
     /// A hook or a transcript names the message.
     Evidence(Evidence),
-    /// The composer was seen, with the message or without it.
+    /// The composer was read, with the message in it or without.
     Composer { holds: bool },
     /// Nothing: tmux did not answer properly.
     Nothing,
-    /// The session has ended, in these words.
+    /// The session has ended, for this reason.
     Ended(String),
     /// The time is over.
     TimeUp,
 }
 
-/// What follows.
+/// What follows from an observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Next {
     Wait(Submitted),
     Landed(Evidence),
-    /// Look for evidence once more; without any it is unknown, for this reason.
+    /// Search for evidence once more; without any, the outcome is unknown for this reason.
     LastLook(String),
 }
 
-/// The transitions. `shows_only`: the composer is all that tells what became of a message.
+/// The transitions. `shows_only`: the composer is the only evidence.
 fn next(state: Submitted, noticed: Noticed, shows_only: bool) -> Next {
     match (state, noticed) {
         (_, Noticed::Evidence(by)) => Next::Landed(by),
@@ -83,7 +83,8 @@ fn next(state: Submitted, noticed: Noticed, shows_only: bool) -> Next {
         (_, Noticed::Nothing) => Next::Wait(state),
         (_, Noticed::Composer { holds: true }) => Next::Wait(Submitted::Standing),
         (Submitted::Unshown, Noticed::Composer { holds: false }) => Next::Wait(Submitted::Unshown),
-        // Where a runtime offers nothing better, a composer that held the message and cleared is the evidence.
+        // Where a runtime has no better evidence, a composer that contained the message and is empty now counts as
+        // evidence.
         (_, Noticed::Composer { holds: false }) if shows_only => Next::Landed(Evidence::Composer),
         (_, Noticed::Composer { holds: false }) => Next::Wait(Submitted::Cleared),
         (Submitted::Unshown, Noticed::TimeUp) => Next::LastLook("the composer never showed the message".into()),
@@ -138,19 +139,20 @@ pub(super) fn confirm(
     }
 }
 
-/// The key that submits, by what the session is doing.
+/// The key that submits, depending on whether a turn runs.
 pub(super) fn submit_key(delivery: &Delivery<'_>, busy: bool) -> Key {
     let keys = &delivery.peer.manifest.keys;
-    // What looks busy before the first message is the start, not a turn: there is nothing to queue behind.
+    // A session that looks busy before its first message is still starting: no turn runs behind which the message could
+    // be queued.
     if busy && !delivery.urgent && !delivery.boot { Key::named(&keys.midturn.key) } else { Key::named(&keys.submit) }
 }
 
-/// Whether the composer is all that tells what became of a message.
+/// Whether the composer is the only evidence that the runtime has.
 pub(super) fn shows_only(delivery: &Delivery<'_>) -> bool {
     delivery.peer.manifest.evidence == [Evidence::Composer]
 }
 
-/// Whether the composer still holds this message.
+/// Whether the composer still contains this message.
 fn holds(screen: &Screen, rules: &ScreenRules, delivery: &Delivery<'_>) -> bool {
     match screen.sight(rules) {
         Sight::Input { draft: Draft::Empty, .. } => false,
@@ -169,14 +171,14 @@ struct Watcher<'a> {
     rules: &'a ScreenRules,
     transcripts: Option<Transcripts<'a>>,
     baseline: &'a Baseline,
-    /// Until then the key is pressed again.
+    /// Until this time the submit key is pressed again.
     keep_pressing: Deadline,
-    /// A turn is running: it decides which key submits.
+    /// Whether a turn is running, which decides on the submit key.
     busy: bool,
 }
 
 impl Watcher<'_> {
-    /// One round: presses the key where the message stands in the composer, waits a while for evidence, and looks.
+    /// One round: presses the key where the composer contains the message, waits for evidence, then reads the screen.
     fn notice(&mut self, state: Submitted) -> Noticed {
         let clock = self.host.clock;
         if state == Submitted::Unshown {
@@ -187,7 +189,8 @@ impl Watcher<'_> {
             return seen;
         }
         if state == Submitted::Standing && !self.keep_pressing.passed(clock) {
-            // The turn may have ended since: the key that queues in mid-turn need not submit then.
+            // The turn may have ended since: the key that queues a message in mid-turn may not submit one after the
+            // turn.
             let key = submit_key(self.delivery, self.busy);
             let server = self.host.server(&self.delivery.peer.identity);
             let pressed = server.and_then(|server| server.keys(std::slice::from_ref(&key)));

@@ -29,9 +29,9 @@ use crate::world::peer::Peer;
 use crate::world::{Delivery, Landing};
 use std::time::Duration;
 
-/// How long a screen may lag behind what it shows.
+/// How long the screen may lag behind the program's state.
 const REPAINT: Duration = Duration::from_secs(1);
-/// How long after a first look that finds the pane gone the second one is taken (D6).
+/// The time between a first survey that finds the pane gone and the second one (D6).
 const SECOND_LOOK: Duration = Duration::from_millis(250);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
 const OBSTACLE: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     let Some(rules) = peer.manifest.screen.as_ref() else {
         return Landing::Held(Hold::Setup, format!("runtime {} has no screen rules", peer.manifest.runtime));
     };
-    // Before the paste: what stands in the transcript beyond this is new.
+    // The transcript's size before the paste: records after it are new.
     let baseline = baseline(host, delivery);
     match approach(host, delivery, rules) {
         Ok(submit) => {
@@ -63,31 +63,31 @@ pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     }
 }
 
-/// What a look at the session allows.
+/// What the survey of the session allows.
 enum Sighting<'r> {
     /// The composer is free.
     Free { busy: bool },
-    /// The message stands in the composer already, from a delivery that was cut short.
+    /// An interrupted delivery has left the message in the composer.
     Ours { busy: bool },
-    /// A draft that nobody has touched for long.
+    /// The composer has a draft that nobody has touched for long.
     Stale(Screen),
     /// Nothing may be typed for now.
     Hold(Hold, &'static str),
-    /// A dialog stands in the way.
+    /// A dialog is in the place of the composer.
     Dialog(Screen, &'r Dialog),
     /// A screen that the manifest does not know, or one in the middle of a repaint: the pane's process.
     Strange(Option<i32>),
-    /// The program has ended, in these words.
+    /// The program has ended, for this reason.
     Ended(String),
 }
 
-/// Brings the message into the composer: survey and paste are one tmux process. `Err`: nothing was typed, or nobody
-/// knows.
+/// Pastes the message into the composer: survey and paste are one tmux process. `Err`: nothing was typed, or that is
+/// unknown.
 fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> Result<Submit, Landing> {
     let server =
         host.server(&delivery.peer.identity).map_err(|error| Landing::Held(Hold::Terminal, error.to_string()))?;
     let input = Input::message(delivery.text).map_err(|error| Landing::Failed(error.to_string()))?;
-    // A program that takes the key right behind the paste saves a tmux call.
+    // Where a program accepts the submit key immediately after the paste, one tmux call is saved.
     let settle = delivery.peer.manifest.settle();
     let keys = (submit_key(delivery, false), submit_key(delivery, true));
     let together = (settle.is_zero() && keys.0 == keys.1 && !shows_only(delivery)).then_some(&keys.0);
@@ -102,7 +102,7 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             sighting = Some(seen);
             free
         });
-        // What a screen shows may be the text of messages, which no log is to have: none of it is said.
+        // The screen may show the text of messages, which must not get into a log: the reason quotes nothing of it.
         let obstacle = match (sighting, pasted) {
             (Some(Sighting::Free { busy }), Ok(_)) => {
                 host.clock.sleep(settle);
@@ -140,7 +140,7 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             (Some(Sighting::Ended(how)), _) => {
                 return Err(Landing::Held(Hold::Ended, format!("the program has ended ({how})")));
             }
-            // Its socket is gone, not the server: that makes a new one when it is asked to.
+            // The socket is gone, the server is not: a signal makes the server create a new socket.
             (None, Err(TmuxError::NoServer)) if recorded_server_lives(host, delivery.peer) => {
                 Landing::Held(Hold::Terminal, "its tmux server lives, and its socket is gone".into())
             }
@@ -158,14 +158,14 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
     }
 }
 
-/// Whether the session's tmux server lives, by its pid. One that does is asked for its socket.
+/// Whether the session's tmux server is alive, by its pid. A live server is told to create its socket again.
 fn recorded_server_lives(host: &RealHost<'_>, peer: &Peer) -> bool {
     let server = SessionRecord::peek(host.paths, &peer.identity).and_then(|record| record.server);
     server.is_some_and(|server| tmux::recreate_socket(&server))
 }
 
-/// Ends a program that has outlived its pane (it ignored the hang-up): nobody can talk to it any more, and while it
-/// lives the peer counts as awake. Only where tmux says twice that the pane is gone.
+/// Ends a program that has outlived its pane (it ignored the hang-up): it can take no messages any more, and while it
+/// is alive the peer counts as awake. Done only where tmux says twice that the pane is gone.
 fn end_without_pane(host: &RealHost<'_>, peer: &Peer) {
     let Some(pane) = SessionRecord::peek(host.paths, &peer.identity).and_then(|record| record.pane) else { return };
     host.clock.sleep(SECOND_LOOK);
@@ -176,7 +176,7 @@ fn end_without_pane(host: &RealHost<'_>, peer: &Peer) {
     }
 }
 
-/// What a survey shows.
+/// Classifies the result of a survey.
 fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRules, survey: Survey) -> Sighting<'r> {
     if survey.look.pane_dead {
         return Sighting::Ended(survey.look.ending());
@@ -196,7 +196,7 @@ fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRule
     }
 }
 
-/// What a composer allows.
+/// What the composer's content allows.
 enum Composed {
     Free,
     Ours,
@@ -204,7 +204,8 @@ enum Composed {
     Hold(Hold, &'static str),
 }
 
-/// The composer is on the screen: what is in it, and who is at the keyboard? `moved`: when the window last changed.
+/// Decides, with the composer on the screen, by its content and by who is at the keyboard. `moved`: when the window
+/// last changed.
 fn at_composer(
     host: &RealHost<'_>,
     delivery: &Delivery<'_>,
@@ -227,12 +228,12 @@ fn at_composer(
         Draft::Empty => Composed::Free,
         Draft::Text(text) if text.contains(&delivery.id.to_string()) => Composed::Ours,
         Draft::Paste(_) if delivery.resumed && clients.is_empty() => Composed::Ours,
-        // What stands behind the mark of a long paste is not on the screen, and could not be put back.
+        // The text behind the mark of a long paste is not on the screen, so it could not be put back.
         Draft::Paste(_) if !clients.is_empty() => {
             Composed::Hold(Hold::Draft, "somebody has pasted a draft into the composer: send it or clear it")
         }
         Draft::Text(_) | Draft::Paste(_) => {
-            // The keys of a client in control mode are seen by what they do to the window alone.
+            // Keys of a client in control mode can be noticed only by the changes of the window.
             let last =
                 clients.iter().map(|client| if client.control { client.activity.max(moved) } else { client.activity });
             let still = last.max().map(|at: EpochMs| host.clock.now().since(at));
@@ -250,7 +251,7 @@ fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
     host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
 }
 
-/// A router reads lines: paste, settle, end of line; it proves nothing, and nothing more is asked of it.
+/// A router reads lines: paste, settle, end of line. A router gives no evidence, so none is awaited.
 fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     let typed = host.server(&delivery.peer.identity).and_then(|server| {
         server.paste(&Input::router(delivery.text)?)?;
@@ -263,8 +264,8 @@ fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     }
 }
 
-/// What an error means once tmux has been told to type: the text may stand in the session, unless tmux said that it
-/// typed nothing.
+/// What an error means after tmux was told to type: the text may be in the session, unless tmux said that it typed
+/// nothing.
 fn after_typing(error: TmuxError) -> Landing {
     match error {
         TmuxError::NotFound { .. } => Landing::Held(Hold::Terminal, error.to_string()),

@@ -1,5 +1,5 @@
-//! A person's draft that has to make way for a message: put aside in a file, cleared from the composer, and put back
-//! behind the message.
+//! Moving a person's draft out of the composer for a message: the draft is written to a file, cleared from the
+//! composer, and put back after the message.
 
 use super::ready;
 use super::real::RealHost;
@@ -17,17 +17,17 @@ use std::time::Duration;
 
 /// How long a press of the clear key may take to show. Claude Code's footer speaks of that key for a second.
 const REACTION: Duration = Duration::from_secs(3);
-/// How often the clear key is pressed at most: Codex clears a line at a time.
+/// How often the clear key is pressed at most: Codex clears one line for each press.
 const PRESSES: usize = 200;
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long the composer may take to be free of the message that made the draft make way.
+/// How long the composer may take to be free of the message for which the draft was moved.
 const FREE: Duration = Duration::from_secs(5);
 
-/// `<identity>.draft`: what was put aside.
+/// `<identity>.draft`: the draft that was moved out of the composer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Aside {
-    /// The launch in whose composer it stood.
+    /// The launch in whose composer the draft was.
     #[serde(default)]
     launch: Option<String>,
     /// The draft.
@@ -45,8 +45,8 @@ fn draft_on(screen: &Screen, rules: &ScreenRules) -> Option<Draft> {
     }
 }
 
-/// Empties the composer of the draft on `screen`: merged with a message it would be neither. It is written down first.
-/// Says whether the composer is empty now.
+/// Clears the draft on `screen` from the composer, after writing it to the file: together with a message it would be
+/// one garbled text. Returns whether the composer is empty now.
 pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules, screen: &Screen) -> bool {
     let Some(key) = &delivery.peer.manifest.keys.clear else { return false };
     let Some(Draft::Text(seen) | Draft::Paste(seen)) = draft_on(screen, rules) else { return false };
@@ -72,7 +72,7 @@ pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Sc
     false
 }
 
-/// Writes the draft down. What an earlier try could not clear is a part of what it put aside.
+/// Writes the draft to the file. Text that an earlier try could not clear is already in the file.
 fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, text: String) -> Result<(), StoreError> {
     let path = path(host, delivery);
     let launch = delivery.launch.map(str::to_owned);
@@ -87,7 +87,7 @@ fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, text: String) -> Result<()
     durable::write_atomic(&path, &line)
 }
 
-/// Puts back what was put aside, once the composer is free. What can't be put back stays in its file.
+/// Puts the draft back once the composer is free. A draft that can't be put back stays in its file.
 pub(crate) fn put_back(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
     let path = path(host, delivery);
     let Some(aside) = durable::peek_json::<Aside>(&path) else { return };

@@ -1,4 +1,4 @@
-//! The real host behind the trait: each of its answers is had from tmux, processes, transcripts.
+//! The real host: implements the trait with tmux, processes and transcripts.
 
 use super::real::RealHost;
 use super::{choose, compact, deliver, ready, unit};
@@ -34,11 +34,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a poked tmux server may take to say how its pane's program ended.
+/// How long a tmux server may take to report how its pane's program ended, after it was made to check its children.
 const POKE_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What tmux runs when the pane's program ends. The pane's environment is not the hook's: what finds our files is said
-/// outright.
+/// The command that tmux runs when the pane's program ends. The hook does not get the pane's environment, so the
+/// variables that locate our files are set in the command.
 fn exit_hook(host: &RealHost<'_>, identity: &Identity) -> Vec<ExitWord> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     vec![
@@ -53,7 +53,7 @@ fn exit_hook(host: &RealHost<'_>, identity: &Identity) -> Vec<ExitWord> {
     ]
 }
 
-/// What keeps the pane's stream.
+/// The command that logs the pane's output.
 fn pane_log(log: &Path) -> Vec<String> {
     let program = launch::bin_dir().join("iapeer-canary");
     [program.as_path(), Path::new("--pane-log"), log].map(|word| word.to_string_lossy().into_owned()).into()
@@ -86,13 +86,13 @@ impl RealHost<'_> {
 
 impl Host for RealHost<'_> {
     fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness {
-        // A recorded server is known by pid and start time: no tmux call, and a socket file proves nothing.
+        // A recorded server is probed by pid and start time, without a tmux call; a socket file proves nothing.
         if let Some(server) = record.and_then(|record| record.server) {
             match process::liveness(&server) {
                 Liveness::Alive => {}
                 seen => return seen,
             }
-            // The server lives; its session ends with its pane. A pane that lives needs no tmux call either.
+            // The server is alive, and its session ends with its pane. A live pane process needs no tmux call either.
             if let Some(pane) = record.and_then(|record| record.pane)
                 && process::liveness(&pane) == Liveness::Alive
             {
@@ -232,7 +232,7 @@ impl Host for RealHost<'_> {
     }
 
     fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), HostError> {
-        // What belongs to the session is known only while its first process lives: look before ending it.
+        // The processes of the session are known only while its first process is alive: list them before ending it.
         let mut family = pane.map(|pane| process::tree(&pane)).unwrap_or_default();
         unit::end(self, identity, server);
         let lives = match server {
@@ -252,7 +252,7 @@ impl Host for RealHost<'_> {
         }
         let left = process::end_all(&family, self.settings.end_grace, self.clock);
         if left.is_empty() {
-            // tmux leaves its socket behind; without it the next look needs no second one.
+            // tmux leaves its socket behind; it is removed so that the next probe needs no second one.
             if server.is_some_and(|server| process::liveness(&server) == Liveness::Gone) {
                 let _ = std::fs::remove_file(self.paths.socket(identity));
             }
@@ -294,7 +294,8 @@ impl Host for RealHost<'_> {
         let server = self.server(identity).ok()?;
         let mut look = server.look().ok().filter(|look| look.pane_dead)?;
         if look.dead_status.is_none() && look.dead_signal.is_none() {
-            // tmux 3.3a may have lost the news of the end (D32): it looks again when one more child of its ends.
+            // tmux 3.3a may have lost the SIGCHLD of the end (D32): it checks its children again when one more child
+            // ends.
             let patience = Deadline::after(self.clock, POKE_PATIENCE);
             let poked = wait_for(self.clock, patience, Duration::from_millis(10), || {
                 server.poke().ok()?;

@@ -1,4 +1,4 @@
-//! Having an urgent message taken at once that a program has put into its own queue, behind the turn that runs.
+//! Making a program take an urgent message at once that it has put into its own queue, behind the running turn.
 
 use super::ready::{self, RESUBMIT};
 use super::real::RealHost;
@@ -13,11 +13,11 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Pause before a press: a key may come a moment before the program listens for it.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Pause between two looks at what a key did.
+/// Pause between two readings of the screen after a key.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Presses the manifest's `urgent` keys until the message has left the program's queue; where they do nothing, the turn
-/// is interrupted. The message has landed by now: at worst it waits for the turn's end.
+/// is interrupted. The message has landed by now: at worst it waits for the end of the turn.
 pub(crate) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
     let keys = &delivery.peer.manifest.keys;
     if keys.urgent.is_empty() {
@@ -32,7 +32,7 @@ pub(crate) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Screen
         host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys))
     };
     let taken = || look().filter(|screen| is_taken(screen, rules, mark)).map(drop);
-    // The hook speaks before the screen.
+    // The hook reports the message before the screen shows it.
     if queued(PATIENCE) != Some(true) {
         return;
     }
@@ -66,7 +66,7 @@ fn waits(screen: &Screen, rules: &ScreenRules, mark: Option<&str>) -> Option<boo
     }
 }
 
-/// Whether nothing is queued any more. A screen in the middle of a repaint does not tell.
+/// Whether no message is queued any more; `false` while the screen is being repainted.
 fn is_taken(screen: &Screen, rules: &ScreenRules, mark: Option<&str>) -> bool {
     matches!(screen.sight(rules), Sight::Input { .. }) && !is_queued(screen, mark)
 }

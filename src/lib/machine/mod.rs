@@ -1,4 +1,4 @@
-//! The real host behind the trait: what delivers into sessions, waits for them, starts and ends them on this machine.
+//! The real host: starts sessions on this machine, waits until they are ready, types messages into them, and ends them.
 
 #![forbid(unsafe_code)]
 

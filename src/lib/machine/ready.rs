@@ -1,5 +1,5 @@
-//! Waiting until a started agent shows its composer, answering the dialogs that stand in the way: one key a
-//! look, a choice confirmed only when the cursor is seen on it.
+//! Waiting until a started agent shows its composer, and answering the dialogs before it: after each key the screen is
+//! read again, and a choice is confirmed only when the cursor is seen on it.
 
 use super::real::RealHost;
 use crate::base::clock::{Deadline, wait_for};
@@ -13,7 +13,8 @@ use crate::world::peer::Peer;
 use crate::world::{HostError, Launch, NotReady};
 use std::time::Duration;
 
-/// Pause between two looks at a booting session: short at first, since some are ready in milliseconds.
+/// Pause between two readings of a booting session's screen: short at first, since some sessions are ready in
+/// milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LATER_LOOKS: Duration = Duration::from_millis(150);
 /// How long a dialog may take to react to a key before that counts as lost.
@@ -40,7 +41,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     let mut hold = None;
     let tool_fetched = || rules.tool && tool_fetched(host, launch);
     while !deadline.passed(clock) {
-        // Nobody waits out the boot of a peer that was stopped meanwhile.
+        // The boot of a peer that was stopped meanwhile is not awaited.
         if Markers::of(host.paths, &peer.identity).is_stopped() {
             return Err("stopped during the boot".to_owned().into());
         }
@@ -61,18 +62,20 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
         hold = match &sight {
             Sight::Dialog(dialog) => Some(hold_of(dialog)),
             Sight::Unknown => Some(Hold::Screen),
-            // Nothing at all, or a composer that does not come to rest, waits for nobody: the program hangs.
+            // An empty screen, or a composer that keeps changing, does not mean that the program waits for a person: it
+            // hangs.
             Sight::Blank | Sight::Input { .. } => None,
         };
         match sight {
-            // Nothing can run yet but the start itself: with our tool fetched, that is over for all we need.
+            // A busy screen can only mean that the program is still starting: once our tool is fetched, the program has
+            // started far enough.
             Sight::Input { busy, .. } if !busy || tool_fetched() => {
                 agreed += 1;
                 let started = || tool_fetched() || rules.start_hook && start_hook_called(host, launch);
                 if agreed >= rules.looks || started() {
                     return Ok(());
                 }
-                // The hook may come between two looks; it ends the wait for the second one.
+                // The start hook may come between two readings; it ends the wait for the second reading.
                 let apart = Deadline::after(clock, Duration::from_millis(rules.apart_ms));
                 let _ = wait_for(clock, apart, FIRST_LOOK, || started().then_some(()));
                 continue;
@@ -92,16 +95,17 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     Err(NotReady { reason, hold })
 }
 
-/// What a dialog that is not answered holds messages for: manifests name those about a login so.
+/// The hold for messages while `dialog` is not answered: the names that manifests give to dialogs about a login say so.
 pub(crate) fn hold_of(dialog: &Dialog) -> Hold {
     if ["login", "logged"].iter().any(|word| dialog.name.contains(word)) { Hold::Login } else { Hold::Dialog }
 }
 
-/// How long the pane's log may take to have what the program said last.
+/// How long the pane log may take to contain the program's last output.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// What the program said last, by the pane's log: the screen lacks a line of it (tmux writes its own over it, 3.3a), or
-/// all but that line. A program that drew a screen of its own said nothing that could be read line by line.
+/// The program's last lines of output, from the pane log: tmux 3.3a writes a line of its own over the screen of a dead
+/// pane, so that the screen may lack them. `None` for a program that drew a full screen, whose output can't be read
+/// line by line.
 fn last_words(host: &RealHost<'_>, launch: &Launch<'_>) -> Option<String> {
     let deadline = Deadline::after(host.clock, LAST_WORDS);
     wait_for(host.clock, deadline, FIRST_LOOK, || pane_log::last_words(&launch.pane_log, launch.pane_log_from))
@@ -125,11 +129,11 @@ fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
     name.is_some() && turn.is_some_and(|turn| turn.launch.as_deref() == name)
 }
 
-/// Why a look failed.
+/// Why a reading of the screen failed.
 pub(crate) enum LookTrouble {
-    /// The session is gone or its pane is dead, in these words; and the tail of what it still shows.
+    /// The session is gone or its pane is dead, with the reason and the last rows of its screen.
     Ended { why: String, last: Option<String> },
-    /// tmux did not answer properly; the next look may.
+    /// tmux did not answer properly; the next reading may succeed.
     Passing,
 }
 
@@ -148,11 +152,11 @@ impl From<LookTrouble> for HostError {
 pub(crate) struct ForAPerson {
     /// The manifest's name of the dialog.
     dialog: String,
-    /// Why, by the manifest.
+    /// The reason, from the manifest.
     why: String,
 }
 
-/// One look at a session's screen.
+/// Reads a session's screen once.
 pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, LookTrouble> {
     let survey = host.server(&peer.identity).and_then(|server| server.survey(true)).map_err(|error| match error {
         TmuxError::NoServer | TmuxError::NoSession => {
@@ -169,7 +173,7 @@ pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, LookTroub
     Ok(screen)
 }
 
-/// Does the next thing about a dialog. An error ends the wake: this screen is never answered by us.
+/// Takes the next step on a dialog. An error ends the wake: iapeer never answers this screen.
 pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: &Dialog) -> Result<(), ForAPerson> {
     let key = match &dialog.answer {
         DialogReply::Fail(why) => return Err(ForAPerson { dialog: dialog.name.clone(), why: why.clone() }),
@@ -185,11 +189,11 @@ pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
                 }
             }
             Some(_) => &choice.next,
-            // No cursor to be seen yet: never a blind key.
+            // The cursor is not visible yet: no key is pressed without seeing the cursor.
             None => return Ok(()),
         },
     };
-    // A failed key is seen at the next look: the dialog still stands.
+    // A key that failed is noticed at the next reading: the dialog is still there.
     let pressed = host.server(&peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
     if pressed.is_ok() {
         // One key at a time: a second one, sent because the first had not been drawn yet, moves the cursor on after

@@ -1,4 +1,4 @@
-//! This machine, as all of this room has it: where the files are, and tmux and the service manager, asked for once.
+//! The state that all of this room shares: paths, and tmux and the service manager, which are looked up once.
 
 use crate::base::clock::Clock;
 use crate::base::identity::Identity;
@@ -29,12 +29,12 @@ impl<'a> RealHost<'a> {
         RealHost { paths, settings, clock, tmux: OnceLock::new(), manager: OnceLock::new() }
     }
 
-    /// tmux, looked for once.
+    /// tmux, looked up once.
     pub(crate) fn tmux(&self) -> Result<&Tmux, TmuxError> {
         self.tmux.get_or_init(|| Tmux::find(self.settings.tmux_timeout)).as_ref().map_err(Clone::clone)
     }
 
-    /// The user manager, if one answers and is to be used. Asked once.
+    /// The user manager, if one answers and is to be used. It is probed once.
     pub(crate) fn manager(&self) -> Option<&UserManager> {
         let reach = || self.settings.use_service_manager.then(UserManager::reach).flatten();
         self.manager.get_or_init(reach).as_ref()
@@ -59,7 +59,8 @@ impl<'a> RealHost<'a> {
     }
 }
 
-/// What the peer's own `launch.env` sets, before this process's variables: a transcript folder may depend on it.
+/// The environment of the peer's sessions, as far as a transcript folder may depend on it: this process's variables,
+/// then those of the peer's own `launch.env`, which win.
 fn launch_environment(peer: &Peer) -> BTreeMap<String, String> {
     let mut environment = launch::allowed(launch::environment());
     let file = paths::launch_env_path(peer.cwd(), &peer.manifest.runtime);

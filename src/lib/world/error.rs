@@ -1,4 +1,4 @@
-//! What a host could not do.
+//! Errors of the host: questions that were not answered, and actions that failed.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Runtime;
@@ -8,10 +8,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A question about a session that was not answered, or an end that is not complete.
+/// A question about a session that the host did not answer, or an end of a session that is not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// tmux did not do it.
+    /// A tmux call failed.
     #[error(transparent)]
     Tmux(#[from] TmuxError),
     /// The session has ended, in these words.
@@ -26,7 +26,7 @@ pub enum HostError {
     /// These processes of an ended session live on.
     #[error("processes remain: {}", pids(.0))]
     Remain(Vec<i32>),
-    /// This host has no such thing.
+    /// This host does not support the call.
     #[error("this host {0}")]
     Unsupported(&'static str),
 }
@@ -47,16 +47,16 @@ pub enum ChoiceError {
     /// The screen can't be seen, or no key be pressed.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The runtime has none.
+    /// The runtime has no screen rules.
     #[error("its runtime has no screen")]
     NoScreen,
-    /// No row is that answer.
+    /// No row of the screen has that label.
     #[error("the screen does not offer {0:?} now")]
     NotOffered(String),
-    /// It shows something else than what was to be answered.
+    /// The screen shows something other than what was to be answered.
     #[error("the screen has changed: nothing was confirmed")]
     Changed,
-    /// It changed while the cursor stood on the answer.
+    /// The screen changed while the cursor was on the answer.
     #[error("the screen changed before the key was pressed: nothing was confirmed")]
     ChangedAtTheKey,
     /// Keys do not move the cursor.
@@ -67,25 +67,25 @@ pub enum ChoiceError {
     TooSlow,
 }
 
-/// A compaction that was not done, or of which it is not known.
+/// A compaction that was not done, or whose end is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
     /// The screen can't be seen, or nothing be typed.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// Nothing would tell its end.
+    /// The runtime reports no end of a compaction.
     #[error("runtime {0} has no transcript to tell the end of a compaction by")]
     NoTranscript(Runtime),
     /// A turn runs.
     #[error("a turn is running; try again when it is over")]
     Busy,
-    /// The composer is a person's now.
+    /// A person's draft is in the composer.
     #[error("somebody has a draft in the composer")]
     Draft,
-    /// There is nothing to type into.
+    /// The screen shows no composer.
     #[error("the composer is not on the screen")]
     NoComposer,
-    /// The transcript does not say that it is done.
+    /// The transcript did not show the end of the compaction in time.
     #[error("compact did not complete within {}ms (no transcript compact marker; pane tail: {tail})", waited.as_millis())]
     NotDone {
         /// How long it had.

@@ -1,5 +1,5 @@
-//! The host as the rules see it. The real host (`machine`) talks to tmux and reads transcripts; the simulated one lets
-//! whole days of fleet life run in a second.
+//! The trait through which the rules use the machine. The real host (`machine`) talks to tmux and reads transcripts; a
+//! simulated host lets tests run days of many peers in a second.
 
 use crate::base::Liveness;
 use crate::base::clock::EpochMs;
@@ -30,39 +30,39 @@ pub type Begin<'a> = Box<dyn FnOnce() -> Result<(), NotStarted> + 'a>;
 /// The host as the lifecycle sees it. The real one talks to tmux and reads transcripts; the simulated one lets
 /// whole days of fleet life run in a second.
 pub trait Host: Send + Sync {
-    /// Whether the session lives. With a record its server's pid and start time decide, else tmux is asked.
+    /// Probes whether the session is alive: by the pid and start time of the server in `record`, else by asking tmux.
     fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness;
 
-    /// Whether anything hints at a session: a socket, whoever listens on it.
+    /// Whether there is a socket for the session, even if no server listens on it.
     fn has_trace(&self, identity: &Identity) -> bool;
 
-    /// Takes away what hints at a session where nothing listens any more: each look at it would have to look twice.
-    /// The caller holds the identity's lock.
+    /// Removes a stale tmux socket on which no server listens, so that later probes need no second try. The caller
+    /// holds the identity's lock.
     fn clear_trace(&self, identity: &Identity);
 
-    /// The processes of a session that lives.
+    /// The processes of a live session.
     fn processes(&self, identity: &Identity) -> Result<Processes, HostError>;
 
     /// Identities for which there is a socket, with or without a record.
     fn sockets(&self) -> Result<Vec<Identity>, StoreError>;
 
-    /// When the transcript last moved, and, where a turn runs by what the hooks told, what record last ended one.
+    /// When the transcript last grew and, where a turn runs according to the hooks, which record last ended a turn.
     /// Reads files only.
     fn transcript_times(&self, peer: &Peer, running: Option<&Turn>) -> TranscriptTimes;
 
-    /// How many bytes this transcript has.
+    /// The size of this transcript in bytes.
     fn transcript_size(&self, path: &Path) -> u64;
 
-    /// When the terminal last moved. Asks tmux.
+    /// When the terminal last changed. Asks tmux.
     fn terminal_times(&self, identity: &Identity) -> Result<TerminalTimes, HostError>;
 
     /// Whether there is a conversation to resume, and the agent's name for it where it has one.
     fn resumable(&self, peer: &Peer) -> Result<Option<String>, NothingToResume>;
 
-    /// Whether the peer's transcripts carry this message.
+    /// Whether the peer's transcripts contain this message's id.
     fn carries(&self, peer: &Peer, id: MessageId) -> bool;
 
-    /// Whether a session of this peer could be started at all: tmux, and the program of its runtime.
+    /// Checks whether a session of this peer could be started: tmux and the program of its runtime are installed.
     fn preflight(&self, peer: &Peer) -> Result<(), Failure>;
 
     /// Starts a session. When this returns, its server answers; the agent may still be booting.
@@ -74,7 +74,7 @@ pub trait Host: Send + Sync {
     /// Types a message into a live session and waits for evidence.
     fn deliver(&self, delivery: &Delivery<'_>) -> Landing;
 
-    /// Whether a turn is running, by what its screen shows.
+    /// Whether a turn is running, according to the session's screen.
     fn is_busy(&self, peer: &Peer) -> bool;
 
     /// Presses one key in a live session.
@@ -84,7 +84,7 @@ pub trait Host: Send + Sync {
     /// compaction is done.
     fn compact(&self, peer: &Peer, text: &str) -> Result<(), CompactError>;
 
-    /// Ends a session with everything that belongs to it (D36). The error says what remains.
+    /// Ends a session with all its processes (D36). The error says which remain.
     fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), HostError>;
 
     /// What the session's screen shows, and whether somebody is attached. Asks tmux.
@@ -92,19 +92,19 @@ pub trait Host: Send + Sync {
         Err(HostError::Unsupported("shows no screens"))
     }
 
-    /// Chooses `answer` on the screen that `rule` knows and that said `text`: one key a look, confirmed only where the
-    /// cursor is seen on the answer's label, and given up where the screen has changed. Returns the row that was
-    /// confirmed. The caller holds the identity's lock.
+    /// Chooses `answer` on the screen that `rule` matches and that showed `text`. After each key the screen is read
+    /// again; the answer is confirmed only where the cursor is seen on its label, and not at all where the screen has
+    /// changed. Returns the row that was confirmed. The caller holds the identity's lock.
     fn choose(&self, _peer: &Peer, _rule: &ScreenState, _text: &str, _answer: &str) -> Result<String, ChoiceError> {
         Err(HostError::Unsupported("takes no keys").into())
     }
 
-    /// When the session last printed anything, by its log.
+    /// When the session last printed anything, according to its pane log.
     fn last_output(&self, _identity: &Identity) -> Option<EpochMs> {
         None
     }
 
-    /// The error or limit that the transcript ends with, and when that was written.
+    /// The error or limit with which the transcript ends, and when that record was written.
     fn transcript_trouble(&self, _peer: &Peer) -> Option<(EpochMs, Told)> {
         None
     }
@@ -114,22 +114,22 @@ pub trait Host: Send + Sync {
         BTreeMap::new()
     }
 
-    /// Runs the owner's program with `event` on its standard input, and does not wait for it.
+    /// Runs the owner's program `<root>/notify` with `event` on its standard input, and does not wait for its end.
     fn notify(&self, _program: &Path, _event: &str) -> Result<(), NotStarted> {
         Ok(())
     }
 
-    /// Whether each server of this host gets a canary, and its death is examined.
+    /// Whether each server on this host gets a canary, and the server's death is examined.
     fn has_canaries(&self) -> bool {
         false
     }
 
-    /// How the session's program ended, if its server lives and keeps the dead pane. Asks tmux.
+    /// How the session's program ended, if its server is alive and keeps the dead pane. Asks tmux.
     fn dead_pane(&self, _identity: &Identity) -> Option<PaneEnd> {
         None
     }
 
-    /// Starts a program of ours, detached from the caller.
+    /// Starts one of iapeer's programs, detached from the caller.
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), NotStarted>;
 
     /// Starts a detached drain that does not look at the queue of `identity` before it is let begin, so that it can be
@@ -143,16 +143,16 @@ pub trait Host: Send + Sync {
     /// Whether a service manager holds this peer, which, and through whose unit (D16).
     fn managed_by(&self, identity: &Identity) -> Option<Managed>;
 
-    /// Names this boot of the machine.
+    /// The id of this boot of the machine.
     fn boot_id(&self) -> Option<String>;
 }
 
 /// What a session shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// Its screen.
+    /// The session's screen.
     pub screen: Screen,
-    /// Somebody's terminal is attached.
+    /// Whether a terminal is attached.
     pub attached: bool,
 }
 
@@ -161,7 +161,7 @@ pub struct View {
 pub struct Processes {
     /// The tmux server.
     pub server: ProcessId,
-    /// The first process of its pane, if it lives.
+    /// The first process of its pane, if that is alive.
     pub pane: Option<ProcessId>,
     /// Its pane's name on the server.
     pub pane_id: Option<PaneId>,
@@ -190,19 +190,19 @@ pub struct TerminalTimes {
 /// A session that did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartError {
-    /// 69 where the host lacks something, 75 where trying again may help.
+    /// The exit code: 69 where the host lacks something, 75 where another try may help.
     pub exit: Exit,
-    /// One line.
+    /// The reason, on one line.
     pub reason: String,
 }
 
 /// A session that did not become ready for input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
-    /// Why, with what the screen shows last.
+    /// The reason, with the last rows of the screen.
     pub reason: String,
-    /// What it waits for, where it lives and waits for a person: a login, a dialog that nobody knows. That is neither a
-    /// death nor a try of the message that woke it.
+    /// What the session waits for, where it is alive and waits for a person (a login, an unknown dialog). That counts
+    /// neither as a death nor as a try of the message for which the peer was woken.
     pub hold: Option<Hold>,
 }
 
@@ -212,7 +212,7 @@ impl From<String> for NotReady {
     }
 }
 
-/// What to start.
+/// A session to start.
 #[derive(Debug)]
 pub struct Launch<'a> {
     /// Whose session.
@@ -221,30 +221,30 @@ pub struct Launch<'a> {
     pub argv: Vec<String>,
     /// Its whole environment.
     pub env: Vec<(String, String)>,
-    /// Where the pane's stream is logged.
+    /// The file to which the pane's output is logged.
     pub pane_log: PathBuf,
-    /// How many bytes that had before: what stands beyond is of this session.
+    /// The size of that file before the start: the content after it is this session's.
     pub pane_log_from: u64,
 }
 
-/// What to deliver.
+/// A message to deliver.
 #[derive(Debug)]
 pub struct Delivery<'a> {
-    /// To whom.
+    /// The recipient.
     pub peer: &'a Peer,
     /// The envelope, or several of which the last one is the message.
     pub text: &'a str,
-    /// The message's id: what evidence is looked for.
+    /// The message's id, which evidence of delivery must contain.
     pub id: MessageId,
-    /// This launch's name, for telling its hooks from those of an earlier one.
+    /// This launch's name, which tells its hooks from those of an earlier launch.
     pub launch: Option<&'a str>,
-    /// The first message of a new session: evidence may take longer.
+    /// Whether this is the first message of a new session, for which evidence may take longer.
     pub boot: bool,
-    /// Steer a running turn.
+    /// Whether the message is to steer a running turn.
     pub urgent: bool,
     /// When the message was accepted.
     pub accepted: EpochMs,
-    /// The message may already stand in the composer, from a delivery that was cut short.
+    /// Whether an interrupted delivery may have left the message in the composer.
     pub resumed: bool,
 }
 
@@ -258,11 +258,11 @@ pub enum Landing {
         /// A person's draft had to make way (D14).
         forced: bool,
     },
-    /// Nothing was typed: this forbids it for now, in these words.
+    /// Nothing was typed: this hold forbids it for now, for this reason.
     Held(Hold, String),
-    /// It was typed, and there is no evidence.
+    /// The message was typed, or may have been, and there is no evidence that the session took it.
     Unknown(String),
-    /// Nothing was typed, and the message itself is why.
+    /// Nothing was typed, because of the message itself: the failure counts as a try.
     Failed(String),
 }
 
@@ -272,7 +272,7 @@ impl From<StartError> for Failure {
     }
 }
 
-/// How a pane's program ended, as tmux tells it; neither where it does not.
+/// How a pane's program ended, as tmux reports it; both fields are `None` where tmux does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PaneEnd {
     /// Its exit status.

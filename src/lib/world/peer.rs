@@ -1,4 +1,5 @@
-//! A peer as the lifecycle sees it: its record, its profile, its runtime's manifest, and what they say together.
+//! A peer on one runtime: its record in the registry, its profile, its runtime's manifest, and the settings that follow
+//! from these.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
@@ -14,11 +15,11 @@ use std::path::Path;
 /// A registered peer on one of its runtimes.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Who.
+    /// The peer's identity.
     pub identity: Identity,
     /// Its record in the registry.
     pub record: PeerRecord,
-    /// Its own card. A missing or unreadable one takes the safe defaults.
+    /// Its profile. `None`: missing or unreadable; the registry's copy or the safe defaults count.
     pub profile: Option<Profile>,
     /// Its runtime.
     pub manifest: Manifest,
@@ -38,7 +39,8 @@ impl Peer {
         Peer::find(paths, identity.personality(), Some(identity.runtime()))
     }
 
-    /// [`Peer::of`] by a registry that has been read already; one that is missing there is looked for anew.
+    /// [`Peer::of`] with a registry that has been read already; a peer that is missing there is searched in a newly
+    /// read one.
     pub(crate) fn of_in(paths: &Paths, registry: &Registry, identity: &Identity) -> Result<Peer, Failure> {
         let Some(record) = registry.get(identity.personality()) else { return Peer::of(paths, identity) };
         let runtime = resolve_runtime(record, Some(identity.runtime()))?;
@@ -62,7 +64,7 @@ impl Peer {
         Peer::named_in(paths, &Registry::read(paths)?, text, runtime)
     }
 
-    /// [`Peer::named`] by a registry that has been read already.
+    /// [`Peer::named`] with a registry that has been read already.
     pub(crate) fn named_in(
         paths: &Paths,
         registry: &Registry,
@@ -98,7 +100,7 @@ impl Peer {
         self.record.intelligence
     }
 
-    /// What is said about its sessions: by its profile, or, where that is gone or can't be read, by the registry.
+    /// The policy for its sessions: from its profile or, where that is missing or can't be read, from the registry.
     pub fn policy(&self) -> Policy<'_> {
         self.profile.as_ref().map_or_else(|| self.record.policy(), Profile::policy)
     }
@@ -108,12 +110,12 @@ impl Peer {
         self.policy().ephemeral()
     }
 
-    /// Whether it is a mailbox: what comes is filed, there is no session.
+    /// Whether it is a mailbox: messages are filed, and there is no session.
     pub(crate) fn is_mailbox(&self) -> bool {
         self.manifest.kind == Kind::Mailbox
     }
 
-    /// Whether there is an inbox in its folder: what comes is filed there, by a drain or by the program that sends it on.
+    /// Whether there is an inbox in its folder, in which messages are filed, by a drain or by a bridge.
     pub fn has_inbox(&self) -> bool {
         self.is_mailbox() || self.manifest.takes_messages_itself()
     }
@@ -123,7 +125,7 @@ impl Peer {
         self.policy().asks()
     }
 
-    /// Whether it speaks for a person.
+    /// Whether it is a person.
     pub(crate) fn is_human(&self) -> bool {
         match &self.profile {
             Some(profile) => profile.is_human_conversational(),
@@ -146,7 +148,7 @@ impl Peer {
         self.policy().initial_prompt()
     }
 
-    /// How often a task may be tried that a worker did not settle.
+    /// How often a worker's task may be tried.
     pub fn max_attempts(&self) -> Option<u32> {
         self.policy().max_attempts()
     }

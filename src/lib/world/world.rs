@@ -1,4 +1,4 @@
-//! What every act of the lifecycle needs: where the files are, what time it is, and the host behind a seam.
+//! What all actions on peers and sessions are given: paths, settings, the clock, the host behind a trait, and the logs.
 
 use crate::base::Liveness;
 use crate::base::StateFile;
@@ -17,22 +17,22 @@ use crate::world::error::NotStarted;
 use crate::world::host::Host;
 use std::time::Duration;
 
-/// How long after a first look that finds a session gone the second one is taken (D6).
+/// The time between a first probe that finds a session gone and the second one (D6).
 const SECOND_LOOK: Duration = Duration::from_millis(250);
 
 /// Paths, settings, time, host, logs: passed to everything.
 pub struct World<'a> {
-    /// Where the files are.
+    /// The paths of all files.
     pub paths: &'a Paths,
     /// The settings in force.
     pub settings: &'a Settings,
-    /// Time.
+    /// The clock.
     pub clock: &'a dyn Clock,
     /// The host.
     pub host: &'a dyn Host,
     /// The event logs.
     pub log: EventLog,
-    /// The program that acts, for locks and logs.
+    /// The name of the running program, for locks and logs.
     pub program: &'static str,
 }
 
@@ -48,19 +48,19 @@ impl<'a> World<'a> {
         World { paths, settings, clock, host, log: EventLog::new(paths, settings), program }
     }
 
-    /// The time.
+    /// The current time.
     pub fn now(&self) -> EpochMs {
         self.clock.now()
     }
 
-    /// When the wall clock was last set forward in this boot, as far as ticks can tell: what was before that is not as
-    /// long ago as it seems.
+    /// When the wall clock was last set forward in this boot, as far as ticks have noticed: less time has passed since
+    /// earlier events than the wall clock says.
     pub(crate) fn clock_set_at(&self) -> Option<EpochMs> {
         let before = Clocks::noted(self.paths)?;
         self.clocks().set_at(&before)
     }
 
-    /// What the clocks say.
+    /// The clocks now.
     pub fn clocks(&self) -> Clocks {
         Clocks::now(self.clock.now(), self.clock.uptime(), self.host.boot_id())
     }
@@ -80,21 +80,21 @@ impl<'a> World<'a> {
         History::of(self.paths, self.settings, identity)
     }
 
-    /// Takes the identity's lock: what starts, ends or types into the session holds it.
+    /// Takes the identity's lock. A program holds it while it starts, ends or types into the session.
     pub fn lock(&self, identity: &Identity, wait: Duration) -> Result<Held<'_>, LockError> {
         let lock = self.lock_to_deliver(identity, wait)?;
         Ok(Held { lock: Some(lock), world: self, identity: identity.clone() })
     }
 
-    /// [`World::lock`] for a drain, which looks at the queue again by itself after letting go.
+    /// [`World::lock`] for a drain, which itself checks the queue again after it has released the lock.
     pub(crate) fn lock_to_deliver(&self, identity: &Identity, wait: Duration) -> Result<FileLock, LockError> {
         FileLock::acquire(&self.paths.state(identity, StateFile::Lock), self.program, wait, self.clock)
     }
 
-    /// Whether somebody holds the identity's lock, and thus will look at the queue after letting go.
+    /// Whether another program holds the identity's lock, and thus will check the queue after it has released the lock.
     ///
-    /// A drain that tries the lock in the moment of this look finds it taken and leaves: whoever is told that it is
-    /// free starts one.
+    /// This check itself takes a free lock for an instant, and a drain that tries the lock in that instant ends. So a
+    /// caller that gets `false` has to start a drain.
     pub fn is_held(&self, identity: &Identity) -> bool {
         lock::is_held(&self.paths.state(identity, StateFile::Lock))
     }
@@ -109,9 +109,9 @@ impl<'a> World<'a> {
         self.log.append(Log::Delivery, self.clock, event);
     }
 
-    /// Looks whether a session lives. Gone must hold twice before anyone acts on it.
+    /// Probes whether a session is alive. `Gone` is returned only where two probes agree.
     pub fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness {
-        // Nothing recorded and no socket: there is nothing that could turn out to live after all.
+        // Without a record and a socket a second probe could find nothing else.
         if record.is_none() && !self.host.has_trace(identity) {
             return Liveness::Gone;
         }
@@ -129,8 +129,8 @@ impl<'a> World<'a> {
         self.host.detach("iapeer-drain", &[identity.as_str()])
     }
 
-    /// Starts a detached drain of `identity` and says whether it started. A drain that can't be started is warned of, and
-    /// made up for by the next tick.
+    /// Starts a detached drain of `identity` and returns whether it started. A failure is logged; the next tick starts
+    /// a drain.
     pub fn kick(&self, identity: &Identity) -> bool {
         let started = self.start_drain(identity);
         if let Err(error) = &started {
@@ -139,7 +139,7 @@ impl<'a> World<'a> {
         started.is_ok()
     }
 
-    /// [`World::kick`] where something waits.
+    /// [`World::kick`] where a message waits.
     pub(crate) fn kick_if_waiting(&self, identity: &Identity) {
         if self.queue(identity).has_waiting().unwrap_or(true) {
             self.kick(identity);
@@ -147,8 +147,8 @@ impl<'a> World<'a> {
     }
 }
 
-/// An identity's lock, held. Whoever lets go of it, on whatever way out, looks at the queue again: a sender that found
-/// it taken started no drain, and a drain that found it taken left.
+/// An identity's lock, held. Dropping it, on any path, releases the lock and checks the queue again: a sender that
+/// found the lock taken started no drain, and a drain that found it taken has ended.
 #[must_use]
 pub struct Held<'w> {
     lock: Option<FileLock>,
@@ -159,11 +159,11 @@ pub struct Held<'w> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         drop(self.lock.take());
-        // A crash is a crash: the next tick delivers, as after a kill.
+        // After a panic no drain is started here: the next tick starts one, as after a kill.
         if std::thread::panicking() {
             return;
         }
-        // What waits for a stopped peer waits for its start.
+        // Messages for a stopped peer wait for `iapeer start`.
         if !self.world.markers(&self.identity).is_stopped() {
             self.world.kick_if_waiting(&self.identity);
         }
