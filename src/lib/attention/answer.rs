@@ -1,4 +1,5 @@
-//! `iapeer answer`: to the hook that waits, or on the screen, by label.
+//! `iapeer answer`: gives the answer to the permission hook that waits for it, or chooses the answer on the session's
+//! screen, by label.
 
 use crate::attention::look;
 use crate::attention::requests::{self, Answer, ApprovalDecision, Request};
@@ -16,23 +17,23 @@ use crate::world::peer::Peer;
 use serde::Serialize;
 use std::time::Duration;
 
-/// How long a request may be announced and not filed.
+/// How long after a request was announced its file may be missing.
 const FILED: Duration = Duration::from_secs(1);
 /// How long a hook that waits may take to take its answer.
 const TAKEN: Duration = Duration::from_secs(5);
 /// How long the screen may take to show that an answer was taken.
 const SHOWN: Duration = Duration::from_secs(3);
 
-/// An answer that was given.
+/// The report about an answer that was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answered {
     /// The peer.
     pub identity: Identity,
-    /// What it waited for.
+    /// What the peer waited for.
     pub state: AttentionState,
     /// The request, where it had a name.
     pub id: Option<String>,
-    /// What was answered.
+    /// The answer.
     pub answer: String,
     /// The row that was confirmed on its screen; absent where its hook took the answer.
     pub pressed: Option<String>,
@@ -86,7 +87,7 @@ pub fn answer(
     }
 }
 
-/// A hook announces its request a moment before it files it.
+/// A hook announces its request in `.attention` a moment before it writes the request's file.
 fn wait_for_filing(world: &World<'_>, identity: &Identity) {
     let deadline = Deadline::after(world.clock, FILED);
     let _ = wait_for(world.clock, deadline, Duration::from_millis(2), || {
@@ -213,7 +214,7 @@ fn on_screen(world: &World<'_>, peer: &Peer, word: &str, message: Option<&str>, 
         .maybe("err", chosen.as_ref().err());
     world.lifecycle(&event);
     let pressed = chosen.map_err(|why| refused(format!("{identity}: {why}")))?;
-    // It is over when the screen says so; what waits goes on then, when the lock is let go.
+    // The state is over when the screen shows that; messages that were held are delivered when the lock is released.
     let deadline = Deadline::after(world.clock, SHOWN);
     let _ = wait_for(world.clock, deadline, Duration::from_millis(100), || {
         let same = look::refresh(world, peer, &record).ok()?.is_some_and(|after| after.continues(&now));

@@ -6,8 +6,8 @@
 //!                     ID.taken    the answer, once the hook has printed the decision
 //! ```
 //!
-//! The hook prints a decision for one reason alone: an answer to this very request, read whole. No answer in time, the
-//! hook killed, an error anywhere: nothing is printed, and the program asks on its own screen.
+//! The hook prints a decision for one reason only: it has read a complete answer to this very request. Where no answer
+//! comes in time, the hook is killed, or any error occurs, nothing is printed, and the program asks on its own screen.
 
 use crate::attention::requests::{Answer, ApprovalDecision, Request, file, open};
 use crate::attention::{look, tell};
@@ -31,7 +31,7 @@ use std::time::Duration;
 
 /// With somebody attached, how long a hook waits that keeps the program's own dialog off the screen.
 const ATTACHED: Duration = Duration::from_secs(5);
-/// How often it looks whether somebody is attached.
+/// How often the hook checks whether somebody is attached.
 const ATTACHED_LOOK: Duration = Duration::from_secs(5);
 
 /// Asks for the approval that the hook's `input` describes, and waits for the answer. `print` prints the decision;
@@ -49,7 +49,7 @@ pub fn ask(
     let dir = world.paths.state(identity, StateFile::Approval);
     paths::create_dirs(&dir)?;
     let unwatched = |error| Failure::io("watch", &dir, &error);
-    // Before anybody can know of the request: no answer comes unseen.
+    // The watch begins before anybody can know of the request, so that no answer is missed.
     let watch = DirWatch::on(&dir).map_err(unwatched)?;
     announce(world, identity, &request)?;
     let text = serde_json::to_vec(&request).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
@@ -61,7 +61,7 @@ pub fn ask(
         Ok(Ended::Answered(answer)) => take(world, identity, &request, answer, print),
         _ => Ok(()),
     };
-    // From here on `iapeer answer` refuses it; an answer that was not taken by now never is.
+    // From here on `iapeer answer` refuses the request; an answer that was not taken by now is never taken.
     for kind in ["json", "answer"] {
         let _ = std::fs::remove_file(file(world, identity, &request.id, kind));
     }
@@ -87,7 +87,7 @@ fn request(world: &World<'_>, launch: Option<&str>, input: &[u8]) -> Result<Requ
         .ok_or_else(|| Failure::new(Exit::Internal, "this process is not known to the system"))?;
     let id = MessageId::generate(world.now()).to_string().to_lowercase();
     Ok(Request {
-        // The end is random: enough to tell the few requests of one peer apart.
+        // The end of the id is random, which is enough to distinguish the few requests of one peer.
         id: id[id.len() - 6..].to_owned(),
         tool: attention::one_line(&tool),
         text: summary(&own),
@@ -110,7 +110,7 @@ fn summary(input: &Value) -> String {
     attention::one_line(&text)
 }
 
-/// Makes the file speak of this request, unless an earlier one still waits.
+/// Writes this request to `.attention`, unless an earlier request still waits.
 fn announce(world: &World<'_>, identity: &Identity, request: &Request) -> Result<(), Failure> {
     let now = Attention {
         launch: request.launch.clone(),
@@ -133,9 +133,9 @@ fn announce(world: &World<'_>, identity: &Identity, request: &Request) -> Result
 enum Ended {
     /// There is an answer.
     Answered(Answer),
-    /// The request was taken away: the state has ended otherwise.
+    /// The request was removed: the state has ended in another way.
     Withdrawn,
-    /// The program has gone, or does not wait any more.
+    /// The program has ended, or does not wait any more.
     Unread,
     /// The time is over.
     TimedOut,
@@ -149,7 +149,7 @@ fn wait(
     pipe: Option<BorrowedFd<'_>>,
 ) -> Result<Ended, Failure> {
     let patience = Deadline::after(world.clock, world.settings.approval);
-    // Where the program shows nothing meanwhile, nobody who sits before it may wait for long.
+    // Where the program shows no dialog meanwhile, a person who is attached must not wait for long.
     let peer = Peer::of(world.paths, identity).ok().filter(|peer| peer.manifest.hook_hides_dialog);
     let mut attached: Option<Deadline> = None;
     let mut told = false;
@@ -185,7 +185,7 @@ fn wait(
     }
 }
 
-/// Prints the decision, and says that the answer is taken.
+/// Prints the decision, and notes that the answer was taken.
 fn take(
     world: &World<'_>,
     identity: &Identity,
@@ -204,7 +204,7 @@ fn take(
     Ok(())
 }
 
-/// After a request: the file speaks of the next one that waits, or of the program's own dialog, or of nothing.
+/// After a request: `.attention` gets the next request that waits, or the program's own dialog, or is removed.
 fn conclude(world: &World<'_>, identity: &Identity, request: &Request, over: bool) -> Result<(), Failure> {
     if attention::peek(world.paths, identity).is_none_or(|now| now.id.as_ref() != Some(&request.id)) {
         return Ok(());
@@ -230,7 +230,7 @@ fn read_answer(world: &World<'_>, identity: &Identity, id: &str) -> Option<Answe
     durable::peek_json::<Answer>(&file(world, identity, id, "answer")).filter(|answer| answer.id == id)
 }
 
-/// The line that tells of a request.
+/// The log line about a request.
 pub(crate) fn event(identity: &Identity, request: &Request) -> Event {
     Event::new("approval")
         .field("identity", identity)

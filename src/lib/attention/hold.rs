@@ -1,4 +1,5 @@
-//! What waits for a peer that waits for somebody is held: nothing is typed, no try is counted, and the reason says why.
+//! Messages for a peer that waits for a person are held: nothing is typed, no try is counted, and the item has the
+//! reason.
 
 use crate::attention::look;
 use crate::base::clock::EpochMs;
@@ -11,10 +12,10 @@ use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// Why what waits for `peer` is held; `None` where it may go on. The caller holds the identity's lock.
+/// Why messages for `peer` are held; `None`: they may be delivered. The caller holds the identity's lock.
 pub fn reason(world: &World<'_>, peer: &Peer) -> Result<Option<(Hold, String)>, Failure> {
     let Some(known) = attention::peek(world.paths, &peer.identity) else { return Ok(None) };
-    // The file may be behind what has happened since.
+    // The file may be older than the peer's state.
     let now = match live(world, peer) {
         Some(record) if record.phase == Phase::Ready => look::refresh(world, peer, &record)?,
         Some(_) => return Ok(None),
@@ -33,8 +34,8 @@ pub fn reason(world: &World<'_>, peer: &Peer) -> Result<Option<(Hold, String)>, 
     Ok(Some((hold, words(&now))))
 }
 
-/// Why a message is held, for its sender and for `iapeer-drain --list`. What the screen shows is not said: it may be the
-/// text of messages.
+/// Why a message is held, for its sender and for `iapeer-drain --list`. The reason quotes nothing of the screen, which
+/// may show the text of messages.
 pub fn words(now: &Attention) -> String {
     let tool = now.tool.as_ref().map(|tool| format!(" for {tool}")).unwrap_or_default();
     let until = now.until.map(|at| format!(" until {}", at.utc_seconds())).unwrap_or_default();
@@ -49,7 +50,8 @@ pub fn words(now: &Attention) -> String {
     format!("held ({}): {what}{tool}{until}; `iapeer attention` shows it", now.state)
 }
 
-/// Whether it is time to try whether a limit or a login that says nothing of its end is over. Then that is noted.
+/// Whether it is time to try whether a limit or a missing login without a known end is over. If so, the time of this
+/// try is noted.
 fn may_try(world: &World<'_>, peer: &Peer, now: &Attention) -> Result<bool, Failure> {
     if !matches!(now.state, AttentionState::Limited | AttentionState::Login) || now.until.is_some() {
         return Ok(false);
@@ -63,7 +65,7 @@ fn may_try(world: &World<'_>, peer: &Peer, now: &Attention) -> Result<bool, Fail
     Ok(true)
 }
 
-/// What ended the last turn of a worker that lives and has not answered: an error, a limit, a lost login.
+/// What ended the last turn of a live worker that has not answered: an error, a limit, a lost login.
 pub(crate) fn failed_turn(
     world: &World<'_>,
     peer: &Peer,
@@ -71,11 +73,11 @@ pub(crate) fn failed_turn(
 ) -> Result<Option<Attention>, Failure> {
     let known = look::attend(world, peer, record)?;
     let known = known.filter(|known| known.state.ends_a_turn() && known.launch == record.launch);
-    // A turn that began since is another one.
+    // A turn that began later is another turn.
     Ok(known.filter(|_| Activity::from_files(world, peer, record).quiet() != Quiet::Working))
 }
 
-/// Whether the session goes on by itself: it must not be put to sleep before.
+/// Whether the session waits for a person or goes on by itself later: it must not be put to sleep before.
 pub(crate) fn keeps_awake(world: &World<'_>, record: &SessionRecord, now: EpochMs) -> bool {
     attention::peek(world.paths, &record.identity).is_some_and(|known| {
         let goes_on = known.state == AttentionState::Limited && known.until.is_some_and(|until| now < until);

@@ -1,5 +1,5 @@
-//! What hooks tell of the states that need somebody: a turn that failed, a notice of the program, the beginning of a
-//! session and of a turn, which end such a state.
+//! What hooks report about states that need a person: a failed turn or a notice of the program begins such a state; the
+//! beginning of a session or of a turn ends it.
 
 use crate::attention::{look, requests};
 use crate::base::clock::EpochMs;
@@ -13,7 +13,8 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use serde_json::Value;
 
-/// Records the event of `hook` and what it ends or begins; `input` is the JSON that the agent gave it.
+/// Records the event of `hook` and the state that it ends or begins; `input` is the JSON that the agent gave to the
+/// hook.
 pub fn event(
     world: &World<'_>,
     identity: &Identity,
@@ -22,12 +23,14 @@ pub fn event(
     input: &[u8],
 ) -> Result<(), Failure> {
     hook::belongs(world, identity, launch)?;
-    // Before the turn event, which starts a drain: that is to find what the turn ended in.
+    // The state is written before the turn event, which starts a drain: the drain must find how the turn ended.
     match hook {
         Hook::Failed => set(world, identity, launch, failure(world, identity, input))?,
-        // A program may call it when it queues a message in the middle of a turn: what stands on the screen stays.
+        // A program may call this hook when it queues a message in mid-turn: a state that is read from the screen
+        // stays.
         Hook::Prompt => end(world, identity, |known| known.state.ends_a_turn() || known.state == AttentionState::Hung)?,
-        // What was found without a session (a wake that ended at a login) is not over with that session's last words.
+        // A state that was found without a session (a wake that ended at a login) does not end with the end of a
+        // session.
         Hook::Start | Hook::Stop | Hook::End => {
             requests::drop_requests(world, identity);
             end(world, identity, |known| known.launch.as_deref() == launch)?;
@@ -36,7 +39,8 @@ pub fn event(
     hook::record(world, identity, launch, hook, input)
 }
 
-/// What a failed turn tells: Claude Code's `error` names the kind, `last_assistant_message` has the words.
+/// The state after a failed turn: Claude Code's `error` names the kind of failure, `last_assistant_message` has the
+/// text.
 fn failure(world: &World<'_>, identity: &Identity, input: &[u8]) -> Attention {
     let input: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
     let text = |key: &str| input.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -72,10 +76,10 @@ pub fn notice(world: &World<'_>, identity: &Identity, launch: Option<&str>, inpu
     let state = match text("notification_type") {
         "permission_prompt" => AttentionState::Approval,
         "elicitation_dialog" => AttentionState::Question,
-        // It waits for its next message: that is no news.
+        // The program waits for its next message, which is no state that needs a person.
         _ => return Ok(()),
     };
-    // The permission hook has said more.
+    // The permission hook has reported more about this state.
     let known = attention::peek(world.paths, identity);
     if known.is_some_and(|known| known.state == AttentionState::Approval && known.launch.as_deref() == launch) {
         return Ok(());
@@ -83,7 +87,8 @@ pub fn notice(world: &World<'_>, identity: &Identity, launch: Option<&str>, inpu
     set(world, identity, launch, Attention::new(state, Sign::Hook, text("message"), world.now()))
 }
 
-/// Makes the file say `now`, and has the owner told in time: a hook can't wait for that itself.
+/// Writes `now` to the file and starts the program that tells the owner when it is time: a hook can't wait for that
+/// itself.
 fn set(world: &World<'_>, identity: &Identity, launch: Option<&str>, now: Attention) -> Result<(), Failure> {
     look::set(world, identity, Some(Attention { launch: launch.map(str::to_owned), ..now }))?;
     let told = world.host.detach("iapeer", &["attention", "--tell", identity.as_str()]);

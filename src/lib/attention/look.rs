@@ -1,7 +1,7 @@
-//! Looking at one peer for what it waits for, and keeping `<identity>.attention` in line with that.
+//! Determines what one peer waits for, and keeps `<identity>.attention` in line with that.
 //!
-//! Most sessions, most of the time, cost a few file times: a screen is looked at where it has changed since the last
-//! look, where a turn runs, and where the file says that somebody is needed.
+//! For most sessions this costs reading a few file times: a screen is read only where it has changed since it was last
+//! read, where a turn runs, or where the file says that a person is needed.
 
 use crate::attention::requests;
 use crate::attention::rule::{self, AttentionSeen, AttentionVerdict, Found, OnScreen, OpenRequest};
@@ -25,26 +25,26 @@ use crate::world::peer::Peer;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A screen without a composer is looked at again after this long before it counts.
+/// A screen without a composer is read again after this time before it counts.
 const REPAINT: Duration = Duration::from_millis(400);
-/// Fewer clock ticks than this a second are no work of an agent's children.
+/// An agent's children that use fewer clock ticks a second than this count as not working.
 const IDLE_TICKS: f64 = 0.1;
 
-/// `<identity>.looked`: when the screen was looked at, and what moved.
+/// `<identity>.looked`: what was observed when the screen was last read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Looked {
-    /// When the session had printed last, then.
+    /// When the session had last printed.
     printed: EpochMs,
-    /// How much CPU time its children had used, then.
+    /// How much CPU time its children had used.
     cpu: u64,
-    /// When that was taken.
+    /// When the CPU time was measured.
     at: EpochMs,
-    /// When one of its children was seen at work last.
+    /// When one of its children was last seen working.
     worked: EpochMs,
 }
 
-/// Looks at the session of `record` where there is reason to, and returns what it waits for. Without a reason, what the
-/// file says.
+/// Reads the screen of the session of `record` where there is a reason to, and returns what the session waits for;
+/// without a reason, returns the file's content.
 pub(crate) fn attend(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
     let identity = &peer.identity;
     let known = attention::peek(world.paths, identity);
@@ -60,7 +60,7 @@ pub(crate) fn attend(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> 
     refresh(world, peer, record)
 }
 
-/// Looks at the session of `record`, its screen included, and brings the file in line.
+/// Examines the session of `record`, its screen included, and updates the file.
 pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
     let (identity, now) = (&peer.identity, world.now());
     // In this order: a hook announces its request before it files it, so each of these is known to `read`.
@@ -69,7 +69,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
     let known = read.clone().filter(|known| known.launch.is_none() || known.launch == record.launch);
     let printed = world.host.last_output(identity);
     let activity = Activity::from_files(world, peer, record);
-    // What the screen says of a time was drawn when the last turn ended, not now.
+    // A time on the screen is relative to the end of the last turn, when it was drawn, and not to now.
     let drawn = activity.turn.as_ref().map(|turn| turn.at).or(activity.transcript.last);
     let (screen, answers, choose) = on_screen(world, peer, drawn.unwrap_or(now), known.as_ref());
     let turn = activity.turn.as_ref();
@@ -79,7 +79,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
     let still = still(world, record, &activity, printed, working);
     let began = turn.map_or(record.woke_at, |turn| turn.at);
     let record_found = match turn {
-        // A hook has told how it ended.
+        // A hook has reported how the turn ended.
         Some(turn) if turn.state != TurnState::Busy => None,
         _ => world.host.transcript_trouble(peer).filter(|(at, _)| *at >= began),
     };
@@ -102,11 +102,11 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
     let verdict = rule::decide(&seen);
     let hooked = seen.request.is_some() && verdict.state == AttentionState::Approval;
     if !hooked {
-        // Somebody has answered on the screen, or the hook was killed: one that still waits gives up.
+        // Somebody has answered on the screen, or the hook was killed: a hook that still waits gives up.
         requests.iter().for_each(|file| drop(std::fs::remove_file(file)));
     }
     let wanted = of_verdict(&verdict, record.launch.as_deref(), now).map(|wanted| match known.filter(|_| hooked) {
-        // The hook's own words and its request.
+        // The text and the request from the hook itself.
         Some(known) => known,
         None => Attention { answers, ..wanted },
     });
@@ -117,7 +117,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
     Ok(now_says)
 }
 
-/// Brings the file of a peer without a session in line, and returns what it says.
+/// Updates the file of a peer without a session, and returns its content.
 pub(crate) fn without_session(world: &World<'_>, identity: &Identity) -> Result<Option<Attention>, Failure> {
     let known = attention::peek(world.paths, identity);
     let markers = world.markers(identity);
@@ -147,7 +147,7 @@ pub(crate) fn without_session(world: &World<'_>, identity: &Identity) -> Result<
     let verdict = rule::decide(&seen);
     requests::drop_requests(world, identity);
     let wanted = of_verdict(&verdict, None, now).map(|wanted| match (&known, verdict.state) {
-        // Its end is counted from the same deaths: it does not move by milliseconds.
+        // The end is computed from the same deaths: differences of milliseconds are no change.
         (Some(known), AttentionState::CrashLoop) if known.state == AttentionState::CrashLoop => Attention {
             until: known.until.max(wanted.until.filter(|_| known.until.is_none_or(|at| at <= now))),
             ..wanted
@@ -157,7 +157,7 @@ pub(crate) fn without_session(world: &World<'_>, identity: &Identity) -> Result<
     set(world, identity, wanted)
 }
 
-/// Makes the file say `wanted`, with a line in the log where that is another state than before.
+/// Writes `wanted` to the file, with a line in the log where the state changes.
 pub fn set(world: &World<'_>, identity: &Identity, wanted: Option<Attention>) -> Result<Option<Attention>, Failure> {
     if wanted.is_none() && !world.paths.state(identity, StateFile::Attention).exists() {
         return Ok(None);
@@ -165,7 +165,8 @@ pub fn set(world: &World<'_>, identity: &Identity, wanted: Option<Attention>) ->
     put(world, identity, |before| wanted.map(|wanted| wanted.after(before.as_ref())))
 }
 
-/// [`set`], by what was seen when the file said `read`: what a hook has said since is newer, and stays.
+/// [`set`], based on observations made when the file's content was `read`: a state that a hook has written since is
+/// newer, and stays.
 fn set_after(
     world: &World<'_>,
     identity: &Identity,
@@ -256,10 +257,10 @@ fn on_screen(
     loop {
         let Ok(view) = world.host.view(peer) else { return nothing() };
         let shown = view.screen.shown(rules, drawn);
-        // A repaint passes, and so does a dialog that has just been answered.
+        // A screen during a repaint, or a dialog that has just been answered, changes by itself.
         let is_news = |told: &Told| known.is_none_or(|known| known.state != told.state);
         let mut passing = !shown.composer && shown.told.as_ref().is_some_and(is_news);
-        // A hook tells of a failed turn before the program draws its end.
+        // A hook reports a failed turn before the program draws the end of the turn.
         passing |= shown.busy && known.is_some_and(|known| known.state.ends_a_turn() && known.evidence == Sign::Hook);
         if passing && std::mem::replace(&mut again, false) {
             world.clock.sleep(REPAINT);
@@ -279,7 +280,7 @@ fn on_screen(
     }
 }
 
-/// The request of a hook that lives.
+/// The request of a hook that is still running.
 fn open_request(world: &World<'_>, peer: &Peer, known: Option<&Attention>) -> Option<OpenRequest> {
     let known = known.filter(|known| known.state == AttentionState::Approval)?;
     let hook = known.hook.filter(|hook| process::liveness(hook) == Liveness::Alive)?;
@@ -295,7 +296,7 @@ fn looked(world: &World<'_>, identity: &Identity) -> Looked {
     durable::peek_json(&world.paths.state(identity, StateFile::Looked)).unwrap_or_default()
 }
 
-/// How long a session that works has shown no sign of life, and notes that it was looked at.
+/// How long a session with a running turn has shown no sign of life; notes in `.looked` what was observed.
 fn still(
     world: &World<'_>,
     record: &SessionRecord,
@@ -308,7 +309,7 @@ fn still(
     let mut after = Looked { printed: printed.unwrap_or_default(), ..before };
     let moved = [Some(record.woke_at), printed, activity.transcript.last, activity.turn.as_ref().map(|turn| turn.at)];
     let moved = moved.into_iter().flatten().max().unwrap_or_default();
-    // The processes are asked where the files are silent.
+    // The processes are examined only where the files show no sign of life.
     if working && now.since(moved) >= world.settings.hung / 2 {
         let pane = record.pane.map(|pane| pane.pid);
         let usage = pane.and_then(|pane| world.host.usage(&[pane]).remove(&pane)).unwrap_or_default();
@@ -325,7 +326,7 @@ fn still(
         let line = serde_json::to_vec(&after).unwrap_or_default();
         let _ = durable::write_volatile(&world.paths.state(identity, StateFile::Looked), &line);
     }
-    // Without two looks at the children nothing is known of them.
+    // The children's use of CPU time is known only after two measurements.
     if working && after.at != EpochMs::default() { now.since(moved.max(after.worked)) } else { Duration::ZERO }
 }
 
@@ -348,7 +349,7 @@ fn choose_by_itself(world: &World<'_>, peer: &Peer, now: &Attention, answer: &st
     world.lifecycle(&event);
 }
 
-/// A limit has ended: what waits goes on, and where the profile says so the session is told to go on too.
+/// A limit has ended: delivery resumes, and where the profile says so the session is told to go on too.
 fn limit_is_over(world: &World<'_>, identity: &Identity, over: &Attention) {
     let text = Peer::of(world.paths, identity).ok().and_then(|peer| peer.policy().after_limit());
     if let Some(text) = text.filter(|_| over.launch.is_some()) {

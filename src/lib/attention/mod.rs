@@ -1,5 +1,5 @@
-//! What each peer is doing and what it waits for: the rule over all evidence, the file that keeps it, approvals and
-//! their answers, and telling the owner.
+//! What each peer is doing and what it waits for: the rule that decides on a peer's state from all evidence, the file
+//! that stores the state, approvals and their answers, and messages to the owner.
 
 #![forbid(unsafe_code)]
 

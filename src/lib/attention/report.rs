@@ -1,4 +1,4 @@
-//! `iapeer attention`: who waits for somebody, since when, for what.
+//! `iapeer attention`: which peers wait for a person, since when, and for what.
 
 use crate::attention::look;
 use crate::base::clock::EpochMs;
@@ -15,18 +15,18 @@ use crate::world::peer::Peer;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// One peer that waits for somebody. Times are UTC, `2026-11-26T10:44:46Z`.
+/// One peer that waits for a person. Times are UTC, `2026-11-26T10:44:46Z`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The peer's name.
     pub peer: Personality,
-    /// On which runtime.
+    /// The peer's identity on one runtime.
     pub identity: Identity,
     /// What it waits for.
     pub state: AttentionState,
-    /// Since when.
+    /// When the state began.
     pub since: String,
-    /// Names the request; absent where it has no name.
+    /// The request's id; absent where it has none.
     pub id: Option<String>,
     /// The tool that waits.
     pub tool: Option<String>,
@@ -36,14 +36,14 @@ pub struct Row {
     pub until: Option<String>,
     /// What `iapeer answer` takes.
     pub answers: Vec<String>,
-    /// What it was read off.
+    /// The kind of evidence for the state.
     pub evidence: Sign,
     #[serde(skip)]
     began: EpochMs,
 }
 
 impl Row {
-    /// The row of what `identity` waits for.
+    /// The row about `identity`.
     pub fn of(identity: &Identity, now: &Attention) -> Row {
         Row {
             peer: identity.personality().clone(),
@@ -89,7 +89,8 @@ pub fn age(now: EpochMs, since: EpochMs) -> String {
     }
 }
 
-/// Who waits for somebody, oldest first. Screens that have changed since the last look are looked at.
+/// The peers that wait for a person, the longest wait first. Screens that have changed since they were last read are
+/// read.
 pub fn rows(world: &World<'_>) -> Result<Vec<Row>, Failure> {
     let registry = Registry::read(world.paths)?;
     let sessions: BTreeSet<Identity> = identities_with(world.paths, StateFile::Session)?.into_iter().collect();

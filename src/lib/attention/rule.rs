@@ -1,11 +1,11 @@
-//! The rule: what is known of a peer goes in, its state comes out. Evidence in the order of its worth: hooks, the
-//! transcript, the screen, the processes.
+//! The rule that decides on a peer's state: a pure function over all evidence. Evidence is ranked: hooks first, then
+//! the transcript, the screen, the processes.
 
 use crate::base::clock::EpochMs;
 use crate::base::{AttentionState, Liveness, Sign};
 use std::time::Duration;
 
-/// What one piece of evidence says.
+/// A state as one piece of evidence shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The state.
@@ -23,75 +23,76 @@ pub struct OnScreen {
     pub composer: bool,
     /// A turn runs.
     pub busy: bool,
-    /// Somebody has typed something and not sent it.
+    /// The composer has text that a person has typed and not sent.
     pub draft: bool,
-    /// What it tells of the states that need somebody.
+    /// A state that needs a person.
     pub found: Option<Found>,
 }
 
 /// A request of a permission hook that waits for its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRequest {
-    /// What it asks.
+    /// What the request asks.
     pub text: String,
-    /// How long it has waited.
+    /// How long the request has waited.
     pub age: Duration,
-    /// Its program's own dialog stands on the screen meanwhile: where it does not, somebody has answered there.
+    /// Whether the program's own dialog is on the screen while the request waits: where it then is not, somebody has
+    /// answered on the screen.
     pub shows_dialog: bool,
 }
 
-/// What is known of one peer.
+/// All evidence about one peer.
 #[derive(Debug, Clone)]
 pub struct AttentionSeen {
     /// Whether its session lives.
     pub liveness: Liveness,
-    /// The operator stopped it.
+    /// Whether the operator stopped the peer.
     pub stopped: bool,
-    /// Its session is being started.
+    /// Whether its session is being started.
     pub booting: bool,
     /// The crash-loop guard leaves it asleep until then.
     pub crash_loop: Option<EpochMs>,
-    /// How its last session died, where nothing has woken it since.
+    /// How its last session died, if nothing has woken the peer since.
     pub died: Option<String>,
     /// The open request of its permission hook.
     pub request: Option<OpenRequest>,
-    /// What a hook said that nothing has ended since.
+    /// The state that a hook has reported and nothing has ended since.
     pub noted: Option<Found>,
-    /// What the transcript's newest record tells, where that belongs to the last turn.
+    /// The state that the newest record of the transcript shows, where that record belongs to the last turn.
     pub record: Option<Found>,
-    /// A turn runs, by hooks and transcript.
+    /// Whether a turn runs, according to hooks and transcript.
     pub working: bool,
-    /// A hook reported that the last turn ended as it should.
+    /// Whether a hook has reported that the last turn ended without an error.
     pub ended_well: bool,
-    /// The screen, where it was looked at.
+    /// The screen, if it was read.
     pub screen: Option<OnScreen>,
-    /// How long neither transcript, screen nor children have moved.
+    /// How long transcript, screen and children have shown no activity.
     pub still: Duration,
-    /// From when on that is called hung.
+    /// The time without activity after which a turn counts as hung.
     pub hung_after: Duration,
     /// The time.
     pub now: EpochMs,
 }
 
-/// A state, and what it was read off.
+/// A peer's state and the evidence for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttentionVerdict {
     /// The state.
     pub state: AttentionState,
     /// The best evidence for it.
     pub sign: Sign,
-    /// What it is about.
+    /// What the state is about.
     pub text: String,
-    /// When it ends by itself.
+    /// When the state ends by itself.
     pub until: Option<EpochMs>,
 }
 
 /// How long a program may take to draw its dialog once it has called the permission hook.
 const DRAWN: Duration = Duration::from_secs(3);
 
-/// Whether a hook has told that the turn failed which hooks still call running: it tells the failure first and ends the
-/// turn then, and whoever looks in between must not take the failure for that of an earlier turn. `told`: what the hook
-/// told, and when. `turn`: when a hook last told of the turn.
+/// Whether a hook has told that the turn failed which hooks still call running: a program reports the failure first and
+/// the end of the turn then, and an observer in between must not take the failure for one of an earlier turn. `told`:
+/// what the hook reported, and when. `turn`: when a hook last reported on the turn.
 pub fn has_failed(told: Option<(AttentionState, EpochMs)>, turn: Option<EpochMs>) -> bool {
     told.is_some_and(|(state, at)| state.ends_a_turn() && turn.is_some_and(|turn| turn <= at))
 }
@@ -112,7 +113,7 @@ pub fn decide(seen: &AttentionSeen) -> AttentionVerdict {
     if let Some(request) = seen.request.as_ref().filter(|request| is_open(request, screen)) {
         return AttentionVerdict { text: request.text.clone(), ..plain(Approval, Sign::Hook) };
     }
-    // What stands where the composer would be.
+    // Screens that are in the place of the composer.
     let standing = |found: &&Found| !found.state.ends_a_turn() || screen.is_some_and(|screen| !screen.composer);
     if let Some(found) = screen.and_then(|screen| screen.found.as_ref()).filter(standing) {
         let hooked = seen.noted.as_ref().filter(|noted| noted.state == found.state);

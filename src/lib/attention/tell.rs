@@ -1,8 +1,9 @@
-//! Telling the owner that a peer waits for somebody: once per occurrence, and again where that lasts.
+//! Telling the owner that a peer waits for a person: once for each occurrence, with reminders while the state lasts.
 //!
-//! The owner is the peer that `<root>/owner` names; it gets a message from iapeer. `<root>/notify`, where it is an
-//! executable, gets the event as JSON on its standard input. The message's id stands in `<identity>.attention` before
-//! it is sent: whoever finds it there after a crash completes the telling, and sends no second one.
+//! The owner is the peer that `<root>/owner` names; it gets a message from iapeer. `<root>/notify`, where it is
+//! executable, gets the event as JSON on its standard input. The message's id is written to `<identity>.attention`
+//! before the message is sent: a program that finds the id after a crash completes the notification, and sends no
+//! second message.
 
 use crate::attention::look;
 use crate::attention::report::Row;
@@ -22,7 +23,7 @@ use crate::world::peer::Peer;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-/// Tells the owner of what `identity` waits for, where that has lasted long enough and he does not know yet.
+/// Tells the owner what `identity` waits for, where the state has lasted long enough and the owner was not told yet.
 pub(crate) fn if_due(world: &World<'_>, identity: &Identity) {
     if let Err(failure) = tell(world, identity) {
         tracing::warn!("{identity}: the owner was not told: {failure}; the next tick tries again");
@@ -46,7 +47,7 @@ fn tell(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     if !attention::peek(world.paths, identity).is_some_and(|now| is_due(&now)) {
         return Ok(());
     }
-    // Whoever holds it tells of this very occurrence.
+    // The program that holds the lock is telling the owner of this very occurrence.
     let lock = world.paths.state(identity, StateFile::TellLock);
     let Ok(_lock) = FileLock::acquire(&lock, world.program, Duration::ZERO, world.clock) else { return Ok(()) };
     let name = |before: Option<Attention>| {
@@ -80,7 +81,7 @@ fn tell(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The peer that is told. No file, or an empty one: nobody.
+/// The peer that is told. `None`: the file is missing or empty.
 fn owner(world: &World<'_>) -> Result<Option<Peer>, Failure> {
     let text = std::fs::read_to_string(world.paths.owner()).unwrap_or_default();
     match text.trim() {
@@ -103,7 +104,7 @@ fn send(world: &World<'_>, owner: &Peer, about: &Identity, now: &Attention, id: 
     Ok(())
 }
 
-/// What the owner reads.
+/// The text of the message to the owner.
 fn body(about: &Identity, now: &Attention) -> String {
     let name = about.personality();
     let what = match (&now.tool, now.text.as_str()) {
@@ -131,7 +132,7 @@ pub(crate) fn told_of(world: &World<'_>, text: &str) -> Result<Option<(Identity,
         .find(|(identity, now)| body(identity, now) == text))
 }
 
-/// Runs `<root>/notify`. Says what became of it where there is one.
+/// Runs `<root>/notify`. Returns the result where there is such a program.
 fn run_hook(world: &World<'_>, identity: &Identity, now: &Attention) -> Option<String> {
     let program = world.paths.notify();
     let meta = std::fs::metadata(&program).ok()?;
@@ -145,11 +146,12 @@ fn run_hook(world: &World<'_>, identity: &Identity, now: &Attention) -> Option<S
     })
 }
 
-/// Waits until the owner of `identity` is to be told, and tells him: what a hook starts, which can't wait itself.
+/// Waits until the owner is to be told what `identity` waits for, then tells the owner. A hook starts this, because it
+/// can't wait itself.
 pub(crate) fn wait_and_tell(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let Some(began) = attention::peek(world.paths, identity).map(|now| now.since) else { return Ok(()) };
     let Some(left) = attention::peek(world.paths, identity).and_then(|now| due_in(world, &now)) else { return Ok(()) };
-    // A reminder is the tick's business.
+    // Reminders are sent by the tick.
     if left > world.settings.tell_after {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! What every program does around its one call: parse arguments, read settings, open the root, print, exit.
+//! What every program does around its one call into the library: parse arguments, read settings, open the root, print,
+//! exit.
 //!
 //! The argument definitions of all programs are in [`args`], since manual pages and completions come from them.
 
@@ -48,11 +49,11 @@ const READ_LIMIT: u64 = 1 << 20;
 pub enum Access {
     /// It creates what is missing.
     Write,
-    /// The same, for an agent that waits: it does its own work alone, and finishes nobody else's.
+    /// It creates what is missing, but completes no interrupted verbs, because an agent waits for it.
     Hook,
     /// It changes nothing at all.
     ReadOnly,
-    /// It looks itself whether the root can be trusted.
+    /// It checks by itself whether the root can be trusted.
     Unchecked,
 }
 

@@ -1,4 +1,4 @@
-//! Who waits for somebody, each with what mends it: at once, not when messages have piled up.
+//! Peers that wait for a person, each with what to do about it: reported at once, and not only when many messages wait.
 
 use super::Finding;
 use crate::attention::report::{self, age};

@@ -1,4 +1,4 @@
-//! One examination: every check, one after the other, and what they came to.
+//! One examination: runs every check, one after the other, and sums up the findings.
 
 use super::finding::{Finding, MendOutcome};
 use super::{attention, contents, files, fleet, machine, profiles, programs, runtimes, telegram, verbs};

@@ -1,4 +1,4 @@
-//! Queues, sessions, and what is left of peers that are no longer there.
+//! Checks of queues, sessions, and the state of peers that no longer exist.
 
 use super::finding::{Finding, MendError};
 use crate::base::Liveness;

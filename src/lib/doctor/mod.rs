@@ -1,7 +1,7 @@
 //! `iapeer doctor`: what is not as it should be on this host, why that matters, and what to do about it.
 //!
-//! Every check looks for itself and reports findings; none stops the others. A finding may carry a mend: something that
-//! loses nothing and that a tick, or its owner, would do as well. With `fix` the mends are carried out.
+//! Each check works independently and reports findings; no check stops the others. A finding may have a mend: a change
+//! that loses nothing and that a tick, or the owner, could make as well. With `fix` the mends are carried out.
 
 #![forbid(unsafe_code)]
 

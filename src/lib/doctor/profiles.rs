@@ -1,4 +1,4 @@
-//! The peers' own cards, and the registry against them.
+//! The peers' profiles, and whether the registry agrees with them.
 
 use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;

@@ -44,7 +44,7 @@ impl ServerHandler for Peers {
             ));
         }
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        // Watching a message settle blocks; other requests go on meanwhile.
+        // Waiting for a message to settle blocks this thread; other requests are served meanwhile.
         let called = tokio::task::spawn_blocking(move || tool::call(arguments)).await;
         let result = match called {
             Ok(Ok(report)) => CallToolResult::success(vec![ContentBlock::text(report.line())]),

@@ -1,4 +1,4 @@
-//! What was said, as the histories of all peers tell it.
+//! `iapeer history`: the settled messages, from the histories of all peers.
 
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Outcome;

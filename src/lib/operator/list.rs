@@ -1,5 +1,5 @@
-//! What there is: peers, what each is doing or waits for, their queues. Read from files and processes alone; no session
-//! is asked, and nothing is changed.
+//! `iapeer list`: the peers, what each is doing or waits for, and their queues. Everything is read from files and
+//! processes; no screen is read, and nothing is changed.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;

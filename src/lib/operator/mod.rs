@@ -1,4 +1,4 @@
-//! What an operator sees and does: the list, the status, the logs, the verbs that start, stop and renew peers.
+//! The operator's verbs: list, status, logs and history, and starting, stopping and refreshing peers.
 
 #![forbid(unsafe_code)]
 

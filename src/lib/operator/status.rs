@@ -1,4 +1,4 @@
-//! How the whole stands: the last tick, sessions, queues, dead letters, servers that nobody watches.
+//! `iapeer status`: the last tick, sessions, queues, dead letters, and servers without a canary.
 
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;

@@ -1,4 +1,4 @@
-//! Which message counts as the answer where it does not say what it answers.
+//! Which message counts as the answer to a question where the message itself does not say (has no `re`).
 
 use crate::base::clock::EpochMs;
 use crate::base::message_id::MessageId;

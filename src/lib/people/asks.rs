@@ -1,6 +1,6 @@
-//! Open questions: `<root>/state/asks/<asker>/<question id>-<asked peer>`, a file that whoever asked holds locked while it
-//! waits. What answers an open question is not delivered: the asker takes it out of the queue and prints it. Where the
-//! asker dies, its lock goes, and the answer is delivered like any other.
+//! Open questions: `<root>/state/asks/<asker>/<question id>-<asked peer>`, a file that the asking program holds locked
+//! while it waits. An answer to an open question is not delivered: the asking program takes it out of the queue and
+//! prints it. When that program dies, the kernel releases the lock, and the answer is delivered like any other message.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
@@ -33,7 +33,7 @@ impl OpenQuestion {
     ) -> Result<OpenQuestion, Failure> {
         let dir = world.paths.asks(asker);
         paths::create_dirs(&dir)?;
-        // What killed askers left.
+        // Files that killed askers left are removed.
         for (name, id, _) in parsed(&durable::names_of(&dir)?) {
             let path = dir.join(name);
             if world.now().since(id.made()) > durable::LITTER_AGE && !lock::is_held(&path) {

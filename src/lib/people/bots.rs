@@ -52,7 +52,7 @@ impl fmt::Debug for Token {
 /// `bot.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
-    /// Telegram's number for it.
+    /// Telegram's number for the bot.
     pub(crate) id: i64,
     /// Its name, without `@`.
     pub(crate) username: String,
@@ -173,7 +173,7 @@ impl Bot {
         write_json(&self.dir.join("progress.json"), progress)
     }
 
-    /// Why nothing comes or goes, where that is so.
+    /// Why no message can be sent or received, if that is so.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         read_json(&self.dir.join("trouble.json")).ok().flatten()
     }

@@ -1,7 +1,7 @@
-//! Persons: their inboxes, and whose host this is.
+//! Persons: their inboxes, their open questions, and the owner of the host.
 //!
-//! A person is a peer on a runtime of the kind `mailbox`. What is sent to one is filed as a file below the peer's folder;
-//! there is no session, no wake and no try.
+//! A person is a peer on a runtime of the kind `mailbox`. A message to a person is filed as a file below the peer's
+//! folder; there is no session, no wake and no try.
 
 #![forbid(unsafe_code)]
 

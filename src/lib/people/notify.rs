@@ -1,7 +1,8 @@
-//! Telling people at once: `<root>/notify`, a program of the user's.
+//! Notifying people at once, by `<root>/notify`, a program of the user's.
 //!
 //! It is run detached and never waited for, in a session of its own, for `LIMIT` at most, with the event as JSON on its
-//! standard input and `IAPEER_EVENT`, `IAPEER_PEER` and `IAPEER_TEXT` in its environment. What fails is in `lifecycle.log`.
+//! standard input and `IAPEER_EVENT`, `IAPEER_PEER` and `IAPEER_TEXT` in its environment. A failure is in
+//! `lifecycle.log`.
 
 use crate::base::exit::{Exit, Failure, one_line};
 use crate::base::identity::Identity;

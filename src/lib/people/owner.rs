@@ -1,5 +1,5 @@
-//! The owner: the person whose host this is, one name in `<root>/owner`. Who sends from outside any peer's folder is
-//! the owner.
+//! The owner: the person whose host this is, whose name is in `<root>/owner`. Messages that are sent from outside any
+//! peer's folder are the owner's.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality};

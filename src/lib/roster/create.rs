@@ -1,4 +1,4 @@
-//! Making peers: a profile in a folder, a record in the registry, and what a newborn needs beside them.
+//! Creating peers: a profile in a folder, a record in the registry, and the doctrine or the unit that a new peer needs.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
@@ -21,7 +21,7 @@ use serde::Serialize;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-/// What to make.
+/// The peer to create.
 #[derive(Debug, Clone, Default)]
 pub struct Birth {
     /// The name as somebody typed it; by default the folder's.
@@ -120,7 +120,7 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
     };
     let made = carry_out(world, name, cwd, birth, begin);
     match begun.into_inner() {
-        // Before that nothing was made; afterwards nothing is taken back.
+        // A failure before the intent leaves nothing; after the intent, completed steps are not undone.
         None => made,
         Some(act) => {
             let born = made.map_err(|failure| act.unfinished(&failure))?;
@@ -220,7 +220,8 @@ fn furnish(
         );
     }
     doctrine(cwd, name, &manifest)?;
-    // Said, not refused: it may be installed later. What is always on is looked for by its unit.
+    // A missing program is only reported, since it may be installed later. The program of an always-on peer is searched
+    // by its unit.
     if let Some(error) = find_program(world, &manifest).err().filter(|_| manifest.kind == Kind::Tui) {
         tracing::warn!("{name} can't be woken on {} yet: {error}", manifest.runtime);
     }

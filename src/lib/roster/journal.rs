@@ -5,8 +5,8 @@
 //! ```
 //!
 //! `<root>/state/intents/<verb>-<name>` holds an intent while its verb is at work. After a kill or a failure the next
-//! program that writes finishes what it says, forward; nothing is undone. One lock keeps two verbs, and a verb and who
-//! finishes one, from working at once.
+//! program that writes carries out the remaining steps; no step is undone. One lock keeps two verbs, or a verb and a
+//! program that completes another one, from working at once.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};

@@ -1,4 +1,5 @@
-//! Who there is: making, renaming, removing peers, their runtimes, and whether registry and profiles agree.
+//! The peers of this host: creating, renaming and removing them, their runtimes, and the agreement of registry and
+//! profiles.
 
 #![forbid(unsafe_code)]
 

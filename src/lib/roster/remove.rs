@@ -1,4 +1,4 @@
-//! Taking a peer out of the registry, with all its state.
+//! Removing a peer from the registry, with all its state.
 
 use crate::base::Marker;
 use crate::base::StateFile;
@@ -41,7 +41,7 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
         declared.map(|runtime| Identity::new(runtime.clone(), name.clone())).collect();
     identities.extend(left_over(world, name)?);
     let (mut held, mut locks) = (Vec::new(), Vec::new());
-    // First everything that may refuse, then everything that changes something.
+    // All checks that may refuse come before the first change.
     for identity in &identities {
         match world.host.managed_by(identity) {
             Some(Managed::Ours(_)) => {
@@ -127,7 +127,7 @@ fn carry_out(world: &World<'_>, removal: &Removal) -> Result<Result<Vec<String>,
     }
     let mut purged = Vec::new();
     for identity in identities {
-        // Whoever looked before the mark was set may write still.
+        // A sender that checked the mark before it was set may still write to the queue.
         match purge_queue(world, identity, *force)? {
             Ok(purged_queue) => purged.extend(purged_queue),
             Err(refused) => return stay(world, removal, refused).map(Err),
@@ -135,7 +135,7 @@ fn carry_out(world: &World<'_>, removal: &Removal) -> Result<Result<Vec<String>,
         purged.extend(purge_but(world, identity, Some(Marker::Stopped))?);
     }
     Registry::remove(world.paths, name, world.program, world.clock)?;
-    // Whoever found the peer in the registry may have written to it since: that was accepted.
+    // A sender that had found the peer in the registry may have written to its queue since: that message was accepted.
     if let Some(refused) = identities.iter().find_map(|identity| refuse_waiting(world, identity, *force).err()) {
         return stay(world, removal, refused).map(Err);
     }

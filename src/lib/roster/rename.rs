@@ -1,9 +1,9 @@
-//! Giving a peer another name: its folder, its card, its record, its queue and whether it is stopped, parked or to be
-//! refreshed go along; the rest of the state of its old sessions does not. What has begun is finished, where it is cut
-//! short by whoever comes next.
+//! Renaming a peer: its folder, its profile, its record, its queue and the marks that it is stopped, parked or to be
+//! refreshed are moved to the new name; the other state of its old sessions is removed. An interrupted rename is
+//! completed by the next program that writes.
 //!
-//! Programs find a conversation by the folder it was held in, and their files are theirs (moved by hand they were
-//! seen to be ignored, or written over): where the folder moves, the next session is fresh, and that is said.
+//! Agent programs find a conversation by its working folder, and their files must not be moved (moved files were
+//! ignored or overwritten): where the folder moves, the next session is fresh, and the report says so.
 
 use crate::base::Marker;
 use crate::base::StateFile;
@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 const GOES_ALONG: &[StateFile] =
     &[StateFile::Queue, StateFile::Marker(Marker::Stopped), StateFile::Marker(Marker::Refresh), StateFile::FreshNext];
 
-/// What a rename came to.
+/// The report about a rename.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Renamed {
     /// The name it had.
@@ -304,7 +304,7 @@ fn follow(world: &World<'_>, identity: &Followed) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The card is what a rename changes: it has to be there, and this peer's.
+/// A rename changes the profile: it has to exist, and be this peer's.
 fn refuse_out_of_sync(record: &PeerRecord) -> Result<(), Failure> {
     let (name, cwd) = (&record.personality, record.cwd.display());
     let why = match Profile::read(&record.cwd)? {

@@ -1,4 +1,4 @@
-//! Finishing verbs that were cut short: whatever their intent says, forward.
+//! Completing interrupted verbs: carries out the remaining steps of their intents.
 
 use crate::base::exit::{Exit, Failure};
 use crate::roster::journal::{self, Journal, RosterAct, RosterIntent};

@@ -1,5 +1,4 @@
-//! What a manifest says of the states that need somebody: rules over the screen and over transcript records. Data, as
-//! the rest of a manifest.
+//! The part of a manifest about states that need a person: rules over the screen and over transcript records.
 
 use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
@@ -8,7 +7,7 @@ use crate::runtime::until;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A screen on which somebody is needed.
+/// A screen that needs a person.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenState {
@@ -16,12 +15,12 @@ pub struct ScreenState {
     pub name: String,
     /// The state it shows.
     pub state: AttentionState,
-    /// All of these hold when it is shown.
+    /// The conditions, all of which hold when the screen is shown.
     pub when: Vec<Needle>,
-    /// What can be chosen on it.
+    /// The answers that can be chosen on the screen.
     #[serde(default)]
     pub answers: Vec<ScreenAnswer>,
-    /// The answer that is chosen without asking: for a menu that only offers to wait.
+    /// The answer that iapeer chooses without asking anybody: for a menu that only offers to wait.
     #[serde(default)]
     pub choose: Option<String>,
     /// What a row begins with that says what this is about; the last such row counts. Without it: the row that holds
@@ -33,7 +32,7 @@ pub struct ScreenState {
     pub until: Vec<String>,
 }
 
-/// An answer on a screen.
+/// An answer that can be chosen on a screen.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenAnswer {
@@ -60,7 +59,7 @@ pub struct RecordState {
     pub until: Vec<String>,
 }
 
-/// What a transcript record or a screen tells.
+/// A state as a transcript record or a screen shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// The state.
@@ -72,7 +71,7 @@ pub struct Told {
 }
 
 impl RecordState {
-    /// What `record` tells by this rule, where all of it holds.
+    /// The state that `record` shows according to this rule; `None` where a condition does not hold.
     pub(crate) fn tells(&self, record: &Value, default: AttentionState) -> Option<Told> {
         if self.when.is_empty() || !self.when.iter().all(|rule| rule.holds(record)) {
             return None;

@@ -1,4 +1,5 @@
-//! Signs that a program is logged in, for `iapeer doctor`: files and variables, never their content's worth.
+//! Signs that a user is logged in to a program, for `iapeer doctor`: files and variables exist; whether a token in them
+//! is valid is not checked.
 
 use crate::base::paths::Paths;
 use crate::store::open::{self, Rule};
@@ -12,14 +13,14 @@ pub struct Login {
     /// Files that are there after a login.
     #[serde(default)]
     pub files: Vec<LoginFile>,
-    /// Variables of the session that stand for one.
+    /// Variables of the session that replace a login.
     #[serde(default)]
     pub env: Vec<String>,
     /// How to log in.
     pub hint: String,
 }
 
-/// A file that says so.
+/// A file that exists after a login.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoginFile {

@@ -1,5 +1,5 @@
-//! Agent programs as data: what differs between them is a JSON manifest; the code knows kinds of rules. One
-//! program of ours is an agent too: the parrot.
+//! Agent programs as data: a JSON manifest for each describes how it differs from the others; the code knows only kinds
+//! of rules.
 
 #![forbid(unsafe_code)]
 

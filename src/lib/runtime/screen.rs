@@ -1,4 +1,4 @@
-//! Reading a captured screen by a manifest's rules. Pure: text in, meaning out.
+//! Reading a captured screen by a manifest's rules: pure functions from text to meaning.
 
 use crate::runtime::manifest::{Dialog, Needle, ScreenRules};
 
@@ -26,10 +26,10 @@ pub enum Draft {
     Text(String),
 }
 
-/// What a screen is.
+/// The classification of a screen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sight<'r> {
-    /// Nothing on it yet.
+    /// The screen is blank.
     Blank,
     /// A dialog that the manifest knows.
     Dialog(&'r Dialog),
@@ -40,7 +40,7 @@ pub enum Sight<'r> {
         /// Whether a turn is running.
         busy: bool,
     },
-    /// Nothing we know: it is not typed into.
+    /// No rule matches the screen: nothing is typed into it.
     Unknown,
 }
 
@@ -80,7 +80,7 @@ impl Screen {
         joined.chars().take(160).collect()
     }
 
-    /// What the screen is by `rules`.
+    /// Classifies the screen by `rules`.
     pub fn sight<'r>(&self, rules: &'r ScreenRules) -> Sight<'r> {
         let rows = parse_rows(&self.styled, &rules.ghost);
         let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
@@ -144,7 +144,7 @@ impl Screen {
         };
         out.extend(numbered("ready", &rules.ready));
         out.extend(numbered("busy", &rules.busy));
-        // A dialog that has nothing to do with the screen is not worth a word.
+        // A dialog of which no condition holds is left out of the report.
         let near = rules.dialogs.iter().filter(|dialog| dialog.when.iter().any(|needle| self.holds(needle, &texts)));
         for dialog in near {
             out.extend(numbered(&format!("dialogs.{}.when", dialog.name), &dialog.when));

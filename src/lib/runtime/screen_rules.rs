@@ -14,13 +14,13 @@ pub struct ScreenRules {
     /// Must all hold for the session to be ready for input.
     #[serde(default)]
     pub ready: Vec<Needle>,
-    /// Looks that must agree before a new session counts as ready.
+    /// The number of readings that must agree before a new session counts as ready.
     #[serde(default = "one")]
     pub looks: u32,
-    /// Milliseconds between those looks.
+    /// Milliseconds between those readings.
     #[serde(default)]
     pub apart_ms: u64,
-    /// The program calls the start hook when it starts, not at the first prompt: once it has, one look is enough.
+    /// The program calls the start hook when it starts, not at the first prompt: once it has, one reading is enough.
     #[serde(default)]
     pub start_hook: bool,
     /// The program fetches our tool while it starts. Once it has, one look is enough, even one at which it still looks
@@ -39,7 +39,7 @@ pub struct ScreenRules {
     /// Screens that stand in the way at the start.
     #[serde(default)]
     pub dialogs: Vec<Dialog>,
-    /// Screens on which somebody is needed; the first that holds counts.
+    /// Screens that need a person; the first that matches counts.
     #[serde(default)]
     pub attention: Vec<ScreenState>,
 }
@@ -63,7 +63,7 @@ pub struct Dialog {
     pub state: Option<AttentionState>,
 }
 
-/// What to do about a dialog. One key a look, never a blind confirmation.
+/// What to do about a dialog. After each key the screen is read again; nothing is confirmed without seeing the cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum DialogReply {
@@ -71,6 +71,6 @@ pub enum DialogReply {
     Press(String),
     /// Move until the row that holds the cursor holds the label, then confirm.
     Choose(Choice),
-    /// Never answered by us: the wake fails with this reason, which names the command to run.
+    /// iapeer never answers this dialog: the wake fails with this reason, which names the command to run.
     Fail(String),
 }

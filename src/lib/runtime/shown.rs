@@ -1,5 +1,5 @@
-//! What a screen tells of the states that need somebody, and how one of its answers is reached. Pure: text in, meaning
-//! out.
+//! Which state that needs a person a screen shows, and how one of its answers is reached: pure functions from text to
+//! meaning.
 
 use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
@@ -60,7 +60,7 @@ impl Screen {
             (Some(rule), _) => Some(told_by(rule, &rows, now)),
             (None, Sight::Input { .. } | Sight::Blank) => None,
             (None, Sight::Unknown) => {
-                // What an unknown screen shows may be the text of messages.
+                // An unknown screen may show the text of messages: none of it is quoted.
                 let (state, text) = match list_row(&rows) {
                     Some(row) => (AttentionState::Dialog, row),
                     None => (AttentionState::Strange, "a screen that no rule knows".to_owned()),

@@ -100,8 +100,8 @@ impl<'m> Transcripts<'m> {
         false
     }
 
-    /// How far every file in the folder has been written now, whoever's it is: what it states is read only when
-    /// it has grown.
+    /// The current size of every file in the folder, of all peers: whose file it is, is read only when the file has
+    /// grown.
     pub(crate) fn baseline(&self) -> Baseline {
         let mut found = Vec::new();
         collect(&self.dir, self.rules.depth, &mut found);
@@ -157,8 +157,8 @@ impl<'m> Transcripts<'m> {
         Some(TurnEnd { at, position, follows_prompt })
     }
 
-    /// What the newest record tells that tells of an error or a limit, and when that was written. Nothing where the
-    /// program was at work again since: a record follows that has a time and tells of neither.
+    /// The state from the newest record about an error or a limit, and when that record was written. `None` where the
+    /// program has worked since: a later record has a time and is about neither.
     pub fn trouble(&self) -> Option<(EpochMs, Told)> {
         let tells = |record: &Value| {
             let by = |rules: &[RecordState], state| rules.iter().find_map(|rule| rule.tells(record, state));

@@ -1,4 +1,5 @@
-//! Reading the time at which a program says that its limit ends. What is not clearly a time is none: never guessed.
+//! Reading the time at which, according to a program, its limit ends. Text that is not clearly a time counts as none;
+//! nothing is guessed.
 
 use crate::base::clock::EpochMs;
 use crate::store::open::{self, Rule};

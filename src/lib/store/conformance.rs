@@ -1,4 +1,4 @@
-//! What is wrong in a profile: for `iapeer verify`, which has to name it all and not only the first.
+//! All errors in a profile, for `iapeer verify`, which reports every error and not only the first.
 
 use crate::base::identity::{Intelligence, Runtime};
 use crate::base::normalize;

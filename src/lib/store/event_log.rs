@@ -1,4 +1,4 @@
-//! The event logs: logfmt, one line per decision, rotated under a lock.
+//! The event logs: one logfmt line for each decision; files are rotated under a lock.
 //!
 //! A plain append is one `write` on an `O_APPEND` descriptor, which the kernel keeps whole; only rotation takes
 //! the log's lock. A value never breaks its line: LF and control characters are escaped.

@@ -52,7 +52,7 @@ impl From<LockError> for Failure {
     }
 }
 
-/// A held lock; dropping it lets go.
+/// A held lock; dropping it releases the lock.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
@@ -101,8 +101,8 @@ impl FileLock {
     }
 }
 
-/// Closing the file alone would not let go while a process that was just forked, and is not yet another program, has
-/// a duplicate of the descriptor.
+/// The lock is released explicitly: closing the file would not release it while a process that was just forked, and has
+/// not executed its program yet, has a duplicate of the descriptor.
 impl Drop for FileLock {
     fn drop(&mut self) {
         let _ = FileExt::unlock(&self.file);

@@ -1,5 +1,5 @@
-//! The small state files of one identity: markers, the death ring, topics, the intent of a deliberate end,
-//! the last turn event.
+//! The small state files of one identity: markers, the newest deaths, topics, the intent of a deliberate end, the last
+//! turn event.
 
 use crate::base::clock::EpochMs;
 use crate::base::identity::{Identity, Topic};
@@ -12,15 +12,16 @@ use crate::store::durable::{self, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Newest deaths and topics kept.
+/// How many of the newest deaths, and of the newest topics, are kept.
 pub const RING: usize = 16;
 
-/// A deliberate end that is under way: who ends which server, and why. A tick that finds one finishes it.
+/// The intent of a deliberate end that is under way: which program ends which server, and why. A tick that finds an
+/// intent completes the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// The server that is being ended.
     pub server: Option<ProcessId>,
-    /// Its pane's first process: what may outlive the server.
+    /// The first process of its pane, which may outlive the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane: Option<ProcessId>,
     /// The program that ends it.
@@ -32,10 +33,10 @@ pub struct Intent {
     /// What follows once the session has ended.
     #[serde(default, skip_serializing_if = "AfterEnd::is_nothing")]
     pub then: AfterEnd,
-    /// It ends a launch that failed, which counts as a death, at `at`.
+    /// Set where the end is that of a launch that failed: it counts as a death, at this time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub death: bool,
-    /// When it began.
+    /// When the end began.
     pub at: EpochMs,
 }
 
@@ -86,7 +87,7 @@ pub struct Turn {
     /// The newest messages this session took, oldest first, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<MessageId>,
-    /// The launch it belongs to: an old session's last words must not speak for its successor.
+    /// The launch that the event belongs to: a late event of an old session must not count for the next session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<String>,
     /// The agent's own name of the conversation.
@@ -95,7 +96,8 @@ pub struct Turn {
     /// The transcript the hook named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<PathBuf>,
-    /// How many bytes that had when it took the prompt: what ends this turn stands beyond, whatever the clock says.
+    /// The transcript's size in bytes when the session took the prompt: the record that ends this turn comes after it,
+    /// whatever the clock says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<u64>,
 }
@@ -124,8 +126,8 @@ impl<'a> Markers<'a> {
             || marker == Marker::Refresh && durable::exists(&self.path(StateFile::FreshNext))?)
     }
 
-    /// Whether the peer may not be started nor given anything: it is stopped, or that can't be told. Nobody ends a
-    /// session for this answer; [`Markers::has`] gives the one that is sure.
+    /// Whether the peer must neither be started nor given messages: it is stopped, or whether it is stopped can't be
+    /// determined. No session is ended because of this answer; [`Markers::has`] gives a certain one.
     pub(crate) fn is_stopped(&self) -> bool {
         self.has(Marker::Stopped).unwrap_or_else(|error| {
             tracing::warn!("{}: {error}: it counts as stopped", self.identity);
@@ -140,7 +142,8 @@ impl<'a> Markers<'a> {
         }
         let path = self.path(marker);
         match durable::write_atomic(&path, format!("{}\n", now.utc()).as_bytes()) {
-            // A mark is its existence: where there is no room for its content, its own time tells when it was set.
+            // A mark has its meaning by existing: where the disk has no room for its content, the file's own time says
+            // when it was set.
             Err(error) if error.is_full() => durable::write_atomic(&path, b"").map_err(|_| error),
             written => written,
         }
@@ -168,7 +171,7 @@ impl<'a> Markers<'a> {
         Ok(written.or_else(of_the_file))
     }
 
-    /// The newest deaths, oldest first. Garbage counts as none.
+    /// The newest deaths, oldest first. An unreadable file counts as none.
     pub fn deaths(&self) -> Vec<EpochMs> {
         let raw: Vec<serde_json::Value> = durable::peek_json(&self.path(StateFile::Deaths)).unwrap_or_default();
         raw.iter()
@@ -185,7 +188,8 @@ impl<'a> Markers<'a> {
         self.write_deaths(&deaths)
     }
 
-    /// Records the death that happened at `at`, unless it is recorded: for whoever finishes what a crash cut short.
+    /// Records the death that happened at `at`, unless it is recorded already: for a program that completes what a
+    /// crash interrupted.
     pub(crate) fn add_death_once(&self, at: EpochMs) -> Result<(), StoreError> {
         if self.deaths().contains(&at) { Ok(()) } else { self.add_death(at) }
     }
@@ -241,8 +245,8 @@ impl<'a> Markers<'a> {
         durable::write_atomic(&self.path(StateFile::Teardown), &json_line(intent))
     }
 
-    /// Drops the intent: the end is complete. It is kept as `.ended`: whoever sees that server gone a moment later
-    /// must still learn that it was meant to.
+    /// Drops the intent, since the end is complete. It is kept as `.ended`: a canary that finds the server gone a
+    /// moment later must learn that the end was deliberate.
     pub(crate) fn clear_intent(&self) -> Result<bool, StoreError> {
         durable::move_file(&self.path(StateFile::Teardown), &self.path(StateFile::Ended))
     }
@@ -265,7 +269,7 @@ impl<'a> Markers<'a> {
         durable::peek_json(&self.path(StateFile::Turn))
     }
 
-    /// Writes the turn event. A power cut may take it: the session it speaks of would be gone too.
+    /// Writes the turn event, without syncing it: a power cut that loses the event ends the session too.
     pub(crate) fn write_turn(&self, turn: &Turn) -> Result<(), StoreError> {
         durable::write_volatile(&self.path(StateFile::Turn), &json_line(turn))
     }

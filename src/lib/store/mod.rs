@@ -1,5 +1,5 @@
-//! Durable, readable state: plain files, written so that a crash or a power cut leaves the old or the new
-//! content, never a mixture; and the locks that keep two programs from writing at once.
+//! Durable, readable state: plain files, written so that a crash or a power cut leaves either the old or the new
+//! content; and the locks that keep two programs from writing at once.
 
 #![forbid(unsafe_code)]
 

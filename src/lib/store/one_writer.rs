@@ -1,5 +1,5 @@
-//! The one writer of registry and profiles. What is read, changed and written back is read under this lock: of two
-//! writers at once neither undoes what the other has just written.
+//! The lock for writing the registry and profiles. A program takes it before it reads a file that it will change and
+//! write back, so that of two writers neither undoes the other's change.
 
 use crate::base::clock::Clock;
 use crate::base::exit::Failure;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How long a writer waits for another one.
 const LOCK_WAIT: Duration = Duration::from_secs(4);
 
-/// Proof that the lock is held: nothing writes the registry or a profile without it.
+/// Proof that the lock is held: every write of the registry or a profile requires it.
 #[derive(Debug)]
 pub struct OneWriter {
     _lock: FileLock,

@@ -1,8 +1,9 @@
-//! Opening files that somebody else may have placed: without waiting for anybody, without following a link where links
-//! have no business, and without reading more than a file of that kind ever holds.
+//! Opening files that another program or person may have put there: without waiting, without following a link where
+//! none is expected, and without reading more than a file of that kind can have.
 //!
-//! A FIFO whose writer is away holds `open` for ever, and with it the lock of whoever asked; a link to a device is read
-//! until memory runs out. Each is a fault of the one peer whose file it is, and an error that names the file.
+//! `open` of a FIFO without a writer would block for ever, with the caller's locks held; reading a link to a device
+//! would go on until memory is full. Here each is an error that names the file, and concerns only the peer whose file
+//! it is.
 
 use crate::store::error::StoreError;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -23,7 +24,7 @@ pub const LOG_MAX: u64 = 256 << 20;
 
 /// Never wait in `open`, never take over a terminal, never follow a link at the end of the path.
 pub(crate) const NO_WAIT_NO_LINK: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW | nix::libc::O_NOCTTY;
-/// The same where the user may have put a link to a file elsewhere.
+/// [`NO_WAIT_NO_LINK`] without the refusal of links, for files that users may keep elsewhere and link to.
 pub(crate) const NO_WAIT: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
 
 /// Why a file could not be read.
@@ -64,23 +65,23 @@ pub enum Links {
     Refused,
 }
 
-/// Whose a file has to be.
+/// Who has to own a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// The folder above it is private: nobody else puts a file there.
     Any,
-    /// Ours, and not open to others' writing: what it says is done.
+    /// The file must be owned by this user and not writable by others, since its content is acted on.
     Ours,
 }
 
-/// What a file has to be.
+/// The requirements for a kind of file.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     /// Longest content, in bytes.
     pub max: u64,
     /// Links.
     pub links: Links,
-    /// Whose.
+    /// The required owner.
     pub owner: Owner,
 }
 

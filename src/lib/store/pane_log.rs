@@ -1,4 +1,4 @@
-//! The log of one pane: what its program wrote to the terminal, byte by byte, within bounds.
+//! The log of one pane: the bytes that its program wrote to the terminal, bounded in size.
 
 use crate::store::cap::keep_tail;
 use crate::store::event_log;

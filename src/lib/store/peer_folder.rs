@@ -1,5 +1,6 @@
-//! `<cwd>/.iapeer`: what a session is started with (environment, doctrine, profile). A session may skip permissions, so
-//! nobody else may have a say in it: all that is read there is ours, and not open to others' writing.
+//! `<cwd>/.iapeer`: the files that decide what a session is started with (environment, doctrine, profile). A session
+//! may run without asking for permissions, so no other user may influence it: every file read there must be owned by
+//! this user and not writable by others.
 
 use crate::base::identity::Runtime;
 use crate::base::paths;

@@ -1,5 +1,5 @@
-//! What a profile says about a peer's sessions: worker or not, when it resumes, how often a task is tried, its limits,
-//! its first words. The registry keeps a copy, for a peer whose profile is gone or can't be read.
+//! The policy for a peer's sessions from its profile: whether the peer is a worker, when it resumes, how often a task
+//! is tried, limits, the first text. The registry keeps a copy, for a peer whose profile is missing or can't be read.
 
 use serde_json::{Map, Value};
 

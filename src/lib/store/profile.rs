@@ -1,6 +1,6 @@
-//! A peer's own card, `<cwd>/.iapeer/peer-profile.json`: the source of truth about it.
+//! A peer's own profile, `<cwd>/.iapeer/peer-profile.json`: the source of truth about the peer.
 //!
-//! It belongs to its peer and to plugins too: what we don't know is kept as it is in every rewrite.
+//! The peer and its plugins write to the file too: keys that iapeer does not know are kept in every rewrite.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality, Runtime};

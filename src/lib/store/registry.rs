@@ -1,6 +1,7 @@
-//! `<root>/peers-profiles.json`: all peers of the host, a projection of their own profiles (spec 03, D17).
+//! `<root>/peers-profiles.json`, the registry: all peers of the host, as a projection of their own profiles (spec 03,
+//! D17).
 //!
-//! One writer, under one lock. Keys of a record that we don't know are kept.
+//! It is written only under one lock. Unknown keys of a record are kept.
 
 use crate::base::clock::Clock;
 use crate::base::exit::{Exit, Failure};

@@ -1,7 +1,7 @@
-//! Registry and profiles brought together: drift between them, and healing it (spec 03.5).
+//! Differences between registry and profiles, and how they are resolved (spec 03.5).
 //!
-//! The profile is the source of truth. Only its name is not taken over by `reindex_by`: state files and sockets go by
-//! the name too, and those only a rename carries along.
+//! The profile is the source of truth. Only its name is not copied by `reindex_by`: state files and sockets have the
+//! name too, and only a rename moves these.
 
 use crate::base::clock::Clock;
 use crate::base::exit::Failure;

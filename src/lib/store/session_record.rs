@@ -1,4 +1,4 @@
-//! `<identity>.session`: what we know of the session we launched.
+//! `<identity>.session`: the record of a session that iapeer has launched.
 
 use crate::base::clock::EpochMs;
 use crate::base::identity::{Identity, Personality, Runtime};
@@ -12,13 +12,13 @@ use crate::store::durable::{self, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How far a launch has come.
+/// The phase of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// The server answers, the agent has not shown its composer yet.
     Booting,
-    /// The composer was ready.
+    /// The composer was seen ready for input.
     #[default]
     Ready,
 }
@@ -52,7 +52,7 @@ pub struct SessionRecord {
     /// The systemd unit it runs in, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// Names this launch, so that hooks of an earlier one are known for what they are.
+    /// The launch's name, by which hooks of an earlier launch are recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<String>,
     /// The boot of the host it belongs to.
@@ -61,7 +61,8 @@ pub struct SessionRecord {
     /// How and why it was started; absent where it was enrolled.
     #[serde(flatten)]
     pub decision: Option<Decision>,
-    /// When it was found dead: written before the death is claimed, so that it is counted once whoever crashes.
+    /// When the session was found dead: written before the death is claimed, so that the death is counted once even if
+    /// a program crashes in between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died_at: Option<EpochMs>,
 }

@@ -1,4 +1,4 @@
-//! Who has which state file.
+//! Which identities have a certain state file.
 
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;

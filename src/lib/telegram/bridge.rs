@@ -1,4 +1,4 @@
-//! What the threads of a bridge share.
+//! The state that the threads of a bridge share.
 
 use crate::base::clock::Deadline;
 use crate::base::exit::{Exit, Failure};

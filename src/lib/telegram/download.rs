@@ -1,4 +1,4 @@
-//! What a person sends along: saved durably below the person's folder, before the message that names it is accepted.
+//! Files that a person sends: saved durably below the person's folder, before the message that names them is accepted.
 
 use crate::base::exit::Failure;
 use crate::base::paths;

@@ -1,5 +1,5 @@
-//! From Telegram to the queues: an update is dealt with, then its offset is stored. What is shown again after a crash is
-//! accepted once, since the update gives the message its id.
+//! From Telegram to the queues: an update is processed, then its offset is stored. An update that Telegram sends again
+//! after a crash is accepted once, since the message's id is derived from the update.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};

@@ -5,7 +5,7 @@
 //! queue of an agent ◄─ inbound ◄─ api      an update's offset is stored when its message is accepted
 //! ```
 //!
-//! An update gives its message its id: one that is shown again after a crash is accepted once.
+//! A message's id is derived from its update: an update that Telegram sends again after a crash is accepted once.
 
 #![forbid(unsafe_code)]
 

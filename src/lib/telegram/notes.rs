@@ -1,5 +1,5 @@
-//! `sent.jsonl`: which message of Telegram's is which of ours, so that a reply finds whom it answers, a button what it
-//! is for, and a message that was sent in part goes on where it was cut short.
+//! `sent.jsonl`: which Telegram message belongs to which of iapeer's messages. By this a reply is matched to the
+//! message that it answers and a button to its question, and a message that was sent in part is continued.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};

@@ -1,4 +1,4 @@
-//! From the queue to Telegram: one message after the other, each settled when the API has said that it took all of it.
+//! From the queue to Telegram: one message after the other, each settled when the API has confirmed all its parts.
 
 use crate::base::exit::Failure;
 use crate::base::hold::Hold;

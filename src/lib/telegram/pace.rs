@@ -1,4 +1,4 @@
-//! How long to wait after what failed: twice as long each time.
+//! How long to wait after a failure: twice as long after each further one.
 
 use std::time::Duration;
 

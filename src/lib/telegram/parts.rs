@@ -1,5 +1,5 @@
-//! A message as Telegram takes it: texts of at most 4,096 UTF-16 units, then files. What an agent wrote is shown as it
-//! stands: nothing in it is read as markup, so that nothing has to be escaped and nothing can be refused for its form.
+//! A message as Telegram takes it: texts of at most 4,096 UTF-16 units, then files. An agent's text is shown unchanged:
+//! it is not interpreted as markup, so that nothing has to be escaped and Telegram can't refuse it for its form.
 
 use crate::store::queue::Item;
 use serde_json::{Value, json};

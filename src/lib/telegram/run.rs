@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-/// How long the one that ends may take to let go.
+/// How long a bridge that is ending may take to release its lock.
 const TAKEOVER: Duration = Duration::from_secs(10);
 
 /// Runs the bridge of `identity` until it is killed; it returns only where it can't go on. `say` is told which bots there

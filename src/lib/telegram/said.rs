@@ -1,4 +1,4 @@
-//! What a person's text asks of the bridge.
+//! The commands of a person in the chat, parsed from text.
 
 /// What it asks.
 #[derive(Debug, Clone, PartialEq, Eq)]

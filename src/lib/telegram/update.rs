@@ -1,4 +1,4 @@
-//! What Telegram tells of: the parts of an update that the bridge reads. What else is in one is passed over.
+//! The parts of a Telegram update that the bridge reads. All other fields are ignored.
 
 use serde::Deserialize;
 
