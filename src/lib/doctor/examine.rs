@@ -8,14 +8,14 @@ use crate::store::registry::Registry;
 use crate::world::World;
 use serde::Serialize;
 
-/// What the whole came to.
+/// The result of an examination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DoctorSummary {
-    /// Things that do not work.
+    /// The number of errors.
     pub errors: usize,
-    /// Things to know.
+    /// The number of warnings.
     pub warnings: usize,
-    /// Things that were mended.
+    /// The number of findings that were mended.
     pub mended: usize,
 }
 

@@ -1,4 +1,4 @@
-//! One thing that is not as it should be, and what came of mending it.
+//! A finding: one thing that is not as it should be, and the result of mending it.
 
 use crate::base::exit::{Exit, Failure, one_line};
 use crate::store::conformance::Severity;
@@ -9,17 +9,17 @@ use serde::Serialize;
 use std::io;
 use std::path::PathBuf;
 
-/// What `--fix` came to.
+/// The result of `--fix` for a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MendOutcome {
-    /// It is mended.
+    /// The finding is mended.
     Done,
-    /// It could not be: why.
+    /// The finding could not be mended, for this reason.
     Failed(String),
 }
 
-/// One thing that is not as it should be.
+/// A finding: one thing that is not as it should be.
 #[derive(Serialize)]
 pub struct Finding<'a> {
     /// Which check: `root`, `files`, `tmux`, `programs`, `runtime`, `units`, `tick`, `queue`, `session`, `attention`, `telegram`,
@@ -29,11 +29,11 @@ pub struct Finding<'a> {
     pub severity: Severity,
     /// What it is about: a path, an identity, a program.
     pub about: String,
-    /// What, and why it matters.
+    /// What is wrong, and why it matters.
     pub what: String,
     /// What to do.
     pub todo: String,
-    /// What `--fix` came to; absent where there was nothing for it to do.
+    /// The result of `--fix`; absent where there was nothing to mend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mended: Option<MendOutcome>,
     /// The exit code it asks for while it stands.
@@ -54,7 +54,7 @@ pub(crate) enum MendError {
     /// A state file could not be changed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Somebody else holds the lock.
+    /// Another program holds the lock.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The profile can't be read or written.
@@ -74,7 +74,7 @@ impl<'a> Finding<'a> {
         Finding { check, severity: Severity::Error, about, what, todo: String::new(), mended: None, exit, mend: None }
     }
 
-    /// What can't be looked at is not in order.
+    /// What can't be examined counts as not in order.
     pub(crate) fn unseen(check: &'static str, error: &StoreError) -> Self {
         let what = format!("{error}: what is in it is not known");
         Finding::error(check, error.exit(), error.path().display(), what).todo("see to its mode")

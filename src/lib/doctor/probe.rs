@@ -49,7 +49,7 @@ impl SeenScreen {
     }
 }
 
-/// Why the program never was ready.
+/// Why the program never became ready.
 #[derive(Debug, thiserror::Error)]
 enum ProbeError {
     /// It has ended, in these words.
@@ -58,7 +58,7 @@ enum ProbeError {
     /// It asks for something that only a person may answer.
     #[error(transparent)]
     ForAPerson(#[from] ForAPerson),
-    /// It had its time.
+    /// It did not become ready in time.
     #[error("never-became-ready: the last screen above is none that the manifest knows as ready")]
     Never,
 }
@@ -91,7 +91,7 @@ pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut
     Ok(ended?)
 }
 
-/// Where the rules come from, for whoever is to repair them.
+/// Where the rules come from, for a person who is to repair them.
 fn origin(manifest: &Manifest) -> String {
     let untried = if manifest.experimental { ", and our tests do not try them" } else { "" };
     match &manifest.measured {

@@ -1,4 +1,4 @@
-//! Our own programs that other programs start: what can't be run, and what does not happen without it.
+//! iapeer's programs that other programs start: which of them can't be run, and what does not work without them.
 
 use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;
@@ -8,7 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Who can't be done without, and what does not happen without it. A runtime's program has a check of its own.
+/// The programs that are needed, each with what does not work without it. A runtime's program has a check of its own.
 const STARTED_BY_OTHERS: [(&str, &str); 7] = [
     ("iapeer-drain", "no message is delivered"),
     ("iapeer-superviser", "nobody notices a death, an idle peer, or a message that has to wait"),
@@ -38,7 +38,7 @@ fn program<'a>(dir: &Path, name: &str, without: &str) -> Option<Finding<'a>> {
     })
 }
 
-/// Whoever may read it may execute it.
+/// Gives the right to execute to everybody who has the right to read.
 fn make_executable(program: &Path) -> Result<(), MendError> {
     let failed = |source| MendError::File { what: "change", path: program.to_owned(), source };
     let mode = fs::metadata(program).map_err(failed)?.permissions().mode();

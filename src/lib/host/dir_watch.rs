@@ -1,4 +1,4 @@
-//! Waiting until something changes in a folder: inotify on Linux, kqueue on macOS. Nothing is looked at meanwhile.
+//! Waiting until something changes in a folder: inotify on Linux, kqueue on macOS. Nothing is polled meanwhile.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 
-/// A folder that is watched: files that come, go or are renamed wake whoever waits. What happens between two waits is
+/// A folder that is watched: creating, removing or renaming a file in it ends a wait. What happens between two waits is
 /// not lost.
 pub struct DirWatch(os::Watch);
 

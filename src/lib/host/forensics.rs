@@ -1,5 +1,5 @@
-//! The state of the machine, as text for people: memory, swap, pressure, the largest processes. Every part is best
-//! effort: what can't be had is left out.
+//! The state of the machine, as text for people: memory, swap, pressure, the largest processes. A part that can't be
+//! determined is left out.
 
 use crate::host::command::ask;
 use crate::host::kernel_log::KernelLog;

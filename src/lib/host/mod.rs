@@ -1,4 +1,5 @@
-//! The machine: tmux, processes, the service manager. The one place that talks to any of them.
+//! The machine: tmux, processes, the service manager. No other room calls tmux or the service manager, sends signals or
+//! reads `/proc`.
 
 pub mod about;
 pub mod cgroup;

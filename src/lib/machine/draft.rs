@@ -19,7 +19,7 @@ use std::time::Duration;
 const REACTION: Duration = Duration::from_secs(3);
 /// How often the clear key is pressed at most: Codex clears one line for each press.
 const PRESSES: usize = 200;
-/// Pause between two looks.
+/// Pause between two readings of the composer.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the composer may take to be free of the message for which the draft was moved.
 const FREE: Duration = Duration::from_secs(5);

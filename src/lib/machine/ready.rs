@@ -23,7 +23,7 @@ const REACTION: Duration = Duration::from_secs(3);
 const SETTLED: Duration = Duration::from_millis(400);
 /// How long the submit key may take to show before it is pressed again.
 pub(crate) const RESUBMIT: Duration = Duration::from_millis(450);
-/// Pause between two looks for it.
+/// Pause between two readings of the screen after the submit key.
 const REACTION_LOOK: Duration = Duration::from_millis(30);
 
 /// Waits until `peer`'s session is ready for input. The error is the reason, with the screen's tail.

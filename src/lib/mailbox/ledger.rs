@@ -19,7 +19,7 @@ use crate::world::peer::Peer;
 use serde::Serialize;
 
 words! {
-    /// What a try came to.
+    /// The outcome of a try.
     pub enum TryOutcome {
         /// The message was delivered.
         Delivered = "delivered",

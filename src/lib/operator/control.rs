@@ -26,7 +26,7 @@ use crate::world::peer::Peer;
 use serde::Serialize;
 use std::time::Duration;
 
-/// What a verb did about one identity.
+/// The report of a verb about one identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Done {
     /// The peer.
@@ -86,9 +86,9 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if world.host.managed_by(identity).is_some() {
         return Ok(by_manager(world, peer, false));
     }
-    // The mark goes first: a drain that holds the lock sees it at its next step, and senders at once.
+    // The mark is set first: senders see it at once, and a drain that holds the lock sees it at its next step.
     let unnoted = match world.markers(identity).set(Marker::Stopped, world.now()) {
-        // The session that fills the disk is to end in any case.
+        // Where the disk is full the session is ended all the same: it may be the one that fills the disk.
         Err(error) if error.is_full() => Some(error),
         set => set.map(|()| None)?,
     };
@@ -184,7 +184,7 @@ pub struct WakeReport {
     pub exit: Exit,
 }
 
-/// Brings a peer up without a message. A session that lives is left as it is.
+/// Wakes a peer without a message. A live session is left as it is.
 pub fn wake(
     world: &World<'_>,
     peer: &Peer,
@@ -192,7 +192,7 @@ pub fn wake(
     topic: Option<&Topic>,
 ) -> Result<WakeReport, Failure> {
     let started = world.clock.monotonic();
-    // Before the lock: what is forbidden anyway waits for nobody's boot.
+    // Checked before the lock is taken: a wake that is refused anyway must not wait for a boot that holds the lock.
     if let Err(refused) = refuse::refuse_by_state(world, peer) {
         return Ok(woken(peer, Err(refused.into()), 0));
     }
@@ -204,7 +204,7 @@ pub fn wake(
     let up = bring_up::bring_up(world, peer, Call { request, topic, ..Call::default() });
     if let Ok(up) = &up {
         if up.woke.is_none() {
-            // Somebody wants it up: it is idle from now on, not since its last turn.
+            // An operator wants the session awake: its idle time begins now, not at its last turn.
             SessionRecord { woke_at: world.now(), ..up.record.clone() }.write(world.paths)?;
         }
         seed::queue(world, peer, up.woke)?;
@@ -276,20 +276,20 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<WakeReport, Failure> {
     Ok(woken(peer, up, (world.clock.monotonic() - started).as_millis() as u64))
 }
 
-/// An agent asks for a fresh session of itself: mark, say, end.
+/// An agent asks for a fresh session of itself: sets the mark, prints the report, ends the session.
 pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) -> Result<(), Failure> {
-    // One that is not registered would never be brought back.
+    // A peer that is not registered would never be started again.
     Peer::of(world.paths, identity)?;
     let lock = world.lock(identity, world.settings.lock_wait)?;
     match settle::settle(world, identity)?.0 {
         Standing::Live(record) => {
             world.lifecycle(&Event::new("self-fresh").field("identity", identity));
-            // Before the end: the caller's terminal goes with it.
+            // Printed before the session ends, because the caller's terminal ends with it.
             say();
             let end = End::new("self-fresh").then(AfterEnd::RelaunchFresh);
             let intent = end::intend(world, identity, Some(&record), &end)?;
-            // The relaunch needs somebody who outlives this session. The intent is there before it looks, or it would
-            // see a session that lives and leave.
+            // The relaunch needs a program that outlives this session. The intent is written before that program
+            // starts, which would otherwise find a live session and end.
             let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
             end::finish(world, identity, &intent)?;
             detached.map_err(|why| Failure::new(Exit::TryAgain, format!("the next tick relaunches: {why}")))?;
@@ -369,7 +369,7 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     Ok(Done::ok(identity, "interrupted"))
 }
 
-/// Compacts the conversation, resuming a parked peer for it. Done is what the transcript says.
+/// Compacts the conversation, resuming a parked peer for it. The transcript shows when the compaction is done.
 pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let identity = &peer.identity;
     let refused = |action: &str, reason: &str, exit| Ok(Done::with(identity, action, Some(reason.to_owned()), exit));
@@ -395,7 +395,7 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             up.record
         }
     };
-    // What stands in the folder may be an earlier conversation.
+    // The newest transcript in the folder may be that of an earlier conversation.
     let used = || world.host.transcript_times(peer, None).last.is_some_and(|at| at >= record.woke_at);
     if world.host.resumable(peer).is_err()
         || record.decision.as_ref().is_some_and(|decision| decision.mode == Mode::Fresh) && !used()
@@ -412,7 +412,7 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     Ok(Done::ok(identity, action))
 }
 
-/// Starts or stops what the service manager holds.
+/// Starts or stops a peer that the service manager holds.
 fn by_manager(world: &World<'_>, peer: &Peer, on: bool) -> Done {
     if let Some(refused) = refuse_managed(world, peer) {
         return refused;

@@ -115,7 +115,7 @@ impl Reader {
         {
             return Vec::new();
         }
-        // A line that is being written is for the next look.
+        // A line that is still being written is read next time.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.offset += whole as u64;
         lines_of(self.log, &bytes[..whole])

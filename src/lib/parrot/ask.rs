@@ -7,7 +7,7 @@ use super::keys::TypedKey;
 pub enum Trouble {
     /// A tool waits for yes or no; the dialog shows while the hook waits, as in Claude Code.
     Approval,
-    /// The same, and the dialog shows only when the hook has not answered, as in Codex.
+    /// A tool waits for yes or no; the dialog shows only when the hook has not answered, as in Codex.
     HiddenApproval,
     /// It asks something.
     Question,

@@ -52,7 +52,7 @@ impl Inbox {
         self.put(item, true)
     }
 
-    /// Files `item` durably as read: for whoever has it already.
+    /// Files `item` durably as read: for a person who has seen the message already.
     pub(crate) fn file_read(&self, item: &Item) -> Result<(), Failure> {
         self.put(item, false)
     }

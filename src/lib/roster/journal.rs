@@ -211,8 +211,8 @@ impl<'w> Journal<'w> {
         self.tidy();
     }
 
-    /// Removes what a kill left of an intent that was never published, and the folder where it is empty: then nobody has
-    /// to look into it. Whoever holds the journal is the only writer there.
+    /// Removes what a kill left of an intent that was never published, and the folder where it is empty: then nobody
+    /// has to look into it. The program that holds the journal is the only writer there.
     pub(crate) fn tidy(&self) {
         let dir = self.world.paths.intents_dir();
         // Litter that can't be seen stays litter.

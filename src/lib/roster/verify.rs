@@ -33,7 +33,7 @@ impl VerifyFound {
     }
 }
 
-/// What `verify` came to.
+/// The report of `verify`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Each peer, by name.

@@ -23,8 +23,8 @@ pub struct ScreenRules {
     /// The program calls the start hook when it starts, not at the first prompt: once it has, one reading is enough.
     #[serde(default)]
     pub start_hook: bool,
-    /// The program fetches our tool while it starts. Once it has, one look is enough, even one at which it still looks
-    /// busy starting; until it has, its prompt hook holds the first turn back (within reason).
+    /// The program fetches our tool while it starts. Once it has, one reading is enough, even one that still shows the
+    /// program as busy; until it has, its prompt hook delays the first turn (for a bounded time).
     #[serde(default)]
     pub tool: bool,
     /// Any of these: a turn is running.

@@ -60,8 +60,8 @@ impl Activity {
         }
     }
 
-    /// [`Activity::from_files`] for whoever may put the session to sleep: a message in flight keeps it awake until a
-    /// drain has settled it. A worker's task is in flight all along and proves nothing.
+    /// [`Activity::from_files`] for a caller that may put the session to sleep: a message in flight keeps it awake
+    /// until a drain has settled it. A worker's task is in flight all along and proves nothing.
     pub(crate) fn for_reaping(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
         let in_flight = !peer.is_ephemeral()
             && world.queue(&peer.identity).list(Place::Inflight).map_or(true, |items| !items.is_empty());

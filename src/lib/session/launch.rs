@@ -90,8 +90,8 @@ fn passes(name: &str) -> bool {
     ALLOWED.contains(&name) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// This process's environment, without what is not UTF-8, and with the user's home where whoever started this process
-/// (a hook, a job of cron's) left it out.
+/// This process's environment, without what is not UTF-8, and with the user's home where the program that started this
+/// process (a hook, a job of cron's) left it out.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     let given =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -117,7 +117,7 @@ impl Registry {
         Registry::change_by(paths, &OneWriter::acquire(paths, program, clock)?, change)
     }
 
-    /// [`Registry::change`] by whoever holds the lock already.
+    /// [`Registry::change`] for a caller that holds the lock already.
     pub(crate) fn change_by<T>(
         paths: &Paths,
         _: &OneWriter,

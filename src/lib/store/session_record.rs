@@ -101,8 +101,9 @@ impl SessionRecord {
         durable::remove(&paths.state(identity, StateFile::Session))
     }
 
-    /// Claims the death of the recorded session: of several programs that see it dead, one gets `true` (D5). A
-    /// crash between this and [`SessionRecord::finish_claim`] leaves a claim that whoever settles next finishes.
+    /// Claims the death of the recorded session: of several programs that see it dead, one gets `true` (D5). A crash
+    /// between this and [`SessionRecord::finish_claim`] leaves a claim that the next program that settles the identity
+    /// completes.
     pub(crate) fn claim_death(paths: &Paths, identity: &Identity) -> Result<bool, StoreError> {
         durable::move_file(&paths.state(identity, StateFile::Session), &paths.state(identity, StateFile::ClaimedDeath))
     }

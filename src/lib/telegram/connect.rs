@@ -137,7 +137,7 @@ fn token(path: &Path) -> Result<Token, Failure> {
 /// The bot's number and name.
 fn check(api: &Api) -> Result<(i64, String), Failure> {
     let me = api.call("getMe", &json!({})).map_err(failed)?;
-    // Updates come to whoever asks for them, or to a webhook, never to both.
+    // Telegram sends updates either to a program that asks for them or to a webhook, never to both.
     api.call("deleteWebhook", &json!({})).map_err(failed)?;
     match (me["id"].as_i64(), me["username"].as_str()) {
         (Some(id), Some(username)) => Ok((id, username.to_owned())),

@@ -14,7 +14,7 @@ const NAME: usize = 80;
 pub(crate) enum Saved {
     /// It is at this path.
     At(String),
-    /// It can't be had: a line for whoever reads the message.
+    /// The file can't be downloaded: a line for the reader of the message.
     Missing(String),
 }
 

@@ -35,7 +35,7 @@ impl ExitWatch {
 }
 
 /// Tells a terminal's program, and what it wraps, that the terminal's size has changed: it draws the whole screen anew.
-/// `leader` is the pid of the terminal's first process. Whoever does not draw ignores the signal.
+/// `leader` is the pid of the terminal's first process. A program that does not draw ignores the signal.
 pub fn redraw(leader: i32) {
     // A terminal's first process leads its session. 0 would be our own group, 1 everybody's first.
     let leads = leader > 1 && platform::stat(leader).is_some_and(|stat| stat.session == leader);

@@ -1,7 +1,7 @@
 //! launchd: agents as they are shipped in `plists/`, written out for one user, and `launchctl`.
 //!
 //! An agent is loaded by `bootstrap` and unloaded by `bootout`, never by `kickstart`, which can loop on launch
-//! constraints. `bootout` returns before the job is gone: whoever loads it again waits for that first.
+//! constraints. `bootout` returns before the job is gone: loading the job again waits for that first.
 
 use super::error::ServiceError;
 use super::state::Seen;

@@ -135,7 +135,7 @@ pub fn systemctl(words: &[&str], limit: Duration) -> Result<Ran, CommandError> {
     command::run("systemctl", &words, &[], limit)
 }
 
-/// The same, where anything but success is an error with systemd's own words.
+/// Runs `systemctl --user WORDS…`; anything but success is an error with systemd's own words.
 pub fn must(words: &[&str], limit: Duration) -> Result<(), ServiceError> {
     match systemctl(words, limit)? {
         ran if ran.success => Ok(()),
@@ -143,7 +143,7 @@ pub fn must(words: &[&str], limit: Duration) -> Result<(), ServiceError> {
     }
 }
 
-/// Whether a user manager is likely to answer: its socket is there. Costs one look at a file.
+/// Whether a user manager is likely to answer: its socket is there. Costs one stat.
 pub(crate) fn has_socket() -> bool {
     cfg!(target_os = "linux")
         && !folders::is_test_run()

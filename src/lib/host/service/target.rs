@@ -14,7 +14,7 @@ pub struct ServiceTarget {
     pub root: PathBuf,
     /// The socket folder, where it is not the root's own.
     pub socket_dir: Option<PathBuf>,
-    /// The PATH of whoever installs: where the user's agents are.
+    /// The PATH of the user who installs: where that user's agents are.
     pub path: Option<String>,
 }
 

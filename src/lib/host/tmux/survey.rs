@@ -8,7 +8,7 @@ pub(crate) const LOOK: &str = "#{pid}|#{pane_pid}|#{pane_dead}|#{pane_dead_statu
 /// One line for each attached terminal, for [`Survey`].
 pub(crate) const CLIENT: &str = "client|#{client_activity}|#{client_control_mode}|#{client_name}";
 
-/// What one look at a session tells.
+/// The facts about a session from one call to tmux.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaneLook {
     /// The server's pid.
