@@ -52,9 +52,9 @@ pub struct Message {
     pub wait: Duration,
 }
 
-/// A message that is accepted: durable, whatever happens.
+/// A message that was accepted: it is durable.
 pub struct Accepted<'w> {
-    /// To whom.
+    /// The recipient.
     pub peer: Peer,
     item: Item,
     seq: Seq,
@@ -63,8 +63,8 @@ pub struct Accepted<'w> {
 }
 
 impl Accepted<'_> {
-    /// Has it delivered. The answer: why no drain could be started. Whoever holds the identity looks at the queue again
-    /// after letting go.
+    /// Has the message delivered by a drain. Returns the reason where none could be started. None is needed while another
+    /// program holds the identity's lock: that program checks the queue again after it has released the lock.
     pub fn deliver(&mut self, world: &World<'_>) -> Option<NotStarted> {
         match self.ready.take() {
             Some(begin) => begin().err(),
@@ -197,7 +197,8 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
         urgent: message.urgent,
         ..new
     };
-    // A drain is loaded while the message is written. Whoever holds the identity looks at the queue again after letting go.
+    // A drain is loaded while the message is written. A program that holds the identity's lock checks the queue again
+    // after it has released the lock.
     let ready = (!world.is_held(&peer.identity)).then(|| world.host.ready_drain(&peer.identity));
     let seq = queue.accept(&item, world.clock)?;
     withdraw_from_nobody(world, &peer, &item, seq)?;
