@@ -89,7 +89,7 @@ impl Gated {
     }
 }
 
-/// Waits until the program that started this one by [`Gated::start`] lets it begin, or has ended.
+/// Waits until the program that started this one at a gate lets it begin, or has ended.
 pub fn wait_at_gate() {
     // Nothing is ever written to the pipe.
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
