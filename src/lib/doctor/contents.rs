@@ -1,5 +1,5 @@
-//! State files whose content can't be understood: the next program that reads one sets it aside, and goes on without what
-//! it said.
+//! State files whose content can't be understood: the next program that reads such a file sets it aside, and goes on
+//! without its content.
 
 use super::finding::Finding;
 use crate::store::durable;
@@ -11,7 +11,7 @@ use crate::world::World;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
-/// Those that say something which is not said elsewhere.
+/// The state files whose content exists nowhere else.
 pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let state = world.paths.state_dir();
     let mut found = Vec::new();

@@ -22,8 +22,8 @@ pub enum MendOutcome {
 /// A finding: one thing that is not as it should be.
 #[derive(Serialize)]
 pub struct Finding<'a> {
-    /// Which check: `root`, `files`, `tmux`, `programs`, `runtime`, `units`, `tick`, `queue`, `session`, `attention`, `telegram`,
-    /// `state`, `profile`.
+    /// The check: `root`, `files`, `tmux`, `programs`, `runtime`, `units`, `tick`, `queue`, `session`, `attention`,
+    /// `telegram`, `state`, `profile`.
     pub check: &'static str,
     /// How bad.
     pub severity: Severity,

@@ -1,4 +1,4 @@
-//! What the host must have: tmux, and something that runs the tick.
+//! Checks of what the host must have: tmux, and a timer that runs the tick.
 
 use super::finding::Finding;
 use crate::base::exit::{Exit, Failure};

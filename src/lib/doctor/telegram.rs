@@ -1,4 +1,4 @@
-//! Bots of Telegram through which nothing comes or goes.
+//! Telegram bots through which no message can be sent or received.
 
 use super::Finding;
 use crate::attention::report::age;

@@ -1,4 +1,4 @@
-//! Verbs over peers that were cut short.
+//! Interrupted verbs about peers: create, rename, remove.
 
 use super::finding::Finding;
 use crate::base::exit::{Exit, Failure};
@@ -8,7 +8,7 @@ use crate::store::lock::is_held;
 use crate::world::World;
 use std::collections::BTreeSet;
 
-/// Creations, renames and removals that were cut short. None while a verb is at work.
+/// One finding for each interrupted verb; none while a verb is running.
 pub(crate) fn cut_short<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     if is_held(&world.paths.intents_lock()) {
         return vec![];

@@ -1,4 +1,4 @@
-//! What this machine, its system and its user are called.
+//! The names of this machine and its user, and the version of the operating system.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Asking a program of the system something, for no longer than a limit.
+//! Running a program of the system for its output, for no longer than a limit.
 
 use crate::host::spawn::find_program;
 use std::ffi::{OsStr, OsString};

@@ -1,9 +1,9 @@
-//! What is left of a file system.
+//! The free space of a file system.
 
 use std::io;
 use std::path::Path;
 
-/// What is left for an ordinary user.
+/// The free space for an ordinary user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     /// Bytes.
@@ -12,7 +12,7 @@ pub struct Space {
     pub files: Option<u64>,
 }
 
-/// What is left where `path` is.
+/// The free space of the file system that `path` is on.
 pub(crate) fn space(path: &Path) -> io::Result<Space> {
     let stat = nix::sys::statvfs::statvfs(path)?;
     #[allow(clippy::useless_conversion, reason = "their widths are the platform's")]

@@ -1,7 +1,7 @@
 //! Giving memory back before a long wait: a program that sleeps for days should hold next to nothing.
 
-/// Gives back what can be had again: the resident pages of program files, which the kernel reads from its page cache
-/// when they are next needed, and free heap.
+/// Gives back memory that can be restored: the resident pages of program files, which the kernel reads again when they
+/// are next needed, and free heap.
 pub fn slim() {
     #[cfg(target_os = "linux")]
     drop_file_pages();

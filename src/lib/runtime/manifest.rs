@@ -31,7 +31,7 @@ pub enum Kind {
     Tui,
     /// A bridge that reads lines; always on, held by the service manager.
     Router,
-    /// A person: what comes is filed in a folder. There is no program and no session.
+    /// A person: messages are filed in a folder. There is no program and no session.
     Mailbox,
 }
 
@@ -46,7 +46,7 @@ pub struct Manifest {
     /// The version of the program that the rules were read off: `iapeer doctor --runtime` says it where they fail.
     #[serde(default)]
     pub measured: Option<String>,
-    /// Not tried by the project's own tests; said along with `measured`.
+    /// Whether the project's own tests do not cover it; reported together with `measured`.
     #[serde(default)]
     pub experimental: bool,
     /// The only natures a peer on it may have; empty means what its name implies.
@@ -258,8 +258,8 @@ impl Manifest {
         Duration::from_millis(self.keys.settle_ms)
     }
 
-    /// Whether its program takes messages out of the queue itself, and settles each when the service that it speaks to
-    /// has taken it. To any other router they are typed as lines.
+    /// Whether its program takes messages out of the queue itself, and settles each when the service behind it has
+    /// taken the message. Messages to any other router are typed as lines.
     pub fn takes_messages_itself(&self) -> bool {
         self.kind == Kind::Router && self.evidence.contains(&Evidence::Api)
     }

@@ -241,8 +241,8 @@ fn carries_between(path: &Path, from: u64, to: u64, id: MessageId) -> bool {
         .any(|line| line.windows(needle.len()).any(|window| *window == needle))
 }
 
-/// What `pick` says of the last complete record for which it says anything, and where that begins. The window from the end grows until
-/// one is found: a record can be larger than any fixed window (368 KB was seen).
+/// The result of `pick` for the last complete record for which there is one, and where that record begins. The window
+/// from the end grows until such a record is found: a record can be larger than any fixed window (368 KB was seen).
 fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<(T, u64)> {
     let (mut file, meta) = open::open(path, TRANSCRIPT).ok()??;
     let len = meta.len();

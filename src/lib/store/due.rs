@@ -2,8 +2,8 @@
 //! have, a session, a waiting message or anything else that a tick acts on.
 //!
 //! ```text
-//! whoever makes something:   mark → make it → mark again, should a tick have come in between
-//! a tick, under the lock:    nothing there → unmark → look again, should something have come in between
+//! a program that acts:       mark → act → mark again, in case a tick has removed the mark in between
+//! a tick, under the lock:    at rest → unmark → check again, in case a program has acted in between
 //! ```
 //!
 //! So the cost of a tick depends on the number of active identities, not of all. Changes without a mark (files moved by

@@ -1,4 +1,4 @@
-//! How units stand with systemd: state, last run, next run; and whether they outlive the last logout.
+//! The state of units according to systemd: state, last run, next run; and whether units outlive the last logout.
 
 use super::state::{Lingering, Seen};
 use super::systemd::{property, show};

@@ -1,8 +1,8 @@
-//! How a unit stands, whichever manager is asked.
+//! The state of a unit, for every service manager.
 
 use std::time::Duration;
 
-/// How a unit stands with its manager.
+/// The state of a unit according to its manager.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// `active`, `inactive`, `failed`, … in the manager's words; empty where it does not know the unit.

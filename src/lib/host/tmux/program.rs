@@ -1,4 +1,4 @@
-//! The tmux program: where it is, and which.
+//! The tmux program: its path and version.
 
 use super::TmuxError;
 use crate::host::command;

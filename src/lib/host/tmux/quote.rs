@@ -1,4 +1,4 @@
-//! Text of others on its way through tmux's two languages: formats, and the words of a command.
+//! Quoting arbitrary text for tmux's two languages: formats, and the words of a command.
 
 use std::ffi::OsString;
 

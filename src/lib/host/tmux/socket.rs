@@ -1,4 +1,4 @@
-//! The socket of a tmux server, apart from what is said over it.
+//! The socket file of a tmux server: whether a server listens on it, and how to have it created again.
 
 use crate::host::ProcessId;
 use nix::sys::signal::Signal;

@@ -1,4 +1,4 @@
-//! What one call to tmux tells of a session: the facts, who is attached, the screen.
+//! The result of one call to tmux about a session: the facts, the attached terminals, the screen.
 
 use super::{PaneId, TmuxError};
 use crate::base::clock::EpochMs;
