@@ -32,8 +32,7 @@ const SEQ_WAIT: Duration = Duration::from_secs(10);
 /// How many bytes of `seq` are read: a number has 20 digits at most.
 const NUMBER_MAX: u64 = 4096;
 
-/// How many folders above a queue's folder iapeer may have created (`lifecycle`, `state`, the root), and one more,
-/// which holds the root.
+/// The folders above a queue's that iapeer may have created (`lifecycle`, `state`, the root), and the one above these.
 const LEVELS: usize = 4;
 
 /// A failed queue operation.
@@ -138,9 +137,8 @@ impl Queue {
         }
     }
 
-    /// Makes the folder of a queue that has had no message yet durable, and the folders above it: if a power cut
-    /// removed the folder, it would remove the accepted messages too. The program that created the folders may have
-    /// been killed before it synced them.
+    /// Makes a new queue's folder durable, and the folders above it: a power cut must not remove them together with
+    /// accepted messages. The program that created them may have been killed before it synced them.
     fn sync_above(&self) -> Result<(), StoreError> {
         for dir in self.dir.ancestors().skip(1).take(LEVELS) {
             match step::sync_dir(Point::QueueSyncAbove, dir) {
@@ -176,8 +174,7 @@ impl Queue {
             .map_err(|error| StoreError::Corrupt { path: self.path(place, seq), why: error.to_string() }.into())
     }
 
-    /// The numbers of the items in `place`, ascending. A missing folder is empty; an unreadable one is an error. Only a
-    /// regular file is an item.
+    /// The items in `place`, ascending: its regular files. A missing folder is empty; an unreadable one is an error.
     pub fn list(&self, place: Place) -> Result<Vec<Seq>, StoreError> {
         let mut found: Vec<Seq> = durable::entries_of(&self.folder(place))?.iter().filter_map(Queue::item_of).collect();
         found.sort_unstable();
@@ -189,9 +186,9 @@ impl Queue {
         Seq::parse(entry.file_name().to_str()?).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file()))
     }
 
-    /// Gives items that were put there under another form of their number (`7`) the name that they are found by. One
-    /// whose number is taken stays. The caller holds the identity's lock: an item that moves on between the two steps
-    /// would be adopted, and delivered, once more.
+    /// Renames items that were put there by hand under another form of their number: `7` becomes `000007`, unless that
+    /// exists. The caller holds the identity's lock: an item that another program moves between the two steps would be
+    /// adopted, and delivered, once more.
     pub(crate) fn adopt(&self) -> Result<(), StoreError> {
         for name in durable::names_of(&self.dir)? {
             let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) else { continue };
@@ -211,8 +208,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Reads an item. `None`: the item is gone, or it was unreadable and was moved to `corrupt/` with the reason beside
-    /// it.
+    /// Reads an item. `None`: it is gone, or it is unreadable and was moved to `corrupt/` with the reason beside it.
     pub fn read(&self, place: Place, seq: Seq) -> Result<Option<Item>, QueueError> {
         let path = self.path(place, seq);
         let decoded = match durable::read_optional(&path) {
@@ -239,8 +235,7 @@ impl Queue {
         self.decode(&path, seq, &durable::read_optional(&path).ok()??).ok()
     }
 
-    /// An item of the earlier system has neither id nor time: it gets both from properties of its file that a move does
-    /// not change.
+    /// An item of the earlier system has no id and no time: both come from what a move of its file does not change.
     fn decode(&self, path: &Path, seq: Seq, bytes: &[u8]) -> Result<Item, ItemFault> {
         let mut item = Item::decode(bytes)?;
         if item.id == MessageId::nil() || item.accepted == EpochMs::default() {
