@@ -41,6 +41,8 @@ pub enum Drained {
 pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     let queue = world.queue(identity);
+    // Before the lock is tried: the program that holds it checks, after it has released the lock, for adopted items only.
+    queue.adopt()?;
     notice::give_waiting(world, Some(identity));
     let mut ledger = Ledger::new(world, &peer, &queue);
     // This lock is held from the first wait for a worker on: only one of several drains watches the worker.

@@ -187,8 +187,8 @@ impl Queue {
     }
 
     /// Renames items that were put there by hand under another form of their number: `7` becomes `000007`, unless that
-    /// exists. The caller holds the identity's lock: an item that another program moves between the two steps would be
-    /// adopted, and delivered, once more.
+    /// exists. An item that another program moves between the two steps may be adopted once more; its id stays the same, so
+    /// that it is dropped as a duplicate.
     pub(crate) fn adopt(&self) -> Result<(), StoreError> {
         for name in durable::names_of(&self.dir)? {
             let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) else { continue };
