@@ -12,7 +12,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 use support::scenario::{Office, SCENARIOS, Scenario, at_once, disturbed, is_soak};
-use support::{SmallDisk, TestHome};
+use support::{PATIENCE, SmallDisk, TestHome, wait_until};
 
 const OPS: [&str; 9] = ["open", "write", "fsync", "link", "rename", "unlink", "mkdir", "rmdir", "truncate"];
 /// Stories whose steps are most of those there are.
@@ -183,7 +183,8 @@ fn on_a_read_only_disk_everything_is_refused_and_goes_on_afterwards() {
         return skipped("a read-only disk");
     }
     let closed = ReadOnly(&root);
-    assert!(mount(&["-o", "remount,bind,ro"], &root));
+    // A program that was started before may still be writing.
+    wait_until("nobody to write", PATIENCE, || mount(&["-o", "remount,bind,ro"], &root));
     office.send("bob", "meanwhile");
     for (program, args) in [
         ("iapeer", &["stop", "bob"][..]),

@@ -15,7 +15,7 @@ use crate::host::managed::{self, Managed};
 use crate::host::obstacle::Obstacle;
 use crate::host::process;
 use crate::host::spawn::{self, Gated, SpawnError};
-use crate::host::tmux::{self, ExitWord, Key, StartSpec, TmuxError};
+use crate::host::tmux::{self, ExitWord, Key, PaneLook, Server, StartSpec, TmuxError};
 use crate::host::usage::Usage;
 use crate::runtime::screen::Sight;
 use crate::runtime::{ScreenState, Told};
@@ -81,6 +81,18 @@ impl RealHost<'_> {
             environment.insert("IAPEER_LOG".into(), level);
         }
         environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+    }
+}
+
+impl RealHost<'_> {
+    /// How the program of a dead pane ended, where tmux has not said that yet: it may not have waited for the program,
+    /// and tmux 3.3a may have lost the SIGCHLD of the end (D32): it checks its children again when one more child ends.
+    pub(crate) fn ending_of(&self, server: &Server<'_>) -> Option<PaneLook> {
+        let patience = Deadline::after(self.clock, POKE_PATIENCE);
+        wait_for(self.clock, patience, Duration::from_millis(10), || {
+            server.poke().ok()?;
+            server.look().ok().filter(PaneLook::has_ending)
+        })
     }
 }
 
@@ -292,17 +304,8 @@ impl Host for RealHost<'_> {
 
     fn dead_pane(&self, identity: &Identity) -> Option<PaneEnd> {
         let server = self.server(identity).ok()?;
-        let mut look = server.look().ok().filter(|look| look.pane_dead)?;
-        if look.dead_status.is_none() && look.dead_signal.is_none() {
-            // tmux 3.3a may have lost the SIGCHLD of the end (D32): it checks its children again when one more child
-            // ends.
-            let patience = Deadline::after(self.clock, POKE_PATIENCE);
-            let poked = wait_for(self.clock, patience, Duration::from_millis(10), || {
-                server.poke().ok()?;
-                server.look().ok().filter(|look| look.dead_status.is_some() || look.dead_signal.is_some())
-            });
-            look = poked.unwrap_or(look);
-        }
+        let look = server.look().ok().filter(|look| look.pane_dead)?;
+        let look = if look.has_ending() { look } else { self.ending_of(&server).unwrap_or(look) };
         Some(PaneEnd { status: look.dead_status, signal: look.dead_signal })
     }
 

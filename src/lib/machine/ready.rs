@@ -164,7 +164,11 @@ pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, LookTroub
         }
         _ => LookTrouble::Passing,
     })?;
-    let look = survey.look;
+    let mut look = survey.look;
+    if look.pane_dead && !look.has_ending() {
+        let ending = host.server(&peer.identity).ok().and_then(|server| host.ending_of(&server));
+        look = ending.unwrap_or(look);
+    }
     let ended = look.pane_dead.then(|| format!("the program ended ({})", look.ending()));
     let screen = Screen { styled: survey.screen, title: look.title, host: look.host, width: look.width };
     if let Some(why) = ended {

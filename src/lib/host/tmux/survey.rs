@@ -54,6 +54,11 @@ impl PaneLook {
         })
     }
 
+    /// Whether tmux has said how the pane's program ended.
+    pub fn has_ending(&self) -> bool {
+        self.dead_status.is_some() || self.dead_signal.is_some()
+    }
+
     /// How the pane's program ended, in words.
     pub fn ending(&self) -> String {
         match (self.dead_status, self.dead_signal) {
