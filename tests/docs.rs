@@ -16,7 +16,7 @@ fn settings() -> String {
     let mut text = String::from(
         "# Settings
 
-<!-- Written by `UPDATE_DOCS=1 cargo test --test docs` from src/lib/core/settings.rs. -->
+<!-- Written by `UPDATE_DOCS=1 cargo test --test docs` from src/lib/base/settings.rs. -->
 
 Settings are environment variables. A value that can't be read is refused with exit code 78 and the variable's name;
 an empty or blank one means the default. Paths are absolute.

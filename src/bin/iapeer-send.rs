@@ -14,8 +14,8 @@
 
 use iapeer::base::{Exit, Failure, Topic};
 use iapeer::cli::{self, Access, args};
-use iapeer::delivery::accept::{Message, SendOutcome};
-use iapeer::delivery::{many, recipients};
+use iapeer::delivery::accept::Message;
+use iapeer::delivery::recipients;
 use iapeer::world::World;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,23 +30,7 @@ fn run(given: args::Send, world: &World<'_>) -> Result<Exit, Failure> {
     if ask {
         return cli::send::ask(world, &message, &recipients, json);
     }
-    let mut worst = Exit::Ok;
-    many::send(world, &message, &recipients, |to, sent| match sent {
-        Ok(report) => {
-            // A caller that repeats a failed send must not repeat an accepted one.
-            cli::tell_done(json, &report, || report.line());
-            if require && matches!(report.outcome, SendOutcome::Queued | SendOutcome::Skipped) {
-                worst = worst.max(Exit::TryAgain);
-            }
-            Ok(())
-        }
-        Err(failure) => {
-            let failure = cli::send::refused(json, to, failure);
-            worst = worst.max(failure.exit);
-            cli::send::one_of_several(to, failure)
-        }
-    })?;
-    Ok(worst)
+    cli::send::send(world, &message, &recipients, json, require)
 }
 
 fn message(world: &World<'_>, given: args::Send) -> Result<(Message, Vec<String>), Failure> {

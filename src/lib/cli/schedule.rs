@@ -5,7 +5,7 @@ use crate::base::identity::{Personality, Topic};
 use crate::cli;
 use crate::cli::people_args::ScheduleAct;
 use crate::delivery::accept::Message;
-use crate::delivery::{many, recipients};
+use crate::delivery::recipients;
 use crate::host::service::schedule::ScheduleTrigger;
 use crate::message::limits;
 use crate::units::schedule::{self, Schedule};
@@ -107,17 +107,5 @@ fn send(world: &World<'_>, schedule: &Schedule, json: bool) -> Result<Exit, Fail
         wait: Duration::ZERO,
     };
     let recipients = recipients::resolve(world, vec![schedule.to.clone()], message.from.as_deref())?;
-    let mut worst = Exit::Ok;
-    many::send(world, &message, &recipients, |to, sent| match sent {
-        Ok(report) => {
-            cli::tell_done(json, &report, || report.line());
-            Ok(())
-        }
-        Err(failure) => {
-            let failure = cli::send::refused(json, to, failure);
-            worst = worst.max(failure.exit);
-            cli::send::one_of_several(to, failure)
-        }
-    })?;
-    Ok(worst)
+    cli::send::send(world, &message, &recipients, json, false)
 }

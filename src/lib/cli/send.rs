@@ -4,8 +4,9 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::harmless::harmless;
 use crate::base::output;
 use crate::cli;
-use crate::delivery::accept::Message;
+use crate::delivery::accept::{Message, SendOutcome};
 use crate::delivery::ask::{self, AskAnswered};
+use crate::delivery::many;
 use crate::world::World;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -25,8 +26,36 @@ pub fn refused(json: bool, to: Option<&str>, failure: Failure) -> Failure {
     Failure::new(failure.exit, format!("{outcome}: {to}{failure}"))
 }
 
+/// Sends `message` to each of `recipients`, and prints what became of each. The exit code is the worst of theirs; with
+/// `require` also what is not delivered counts.
+pub fn send(
+    world: &World<'_>,
+    message: &Message,
+    recipients: &[String],
+    json: bool,
+    require: bool,
+) -> Result<Exit, Failure> {
+    let mut worst = Exit::Ok;
+    many::send(world, message, recipients, |to, sent| match sent {
+        Ok(report) => {
+            // A caller that repeats a failed send must not repeat an accepted one.
+            cli::tell_done(json, &report, || report.line());
+            if require && matches!(report.outcome, SendOutcome::Queued | SendOutcome::Skipped) {
+                worst = worst.max(Exit::TryAgain);
+            }
+            Ok(())
+        }
+        Err(failure) => {
+            let failure = refused(json, to, failure);
+            worst = worst.max(failure.exit);
+            one_of_several(to, failure)
+        }
+    })?;
+    Ok(worst)
+}
+
 /// What one of several recipients refused keeps the others from nothing.
-pub fn one_of_several(to: Option<&str>, failure: Failure) -> Result<(), Failure> {
+fn one_of_several(to: Option<&str>, failure: Failure) -> Result<(), Failure> {
     match to {
         None => Err(failure),
         Some(_) => {

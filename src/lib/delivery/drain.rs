@@ -58,7 +58,6 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
             Err(LockError::Held { .. }) => return Ok(Drained::Ran(ledger.acted)),
             Err(error) => return Err(error.into()),
         };
-        queue.adopt()?;
         let before =
             RoundStart { newest: queue.list(Place::Waiting)?.last().copied(), turn: world.markers(identity).turn() };
         let next = if peer.is_ephemeral() {

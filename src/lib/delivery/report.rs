@@ -60,11 +60,14 @@ pub struct SendReport {
 impl SendReport {
     /// The report for a message that was not kept because `earlier` still waits in `queue`.
     pub(crate) fn skipped(queue: &Queue, earlier: &Item) -> SendReport {
-        SendReport {
-            waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
-            reason: Some("an earlier one still waits".into()),
-            ..SendReport::bare(SendOutcome::Skipped, queue.identity().clone(), earlier.id)
-        }
+        let why = Some("an earlier one still waits".into());
+        SendReport { reason: why, ..SendReport::of(SendOutcome::Skipped, queue, earlier) }
+    }
+
+    /// The report for `item`, which was accepted into `queue`.
+    fn of(outcome: SendOutcome, queue: &Queue, item: &Item) -> SendReport {
+        let waiting = queue.list(Place::Waiting).map_or(0, |list| list.len());
+        SendReport { waiting, ..SendReport::bare(outcome, queue.identity().clone(), item.id) }
     }
 
     /// The report for the message `id`, which answers a message of `answered`: `answered` is no peer, and this host has
@@ -119,17 +122,7 @@ pub(crate) fn watch(
     not_started: Option<NotStarted>,
 ) -> SendReport {
     let queue = world.queue(&peer.identity);
-    let report = |outcome, reason| SendReport {
-        outcome,
-        id: item.id.to_string(),
-        identity: peer.identity.clone(),
-        woke: false,
-        mode: None,
-        cause: None,
-        waiting: queue.list(Place::Waiting).map_or(0, |list| list.len()),
-        reason,
-        ms: 0,
-    };
+    let report = |outcome, reason| SendReport { reason, ..SendReport::of(outcome, &queue, item) };
     let deadline = Deadline::after(world.clock, if not_started.is_some() { Duration::ZERO } else { wait });
     let mut last_reason = None;
     let mut in_flight = None;

@@ -18,7 +18,7 @@ use crate::session::end::{self, End};
 use crate::session::settle::{self, Standing};
 use crate::store::attention::Attention;
 use crate::store::event_log::Event;
-use crate::store::markers::{Turn, TurnState};
+use crate::store::markers::TurnState;
 use crate::store::queue::{Place, Queue};
 use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::peer::Peer;
@@ -66,11 +66,9 @@ pub(crate) fn next(
         WorkerRound::QuietIn(left) => return Ok(Next::WatchFor(left)),
         // The turn may have ended during the round, and the drain that its hook started found the lock taken.
         WorkerRound::Working => !is_working(world, peer),
-        // An answer that came during the round started a drain that found the lock taken.
-        WorkerRound::Done(WorkerAnswer::Missing) if world.markers(&peer.identity).has(Marker::EphemeralArmed)? => true,
-        // The drain of a turn that failed during the round found the lock taken too.
+        // The drain of an answer, or of a turn's end, that came during the round found the lock taken.
         WorkerRound::Done(WorkerAnswer::Missing)
-            if ended_turn(world, peer).is_some_and(|turn| before.turn != Some(turn)) =>
+            if world.markers(&peer.identity).has(Marker::EphemeralArmed)? || has_ended_turn(world, peer, before) =>
         {
             true
         }
@@ -179,9 +177,10 @@ fn is_without_task(ledger: &Ledger<'_>) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The last turn, where hooks have reported that it ended.
-fn ended_turn(world: &World<'_>, peer: &Peer) -> Option<Turn> {
-    world.markers(&peer.identity).turn().filter(|turn| turn.state != TurnState::Busy)
+/// Whether hooks have reported the end of a turn since the round began.
+fn has_ended_turn(world: &World<'_>, peer: &Peer, before: &RoundStart) -> bool {
+    let turn = world.markers(&peer.identity).turn();
+    turn != before.turn && turn.is_some_and(|turn| turn.state != TurnState::Busy)
 }
 
 /// Whether the worker's turn still runs.

@@ -85,14 +85,19 @@ impl RealHost<'_> {
 }
 
 impl RealHost<'_> {
-    /// How the program of a dead pane ended, where tmux has not said that yet: it may not have waited for the program,
-    /// and tmux 3.3a may have lost the SIGCHLD of the end (D32): it checks its children again when one more child ends.
-    pub(crate) fn ending_of(&self, server: &Server<'_>) -> Option<PaneLook> {
+    /// `look`, completed where its pane is dead and tmux has not said yet how the program ended: tmux may not have waited
+    /// for the program, and tmux 3.3a may have lost the SIGCHLD of the end (D32): it checks its children again when one
+    /// more child ends.
+    pub(crate) fn with_ending(&self, server: &Server<'_>, look: PaneLook) -> PaneLook {
+        if !look.pane_dead || look.has_ending() {
+            return look;
+        }
         let patience = Deadline::after(self.clock, POKE_PATIENCE);
-        wait_for(self.clock, patience, Duration::from_millis(10), || {
+        let poked = wait_for(self.clock, patience, Duration::from_millis(10), || {
             server.poke().ok()?;
             server.look().ok().filter(PaneLook::has_ending)
-        })
+        });
+        poked.unwrap_or(look)
     }
 }
 
@@ -305,7 +310,7 @@ impl Host for RealHost<'_> {
     fn dead_pane(&self, identity: &Identity) -> Option<PaneEnd> {
         let server = self.server(identity).ok()?;
         let look = server.look().ok().filter(|look| look.pane_dead)?;
-        let look = if look.has_ending() { look } else { self.ending_of(&server).unwrap_or(look) };
+        let look = self.with_ending(&server, look);
         Some(PaneEnd { status: look.dead_status, signal: look.dead_signal })
     }
 

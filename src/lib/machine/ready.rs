@@ -158,17 +158,15 @@ pub(crate) struct ForAPerson {
 
 /// Reads a session's screen once.
 pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, LookTrouble> {
-    let survey = host.server(&peer.identity).and_then(|server| server.survey(true)).map_err(|error| match error {
+    let trouble = |error| match error {
         TmuxError::NoServer | TmuxError::NoSession => {
             LookTrouble::Ended { why: "the session ended".into(), last: None }
         }
         _ => LookTrouble::Passing,
-    })?;
-    let mut look = survey.look;
-    if look.pane_dead && !look.has_ending() {
-        let ending = host.server(&peer.identity).ok().and_then(|server| host.ending_of(&server));
-        look = ending.unwrap_or(look);
-    }
+    };
+    let server = host.server(&peer.identity).map_err(trouble)?;
+    let survey = server.survey(true).map_err(trouble)?;
+    let look = host.with_ending(&server, survey.look);
     let ended = look.pane_dead.then(|| format!("the program ended ({})", look.ending()));
     let screen = Screen { styled: survey.screen, title: look.title, host: look.host, width: look.width };
     if let Some(why) = ended {
