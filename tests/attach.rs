@@ -5,52 +5,11 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::time::Duration;
-use support::{Output, TestHome, wait_until};
+use support::{Terminal, TestHome, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
-
-/// A terminal for a person: a second tmux server. Its home ends it.
-struct Terminal<'h> {
-    home: &'h TestHome,
-    socket: PathBuf,
-}
-
-impl<'h> Terminal<'h> {
-    fn new(home: &'h TestHome) -> Terminal<'h> {
-        let terminal = Terminal { home, socket: home.dir().join("person.sock") };
-        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-s", "person", "-x", "120", "-y", "40", "sh"]);
-        terminal
-    }
-
-    fn tmux(&self, args: &[&str]) -> Output {
-        let mut command = self.home.cmd("tmux");
-        command.arg("-S").arg(&self.socket).args(args);
-        self.home.start(command, None).wait(SOON)
-    }
-
-    fn types(&self, text: &str) {
-        self.tmux(&["send-keys", "-t", "person", "-l", text]);
-    }
-
-    fn enter(&self) {
-        self.tmux(&["send-keys", "-t", "person", "Enter"]);
-    }
-
-    fn shows(&self, text: &str) {
-        wait_until(&format!("{text:?} on the person's screen"), SOON, || {
-            self.tmux(&["capture-pane", "-p", "-t", "person"]).stdout.contains(text)
-        });
-    }
-}
-
-impl Drop for Terminal<'_> {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
 
 fn home() -> TestHome {
     let home = TestHome::new();
@@ -82,7 +41,7 @@ fn attach_resumes_and_becomes_the_terminal_even_inside_another_tmux() {
     let home = home();
     delivered(&home, "one");
     home.ok("iapeer-reap", &[ANN]);
-    let person = Terminal::new(&home);
+    let person = Terminal::running(&home, &["sh"]);
     person.types("iapeer attach ann; echo ended with $?");
     person.enter();
     wait_until("the client", SOON, || clients(&home) == 1);
@@ -105,7 +64,7 @@ fn row_7_a_person_who_types_is_never_reaped_and_one_who_left_is() {
     home.set("IAPEER_IDLE_SECS", "4");
     delivered(&home, "one");
     let server = home.server_pid(ANN);
-    let person = Terminal::new(&home);
+    let person = Terminal::running(&home, &["sh"]);
     person.types("iapeer attach ann");
     person.enter();
     wait_until("the client", SOON, || clients(&home) == 1);
@@ -133,7 +92,7 @@ fn attach_to_a_live_session_waits_for_nobody_and_asks_no_service_manager() {
     home.set("IAPEER_LAUNCHAGENTS_DIR", &agents);
     std::fs::write(agents.join("com.iapeer.ann.plist"), "").unwrap();
     let _lock = support::hold(&home.state_dir().join(format!("{ANN}.lock")));
-    let person = Terminal::new(&home);
+    let person = Terminal::running(&home, &["sh"]);
     person.types("iapeer attach ann");
     person.enter();
     wait_until("the client", SOON, || clients(&home) == 1);

@@ -5,7 +5,8 @@
 
 mod support;
 
-use iapeer::base::EpochMs;
+use iapeer::base::{EpochMs, SystemClock};
+use iapeer::store::FileLock;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -193,7 +194,8 @@ fn a_dialog_and_a_strange_screen_are_named_and_looked_at_without_attaching() {
 
 /// Has everything that waits for ann look a minute older.
 fn minute_passes(home: &TestHome) {
-    let _ann = support::hold(&home.state_dir().join(format!("{ANN}.lock")));
+    let (lock, clock) = (home.state_dir().join(format!("{ANN}.lock")), SystemClock::default());
+    let _ann = FileLock::acquire_unsigned(&lock, SOON, &clock).unwrap();
     for entry in fs::read_dir(home.state_dir().join(format!("{ANN}.queue"))).unwrap().flatten() {
         let is_item = entry.file_name().to_string_lossy().starts_with("0");
         if is_item {

@@ -7,17 +7,10 @@ mod support;
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
-use support::{LogLine, Output, TestHome, wait_until};
+use support::{LogLine, Output, TestHome, home_with, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
-
-fn home_with(vars: &[(&str, &str)]) -> TestHome {
-    let home = TestHome::new();
-    home.parrot("bob", &[]);
-    home.parrot("ann", vars);
-    home
-}
 
 fn delivered(home: &TestHome, text: &str) {
     home.ok("iapeer-send", &["ann", "--from", "bob", "--require", "delivered", "-m", text]);

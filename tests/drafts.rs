@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use support::{Output, TestHome, wait_until};
+use support::{Output, Terminal, TestHome, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
@@ -50,38 +50,13 @@ fn delivery_lines(home: &TestHome) -> Vec<support::LogLine> {
     home.log("delivery.log").into_iter().filter(|line| line["to"] == "ann").collect()
 }
 
-/// A terminal of a person's: a second tmux server whose program is a client of the first.
-struct Terminal<'h> {
-    home: &'h TestHome,
-    socket: PathBuf,
-}
-
-impl<'h> Terminal<'h> {
-    fn running(home: &'h TestHome, client: &[&str]) -> Terminal<'h> {
-        let terminal = Terminal { home, socket: home.dir().join("person.sock") };
-        let ours = socket(home);
-        let inner = ["env", "-u", "TMUX", "tmux", "-S", ours.to_str().unwrap()];
-        let outer = ["-f", "/dev/null", "new-session", "-d", "-s", "person", "-x", "120", "-y", "40"];
-        terminal.tmux(&[&outer[..], &inner[..], client].concat());
-        wait_until("the client", SOON, || clients(home) == 1);
-        terminal
-    }
-
-    fn tmux(&self, args: &[&str]) -> Output {
-        let mut command = self.home.cmd("tmux");
-        command.arg("-S").arg(&self.socket).args(args);
-        self.home.start(command, None).wait(SOON)
-    }
-
-    fn types(&self, text: &str) {
-        self.tmux(&["send-keys", "-t", "person", "-l", text]);
-    }
-}
-
-impl Drop for Terminal<'_> {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
+/// A terminal of a person's whose program is a client of ann's server.
+fn terminal<'h>(home: &'h TestHome, client: &[&str]) -> Terminal<'h> {
+    let ours = socket(home);
+    let inner = ["env", "-u", "TMUX", "tmux", "-S", ours.to_str().unwrap()];
+    let terminal = Terminal::running(home, &[&inner[..], client].concat());
+    wait_until("the client", SOON, || clients(home) == 1);
+    terminal
 }
 
 fn clients(home: &TestHome) -> usize {
@@ -125,7 +100,7 @@ fn is_held(home: &TestHome, text: &str) {
 #[test]
 fn a_person_in_a_grouped_session_is_seen() {
     let home = home();
-    let person = Terminal::running(&home, &["new-session", "-t", ANN, "-s", "view"]);
+    let person = terminal(&home, &["new-session", "-t", ANN, "-s", "view"]);
     person.types("half a thought");
     wait_until("the draft", SOON, || composer(&home).contains("half a thought"));
     is_held(&home, "second");
@@ -154,7 +129,7 @@ fn a_person_in_control_mode_is_seen_by_what_the_keys_do() {
 #[test]
 fn a_person_is_seen_whatever_the_pane_is_called() {
     let home = home();
-    let person = Terminal::running(&home, &["attach", "-t", "%0"]);
+    let person = terminal(&home, &["attach", "-t", "%0"]);
     for title in ["screen", "client|1|0|x"] {
         home.tmux(ANN, &["select-pane", "-t", "%0", "-T", title]);
     }
@@ -198,7 +173,7 @@ fn a_draft_makes_way_for_each_of_several_messages() {
 fn a_paste_that_could_not_be_put_back_is_never_cleared_under_a_persons_eyes() {
     let home = home();
     home.set("IAPEER_COMPOSER_HOLD_SECS", "0.2");
-    let _person = Terminal::running(&home, &["attach", "-t", "%0"]);
+    let _person = terminal(&home, &["attach", "-t", "%0"]);
     draft(&home, &"line\n".repeat(12));
     let sent = send(&home, "second");
     assert!(sent.stdout.contains("send it or clear it"), "{sent}");

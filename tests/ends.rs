@@ -6,17 +6,10 @@ mod support;
 
 use std::fs;
 use std::time::Duration;
-use support::{TestHome, wait_until};
+use support::{TestHome, home_with, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
-
-fn home_with(vars: &[(&str, &str)]) -> TestHome {
-    let home = TestHome::new();
-    home.parrot("bob", &[]);
-    home.parrot("ann", vars);
-    home
-}
 
 fn deliver(home: &TestHome, text: &str) {
     home.ok("iapeer-send", &["ann", "--from", "bob", "--require", "delivered", "-m", text]);

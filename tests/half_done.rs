@@ -92,6 +92,17 @@ fn is_clean(home: &TestHome, what: &str, held: &str) {
     assert!(left.is_empty(), "{what}: {left:?}");
 }
 
+/// Has `act` killed before the first, the second … of each of `calls`, until it says that it was killed no more. How often
+/// it was.
+fn killed_everywhere(calls: &[&str], mut act: impl FnMut(&str, u32) -> bool) -> usize {
+    let mut killed = 0;
+    for call in calls {
+        killed += (1..).take_while(|n| act(call, *n)).count();
+    }
+    eprintln!("{killed} kills");
+    killed
+}
+
 /// Kills a rename before each call of `calls`, and lets `finish` finish it.
 fn rename_killed(calls: &[&str], finish: impl Fn(&TestHome, &str, &str)) {
     if !has_strace() {
@@ -100,41 +111,34 @@ fn rename_killed(calls: &[&str], finish: impl Fn(&TestHome, &str, &str)) {
     let home = TestHome::new();
     home.set("IAPEER_SERVICE_MANAGER", "none");
     home.parrot("zed", &[]);
-    let mut killed = 0;
-    for call in calls {
-        for n in 1.. {
-            let (old, new) = (format!("o-{call}-{n}"), format!("n-{call}-{n}"));
-            peer_with_a_message(&home, &old);
-            let was_killed = killed_at(&home, call, n, &["rename", &old, &new]);
-            let what = format!("killed before {call} {n}");
-            let body = format!("for {old}");
-            assert_eq!(messages(&home, &body).len(), 1, "{what}");
-            let listed = names(&home);
-            assert_eq!(listed.iter().filter(|name| [&old, &new].contains(name)).count(), 1, "{what}: {listed:?}");
-            finish(&home, &old, &new);
-            let retried = home.ok("iapeer", &["rename", &old, &new]);
-            assert!(retried.stdout.starts_with("renamed"), "{what}: {retried}");
-            let listed = names(&home);
-            assert!(listed.contains(&new) && !listed.contains(&old), "{what}: {listed:?}");
-            is_clean(&home, &what, &new);
-            let found = messages(&home, &body);
-            let queue = home.state_dir().join(format!("parrot-{new}.queue"));
-            assert!(found.len() == 1 && found[0].starts_with(queue), "{what}: {found:?}");
-            assert!(home.cwd(&new).ends_with(&new) && !home.root().join(format!("peers/{old}")).exists(), "{what}");
-            // Whoever finished the rename started a drain: one that still looks would find the peer held.
-            home.at_rest(&format!("parrot-{new}"));
-            home.launch_env(&new, &[]);
-            fs::set_permissions(launch_env(&home, &new), Permissions::from_mode(0o600)).unwrap();
-            home.ok("iapeer-drain", &[&format!("parrot-{new}")]);
-            wait_until("the message, once, under the new name", PATIENCE, || home.bodies(&new) == [body.as_str()]);
-            home.ok("iapeer", &["remove", &new, "--force"]);
-            if !was_killed {
-                break;
-            }
-            killed += 1;
-        }
-    }
-    eprintln!("{killed} kills");
+    let killed = killed_everywhere(calls, |call, n| {
+        let (old, new) = (format!("o-{call}-{n}"), format!("n-{call}-{n}"));
+        peer_with_a_message(&home, &old);
+        let was_killed = killed_at(&home, call, n, &["rename", &old, &new]);
+        let what = format!("killed before {call} {n}");
+        let body = format!("for {old}");
+        assert_eq!(messages(&home, &body).len(), 1, "{what}");
+        let listed = names(&home);
+        assert_eq!(listed.iter().filter(|name| [&old, &new].contains(name)).count(), 1, "{what}: {listed:?}");
+        finish(&home, &old, &new);
+        let retried = home.ok("iapeer", &["rename", &old, &new]);
+        assert!(retried.stdout.starts_with("renamed"), "{what}: {retried}");
+        let listed = names(&home);
+        assert!(listed.contains(&new) && !listed.contains(&old), "{what}: {listed:?}");
+        is_clean(&home, &what, &new);
+        let found = messages(&home, &body);
+        let queue = home.state_dir().join(format!("parrot-{new}.queue"));
+        assert!(found.len() == 1 && found[0].starts_with(queue), "{what}: {found:?}");
+        assert!(home.cwd(&new).ends_with(&new) && !home.root().join(format!("peers/{old}")).exists(), "{what}");
+        // Whoever finished the rename started a drain: one that still looks would find the peer held.
+        home.at_rest(&format!("parrot-{new}"));
+        home.launch_env(&new, &[]);
+        fs::set_permissions(launch_env(&home, &new), Permissions::from_mode(0o600)).unwrap();
+        home.ok("iapeer-drain", &[&format!("parrot-{new}")]);
+        wait_until("the message, once, under the new name", PATIENCE, || home.bodies(&new) == [body.as_str()]);
+        home.ok("iapeer", &["remove", &new, "--force"]);
+        was_killed
+    });
     assert!(killed >= calls.len() / 2, "hardly anything was killed: {killed}");
 }
 
@@ -204,38 +208,27 @@ fn a_create_that_is_killed_is_completed_by_a_retry_or_the_next_tick() {
     }
     let home = TestHome::new();
     home.set("IAPEER_SERVICE_MANAGER", "none");
-    let mut killed = 0;
-    for call in CHANGES {
-        for n in 1.. {
-            let name = format!("p-{call}-{n}");
-            let words = ["create", &name, "--runtime", "parrot", "--ephemeral", "--description", "counts sheep"];
-            let was_killed = killed_at(&home, call, n, &words);
-            let begun = home.root().join(format!("state/intents/create-{name}")).exists();
-            let what = format!("killed before {call} {n}");
-            if n % 2 == 0 && begun {
-                home.ok("iapeer-superviser", &[]);
-            } else {
-                home.ok("iapeer", &words);
-            }
-            is_clean(&home, &what, &name);
-            let record: Value = home
-                .ok("iapeer", &["list", "--json"])
-                .json_lines()
-                .into_iter()
-                .find(|p| p["personality"] == name)
-                .unwrap();
-            assert_eq!(record["description"], "counts sheep", "{what}");
-            let profile = home.cwd(&name).join(".iapeer/peer-profile.json");
-            let profile: Value = serde_json::from_slice(&fs::read(profile).unwrap()).unwrap();
-            assert_eq!(profile["wake_policy"], "ephemeral", "{what}");
-            assert!(home.cwd(&name).join(".iapeer/IAPEER.md").exists(), "{what}");
-            if !was_killed {
-                break;
-            }
-            killed += 1;
+    let killed = killed_everywhere(&CHANGES, |call, n| {
+        let name = format!("p-{call}-{n}");
+        let words = ["create", &name, "--runtime", "parrot", "--ephemeral", "--description", "counts sheep"];
+        let was_killed = killed_at(&home, call, n, &words);
+        let begun = home.root().join(format!("state/intents/create-{name}")).exists();
+        let what = format!("killed before {call} {n}");
+        if n % 2 == 0 && begun {
+            home.ok("iapeer-superviser", &[]);
+        } else {
+            home.ok("iapeer", &words);
         }
-    }
-    eprintln!("{killed} kills");
+        is_clean(&home, &what, &name);
+        let record: Value =
+            home.ok("iapeer", &["list", "--json"]).json_lines().into_iter().find(|p| p["personality"] == name).unwrap();
+        assert_eq!(record["description"], "counts sheep", "{what}");
+        let profile = home.cwd(&name).join(".iapeer/peer-profile.json");
+        let profile: Value = serde_json::from_slice(&fs::read(profile).unwrap()).unwrap();
+        assert_eq!(profile["wake_policy"], "ephemeral", "{what}");
+        assert!(home.cwd(&name).join(".iapeer/IAPEER.md").exists(), "{what}");
+        was_killed
+    });
     assert!(killed >= 6, "{killed}");
 }
 
@@ -247,32 +240,25 @@ fn a_remove_that_is_killed_is_finished_and_a_namesake_inherits_nothing() {
     let home = TestHome::new();
     home.set("IAPEER_SERVICE_MANAGER", "none");
     home.parrot("zed", &[]);
-    let mut killed = 0;
-    for call in CHANGES {
-        for n in 1.. {
-            let name = format!("p-{call}-{n}");
-            peer_with_a_message(&home, &name);
-            let was_killed = killed_at(&home, call, n, &["remove", &name, "--force"]);
-            let what = format!("killed before {call} {n}");
-            if n % 2 == 0 {
-                home.ok("iapeer-superviser", &[]);
-            }
-            home.ok("iapeer", &["remove", &name, "--force"]);
-            is_clean(&home, &what, &name);
-            assert!(!names(&home).contains(&name), "{what}");
-            assert!(messages(&home, &format!("for {name}")).is_empty(), "{what}");
-            fs::remove_dir_all(home.root().join(format!("peers/{name}"))).unwrap();
-            home.ok("iapeer", &["create", &name, "--runtime", "parrot"]);
-            assert_eq!(home.queue(&format!("parrot-{name}")), (0, 0, 0), "{what}");
-            assert!(!home.state(&format!("parrot-{name}"), "stopped"), "{what}");
-            home.ok("iapeer", &["remove", &name]);
-            if !was_killed {
-                break;
-            }
-            killed += 1;
+    let killed = killed_everywhere(&CHANGES, |call, n| {
+        let name = format!("p-{call}-{n}");
+        peer_with_a_message(&home, &name);
+        let was_killed = killed_at(&home, call, n, &["remove", &name, "--force"]);
+        let what = format!("killed before {call} {n}");
+        if n % 2 == 0 {
+            home.ok("iapeer-superviser", &[]);
         }
-    }
-    eprintln!("{killed} kills");
+        home.ok("iapeer", &["remove", &name, "--force"]);
+        is_clean(&home, &what, &name);
+        assert!(!names(&home).contains(&name), "{what}");
+        assert!(messages(&home, &format!("for {name}")).is_empty(), "{what}");
+        fs::remove_dir_all(home.root().join(format!("peers/{name}"))).unwrap();
+        home.ok("iapeer", &["create", &name, "--runtime", "parrot"]);
+        assert_eq!(home.queue(&format!("parrot-{name}")), (0, 0, 0), "{what}");
+        assert!(!home.state(&format!("parrot-{name}"), "stopped"), "{what}");
+        home.ok("iapeer", &["remove", &name]);
+        was_killed
+    });
     assert!(killed >= 6, "{killed}");
 }
 

@@ -7,17 +7,10 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
-use support::{TestHome, wait_until};
+use support::{TestHome, home_with, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
-
-fn home_with(vars: &[(&str, &str)]) -> TestHome {
-    let home = TestHome::new();
-    home.parrot("bob", &[]);
-    home.parrot("ann", vars);
-    home
-}
 
 /// Sends a burst of messages and lets ticks go over them.
 fn burst(home: &TestHome, texts: &[&str]) {

@@ -6,17 +6,10 @@ mod support;
 
 use std::fs;
 use std::time::Duration;
-use support::{Output, TestHome, wait_until};
+use support::{Output, TestHome, home_with, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
-
-fn home_with(vars: &[(&str, &str)]) -> TestHome {
-    let home = TestHome::new();
-    home.parrot("bob", &[]);
-    home.parrot("ann", vars);
-    home
-}
 
 /// Runs a shell script in the home.
 fn shell(home: &TestHome, script: &str) -> Output {

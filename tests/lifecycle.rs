@@ -12,17 +12,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::{LogLine, Output, TestHome, wait_for, wait_until};
+use support::{LogLine, Output, TestHome, home_with, wait_for, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
-
-fn home_with(vars: &[(&str, &str)]) -> TestHome {
-    let home = TestHome::new();
-    home.parrot("bob", &[]);
-    home.parrot("ann", vars);
-    home
-}
 
 fn send(home: &TestHome, text: &str, extra: &[&str]) -> Output {
     let args = [&["ann", "--from", "bob", "-m", text], extra].concat();

@@ -8,17 +8,10 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::{Output, TestHome, wait_until};
+use support::{Output, TestHome, home_with, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
-
-fn home_with(vars: &[(&str, &str)]) -> TestHome {
-    let home = TestHome::new();
-    home.parrot("bob", &[]);
-    home.parrot("ann", vars);
-    home
-}
 
 fn send(home: &TestHome, to: &str, text: &str) -> Output {
     home.run("iapeer-send", &[to, "--from", "bob", "--require", "delivered", "-m", text])

@@ -11,9 +11,11 @@ mod reading;
 mod running;
 #[cfg(feature = "failpoints")]
 pub mod scenario;
+mod terminal;
 
 pub use reading::{LogLine, bodies_in, count_items, logfmt};
 pub use running::{Output, Running};
+pub use terminal::Terminal;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -32,7 +34,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Takes the lock at `path`, as a program of ours does, until what is returned is dropped.
 pub fn hold(path: &Path) -> iapeer::store::FileLock {
     let clock = iapeer::base::SystemClock::default();
-    iapeer::store::FileLock::acquire_unsigned(path, PATIENCE, &clock).unwrap()
+    iapeer::store::FileLock::acquire_unsigned(path, Duration::ZERO, &clock).unwrap()
+}
+
+/// A home with the peers bob and ann, who runs with `vars` in her environment.
+pub fn home_with(vars: &[(&str, &str)]) -> TestHome {
+    let home = TestHome::new();
+    home.parrot("bob", &[]);
+    home.parrot("ann", vars);
+    home
 }
 
 /// The folder of the programs under test.
