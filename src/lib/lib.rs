@@ -32,6 +32,11 @@
 // Both panic where they can't write: `base::output` has what prints.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
+/// musl's own allocator asks the kernel for memory at every few allocations.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 pub mod attention;
 pub mod base;
 pub mod canary;
