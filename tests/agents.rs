@@ -297,6 +297,74 @@ fn codex_converses() {
     converse("codex");
 }
 
+/// What came into the program's own queue in mid-turn is ours until a turn takes it: where the program is killed before,
+/// it is handed over again, marked; and what is urgent does not wait behind it.
+fn loses_nothing_that_it_queued(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    home.set("IAPEER_CRASHLOOP_MAX", "1000");
+    agent.send("hello one");
+    agent.wait_idle();
+    let rounds = std::env::var("IAPEER_AGENTS_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    for round in 0..rounds {
+        let slow = agent.send(&format!("SLOW:60 slow {round}"));
+        stub.asked(slow["id"].as_str().unwrap());
+        let queued = |n: u32| {
+            let body = format!("round {round}, queued {n}");
+            let sent = home.run("iapeer-send", &["ada", "--from", "op", "--wait", "2", "--json", "-m", &body]).json();
+            assert_eq!(sent["outcome"], "queued", "{sent}\n{}", home.screen(identity));
+            assert!(sent["reason"].as_str().unwrap().contains("in its own queue"), "{sent}");
+            sent["id"].as_str().unwrap().to_owned()
+        };
+        let ids: Vec<String> = (0..3).map(queued).collect();
+        assert_eq!(home.queue(identity), (0, 3, 0));
+        let pane =
+            home.tmux(identity, &["display-message", "-p", "-t", &format!("={identity}:"), "#{pane_pid}"]).stdout;
+        let pane = nix::unistd::Pid::from_raw(pane.trim().parse().unwrap());
+        nix::sys::signal::kill(pane, nix::sys::signal::Signal::SIGKILL).unwrap();
+        wait_until("all of them to be delivered", 2 * PATIENCE, || {
+            home.ok("iapeer-superviser", &["--only", identity]);
+            home.queue(identity) == (0, 0, 0)
+        });
+        agent.wait_idle();
+        let asked = stub.requests();
+        for id in &ids {
+            stub.asked(id);
+            let times = asked.iter().filter(|request| {
+                request["tools"] != 0
+                    && request["allparts"].as_array().is_none_or(|parts| !parts.is_empty())
+                    && request["user"].as_str().is_some_and(|user| user.contains(id))
+            });
+            let unmarked = times.filter(|request| !request["user"].as_str().unwrap().contains("redelivered"));
+            assert!(unmarked.count() <= 1, "{id} came twice unmarked");
+        }
+    }
+    // One in the program's queue, and another that is urgent.
+    let slow = agent.send("SLOW:60 slow");
+    stub.asked(slow["id"].as_str().unwrap());
+    let shown = if runtime == "claude" { "esc to interrupt" } else { "w1" };
+    wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains(shown));
+    let first = home.run("iapeer-send", &["ada", "--from", "op", "--wait", "2", "--json", "-m", "in its queue"]).json();
+    assert_eq!(first["outcome"], "queued", "{first}");
+    let urgent = ["ada", "--from", "op", "--urgent", "--wait", "10", "--json", "-m", "now"];
+    let urgent = home.run("iapeer-send", &urgent).json();
+    assert_eq!(urgent["outcome"], "delivered", "{urgent}\n{}", home.screen(identity));
+    stub.asked(urgent["id"].as_str().unwrap());
+    wait_until("the other one too", PATIENCE, || home.queue(identity) == (0, 0, 0));
+    agent.wait_idle();
+    home.ok("iapeer-reap", &[identity]);
+}
+
+#[test]
+fn claude_loses_nothing_that_it_queued() {
+    loses_nothing_that_it_queued("claude");
+}
+
+#[test]
+fn codex_loses_nothing_that_it_queued() {
+    loses_nothing_that_it_queued("codex");
+}
+
 /// A script asks and has the answer, which the model sends with the tool, naming the question.
 fn asks(runtime: &'static str) {
     let Some(agent) = Agent::new(runtime) else { return };

@@ -220,6 +220,57 @@ fn a_message_in_mid_turn_waits_for_the_turn_and_is_not_lost() {
     assert_eq!(home.bodies("bob"), ["one", "two", "three"]);
 }
 
+/// What bob's program has put into its own queue, behind a long turn.
+#[track_caller]
+fn passed(home: &TestHome, body: &str) {
+    let sent = home.run("iapeer-send", &["bob", "--from", "alice", "--wait", "0.5", "-m", body]);
+    assert!(sent.stdout.contains("in its own queue, behind the running turn"), "{sent}");
+}
+
+#[test]
+fn what_stands_in_a_programs_own_queue_is_handed_over_again_when_the_program_dies() {
+    let home = home(&[("PARROT_TURN_MS", "60000")]);
+    let bob = "parrot-bob";
+    delivered(&send(&home, "long"));
+    for body in ["one", "two", "three"] {
+        passed(&home, body);
+    }
+    assert_eq!(home.queue(bob), (0, 3, 0));
+    let listed = home.ok("iapeer-drain", &["--list", bob, "--json"]).json_lines();
+    assert!(listed.iter().all(|row| row["attempts"] == 0), "{listed:?}");
+    home.launch_env("bob", &[("PARROT_TURN_MS", "5")]);
+    let pane = home.tmux(bob, &["display-message", "-p", "-t", "=parrot-bob:", "#{pane_pid}"]).stdout;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pane.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    wait_until("all of them to be delivered", PATIENCE, || {
+        home.ok("iapeer-superviser", &["--only", bob]);
+        home.queue(bob) == (0, 0, 0)
+    });
+    assert_eq!(home.bodies("bob"), ["long", "one", "two", "three", "one", "two", "three"]);
+    let marked = |text: &Value| text["text"].as_str().unwrap().contains("redelivered=\"1\"");
+    assert_eq!(
+        home.record("bob").iter().map(marked).collect::<Vec<_>>(),
+        [false, false, false, false, true, true, true]
+    );
+    let history = std::fs::read_to_string(home.root().join("history/parrot-bob.jsonl")).unwrap();
+    let history: Vec<Value> = history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(history.iter().all(|line| line["attempts"] == 0 && line["outcome"] == "delivered"), "{history:?}");
+}
+
+#[test]
+fn what_is_urgent_interrupts_the_turn_behind_which_another_message_waits() {
+    let home = home(&[("PARROT_TURN_MS", "60000")]);
+    delivered(&send(&home, "long"));
+    passed(&home, "one");
+    home.launch_env("bob", &[]);
+    let urgent = ["bob", "--from", "alice", "--urgent", "--wait", "0.5", "-m", "now"];
+    home.run("iapeer-send", &urgent);
+    // The parrot takes up the first message of its queue.
+    wait_until("the next turn", PATIENCE, || home.queue("parrot-bob") == (0, 1, 0));
+    home.ok("iapeer", &["interrupt", "bob"]);
+    wait_until("the turn after it", PATIENCE, || home.queue("parrot-bob") == (0, 0, 0));
+    assert_eq!(home.bodies("bob"), ["long", "one", "now"]);
+}
+
 #[test]
 fn a_runtime_is_added_by_its_manifest_alone() {
     let home = home(&[]);

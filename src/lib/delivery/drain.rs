@@ -10,7 +10,7 @@ use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::delivery::round::{Next, RoundStart};
-use crate::delivery::{filing, outgoing, warm, worker};
+use crate::delivery::{filing, outgoing, passed, warm, worker};
 use crate::mailbox::ledger::{Acted, Ledger};
 use crate::mailbox::notice;
 use crate::store::lock::{FileLock, LockError};
@@ -47,6 +47,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
     let mut ledger = Ledger::new(world, &peer, &queue);
     // This lock is held from the first wait for a worker on: only one of several drains watches the worker.
     let mut watch: Option<FileLock> = None;
+    let mut seen = None;
     loop {
         let lock = match world.lock_to_deliver(identity, Duration::ZERO) {
             Ok(lock) => lock,
@@ -71,7 +72,10 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
                 false => warm::round(&mut ledger)?,
             };
             drop(lock);
-            warm::next(&queue, round, &before)?
+            match warm::next(&queue, round, &before)? {
+                Next::Leave if passed::watch(world, &peer, &queue, &mut seen)? => Next::Recheck,
+                next => next,
+            }
         };
         match next {
             Next::Leave => return Ok(Drained::Ran(ledger.acted)),

@@ -11,6 +11,7 @@ mod filing;
 mod hand_over;
 pub mod many;
 pub(crate) mod outgoing;
+mod passed;
 pub mod recipients;
 pub mod report;
 mod round;

@@ -138,8 +138,11 @@ pub(crate) fn watch(
                 in_flight = Some(now);
                 return Some(Settled::Gone);
             }
-            // A failed try is not repeated before the next tick, so waiting longer is of no use.
-            if now.reason.is_some() {
+            // A failed try is not repeated before the next tick, so waiting longer is of no use. What the program has in
+            // its own queue may be taken at any time.
+            if now.passed.is_some() {
+                last_reason = now.reason;
+            } else if now.reason.is_some() {
                 last_reason = now.reason;
                 return Some(place);
             }

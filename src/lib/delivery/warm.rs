@@ -7,13 +7,14 @@ use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
 use crate::base::wake::Woken;
 use crate::delivery::hand_over::{self, ComposerState, HandedOver};
+use crate::delivery::passed::{self, Whereabouts};
 use crate::delivery::round::{Next, RoundStart};
 use crate::mailbox::ledger::{Entry, GivenBack, Ledger, TryOutcome};
-use crate::session::activity::{Activity, Quiet, turn_of};
+use crate::session::activity::{Activity, Quiet};
 use crate::session::bring_up::Up;
 use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
-use crate::store::queue::{Item, Place, Queue};
+use crate::store::queue::{Item, Passed, Place, Queue};
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use crate::world::{Landing, World};
@@ -23,6 +24,8 @@ use crate::world::{Landing, World};
 enum Fate {
     /// The item left the queue: the next one may be delivered.
     Settled,
+    /// The program has the item in a queue of its own: the next one may be handed over behind it.
+    Passed,
     /// The item stays in the queue, and so does every item behind it.
     Stays,
 }
@@ -49,19 +52,22 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
     if ledger.world.markers(&ledger.peer.identity).is_stopped() {
         return Ok(WarmRound::Stuck);
     }
+    let mut stuck = false;
     for seq in ledger.queue.list(Place::Inflight)? {
         let Some(item) = ledger.queue.read(Place::Inflight, seq)? else { continue };
         if resolve_unknown(ledger, Entry { place: Place::Inflight, seq, item })? == Fate::Stays {
-            return Ok(WarmRound::Stuck);
+            stuck = true;
+            break;
         }
     }
-    while let Some(entry) = ledger.head()? {
+    // What is urgent does not wait for the end of a turn that keeps another message in flight.
+    while let Some(entry) = ledger.head_of(|item| !stuck || item.urgent)? {
         if let Some((hold, why)) = hold::reason(ledger.world, ledger.peer)? {
             ledger.hold(entry, None, TryOutcome::Queued, hold, &why)?;
             return Ok(WarmRound::Stuck);
         }
         let fate = match hand_over::hand_over(ledger, entry)? {
-            HandedOver::Tried(tried) => conclude(ledger, tried.entry, tried.woke, tried.landing)?,
+            HandedOver::Tried(tried) => conclude(ledger, tried.entry, tried.woke, tried.landing, &tried.record)?,
             HandedOver::Settled => Fate::Settled,
             HandedOver::Waits => Fate::Stays,
         };
@@ -70,7 +76,7 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
         }
     }
     // An answer that an asker takes out of the queue itself is no reason for another round.
-    Ok(if ledger.queue.has_waiting()? { WarmRound::Stuck } else { WarmRound::Emptied })
+    Ok(if stuck || ledger.queue.has_waiting()? { WarmRound::Stuck } else { WarmRound::Emptied })
 }
 
 /// Settles the item that an earlier drain typed or was about to type. While its outcome is unknown, no other item may
@@ -80,8 +86,8 @@ fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Fa
     if ledger.finish_burial(&entry)? || ledger.drop_duplicate(&entry)? || ledger.finish_settling(&entry)? {
         return Ok(Fate::Settled);
     }
-    let taken = turn_of(world, &peer.identity, None).is_some_and(|turn| turn.taken.contains(&entry.item.id));
-    if taken || world.host.carries(peer, entry.item.id) {
+    if let Some(at) = passed::taken(world, peer, &entry.item) {
+        passed::note_taken(world, peer, &entry.item, at);
         note_topic(world, peer, &entry.item);
         ledger.settle(entry, landed(None, Evidence::Transcript, false))?;
         return Ok(Fate::Settled);
@@ -93,6 +99,7 @@ fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Fa
             ledger.note(&entry, TryOutcome::Unknown, Some(reason.into()));
             Ok(Fate::Stays)
         }
+        Standing::Live(record) if entry.item.passed.is_some() => resolve_passed(ledger, entry, record),
         Standing::Live(record) => {
             if let Quiet::Working = Activity::from_files(world, peer, &record).quiet() {
                 // The session may take the message at the end of its turn.
@@ -105,11 +112,37 @@ fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Fa
             }
             retry_unknown(ledger, entry, record)
         }
+        Standing::Asleep if entry.item.passed.is_some() => {
+            ledger.give_back_passed(entry)?;
+            Ok(Fate::Settled)
+        }
         Standing::Asleep => {
             // The session that may have seen the message is gone, and its transcript lacks it.
             entry.item.redelivered += 1;
             ledger.give_back(entry, "the session ended before there was evidence")?;
             Ok(Fate::Settled)
+        }
+    }
+}
+
+/// Settles an item that was passed to a live session, which may have lost it, or may be another one than that which
+/// had it.
+fn resolve_passed(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecord) -> Result<Fate, Failure> {
+    let (world, peer) = (ledger.world, ledger.peer);
+    if entry.item.passed.as_ref().is_some_and(|passed| passed.launch != record.launch) {
+        ledger.give_back_passed(entry)?;
+        return Ok(Fate::Settled);
+    }
+    match passed::whereabouts(world, peer, &entry.item, &record) {
+        Whereabouts::Queued => {
+            ledger.note(&entry, TryOutcome::Queued, Some(passed::BEHIND_THE_TURN.into()));
+            Ok(Fate::Passed)
+        }
+        Whereabouts::Taken => resolve_unknown(ledger, entry),
+        Whereabouts::Lost => {
+            // A person who takes it out of the program's queue, or a program that puts it back into the composer.
+            entry.item.passed = None;
+            retry_unknown(ledger, entry, record)
         }
     }
 }
@@ -125,7 +158,7 @@ fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecor
     }
     ledger.queue.update(entry.place, entry.seq, &entry.item)?;
     let text = hand_over::envelope(ledger.peer, &entry.item);
-    let up = Up { record, woke: None };
+    let up = Up { record: record.clone(), woke: None };
     match hand_over::deliver(ledger, &entry.item, &text, &up, ComposerState::MayHoldIt) {
         // The message may have been typed before: it stays in flight until there is evidence or its session has ended.
         Landing::Held(hold, reason) => {
@@ -134,13 +167,23 @@ fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecor
             ledger.hold(entry, None, TryOutcome::Unknown, hold, &reason).map(fate)
         }
         Landing::Failed(reason) => ledger.put_off(entry, None, TryOutcome::Unknown, &reason).map(|()| Fate::Stays),
-        landing => conclude(ledger, entry, None, landing),
+        landing => conclude(ledger, entry, None, landing, &record),
     }
 }
 
-/// Settles, holds or gives back `entry`, as `landing` says.
-fn conclude(ledger: &mut Ledger<'_>, entry: Entry, woke: Option<Woken>, landing: Landing) -> Result<Fate, Failure> {
+/// Settles, holds or gives back `entry`, which was handed to the session of `record`, as `landing` says.
+fn conclude(
+    ledger: &mut Ledger<'_>,
+    mut entry: Entry,
+    woke: Option<Woken>,
+    landing: Landing,
+    record: &SessionRecord,
+) -> Result<Fate, Failure> {
     match landing {
+        Landing::Queued { .. } => {
+            entry.item.passed = Some(Passed { at: ledger.world.now(), launch: record.launch.clone() });
+            ledger.put_off(entry, woke, TryOutcome::Queued, passed::BEHIND_THE_TURN).map(|()| Fate::Passed)
+        }
         Landing::Landed { by, forced } => {
             note_topic(ledger.world, ledger.peer, &entry.item);
             ledger.settle(entry, landed(woke, by, forced)).map(|()| Fate::Settled)

@@ -9,6 +9,7 @@ use crate::attention::hold;
 use crate::base::Marker;
 use crate::base::exit::Failure;
 use crate::delivery::hand_over::{self, HandedOver};
+use crate::delivery::passed;
 use crate::delivery::round::{Next, RoundStart};
 use crate::delivery::warm::landed;
 use crate::mailbox::ledger::{Ledger, TryOutcome};
@@ -268,7 +269,11 @@ fn start_next(ledger: &mut Ledger<'_>) -> Result<TaskStarted, Failure> {
             ledger.hold(entry, tried.woke, TryOutcome::Queued, hold, &reason)?;
             Ok(TaskStarted::No)
         }
-        Landing::Unknown(reason) | Landing::Failed(reason) => {
+        landing @ (Landing::Unknown(_) | Landing::Failed(_) | Landing::Queued { .. }) => {
+            let reason = match landing {
+                Landing::Unknown(reason) | Landing::Failed(reason) => reason,
+                _ => passed::BEHIND_THE_TURN.to_owned(),
+            };
             // A worker without its task is of no use: the next try starts a new session.
             end::end(world, &peer.identity, Some(&tried.record), &End::new(NOT_TAKEN))?;
             entry.item.redelivered += 1;

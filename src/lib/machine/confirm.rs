@@ -7,6 +7,9 @@
 //! Cleared   the composer was seen without it               seen with it    → Standing
 //! ```
 //!
+//! A message that was typed in mid-turn may go into a queue of the program's own: then it has not landed before a turn
+//! takes it, and nobody waits for that here.
+//!
 //! Evidence ends the wait in any state: the message has landed. The end of the session or of the time ends the wait
 //! too: where a last search finds no evidence, the outcome is unknown.
 
@@ -18,7 +21,7 @@ use crate::host::tmux::{Key, TmuxError};
 use crate::runtime::manifest::ScreenRules;
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::transcript::{Baseline, Transcripts};
-use crate::store::markers::Markers;
+use crate::store::markers::{Markers, Turn};
 use crate::world::{Delivery, Landing};
 use std::time::Duration;
 
@@ -36,6 +39,8 @@ pub(super) struct Submit {
     pub(super) forced: bool,
     /// The key was pressed once already.
     pub(super) pressed: bool,
+    /// The program has the message in its own queue, and was told to take it at once.
+    pub(super) hurried: bool,
 }
 
 /// The state of a typed message, as far as it was observed.
@@ -56,6 +61,8 @@ enum Submitted {
 enum Noticed {
     /// A hook or a transcript names the message.
     Evidence(Evidence),
+    /// The program has the message in its own queue, behind the running turn.
+    Queued,
     /// The composer was read, with the message in it or without.
     Composer { holds: bool },
     /// Nothing: tmux did not answer properly.
@@ -71,6 +78,7 @@ enum Noticed {
 enum Next {
     Wait(Submitted),
     Landed(Evidence),
+    Queued,
     /// Search for evidence once more; without any, the outcome is unknown for this reason.
     LastLook(String),
 }
@@ -79,6 +87,7 @@ enum Next {
 fn next(state: Submitted, noticed: Noticed, shows_only: bool) -> Next {
     match (state, noticed) {
         (_, Noticed::Evidence(by)) => Next::Landed(by),
+        (_, Noticed::Queued) => Next::Queued,
         (_, Noticed::Ended(why)) => Next::LastLook(why),
         (_, Noticed::Nothing) => Next::Wait(state),
         (_, Noticed::Composer { holds: true }) => Next::Wait(Submitted::Standing),
@@ -104,7 +113,7 @@ pub(super) fn confirm(
     submit: Submit,
 ) -> Landing {
     let clock = host.clock;
-    let Submit { busy, forced, pressed } = submit;
+    let Submit { busy, forced, pressed, hurried } = submit;
     let shows_only = shows_only(delivery);
     let pressing = host.settings.submit_timeout;
     let grace = if delivery.boot { host.settings.ready_gate } else { pressing + host.settings.liveness_grace };
@@ -116,6 +125,8 @@ pub(super) fn confirm(
         baseline,
         keep_pressing: Deadline::after(clock, pressing),
         busy,
+        in_turn: busy && !delivery.boot,
+        hurried,
     };
     let deadline = Deadline::after(clock, grace);
     let mut state = match (shows_only, pressed) {
@@ -129,9 +140,11 @@ pub(super) fn confirm(
         match next(state, noticed, shows_only) {
             Next::Wait(after) => state = after,
             Next::Landed(by) => return Landing::Landed { by, forced },
+            Next::Queued => return Landing::Queued { forced },
             Next::LastLook(why) => {
                 return match watcher.evidence() {
                     Some(by) => Landing::Landed { by, forced },
+                    None if hurried => Landing::Queued { forced },
                     None => Landing::Unknown(why),
                 };
             }
@@ -175,6 +188,10 @@ struct Watcher<'a> {
     keep_pressing: Deadline,
     /// Whether a turn is running, which decides on the submit key.
     busy: bool,
+    /// Whether a turn was running when the message was typed.
+    in_turn: bool,
+    /// See [`Submit::hurried`].
+    hurried: bool,
 }
 
 impl Watcher<'_> {
@@ -199,17 +216,23 @@ impl Watcher<'_> {
             }
         }
         let until = Deadline::after(clock, RESUBMIT);
-        match wait_for(clock, until, EVIDENCE_LOOK, || self.evidence()) {
-            Some(by) => Noticed::Evidence(by),
-            None => self.look(),
-        }
+        let told = || {
+            let announced = || self.is_announced().then_some(Noticed::Queued);
+            self.evidence().map(Noticed::Evidence).or_else(announced)
+        };
+        wait_for(clock, until, EVIDENCE_LOOK, told).unwrap_or_else(|| self.look())
     }
 
     fn look(&mut self) -> Noticed {
         match ready::look(self.host, self.delivery.peer) {
             Ok(screen) => {
                 self.busy = matches!(screen.sight(self.rules), Sight::Input { busy: true, .. });
-                Noticed::Composer { holds: holds(&screen, self.rules, self.delivery) }
+                let holds = holds(&screen, self.rules, self.delivery);
+                let waits = !holds && !shows_only(self.delivery) && !self.hurried && (self.busy || self.in_turn);
+                if waits && screen.shows_any(&self.delivery.peer.manifest.keys.queued) {
+                    return Noticed::Queued;
+                }
+                Noticed::Composer { holds }
             }
             Err(LookTrouble::Passing) => Noticed::Nothing,
             Err(LookTrouble::Ended { why, .. }) => Noticed::Ended(why),
@@ -227,11 +250,26 @@ impl Watcher<'_> {
         })
     }
 
+    /// Whether the prompt hook named the message, where that proves that a turn took it.
     fn hook_saw_it(&self) -> bool {
+        !self.announces() && self.turn().is_some_and(|turn| turn.taken.contains(&self.delivery.id))
+    }
+
+    /// Whether the prompt hook named the message, where that proves only that the program queued it.
+    fn is_announced(&self) -> bool {
+        let id = &self.delivery.id;
+        let named = |turn: Turn| turn.queued.contains(id) || turn.taken.contains(id);
+        !self.hurried && self.announces() && self.turn().is_some_and(named)
+    }
+
+    /// Whether the prompt hook is called when the program queues the message.
+    fn announces(&self) -> bool {
+        self.in_turn && self.delivery.peer.manifest.keys.midturn.announces
+    }
+
+    fn turn(&self) -> Option<Turn> {
         let markers = Markers::of(self.host.paths, &self.delivery.peer.identity);
-        markers.turn().is_some_and(|turn| {
-            turn.launch.as_deref() == self.delivery.launch && turn.taken.contains(&self.delivery.id)
-        })
+        markers.turn().filter(|turn| turn.launch.as_deref() == self.delivery.launch)
     }
 }
 
@@ -272,6 +310,7 @@ mod tests {
         for state in ALL {
             let evidence = next(state, Noticed::Evidence(Evidence::Hook), false);
             assert_eq!(evidence, Next::Landed(Evidence::Hook), "{state:?}");
+            assert_eq!(next(state, Noticed::Queued, true), Next::Queued, "{state:?}");
             assert_eq!(next(state, Noticed::Ended("gone".into()), true), Next::LastLook("gone".into()), "{state:?}");
             assert_eq!(next(state, Noticed::Nothing, true), Next::Wait(state), "{state:?}");
         }

@@ -11,7 +11,7 @@
 //! ```
 
 use super::confirm::{Submit, confirm, shows_only, submit_key};
-use super::draft;
+use super::draft::{self, ENVELOPE};
 use super::hurry::hurry;
 use super::ready;
 use super::real::RealHost;
@@ -35,6 +35,8 @@ const REPAINT: Duration = Duration::from_secs(1);
 const SECOND_LOOK: Duration = Duration::from_millis(250);
 /// How long a dialog or a repaint in a live session may last before the delivery gives up for now.
 const OBSTACLE: Duration = Duration::from_secs(5);
+/// Pause between two readings of a composer with another message of ours.
+const ANOTHER_LOOK: Duration = Duration::from_millis(30);
 
 /// Delivers into a live session.
 pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
@@ -49,12 +51,20 @@ pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     let baseline = baseline(host, delivery);
     match approach(host, delivery, rules) {
         Ok(submit) => {
-            let busy = submit.busy;
-            let landing = confirm(host, delivery, rules, &baseline, submit);
-            if busy && delivery.urgent && matches!(landing, Landing::Landed { .. }) {
-                hurry(host, delivery, rules);
+            let mut landing = confirm(host, delivery, rules, &baseline, submit);
+            match landing {
+                Landing::Queued { forced } if delivery.urgent => {
+                    hurry(host, delivery, rules);
+                    let submit = Submit { forced, pressed: true, hurried: true, ..submit };
+                    landing = confirm(host, delivery, rules, &baseline, submit);
+                }
+                // An empty composer does not say whether a turn took the message.
+                Landing::Landed { by: Evidence::Composer, .. } if submit.busy && delivery.urgent => {
+                    hurry(host, delivery, rules);
+                }
+                _ => {}
             }
-            if matches!(landing, Landing::Landed { .. }) {
+            if matches!(landing, Landing::Landed { .. } | Landing::Queued { .. }) {
                 draft::put_back(host, delivery, rules);
             }
             landing
@@ -71,6 +81,8 @@ enum Sighting<'r> {
     Ours { busy: bool },
     /// The composer has a draft that nobody has touched for long.
     Stale(Screen),
+    /// The composer has another message of ours: its program is about to take it.
+    Another,
     /// Nothing may be typed for now.
     Hold(Hold, &'static str),
     /// A dialog is in the place of the composer.
@@ -97,7 +109,7 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
     loop {
         let mut sighting = None;
         let pasted = server.survey_and_paste(&input, together, &mut |survey| {
-            let seen = sight(host, delivery, rules, survey);
+            let seen = sight(host, delivery, rules, survey, deadline.passed(host.clock));
             let free = matches!(seen, Sighting::Free { .. });
             sighting = Some(seen);
             free
@@ -106,10 +118,10 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
         let obstacle = match (sighting, pasted) {
             (Some(Sighting::Free { busy }), Ok(_)) => {
                 host.clock.sleep(settle);
-                return Ok(Submit { busy, forced, pressed: together.is_some() });
+                return Ok(Submit { busy, forced, pressed: together.is_some(), hurried: false });
             }
             (Some(Sighting::Free { .. }), Err(error)) => return Err(after_typing(error)),
-            (Some(Sighting::Ours { busy }), _) => return Ok(Submit { busy, forced, pressed: false }),
+            (Some(Sighting::Ours { busy }), _) => return Ok(Submit { busy, forced, pressed: false, hurried: false }),
             (Some(Sighting::Stale(screen)), _) if !forced && draft::put_aside(host, delivery, rules, &screen) => {
                 forced = true;
                 continue;
@@ -117,6 +129,10 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
             (Some(Sighting::Stale(_)), _) => {
                 let why = "a draft stands in the composer and does not clear".into();
                 return Err(Landing::Held(Hold::Draft, why));
+            }
+            (Some(Sighting::Another), _) => {
+                host.clock.sleep(ANOTHER_LOOK);
+                continue;
             }
             (Some(Sighting::Hold(hold, why)), _) => return Err(Landing::Held(hold, why.into())),
             (Some(Sighting::Dialog(screen, dialog)), _) => {
@@ -177,7 +193,13 @@ fn end_without_pane(host: &RealHost<'_>, peer: &Peer) {
 }
 
 /// Classifies the result of a survey.
-fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRules, survey: Survey) -> Sighting<'r> {
+fn sight<'r>(
+    host: &RealHost<'_>,
+    delivery: &Delivery<'_>,
+    rules: &'r ScreenRules,
+    survey: Survey,
+    waited: bool,
+) -> Sighting<'r> {
     if survey.look.pane_dead {
         return Sighting::Ended(survey.look.ending());
     }
@@ -185,6 +207,7 @@ fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRule
     let look = survey.look;
     let screen = Screen { styled: survey.screen, title: look.title, host: look.host, width: look.width };
     match screen.sight(rules) {
+        Sight::Input { draft, .. } if !waited && is_another(&draft, delivery, &survey.clients) => Sighting::Another,
         Sight::Input { draft, busy } => match at_composer(host, delivery, &survey.clients, moved, draft, busy) {
             Composed::Free => Sighting::Free { busy },
             Composed::Ours => Sighting::Ours { busy },
@@ -193,6 +216,17 @@ fn sight<'r>(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &'r ScreenRule
         },
         Sight::Dialog(dialog) => Sighting::Dialog(screen, dialog),
         Sight::Blank | Sight::Unknown => Sighting::Strange(look.pane_pid),
+    }
+}
+
+/// Whether the composer has another message of ours. A program that waits for its prompt hook, as a new session does
+/// until it has our tool, shows what was submitted in its composer until the hook returns.
+fn is_another(draft: &Draft, delivery: &Delivery<'_>, clients: &[Client]) -> bool {
+    match draft {
+        Draft::Empty => false,
+        Draft::Text(text) => text.starts_with(ENVELOPE) && !text.contains(&delivery.id.to_string()),
+        // A long message is shown as a mark.
+        Draft::Paste(_) => clients.is_empty() && !delivery.resumed,
     }
 }
 

@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long the composer may take to be free of the message for which the draft was moved.
 const FREE: Duration = Duration::from_secs(5);
 
+/// What every message begins with: no person's draft.
+pub(super) const ENVELOPE: &str = "<iap ";
+
 /// `<identity>.draft`: the draft that was moved out of the composer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Aside {
@@ -49,9 +52,16 @@ fn draft_on(screen: &Screen, rules: &ScreenRules) -> Option<Draft> {
 /// one garbled text. Returns whether the composer is empty now.
 pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules, screen: &Screen) -> bool {
     let Some(key) = &delivery.peer.manifest.keys.clear else { return false };
-    let Some(Draft::Text(seen) | Draft::Paste(seen)) = draft_on(screen, rules) else { return false };
-    let text = screen.whole_draft(rules).unwrap_or(seen);
-    if let Err(error) = keep(host, delivery, text) {
+    let seen = match draft_on(screen, rules) {
+        // A message of ours that its program did not take is no person's draft.
+        Some(Draft::Text(seen)) => Some(seen).filter(|seen| !seen.starts_with(ENVELOPE)),
+        // The text behind the mark of a long paste is not on the screen: the mark alone is of no use.
+        Some(Draft::Paste(_)) => None,
+        _ => return false,
+    };
+    if let Some(seen) = seen
+        && let Err(error) = keep(host, delivery, screen.whole_draft(rules).unwrap_or(seen))
+    {
         tracing::warn!("{}: the draft stays, since it can't be kept: {error}", delivery.peer.identity);
         return false;
     }

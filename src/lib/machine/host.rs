@@ -190,6 +190,18 @@ impl Host for RealHost<'_> {
         self.transcripts(peer).is_some_and(|transcripts| transcripts.carries(id))
     }
 
+    fn taken_at(&self, peer: &Peer, id: MessageId) -> Option<EpochMs> {
+        self.transcripts(peer)?.taken_at(id)
+    }
+
+    fn has_queued(&self, peer: &Peer) -> bool {
+        let Some(rules) = peer.manifest.screen.as_ref() else { return false };
+        ready::look(self, peer).is_ok_and(|screen| {
+            matches!(screen.sight(rules), Sight::Input { busy: true, .. })
+                || screen.shows_any(&peer.manifest.keys.queued)
+        })
+    }
+
     fn preflight(&self, peer: &Peer) -> Result<(), Failure> {
         self.tmux()?;
         let environment = launch::allowed(launch::environment());

@@ -16,28 +16,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Pause between two readings of the screen after a key.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Presses the manifest's `urgent` keys until the message has left the program's queue; where they do nothing, the turn
-/// is interrupted. The message has landed by now: at worst it waits for the end of the turn.
+/// Presses the manifest's `urgent` keys until the message has left the program's queue; where there are none, or they
+/// do nothing, the turn is interrupted. At worst the message waits for the end of the turn.
 pub(crate) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) {
     let keys = &delivery.peer.manifest.keys;
-    if keys.urgent.is_empty() {
-        return;
-    }
     let clock = host.clock;
-    let mark = keys.queued.as_deref();
+    let marks = keys.urgent_marks();
     let look = || ready::look(host, delivery.peer).ok();
-    let queued = |patience| wait_for(clock, Deadline::after(clock, patience), LOOK, || waits(&look()?, rules, mark));
+    let queued = |patience| wait_for(clock, Deadline::after(clock, patience), LOOK, || waits(&look()?, rules, marks));
     let press = |names: &[String]| {
         let keys: Vec<Key> = names.iter().map(|name| Key::named(name)).collect();
         host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys))
     };
-    let taken = || look().filter(|screen| is_taken(screen, rules, mark)).map(drop);
+    let taken = || look().filter(|screen| is_taken(screen, rules, marks)).map(drop);
     // The hook reports the message before the screen shows it.
     if queued(PATIENCE) != Some(true) {
         return;
     }
     let patience = Deadline::after(clock, PATIENCE);
-    while !patience.passed(clock) {
+    while !keys.urgent.is_empty() && !patience.passed(clock) {
         clock.sleep(PAUSE);
         if let Err(error) = press(&keys.urgent) {
             tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
@@ -58,21 +55,17 @@ pub(crate) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Screen
 
 /// Whether what was submitted waits for the end of a turn; `None` while the screen does not say. While it is
 /// still in the composer the screen does not tell whether a turn runs: Claude Code speaks of the paste in that place.
-fn waits(screen: &Screen, rules: &ScreenRules, mark: Option<&str>) -> Option<bool> {
+fn waits(screen: &Screen, rules: &ScreenRules, marks: &[String]) -> Option<bool> {
     match screen.sight(rules) {
-        Sight::Input { draft: Draft::Empty, busy: true } if mark.is_none() || is_queued(screen, mark) => Some(true),
+        Sight::Input { draft: Draft::Empty, busy: true } if marks.is_empty() || screen.shows_any(marks) => Some(true),
         Sight::Input { draft: Draft::Empty, busy: false } => Some(false),
         _ => None,
     }
 }
 
 /// Whether no message is queued any more; `false` while the screen is being repainted.
-fn is_taken(screen: &Screen, rules: &ScreenRules, mark: Option<&str>) -> bool {
-    matches!(screen.sight(rules), Sight::Input { .. }) && !is_queued(screen, mark)
-}
-
-fn is_queued(screen: &Screen, mark: Option<&str>) -> bool {
-    mark.is_some_and(|mark| screen.rows().iter().any(|row| row.contains(mark)))
+fn is_taken(screen: &Screen, rules: &ScreenRules, marks: &[String]) -> bool {
+    matches!(screen.sight(rules), Sight::Input { .. }) && !screen.shows_any(marks)
 }
 
 #[cfg(test)]
@@ -98,7 +91,7 @@ mod tests {
             let path = format!("{}/tests/fixtures/screens/claude/2.1.329/{name}.ansi", env!("CARGO_MANIFEST_DIR"));
             let styled = std::fs::read_to_string(&path).unwrap();
             let screen = Screen { styled, ..Screen::default() };
-            assert_eq!(waits(&screen, rules, manifest.keys.queued.as_deref()), expected, "{name}");
+            assert_eq!(waits(&screen, rules, manifest.keys.urgent_marks()), expected, "{name}");
         }
     }
 }

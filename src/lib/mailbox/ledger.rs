@@ -85,11 +85,19 @@ impl<'a> Ledger<'a> {
     /// The first item that waits to be delivered. On the way it completes interrupted burials, removes items that were
     /// delivered before, and skips answers for which an asker waits.
     pub(crate) fn head(&mut self) -> Result<Option<Entry>, Failure> {
+        self.head_of(|_| true)
+    }
+
+    /// [`Ledger::head`] of those items that `wanted` accepts.
+    pub(crate) fn head_of(&mut self, wanted: impl Fn(&Item) -> bool) -> Result<Option<Entry>, Failure> {
         let asks = Asks::of(self.world, self.peer.identity.personality());
         for seq in self.queue.list(Place::Waiting)? {
             let Some(item) = self.queue.read(Place::Waiting, seq)? else { continue };
             let entry = Entry { place: Place::Waiting, seq, item };
-            if !self.finish_burial(&entry)? && !self.drop_duplicate(&entry)? && asks.answered_by(&entry.item).is_none()
+            if !self.finish_burial(&entry)?
+                && !self.drop_duplicate(&entry)?
+                && asks.answered_by(&entry.item).is_none()
+                && wanted(&entry.item)
             {
                 return Ok(Some(entry));
             }

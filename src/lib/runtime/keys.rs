@@ -15,8 +15,12 @@ pub struct Keys {
     /// Has what the submit key queued in mid-turn taken at once, for an urgent message; empty where that key does.
     #[serde(default)]
     pub urgent: Vec<String>,
-    /// What the screen says while a message is queued: the `urgent` keys are pressed until it says so no longer.
-    pub queued: Option<String>,
+    /// What the screen says while it is worth pressing the `urgent` keys; without it, one of `queued`.
+    #[serde(default)]
+    pub urgent_when: Option<String>,
+    /// What the screen says while a message stands in the program's own queue; any of these.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub queued: Vec<String>,
     /// Interrupts a running turn.
     #[serde(default)]
     pub interrupt: Option<String>,
@@ -37,12 +41,28 @@ impl Default for Keys {
             submit: enter(),
             midturn: MidTurn::default(),
             urgent: Vec::new(),
-            queued: None,
+            urgent_when: None,
+            queued: Vec::new(),
             interrupt: None,
             clear: None,
             compact: None,
             settle_ms: 0,
         }
+    }
+}
+
+impl Keys {
+    /// What the screen says while it is worth pressing the `urgent` keys; any of these.
+    pub(crate) fn urgent_marks(&self) -> &[String] {
+        self.urgent_when.as_ref().map_or(&self.queued, std::slice::from_ref)
+    }
+}
+
+/// A list, or its only element.
+fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(one) => Ok(vec![one]),
+        list => serde_json::from_value(list).map_err(serde::de::Error::custom),
     }
 }
 
@@ -60,11 +80,15 @@ pub struct MidTurn {
     /// Its meaning.
     #[serde(default)]
     pub meaning: Meaning,
+    /// Its prompt hook is called when a message comes into the program's own queue, and not when a turn takes it: of a
+    /// message that was typed in mid-turn, only the transcript proves that a turn took it.
+    #[serde(default)]
+    pub announces: bool,
 }
 
 impl Default for MidTurn {
     fn default() -> Self {
-        MidTurn { key: enter(), meaning: Meaning::Queue }
+        MidTurn { key: enter(), meaning: Meaning::Queue, announces: false }
     }
 }
 

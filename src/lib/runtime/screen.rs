@@ -169,6 +169,11 @@ impl Screen {
         all != needle.not
     }
 
+    /// Whether some row contains one of `marks`.
+    pub(crate) fn shows_any(&self, marks: &[String]) -> bool {
+        !marks.is_empty() && self.rows().iter().any(|row| marks.iter().any(|mark| row.contains(mark.as_str())))
+    }
+
     /// The row that holds a dialog's cursor, bottom-most.
     pub fn cursor_row(&self, glyph: &str) -> Option<String> {
         self.rows().into_iter().rev().find(|row| row.trim_start().starts_with(glyph))

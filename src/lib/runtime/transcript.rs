@@ -121,15 +121,33 @@ impl<'m> Transcripts<'m> {
 
     /// Whether a record written since `baseline` carries the envelope of message `id`.
     pub fn carries_since(&self, baseline: &Baseline, id: MessageId) -> bool {
-        self.grown(baseline).any(|(path, from)| carries_between(&path, from, u64::MAX, id))
+        self.grown(baseline).any(|(path, from)| self.taken_in(&path, from, id).is_some())
     }
 
     /// Whether any transcript carries the envelope of message `id`.
     pub fn carries(&self, id: MessageId) -> bool {
+        self.taken(id).is_some()
+    }
+
+    /// When a turn took message `id`, by the first record that carries its envelope; 1970 where that record has no time.
+    pub(crate) fn taken_at(&self, id: MessageId) -> Option<EpochMs> {
+        self.taken(id).map(|record| record_time(&record, &self.rules.timestamp).unwrap_or_default())
+    }
+
+    fn taken(&self, id: MessageId) -> Option<Value> {
         let made = id.made().minus(CLOCK_SLACK);
         self.ours()
             .take_while(|(written, _)| EpochMs::from(*written) >= made)
-            .any(|(_, path)| carries_between(&path, 0, u64::MAX, id))
+            .find_map(|(_, path)| self.taken_in(&path, 0, id))
+    }
+
+    /// The first record of `path`, from byte `from` on, that proves that a turn took message `id`.
+    fn taken_in(&self, path: &Path, from: u64, id: MessageId) -> Option<Value> {
+        carrying(path, from, u64::MAX, id).find_map(|line| {
+            // What is no JSON is no record that says less.
+            let record = serde_json::from_slice(&line).unwrap_or(Value::Null);
+            (!matches_any(&record, &self.rules.queued)).then_some(record)
+        })
     }
 
     /// The time of the newest record that has one.
@@ -227,18 +245,23 @@ fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// Whether a line that begins at `from` or later, and before `to`, carries the envelope of message `id`: its attribute,
-/// as JSON has it. The bare id proves nothing: an agent that looks into its queue or its logs has it in its transcript.
+/// Whether a line that begins at `from` or later, and before `to`, carries the envelope of message `id`.
 fn carries_between(path: &Path, from: u64, to: u64, id: MessageId) -> bool {
+    carrying(path, from, to, id).next().is_some()
+}
+
+/// The lines that begin at `from` or later, and before `to`, and carry the envelope of message `id`: its attribute, as
+/// JSON has it. The bare id proves nothing: an agent that looks into its queue or its logs has it in its transcript.
+fn carrying(path: &Path, from: u64, to: u64, id: MessageId) -> impl Iterator<Item = Vec<u8>> {
     let needle = format!(r#"id=\"{id}\""#).into_bytes();
     let mut at = from;
     lines_from(path, from)
-        .take_while(|line| {
+        .take_while(move |line| {
             let before = at < to;
             at += line.len() as u64;
             before
         })
-        .any(|line| line.windows(needle.len()).any(|window| *window == needle))
+        .filter(move |line| line.windows(needle.len()).any(|window| *window == needle))
 }
 
 /// The result of `pick` for the last complete record for which there is one, and where that record begins. The window
@@ -285,6 +308,7 @@ mod tests {
             cwd: cwd.map(Into::into),
             only: None,
             timestamp: "/timestamp".into(),
+            queued: vec![RecordRule { at: "/type".into(), is: Some("queued".into()) }],
             turn_end: vec![RecordRule { at: "/type".into(), is: Some("end".into()) }],
             compacted: vec![RecordRule { at: "/compact".into(), is: None }],
             errors: vec![],
@@ -336,6 +360,7 @@ mod tests {
             at: EpochMs(5),
             id,
             taken: vec![],
+            queued: vec![],
             launch: None,
             session: None,
             transcript: Some(transcript.to_owned()),

@@ -22,6 +22,9 @@ pub struct TranscriptRules {
     /// The time of a record: an ISO string, or a number of milliseconds.
     #[serde(default = "timestamp")]
     pub timestamp: String,
+    /// A record that matches one of these says only that a message stands in the program's own queue: it proves nothing.
+    #[serde(default)]
+    pub queued: Vec<RecordRule>,
     /// A record that matches one of these ends a turn that no hook ended (an interruption).
     #[serde(default)]
     pub turn_end: Vec<RecordRule>,

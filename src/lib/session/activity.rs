@@ -131,6 +131,7 @@ mod tests {
                 at: EpochMs(at),
                 id: None,
                 taken: vec![],
+                queued: vec![],
                 launch: None,
                 session: None,
                 transcript: None,

@@ -2,9 +2,10 @@
 //!
 //! A hook of ours never fails the agent: the caller prints nothing and exits 0, whatever the functions here return.
 
-use crate::base::clock::{Deadline, wait_for};
+use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
+use crate::base::message_id::MessageId;
 use crate::message::envelope;
 use crate::runtime::Manifest;
 use crate::store::event_log::Event;
@@ -44,12 +45,16 @@ pub fn record(
     let text = |key: &str| input.get(key).and_then(Value::as_str);
     let previous = markers.turn().filter(|turn| turn.launch.as_deref() == launch);
     let mut taken = previous.as_ref().map(|turn| turn.taken.clone()).unwrap_or_default();
+    let mut queued = previous.as_ref().map(|turn| turn.queued.clone()).unwrap_or_default();
     let mut id = previous.as_ref().and_then(|turn| turn.id);
     if hook == Hook::Prompt {
         let ids = envelope::message_ids(text("prompt").unwrap_or_default());
         id = ids.last().copied();
-        taken.extend(ids);
-        taken.drain(..taken.len().saturating_sub(RING));
+        // A turn that was interrupted may count as running here; then the transcript tells what the hook might have told.
+        let in_turn = previous.as_ref().is_some_and(|turn| turn.state == TurnState::Busy);
+        let into = if in_turn && announces(world, identity) { &mut queued } else { &mut taken };
+        into.extend(ids);
+        into.drain(..into.len().saturating_sub(RING));
     }
     let transcript = text("transcript_path").map(Into::into).or_else(|| previous.as_ref()?.transcript.clone());
     let written = transcript.as_deref().filter(|_| hook == Hook::Prompt).map(|path| world.host.transcript_size(path));
@@ -64,6 +69,7 @@ pub fn record(
         at: world.now(),
         id,
         taken,
+        queued,
         launch: launch.map(str::to_owned),
         session: text("session_id").map(str::to_owned).or_else(|| previous?.session),
         transcript,
@@ -74,6 +80,31 @@ pub fn record(
         after_turn(world, identity);
     }
     Ok(())
+}
+
+/// Whether the program calls its prompt hook when it puts a message into its own queue.
+fn announces(world: &World<'_>, identity: &Identity) -> bool {
+    Manifest::load(world.paths, identity.runtime()).is_ok_and(|manifest| manifest.keys.midturn.announces)
+}
+
+/// Records that a turn took the message `id` at `at`, by the transcript: a program that calls its prompt hook when it
+/// queues a message does not call it again when it takes the message, after the end of the turn before.
+pub(crate) fn took(world: &World<'_>, identity: &Identity, launch: Option<&str>, id: MessageId, at: EpochMs) {
+    let markers = world.markers(identity);
+    let Some(turn) = markers.turn().filter(|turn| turn.launch.as_deref() == launch && turn.queued.contains(&id)) else {
+        return;
+    };
+    let mut turn = Turn { id: Some(id), ..turn };
+    turn.queued.retain(|queued| *queued != id);
+    turn.taken.push(id);
+    turn.taken.drain(..turn.taken.len().saturating_sub(RING));
+    // The turn that took it began after the end that was reported last, and no later end was reported.
+    if turn.state == TurnState::Idle && turn.at < at {
+        turn = Turn { state: TurnState::Busy, failed: false, at, written: None, ..turn };
+    }
+    if let Err(error) = markers.write_turn(&turn) {
+        tracing::warn!("{identity}: the turn that took {id} is not noted: {error}");
+    }
 }
 
 /// Refuses a hook of an earlier session: its event must not count for the current session.

@@ -87,6 +87,10 @@ pub struct Turn {
     /// The newest messages this session took, oldest first, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<MessageId>,
+    /// The newest messages that this session put into a queue of its own, at most 16: whether a turn took them, only
+    /// the transcript says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queued: Vec<MessageId>,
     /// The launch that the event belongs to: a late event of an old session must not count for the next session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<String>,

@@ -25,7 +25,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use crate::store::queue_item::{Item, Place, Seq, Settled, nobody};
+pub use crate::store::queue_item::{Item, Passed, Place, Seq, Settled, nobody};
 
 /// How long an acceptance waits for another one, which takes a few milliseconds.
 const SEQ_WAIT: Duration = Duration::from_secs(10);

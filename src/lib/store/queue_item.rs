@@ -77,6 +77,10 @@ pub struct Item {
     /// How the message landed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landing: Option<Landed>,
+    /// Since when the message stands in a queue of the program's own, and of which launch. It is still ours: where the
+    /// program ends before a turn has taken the message, it is handed over again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<Passed>,
     /// The id of the notice that tells the sender about the dead letter, noted before the notice is sent: a drain that
     /// finds this id completes the burial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +111,7 @@ impl Item {
             urgent: false,
             landed: None,
             landing: None,
+            passed: None,
             notice: None,
             held: None,
             reason: None,
@@ -121,6 +126,16 @@ impl Item {
         }
         if item.task.trim().is_empty() { Err(ItemFault::Empty) } else { Ok(item) }
     }
+}
+
+/// When and to whom a message was passed on that no turn has taken yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// When the program had it in its own queue.
+    pub at: EpochMs,
+    /// The launch of that program.
+    #[serde(default)]
+    pub launch: Option<String>,
 }
 
 /// An unknown word for a hold counts as none: it is no reason to lose a message.

@@ -62,6 +62,16 @@ pub trait Host: Send + Sync {
     /// Whether the peer's transcripts contain this message's id.
     fn carries(&self, peer: &Peer, id: MessageId) -> bool;
 
+    /// When a turn of the peer took this message, by its transcript; 1970 where that does not say when.
+    fn taken_at(&self, peer: &Peer, id: MessageId) -> Option<EpochMs> {
+        self.carries(peer, id).then(EpochMs::default)
+    }
+
+    /// Whether the session's screen shows a message in the program's own queue, or a running turn.
+    fn has_queued(&self, _peer: &Peer) -> bool {
+        false
+    }
+
     /// Checks whether a session of this peer could be started: tmux and the program of its runtime are installed.
     fn preflight(&self, peer: &Peer) -> Result<(), Failure>;
 
@@ -255,6 +265,11 @@ pub enum Landing {
     Landed {
         /// What the evidence was.
         by: Evidence,
+        /// A person's draft had to make way (D14).
+        forced: bool,
+    },
+    /// The program has it in its own queue, behind the running turn: no turn took it yet.
+    Queued {
         /// A person's draft had to make way (D14).
         forced: bool,
     },
