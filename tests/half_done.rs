@@ -9,30 +9,11 @@ use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use support::killing::{has_strace, killed_at};
 use support::{PATIENCE, TestHome, wait_until};
 
 /// The system calls that change something, each of them a step to be killed before.
 const CHANGES: [&str; 8] = ["rename", "link", "linkat", "unlink", "unlinkat", "mkdir", "fsync", "rmdir"];
-
-/// Runs `iapeer` with `words`, killed when it is about to make the `n`-th call of `call`. Whether it was.
-fn killed_at(home: &TestHome, call: &str, n: u32, words: &[&str]) -> bool {
-    let mut strace = home.cmd("strace");
-    let inject = format!("inject={call}:signal=KILL:when={n}");
-    let trace = format!("trace={call}");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]).arg(support::bin("iapeer")).args(words);
-    let ended = home.start(strace, None).wait(PATIENCE);
-    assert!([0, 137].contains(&ended.code), "{words:?} killed at {call} {n}: {ended}");
-    ended.code == 137
-}
-
-fn has_strace() -> bool {
-    let tried = std::process::Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
-    let works = tried.is_ok_and(|status| status.success());
-    if !works {
-        eprintln!("SKIPPED: strace is not there, or may not trace");
-    }
-    works
-}
 
 /// A peer with one message that waits: it is not started before [`release`].
 fn peer_with_a_message(home: &TestHome, name: &str) {

@@ -77,6 +77,8 @@ fn wanted(units: &str) -> BTreeSet<String> {
     }
     wanted.extend(names("plists").iter().map(|plist| format!("share/iapeer/plists/{plist}")));
     wanted.extend(names("share/iapeer/notify").iter().map(|example| format!("share/iapeer/notify/{example}")));
+    wanted.insert("share/iapeer/fleet.schema.json".into());
+    wanted.extend(files(Path::new("examples")).iter().map(|example| format!("share/doc/iapeer/examples/{example}")));
     if LINUX {
         wanted.extend(names("units").iter().map(|unit| format!("{units}/systemd/user/{unit}")));
     }

@@ -40,7 +40,7 @@ fn message(world: &World<'_>, given: args::Send) -> Result<(Message, Vec<String>
         _ if given.no_wait => Duration::ZERO,
         Some(text) => {
             let why = "--wait wants seconds, 0 or more, or a time as 90s, 10m, 2h";
-            cli::send::span(text).ok_or_else(|| usage(&why))?
+            iapeer::base::span::span(text).ok_or_else(|| usage(&why))?
         }
         None => Duration::from_secs(if given.ask { 600 } else { 60 }),
     };

@@ -24,6 +24,7 @@
 //! | [`roster`] | creating, renaming, removing, verifying peers |
 //! | [`operator`] | list, status, logs, control |
 //! | [`doctor`] | what is not in order on this host, and its mends |
+//! | [`fleet`] | a fleet in one file: reading it, comparing the host with it, putting it into effect |
 //! | [`parrot`] | the small agent that answers by repeating |
 //! | [`telegram`] | the bridge to Telegram: pairing, both directions, buttons |
 //! | [`cli`] | what the programs share around their one call |
@@ -43,6 +44,7 @@ pub mod canary;
 pub mod cli;
 pub mod delivery;
 pub mod doctor;
+pub mod fleet;
 pub mod host;
 pub mod machine;
 pub mod mailbox;

@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod ending;
+pub mod killing;
 mod reading;
 mod running;
 #[cfg(feature = "failpoints")]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done. For `iapeer-send`: delivered or queued.
     Ok = 0,
-    /// There is something: `iapeer attention` found somebody who waits.
+    /// There is something: `iapeer attention` found somebody who waits, `iapeer diff` a difference.
     Found = 1,
     /// The command line is wrong.
     Usage = 64,

@@ -6,7 +6,7 @@ use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, attention, completions, names, people, verbs};
+use crate::cli::{self, Access, attention, completions, fleet, names, people, verbs};
 use crate::doctor::probe;
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -85,6 +85,7 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Doctor { runtime: None, fix, json } => {
             cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, json))
         }
+        Verb::Fleet(verb) => cli::with_world(PROGRAM, fleet::access(&verb), |world| fleet::run(world, verb)),
         Verb::People(verb) => cli::with_world(PROGRAM, Access::Write, |world| people::run(world, verb)),
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
     }
@@ -98,8 +99,15 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
                     Intelligence::parse(&word).ok_or_else(|| usage("--intelligence is artificial, natural or absent"))
                 })
                 .transpose()?;
-            let birth =
-                Birth { name: Some(name), runtime: parse(runtime)?, path, description, intelligence, ephemeral };
+            let birth = Birth {
+                name: Some(name),
+                runtime: parse(runtime)?,
+                path,
+                description,
+                intelligence,
+                ephemeral,
+                terms: None,
+            };
             let born = create::create(world, &birth)?;
             cli::tell(json, &born, || created(&born));
             return Ok(held(&born));
@@ -172,6 +180,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Names { .. }
         | Verb::Finish
         | Verb::Version
+        | Verb::Fleet(_)
         | Verb::People(_)
         | Verb::Other(_) => {}
     }

@@ -9,6 +9,8 @@ pub mod args;
 pub(crate) mod attention;
 mod completions;
 mod diagnostics;
+mod fleet;
+pub mod fleet_args;
 pub mod front;
 pub mod hook_input;
 pub mod manual;

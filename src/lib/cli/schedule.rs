@@ -1,16 +1,15 @@
 //! `iapeer schedule`.
 
 use crate::base::exit::{Exit, Failure};
-use crate::base::identity::{Personality, Topic};
+use crate::base::identity::Topic;
 use crate::cli;
 use crate::cli::people_args::ScheduleAct;
 use crate::delivery::accept::Message;
 use crate::delivery::recipients;
-use crate::host::service::schedule::ScheduleTrigger;
 use crate::message::limits;
 use crate::units::schedule::{self, Schedule};
+use crate::units::schedule_words::{named, trigger};
 use crate::world::World;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs one of its verbs.
@@ -32,7 +31,7 @@ pub fn run(world: &World<'_>, act: ScheduleAct) -> Result<Exit, Failure> {
             let topic = Topic::parse(&topic.unwrap_or_default())
                 .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?;
             let trigger = trigger(on_calendar, every.as_deref(), path_changed)?;
-            let schedule = Schedule { name: named(&name)?, to, trigger, topic, pile };
+            let schedule = Schedule { name: named(&name)?, to, trigger, topic, pile, fleet: None };
             let text = cli::body(message, message_file.as_deref())?;
             limits::check_body(&text)?;
             // A recipient that is misspelled is told of now, not at night.
@@ -58,37 +57,6 @@ pub fn run(world: &World<'_>, act: ScheduleAct) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
     }
-}
-
-fn named(text: &str) -> Result<Personality, Failure> {
-    text.parse().map_err(|_| {
-        Failure::new(Exit::Usage, format!("{text:?} is no name for a schedule: a letter a-z, then a-z, 0-9 and -"))
-    })
-}
-
-fn trigger(
-    on_calendar: Option<String>,
-    every: Option<&str>,
-    path_changed: Option<PathBuf>,
-) -> Result<ScheduleTrigger, Failure> {
-    let usage = |why: String| Failure::new(Exit::Usage, why);
-    if let Some(spec) = on_calendar {
-        if spec.trim().is_empty() || spec.chars().any(char::is_control) {
-            return Err(usage(format!("--on-calendar {spec:?} is no time")));
-        }
-        return Ok(ScheduleTrigger::OnCalendar(spec));
-    }
-    if let Some(text) = every {
-        let span = cli::send::span(text).map(|span| span.as_secs()).filter(|seconds| *seconds > 0);
-        let why = || usage(format!("--every {text:?}: give 90s, 10m, 2h or 1d, a second at least"));
-        return span.map(ScheduleTrigger::Every).ok_or_else(why);
-    }
-    let path = path_changed.unwrap_or_default();
-    let absolute = std::path::absolute(&path).map_err(|error| Failure::io("find", &path, &error))?;
-    if absolute.to_str().is_none_or(|text| text.chars().any(char::is_control)) {
-        return Err(usage(format!("{} is not UTF-8, or has control characters in it", Path::display(&absolute))));
-    }
-    Ok(ScheduleTrigger::PathChanged(absolute))
 }
 
 /// Sends what a schedule sends, by hand.

@@ -65,18 +65,6 @@ fn one_of_several(to: Option<&str>, failure: Failure) -> Result<(), Failure> {
     }
 }
 
-/// Seconds, or a number of `s`, `m`, `h` or `d`.
-pub fn span(text: &str) -> Option<Duration> {
-    let (number, unit) = match text.char_indices().next_back()? {
-        (at, 's') => (&text[..at], 1.0),
-        (at, 'm') => (&text[..at], 60.0),
-        (at, 'h') => (&text[..at], 3600.0),
-        (at, 'd') => (&text[..at], 86_400.0),
-        _ => (text, 1.0),
-    };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok()
-}
-
 /// Asks, and prints the answers: the text alone on stdout and the reports on stderr, or with `json` both in one object.
 /// 75 where one did not answer in time.
 pub fn ask(world: &World<'_>, message: &Message, recipients: &[String], json: bool) -> Result<Exit, Failure> {
@@ -116,30 +104,6 @@ fn print(answered: &AskAnswered, json: bool, wait: Duration) -> Result<(), Failu
                 answered.report.id
             ));
             Ok(())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_as_a_table() {
-        for (text, millis) in [
-            ("60", Some(60_000)),
-            ("0", Some(0)),
-            ("1.5", Some(1500)),
-            ("10m", Some(600_000)),
-            ("2h", Some(7_200_000)),
-            ("0.5s", Some(500)),
-            ("", None),
-            ("m", None),
-            ("-1", None),
-            ("5ü", None),
-            ("inf", None),
-        ] {
-            assert_eq!(span(text), millis.map(Duration::from_millis), "{text:?}");
         }
     }
 }

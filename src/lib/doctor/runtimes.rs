@@ -6,7 +6,6 @@ use crate::base::paths;
 use crate::runtime::Kind;
 use crate::session::launch;
 use crate::store::StoreError;
-use crate::store::launch_env::LaunchEnv;
 use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
@@ -58,7 +57,7 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     }
     let login = peer.manifest.login.as_ref()?;
     // As in a session of this peer: nothing else of the caller's environment reaches it.
-    match LaunchEnv::read(&paths::launch_env_path(peer.cwd(), runtime)) {
+    match launch::launch_env(peer) {
         Ok(launch_env) => env.extend(launch_env.vars),
         // Told with the peer's own files.
         Err(StoreError::Unfit(_)) => return None,

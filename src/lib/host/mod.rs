@@ -8,6 +8,7 @@ mod command;
 pub mod dir_watch;
 pub mod disk;
 pub mod forensics;
+pub mod git;
 pub mod inherited;
 pub mod kernel_log;
 pub mod limits;

@@ -2,13 +2,12 @@
 
 use crate::base::clock::Clock;
 use crate::base::identity::Identity;
-use crate::base::paths::{self, Paths};
+use crate::base::paths::Paths;
 use crate::base::settings::Settings;
 use crate::host::service::UserManager;
 use crate::host::tmux::{PaneId, Server, Tmux, TmuxError};
 use crate::runtime::transcript::Transcripts;
 use crate::session::launch;
-use crate::store::launch_env::LaunchEnv;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use std::collections::BTreeMap;
@@ -60,11 +59,10 @@ impl<'a> RealHost<'a> {
 }
 
 /// The environment of the peer's sessions, as far as a transcript folder may depend on it: this process's variables,
-/// then those of the peer's own `launch.env`, which win.
+/// then the peer's own, which win.
 fn launch_environment(peer: &Peer) -> BTreeMap<String, String> {
     let mut environment = launch::allowed(launch::environment());
-    let file = paths::launch_env_path(peer.cwd(), &peer.manifest.runtime);
-    if let Ok(own) = LaunchEnv::read(&file) {
+    if let Ok(own) = launch::launch_env(peer) {
         environment.extend(own.vars);
     }
     environment

@@ -1,11 +1,12 @@
 //! Creating peers: a profile in a folder, a record in the registry, and the doctrine or the unit that a new peer needs.
 
 use crate::base::exit::{Exit, Failure};
+use crate::base::fleet_paths::role_path;
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths;
 use crate::people::owner;
-use crate::roster::journal::{Creation, Journal, RosterAct};
+use crate::roster::journal::{Creation, Journal, RosterAct, Terms};
 use crate::runtime::manifest::ManifestError;
 use crate::runtime::{Kind, Manifest};
 use crate::session::launch;
@@ -13,7 +14,7 @@ use crate::store::durable;
 use crate::store::one_writer::OneWriter;
 use crate::store::profile::Profile;
 use crate::store::profile_update::ProfileUpdate;
-use crate::store::registry::{MAX_DESCRIPTION, PeerRecord, Registry};
+use crate::store::registry::{MAX_DESCRIPTION, PeerRecord, Registry, refuse_other_folder};
 use crate::units::install::{self, UnitStep};
 use crate::world::World;
 use crate::world::peer::refuse_another;
@@ -36,6 +37,8 @@ pub struct Birth {
     pub intelligence: Option<Intelligence>,
     /// A stateless worker.
     pub ephemeral: bool,
+    /// What a fleet file says about it.
+    pub terms: Option<Terms>,
 }
 
 /// What was made.
@@ -65,20 +68,43 @@ pub fn create(world: &World<'_>, birth: &Birth) -> Result<Born, Failure> {
         Some(path) => std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))?,
         None => world.paths.peer_dir(&name),
     };
-    // `..` has a name too, `/` has none.
-    let named = if cwd.file_name().is_some() { cwd.clone() } else { paths::real(&cwd) };
-    let folder = named.file_name().map(|folder| normalize::normalize(&folder.to_string_lossy())).unwrap_or_default();
-    if folder != name.as_str() {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "personality ↔ folder is 1:1: {} would be peer {folder:?}, not {:?}; name the folder or the peer alike",
-                cwd.display(),
-                name.as_str()
-            ),
-        ));
-    }
+    refuse_name_of_folder(&name, &cwd)?;
     provision(world, &name, &cwd, birth)
+}
+
+fn refuse_name_of_folder(name: &Personality, cwd: &Path) -> Result<(), Failure> {
+    // `..` has a name too, `/` has none.
+    let named = if cwd.file_name().is_some() { cwd.to_owned() } else { paths::real(cwd) };
+    let folder = named.file_name().map(|folder| normalize::normalize(&folder.to_string_lossy())).unwrap_or_default();
+    if folder == name.as_str() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Usage,
+        format!(
+            "personality ↔ folder is 1:1: {} would be peer {folder:?}, not {:?}; name the folder or the peer alike",
+            cwd.display(),
+            name.as_str()
+        ),
+    ))
+}
+
+/// Makes the peer `name` in the folder `cwd`, or changes it, as a fleet file says.
+pub(crate) fn shape(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Born, Failure> {
+    provision(world, name, cwd, birth)
+}
+
+/// Refuses what [`shape`] would refuse, and changes nothing. The answer: the runtime that the peer gets.
+pub(crate) fn check(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Manifest, Failure> {
+    refuse_reserved(name)?;
+    refuse_encoding(cwd)?;
+    let registry = Registry::read(world.paths)?;
+    let known = registry.get(name);
+    match known {
+        Some(known) => refuse_other_folder(known, cwd)?,
+        None => refuse_name_of_folder(name, cwd)?,
+    }
+    refuse(world, known, name, cwd, birth).map(|founded| founded.manifest)
 }
 
 /// Makes the folder `dir` a peer.
@@ -104,16 +130,13 @@ fn personality(typed: &str) -> Result<Personality, Failure> {
 
 fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Born, Failure> {
     refuse_reserved(name)?;
-    if paths::real(cwd).to_str().is_none() {
-        let why = format!("{} is not UTF-8, and the registry is: choose another folder", cwd.display());
-        return Err(Failure::new(Exit::DataErr, why));
-    }
+    refuse_encoding(cwd)?;
     let journal = Journal::open(world, &[name])?;
     let begun = RefCell::new(None);
     let begin = |runtime: &Runtime| {
-        let Birth { description, intelligence, ephemeral, .. } = birth.clone();
+        let Birth { description, intelligence, ephemeral, terms, .. } = birth.clone();
         let (name, cwd, runtime) = (name.clone(), cwd.to_owned(), runtime.clone());
-        let act = RosterAct::Create(Creation { name, cwd, runtime, description, intelligence, ephemeral });
+        let act = RosterAct::Create(Creation { name, cwd, runtime, description, intelligence, ephemeral, terms });
         journal.begin(&act)?;
         *begun.borrow_mut() = Some(act);
         Ok(())
@@ -130,10 +153,18 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
     }
 }
 
+fn refuse_encoding(cwd: &Path) -> Result<(), Failure> {
+    if paths::real(cwd).to_str().is_some() {
+        return Ok(());
+    }
+    let why = format!("{} is not UTF-8, and the registry is: choose another folder", cwd.display());
+    Err(Failure::new(Exit::DataErr, why))
+}
+
 /// Finishes a peer whose making was cut short.
 pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, creation: &Creation) -> Result<(), Failure> {
-    let Creation { name, cwd, runtime, description, intelligence, ephemeral } = creation.clone();
-    let birth = Birth { name: None, runtime: Some(runtime), path: None, description, intelligence, ephemeral };
+    let Creation { name, cwd, runtime, description, intelligence, ephemeral, terms } = creation.clone();
+    let birth = Birth { name: None, runtime: Some(runtime), path: None, description, intelligence, ephemeral, terms };
     match carry_out(world, &name, &cwd, &birth, |_| Ok(())) {
         // The folder or the name has become another's: then this peer is not made.
         Err(failure) if [Exit::Refused, Exit::Usage].contains(&failure.exit) => {
@@ -165,16 +196,21 @@ fn carry_out(
     Ok(Born { personality: name.clone(), runtime: identity.runtime().clone(), identity, cwd, owner, unit })
 }
 
-/// Makes the folder with its profile and doctrine. Everything that may refuse comes first.
-fn furnish(
+/// What a peer is made from, once nothing refuses it.
+struct Founded {
+    existing: Option<Profile>,
+    manifest: Manifest,
+    intelligence: Intelligence,
+}
+
+/// Everything that may refuse a peer.
+fn refuse(
     world: &World<'_>,
-    writer: &OneWriter,
     known: Option<&PeerRecord>,
     name: &Personality,
     cwd: &Path,
     birth: &Birth,
-    begin: impl FnOnce(&Runtime) -> Result<(), Failure>,
-) -> Result<(Profile, Manifest), Failure> {
+) -> Result<Founded, Failure> {
     // A profile that is gone comes back as far as the registry knows it.
     let existing = Profile::read(cwd)?.or_else(|| known?.to_profile());
     if let Some(profile) = existing.as_ref().filter(|profile| profile.personality() != name) {
@@ -202,7 +238,22 @@ fn furnish(
     if install::is_always_on(world, manifest.kind) {
         install::refuse_foreign(world, &Identity::new(runtime.clone(), name.clone()))?;
     }
+    Ok(Founded { existing, manifest, intelligence })
+}
 
+/// Makes the folder with its profile and doctrine. Everything that may refuse comes first.
+fn furnish(
+    world: &World<'_>,
+    writer: &OneWriter,
+    known: Option<&PeerRecord>,
+    name: &Personality,
+    cwd: &Path,
+    birth: &Birth,
+    begin: impl FnOnce(&Runtime) -> Result<(), Failure>,
+) -> Result<(Profile, Manifest), Failure> {
+    let Founded { existing, manifest, intelligence } = refuse(world, known, name, cwd, birth)?;
+    let was = existing.as_ref().map(Profile::intelligence);
+    let runtime = manifest.runtime.clone();
     begin(&runtime)?;
     paths::create_dirs(cwd)?;
     paths::create_dirs(&cwd.join(".iapeer"))?;
@@ -212,6 +263,7 @@ fn furnish(
         description: birth.description.clone(),
         intelligence: was.is_none().then_some(intelligence).or(birth.intelligence),
         ephemeral: birth.ephemeral.then_some(true),
+        keys: birth.terms.as_ref().map(|terms| terms.keys.clone()).unwrap_or_default(),
     };
     let profile = Profile::write(writer, cwd, existing.as_ref(), &update)?;
     if profile.description().chars().count() > MAX_DESCRIPTION {
@@ -220,6 +272,9 @@ fn furnish(
         );
     }
     doctrine(cwd, name, &manifest)?;
+    if let Some(terms) = &birth.terms {
+        put_role(cwd, terms.role.as_deref())?;
+    }
     // A missing program is only reported, since it may be installed later. The program of an always-on peer is searched
     // by its unit.
     if let Some(error) = find_program(world, &manifest).err().filter(|_| manifest.kind == Kind::Tui) {
@@ -256,7 +311,7 @@ pub(crate) fn fits(
 
 /// The runtime of a folder that names none: by its own marks, else the one agent that is installed, else the
 /// embedded parrot.
-fn choose_runtime(world: &World<'_>, cwd: &Path) -> Result<Runtime, Failure> {
+pub(crate) fn choose_runtime(world: &World<'_>, cwd: &Path) -> Result<Runtime, Failure> {
     let installed = |name: &str| {
         let manifest = name.parse().ok().and_then(|runtime: Runtime| Manifest::load(world.paths, &runtime).ok());
         manifest.is_some_and(|manifest| find_program(world, &manifest).is_ok())
@@ -276,6 +331,16 @@ fn find_program(world: &World<'_>, manifest: &Manifest) -> Result<PathBuf, Manif
     let path = environment.get("PATH").map(std::ffi::OsStr::new);
     let look = |candidate: &str| crate::host::spawn::find_program(candidate, path);
     manifest.find_program(world.paths, launch::bin_dir(), |name| environment.get(name).cloned(), look)
+}
+
+/// Writes the peer's role, a document of its system prompt, or removes it.
+fn put_role(cwd: &Path, role: Option<&str>) -> Result<(), Failure> {
+    let path = role_path(cwd);
+    match role {
+        Some(text) => durable::write_atomic(&path, text.as_bytes())?,
+        None => drop(durable::remove(&path)?),
+    }
+    Ok(())
 }
 
 /// The peer's own doctrine, where it has none: its existence is what makes a session get a system prompt.

@@ -16,7 +16,7 @@ use crate::store::durable::{self, Published};
 use crate::store::lock::FileLock;
 use crate::world::World;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +64,27 @@ pub struct Creation {
     /// A stateless worker.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ephemeral: bool,
+    /// What a fleet file says about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+}
+
+/// What a fleet file says about a peer, besides what every new peer is given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Keys of its profile; `null` removes a key.
+    pub keys: Map<String, Value>,
+    /// The text of its role; absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The peer was registered before: it is changed.
+    pub registered: bool,
+}
+
+impl Creation {
+    fn changes(&self) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.registered)
+    }
 }
 
 /// A peer that gets another name.
@@ -122,6 +143,7 @@ impl RosterAct {
 
     fn file_name(&self) -> String {
         match self {
+            RosterAct::Create(creation) if creation.changes() => format!("change-{}", creation.name),
             RosterAct::Create(creation) => format!("create-{}", creation.name),
             RosterAct::Rename(renaming) => format!("rename-{}", renaming.old),
             RosterAct::Remove(removal) => format!("remove-{}", removal.name),
@@ -131,6 +153,7 @@ impl RosterAct {
     /// In words: `renaming al to ann`.
     pub fn describe(&self) -> String {
         match self {
+            RosterAct::Create(creation) if creation.changes() => format!("changing {}", creation.name),
             RosterAct::Create(creation) => format!("creating {}", creation.name),
             RosterAct::Rename(renaming) => format!("renaming {} to {}", renaming.old, renaming.new),
             RosterAct::Remove(removal) => format!("removing {}", removal.name),
@@ -143,6 +166,7 @@ impl RosterAct {
         let why = failure.message.replace(", nothing was changed", "");
         let what = self.describe();
         let again = match self {
+            RosterAct::Create(creation) if creation.terms.is_some() => "up".to_owned(),
             RosterAct::Create(creation) => format!("create {}", creation.name),
             RosterAct::Rename(renaming) => format!("rename {} {}", renaming.old, renaming.new),
             RosterAct::Remove(removal) => format!("remove {}", removal.name),

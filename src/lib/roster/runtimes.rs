@@ -105,6 +105,7 @@ fn one(world: &World<'_>, change: Change, manifest: &Manifest, record: &PeerReco
                 description: None,
                 intelligence: Some(profile.intelligence()),
                 ephemeral: None,
+                keys: serde_json::Map::new(),
             };
             Profile::write(&writer, &record.cwd, Some(&profile), &update)?;
             "flipped"

@@ -10,11 +10,13 @@ use crate::host::spawn::shell_quoted;
 use crate::runtime::manifest::{fill, fill_json};
 use crate::runtime::{Kind, ManifestError};
 use crate::store::durable;
+use crate::store::durable::StoreError;
 use crate::store::launch_env::LaunchEnv;
 use crate::store::open::{self, Rule};
 use crate::world::peer::Peer;
 use crate::world::{Launch, World};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -140,8 +142,7 @@ pub fn build<'a>(
     let mut environment = allowed(environment());
     let bin_dir = bin_dir();
     let program = find_program(world.paths, peer, &environment)?;
-    let env_file = paths::launch_env_path(peer.cwd(), &manifest.runtime);
-    let launch_env = LaunchEnv::read(&env_file)?;
+    let launch_env = launch_env(peer)?;
     environment.extend(bases(manifest.env.keys().chain(launch_env.vars.keys()), &environment));
 
     let mut values = BTreeMap::from([
@@ -209,6 +210,23 @@ pub fn build<'a>(
     }
     let pane_log_from = std::fs::metadata(&pane_log).map_or(0, |meta| meta.len());
     Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log, pane_log_from })
+}
+
+/// Variables and arguments for the peer's sessions: those of its profile, of the file of variables that the profile
+/// names, and of its `launch.env`; of a variable that is set twice the last one counts.
+pub(crate) fn launch_env(peer: &Peer) -> Result<LaunchEnv, StoreError> {
+    let policy = peer.policy();
+    let mut all = LaunchEnv { vars: policy.env(), start_args: policy.args() };
+    let mut add = |found: LaunchEnv| {
+        all.vars.extend(found.vars);
+        all.start_args.extend(found.start_args);
+    };
+    if let Some(path) = policy.env_file() {
+        let missing = || StoreError::io("read", &path, ErrorKind::NotFound.into());
+        add(LaunchEnv::read_there(&path)?.ok_or_else(missing)?);
+    }
+    add(LaunchEnv::read(&paths::launch_env_path(peer.cwd(), &peer.manifest.runtime))?);
+    Ok(all)
 }
 
 /// The home of the peer's sessions: its own (one account for each agent), else the user's.

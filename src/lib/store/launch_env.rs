@@ -18,8 +18,13 @@ impl LaunchEnv {
     /// Reads a file; a missing one is empty. One that is not ours, or that others may write, is an error: it sets the
     /// environment of a session.
     pub fn read(path: &Path) -> Result<LaunchEnv, StoreError> {
-        let bytes = open::read(path, Rule::LAUNCH_ENV)?.unwrap_or_default();
-        Ok(LaunchEnv::parse(&String::from_utf8_lossy(without_bom(&bytes))))
+        Ok(LaunchEnv::read_there(path)?.unwrap_or_default())
+    }
+
+    /// [`LaunchEnv::read`]; a missing file is `None`.
+    pub(crate) fn read_there(path: &Path) -> Result<Option<LaunchEnv>, StoreError> {
+        let bytes = open::read(path, Rule::LAUNCH_ENV)?;
+        Ok(bytes.map(|bytes| LaunchEnv::parse(&String::from_utf8_lossy(without_bom(&bytes)))))
     }
 
     /// `KEY=VALUE` or `export KEY=VALUE`; blank lines and `#` lines are passed over, and so is what is neither; one
@@ -47,7 +52,7 @@ impl LaunchEnv {
     }
 }
 
-fn is_name(key: &str) -> bool {
+pub(crate) fn is_name(key: &str) -> bool {
     let mut chars = key.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')

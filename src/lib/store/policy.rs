@@ -2,10 +2,25 @@
 //! is tried, limits, the first text. The registry keeps a copy, for a peer whose profile is missing or can't be read.
 
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// The keys of a profile that a policy is made of.
-pub(crate) const KEYS: [&str; 8] =
-    ["wake_policy", "resume", "max_attempts", "limits", "initial_prompt", "approvals", "after_limit", "limit_text"];
+pub(crate) const KEYS: [&str; 13] = [
+    "wake_policy",
+    "resume",
+    "max_attempts",
+    "limits",
+    "initial_prompt",
+    "approvals",
+    "after_limit",
+    "limit_text",
+    "args",
+    "env",
+    "env_file",
+    "fleet",
+    "worktree",
+];
 
 /// When a parked peer resumes (D1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +99,39 @@ impl Policy<'_> {
         Some(text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect())
     }
 
+    /// Further arguments for the agent program.
+    pub fn args(&self) -> Vec<String> {
+        let words = self.0.get("args").and_then(Value::as_array).into_iter().flatten();
+        words.filter_map(Value::as_str).filter(|word| !word.contains('\0')).map(str::to_owned).collect()
+    }
+
+    /// Variables for its sessions that are no secrets.
+    pub(crate) fn env(&self) -> BTreeMap<String, String> {
+        let vars = self.0.get("env").and_then(Value::as_object).into_iter().flatten();
+        let vars = vars.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        // The kernel refuses a NUL: one would keep the session from starting at all.
+        vars.filter(|(name, value)| !name.contains(['\0', '=']) && !value.contains('\0')).collect()
+    }
+
+    /// The file of further variables, its secrets: an absolute path.
+    pub(crate) fn env_file(&self) -> Option<PathBuf> {
+        self.text("env_file").map(PathBuf::from)
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).and_then(Value::as_str)
+    }
+}
+
+impl<'a> Policy<'a> {
+    /// The fleet whose file describes it.
+    pub fn fleet(self) -> Option<&'a str> {
+        self.0.get("fleet")?.as_str()
+    }
+
+    /// The repository of which its folder is a worktree that `iapeer up` made.
+    pub fn worktree_of(self) -> Option<&'a Path> {
+        self.0.get("worktree")?.get("repo")?.as_str().map(Path::new)
     }
 }
 

@@ -25,6 +25,8 @@ pub struct ProfileUpdate {
     pub intelligence: Option<Intelligence>,
     /// Make it a stateless worker.
     pub ephemeral: Option<bool>,
+    /// Other keys with their values; `null` removes a key.
+    pub keys: Map<String, Value>,
 }
 
 impl Profile {
@@ -62,6 +64,13 @@ impl Profile {
         }
         if update.ephemeral == Some(true) {
             raw.insert("wake_policy".into(), "ephemeral".into());
+        }
+        for (key, value) in &update.keys {
+            if value.is_null() {
+                raw.shift_remove(key);
+            } else {
+                raw.insert(key.clone(), value.clone());
+            }
         }
         let bad = |why| ProfileError::Bad { path: path.clone(), why };
         let profile = Profile::from_raw(raw).map_err(bad)?;
@@ -194,6 +203,7 @@ mod tests {
             description: None,
             intelligence: None,
             ephemeral: None,
+            keys: Map::new(),
         }
     }
 

@@ -232,7 +232,7 @@ pub fn gone(name: &Personality) -> Failure {
 }
 
 /// A name belongs to one folder.
-fn refuse_other_folder(known: &PeerRecord, cwd: &Path) -> Result<(), Failure> {
+pub(crate) fn refuse_other_folder(known: &PeerRecord, cwd: &Path) -> Result<(), Failure> {
     if paths::real(&known.cwd) == paths::real(cwd) {
         return Ok(());
     }

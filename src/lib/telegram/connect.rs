@@ -220,6 +220,7 @@ fn enter(
         description: None,
         intelligence: Some(profile.intelligence()),
         ephemeral: None,
+        keys: serde_json::Map::new(),
     };
     Profile::write(&writer, &person.cwd, Some(&profile), &update)?;
     let speakers = match agents {

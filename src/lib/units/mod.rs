@@ -6,6 +6,7 @@ mod error;
 pub mod hold;
 pub mod install;
 pub mod schedule;
+pub(crate) mod schedule_words;
 pub mod status;
 
 pub use error::UnitError;

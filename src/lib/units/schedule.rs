@@ -34,6 +34,9 @@ pub struct Schedule {
     /// Send although its last message still waits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pile: bool,
+    /// The fleet whose file describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<String>,
 }
 
 /// What has a schedule run.
@@ -113,22 +116,42 @@ impl Schedule {
     }
 }
 
-/// Writes a schedule, in place of an earlier one of that name, and has it run.
-pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Scheduled, Failure> {
+/// Refuses a schedule that can't be, and changes nothing.
+pub(crate) fn check(world: &World<'_>, schedule: &Schedule) -> Result<(), Failure> {
+    let manager = Manager::here();
+    founded(world, manager, schedule, manager.unreachable().is_none())?;
+    match &schedule.trigger {
+        ScheduleTrigger::OnCalendar(spec) if manager == Manager::Systemd => {
+            schedule::refused_by_systemd(spec).map_or(Ok(()), |why| Err(Failure::new(Exit::Usage, why)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The manager's files of a schedule, where the manager can be reached.
+fn founded(
+    world: &World<'_>,
+    manager: Manager,
+    schedule: &Schedule,
+    reachable: bool,
+) -> Result<Vec<ServiceFile>, Failure> {
     if schedule.name.as_str().len() > MAX_NAME {
         return Err(Failure::new(Exit::Usage, format!("the name of a schedule has {MAX_NAME} characters at most")));
     }
-    let manager = Manager::here();
-    let unreachable = manager.unreachable();
-    // What can't be is refused before anything is written.
-    let files = match &unreachable {
-        None => files(world, manager, schedule)?,
-        Some(_) => Vec::new(),
-    };
+    let files = if reachable { files(world, manager, schedule)? } else { Vec::new() };
     if let Some(foreign) = files.iter().find(|file| file.standing() == FileStanding::Foreign) {
         let why = format!("{} is somebody else's: move it away or choose another name", foreign.path.display());
         return Err(Failure::new(Exit::Refused, why));
     }
+    Ok(files)
+}
+
+/// Writes a schedule, in place of an earlier one of that name, and has it run.
+pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Scheduled, Failure> {
+    let manager = Manager::here();
+    let unreachable = manager.unreachable();
+    // What can't be is refused before anything is written.
+    let files = founded(world, manager, schedule, unreachable.is_none())?;
     let earlier = Schedule::read(world, &schedule.name).ok();
     if let Some(earlier) = earlier.filter(|earlier| earlier.trigger != schedule.trigger && unreachable.is_none()) {
         take_down(world, manager, &earlier)?;

@@ -6,10 +6,14 @@ use super::error::ScheduleError;
 use super::launchd::xml;
 use super::target::{ServiceFile, ServiceTarget};
 use super::unit_files::{command_word, quoted};
+use crate::host::command;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How long systemd is waited for to read a time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// When a schedule fires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,14 @@ pub struct ScheduledRun<'a> {
     pub program: &'a str,
     /// Its arguments.
     pub arguments: &'a [String],
+}
+
+/// What systemd says against a time. `None`: it takes the time, or can't be asked.
+pub(crate) fn refused_by_systemd(spec: &str) -> Option<String> {
+    let words = ["calendar", "--", spec].map(Into::into);
+    let ran = command::run("systemd-analyze", &words, &[], PATIENCE).ok()?;
+    let said = ran.stderr.lines().next().unwrap_or("systemd does not take it");
+    (!ran.success).then(|| format!("{spec:?} is no time: {said}"))
 }
 
 /// The name of the unit that fires.

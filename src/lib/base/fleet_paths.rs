@@ -1,0 +1,16 @@
+//! Where the files are that a fleet file is put into effect with.
+
+use crate::base::paths::Paths;
+use std::path::{Path, PathBuf};
+
+impl Paths {
+    /// `<root>/state/fleet.lock`: held while a fleet file is put into effect.
+    pub(crate) fn fleet_lock(&self) -> PathBuf {
+        self.state_root().join("fleet.lock")
+    }
+}
+
+/// The document that holds a peer's role: `<cwd>/.iapeer/ROLE.md`.
+pub fn role_path(cwd: &Path) -> PathBuf {
+    cwd.join(".iapeer/ROLE.md")
+}

@@ -1,0 +1,93 @@
+//! The front's verbs for a fleet in one file.
+
+use crate::base::exit::{Exit, Failure};
+use crate::cli::fleet_args::FleetVerb;
+use crate::cli::{self, Access};
+use crate::fleet::apply::{self, FleetTold};
+use crate::fleet::file::{DEFAULT_FILE, Fleet};
+use crate::fleet::plan::{FleetPlan, plan};
+use crate::fleet::step::FleetStep;
+use crate::fleet::{ask, down, export};
+use crate::world::World;
+use serde_json::json;
+use std::io;
+use std::path::PathBuf;
+
+/// What a verb may do to the root.
+pub(crate) fn access(verb: &FleetVerb) -> Access {
+    match verb {
+        FleetVerb::Up { dry_run: false, .. } | FleetVerb::Down { .. } => Access::Write,
+        _ => Access::ReadOnly,
+    }
+}
+
+/// Runs one of the verbs.
+pub(crate) fn run(world: &World<'_>, verb: FleetVerb) -> Result<Exit, Failure> {
+    let file = |given: Option<PathBuf>| given.unwrap_or_else(|| DEFAULT_FILE.into());
+    match verb {
+        FleetVerb::Up { file: given, dry_run: true, prune, json } => {
+            let plan = plan(world, &Fleet::read(world, &file(given))?, prune)?;
+            show(&plan, json, |_| true);
+            if !json {
+                cli::say(if plan.changes() { "dry run: nothing was changed" } else { "nothing to do" });
+            }
+            Ok(Exit::Ok)
+        }
+        FleetVerb::Up { file: given, dry_run: false, prune, json } => up(world, &file(given), prune, json),
+        FleetVerb::Down { file: given, json } => {
+            let mut any = false;
+            let exit = down::down(world, &Fleet::read(world, &file(given))?, |step| {
+                any = true;
+                cli::tell(json, step, || step.line());
+            })?;
+            if !any && !json {
+                cli::say("nothing to do");
+            }
+            Ok(exit)
+        }
+        FleetVerb::Diff { file: given, json } => {
+            let plan = plan(world, &Fleet::read(world, &file(given))?, false)?;
+            show(&plan, json, |step| step.changes() || step.note.is_some());
+            if !plan.changes() && !json {
+                cli::say("nothing differs");
+            }
+            Ok(if plan.changes() { Exit::Found } else { Exit::Ok })
+        }
+        FleetVerb::Export => {
+            cli::say(export::export(world)?.trim_end());
+            Ok(Exit::Ok)
+        }
+        FleetVerb::NewFleet { file: given } => {
+            let path = file(given);
+            ask::new_fleet(world, &path, &mut io::stdin().lock(), |question| cli::say(question))?;
+            cli::say(format!("{} is written: look at it, then `iapeer up {0}`", path.display()));
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn show(plan: &FleetPlan, json: bool, wanted: impl Fn(&FleetStep) -> bool) {
+    for step in plan.steps.iter().filter(|step| wanted(step)) {
+        cli::tell(json, step, || step.line());
+    }
+}
+
+fn up(world: &World<'_>, file: &std::path::Path, prune: bool, json: bool) -> Result<Exit, Failure> {
+    let plan = apply::up(world, file, prune, |told| match told {
+        FleetTold::Planned(plan) if json => {
+            for step in &plan.steps {
+                cli::tell(true, &json!({ "planned": step }), String::new);
+            }
+        }
+        FleetTold::Planned(plan) => show(plan, false, |_| true),
+        FleetTold::Done(step) if json => cli::tell(true, &json!({ "done": step }), String::new),
+        FleetTold::Done(_) => {}
+    })?;
+    let done = plan.steps.iter().filter(|step| step.changes()).count();
+    cli::tell(json, &json!({ "up": { "done": done, "left": plan.steps.len() - done } }), || match done {
+        0 => "nothing to do".to_owned(),
+        1 => "done: 1 step".to_owned(),
+        done => format!("done: {done} steps"),
+    });
+    Ok(Exit::Ok)
+}

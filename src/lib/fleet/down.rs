@@ -1,0 +1,39 @@
+//! Taking a fleet off the air: its peers are stopped, its schedules removed. Nothing else goes, and `iapeer up` brings it
+//! all back.
+
+use crate::base::exit::{Exit, Failure};
+use crate::fleet::apply::peers;
+use crate::fleet::file::Fleet;
+use crate::fleet::step::{FleetAction, FleetKind, FleetStep, FleetWork};
+use crate::operator::control;
+use crate::runtime::Kind;
+use crate::units::schedule;
+use crate::world::World;
+
+/// Stops the peers of `fleet` and removes its schedules; what is done is told. The answer: the worst exit code.
+pub fn down(world: &World<'_>, fleet: &Fleet, mut tell: impl FnMut(&FleetStep)) -> Result<Exit, Failure> {
+    let mut worst = Exit::Ok;
+    for known in schedule::list(world)? {
+        let name = known.schedule.name;
+        if known.schedule.fleet.as_deref() == Some(fleet.name.as_str()) {
+            schedule::remove(world, &name)?;
+            tell(&FleetStep::new(FleetKind::Schedule, FleetAction::Remove, &name, FleetWork::Nothing));
+        }
+    }
+    for peer in &fleet.peers {
+        for on in peers(world, &peer.name)? {
+            // A person is not off the air because the agents are.
+            if on.manifest.kind == Kind::Mailbox || world.markers(&on.identity).is_stopped() {
+                continue;
+            }
+            let done = control::stop(world, &on)?;
+            worst = worst.max(done.exit);
+            let step = FleetStep::new(FleetKind::Peer, FleetAction::Stop, &on.identity, FleetWork::Nothing);
+            tell(&match done.reason {
+                Some(reason) => step.noted(reason),
+                None => step,
+            });
+        }
+    }
+    Ok(worst)
+}
