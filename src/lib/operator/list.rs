@@ -174,6 +174,8 @@ pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
 /// Each peer of the registry, in its order. Of many peers each processor looks at a part: for each some folders are opened.
 fn all_listed(world: &World<'_>, registry: &Registry, files: &Files) -> Vec<Listed> {
     let peers = registry.peers();
+    // musl maps memory anew for each folder that is opened while no other one is open.
+    let _open = std::fs::read_dir(world.paths.state_dir());
     let look = |part: &[PeerRecord]| -> Vec<Listed> {
         part.iter().map(|record| listed(world, registry, files, record)).collect()
     };
