@@ -63,6 +63,17 @@ impl Stub {
         fs::read_to_string(self.mode.with_extension("mode.last")).unwrap_or_default()
     }
 
+    /// The last request that carries `needle`, whole; empty where another one came since.
+    fn whole(&self, needle: &str) -> String {
+        let path = self.mode.with_extension("mode.tools");
+        let mut last = String::new();
+        wait_until(&format!("the whole request about {needle}"), PATIENCE, || {
+            last = fs::read_to_string(&path).unwrap_or_default();
+            last.contains(needle) && last.ends_with('}')
+        });
+        last
+    }
+
     /// Every request so far.
     fn requests(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
@@ -110,8 +121,16 @@ impl Agent {
         home.set(&format!("IAPEER_{}_BIN", runtime.to_uppercase()), program);
         set_up(&home, runtime, stub.port);
         home.parrot("op", &[]);
-        home.ok("iapeer", &["create", "ada", "--runtime", runtime]);
-        let cwd = home.cwd("ada");
+        let agent = Agent { home, stub, runtime, identity: format!("{runtime}-ada") };
+        agent.create("ada");
+        Some(agent)
+    }
+
+    /// A peer on the program.
+    fn create(&self, name: &str) {
+        let Agent { home, stub, runtime, .. } = self;
+        home.ok("iapeer", &["create", name, "--runtime", runtime]);
+        let cwd = home.cwd(name);
         // Codex asks for trust in a repository only.
         assert!(Command::new("git").args(["init", "-q"]).arg(&cwd).status().unwrap().success());
         let folder = cwd.join(".iapeer/runtimes").join(runtime);
@@ -121,7 +140,6 @@ impl Agent {
             stub.port
         );
         fs::write(folder.join("launch.env"), env).unwrap();
-        Some(Agent { home, stub, runtime, identity: format!("{runtime}-ada") })
     }
 
     /// Sends `body`; what iapeer-send reported, which must be `delivered`.
@@ -512,14 +530,55 @@ fn in_state(agent: &Agent, state: &str) -> Value {
     })
 }
 
+/// Has the profile of `name` say `word` for `key`.
+fn says(home: &TestHome, name: &str, key: &str, word: &str) {
+    let path = home.cwd(name).join(".iapeer/peer-profile.json");
+    let mut profile: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    profile[key] = word.into();
+    fs::write(&path, profile.to_string()).unwrap();
+}
+
+/// Whether files from outside the folder are imported is answered as the profile says, and said in the log.
+#[test]
+fn claude_imports_what_the_profile_allows() {
+    let Some(agent) = Agent::new("claude") else { return };
+    let Agent { home, stub, .. } = &agent;
+    let outside = home.home().join("outside.md");
+    fs::write(&outside, "Be kind to parrots.\n").unwrap();
+    for (name, word) in [("ada", None), ("eve", Some("allow")), ("joe", Some("ask"))] {
+        if name != "ada" {
+            agent.create(name);
+        }
+        if let Some(word) = word {
+            says(home, name, "imports", word);
+        }
+        fs::write(home.cwd(name).join("CLAUDE.md"), format!("@{}\n", outside.display())).unwrap();
+        let sent = home.run("iapeer-send", &[name, "--from", "op", "--json", "-m", "hello"]).json();
+        let identity = format!("claude-{name}");
+        if word == Some("ask") {
+            assert_eq!(sent["outcome"], "queued", "{sent}");
+            assert!(sent["reason"].as_str().unwrap().contains("say \"imports\""), "{sent}");
+            continue;
+        }
+        assert_eq!(sent["outcome"], "delivered", "{sent}\n{}", home.screen(&identity));
+        stub.asked(sent["id"].as_str().unwrap());
+        let imported = stub.whole(sent["id"].as_str().unwrap()).contains("Be kind to parrots.");
+        assert_eq!(imported, word == Some("allow"), "{name}");
+        let log = home.log("lifecycle.log");
+        let mine = log.iter().filter(|line| line.get("identity").is_some_and(|found| *found == identity));
+        let wake = mine.clone().find(|line| line["ev"] == "wake").unwrap();
+        assert_eq!(wake["dialogs"], format!("imports={}", word.unwrap_or("deny")));
+        let answer = mine.clone().find(|line| line["ev"] == "dialog" && line["dialog"] == "imports").unwrap();
+        assert!(answer["answer"].contains("external imports"), "{answer:?}");
+        home.ok("iapeer-reap", &[&identity]);
+    }
+}
+
 /// A tool that waits for yes or no is answered from outside, and runs or does not.
 fn asks_before_it_acts(runtime: &'static str) {
     let Some(agent) = Agent::new(runtime) else { return };
     let Agent { home, stub, identity, .. } = &agent;
-    let path = home.cwd("ada").join(".iapeer/peer-profile.json");
-    let mut profile: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    profile["approvals"] = "ask".into();
-    fs::write(&path, profile.to_string()).unwrap();
+    says(home, "ada", "approvals", "ask");
     let touched = home.home().join("touched");
     let command = format!("touch {}", touched.display());
     for (word, message) in [("deny", Some("not-on-a-friday")), ("allow", None)] {

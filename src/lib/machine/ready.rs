@@ -7,6 +7,7 @@ use crate::base::hold::Hold;
 use crate::host::tmux::{Key, TmuxError};
 use crate::runtime::manifest::{Dialog, DialogReply, Kind};
 use crate::runtime::screen::{Screen, Sight};
+use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::markers::Markers;
 use crate::store::pane_log;
 use crate::world::peer::Peer;
@@ -177,8 +178,11 @@ pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, LookTroub
 
 /// Takes the next step on a dialog. An error ends the wake: iapeer never answers this screen.
 pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: &Dialog) -> Result<(), ForAPerson> {
-    let key = match &dialog.answer {
+    let reply = reply(peer, dialog);
+    let key = match &reply {
         DialogReply::Fail(why) => return Err(ForAPerson { dialog: dialog.name.clone(), why: why.clone() }),
+        // Resolved above.
+        DialogReply::Profile(_) => return Ok(()),
         DialogReply::Press(key) => key,
         DialogReply::Choose(choice) => match screen.cursor_row(&choice.cursor) {
             Some(row) if row.contains(&choice.label) => {
@@ -186,7 +190,10 @@ pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
                 // the row before (measured).
                 host.clock.sleep(SETTLED);
                 match look(host, peer) {
-                    Ok(now) if now.cursor_row(&choice.cursor).as_ref() == Some(&row) => &choice.confirm,
+                    Ok(now) if now.cursor_row(&choice.cursor).as_ref() == Some(&row) => {
+                        note_choice(host, peer, dialog, &row, &choice.cursor);
+                        &choice.confirm
+                    }
                     _ => return Ok(()),
                 }
             }
@@ -206,11 +213,25 @@ pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
     Ok(())
 }
 
+/// What the peer's profile and the manifest say about `dialog`.
+fn reply(peer: &Peer, dialog: &Dialog) -> DialogReply {
+    dialog.answer.resolved(|key| peer.policy().dialog_word(key))
+}
+
+/// Logs the row that is confirmed.
+fn note_choice(host: &RealHost<'_>, peer: &Peer, dialog: &Dialog, row: &str, cursor: &str) {
+    let event = Event::new("dialog")
+        .field("identity", &peer.identity)
+        .field("dialog", &dialog.name)
+        .field("answer", row.trim().trim_start_matches(cursor).trim());
+    EventLog::new(host.paths, host.settings).append(Log::Lifecycle, host.clock, &event);
+}
+
 /// Whether the dialog that `before` shows is gone, or its cursor has moved.
 fn has_reacted(host: &RealHost<'_>, peer: &Peer, before: &Screen, dialog: &Dialog) -> bool {
     let (Ok(now), Some(rules)) = (look(host, peer), peer.manifest.screen.as_ref()) else { return true };
     let Sight::Dialog(still) = now.sight(rules) else { return true };
-    let DialogReply::Choose(choice) = &dialog.answer else { return still.name != dialog.name };
+    let DialogReply::Choose(choice) = reply(peer, dialog) else { return still.name != dialog.name };
     let row = now.cursor_row(&choice.cursor);
     still.name != dialog.name || row.is_some() && row != before.cursor_row(&choice.cursor)
 }

@@ -20,7 +20,7 @@ pub use crate::runtime::fill::{FillError, fill, fill_json};
 pub use crate::runtime::keys::{Keys, Meaning, MidTurn};
 pub use crate::runtime::manifest_error::ManifestError;
 pub use crate::runtime::needle::{Choice, Needle, RecordRule};
-pub use crate::runtime::screen_rules::{Dialog, DialogReply, ScreenRules};
+pub use crate::runtime::screen_rules::{ByProfile, Dialog, DialogReply, ScreenRules};
 pub use crate::runtime::transcript_rules::TranscriptRules;
 
 /// What kind of program it is.

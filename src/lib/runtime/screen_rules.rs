@@ -4,6 +4,7 @@ use super::needle::{Choice, Needle};
 use crate::base::AttentionState;
 use crate::runtime::attention::ScreenState;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// How to read a screen.
 #[derive(Debug, Clone, Deserialize)]
@@ -73,4 +74,31 @@ pub enum DialogReply {
     Choose(Choice),
     /// iapeer never answers this dialog: the wake fails with this reason, which names the command to run.
     Fail(String),
+    /// As the peer's profile says.
+    Profile(ByProfile),
+}
+
+/// A dialog that a key of the peer's profile answers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByProfile {
+    /// The profile's key.
+    pub key: String,
+    /// What counts where the profile does not have the key: one of `choices`.
+    pub default: String,
+    /// What the key may say, and the row that is chosen then.
+    pub choices: BTreeMap<String, Choice>,
+    /// The reason for which the wake fails where the key says anything else.
+    pub ask: String,
+}
+
+impl DialogReply {
+    /// What to do where the profile says what `says` finds there: no [`DialogReply::Profile`].
+    pub fn resolved(&self, says: impl Fn(&str) -> Option<String>) -> DialogReply {
+        let DialogReply::Profile(by) = self else { return self.clone() };
+        let word = says(&by.key).unwrap_or_else(|| by.default.clone());
+        by.choices
+            .get(&word)
+            .map_or_else(|| DialogReply::Fail(by.ask.clone()), |choice| DialogReply::Choose(choice.clone()))
+    }
 }

@@ -53,6 +53,7 @@ impl Screen {
                 let state = dialog.state.unwrap_or(AttentionState::Dialog);
                 let text = match &dialog.answer {
                     DialogReply::Fail(why) => why.clone(),
+                    DialogReply::Profile(by) => by.ask.clone(),
                     DialogReply::Press(_) | DialogReply::Choose(_) => format!("dialog {}", dialog.name),
                 };
                 Some(Told { state, text, until: None })

@@ -19,6 +19,7 @@ use crate::canary::arm;
 use crate::canary::record as deaths;
 use crate::mailbox::tasks;
 use crate::runtime::Told;
+use crate::runtime::manifest::{ByProfile, DialogReply};
 use crate::session::crash_loop::{self, Tripped};
 use crate::session::end::{self, End};
 use crate::session::launch as launching;
@@ -196,9 +197,24 @@ fn decide(world: &World<'_>, peer: &Peer, call: Call<'_>, tripped: Option<Trippe
         .maybe("ref", decision.reference.as_ref())
         .maybe("topic", call.topic)
         .maybe("last_death", deaths::LastDeath::of(world, identity).map(|death| death.cause))
+        .maybe("dialogs", answered_by_profile(peer))
         .maybe("guard", tripped.map(|_| "passed-by-operator"));
     world.lifecycle(&event);
     Ok(decision)
+}
+
+/// How the dialogs are answered that the profile decides on, as `imports=deny`.
+fn answered_by_profile(peer: &Peer) -> Option<String> {
+    let dialogs = &peer.manifest.screen.as_ref()?.dialogs;
+    let by = dialogs.iter().filter_map(|dialog| match &dialog.answer {
+        DialogReply::Profile(by) => Some(by),
+        _ => None,
+    });
+    let says = |by: &ByProfile| {
+        format!("{}={}", by.key, peer.policy().dialog_word(&by.key).unwrap_or_else(|| by.default.clone()))
+    };
+    let all: Vec<String> = by.map(says).collect();
+    (!all.is_empty()).then(|| all.join(" "))
 }
 
 /// Step 4: starts the session. When this returns, its server answers, its record says `booting`, and a canary watches.

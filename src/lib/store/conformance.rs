@@ -92,9 +92,15 @@ pub(crate) fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
         }
         _ => {}
     }
-    for (key, words) in [("approvals", ["bypass", "ask"]), ("after_limit", ["wait", "continue"])] {
+    let known: [(&str, &[&str]); 3] = [
+        ("approvals", &["bypass", "ask"]),
+        ("after_limit", &["wait", "continue"]),
+        ("imports", &["ask", "allow", "deny"]),
+    ];
+    for (key, words) in known {
         if map.get(key).is_some_and(|value| !value.is_null() && !words.iter().any(|word| value == word)) {
-            add(Severity::Warn, key, format!("only {:?} and {:?} mean something", words[0], words[1]));
+            let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+            add(Severity::Warn, key, format!("only {} mean something", words.join(" and ")));
         }
     }
     if map.get("max_attempts").is_some_and(|value| value.as_u64().is_none_or(|n| n == 0 || n > u32::MAX.into())) {
@@ -158,6 +164,8 @@ mod tests {
             (with("resume", json!("x")), vec![(Warn, "resume")]),
             (with("approvals", json!("never")), vec![(Warn, "approvals")]),
             (with("approvals", json!("ask")), vec![]),
+            (with("imports", json!("yes")), vec![(Warn, "imports")]),
+            (with("imports", json!("allow")), vec![]),
             (with("after_limit", json!("x")), vec![(Warn, "after_limit")]),
             (with("max_attempts", json!(0)), vec![(Warn, "max_attempts")]),
             (with("limits", json!([])), vec![(Warn, "limits")]),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The keys of a profile that a policy is made of.
-pub(crate) const KEYS: [&str; 13] = [
+pub(crate) const KEYS: [&str; 14] = [
     "wake_policy",
     "resume",
     "max_attempts",
@@ -15,6 +15,7 @@ pub(crate) const KEYS: [&str; 13] = [
     "approvals",
     "after_limit",
     "limit_text",
+    "imports",
     "args",
     "env",
     "env_file",
@@ -75,6 +76,12 @@ impl Policy<'_> {
         let text = self.text("limit_text").filter(|text| !text.trim().is_empty());
         let text = text.unwrap_or("Your usage limit is over: go on with what you were doing.");
         (self.text("after_limit") == Some("continue")).then(|| text.to_owned())
+    }
+
+    /// What it says about a dialog that a manifest lets the key `key` answer. What is no text counts as `ask`.
+    pub fn dialog_word(&self, key: &str) -> Option<String> {
+        let said = self.0.get(key).filter(|said| !said.is_null())?;
+        Some(said.as_str().unwrap_or("ask").to_owned())
     }
 
     /// How often a worker's task may be tried.
