@@ -75,6 +75,8 @@ use Costs::{All, Bob};
 
 const FILES: &[Kind] = &[
     kind("peers-profiles.json", All, Read, || unreachable!("it is there")),
+    kind("peers-profiles.json.bak", Bob, Free, || unreachable!("it is there")),
+    kind("state/removed/zed", Bob, Free, || "/zed\n".into()),
     kind("owner", Bob, Free, || "al\n".into()),
     kind("runtimes/parrot/runtime.json", All, Read, || json!({"runtime": "parrot"}).to_string()),
     kind("schedules/pulse.json", Bob, Read, || json!({"v": 1, "name": "pulse"}).to_string()),

@@ -68,14 +68,22 @@ fn stop_parks_and_the_worst_code_of_all_is_the_programs() {
         home.ok("iapeer", &["refresh", "--all"]).stdout,
         "ann (parrot): refresh-armed\nbob (parrot): refresh-armed\n"
     );
-    // One that can't be stopped: the others are, and the code says so.
+    // Somebody is at work on one: all are off the air at once, what is waited for is said, and nothing has failed.
     let lock = home.state_dir().join(format!("{ANN}.lock"));
     let holder = home.spawn("flock", &[lock.to_str().unwrap(), "sleep", "60"]);
     wait_until("the lock held", SOON, || home.run("flock", &["-n", lock.to_str().unwrap(), "true"]).code != 0);
-    home.set("IAPEER_LOCK_WAIT_SECS", "0.1").set("IAPEER_BOOT_DEADLINE_SECS", "0.1");
+    fs::write(&lock, "pid 7 (iapeer-drain)\n").unwrap();
+    home.set("IAPEER_LOCK_WAIT_SECS", "1").set("IAPEER_BOOT_DEADLINE_SECS", "1");
     let out = home.run("iapeer", &["stop", "--all"]);
-    assert_eq!((out.code, out.stdout.as_str()), (75, "bob (parrot): stopped\n"), "{out}");
-    assert!(out.stderr.contains(ANN), "{out}");
+    let goes_on = "iapeer-drain, pid 7, delivering to ann goes on; it ends the session, or the next tick does";
+    assert_eq!(out.stdout, format!("ann (parrot): stopped — {goes_on}\nbob (parrot): stopped\n"), "{out}");
+    assert_eq!(out.code, 0, "what has taken effect has not failed: {out}");
+    let waits = "iapeer: waiting for iapeer-drain, pid 7, delivering to ann, up to 2s; Ctrl-C leaves it stopped\n";
+    assert_eq!(out.stderr, waits, "{out}");
+    assert!(home.state(ANN, "stopped") && home.state("parrot-bob", "stopped"));
+    // A verb that has no effect without the lock says the same, and fails.
+    let out = home.run("iapeer", &["refresh", "--all"]);
+    assert!(out.code == 75 && out.stdout == "bob (parrot): refresh-armed\n" && out.stderr.contains(ANN), "{out}");
     drop(holder);
 }
 

@@ -170,7 +170,9 @@ fn doctor_names_a_half_done_rename_and_fix_finishes_it_and_no_advice_deletes_a_m
             let fixed = home.run("iapeer", &["doctor", "--fix"]).stdout;
             assert!(fixed.lines().any(|line| line.starts_with('✓') && line.contains(&said)), "{fixed}");
             is_clean(&home, "fixed", &new);
-            assert_eq!(messages(&home, &format!("for {old}")).len(), 1);
+            // What held the peer back was mended too, and a drain may have been quick.
+            let body = format!("for {old}");
+            assert!(messages(&home, &body).len() == 1 || home.bodies(&old) == [body], "lost, or there twice");
         } else {
             home.ok("iapeer", &["rename", &old, &new]);
         }

@@ -172,7 +172,9 @@ fn missing_files_are_66_and_a_wrong_command_line_64() {
     refused(&home, &send(&home, &["bob", "--attach", "/nonexistent"], b"x"), 66, &["/nonexistent"]);
     refused(&home, &send(&home, &["bob", "--attach", "relative"], b"x"), 65, &["absolute"]);
     refused(&home, &home.run_with("iapeer-send", &["bob"], b"x"), 64, &["--from", "PEER_IDENTITY"]);
-    refused(&home, &send(&home, &["b b"], b"x"), 64, &["b b"]);
+    // A name as somebody writes it is a name: it is nobody's. What gives no name is a wrong command line.
+    refused(&home, &send(&home, &["B b"], b"x"), 67, &["b-b"]);
+    refused(&home, &send(&home, &["!?"], b"x"), 64, &["!?"]);
     assert_eq!(send(&home, &["bob", "--nonsense"], b"x").code, 64);
     for words in [&[][..], &["--dry-run"]] {
         refused(&home, &home.run("iapeer-drain", words), 64, &["--all"]);

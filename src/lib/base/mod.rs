@@ -18,6 +18,7 @@ pub mod output;
 pub mod paths;
 mod people_paths;
 pub mod process;
+mod registry_paths;
 pub mod settings;
 pub mod span;
 pub mod state_file;

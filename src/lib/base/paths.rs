@@ -1,4 +1,4 @@
-//! The layout of the root. No other module builds a path under the root.
+//! The layout of the root. No other module but `registry_paths` builds a path under the root.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::home;
@@ -207,16 +207,6 @@ impl Paths {
     /// The lock of a tick.
     pub fn superviser_lock(&self) -> PathBuf {
         self.root.join("state/superviser.lock")
-    }
-
-    /// The registry.
-    pub fn registry(&self) -> PathBuf {
-        self.root.join("peers-profiles.json")
-    }
-
-    /// The lock of the registry.
-    pub(crate) fn registry_lock(&self) -> PathBuf {
-        self.root.join("peers-profiles.lock")
     }
 
     /// `<root>/logs/iapeer`: the event logs.

@@ -208,7 +208,7 @@ settings! {
     approval: Seconds -> Duration = "IAPEER_APPROVAL_SECS", "600", "s", "How long an approval waits for `iapeer answer` before the program asks on its own screen.";
     hung: Seconds -> Duration = "IAPEER_HUNG_SECS", "900", "s", "A turn without any sign of life for longer is called hung.";
     limit_look: Seconds -> Duration = "IAPEER_LIMIT_LOOK_SECS", "900", "s", "Where a program does not say when its limit ends, or nobody is logged in: how often it is tried again.";
-    lock_wait: Seconds -> Duration = "IAPEER_LOCK_WAIT_SECS", "30", "s", "How long an operator's verb waits for a peer's lock.";
+    lock_wait: Seconds -> Duration = "IAPEER_LOCK_WAIT_SECS", "30", "s", "How long an operator's verb waits for whoever is at work on a peer; `stop`, `new`, `attach` and `iapeer-wake` wait for a boot too, so for IAPEER_BOOT_DEADLINE_SECS more. After a second each says what it waits for; a `stop` has taken effect by then.";
     tmux_timeout: Seconds -> Duration = "IAPEER_TMUX_TIMEOUT_SECS", "5", "s", "How long one tmux call may take.";
     end_grace: Seconds -> Duration = "IAPEER_END_GRACE_SECS", "5", "s", "How long what belongs to an ended session may take to go before it is killed.";
     use_service_manager: ManagerWord -> bool = "IAPEER_SERVICE_MANAGER", "auto", "word", "`auto`: where a systemd user manager answers, each session is a unit of its own. `none`: never.";

@@ -206,6 +206,9 @@ pub enum Verb {
         /// What it is for.
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Show the peers as a table, those that need somebody first.
     List {

@@ -112,10 +112,10 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             cli::tell(json, &born, || created(&born));
             return Ok(held(&born));
         }
-        Verb::Init { dir, runtime, description } => {
+        Verb::Init { dir, runtime, description, json } => {
             let birth = Birth { runtime: parse(runtime)?, description, ..Birth::default() };
             let born = create::init(world, &dir.unwrap_or_else(|| PathBuf::from(".")), &birth)?;
-            cli::say(created(&born));
+            cli::tell(json, &born, || created(&born));
             return Ok(held(&born));
         }
         Verb::Units { act: Units::Install(how) } => return verbs::units(world, install::install, &how),
@@ -128,7 +128,12 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             }
         }
         Verb::Start(target) => return each(world, &target, control::start),
-        Verb::Stop(target) => return each(world, &target, control::stop),
+        Verb::Stop(target) => {
+            if target.all {
+                Peer::all(world.paths)?.iter().for_each(|peer| control::mark_stopped(world, peer));
+            }
+            return each(world, &target, control::stop);
+        }
         Verb::Refresh(target) => return each(world, &target, control::refresh),
         Verb::Interrupt(one) => return single(world, &one, "interrupt", control::interrupt),
         Verb::Compact(one) => return single(world, &one, "compact", control::compact),
@@ -205,7 +210,12 @@ fn of_runtime(of: &OfRuntime) -> Result<Runtime, Failure> {
 fn created(born: &Born) -> String {
     let unit = born.unit.as_ref().map(|unit| format!("; {}", unit.line())).unwrap_or_default();
     let owner = if born.owner { "; the owner of this host" } else { "" };
-    format!("created {:?} ({}) at {}{owner}{unit}", born.personality.as_str(), born.runtime, born.cwd.display())
+    let at = format!("{:?} ({}) at {}", born.personality.as_str(), born.runtime, born.cwd.display());
+    match (born.existed, born.changed.as_slice()) {
+        (false, _) => format!("created {at}{owner}{unit}"),
+        (true, []) => format!("there already, and unchanged: {at}{owner}{unit}"),
+        (true, changed) => format!("changed {} of {at}{owner}{unit}", changed.join(", ")),
+    }
 }
 
 /// An always-on peer whose unit did not start is there, but not up.

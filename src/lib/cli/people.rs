@@ -22,7 +22,7 @@ use crate::store::queue::nobody;
 use crate::store::registry::Registry;
 use crate::store::reindex;
 use crate::world::World;
-use crate::world::peer::{Peer, split_name, unknown, whole_peer};
+use crate::world::peer::{Peer, split_name, unknown_in, whole_peer};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -178,7 +178,7 @@ fn tag(world: &World<'_>, name: &str, act: Option<TagAct>, tags: &[String]) -> R
     let usage = |why: String| Failure::new(Exit::Usage, why);
     let registry = Registry::read(world.paths)?;
     let name = whole_peer(&registry, name)?;
-    let record = registry.get(&name).ok_or_else(|| unknown(&name))?;
+    let record = registry.get(&name).ok_or_else(|| unknown_in(&registry, &name))?;
     let tags: Vec<Tag> = tags
         .iter()
         .map(|text| text.trim_start_matches('@').parse().ok().filter(|tag: &Tag| tag.as_str() != "all"))
@@ -225,7 +225,7 @@ fn past(
     if let Some(name) = filter.between.iter().find(|name| registry.get(name).is_none())
         && messages.is_empty()
     {
-        return Err(unknown(name));
+        return Err(unknown_in(&registry, name));
     }
     for message in messages {
         cli::tell(json, &message, || message.text());

@@ -15,7 +15,7 @@ use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
 use crate::units::{self, install};
 use crate::world::World;
-use crate::world::peer::{split_name, unknown, whole_peer};
+use crate::world::peer::{split_name, unknown_in, whole_peer};
 
 fn usage(message: String) -> Failure {
     Failure::new(Exit::Usage, message)
@@ -66,6 +66,15 @@ pub fn verify(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure>
         }
     }
     let names = |list: &[Personality]| list.iter().map(Personality::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(aside) = &report.aside {
+        cli::say(format!("the registry could not be used and is kept as {}", aside.display()));
+    }
+    if !report.restored.is_empty() {
+        cli::say(format!("restored to the registry: {}", names(&report.restored)));
+    }
+    if !done.rewritten.is_empty() {
+        cli::say(format!("profiles written anew from the registry: {}", names(&done.rewritten)));
+    }
     if !done.migrated.is_empty() {
         cli::say(format!("migrated runtime→default_runtime: {}", names(&done.migrated)));
     }
@@ -133,7 +142,7 @@ fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
     let registry = Registry::read(world.paths)?;
     let (name, _) = split_name(&registry, text, None)?;
     if registry.get(&name).is_none() && !logs::mention(world, &name)? {
-        return Err(unknown(&name));
+        return Err(unknown_in(&registry, &name));
     }
     Ok(name)
 }

@@ -13,7 +13,7 @@ use crate::delivery::addressee::Addressee;
 use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::message::limits;
-use crate::session::refuse;
+use crate::session::{refuse, settle};
 use crate::store::open::NO_WAIT_NO_LINK;
 use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::registry::{PeerRecord, Registry};
@@ -177,8 +177,9 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
         let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
         return Err(Failure::new(Exit::Refused, why));
     }
-    // Refuse now a message for which the peer could never be started.
-    if !held && !peer.is_mailbox() {
+    // Refuse now a message for which the peer could never be started. A session that lives needs no start: its program's
+    // file may be away for a moment, while an update replaces it.
+    if !held && !peer.is_mailbox() && !settle::is_live(world, &peer.identity) {
         world.host.preflight(&peer)?;
     }
 

@@ -2,6 +2,7 @@
 //! without its content.
 
 use super::finding::Finding;
+use super::fleet;
 use crate::store::durable;
 use crate::store::markers::Intent;
 use crate::store::queue;
@@ -33,13 +34,26 @@ pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     found.sort();
     let finding = |(path, why): (PathBuf, String)| {
         let what = format!("can't be understood ({why}): the next program that reads it sets it aside");
-        Finding::warn("files", path.display(), what).todo("mend it, or look into it there")
+        let about = path.display().to_string();
+        let reader = path.parent() != Some(&state);
+        let owner = path.strip_prefix(&state).ok().and_then(|below| below.to_str()?.split('.').next()?.parse().ok());
+        match owner {
+            Some(identity) if !reader => Finding::warn("files", about, what)
+                .todo("`iapeer-superviser` sets it aside and takes up what lives, or --fix does")
+                .mend(move || fleet::settle(world, &identity)),
+            Some(identity) => Finding::warn("files", about, what)
+                .todo(format!("correct it, or `iapeer-drain {identity}` moves it out of the way, into corrupt/")),
+            None => {
+                Finding::warn("files", about, what).todo("correct it, or move it away; `iapeer-superviser` reads it")
+            }
+        }
     };
     let mut findings: Vec<Finding<'a>> = found.into_iter().map(finding).collect();
     if let Err(failure) = schedule::list(world) {
         let dir = world.paths.schedules_dir();
         findings.push(
-            Finding::error("files", failure.exit, dir.display(), failure.message).todo("mend it or move it away"),
+            Finding::error("files", failure.exit, dir.display(), failure.message)
+                .todo("`iapeer schedule list` says which; correct it or move it away"),
         );
     }
     findings

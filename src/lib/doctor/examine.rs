@@ -1,8 +1,9 @@
 //! One examination: runs every check, one after the other, and sums up the findings.
 
 use super::finding::{Finding, MendOutcome};
-use super::{attention, contents, files, fleet, machine, profiles, programs, runtimes, telegram, verbs};
+use super::{attention, contents, files, fleet, machine, profiles, programs, registry, runtimes, telegram, verbs};
 use crate::base::exit::{Exit, Failure};
+use crate::roster::rebuild;
 use crate::store::conformance::Severity;
 use crate::store::registry::Registry;
 use crate::world::World;
@@ -82,12 +83,18 @@ pub fn examine<'a>(
     let registry = match Registry::read(world.paths) {
         Ok(registry) => registry,
         Err(error) => {
-            let failure = Failure::from(error);
-            let corrupt = Finding::error("profile", failure.exit, "registry", failure.message);
-            take(vec![corrupt.todo("`iapeer init` in each peer's folder fills a new one")]);
-            return Ok((summary, exit));
+            take(registry::unusable(world, error));
+            match Registry::read(world.paths) {
+                Ok(restored) => restored,
+                Err(_) => return Ok((summary, exit)),
+            }
         }
     };
+    let unregistered = rebuild::unregistered(world, &registry);
+    // Whoever is to be registered again is no leftover.
+    let apart = half_done.iter().chain(unregistered.iter().map(|record| &record.personality)).cloned().collect();
+    take(registry::unregistered(world, unregistered));
+    let registry = Registry::read(world.paths).unwrap_or(registry);
     take(profiles::profiles(world, &registry, &half_done));
     take(runtimes::runtimes(world, &registry));
     take(machine::service(world, &registry));
@@ -95,6 +102,6 @@ pub fn examine<'a>(
     take(fleet::sessions(world, &registry));
     take(attention::attention(world));
     take(telegram::telegram(world));
-    take(fleet::leftovers(world, &registry, &half_done));
+    take(fleet::leftovers(world, &registry, &apart));
     Ok((summary, exit))
 }

@@ -5,7 +5,7 @@ use crate::base::exit::Exit;
 use crate::host::disk;
 use crate::store::durable;
 use crate::store::event_log::Log;
-use crate::store::open::{self, Rule, Unfit};
+use crate::store::open::{self, Fault, Rule, Unfit};
 use crate::world::World;
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -24,16 +24,22 @@ fn private<'a>(dir: &'a Path) -> Option<Finding<'a>> {
     let me = nix::unistd::geteuid().as_raw();
     let refused = |what: String| Finding::error("root", Exit::NoPerm, dir.display(), what);
     if !meta.is_dir() {
-        return Some(refused("is no folder, so nothing can be kept in it".into()).todo("move it away"));
+        return Some(
+            refused("is no folder, so nothing can be kept in it".into())
+                .todo(format!("`mv {0} {0}.aside`", dir.display())),
+        );
     }
     if meta.uid() != me {
         let what = format!("belongs to uid {}, not to you (uid {me}): every program refuses it", meta.uid());
-        return Some(refused(what).todo("chown it, or set IAPEER_ROOT to a folder of your own"));
+        return Some(
+            refused(what)
+                .todo(format!("`sudo chown {me} {}`, or set IAPEER_ROOT to a folder of your own", dir.display())),
+        );
     }
     let mode = meta.mode() & 0o7777;
     (mode & 0o077 != 0).then(|| {
         refused(format!("is open to others (mode {mode:04o}): every program refuses it"))
-            .todo(format!("chmod 700 {}", dir.display()))
+            .todo(format!("`chmod 700 {}`, or --fix does it", dir.display()))
             .mend(move || close(dir, 0o700))
     })
 }
@@ -52,6 +58,7 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let root = world.paths.root();
     let mut found: Vec<Unfit> =
         [world.paths.owner()].iter().filter_map(|path| open::fault(path, Rule::STATE)).collect();
+    found.extend(open::fault(&world.paths.registry_copy(), Rule::REGISTRY));
     let mut unseen = Vec::new();
     let mut todo: Vec<PathBuf> =
         ["state", "history", "schedules", "logs", "cache", "runtimes"].iter().map(|name| root.join(name)).collect();
@@ -78,9 +85,23 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     found.sort_by(|a, b| a.path.cmp(&b.path));
     let finding = |unfit: Unfit| {
         let what = format!("{}: what it should hold is not known", unfit.fault);
-        Finding::error("files", unfit.exit(), unfit.path.display(), what).todo(unfit.fault.todo())
+        Finding::error("files", unfit.exit(), unfit.path.display(), what).todo(command(&unfit))
     };
     unseen.into_iter().chain(found.into_iter().map(finding)).collect()
+}
+
+/// What to do about a file that is not used.
+pub(super) fn command(unfit: &Unfit) -> String {
+    let path = unfit.path.display();
+    match unfit.fault {
+        Fault::Kind(_) | Fault::NoFolder(_) | Fault::Link | Fault::Large(..) => {
+            format!("`mv {path} {path}.aside`, then look into it there")
+        }
+        Fault::Owner(_, me) => format!("`sudo chown {me} {path}`, or move it away"),
+        Fault::Open(_) => format!("`chmod go-w {path}`"),
+        Fault::Unlisted(_) => format!("`chmod u+rwx {path}`"),
+        Fault::Shut(_) => format!("`chmod u+rw {path}`"),
+    }
 }
 
 /// What a file has to be. What grows has a bound of its own, and is cut or put aside by who writes it next.
@@ -146,11 +167,17 @@ pub(crate) fn disks<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             continue;
         }
         seen.push(meta.dev());
+        if disk::is_read_only(&dir) {
+            let what = "its file system is mounted read-only: no message is accepted and no session started";
+            let todo = format!("`sudo mount -o remount,rw {}`, once its cause is known", dir.display());
+            findings.push(Finding::error("files", Exit::Io, dir.display(), what).todo(todo));
+            continue;
+        }
         let Ok(space) = disk::space(&dir) else { continue };
         let full = |left: String| {
             let what = format!("its file system is full ({left} left): no message is accepted and no session started");
             Finding::error("files", Exit::Io, dir.display(), what)
-                .todo("free some space; `iapeer stop NAME` ends a session that fills it")
+                .todo(format!("free some space: `du -xk {} | sort -n | tail` shows what takes it", dir.display()))
         };
         if space.bytes < ROOM {
             findings.push(full(format!("{} KiB", space.bytes / 1024)));
@@ -172,8 +199,14 @@ pub(crate) fn logs<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         let why = disk::unwritable(&path).or_else(|| (is_log && !meta.is_file()).then(|| "not a regular file".into()));
         if let Some(why) = why {
             let what = format!("can't be written ({why}): what happens to sessions and messages goes unsaid");
-            let todo = "see to its mode and its mount";
-            findings.push(Finding::error("files", Exit::Io, path.display(), what).todo(todo));
+            let finding = Finding::error("files", Exit::Io, path.display(), what);
+            findings.push(if is_log && !meta.is_file() {
+                finding
+                    .todo(format!("`mv {0} {0}.aside`, or --fix does it", path.display()))
+                    .mend(move || Ok(durable::set_aside(&path, world.now()).map(drop)?))
+            } else {
+                finding.todo(format!("`chmod u+rwX {}`, where it is its mode and not its mount", path.display()))
+            });
         }
     }
     findings
@@ -194,11 +227,14 @@ pub(crate) fn modes<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let mut findings = Vec::new();
     if let Some(first) = foreign.first() {
         let what = format!("{} of ours belong to somebody else: we can't write there", count(foreign.len()));
-        findings.push(Finding::error("files", Exit::NoPerm, first.display(), what).todo("chown them"));
+        findings.push(
+            Finding::error("files", Exit::NoPerm, first.display(), what)
+                .todo(format!("`sudo chown -h {me} {}`, and the others", first.display())),
+        );
     }
     if let Some((first, _)) = open.first() {
         let what = format!("{} open to others, who may read what peers say", count(open.len()));
-        let todo = format!("chmod -R go= {}", world.paths.root().display());
+        let todo = "`iapeer doctor --fix` closes them";
         findings.push(
             Finding::warn("files", first.display(), what)
                 .todo(todo)
@@ -227,7 +263,10 @@ pub(crate) fn set_aside<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     ours(world)
         .into_iter()
         .filter(is_aside)
-        .map(|path| Finding::warn("files", path.display(), what).todo("look into it, then remove it"))
+        .map(|path| {
+            let todo = format!("look into it; `rm -r {}` when you have what you want of it", path.display());
+            Finding::warn("files", path.display(), what).todo(todo)
+        })
         .collect()
 }
 
@@ -239,7 +278,7 @@ pub(crate) fn litter<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let old: Vec<PathBuf> = ours(world).into_iter().filter(is_old).collect();
     let Some(first) = old.first() else { return vec![] };
     let what = format!("{} left behind by a crash", count(old.len()));
-    vec![Finding::warn("files", first.display(), what).todo("remove them, or let --fix do it").mend(move || {
+    vec![Finding::warn("files", first.display(), what).todo("`iapeer doctor --fix` removes them").mend(move || {
         for path in &old {
             fs::remove_file(path).map_err(|source| MendError::File { what: "remove", path: path.clone(), source })?;
         }

@@ -77,7 +77,8 @@ impl<'a> Finding<'a> {
     /// What can't be examined counts as not in order.
     pub(crate) fn unseen(check: &'static str, error: &StoreError) -> Self {
         let what = format!("{error}: what is in it is not known");
-        Finding::error(check, error.exit(), error.path().display(), what).todo("see to its mode")
+        let todo = format!("`ls -ld {}` shows its mode and owner: you must be able to read it", error.path().display());
+        Finding::error(check, error.exit(), error.path().display(), what).todo(todo)
     }
 
     pub(crate) fn warn(check: &'static str, about: impl ToString, what: impl Into<String>) -> Self {

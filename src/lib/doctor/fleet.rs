@@ -1,13 +1,15 @@
 //! Checks of queues, sessions, and the state of peers that no longer exist.
 
 use super::finding::{Finding, MendError};
+use super::holders;
 use crate::base::Liveness;
 use crate::base::identity::{Identity, Personality};
 use crate::base::{Marker, StateFile};
 use crate::canary::arm;
+use crate::host::tmux;
 use crate::session::settle;
 use crate::store::durable;
-use crate::store::lock::{self, is_held};
+use crate::store::lock::is_seen_held;
 use crate::store::queue::Place;
 use crate::store::registry::Registry;
 use crate::store::session_record::{Phase, SessionRecord};
@@ -45,31 +47,43 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
             (Ok(waiting), Ok(inflight), Ok(dead), Ok(corrupt)) => (waiting, inflight, dead, corrupt),
             (waiting, inflight, dead, corrupt) => {
                 let errors = [waiting, inflight, dead, corrupt].into_iter().filter_map(Result::err);
-                return errors.map(|e| Finding::error("queue", e.exit(), identity, e.to_string())).collect();
+                let todo = format!("`ls -ld {}` shows its mode", queue.dir().display());
+                return errors
+                    .map(|e| Finding::error("queue", e.exit(), identity, e.to_string()).todo(&todo))
+                    .collect();
             }
         };
     let see = format!("`iapeer-drain --list {identity}` shows them");
+    let aside = queue.folder(Place::Corrupt);
     if dead > 0 {
         let what = format!("{dead} message(s) were given up");
-        findings.push(Finding::warn("queue", identity, what).todo(format!("{see}; --requeue ID or --drop ID")));
+        findings.push(
+            Finding::warn("queue", identity, what)
+                .todo(format!("{see}; `iapeer-drain --requeue ID` or `iapeer-drain --drop ID`")),
+        );
     }
     if corrupt > 0 {
         let what = format!("{corrupt} file(s) in its queue are no messages");
-        findings.push(Finding::warn("queue", identity, what).todo(format!("look into {}", queue.dir().display())));
+        findings.push(Finding::warn("queue", identity, what).todo(format!(
+            "`ls -l {}` shows them, each with the reason; look into them, then remove them",
+            aside.display()
+        )));
     }
     if waiting + inflight == 0 {
         return findings;
     }
     if !registry.declares(identity) {
         let what = format!("{} message(s) for a peer that is not registered", waiting + inflight);
-        findings.push(
-            Finding::warn("queue", identity, what)
-                .todo(format!("`iapeer create {}` brings it back, and has them delivered", identity.personality())),
-        );
+        findings.push(Finding::warn("queue", identity, what).todo(format!(
+            "`iapeer create {} --runtime {}` brings it back, and has them delivered",
+            identity.personality(),
+            identity.runtime()
+        )));
         return findings;
     }
     let stopped = world.markers(identity).has(Marker::Stopped).unwrap_or_else(|error| {
-        findings.push(Finding::error("state", error.exit(), identity, error.to_string()));
+        let todo = format!("`ls -l {}` shows its mode", world.paths.state_dir().display());
+        findings.push(Finding::error("state", error.exit(), identity, error.to_string()).todo(todo));
         true
     });
     for (place, how) in [(Place::Waiting, "waits"), (Place::Inflight, "has been handed over without evidence")] {
@@ -116,34 +130,24 @@ pub(crate) fn sessions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fin
 
 fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) -> Vec<Finding<'a>> {
     let launch_takes = world.settings.boot_deadline + world.settings.ready_gate;
-    let lock_file = world.paths.state(&identity, StateFile::Lock);
-    if is_held(&lock_file) {
-        let since = std::fs::metadata(&lock_file).and_then(|meta| meta.modified()).ok();
-        let held = since.and_then(|at| at.elapsed().ok()).unwrap_or_default();
-        if held <= launch_takes.max(world.settings.midturn_wait) {
-            return vec![];
-        }
-        let holder = lock::holder(&lock_file);
-        let what = format!("its lock is held by {holder} for {}s: nobody else can reach it", held.as_secs());
-        return vec![
-            Finding::warn("state", &identity, what).todo("look what that process waits for; end it if it hangs"),
-        ];
+    if is_seen_held(&world.paths.state(&identity, StateFile::Lock)) {
+        return holders::identity(world, &identity).into_iter().collect();
     }
     let record = SessionRecord::peek(world.paths, &identity);
     let has = |file| world.paths.state(&identity, file).exists();
     let settle = |what: &str| {
         let mended = identity.clone();
         Finding::warn("session", &identity, what)
-            .todo("the next tick clears it away, or --fix does")
+            .todo("`iapeer-superviser` clears it away, as the next tick would, or --fix does")
             .mend(move || settle(world, &mended))
     };
     match world.liveness(&identity, record.as_ref()) {
         Liveness::Unknown => {
             let what = "tmux does not say whether it lives: it is left alone";
-            vec![
-                Finding::warn("session", &identity, what)
-                    .todo(format!("tmux -S {} ls", world.paths.socket(&identity).display())),
-            ]
+            vec![Finding::warn("session", &identity, what).todo(format!(
+                "`tmux -S {} ls` may say more; it is probed again by the next tick",
+                world.paths.socket(&identity).display()
+            ))]
         }
         Liveness::Gone if has(StateFile::Teardown) => vec![settle("its deliberate end was cut short")],
         Liveness::Gone if record.is_some() => vec![settle("its record names a session that is gone")],
@@ -151,7 +155,10 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
         Liveness::Gone => vec![],
         Liveness::Alive if !registry.declares(&identity) => {
             let what = "a session lives for a peer that is not registered";
-            vec![Finding::warn("session", &identity, what).todo(format!("`iapeer-reap {identity}` ends it"))]
+            let cwd = record.map_or_else(|| world.paths.peer_dir(identity.personality()), |record| record.cwd);
+            vec![
+                Finding::warn("session", &identity, what).todo(format!("`iapeer init {}` registers it", cwd.display())),
+            ]
         }
         Liveness::Alive => match &record {
             _ if has(StateFile::Teardown) => vec![settle("its deliberate end was cut short")],
@@ -159,23 +166,38 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
             Some(record) if record.phase == Phase::Booting && world.now().since(record.woke_at) > launch_takes => {
                 vec![settle("its launch was cut short")]
             }
-            Some(_) => unwatched(world, identity).into_iter().collect(),
+            Some(record) => {
+                let record = record.clone();
+                unreachable(world, &identity, &record).into_iter().chain(unwatched(world, identity)).collect()
+            }
         },
     }
 }
 
-fn settle(world: &World<'_>, identity: &Identity) -> Result<(), MendError> {
+pub(super) fn settle(world: &World<'_>, identity: &Identity) -> Result<(), MendError> {
     let _held = world.lock(identity, Duration::ZERO)?;
     settle::settle(world, identity)?;
     Ok(())
 }
 
+/// A server that lives without its socket: tmux makes it anew when it is told to.
+fn unreachable<'a>(world: &'a World<'a>, identity: &Identity, record: &SessionRecord) -> Option<Finding<'a>> {
+    let server = record.server.filter(|_| !world.host.has_trace(identity))?;
+    let what = "its tmux server has no socket: nobody can look at it";
+    let todo = format!("`kill -USR1 {}` has tmux make it anew, or --fix does", server.pid);
+    Some(Finding::warn("session", identity, what).todo(todo).mend(move || {
+        tmux::recreate_socket(&server);
+        Ok(())
+    }))
+}
+
 fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>> {
-    if !world.host.has_canaries() || is_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
+    if !world.host.has_canaries() || is_seen_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
         return None;
     }
     let what = "no canary watches its server: the cause of a death would be lost";
-    let finding = Finding::warn("session", &identity, what).todo("the next tick sets one, or --fix does");
+    let finding = Finding::warn("session", &identity, what)
+        .todo(format!("`iapeer-canary --ensure {identity}` sets one, or --fix does"));
     Some(finding.mend(move || match arm::reason(&arm::ensure(world, &identity)) {
         Some(why) => Err(MendError::Stands(why.to_owned())),
         None => Ok(()),
@@ -218,7 +240,8 @@ pub(crate) fn leftovers<'a>(
             kinds.sort();
             let what = format!("is not registered, and has state: {}", kinds.join(", "));
             let about = identity.clone();
-            Finding::warn("state", about, what).todo("remove the files, or let --fix do it").mend(move || {
+            let todo = format!("`iapeer remove {}` removes the files, or --fix does", identity.personality());
+            Finding::warn("state", about, what).todo(todo).mend(move || {
                 let _lock = world.lock(&identity, Duration::ZERO)?;
                 for kind in &kinds {
                     durable::remove(&world.paths.state_dir().join(format!("{identity}.{kind}")))?;

@@ -1,9 +1,12 @@
 //! Checks of what the host must have: tmux, and a timer that runs the tick.
 
 use super::finding::Finding;
+use super::holders;
 use crate::base::exit::{Exit, Failure};
+use crate::host::service::Manager;
 use crate::host::tmux::Tmux;
 use crate::operator::status;
+use crate::session::launch;
 use crate::store::registry::Registry;
 use crate::supervision::tick;
 use crate::units;
@@ -52,32 +55,50 @@ fn version(said: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// The tick, the units, lingering. Without peers none of it is needed yet.
-pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
-    if registry.peers().is_empty() {
-        return vec![];
+/// How a tick is run each minute here: one line, by what this host has.
+fn each_minute(world: &World<'_>) -> String {
+    let has_manager = world.settings.use_service_manager && Manager::here().unreachable().is_none();
+    if has_manager {
+        return "`iapeer units install` has one run each minute".to_owned();
     }
-    let mut findings = Vec::new();
-    let how = "`iapeer units install`, or run iapeer-superviser once a minute";
+    let program = launch::bin_dir().join("iapeer-superviser");
+    let root = world.paths.root().display();
+    format!(
+        "`iapeer-superviser` runs one now; this line in your crontab has one run each minute: \
+         * * * * * IAPEER_ROOT={root} {} >/dev/null",
+        program.display()
+    )
+}
+
+/// What the stamp of the last tick says.
+fn stamp<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let stamp = tick::last_tick(world.paths);
     let ahead = stamp.map_or(Duration::ZERO, |at| at.since(world.now()));
-    match stamp.map(|at| world.now().since(at)) {
+    let what = match stamp.map(|at| world.now().since(at)) {
         Some(_) if ahead > status::STAMP_AHEAD => {
             let what = format!(
                 "the last one's stamp lies {}s in the future: the clock was set back, and nobody knows when it ran",
                 ahead.as_secs()
             );
-            findings.push(Finding::warn("tick", "tick", what).todo(how));
+            return Some(
+                Finding::warn("tick", "tick", what).todo("`iapeer-superviser` stamps it anew, as the next tick would"),
+            );
         }
-        Some(age) if age <= status::TICK_IS_DUE => {}
-        Some(age) => {
-            let what = format!("the last one was {}s ago: nobody notices a death or an idle peer", age.as_secs());
-            findings.push(Finding::warn("tick", "tick", what).todo(how));
-        }
-        None => {
-            let what = "never ran: nobody notices a death, an idle peer, or a message that has to wait";
-            findings.push(Finding::warn("tick", "tick", what).todo(how));
-        }
+        Some(age) if age <= status::TICK_IS_DUE => return None,
+        Some(age) => format!("the last one was {}s ago: nobody notices a death or an idle peer", age.as_secs()),
+        None => "never ran: nobody notices a death, an idle peer, or a message that has to wait".to_owned(),
+    };
+    Some(Finding::warn("tick", "tick", what).todo(each_minute(world)))
+}
+
+/// The tick, the units, lingering. Without peers none of it is needed yet.
+pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
+    if registry.peers().is_empty() {
+        return vec![];
+    }
+    let mut findings: Vec<Finding<'a>> = holders::tick(world).into_iter().collect();
+    if findings.is_empty() {
+        findings.extend(stamp(world));
     }
     if !world.settings.use_service_manager {
         return findings;
@@ -86,17 +107,25 @@ pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Find
         Ok(overview) => {
             for unit in &overview.units {
                 if let Some(trouble) = unit.trouble.as_ref().filter(|_| unit.file != "missing") {
-                    let todo = "its journal says more (journalctl --user -u UNIT)";
+                    let todo = format!("`journalctl --user -u {}` says more", unit.name);
                     findings.push(Finding::warn("units", &unit.name, format!("ended badly: {trouble}")).todo(todo));
                 }
                 if unit.file == "foreign" {
                     let what = "stands where our unit belongs and is not ours";
-                    findings.push(Finding::warn("units", &unit.name, what).todo("move it away to have ours"));
+                    findings.push(
+                        Finding::warn("units", &unit.name, what)
+                            .todo("move it away, then `iapeer units install` puts ours there"),
+                    );
                 }
             }
-            findings.extend(overview.wants.into_iter().map(|want| Finding::warn("units", "units", want)));
+            findings.extend(overview.wants.into_iter().map(|want| {
+                let (what, todo) = want.split_once(": ").unwrap_or((&want, "`iapeer units status` shows them"));
+                Finding::warn("units", "units", what).todo(todo)
+            }));
         }
-        Err(failure) => findings.push(Finding::error("units", failure.exit, "units", failure.message)),
+        Err(failure) => findings.push(
+            Finding::error("units", failure.exit, "units", failure.message).todo("`iapeer units status` shows them"),
+        ),
     }
     findings
 }

@@ -4,8 +4,10 @@ use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;
 use crate::base::identity::Personality;
 use crate::base::paths;
+use crate::roster::create::{self, Birth};
 use crate::roster::verify::{self, VerifyFound};
 use crate::store::conformance::Severity;
+use crate::store::durable;
 use crate::store::one_writer::OneWriter;
 use crate::store::open::{Fault, Unfit};
 use crate::store::peer_folder;
@@ -14,6 +16,7 @@ use crate::store::registry::{PeerRecord, Registry};
 use crate::store::reindex;
 use crate::world::World;
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// Folders, profiles, and whether the registry says the same.
 pub(crate) fn profiles<'a>(
@@ -29,8 +32,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     let name = record.personality.clone();
     let bad = |what: String| Finding::error("profile", Exit::Config, &name, what);
     if !record.cwd.is_dir() {
-        let what = format!("its folder {} is gone: it can't be started", record.cwd.display());
-        return vec![bad(what).todo(format!("bring the folder back, or `iapeer remove {name}`"))];
+        return vec![folder_gone(world, record)];
     }
     let card = paths::profile_path(&record.cwd);
     let unfit = peer_folder::faults(&record.cwd);
@@ -40,27 +42,79 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     let found = verify::look(record);
     if found.missing {
         let what = format!("{} is missing: it runs on what the registry says", card.display());
-        let todo = format!("`iapeer init {}` writes one", record.cwd.display());
-        let missing = Finding::warn("profile", &name, what).todo(todo);
+        let todo = format!("`iapeer init {}` writes one, or --fix does", record.cwd.display());
+        let missing = Finding::warn("profile", &name, what).todo(todo).mend(anew(world, record));
         return unfit.into_iter().map(|unfit| of_file(&name, unfit)).chain([missing]).collect();
     }
     let mut findings: Vec<Finding<'a>> = unfit.into_iter().map(|unfit| of_file(&name, unfit)).collect();
     findings.extend(found.issues.iter().map(|issue| {
         let what = format!("{}: {} — {}", card.display(), issue.field, issue.message);
         match issue.severity {
-            Severity::Error => bad(what).todo("correct it: the peer runs on the defaults until then"),
-            Severity::Warn => Finding::warn("profile", &name, what).todo("correct it"),
+            Severity::Error if found.torn => bad(what)
+                .todo("`iapeer doctor --fix` writes it anew from the registry and keeps this file beside it; or correct it")
+                .mend(anew(world, record)),
+            Severity::Error => bad(what).todo(format!("correct it in {}: the peer runs on what the registry says until then", card.display())),
+            Severity::Warn if issue.field == "personality" && record.cwd.file_name().is_some_and(|dir| dir != name.as_str()) => {
+                let named = record.cwd.with_file_name(name.as_str());
+                let todo = format!(
+                    "`mv {} {}` and `iapeer init {}` take it back to a folder of its name",
+                    record.cwd.display(),
+                    named.display(),
+                    named.display()
+                );
+                Finding::warn("profile", &name, what).todo(todo)
+            }
+            Severity::Warn => Finding::warn("profile", &name, what).todo(format!("correct it in {}", card.display())),
         }
     }));
     findings.extend(drift(world, record, &found));
     findings
 }
 
+/// Writes the profile anew, as far as the registry has it.
+fn anew<'a>(world: &'a World<'a>, record: &PeerRecord) -> impl FnOnce() -> Result<(), MendError> + 'a {
+    let record = record.clone();
+    move || {
+        verify::restore_profile(world, &record)?;
+        Ok(())
+    }
+}
+
+/// A peer whose folder is gone: where it was moved to, if that can be seen.
+fn folder_gone<'a>(world: &'a World<'a>, record: &PeerRecord) -> Finding<'a> {
+    let (name, old) = (&record.personality, record.cwd.display());
+    let what = format!("its folder {old} is gone: it can't be started, and its messages wait");
+    let finding = Finding::error("profile", Exit::Config, name, what);
+    match moved_to(world, record) {
+        Some(dir) => finding
+            .todo(format!("`iapeer init {}` takes it up where it is now, or --fix does", dir.display()))
+            .mend(move || Ok(create::init(world, &dir, &Birth::default()).map(drop)?)),
+        None => finding.todo(format!(
+            "if it was moved, `iapeer init DIR` takes it up there; else `iapeer create {name} --path {old}` makes the folder anew"
+        )),
+    }
+}
+
+/// The one folder beside the old one, or among the default ones, whose profile has the peer's name.
+fn moved_to(world: &World<'_>, record: &PeerRecord) -> Option<PathBuf> {
+    let mut places: Vec<PathBuf> = record.cwd.parent().map(Path::to_owned).into_iter().collect();
+    places.push(world.paths.root().join("peers"));
+    places.dedup();
+    let folders = places.iter().flat_map(|place| durable::entries_of(place).unwrap_or_default());
+    let is_it =
+        |dir: &PathBuf| matches!(Profile::read(dir), Ok(Some(profile)) if *profile.personality() == record.personality);
+    let mut found = folders.map(|entry| entry.path()).filter(is_it);
+    let only = found.next()?;
+    found.next().is_none().then_some(only)
+}
+
 /// A file below a peer's `.iapeer` for which the peer is not started.
 fn of_file<'a>(name: &Personality, unfit: Unfit) -> Finding<'a> {
     let Unfit { path, fault } = unfit;
     let what = format!("{} {fault}: its sessions are not started", path.display());
-    let finding = Finding::error("profile", Unfit { path: path.clone(), fault }.exit(), name, what).todo(fault.todo());
+    let unfit = Unfit { path, fault };
+    let finding = Finding::error("profile", unfit.exit(), name, what).todo(super::files::command(&unfit));
+    let path = unfit.path;
     match fault {
         Fault::Open(mode) => finding.mend(move || super::files::close(&path, mode & 0o7755)),
         _ => finding,
@@ -75,7 +129,8 @@ fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &VerifyFound) -> 
     let what = format!("the registry and its profile disagree on {}", found.drift.join(", "));
     let finding = Finding::error("profile", Exit::Config, &name, what);
     if found.drift.contains(&"personality") {
-        return Some(finding.todo("`iapeer rename` changes both, or correct the profile"));
+        let todo = format!("`iapeer rename` changes both; or correct {}", paths::profile_path(&cwd).display());
+        return Some(finding.todo(todo));
     }
     Some(finding.todo("`iapeer verify --fix` takes over what the profile says").mend(move || {
         let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// The programs that are needed, each with what does not work without it. A runtime's program has a check of its own.
-const STARTED_BY_OTHERS: [(&str, &str); 7] = [
+const STARTED_BY_OTHERS: [(&str, &str); 8] = [
     ("iapeer-drain", "no message is delivered"),
     ("iapeer-superviser", "nobody notices a death, an idle peer, or a message that has to wait"),
     ("iapeer-canary", "nobody records why a session died"),
@@ -17,6 +17,7 @@ const STARTED_BY_OTHERS: [(&str, &str); 7] = [
     ("iapeer-send", "agents without the tool can't answer"),
     ("iapeer-mcp", "agents have no tool to send with"),
     ("iapeer-run", "peers that are always on do not start"),
+    ("iapeer-telegram", "no message comes or goes by Telegram"),
 ];
 
 /// Programs of ours that can't be run from where this one is.

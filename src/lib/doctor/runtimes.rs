@@ -19,7 +19,10 @@ pub(crate) fn runtimes<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fin
             let finding =
                 match Peer::of_in(world.paths, registry, &Identity::new(runtime.clone(), record.personality.clone())) {
                     Ok(peer) => of_peer(world, &peer),
-                    Err(failure) => Some(Finding::error("runtime", failure.exit, runtime, failure.message)),
+                    Err(failure) => Some(
+                        Finding::error("runtime", failure.exit, runtime, failure.message)
+                            .todo(format!("correct {}", world.paths.manifest(runtime).display())),
+                    ),
                 };
             if let Some(finding) = finding {
                 let (_, names) =
@@ -50,10 +53,13 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     }
     let mut env = launch::allowed(launch::environment());
     if let Err(failure) = launch::find_program(world.paths, peer, &env) {
-        return Some(Finding::error("runtime", failure.exit, runtime, failure.message));
+        let todo = format!("install it, or set IAPEER_{}_BIN to its path", runtime.as_str().to_uppercase());
+        return Some(Finding::error("runtime", failure.exit, runtime, failure.message).todo(todo));
     }
     if let Err(failure) = world.paths.check_socket(&peer.identity) {
-        return Some(Finding::error("runtime", failure.exit, runtime, failure.message));
+        let todo =
+            format!("set IAPEER_SOCK_DIR to a shorter folder, or `iapeer rename {} NAME`", peer.record.personality);
+        return Some(Finding::error("runtime", failure.exit, runtime, failure.message).todo(todo));
     }
     let login = peer.manifest.login.as_ref()?;
     // As in a session of this peer: nothing else of the caller's environment reaches it.
@@ -61,7 +67,11 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
         Ok(launch_env) => env.extend(launch_env.vars),
         // Told with the peer's own files.
         Err(StoreError::Unfit(_)) => return None,
-        Err(error) => return Some(Finding::error("runtime", error.exit(), runtime, error.to_string())),
+        Err(error) => {
+            let file = paths::launch_env_path(peer.cwd(), runtime);
+            let todo = format!("correct {}", file.display());
+            return Some(Finding::error("runtime", error.exit(), runtime, error.to_string()).todo(todo));
+        }
     }
     // On macOS a login may be in the keychain, which we don't open.
     if cfg!(target_os = "macos") || login.is_seen(world.paths, |name| env.get(name).cloned()) {

@@ -25,7 +25,9 @@ pub(crate) fn telegram<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             Ok(bots) => found.extend(bots.iter().filter_map(|bot| {
                 let trouble = bot.trouble()?;
                 let what = format!("for {}: {}", age(world.now(), trouble.since), trouble.why);
-                Some(Finding::error("telegram", Exit::Refused, format!("{} {}", peer.identity, bot.handle()), what))
+                let about = format!("{} {}", peer.identity, bot.handle());
+                let todo = "it is tried again by itself; where the token is refused, `iapeer connect telegram` takes a new one";
+                Some(Finding::error("telegram", Exit::Refused, about, what).todo(todo))
             })),
         }
     }

@@ -4,13 +4,13 @@ use super::finding::Finding;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Personality;
 use crate::roster::{journal, unfinished};
-use crate::store::lock::is_held;
+use crate::store::lock::is_seen_held;
 use crate::world::World;
 use std::collections::BTreeSet;
 
 /// One finding for each interrupted verb; none while a verb is running.
 pub(crate) fn cut_short<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
-    if is_held(&world.paths.intents_lock()) {
+    if is_seen_held(&world.paths.intents_lock()) {
         return vec![];
     }
     let finding = |intent: Result<journal::RosterIntent, Failure>| match intent {
@@ -18,13 +18,14 @@ pub(crate) fn cut_short<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             let names: Vec<&str> = act.names().iter().map(|name| name.as_str()).collect();
             let what = format!("{} was begun by {by} at {} and cut short", act.describe(), at.utc());
             Finding::error("state", Exit::TryAgain, names.join(", "), what)
-                .todo("the next tick finishes it, or --fix does")
+                .todo("`iapeer-superviser` finishes it, as the next tick would, or --fix does")
                 .mend(|| Ok(unfinished::try_finish_all(world, world.settings.lock_wait)?))
         }
         Err(failure) => {
             let Failure { exit, message: what } = failure;
             let dir = world.paths.intents_dir();
-            Finding::error("state", exit, dir.display(), what).todo("look into it, then move it away")
+            Finding::error("state", exit, dir.display(), what)
+                .todo(format!("`ls -l {}` shows it: correct it, or move it away", dir.display()))
         }
     };
     journal::pending(world.paths).into_iter().map(finding).collect()

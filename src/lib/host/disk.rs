@@ -27,3 +27,8 @@ pub(crate) fn unwritable(path: &Path) -> Option<String> {
     let refused = nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).err()?;
     Some(refused.desc().to_owned())
 }
+
+/// Whether the file system that `path` is on is mounted read-only.
+pub(crate) fn is_read_only(path: &Path) -> bool {
+    nix::sys::statvfs::statvfs(path).is_ok_and(|stat| stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+}

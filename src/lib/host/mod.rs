@@ -7,6 +7,7 @@ pub(crate) mod child;
 mod command;
 pub mod dir_watch;
 pub mod disk;
+pub(crate) mod flock;
 pub mod forensics;
 pub mod git;
 pub mod inherited;

@@ -53,7 +53,7 @@ impl Obstacle {
         match self.kind {
             ObstacleKind::Missing | ObstacleKind::NotAFile => "install iapeer again".into(),
             ObstacleKind::Unreachable(_) => format!("check the folders of {}", self.program.display()),
-            ObstacleKind::NotExecutable => format!("chmod 755 {}", self.program.display()),
+            ObstacleKind::NotExecutable => format!("`chmod 755 {}`", self.program.display()),
             ObstacleKind::NoExec => "remount it with exec, or install iapeer elsewhere".into(),
         }
     }
@@ -108,7 +108,7 @@ mod tests {
         fs::write(&path, "#!/bin/sh\n").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let found = Obstacle::to(&path).unwrap();
-        assert_eq!(found.to_string(), format!("{0} is not executable: chmod 755 {0}", path.display()));
+        assert_eq!(found.to_string(), format!("{0} is not executable: `chmod 755 {0}`", path.display()));
         assert_eq!(kind(&path.join("below")), Some(ObstacleKind::Unreachable(io::ErrorKind::NotADirectory)));
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         assert_eq!(kind(&path), None);

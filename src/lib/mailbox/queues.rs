@@ -10,9 +10,10 @@ use crate::base::message_id::MessageId;
 use crate::store::durable;
 use crate::store::history::Settlement;
 use crate::store::queue::{Place, Seq};
+use crate::store::registry::Registry;
 use crate::store::state_files::identities_with;
 use crate::world::World;
-use crate::world::peer::Peer;
+use crate::world::peer::{Peer, identities_of};
 use serde::Serialize;
 
 /// One item of one queue.
@@ -72,12 +73,28 @@ impl QueueRow {
     }
 }
 
-/// The identities named, or, where none is named, every one that has a queue.
+/// The identities named, each as `RUNTIME-NAME` or, for all its runtimes, `NAME`; where none is named, every one that has
+/// a queue. While the registry can't be used, nobody counts as unknown.
 pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Failure> {
     if named.is_empty() {
         return Ok(identities_with(world.paths, StateFile::Queue)?);
     }
-    named.iter().map(|text| text.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))).collect()
+    let registry = match Registry::read(world.paths) {
+        Ok(registry) => registry,
+        Err(failure) => return by_letter(named).ok_or_else(|| failure.into()),
+    };
+    let state = durable::names_of(&world.paths.state_dir())?;
+    let has_state = |identity: &Identity| {
+        let prefix = format!("{identity}.");
+        state.iter().any(|name| name.starts_with(&prefix) && !name.ends_with("lock")) || world.host.has_trace(identity)
+    };
+    let each = named.iter().map(|text| identities_of(&registry, text, has_state));
+    Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// The identities, where each is written as one.
+fn by_letter(named: &[String]) -> Option<Vec<Identity>> {
+    named.iter().map(|text| text.parse().ok()).collect()
 }
 
 /// All items in the queues of `identities`; with `heads`, only the items that a drain would take up. A name that is no

@@ -4,11 +4,12 @@
 use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
-use crate::base::identity::{Identity, Personality, Runtime, Topic};
+use crate::base::identity::{Identity, Runtime, Topic};
 use crate::base::wake::{Mode, WakeCause};
 use crate::base::words::words;
 use crate::host::managed::Managed;
 use crate::mailbox::{notice, tasks};
+use crate::operator::patience;
 use crate::runtime::Kind;
 use crate::session::activity::{Activity, Quiet, turn_of};
 use crate::session::bring_up::{self, Call, Guard};
@@ -17,6 +18,7 @@ use crate::session::refuse;
 use crate::session::rule::WakeRequest;
 use crate::session::seed;
 use crate::session::settle::{self, Standing};
+use crate::store::LockError;
 use crate::store::event_log::Event;
 use crate::store::markers::{AfterEnd, TurnState};
 use crate::store::session_record::SessionRecord;
@@ -26,44 +28,7 @@ use crate::world::peer::Peer;
 use serde::Serialize;
 use std::time::Duration;
 
-/// The report of a verb about one identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Done {
-    /// The peer.
-    pub personality: Personality,
-    /// On which runtime.
-    pub runtime: Runtime,
-    /// The token of what was done or refused.
-    pub action: String,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The exit code this line asks for.
-    #[serde(skip)]
-    pub exit: Exit,
-}
-
-impl Done {
-    fn ok(identity: &Identity, action: &str) -> Done {
-        Done::with(identity, action, None, Exit::Ok)
-    }
-
-    fn with(identity: &Identity, action: &str, reason: Option<String>, exit: Exit) -> Done {
-        Done {
-            personality: identity.personality().clone(),
-            runtime: identity.runtime().clone(),
-            action: action.to_owned(),
-            reason,
-            exit,
-        }
-    }
-
-    /// The line for people.
-    pub fn line(&self) -> String {
-        let reason = self.reason.as_ref().map(|reason| format!(" — {reason}")).unwrap_or_default();
-        format!("{} ({}): {}{reason}", self.personality, self.runtime, self.action)
-    }
-}
+pub use crate::operator::done::Done;
 
 /// The peers a verb is for: one, or all registered ones on all their runtimes.
 pub fn targets(
@@ -92,7 +57,16 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
         Err(error) if error.is_full() => Some(error),
         set => set.map(|()| None)?,
     };
-    let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
+    let patience = world.settings.lock_wait + world.settings.boot_deadline;
+    let lock = match patience::lock(world, identity, patience, "leaves it stopped") {
+        // The mark is set: whoever is at work sees it at its next step.
+        Err(LockError::Held { .. }) if unnoted.is_none() => {
+            let why =
+                format!("{} goes on; it ends the session, or the next tick does", patience::whom(world, identity));
+            return Ok(Done::with(identity, "stopped", Some(why), Exit::Ok));
+        }
+        taken => taken?,
+    };
     let outcome = match settle::settle(world, identity)?.0 {
         Standing::Live(record) => {
             let event = Event::new("stop").field("identity", identity).field("by", world.program);
@@ -110,7 +84,7 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             identity,
             "stopped",
             Some("tmux does not say whether its session lives; the next tick ends it if it does".into()),
-            Exit::TryAgain,
+            Exit::Ok,
         ),
     };
     drop(lock);
@@ -121,6 +95,14 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
         }
         None => outcome,
     })
+}
+
+/// Marks a peer as stopped and waits for nobody: before each of many is stopped, so that all are off the air at once.
+pub(crate) fn mark_stopped(world: &World<'_>, peer: &Peer) {
+    if world.host.managed_by(&peer.identity).is_none() {
+        // What can't be marked now is said when it is stopped.
+        let _ = world.markers(&peer.identity).set(Marker::Stopped, world.now());
+    }
 }
 
 /// Lets a stopped peer accept messages again. Nothing is launched; what waits is delivered.
@@ -141,7 +123,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if peer.manifest.kind != Kind::Tui {
         return Ok(Done::ok(&peer.identity, "skipped-non-agentic"));
     }
-    let lock = world.lock(&peer.identity, world.settings.lock_wait)?;
+    let lock = patience::lock(world, &peer.identity, world.settings.lock_wait, "changes nothing")?;
     world.markers(&peer.identity).set(Marker::Refresh, world.now())?;
     drop(lock);
     Ok(Done::ok(&peer.identity, "refresh-armed"))
@@ -197,7 +179,7 @@ pub fn wake(
         return Ok(woken(peer, Err(refused.into()), 0));
     }
     let wait = world.settings.lock_wait + world.settings.boot_deadline;
-    let lock = world.lock(&peer.identity, wait).map_err(|error| {
+    let lock = patience::lock(world, &peer.identity, wait, "leaves it to that program").map_err(|error| {
         refuse::log_refusal(world, peer, "wake-lock-held", &error.to_string());
         Failure::from(error)
     })?;
@@ -256,7 +238,8 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<WakeReport, Failure> {
     }
     world.host.preflight(peer)?;
     let started = world.clock.monotonic();
-    let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
+    let wait = world.settings.lock_wait + world.settings.boot_deadline;
+    let lock = patience::lock(world, identity, wait, "leaves the session as it is")?;
     let markers = world.markers(identity);
     markers.clear(Marker::Stopped)?;
     markers.clear(Marker::NewEager)?;
@@ -330,7 +313,7 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             Exit::Refused,
         ));
     };
-    let lock = world.lock(identity, world.settings.lock_wait)?;
+    let lock = patience::lock(world, identity, world.settings.lock_wait, "changes nothing")?;
     let record = match settle::settle(world, identity)?.0 {
         Standing::Live(record) => record,
         Standing::Asleep => {
@@ -379,7 +362,7 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if let Some(refused) = refuse_managed(world, peer) {
         return Ok(refused);
     }
-    let lock = world.lock(identity, world.settings.lock_wait)?;
+    let lock = patience::lock(world, identity, world.settings.lock_wait, "changes nothing")?;
     let mut action = "compacted";
     let record = match settle::settle(world, identity)?.0 {
         Standing::Unknown => return refused("unknown", "tmux does not say whether it lives", Exit::TryAgain),

@@ -4,8 +4,10 @@
 
 pub mod control;
 pub mod demo;
+mod done;
 pub mod history;
 pub mod list;
 pub mod logs;
+mod patience;
 pub mod status;
 pub mod table;

@@ -122,7 +122,7 @@ pub(crate) fn overview(world: &World<'_>) -> Result<Overview, Failure> {
             let identity = Identity::new(on.runtime.clone(), peer.personality.clone());
             match on.status {
                 Standing::Live => {
-                    if !lock::is_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
+                    if !lock::is_seen_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
                         seen.unwatched.push(identity.clone());
                     }
                     seen.live.push(identity);

@@ -52,6 +52,12 @@ pub struct Born {
     pub runtime: Runtime,
     /// Its working folder.
     pub cwd: PathBuf,
+    /// Whether the peer was there already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub existed: bool,
+    /// What this changed of a peer that was there already.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<&'static str>,
     /// It is the owner of this host from now on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub owner: bool,
@@ -184,16 +190,34 @@ fn carry_out(
     birth: &Birth,
     begin: impl FnOnce(&Runtime) -> Result<(), Failure>,
 ) -> Result<Born, Failure> {
-    let (identity, cwd, kind) =
+    let (identity, cwd, kind, changed) =
         Registry::upsert(world.paths, name, cwd, world.program, world.clock, |writer, known| {
             let (profile, manifest) = furnish(world, writer, known, name, cwd, birth, begin)?;
             let cwd = std::fs::canonicalize(cwd).map_err(|error| Failure::io("find", cwd, &error))?;
             let identity = Identity::new(manifest.runtime.clone(), name.clone());
-            Ok((PeerRecord::from_profile(&profile, &cwd), (identity, cwd, manifest.kind)))
+            let record = PeerRecord::from_profile(&profile, &cwd);
+            let changed = known.map(|known| changes(known, &record));
+            Ok((record, (identity, cwd, manifest.kind, changed)))
         })?;
     let unit = install::is_always_on(world, kind).then(|| install::hold(world, &identity)).transpose()?;
     let owner = kind == Kind::Mailbox && owner::claim(world.paths, name)?;
-    Ok(Born { personality: name.clone(), runtime: identity.runtime().clone(), identity, cwd, owner, unit })
+    let existed = changed.is_some();
+    let (runtime, changed) = (identity.runtime().clone(), changed.unwrap_or_default());
+    Ok(Born { personality: name.clone(), runtime, identity, cwd, existed, changed, owner, unit })
+}
+
+/// The fields in which the record of a peer that was there already becomes another one.
+fn changes(known: &PeerRecord, record: &PeerRecord) -> Vec<&'static str> {
+    let mut after = known.clone();
+    after.merge(record.clone());
+    let mut changed = known.drift(&after);
+    if paths::real(&known.cwd) != paths::real(&after.cwd) {
+        changed.push("cwd");
+    }
+    if known.policy().ephemeral() != after.policy().ephemeral() {
+        changed.push("wake_policy");
+    }
+    changed
 }
 
 /// What a peer is made from, once nothing refuses it.

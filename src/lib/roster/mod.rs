@@ -5,6 +5,7 @@
 
 pub mod create;
 pub mod journal;
+pub(crate) mod rebuild;
 pub mod remove;
 pub mod rename;
 pub mod runtimes;

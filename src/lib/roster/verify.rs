@@ -3,15 +3,17 @@
 use crate::base::exit::Failure;
 use crate::base::identity::Personality;
 use crate::base::paths;
+use crate::roster::rebuild;
 use crate::store::conformance::{Issue, Severity, conformance};
 use crate::store::one_writer::OneWriter;
 use crate::store::open::{self, Rule, without_bom};
 use crate::store::profile::Profile;
-use crate::store::registry::{PeerRecord, Registry};
+use crate::store::registry::{PeerRecord, Registry, RegistryError};
 use crate::store::reindex::{self, Left, ProfileStanding};
 use crate::world::World;
 use serde::Serialize;
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// What was found about one peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +26,9 @@ pub struct VerifyFound {
     pub drift: Vec<&'static str>,
     /// There is no profile in its folder.
     pub missing: bool,
+    /// The profile is no JSON object: it can be restored from the registry.
+    #[serde(skip)]
+    pub(crate) torn: bool,
 }
 
 impl VerifyFound {
@@ -44,6 +49,12 @@ pub struct Report {
     pub drift: usize,
     /// What was mended.
     pub reconcile: Reconciled,
+    /// Peers that the registry did not name and that were found again, with `--fix` put back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<Personality>,
+    /// Where a registry that could not be used is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aside: Option<PathBuf>,
 }
 
 /// What `--fix` did.
@@ -53,6 +64,9 @@ pub struct Reconciled {
     pub migrated: Vec<Personality>,
     /// Records rewritten from their profiles.
     pub healed: Vec<Personality>,
+    /// Profiles that were written anew from the registry; the torn file is kept beside each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rewritten: Vec<Personality>,
     /// Peers that could not be mended, and why.
     pub left: Vec<Left>,
     /// Peers without a profile, left as they are.
@@ -61,10 +75,24 @@ pub struct Reconciled {
 
 /// Looks at every registered peer; with `fix` migrates legacy keys and rewrites what drifted.
 pub fn verify(world: &World<'_>, fix: bool) -> Result<Report, Failure> {
-    let registry = Registry::read(world.paths)?;
     let mut report = Report::default();
+    if fix {
+        bring_back(world, &mut report)?;
+    }
+    let registry = Registry::read(world.paths)?;
     for record in registry.peers() {
-        let found = look(record);
+        let mut found = look(record);
+        if fix && found.torn {
+            match restore_profile(world, record) {
+                Ok(_) => {
+                    report.reconcile.rewritten.push(record.personality.clone());
+                    found = look(record);
+                }
+                Err(failure) => {
+                    report.reconcile.left.push(Left { personality: record.personality.clone(), why: failure.message });
+                }
+            }
+        }
         report.errors += usize::from(found.is_bad());
         report.drift += usize::from(!found.drift.is_empty());
         if found.missing {
@@ -75,6 +103,32 @@ pub fn verify(world: &World<'_>, fix: bool) -> Result<Report, Failure> {
         report.peers.push(found);
     }
     Ok(report)
+}
+
+/// Restores a registry that can't be used, and puts back peers that it does not name.
+fn bring_back(world: &World<'_>, report: &mut Report) -> Result<(), Failure> {
+    match Registry::read(world.paths) {
+        Err(RegistryError::Corrupt { .. } | RegistryError::Lost { .. }) => {
+            let (found, aside) = rebuild::restore(world)?;
+            report.restored = found.peers.into_keys().collect();
+            report.reconcile.left = found.left;
+            report.aside = aside;
+        }
+        Err(error) => return Err(error.into()),
+        Ok(registry) => {
+            for record in rebuild::unregistered(world, &registry) {
+                report.restored.push(record.personality.clone());
+                rebuild::register(world, record)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the profile of `record` anew from the registry, where it is missing or torn.
+pub(crate) fn restore_profile(world: &World<'_>, record: &PeerRecord) -> Result<Option<PathBuf>, Failure> {
+    let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
+    Ok(Profile::restore(&writer, record)?.1)
 }
 
 /// Migrates one profile and takes over what it says. What fails with one peer keeps no other from being mended.
@@ -106,16 +160,27 @@ fn mend(world: &World<'_>, record: &PeerRecord, found: &VerifyFound, done: &mut 
 
 /// Looks at one peer. A profile that can't be read is an error of that peer.
 pub(crate) fn look(record: &PeerRecord) -> VerifyFound {
-    let mut found =
-        VerifyFound { personality: record.personality.clone(), issues: Vec::new(), drift: Vec::new(), missing: false };
+    let mut found = VerifyFound {
+        personality: record.personality.clone(),
+        issues: vec![],
+        drift: vec![],
+        missing: false,
+        torn: false,
+    };
     let bad = |message: String| vec![Issue { severity: Severity::Error, field: "<root>".into(), message }];
     let folder = record.cwd.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     found.issues = match open::read(&paths::profile_path(&record.cwd), Rule::OF_A_PEER) {
         Ok(None) => return VerifyFound { missing: true, ..found },
         Err(error) => bad(error.to_string()),
         Ok(Some(bytes)) => match serde_json::from_slice::<Value>(without_bom(&bytes)) {
-            Ok(raw) => conformance(&raw, &folder),
-            Err(error) => bad(format!("not valid JSON: {error}")),
+            Ok(raw) => {
+                found.torn = !raw.is_object();
+                conformance(&raw, &folder)
+            }
+            Err(error) => {
+                found.torn = true;
+                bad(format!("not valid JSON: {error}"))
+            }
         },
     };
     if !found.is_bad()

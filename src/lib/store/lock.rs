@@ -5,6 +5,8 @@
 use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
 use crate::base::step::{self, Point};
+use crate::host::ProcessId;
+use crate::host::flock::{FlockState, flock_state};
 use crate::store::open::NO_WAIT_NO_LINK;
 use fs2::FileExt;
 use std::fs::{File, OpenOptions};
@@ -117,6 +119,24 @@ pub fn is_held(path: &Path) -> bool {
     matches!(probe, Err(error) if error.kind() == fs2::lock_contended_error().kind())
 }
 
+/// [`is_held`] without an effect on anybody where the platform tells who holds it: for reports.
+pub(crate) fn is_seen_held(path: &Path) -> bool {
+    match flock_state(path) {
+        FlockState::Held(_) => true,
+        FlockState::Free => false,
+        FlockState::Unknown => is_held(path),
+    }
+}
+
+/// The pid of whoever holds the lock at `path`: as the kernel says, or where that process has left the lock to another
+/// one, as the holder wrote.
+pub(crate) fn holder_pid(path: &Path) -> Option<i32> {
+    match flock_state(path) {
+        FlockState::Held(pid) if pid > 0 && ProcessId::of(pid).is_some() => Some(pid),
+        _ => holder(path).strip_prefix("pid ")?.split(' ').next()?.parse().ok(),
+    }
+}
+
 /// What the last holder of the lock at `path` wrote into it: `pid N (program)`.
 pub fn holder(path: &Path) -> String {
     let mut text = String::new();
@@ -138,13 +158,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("l");
         let clock = SystemClock::default();
-        assert!(!is_held(&path));
+        assert!(!is_held(&path) && !is_seen_held(&path));
         let lock = FileLock::acquire(&path, "iapeer-test", Duration::ZERO, &clock).unwrap();
-        assert!(is_held(&path));
+        assert!(is_held(&path) && is_seen_held(&path));
+        assert_eq!(holder_pid(&path), Some(std::process::id() as i32));
         let error = FileLock::acquire(&path, "other", Duration::from_millis(20), &clock).unwrap_err();
         assert_eq!(error.exit(), Exit::TryAgain);
         assert!(error.to_string().contains(&format!("pid {} (iapeer-test)", std::process::id())), "{error}");
         drop(lock);
+        assert!(!is_seen_held(&path));
         FileLock::acquire(&path, "other", Duration::ZERO, &clock).unwrap();
     }
 

@@ -31,6 +31,13 @@ pub enum ProfileError {
     },
 }
 
+impl ProfileError {
+    /// Whether the file holds no JSON object at all: it was cut or emptied, not written by somebody who erred.
+    pub(crate) fn is_torn(&self) -> bool {
+        matches!(self, ProfileError::Bad { why: ProfileFault::Json(_) | ProfileFault::NotAnObject, .. })
+    }
+}
+
 impl From<ProfileError> for Failure {
     fn from(error: ProfileError) -> Self {
         match error {

@@ -6,8 +6,10 @@ use crate::base::paths;
 use crate::store::durable;
 use crate::store::field_error::ProfileFault;
 use crate::store::one_writer::OneWriter;
+use crate::store::registry::PeerRecord;
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The name of a group: it has a peer name's grammar.
 pub type Tag = Personality;
@@ -76,6 +78,22 @@ impl Profile {
         let profile = Profile::from_raw(raw).map_err(bad)?;
         profile.save(cwd)?;
         Ok(profile)
+    }
+
+    /// Writes the profile of `record` as far as the registry has it, where the file is missing or is no JSON object any
+    /// more; that one is set aside. Returns whether it wrote, and where the old file is.
+    pub(crate) fn restore(_: &OneWriter, record: &PeerRecord) -> Result<(bool, Option<PathBuf>), ProfileError> {
+        let aside = match Profile::read(&record.cwd) {
+            Ok(None) => None,
+            Err(error) if error.is_torn() => {
+                Some(durable::set_aside(&paths::profile_path(&record.cwd), SystemTime::now().into())?)
+            }
+            Ok(Some(_)) => return Ok((false, None)),
+            Err(error) => return Err(error),
+        };
+        let Some(profile) = record.to_profile() else { return Ok((false, aside)) };
+        profile.save(&record.cwd)?;
+        Ok((true, aside))
     }
 
     /// Gives the peer in `cwd` another name. Missing: `None`.

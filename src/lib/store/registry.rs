@@ -7,14 +7,17 @@ use crate::base::clock::Clock;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::paths::{self, Paths};
-use crate::store::durable::{self, StoreError};
+use crate::store::durable;
 use crate::store::field_error::RegistryFault;
 use crate::store::one_writer::OneWriter;
 use crate::store::open::{self, Rule, without_bom};
+use crate::store::profile::Profile;
+use crate::store::registry_copy;
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use crate::store::peer_record::{MAX_DESCRIPTION, PeerRecord, resolve_runtime};
+pub use crate::store::registry_error::RegistryError;
 
 /// The version this writes.
 const VERSION: u64 = 2;
@@ -28,40 +31,37 @@ pub struct Registry {
     extra: Map<String, Value>,
 }
 
-/// A registry that can't be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// A file operation failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The content is not a registry.
-    #[error("{} corrupted ({why}): restore it from a backup, or delete it to start fresh", path.display())]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: RegistryFault,
-    },
-}
-
-impl From<RegistryError> for Failure {
-    fn from(error: RegistryError) -> Self {
-        match error {
-            RegistryError::Store(error) => error.into(),
-            corrupt => Failure::new(Exit::Config, corrupt.to_string()),
-        }
-    }
-}
-
 impl Registry {
-    /// Reads the registry; a missing one is empty.
+    /// Reads the registry. A missing one is empty on a host that never had a peer; one that is missing, or names nobody
+    /// although its last good copy names peers, is an error: its peers are not unknown.
     pub fn read(paths: &Paths) -> Result<Registry, RegistryError> {
         let path = paths.registry();
-        let Some(bytes) = open::read(&path, Rule::REGISTRY)? else { return Ok(Registry::default()) };
-        Registry::parse(without_bom(&bytes)).map_err(|why| RegistryError::Corrupt { path, why })
+        let bytes = open::read(&path, Rule::REGISTRY)?;
+        let fault = if bytes.is_none() { "is missing" } else { "names nobody" };
+        let registry = match bytes {
+            None => Registry::default(),
+            Some(bytes) => Registry::parse(without_bom(&bytes))
+                .map_err(|why| RegistryError::Corrupt { path: path.clone(), why })?,
+        };
+        let copy = if registry.peers.is_empty() { Registry::copy(paths) } else { None };
+        match copy.map_or(0, |copy| copy.peers.len()) {
+            0 => Ok(registry),
+            peers => Err(RegistryError::Lost { path, fault, peers }),
+        }
     }
 
-    fn parse(bytes: &[u8]) -> Result<Registry, RegistryFault> {
+    /// The last good copy. `None`: there is none that can be used.
+    pub(crate) fn copy(paths: &Paths) -> Option<Registry> {
+        Registry::parse(without_bom(&registry_copy::read(paths)?)).ok()
+    }
+
+    /// This registry with these peers in place of its own.
+    pub(crate) fn with(self, mut peers: Vec<PeerRecord>) -> Registry {
+        peers.sort_by(|a, b| a.personality.cmp(&b.personality));
+        Registry { peers, ..self }
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Registry, RegistryFault> {
         let value: Value = serde_json::from_slice(bytes)?;
         let Value::Object(map) = value else { return Err(RegistryFault::NotAnObject) };
         let version = map.get("version").and_then(Value::as_u64).unwrap_or(VERSION);
@@ -127,13 +127,25 @@ impl Registry {
         let mut after = before.clone();
         let result = change(&mut after.peers)?;
         after.peers.sort_by(|a, b| a.personality.cmp(&b.personality));
-        if after != before {
-            durable::write_registry(&paths.registry(), &after.to_bytes()?)?;
+        let written = after.to_bytes()?;
+        // The copy never names a peer that the registry does not: what is to be removed goes out of it first.
+        let gone = before.peers.iter().filter(|peer| after.get(&peer.personality).is_none());
+        let shrinks = gone.map(|peer| registry_copy::mark_removed(paths, peer)).count() > 0;
+        if shrinks {
+            registry_copy::keep(paths, &written);
         }
+        if after != before {
+            durable::write_registry(&paths.registry(), &written)?;
+        }
+        if !shrinks {
+            registry_copy::keep(paths, &written);
+        }
+        let new = after.peers.iter().filter(|peer| before.get(&peer.personality).is_none());
+        new.for_each(|peer| registry_copy::mark_present(paths, &peer.personality));
         Ok(result)
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
         let mut map = Map::new();
         map.insert("version".into(), json!(self.newer.unwrap_or(VERSION)));
         map.insert("peers".into(), self.peers.iter().map(PeerRecord::to_value).collect());
@@ -233,7 +245,12 @@ pub fn gone(name: &Personality) -> Failure {
 
 /// A name belongs to one folder.
 pub(crate) fn refuse_other_folder(known: &PeerRecord, cwd: &Path) -> Result<(), Failure> {
-    if paths::real(&known.cwd) == paths::real(cwd) {
+    // A folder that is gone may have been moved to where the peer's profile is now.
+    let is_moved = || {
+        let there = Profile::read(cwd).ok().flatten();
+        !known.cwd.exists() && there.is_some_and(|profile| *profile.personality() == known.personality)
+    };
+    if paths::real(&known.cwd) == paths::real(cwd) || is_moved() {
         return Ok(());
     }
     let (name, home) = (&known.personality, known.cwd.display());
@@ -317,7 +334,7 @@ mod tests {
                 std::fs::write(paths.registry(), bad).unwrap();
                 let failure = Failure::from(Registry::read(paths).unwrap_err());
                 assert_eq!(failure.exit, Exit::Config, "{bad}");
-                assert!(failure.message.contains("restore"), "{failure}");
+                assert!(failure.message.contains("doctor --fix"), "{failure}");
             }
             std::fs::write(paths.registry(), r#"{"version":9,"peers":{"bob":{}}}"#).unwrap();
             assert!(Registry::read(paths).unwrap_err().to_string().contains("no list"));

@@ -72,7 +72,9 @@ pub fn status(world: &World<'_>) -> Result<UnitsOverview, Failure> {
     };
     let units: Vec<UnitStatus> = files.iter().zip(seen).map(|(file, seen)| standing(file, seen)).collect();
     let mut wants: Vec<String> = unreachable.into_iter().collect();
-    if units.iter().any(|unit| matches!(unit.file, "missing" | "outdated")) {
+    // Where there is no manager there is one thing to do, not two that contradict each other.
+    let has_manager = !wants.iter().any(|want| want.starts_with("systemd does not run here"));
+    if has_manager && units.iter().any(|unit| matches!(unit.file, "missing" | "outdated")) {
         wants.push("units are missing or outdated: `iapeer units install` writes them".to_owned());
     }
     let stopped = stopped(world, &peers);

@@ -29,7 +29,7 @@ impl Peer {
     /// The peer named `name`, on `runtime` or on the one that 06.1 picks.
     pub fn find(paths: &Paths, name: &Personality, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
         let registry = Registry::read(paths)?;
-        let record = registry.get(name).ok_or_else(|| unknown(name))?.clone();
+        let record = registry.get(name).ok_or_else(|| unknown_in(&registry, name))?.clone();
         let runtime = resolve_runtime(&record, runtime)?;
         Peer::assemble(paths, record, runtime)
     }
@@ -72,7 +72,7 @@ impl Peer {
         runtime: Option<&Runtime>,
     ) -> Result<Peer, Failure> {
         let (name, runtime) = split_name(registry, text, runtime)?;
-        let record = registry.get(&name).ok_or_else(|| unknown(&name))?.clone();
+        let record = registry.get(&name).ok_or_else(|| unknown_in(registry, &name))?.clone();
         let runtime = resolve_runtime(&record, runtime.as_ref())?;
         Peer::assemble(paths, record, runtime)
     }
@@ -185,7 +185,70 @@ pub(crate) fn split_name(
         }
         return Ok((identity.personality().clone(), Some(identity.runtime().clone())));
     }
-    text.parse().map(|name| (name, runtime.cloned())).map_err(|_| bad())
+    if let Ok(name) = text.parse() {
+        return Ok((name, runtime.cloned()));
+    }
+    // As somebody wrote it: `Bob`, `Code Review`.
+    normalize::personality_from(text).map(|name| (name, runtime.cloned())).map_err(|_| bad())
+}
+
+/// The identities that an argument names: `RUNTIME-NAME`, or `NAME` for all its runtimes. One that is not registered (any
+/// more) counts where it `has_state`.
+pub fn identities_of(
+    registry: &Registry,
+    text: &str,
+    has_state: impl Fn(&Identity) -> bool,
+) -> Result<Vec<Identity>, Failure> {
+    let (name, runtime) = split_name(registry, text, None)?;
+    match (registry.get(&name), runtime, text.parse::<Identity>()) {
+        (Some(record), Some(runtime), _) => {
+            resolve_runtime(record, Some(&runtime))?;
+            Ok(vec![Identity::new(runtime, name)])
+        }
+        (Some(record), None, _) => {
+            Ok(record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), name.clone())).collect())
+        }
+        (None, _, Ok(identity)) if has_state(&identity) => Ok(vec![identity]),
+        (None, _, _) => Err(unknown_in(registry, &name)),
+    }
+}
+
+/// [`unknown`], with the registered name that was probably meant.
+pub(crate) fn unknown_in(registry: &Registry, name: &Personality) -> Failure {
+    let names = registry.peers().iter().map(|record| record.personality.as_str());
+    match nearest(name.as_str(), names) {
+        None => unknown(name),
+        Some(meant) => {
+            let why =
+                format!("no peer named {:?}; did you mean {meant:?}? `iapeer list` shows the peers", name.as_str());
+            Failure::new(Exit::NoPeer, why)
+        }
+    }
+}
+
+/// The name that `typed` is probably a slip of: a letter or two more, less, or another, in a name that is long enough.
+fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let near = |name: &&str| slips(typed, name) <= if name.len() < 5 { 1 } else { 2 };
+    names.filter(near).min_by_key(|name| slips(typed, name))
+}
+
+/// How many letters have to be put in, taken out, changed or exchanged with their neighbour to make `a` of `b`.
+fn slips(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
 }
 
 /// Whether an identity is meant, and not a peer of such a name: its peer is registered, and its runtime is one, declared
@@ -223,4 +286,26 @@ pub(crate) fn whole_peer(registry: &Registry, text: &str) -> Result<Personality,
             "{text} is one of the runtimes of peer {name} ({all}), and this is for all of them: give its name, {name}"
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_names_as_a_table() {
+        let names = ["ann", "bob", "reviewer", "review-2"];
+        for (typed, meant) in [
+            ("an", Some("ann")),
+            ("obb", Some("bob")),
+            ("reveiwer", Some("reviewer")),
+            ("review", Some("reviewer")),
+            ("review2", Some("review-2")),
+            ("eve", None),
+            ("nobody", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, names.into_iter()), meant, "{typed}");
+        }
+    }
 }

@@ -15,10 +15,22 @@ fn parse(text: &str) -> Option<Stat> {
     let field = |n: usize| fields.get(n - 3).copied();
     Some(Stat {
         zombie: matches!(field(3)?, "Z" | "X" | "x"),
+        stopped: matches!(field(3)?, "T" | "t"),
         parent: field(4)?.parse().ok()?,
         session: field(6)?.parse().ok()?,
         start: field(22)?.parse().ok()?,
     })
+}
+
+/// The name of its program.
+pub(crate) fn name(pid: i32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim_end().to_owned())
+}
+
+/// The function of the kernel that it sleeps in.
+pub(crate) fn wait_channel(pid: i32) -> Option<String> {
+    let channel = fs::read_to_string(format!("/proc/{pid}/wchan")).ok()?;
+    (!matches!(channel.as_str(), "" | "0")).then(|| format!("the kernel's {channel}"))
 }
 
 pub(crate) fn pids() -> Vec<i32> {
@@ -50,7 +62,9 @@ mod tests {
     #[test]
     fn a_name_with_spaces_and_parentheses_is_passed_over() {
         let line = "42 (a) b (c)) S 7 42 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
-        assert_eq!(parse(line), Some(Stat { zombie: false, parent: 7, session: 9, start: 12345 }));
+        assert_eq!(parse(line), Some(Stat { zombie: false, stopped: false, parent: 7, session: 9, start: 12345 }));
+        let line = line.replace(") S", ") T");
+        assert!(parse(&line).unwrap().stopped);
         assert_eq!(parse("42 (torn"), None);
     }
 }

@@ -18,10 +18,25 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
     let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).map_or(0, nix::unistd::Pid::as_raw);
     Some(Stat {
         zombie: info.pbi_status == libc::SZOMB,
+        stopped: info.pbi_status == libc::SSTOP,
         parent: info.pbi_ppid as i32,
         session,
         start: info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec,
     })
+}
+
+/// The name of its program.
+pub(crate) fn name(pid: i32) -> Option<String> {
+    let mut name = [0_u8; 64];
+    // SAFETY: proc_name writes at most as many bytes as it is told.
+    let length = unsafe { libc::proc_name(pid, name.as_mut_ptr().cast(), name.len() as u32) };
+    let length = usize::try_from(length).ok().filter(|length| (1..=name.len()).contains(length))?;
+    Some(String::from_utf8_lossy(&name[..length]).into_owned())
+}
+
+/// Not told.
+pub(crate) fn wait_channel(_pid: i32) -> Option<String> {
+    None
 }
 
 pub(crate) fn pids() -> Vec<i32> {

@@ -1,5 +1,6 @@
 //! Processes that can't be mistaken for another: pid and start time.
 
+mod doing;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use doing::{Doing, doing};
 pub use send::redraw;
 pub use signals::{outlive_the_stop, signal_stream};
 use stat::Stat;

@@ -9,4 +9,6 @@ pub(crate) struct Stat {
     /// The leader of its process session.
     pub(crate) session: i32,
     pub(crate) zombie: bool,
+    /// Stopped by a signal or a debugger.
+    pub(crate) stopped: bool,
 }

@@ -1,0 +1,70 @@
+//! Programs that hold a lock for too long, or that were stopped while they hold one: everything behind them waits.
+
+use super::finding::Finding;
+use crate::base::StateFile;
+use crate::base::exit::Exit;
+use crate::base::identity::Identity;
+use crate::host::process::{self, Doing};
+use crate::operator::status;
+use crate::store::lock;
+use crate::world::World;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// A holder that is not expected to let go by itself soon.
+struct Stuck {
+    /// `pid N (program)`, as the holder wrote.
+    holder: String,
+    pid: Option<i32>,
+    doing: Doing,
+    since: Duration,
+}
+
+/// Who holds the lock at `path`, if that holder is stopped, or holds the lock for longer than `fine`.
+fn stuck(path: &Path, fine: Duration) -> Option<Stuck> {
+    let taken = std::fs::metadata(path).and_then(|meta| meta.modified()).ok()?;
+    if !lock::is_seen_held(path) {
+        return None;
+    }
+    let since = SystemTime::now().duration_since(taken).unwrap_or_default();
+    let pid = lock::holder_pid(path);
+    let doing = pid.and_then(process::doing).unwrap_or_default();
+    (doing.stopped || since > fine).then(|| Stuck { holder: lock::holder(path), pid, doing, since })
+}
+
+impl Stuck {
+    fn what(&self) -> String {
+        let waits = match &self.doing {
+            Doing { stopped: true, .. } => ", which a signal has stopped".to_owned(),
+            Doing { waits_for: Some(what), .. } => format!(", which waits for {what}"),
+            _ => String::new(),
+        };
+        format!("{} for {}s{waits}", self.holder, self.since.as_secs())
+    }
+
+    /// Ending a program of ours loses nothing: whatever it was doing, the next one goes on with.
+    fn todo(&self) -> String {
+        match self.pid {
+            Some(pid) if self.doing.stopped => format!("`kill -CONT {pid}` has it go on"),
+            Some(pid) => format!("`kill {pid}` ends it, and the next program goes on with what it was doing"),
+            None => "end the program that holds it; the next one goes on with what it was doing".to_owned(),
+        }
+    }
+}
+
+/// A tick that does not end.
+pub(crate) fn tick<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
+    let stuck = stuck(&world.paths.superviser_lock(), status::TICK_IS_DUE)?;
+    let what =
+        format!("hangs, in {}: nobody notices a death, an idle peer, or a message that has to wait", stuck.what());
+    Some(Finding::error("tick", Exit::TryAgain, "tick", what).todo(stuck.todo()))
+}
+
+/// The lock of one identity. `None`: whoever holds it is at work.
+pub(crate) fn identity<'a>(world: &'a World<'a>, identity: &Identity) -> Option<Finding<'a>> {
+    let settings = world.settings;
+    let fine = (settings.boot_deadline + settings.ready_gate).max(settings.midturn_wait);
+    let stuck = stuck(&world.paths.state(identity, StateFile::Lock), fine)?;
+    let what = format!("its lock is held by {}: nobody else can reach it", stuck.what());
+    Some(Finding::warn("state", identity, what).todo(stuck.todo()))
+}

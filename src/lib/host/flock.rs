@@ -1,0 +1,96 @@
+//! Who holds a lock file, without touching the lock: to try it would take it for an instant, and a program that tries
+//! it in that instant would think that somebody is at work.
+
+use std::path::Path;
+
+/// How a lock file stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlockState {
+    /// Nobody holds it.
+    Free,
+    /// The process with this pid holds it; 0 where the kernel does not say which.
+    Held(i32),
+    /// This platform does not tell.
+    Unknown,
+}
+
+/// How the lock file at `path` stands. A missing one is free.
+pub(crate) fn flock_state(path: &Path) -> FlockState {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return FlockState::Free };
+    platform::state(path, &meta)
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use super::FlockState;
+    use std::fs::{self, Metadata};
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    /// By `/proc/locks` (proc_locks(5)): `N: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE START END`. On a file system
+    /// of layers the device is another one than `stat` says; then the holder must have the file open.
+    pub(super) fn state(path: &Path, meta: &Metadata) -> FlockState {
+        let Ok(locks) = fs::read_to_string("/proc/locks") else { return FlockState::Unknown };
+        let dev = (nix::sys::stat::major(meta.dev()), nix::sys::stat::minor(meta.dev()));
+        let held = locks.lines().filter_map(parse).filter(|lock| lock.inode == meta.ino());
+        let mut ours = held.filter(|lock| lock.device == dev || has_open(lock.pid, path));
+        ours.next().map_or(FlockState::Free, |lock| FlockState::Held(lock.pid.max(0)))
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    pub(super) struct KernelLock {
+        pub(super) pid: i32,
+        pub(super) device: (u64, u64),
+        pub(super) inode: u64,
+    }
+
+    /// A lock of flock that is held; one that is waited for has an arrow.
+    pub(super) fn parse(line: &str) -> Option<KernelLock> {
+        let mut fields = line.split_whitespace().skip(1);
+        if fields.next()? != "FLOCK" {
+            return None;
+        }
+        let pid = fields.nth(2)?.parse().ok()?;
+        let mut place = fields.next()?.split(':');
+        let mut hex = || u64::from_str_radix(place.next()?, 16).ok();
+        let device = (hex()?, hex()?);
+        Some(KernelLock { pid, device, inode: place.next()?.parse().ok()? })
+    }
+
+    fn has_open(pid: i32, path: &Path) -> bool {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.into_iter().any(|file| fs::read_link(file.path()).is_ok_and(|target| target == real))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use super::FlockState;
+    use std::fs::Metadata;
+    use std::path::Path;
+
+    pub(super) fn state(_: &Path, _: &Metadata) -> FlockState {
+        FlockState::Unknown
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::platform::{KernelLock, parse};
+
+    #[test]
+    fn lines_of_the_kernel_as_a_table() {
+        let lock = |pid| Some(KernelLock { pid, device: (0xfd, 0x0a), inode: 1234 });
+        for (line, found) in [
+            ("1: FLOCK  ADVISORY  WRITE 77 fd:0a:1234 0 EOF", lock(77)),
+            ("2: FLOCK  ADVISORY  READ -1 fd:0a:1234 0 EOF", lock(-1)),
+            ("2: -> FLOCK  ADVISORY  WRITE 77 fd:0a:1234 0 EOF", None),
+            ("3: POSIX  ADVISORY  WRITE 77 fd:0a:1234 0 EOF", None),
+            ("4: FLOCK torn", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(line), found, "{line}");
+        }
+    }
+}
