@@ -56,12 +56,16 @@ all: build
 build: ## build the programs, optimised
 	$(STATIC) $(CARGO) build --release --locked $(FOR)
 
-test: ## run all tests (installs tmux where it is missing)
+test: ## run all tests (installs tmux, sshd and nats-server where they are missing)
 	tools/ensure tmux
+	tools/ensure sshd openssh-server
+	tools/ensure nats-server
 	tools/test
 
 soak: ## the long forms of the proofs: hours; prints the figures of docs/reliability.md
 	tools/ensure tmux
+	tools/ensure sshd openssh-server
+	tools/ensure nats-server
 	tools/soak
 
 test-agents: ## drive the real Codex and Claude Code (npm, some 800 MB once, into a cache) against a stub

@@ -11,7 +11,7 @@ use iapeer::base::{Exit, Failure, Identity, output};
 use iapeer::cli::{self, Access, args};
 use iapeer::delivery::drain::{self, Drained};
 use iapeer::host::spawn;
-use iapeer::mailbox::queues;
+use iapeer::mailbox::queues::{self, QueueOf};
 use iapeer::world::World;
 use std::process::ExitCode;
 
@@ -28,20 +28,30 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
     if given.identities.is_empty() && !given.all && !settles {
         return Err(Failure::new(Exit::Usage, "name an identity, or give --all, --list, --requeue ID or --drop ID"));
     }
-    let identities = queues::chosen(world, &given.identities)?;
+    let chosen = queues::all_chosen(world, &given.identities)?;
     if let Some(id) = &given.requeue {
         cli::tell(given.json, &queues::requeue(world, id)?, || format!("requeued {id}"));
     } else if let Some(id) = &given.drop {
         queues::drop_item(world, id, output::say_surely)?;
     } else if given.list || given.dry_run {
-        for row in queues::list(world, &identities, given.dry_run)? {
+        for row in queues::list(world, &chosen, given.dry_run)? {
             cli::tell(given.json, &row, || row.line());
         }
     } else {
-        // Of thousands most have nothing, and looking is cheaper than finding out who they are. One that can't be read
-        // is a drain's to tell.
-        let is_wanted = |identity: &&Identity| !given.all || !world.queue(identity).is_at_rest().unwrap_or(false);
-        let codes = identities.iter().filter(is_wanted).map(|identity| one(given.json, identity, world));
+        let codes = chosen.iter().map(|of| match of {
+            // Of thousands most have nothing, and looking is cheaper than finding out who they are. One that can't be
+            // read is a drain's to tell.
+            QueueOf::Peer(identity) if given.all && world.queue(identity).is_at_rest().unwrap_or(false) => Exit::Ok,
+            QueueOf::Peer(identity) => one(given.json, identity, world),
+            // Its tick and `iapeer-relay push` see to that.
+            QueueOf::Host(_) if given.all => Exit::Ok,
+            QueueOf::Host(host) => {
+                output::complain(&format!(
+                    "iapeer-drain: `iapeer-relay push {host}` hands over what waits for @{host}"
+                ));
+                Exit::Usage
+            }
+        });
         return Ok(codes.max().unwrap_or(Exit::Ok));
     }
     Ok(Exit::Ok)

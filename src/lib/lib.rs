@@ -27,6 +27,7 @@
 //! | [`fleet`] | a fleet in one file: reading it, comparing the host with it, putting it into effect |
 //! | [`parrot`] | the small agent that answers by repeating |
 //! | [`telegram`] | the bridge to Telegram: pairing, both directions, buttons |
+//! | [`relay`] | other hosts: handing over to them, taking over from them |
 //! | [`cli`] | what the programs share around their one call |
 //! | [`mcp`] | the tool that agents send by |
 
@@ -54,6 +55,7 @@ pub mod operator;
 pub mod parrot;
 pub mod people;
 pub mod prompt;
+pub mod relay;
 pub mod roster;
 pub mod runtime;
 pub mod session;

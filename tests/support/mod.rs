@@ -12,6 +12,7 @@ mod reading;
 mod running;
 #[cfg(feature = "failpoints")]
 pub mod scenario;
+pub mod ssh;
 mod terminal;
 
 pub use reading::{LogLine, bodies_in, count_items, logfmt};

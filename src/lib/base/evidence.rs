@@ -19,6 +19,8 @@ words! {
         Asked = "asked",
         /// The service behind a bridge has said that it took it.
         Api = "api",
+        /// The host that it was sent to has said that it was delivered there, in a word that this version does not know.
+        Receipt = "receipt",
     }
 }
 
@@ -29,6 +31,8 @@ words! {
         Delivered = "delivered",
         /// It is a dead letter.
         Dead = "dead",
+        /// Another host has accepted it, and has not told yet what became of it there.
+        HandedOver = "handed-over",
         /// It was a dead letter, and an operator dropped it.
         Dropped = "dropped",
     }

@@ -16,6 +16,12 @@ pub enum NameError {
     /// The text is not an identity.
     #[error("{0:?} is not an identity (RUNTIME-NAME, as in claude-alice)")]
     Identity(String),
+    /// The text is not a host's name.
+    #[error("{0:?} is not a host's name (one a-z, then up to 31 of a-z, 0-9 and -)")]
+    Host(String),
+    /// The text is not the address of a peer on another host.
+    #[error("{0:?} is not an address (NAME@HOST, as in bob@box)")]
+    Address(String),
     /// The topic is longer than the limit.
     #[error("topic exceeds 200 char limit (got {0})")]
     Topic(usize),
@@ -69,6 +75,7 @@ macro_rules! name_type {
         }
     };
 }
+pub(crate) use name_type;
 
 name_type!(
     /// A peer's name: one `a-z`, then up to 31 of `a-z 0-9 -`.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod address;
 pub mod attention;
 pub mod clock;
 pub mod evidence;
@@ -11,6 +12,7 @@ pub mod fleet_paths;
 pub mod harmless;
 pub mod hold;
 pub mod home;
+mod host_paths;
 pub mod identity;
 pub mod message_id;
 pub mod normalize;
@@ -27,6 +29,7 @@ pub mod wake;
 pub(crate) mod words;
 
 pub use action::{Action, Consequence};
+pub use address::{Address, Contact, HostName, Origin};
 pub use attention::{AttentionState, Sign};
 pub use clock::{Clock, EpochMs, SystemClock};
 pub use evidence::{Evidence, Landed, Outcome};

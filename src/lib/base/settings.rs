@@ -198,6 +198,8 @@ settings! {
     ephemeral_unarmed: Seconds -> Duration = "IAPEER_EPHEMERAL_UNARMED_IDLE_SECS", "600", "s", "A worker that never answers is ended after this long without activity.";
     queue_max_attempts: Count -> u64 = "IAPEER_QUEUE_MAX_ATTEMPTS", "5", "count", "Failed deliveries after which a message becomes a dead letter.";
     hold: DaysOver -> Duration = "IAPEER_HOLD_DAYS", "7", "days", "How long a message is held for what is not its own fault (a draft, a dialog, an unknown screen, the crash-loop guard) before it becomes a dead letter.";
+    outbox: DaysOver -> Duration = "IAPEER_OUTBOX_DAYS", "7", "days", "How long a message for another host waits for that host, or for its receipt, before it becomes a dead letter.";
+    attachments_max: Count -> u64 = "IAPEER_ATTACHMENTS_MAX_BYTES", "16777216", "bytes", "How large the files that go with a message to another host, or come with one from there, may be together.";
     midturn_wait: Seconds -> Duration = "IAPEER_MIDTURN_WAIT_SECS", "900", "s", "Where a message can only steer a running turn: how long to wait for the turn's end.";
     composer_hold: Seconds -> Duration = "IAPEER_COMPOSER_HOLD_SECS", "120", "s", "How long a human's unsent draft holds deliveries after the last keystroke.";
     submit_timeout: Millis -> Duration = "IAP_TMUX_SUBMIT_TIMEOUT_MS", "4000", "ms", "How long to press the submit key again while the composer still holds the message.";

@@ -10,6 +10,7 @@ use crate::cli::people_args::People;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub use crate::cli::host_args::{HostAct, Relay};
 pub use crate::cli::message_args::{Canary, Drain, Reap, Require, Send, Superviser, Wake};
 pub use crate::cli::telegram_args::Telegram;
 
@@ -83,7 +84,7 @@ pub struct Parrot {
 #[derive(Debug, Parser)]
 #[command(name = "iapeer", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Programs that are verbs too (`iapeer send --help`): send, drain, superviser, reap, canary, wake, run, telegram, turn, mcp, parrot."
+    after_help = "Programs that are verbs too (`iapeer send --help`): send, drain, superviser, reap, canary, wake, run, telegram, relay, turn, mcp, parrot."
 )]
 pub struct Front {
     /// What to do.
@@ -218,6 +219,9 @@ pub enum Verb {
         /// Only peers that need somebody.
         #[arg(long, conflicts_with = "state")]
         trouble: bool,
+        /// The peers of other hosts instead: each is asked.
+        #[arg(long, conflicts_with_all = ["state", "trouble"])]
+        hosts: bool,
         /// Colour the states. auto: on a terminal, unless NO_COLOR is set.
         #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
         color: Colour,
@@ -354,6 +358,12 @@ pub enum Verb {
         /// The agent to show. Default: the embedded parrot.
         #[arg(long, value_name = "RT", default_value = "parrot")]
         runtime: String,
+    },
+    /// Know other hosts, whose peers are then NAME@HOST.
+    Host {
+        /// What to do.
+        #[command(subcommand)]
+        act: HostAct,
     },
     /// Have the service manager run the tick, the drain and the always-on peers.
     Units {

@@ -6,8 +6,9 @@ use crate::base::identity::Identity;
 use crate::base::{AttentionState, output};
 use crate::cli;
 use crate::cli::args::Colour;
+use crate::cli::hosts;
 use crate::host::dir_watch::DirWatch;
-use crate::operator::{list as listing, table};
+use crate::operator::{hosts as operator_hosts, list as listing, table};
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde_json::json;
@@ -55,6 +56,9 @@ pub(crate) fn list(
         Colour::Auto | Colour::Never => table::Paint::Plain,
     };
     output::say_all(&table::lines(&peers, world.now(), paint));
+    // A host that has none to know is not asked for.
+    let rows = operator_hosts::rows(world).unwrap_or_default();
+    rows.iter().filter_map(hosts::waiting_line).for_each(cli::say);
     Ok(Exit::Ok)
 }
 

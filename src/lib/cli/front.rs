@@ -4,9 +4,9 @@ use crate::base::exit::{self, Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Runtime};
 use crate::base::normalize;
 use crate::base::output;
-use crate::cli::args::{Front, OfRuntime, One, Target, Units, Verb};
+use crate::cli::args::{Front, HostAct, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, attention, completions, fleet, names, people, verbs};
+use crate::cli::{self, Access, attention, completions, fleet, hosts, names, people, verbs};
 use crate::doctor::probe;
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -67,9 +67,12 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
             cli::say(env!("CARGO_PKG_VERSION"));
             Ok(Exit::Ok)
         }
-        Verb::List { state, trouble, color, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
-            attention::list(world, state.as_deref(), trouble, color, json)
-        }),
+        Verb::List { hosts: true, json, .. } => hosts::list(json),
+        Verb::List { state, trouble, color, json, hosts: false } => {
+            cli::with_world(PROGRAM, Access::ReadOnly, |world| {
+                attention::list(world, state.as_deref(), trouble, color, json)
+            })
+        }
         Verb::Status { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::status(world, json)),
         Verb::Logs { peer, follow, since, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
             verbs::logs(world, peer.as_deref(), since.as_deref(), follow, json)
@@ -78,6 +81,9 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
             names::print(world, &kinds)?;
             Ok(Exit::Ok)
         }),
+        Verb::Host { act: act @ HostAct::List { .. } } => {
+            cli::with_world(PROGRAM, Access::ReadOnly, |world| hosts::run(world, act))
+        }
         Verb::Units { act: Units::Status { json } } => {
             cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::units_status(world, json))
         }
@@ -118,6 +124,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             cli::tell(json, &born, || created(&born));
             return Ok(held(&born));
         }
+        Verb::Host { act } => return hosts::run(world, act),
         Verb::Units { act: Units::Install(how) } => return verbs::units(world, install::install, &how),
         Verb::Units { act: Units::Uninstall(how) } => return verbs::units(world, install::uninstall, &how),
         Verb::Doctor { runtime: Some(runtime), json, .. } => {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-send", version)]
 pub struct Send {
-    /// The recipients: NAME, RUNTIME-NAME where the runtime matters, @TAG for all who have that tag, @all for all agents.
+    /// The recipients: NAME, RUNTIME-NAME where the runtime matters, NAME@HOST on another host, @TAG for all who have that
+    /// tag, @all for all agents.
     #[arg(value_name = "PEER", required = true)]
     pub to: Vec<String>,
     /// The message. Without it and -f the message is read from stdin.
@@ -68,7 +69,7 @@ pub enum Require {
 #[command(name = "iapeer-drain", version)]
 #[command(group = ArgGroup::new("act").args(["list", "requeue", "drop"]))]
 pub struct Drain {
-    /// Whose queues: RUNTIME-NAME.
+    /// Whose queues: RUNTIME-NAME; to list them also @HOST.
     #[arg(value_name = "IDENTITY")]
     pub identities: Vec<String>,
     /// Every queue that has something in it.

@@ -13,6 +13,8 @@ mod fleet;
 pub mod fleet_args;
 pub mod front;
 pub mod hook_input;
+pub mod host_args;
+pub mod hosts;
 pub mod manual;
 mod message_args;
 pub mod names;

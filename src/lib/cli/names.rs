@@ -5,6 +5,7 @@ use crate::base::exit::Failure;
 use crate::cli;
 use crate::operator::history::{self, HistoryFilter};
 use crate::runtime::manifest::built_in;
+use crate::store::hosts::known_hosts;
 use crate::store::profile::Profile;
 use crate::store::registry::Registry;
 use crate::world::World;
@@ -27,6 +28,8 @@ pub enum Names {
     Ids,
     /// Tags.
     Tags,
+    /// Other hosts.
+    Hosts,
 }
 
 impl Names {
@@ -42,6 +45,7 @@ impl Names {
             "RT" => Some(Names::Runtimes),
             "ID" => Some(Names::Ids),
             "TAG" => Some(Names::Tags),
+            "HOST" => Some(Names::Hosts),
             _ => None,
         }
     }
@@ -76,6 +80,7 @@ fn of_kind(world: &World<'_>, kind: Names) -> Result<BTreeSet<String>, Failure> 
             peers().chain(groups).collect()
         }
         Names::Tags => tags().collect(),
+        Names::Hosts => known_hosts(world.paths)?.iter().map(ToString::to_string).collect(),
         Names::Runtimes => {
             let declared = registry.peers().iter().flat_map(|record| &record.runtimes).map(ToString::to_string);
             declared.chain(built_in().map(str::to_owned)).collect()

@@ -151,12 +151,12 @@ fn reply(world: &World<'_>, id: &str, body: String, attach: Vec<String>, json: b
         return Err(Failure::new(Exit::Refused, why));
     }
     let registry = Registry::read(world.paths)?;
-    let declared = registry.declares(&letter.from);
+    let here = letter.from.here().filter(|from| registry.declares(from));
     let report = accept::send(
         world,
         Message {
-            to: letter.from.personality().to_string(),
-            runtime: declared.then(|| letter.from.runtime().clone()),
+            to: letter.from.contact().to_string(),
+            runtime: here.map(|from| from.runtime().clone()),
             from: Some(person.identity.to_string()),
             topic: Topic::parse(letter.topic.as_deref().unwrap_or_default())
                 .map_err(|error| Failure::new(Exit::DataErr, error.to_string()))?,

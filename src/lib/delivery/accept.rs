@@ -1,13 +1,16 @@
 //! Accepting a message: every rule that can refuse the message is checked first, then the message is made durable, then
 //! a drain is started. The sender's program never types into a session itself.
 
-use super::report::watch;
+use super::afar::{self, Kept};
+pub use super::message::Message;
+use super::recipient::Recipient;
+use super::report::Watched;
 pub use super::report::{SendOutcome, SendReport};
 use super::sender::Sender;
 use crate::base::StateFile;
+use crate::base::address::Origin;
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
-use crate::base::identity::{Runtime, Topic};
 use crate::base::message_id::MessageId;
 use crate::delivery::addressee::Addressee;
 use crate::host::managed::Managed;
@@ -15,7 +18,7 @@ use crate::mailbox::tasks;
 use crate::message::limits;
 use crate::session::{refuse, settle};
 use crate::store::open::NO_WAIT_NO_LINK;
-use crate::store::queue::{Item, Place, Queue, Seq, Settled};
+use crate::store::queue::{Item, Place, Seq, Settled};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::identities_with;
 use crate::world::peer::Peer;
@@ -25,37 +28,10 @@ use std::time::Duration;
 /// How far the clock that made a message id may be ahead of this machine's clock.
 const CLOCKS_APART: Duration = Duration::from_secs(86_400);
 
-/// What to send.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// The recipient: `NAME` or `RUNTIME-NAME`.
-    pub to: String,
-    /// The recipient's runtime; `None`: its default one.
-    pub runtime: Option<Runtime>,
-    /// Who sends the message; `None`: the session's identity, else the peer of the current folder.
-    pub from: Option<String>,
-    /// The body.
-    pub body: String,
-    /// The topic of the message.
-    pub topic: Option<Topic>,
-    /// The message that this one answers.
-    pub re: Option<MessageId>,
-    /// Set where the sender waits for the answer: the id under which it has opened the question.
-    pub ask: Option<MessageId>,
-    /// Absolute paths of files.
-    pub attachments: Vec<String>,
-    /// Whether the message is to steer a running turn.
-    pub urgent: bool,
-    /// Whether the message is dropped where an earlier message of this sender still waits.
-    pub no_pile: bool,
-    /// How long to wait for the message to settle.
-    pub wait: Duration,
-}
-
 /// A message that was accepted: it is durable.
 pub struct Accepted<'w> {
     /// The recipient.
-    pub peer: Peer,
+    pub to: Recipient,
     item: Item,
     seq: Seq,
     started: Duration,
@@ -63,26 +39,29 @@ pub struct Accepted<'w> {
 }
 
 impl Accepted<'_> {
-    /// Has the message delivered by a drain. Returns the reason where none could be started. None is needed while another
-    /// program holds the identity's lock: that program checks the queue again after it has released the lock.
+    /// Has the message delivered by a drain, or handed over to its host. Returns the reason where no program could be
+    /// started. None is needed while another program holds the identity's lock: that program checks the queue again after
+    /// it has released the lock.
     pub fn deliver(&mut self, world: &World<'_>) -> Option<NotStarted> {
-        match self.ready.take() {
-            Some(begin) => begin().err(),
-            None if world.is_held(&self.peer.identity) => None,
-            None => world.start_drain(&self.peer.identity).err(),
+        match (self.ready.take(), &self.to) {
+            (Some(begin), _) => begin().err(),
+            (None, Recipient::Afar(address)) => world.start_push(address.host()).err(),
+            (None, Recipient::Here(peer)) if world.is_held(&peer.identity) => None,
+            (None, Recipient::Here(peer)) => world.start_drain(&peer.identity).err(),
         }
     }
 
-    /// Watches the message for at most `wait` and reports its outcome. Does not wait where no drain could be started.
+    /// Watches the message for at most `wait` and reports its outcome. Does not wait where no program could be started.
     pub fn report(&self, world: &World<'_>, wait: Duration, not_started: Option<NotStarted>) -> SendReport {
-        let mut report = watch(world, &self.peer, &self.item, self.seq, wait, not_started);
+        let watched = Watched { world, to: &self.to, item: &self.item, seq: self.seq };
+        let mut report = watched.report(wait, not_started);
         report.ms = (world.clock.monotonic() - self.started).as_millis() as u64;
         report
     }
 
     /// Whether the message became a dead letter.
     pub fn is_dead(&self, world: &World<'_>) -> bool {
-        world.queue(&self.peer.identity).settled(self.seq) == Settled::Dead
+        self.to.queue(world).settled(self.seq) == Settled::Dead
     }
 }
 
@@ -126,13 +105,18 @@ pub(crate) fn accept_once<'w>(
     id: MessageId,
 ) -> Result<Option<Acceptance<'w>>, Failure> {
     let registry = Registry::read(world.paths)?;
-    let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
-    if let Addressee::Peer(peer) = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &sender)? {
-        let is_kept = world.queue(&peer.identity).find(id)?.is_some();
+    let from = Sender::find(world.paths, &registry, message.from.as_deref())?.identity.into();
+    let to = match Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &from)? {
+        Addressee::Peer(peer) => Some(Recipient::Here(peer)),
+        Addressee::Afar(address) => Some(Recipient::Afar(address)),
+        Addressee::Nobody(_) => None,
+    };
+    if let Some(to) = to {
+        let is_kept = to.queue(world).find(id)?.is_some();
         // The message was accepted after its id was made, but another machine's clock may have made the id.
         let made = id.made().min(world.now());
         let accepted = EpochMs(made.0.saturating_sub(CLOCKS_APART.as_millis() as u64));
-        if is_kept || world.history(&peer.identity).find(id, accepted)?.is_some() {
+        if is_kept || to.history(world).find(id, accepted)?.is_some() {
             return Ok(None);
         }
     }
@@ -143,17 +127,29 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     let started = world.clock.monotonic();
     let registry = Registry::read(world.paths)?;
     let sender = Sender::find(world.paths, &registry, message.from.as_deref())?;
-    let addressee = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &sender)?;
+    let from = sender.identity.clone().into();
+    let addressee = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &from)?;
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
+    let is_question = message.ask.is_some();
     let arm = || {
         // A worker that asks a question goes on once it has the answer: the question does not answer its own task.
-        if let Some(record) = sender.record.as_ref().filter(|_| message.ask.is_none()) {
+        if let Some(record) = sender.record.as_ref().filter(|_| !is_question) {
             tasks::arm(world, &sender.identity, record);
         }
     };
     let peer = match addressee {
         Addressee::Peer(peer) => *peer,
+        Addressee::Afar(address) => {
+            let (kept, to) = (afar::accept(world, &sender, &address, message, id)?, Recipient::Afar(address));
+            arm();
+            return Ok(match kept {
+                Kept::Accepted(item, seq) => {
+                    Acceptance::Accepted(Box::new(Accepted { to, item: *item, seq, started, ready: None }))
+                }
+                Kept::Skipped(earlier) => Acceptance::NotKept(SendReport::skipped(world, &to, &earlier)),
+            });
+        }
         Addressee::Nobody(answered) => {
             arm();
             return Ok(Acceptance::NotKept(SendReport::noted(answered, id)));
@@ -164,30 +160,15 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     {
         return Err(Failure::new(Exit::Refused, format!("{} cannot send to itself", sender.identity)));
     }
-    refuse_by_policy(&peer, &sender)?;
-    // A peer that is held by a unit of ours is started by that unit, which then starts a drain.
-    let held = match world.host.managed_by(&peer.identity) {
-        Some(by @ Managed::Foreign(_)) => {
-            return Err(refuse::refuse_managed(world, &peer, by, "launchd-managed"));
-        }
-        managed => managed.is_some(),
-    };
-    refuse::refuse_stopped(world, &peer)?;
-    if !peer.cwd().is_dir() {
-        let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
-        return Err(Failure::new(Exit::Refused, why));
-    }
-    // Refuse now a message for which the peer could never be started. A session that lives needs no start: its program's
-    // file may be away for a moment, while an update replaces it.
-    if !held && !peer.is_mailbox() && !settle::is_live(world, &peer.identity) {
-        world.host.preflight(&peer)?;
-    }
+    let speaks = sender.record.as_ref().is_some_and(PeerRecord::telegram_bot);
+    let held = refuse_recipient(world, &peer, &from, speaks)?;
+    refuse_unstartable(world, &peer, held)?;
 
     let queue = world.queue(&peer.identity);
     if message.no_pile
-        && let Some(earlier) = still_waits(&queue, &sender)?
+        && let Some(earlier) = queue.still_waits(|item| item.from == sender.identity)?
     {
-        return Ok(Acceptance::NotKept(SendReport::skipped(&queue, &earlier)));
+        return Ok(Acceptance::NotKept(SendReport::skipped(world, &Recipient::Here(Box::new(peer)), &earlier)));
     }
     let new = Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now());
     let item = Item {
@@ -206,34 +187,58 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     // From here on the message is accepted: no failure below may be reported as a refusal.
     touch_kick(world);
     arm();
-    Ok(Acceptance::Accepted(Box::new(Accepted { peer, item, seq, started, ready })))
+    let to = Recipient::Here(Box::new(peer));
+    Ok(Acceptance::Accepted(Box::new(Accepted { to, item, seq, started, ready })))
 }
 
-/// An earlier message of `sender` that still waits in `queue`.
-fn still_waits(queue: &Queue, sender: &Sender) -> Result<Option<Item>, Failure> {
-    for place in [Place::Inflight, Place::Waiting] {
-        for seq in queue.list(place)? {
-            let waits = |item: &Item| item.from == sender.identity && item.landed.is_none();
-            if let Some(item) = queue.peek(place, seq).filter(waits) {
-                return Ok(Some(item));
-            }
-        }
+/// Whether a peer is held by a unit of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeldByUnit {
+    /// That unit starts it, and a drain then.
+    Yes,
+    No,
+}
+
+/// Refuses a message of `from` for what `peer` is or what state it is in; `speaks`: the sender has a bot of its own.
+pub(crate) fn refuse_recipient(
+    world: &World<'_>,
+    peer: &Peer,
+    from: &Origin,
+    speaks: bool,
+) -> Result<HeldByUnit, Failure> {
+    refuse_by_policy(peer, from, speaks)?;
+    let held = match world.host.managed_by(&peer.identity) {
+        Some(by @ Managed::Foreign(_)) => return Err(refuse::refuse_managed(world, peer, by, "launchd-managed")),
+        Some(_) => HeldByUnit::Yes,
+        None => HeldByUnit::No,
+    };
+    refuse::refuse_stopped(world, peer)?;
+    if !peer.cwd().is_dir() {
+        let why = format!("the working folder of {} does not exist: {}", peer.identity, peer.cwd().display());
+        return Err(Failure::new(Exit::Refused, why));
     }
-    Ok(None)
+    Ok(held)
+}
+
+/// Refuses a message for which the peer could never be started. A session that lives needs no start: its program's file
+/// may be away for a moment, while an update replaces it.
+pub(crate) fn refuse_unstartable(world: &World<'_>, peer: &Peer, held: HeldByUnit) -> Result<(), Failure> {
+    if held == HeldByUnit::No && !peer.is_mailbox() && !settle::is_live(world, &peer.identity) {
+        world.host.preflight(peer)?;
+    }
+    Ok(())
 }
 
 /// Refuses a message for a Telegram bridge that would have to drop it, because neither the sender nor the recipient has
 /// a bot.
-fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
-    let speaks = sender.record.as_ref().is_some_and(PeerRecord::telegram_bot) || peer.record.telegram_bot();
-    if peer.identity.runtime().as_str() == "telegram" && !speaks {
+fn refuse_by_policy(peer: &Peer, from: &Origin, speaks: bool) -> Result<(), Failure> {
+    if peer.identity.runtime().as_str() == "telegram" && !speaks && !peer.record.telegram_bot() {
         return Err(Failure::new(
             Exit::Refused,
             format!(
                 "telegram policy: {from} has no interfaces.telegram.bot_username in its profile, and {} has no bot for \
                  all, message NOT delivered; `iapeer connect telegram` connects one",
-                peer.identity,
-                from = sender.identity
+                peer.identity
             ),
         ));
     }
@@ -241,7 +246,7 @@ fn refuse_by_policy(peer: &Peer, sender: &Sender) -> Result<(), Failure> {
 }
 
 /// Touches the file that a path unit watches. A failure is ignored: the file only makes the path unit react sooner.
-fn touch_kick(world: &World<'_>) {
+pub(crate) fn touch_kick(world: &World<'_>) {
     let path = world.paths.kick();
     let touch = || -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;

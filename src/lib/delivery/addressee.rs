@@ -1,10 +1,12 @@
 //! The recipient of a message. An answer to a notice of iapeer's own or to a schedule, neither of which is a peer, goes
 //! to the owner of this host.
 
-use crate::base::exit::Failure;
+use crate::base::address::{Address, HostName, Origin};
+use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Runtime};
-use crate::delivery::sender::{self, Sender};
+use crate::delivery::sender;
 use crate::people::owner;
+use crate::store::hosts::{self, HostFile};
 use crate::store::queue::nobody;
 use crate::store::registry::Registry;
 use crate::world::World;
@@ -15,26 +17,40 @@ use crate::world::peer::Peer;
 pub(crate) enum Addressee {
     /// This peer.
     Peer(Box<Peer>),
+    /// A peer on another host, which is known.
+    Afar(Address),
     /// Nobody: the message answers one that this identity sent, which is no peer, and this host has no owner.
     Nobody(Identity),
 }
 
 impl Addressee {
-    /// The recipient that `to` names, on `runtime` where one is given, for a message of `sender`.
+    /// The recipient that `to` names, on `runtime` where one is given, for a message of `from`.
     pub(crate) fn of(
         world: &World<'_>,
         registry: &Registry,
         to: &str,
         runtime: Option<&Runtime>,
-        sender: &Sender,
+        from: &Origin,
     ) -> Result<Addressee, Failure> {
+        if let Some((name, host)) = to.split_once('@') {
+            let bad = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
+            let host: HostName = host.parse().map_err(|error| bad(&error))?;
+            // A message for a peer of this very host needs no other one.
+            if host == hosts::own_name(world.paths)? {
+                return Addressee::of(world, registry, name, runtime, from);
+            }
+            let name = runtime.map_or_else(|| name.to_owned(), |runtime| format!("{runtime}-{name}"));
+            let address = Address::new(&name, host).map_err(|error| bad(&error))?;
+            HostFile::known(world.paths, address.host())?;
+            return Ok(Addressee::Afar(address));
+        }
         let Some(answered) = no_peer(world, registry, to) else {
             let peer = Peer::named_in(world.paths, registry, to, runtime)?;
             return Ok(Addressee::Peer(Box::new(peer)));
         };
         let owner = owner::owner(world.paths)?.filter(|owner| registry.get(owner).is_some());
         // The owner's own answer can't be passed on to anybody else.
-        match owner.filter(|owner| owner != sender.identity.personality()) {
+        match owner.filter(|owner| from.here().is_none_or(|from| owner != from.personality())) {
             Some(owner) => Ok(Addressee::Peer(Box::new(Peer::named_in(world.paths, registry, owner.as_str(), None)?))),
             None => Ok(Addressee::Nobody(answered)),
         }

@@ -8,12 +8,14 @@
 //!    delivered as well.
 //! 4. When the time is over the question is closed; an answer that comes later is delivered like any other message.
 
+use crate::base::address::Contact;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::evidence::{Evidence, Landed};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::delivery::accept::{self, Acceptance, Accepted, Message};
+use crate::delivery::addressee::Addressee;
 use crate::delivery::report::SendReport;
 use crate::delivery::sender::Sender;
 use crate::mailbox::ledger::{Entry, Ledger};
@@ -65,8 +67,16 @@ pub fn ask(
     let mut pending = Vec::new();
     for to in recipients {
         let id = MessageId::generate(world.now());
-        let sent = Peer::named_in(world.paths, &registry, to, message.runtime.as_ref()).and_then(|asked| {
-            let open = OpenQuestion::open(world, asker, asked.identity.personality(), id)?;
+        let from = sender.identity.clone().into();
+        let asked = Addressee::of(world, &registry, to, message.runtime.as_ref(), &from).map(|asked| match asked {
+            Addressee::Peer(peer) => Some(peer.identity.personality().clone().into()),
+            Addressee::Afar(address) => address.to_string().parse().ok(),
+            Addressee::Nobody(nobody) => Some(nobody.personality().clone().into()),
+        });
+        let sent = asked.and_then(|asked: Option<Contact>| {
+            let asked =
+                asked.ok_or_else(|| Failure::new(Exit::Usage, format!("{to:?} is too long a name to be asked")))?;
+            let open = OpenQuestion::open(world, asker, &asked, id)?;
             let message = Message { to: to.clone(), ask: Some(id), wait: Duration::ZERO, ..message.clone() };
             let mut accepted = match accept::accept(world, message)? {
                 Acceptance::Accepted(accepted) => accepted,

@@ -5,13 +5,17 @@
 
 pub mod accept;
 pub(crate) mod addressee;
+pub mod afar;
+pub mod arrival;
 pub mod ask;
 pub mod drain;
 mod filing;
 mod hand_over;
 pub mod many;
+mod message;
 pub(crate) mod outgoing;
 mod passed;
+pub mod recipient;
 pub mod recipients;
 pub mod report;
 mod round;

@@ -1,7 +1,9 @@
 //! One examination: runs every check, one after the other, and sums up the findings.
 
 use super::finding::{Finding, MendOutcome};
-use super::{attention, contents, files, fleet, machine, profiles, programs, registry, runtimes, telegram, verbs};
+use super::{
+    attention, contents, files, fleet, hosts, machine, profiles, programs, registry, runtimes, telegram, verbs,
+};
 use crate::base::exit::{Exit, Failure};
 use crate::roster::rebuild;
 use crate::store::conformance::Severity;
@@ -102,6 +104,7 @@ pub fn examine<'a>(
     take(fleet::sessions(world, &registry));
     take(attention::attention(world));
     take(telegram::telegram(world));
+    take(hosts::hosts(world));
     take(fleet::leftovers(world, &registry, &apart));
     Ok((summary, exit))
 }

@@ -23,7 +23,7 @@ pub enum MendOutcome {
 #[derive(Serialize)]
 pub struct Finding<'a> {
     /// The check: `root`, `files`, `tmux`, `programs`, `runtime`, `units`, `tick`, `queue`, `session`, `attention`,
-    /// `telegram`, `state`, `profile`.
+    /// `telegram`, `host`, `state`, `profile`.
     pub check: &'static str,
     /// How bad.
     pub severity: Severity,

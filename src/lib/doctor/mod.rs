@@ -12,6 +12,7 @@ mod files;
 mod finding;
 mod fleet;
 mod holders;
+mod hosts;
 mod machine;
 pub mod probe;
 mod profiles;

@@ -20,6 +20,7 @@ pub mod program;
 pub mod service;
 pub mod slim;
 pub mod spawn;
+pub(crate) mod ssh;
 pub mod tmux;
 pub mod usage;
 

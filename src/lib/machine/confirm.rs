@@ -246,7 +246,7 @@ impl Watcher<'_> {
                 .transcripts
                 .as_ref()
                 .is_some_and(|transcripts| transcripts.carries_since(self.baseline, self.delivery.id)),
-            Evidence::Composer | Evidence::Mailbox | Evidence::Asked | Evidence::Api => false,
+            Evidence::Composer | Evidence::Mailbox | Evidence::Asked | Evidence::Api | Evidence::Receipt => false,
         })
     }
 

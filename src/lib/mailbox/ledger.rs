@@ -8,7 +8,7 @@ use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::wake::Woken;
 use crate::base::words::words;
-use crate::mailbox::notice;
+use crate::mailbox::{notice, receipt};
 use crate::people::{self, asks::Asks};
 use crate::store::StoreError;
 use crate::store::event_log::Event;
@@ -148,7 +148,9 @@ impl<'a> Ledger<'a> {
     }
 
     fn remove_settled(&mut self, mut entry: Entry) -> Result<(), Failure> {
-        match self.record(&entry, Outcome::Delivered, entry.item.landing) {
+        let written = receipt::write(self.world, &entry.item, Outcome::Delivered, entry.item.landing, None);
+        let recorded = || self.record(&entry, Outcome::Delivered, entry.item.landing).map_err(Failure::from);
+        match written.and_then(|()| recorded()) {
             Ok(()) => drop(self.queue.remove(entry.place, entry.seq)?),
             Err(why) => {
                 let reason = format!("delivered, and kept because its history can't be written: {why}");
@@ -167,6 +169,8 @@ impl<'a> Ledger<'a> {
     pub(crate) fn settle_taken(&mut self, mut entry: Entry, landed: Landed) -> Result<(), Failure> {
         entry.item.landed = Some(self.world.now());
         entry.item.landing = Some(landed);
+        receipt::write(self.world, &entry.item, Outcome::Delivered, Some(landed), None)?;
+        receipt::taken(&mut entry.item);
         self.log(&entry.item, TryOutcome::Delivered, Some(&landed), None);
         self.queue.update(entry.place, entry.seq, &entry.item)?;
         self.note(&entry, TryOutcome::Delivered, None);
@@ -264,13 +268,17 @@ impl<'a> Ledger<'a> {
             self.queue.update(entry.place, entry.seq, &entry.item)?;
         }
         // The notice is sent before the item moves: every dead letter then has its notice, delivered or waiting.
-        notice::dead_letter(self.world, self.peer, &entry.item, reason, again)?;
+        let to = self.peer.identity.as_str();
+        match entry.item.from.here() {
+            Some(from) => notice::dead_letter(self.world, to, from, &entry.item, reason, again)?,
+            None => receipt::write(self.world, &entry.item, Outcome::Dead, None, Some(reason))?,
+        }
         // The dead letter itself is the evidence; a history that can't be written costs only its line.
         if let Err(error) = self.record(&entry, Outcome::Dead, None) {
             tracing::warn!("{}: the dead letter {} is not in the history: {error}", self.peer.identity, entry.item.id);
         }
         self.queue.shift(entry.seq, entry.place, Place::Dead)?;
-        people::notify::dead_letter(self.world, &self.peer.identity, &entry.item, reason);
+        people::notify::dead_letter(self.world, to, Some(&self.peer.identity), &entry.item, reason);
         self.log(&entry.item, TryOutcome::Dead, None, Some(reason));
         self.note(&entry, TryOutcome::Dead, Some(reason.to_owned()));
         Ok(())

@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod afar;
 pub mod ledger;
 pub mod notice;
 pub mod queues;
+pub(crate) mod receipt;
 pub(crate) mod tasks;

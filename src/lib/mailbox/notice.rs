@@ -13,15 +13,22 @@ use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// Tells the sender of `item` that it became a dead letter: once, and never about a notice. `item.notice` is the id of
-/// the notice; `again` says that an interrupted burial may have sent it already. An error means that the notice is
-/// stored nowhere yet.
-pub(crate) fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &str, again: bool) -> Result<(), Failure> {
+/// Tells `from`, the sender of `item`, that its message to `to` became a dead letter: once, and never about a notice.
+/// `item.notice` is the id of the notice; `again` says that an interrupted burial may have sent it already. An error
+/// means that the notice is stored nowhere yet.
+pub(crate) fn dead_letter(
+    world: &World<'_>,
+    to: &str,
+    from: &Identity,
+    item: &Item,
+    reason: &str,
+    again: bool,
+) -> Result<(), Failure> {
     let Some(id) = item.notice.filter(|_| item.from != nobody()) else { return Ok(()) };
     let body = format!(
-        "Your message {} to {} is kept as a dead letter: {reason}\n\
-         `iapeer-drain --list {}` shows it, `iapeer-drain --requeue {}` tries again.",
-        item.id, to.identity, to.identity, item.id
+        "Your message {id} to {to} is kept as a dead letter: {reason}\n\
+         `iapeer-drain --list {to}` shows it, `iapeer-drain --requeue {id}` tries again.",
+        id = item.id
     );
     let topic = Topic::parse("delivery-failed").ok().flatten();
     let notice = Item { id, topic, ..Item::new(nobody(), Intelligence::Absent, body, world.now()) };
@@ -30,13 +37,13 @@ pub(crate) fn dead_letter(world: &World<'_>, to: &Peer, item: &Item, reason: &st
         tracing::warn!("cannot tell {identity} about a dead letter yet: {failure}");
         keep(world, identity, &notice)
     };
-    match find(world, &item.from) {
+    match find(world, from) {
         Ok(None) => Ok(()),
         Ok(Some(sender)) if world.host.managed_by(&sender.identity).is_some() => Ok(()),
         Ok(Some(sender)) if world.markers(&sender.identity).is_stopped() => keep(world, &sender.identity, &notice),
         Ok(Some(sender)) => give(world, &sender, &notice, given).or_else(|failure| later(&sender.identity, failure)),
         // Whether there is such a peer is not known: the notice waits until it is.
-        Err(failure) => later(&item.from, failure),
+        Err(failure) => later(from, failure),
     }
 }
 

@@ -1,26 +1,30 @@
 //! Queues for the operator: listing items, requeueing and dropping dead letters.
 
 use crate::base::StateFile;
+use crate::base::address::{HostName, Origin};
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Outcome;
 use crate::base::exit::{Exit, Failure};
 use crate::base::hold::Hold;
-use crate::base::identity::Identity;
+use crate::base::identity::{Identity, NameError};
 use crate::base::message_id::MessageId;
 use crate::store::durable;
-use crate::store::history::Settlement;
-use crate::store::queue::{Place, Seq};
+use crate::store::history::{History, Settlement};
+use crate::store::hosts::HostFile;
+use crate::store::outbox;
+use crate::store::queue::{Place, Queue, Seq};
 use crate::store::registry::Registry;
 use crate::store::state_files::identities_with;
 use crate::world::World;
 use crate::world::peer::{Peer, identities_of};
 use serde::Serialize;
+use std::fmt;
 
 /// One item of one queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QueueRow {
-    /// The identity whose queue this is.
-    pub identity: Identity,
+    /// Whose queue this is: RUNTIME-NAME, or @HOST.
+    pub identity: QueueOf,
     /// The item's place in the queue.
     pub place: Place,
     /// The item's number, which is its place in the order.
@@ -32,9 +36,9 @@ pub struct QueueRow {
     pub age_secs: u64,
     /// The number of failed tries.
     pub attempts: u32,
-    /// The sender's identity.
+    /// The sender.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<Identity>,
+    pub from: Option<Origin>,
     /// The message's topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
@@ -44,6 +48,66 @@ pub struct QueueRow {
     /// Why the message was not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Whose queue it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub enum QueueOf {
+    /// A peer's.
+    Peer(Identity),
+    /// What waits for another host.
+    Host(HostName),
+}
+
+impl QueueOf {
+    fn queue(&self, world: &World<'_>) -> Queue {
+        match self {
+            QueueOf::Peer(identity) => world.queue(identity),
+            QueueOf::Host(host) => world.outbox(host).queue,
+        }
+    }
+
+    fn history(&self, world: &World<'_>) -> History {
+        match self {
+            QueueOf::Peer(identity) => world.history(identity),
+            QueueOf::Host(host) => world.outbox(host).history,
+        }
+    }
+
+    /// Starts what delivers or hands over.
+    fn kick(&self, world: &World<'_>) {
+        match self {
+            QueueOf::Peer(identity) => drop(world.kick(identity)),
+            QueueOf::Host(host) => {
+                if let Err(error) = world.start_push(host) {
+                    tracing::warn!("cannot start iapeer-relay for {host}: {error}; the next tick does");
+                }
+            }
+        }
+    }
+
+    /// Every queue that there is.
+    fn all(world: &World<'_>) -> Result<Vec<QueueOf>, Failure> {
+        let peers = identities_with(world.paths, StateFile::Queue)?.into_iter().map(QueueOf::Peer);
+        let hosts = outbox::hosts_with_outbox(world.paths)?.into_iter().map(QueueOf::Host);
+        Ok(peers.chain(hosts).collect())
+    }
+}
+
+impl fmt::Display for QueueOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QueueOf::Peer(identity) => identity.fmt(f),
+            QueueOf::Host(host) => write!(f, "@{host}"),
+        }
+    }
+}
+
+impl From<QueueOf> for String {
+    fn from(of: QueueOf) -> String {
+        of.to_string()
+    }
 }
 
 impl QueueRow {
@@ -58,7 +122,7 @@ impl QueueRow {
             text(self.id.map(|id| id.to_string())),
             self.age_secs,
             self.attempts,
-            text(self.from.as_ref().map(Identity::to_string)),
+            text(self.from.as_ref().map(Origin::to_string)),
         );
         if let Some(topic) = &self.topic {
             line.push_str(&format!("  topic:{topic}"));
@@ -97,15 +161,36 @@ fn by_letter(named: &[String]) -> Option<Vec<Identity>> {
     named.iter().map(|text| text.parse().ok()).collect()
 }
 
-/// All items in the queues of `identities`; with `heads`, only the items that a drain would take up. A name that is no
+/// The queues named, RUNTIME-NAME or @HOST, or, where none is named, every one that there is.
+pub fn all_chosen(world: &World<'_>, named: &[String]) -> Result<Vec<QueueOf>, Failure> {
+    if named.is_empty() {
+        return QueueOf::all(world);
+    }
+    let mut queues = Vec::new();
+    for text in named {
+        match text.split_once('@') {
+            None => queues.extend(chosen(world, std::slice::from_ref(text))?.into_iter().map(QueueOf::Peer)),
+            Some((_, host)) => {
+                let usage = |error: NameError| Failure::new(Exit::Usage, error.to_string());
+                queues.push(QueueOf::Host(host.parse().map_err(usage)?));
+            }
+        }
+    }
+    Ok(queues)
+}
+
+/// All items in these queues; with `heads`, only the items that a drain would take up. A name that is no
 /// peer's and has no queue is refused, since it is probably misspelled.
-pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<Vec<QueueRow>, Failure> {
+pub fn list(world: &World<'_>, queues: &[QueueOf], heads: bool) -> Result<Vec<QueueRow>, Failure> {
     let places: &[Place] = if heads { &[Place::Inflight, Place::Waiting] } else { &Place::ALL };
     let mut rows = Vec::new();
-    for identity in identities {
-        let queue = world.queue(identity);
+    for of in queues {
+        let queue = of.queue(world);
         if !queue.dir().exists() {
-            Peer::of(world.paths, identity)?;
+            match of {
+                QueueOf::Peer(identity) => drop(Peer::of(world.paths, identity)?),
+                QueueOf::Host(host) => drop(HostFile::known(world.paths, host)?),
+            }
         }
         for &place in places {
             for seq in queue.list(place)? {
@@ -115,7 +200,7 @@ pub fn list(world: &World<'_>, identities: &[Identity], heads: bool) -> Result<V
                     Some(String::from_utf8_lossy(&why).trim().to_owned())
                 };
                 rows.push(QueueRow {
-                    identity: identity.clone(),
+                    identity: of.clone(),
                     place,
                     seq,
                     id: item.as_ref().map(|item| item.id),
@@ -143,11 +228,11 @@ pub fn held_back(world: &World<'_>, identity: &Identity) -> Result<usize, Failur
     Ok(world.queue(identity).list(Place::Waiting)?.len())
 }
 
-fn find(world: &World<'_>, id: &str) -> Result<(Identity, Place, Seq), Failure> {
+fn find(world: &World<'_>, id: &str) -> Result<(QueueOf, Place, Seq), Failure> {
     let wanted: MessageId = id.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?;
-    for identity in identities_with(world.paths, StateFile::Queue)? {
-        if let Some((place, seq)) = world.queue(&identity).find(wanted)? {
-            return Ok((identity, place, seq));
+    for of in QueueOf::all(world)? {
+        if let Some((place, seq)) = of.queue(world).find(wanted)? {
+            return Ok((of, place, seq));
         }
     }
     Err(no_such_item(id))
@@ -157,7 +242,7 @@ fn no_such_item(id: &str) -> Failure {
     Failure::new(Exit::NoInput, format!("no item {id} in any queue: `iapeer-drain --list` shows what there is"))
 }
 
-fn no_dead_letter(id: &str, place: Place, identity: &Identity) -> Failure {
+fn no_dead_letter(id: &str, place: Place, identity: &QueueOf) -> Failure {
     Failure::new(Exit::Refused, format!("{id} is not a dead letter, it is {} for {identity}", place.as_str()))
 }
 
@@ -165,7 +250,7 @@ fn no_dead_letter(id: &str, place: Place, identity: &Identity) -> Failure {
 /// interrupted, only the rest of the dead letter is removed.
 pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
     let (identity, place, seq) = find(world, id)?;
-    let queue = world.queue(&identity);
+    let queue = identity.queue(world);
     let new = match place {
         Place::Dead => queue.requeue(seq, world.clock)?.ok_or_else(|| no_such_item(id))?,
         Place::Waiting | Place::Inflight => {
@@ -176,7 +261,7 @@ pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
         }
         Place::Corrupt => return Err(no_dead_letter(id, place, &identity)),
     };
-    world.kick(&identity);
+    identity.kick(world);
     let rows = list(world, std::slice::from_ref(&identity), true)?;
     Ok(rows.into_iter().find(|row| row.seq == new && row.place != Place::Dead).unwrap_or(QueueRow {
         identity,
@@ -198,11 +283,11 @@ pub fn drop_item(world: &World<'_>, id: &str, print: impl FnOnce(&str) -> Result
     if place != Place::Dead {
         return Err(no_dead_letter(id, place, &identity));
     }
-    let queue = world.queue(&identity);
+    let queue = identity.queue(world);
     let item = queue.peek(Place::Dead, seq).ok_or_else(|| no_such_item(id))?;
     let text = serde_json::to_string(&item).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     print(&text).map_err(|failure| Failure::new(failure.exit, format!("{id} stays: {failure}")))?;
     let line = Settlement::of(&item, seq, Outcome::Dropped, None, world.now());
-    world.history(&identity).append(&line)?;
+    identity.history(world).append(&line)?;
     Ok(queue.remove(Place::Dead, seq).map(drop)?)
 }

@@ -8,10 +8,11 @@
 //! <message><![CDATA[BODY]]></message>
 //! </iap>
 //! ```
-//! Lines end with LF, except the last one. The decoder is anchored at the open tag, parses CDATA sections, reads a bounded
+//! Of a sender on another host P is `NAME@HOST`. Lines end with LF, except the last one. The decoder is anchored at the open tag, parses CDATA sections, reads a bounded
 //! number of characters, and also accepts the short attribute names of later versions.
 
-use crate::base::identity::{Identity, Intelligence, Topic};
+use crate::base::address::Origin;
+use crate::base::identity::{Identity, Intelligence, Runtime, Topic};
 use crate::base::message_id::MessageId;
 
 /// Longest open tag in characters. A topic of 200 quotes has 1,200 characters once it is escaped, and the decoder must
@@ -33,7 +34,7 @@ pub enum Instruction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// Who sent it.
-    pub from: Identity,
+    pub from: Origin,
     /// The sender's nature.
     pub intelligence: Intelligence,
     /// When it was accepted: local ISO time with offset.
@@ -71,7 +72,7 @@ impl Envelope {
     pub fn encode(&self, instruction: Instruction) -> String {
         let mut tag = format!(
             "<iap from-personality=\"{}\" from-runtime=\"{}\" from-intelligence=\"{}\" ts=\"{}\"",
-            self.from.personality(),
+            self.from.contact(),
             self.from.runtime(),
             self.intelligence,
             escape(&self.ts)
@@ -97,7 +98,7 @@ impl Envelope {
                 let re = self.id.map(|id| format!(" --re {id}")).unwrap_or_default();
                 format!(
                     "IAP message from known peers. Reply with: iapeer-send {}{re} --message-file - (text on stdin).",
-                    self.from.personality()
+                    self.from.contact()
                 )
             }
         };
@@ -114,15 +115,15 @@ impl Envelope {
     pub fn decode(text: &str) -> Result<Envelope, EnvelopeError> {
         let (tag, rest) = open_tag(text.trim_start()).ok_or(EnvelopeError::NoTag)?;
         let attribute = |long: &str, short: &str| attribute(tag, long).or_else(|| attribute(tag, short));
-        let personality = attribute("from-personality", "from").and_then(|text| text.parse().ok());
+        let named = attribute("from-personality", "from");
         let runtime = attribute("from-runtime", "runtime").and_then(|text| text.parse().ok());
         let body = content(rest, &["message", "msg"]).ok_or(EnvelopeError::NoMessage)?;
         let attachments = content(rest, &["attachments"]).unwrap_or_default();
         Ok(Envelope {
-            from: Identity::new(
+            from: origin(
                 runtime.ok_or(EnvelopeError::Attribute("from-runtime"))?,
-                personality.ok_or(EnvelopeError::Attribute("from-personality"))?,
-            ),
+                &named.ok_or(EnvelopeError::Attribute("from-personality"))?,
+            )?,
             intelligence: attribute("from-intelligence", "intelligence")
                 .and_then(|word| Intelligence::parse(&word))
                 .unwrap_or(Intelligence::Absent),
@@ -139,6 +140,17 @@ impl Envelope {
                 .collect(),
             body,
         })
+    }
+}
+
+/// The sender that `named`, `NAME` or `NAME@HOST`, is on `runtime`.
+fn origin(runtime: Runtime, named: &str) -> Result<Origin, EnvelopeError> {
+    let bad = || EnvelopeError::Attribute("from-personality");
+    let (name, host) = named.split_once('@').map_or((named, None), |(name, host)| (name, Some(host)));
+    let identity = Identity::new(runtime, name.parse().map_err(|_| bad())?);
+    match host {
+        None => Ok(identity.into()),
+        Some(host) => Ok(Origin::afar(identity, host.parse().map_err(|_| bad())?)),
     }
 }
 
@@ -303,7 +315,7 @@ mod tests {
         let short = "<iap from=\"bob\" runtime=\"codex\" intelligence=\"human\"><msg>raw</msg></iap>";
         let decoded = Envelope::decode(short).unwrap();
         assert_eq!(
-            (decoded.from.as_str(), decoded.intelligence, decoded.body.as_str()),
+            (decoded.from.to_string().as_str(), decoded.intelligence, decoded.body.as_str()),
             ("codex-bob", Intelligence::Natural, "raw")
         );
         assert_eq!(attribute("from-runtime=\"a\"", "runtime"), None);
@@ -357,6 +369,16 @@ mod tests {
             assert_eq!(message_ids(&wire), sent.id.into_iter().collect::<Vec<_>>());
             assert_eq!(Envelope::decode(&wire), Ok(sent));
         }
+    }
+
+    #[test]
+    fn a_sender_on_another_host_is_named_with_its_host() {
+        let sent = Envelope { from: "claude-alice@laptop".parse().unwrap(), ..envelope("x") };
+        let wire = sent.encode(Instruction::Send);
+        assert!(wire.starts_with("<iap from-personality=\"alice@laptop\" from-runtime=\"claude\""), "{wire}");
+        assert!(wire.contains("\nIAP message from known peers. Reply with: iapeer-send alice@laptop --re "), "{wire}");
+        assert_eq!(Envelope::decode(&wire), Ok(sent));
+        assert!(Envelope::decode(&wire.replace("@laptop", "@../x")).is_err());
     }
 
     #[test]

@@ -76,6 +76,15 @@ pub(crate) fn check_attachments(paths: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The last part of `path`, where that may be the name of a file on another host: no hidden file, no control
+/// characters, 200 bytes at most.
+pub(crate) fn file_name(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    let fits =
+        name.len() <= 200 && !name.starts_with('.') && !name.contains('/') && !name.chars().any(char::is_control);
+    fits.then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +97,22 @@ mod tests {
         for bad in ["", " \n", &"x".repeat(MAX_BODY + 1), "a\0b", "a\u{1b}b", "a\rb", "a\u{7f}", "a\u{9b}b"] {
             assert_eq!(check_body(bad).unwrap_err().exit, Exit::DataErr, "{bad:.20?}");
         }
+    }
+
+    #[test]
+    fn names_of_files_as_a_table() {
+        for (path, name) in [
+            ("/a/b c.png", Some("b c.png")),
+            ("x", Some("x")),
+            ("../x", Some("x")),
+            ("/a/..", None),
+            ("/", None),
+            ("/a/.ssh", None),
+            ("/a/b\nc", None),
+        ] {
+            assert_eq!(file_name(Path::new(path)), name, "{path}");
+        }
+        assert_eq!(file_name(Path::new(&"x".repeat(201))), None);
     }
 
     #[test]

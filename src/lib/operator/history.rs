@@ -1,12 +1,13 @@
 //! `iapeer history`: the settled messages, from the histories of all peers.
 
+use crate::base::address::Origin;
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Outcome;
 use crate::base::exit::Failure;
-use crate::base::identity::{Identity, Personality};
+use crate::base::identity::Personality;
 use crate::base::message_id::MessageId;
 use crate::store::durable;
-use crate::store::history::Settlement;
+use crate::store::history::{History, Settlement};
 use crate::world::World;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,10 +35,10 @@ pub struct PastMessage {
     /// When it was settled.
     pub settled: String,
     /// Who sent it.
-    pub from: Identity,
-    /// To whom.
-    pub to: Identity,
-    /// `delivered`, `dead` or `dropped`.
+    pub from: Origin,
+    /// To whom: RUNTIME-NAME, or NAME@HOST.
+    pub to: String,
+    /// `delivered`, `dead` or `dropped`; `handed-over` where another host has it and has told no more.
     pub outcome: Outcome,
     /// Why it was not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,13 +56,14 @@ pub struct PastMessage {
 }
 
 impl PastMessage {
-    fn of(to: &Identity, line: Settlement) -> PastMessage {
+    fn of(to: &str, line: Settlement) -> PastMessage {
+        let to = line.to.as_ref().map_or_else(|| to.to_owned(), ToString::to_string);
         PastMessage {
             id: line.id,
             ts: line.accepted.utc(),
             settled: line.settled.utc(),
             from: line.from,
-            to: to.clone(),
+            to,
             outcome: line.outcome,
             reason: line.reason,
             topic: line.topic.map(|topic| topic.to_string()),
@@ -91,10 +93,10 @@ impl PastMessage {
     }
 
     fn is_wanted(&self, filter: &HistoryFilter) -> bool {
-        let (from, to) = (self.from.personality(), self.to.personality());
+        let (from, to) = (self.from.contact().to_string(), contact(&self.to));
         let needle = filter.grep.as_ref().map(|text| text.to_lowercase());
         let texts = [self.body.as_ref(), self.topic.as_ref()];
-        filter.between.iter().all(|name| from == name || to == name)
+        filter.between.iter().all(|name| from == name.as_str() || to == name.as_str())
             && filter.since.is_none_or(|since| self.accepted >= since)
             && needle.is_none_or(|needle| texts.iter().flatten().any(|text| text.to_lowercase().contains(&needle)))
     }
@@ -104,9 +106,10 @@ impl PastMessage {
 pub fn read(world: &World<'_>, filter: &HistoryFilter) -> Result<Vec<PastMessage>, Failure> {
     // A message has a line for each outcome: the last one counts.
     let mut all = BTreeMap::new();
-    for identity in identities(world)? {
-        for line in world.history(&identity).lines()? {
-            all.insert((line.accepted, line.id, identity.clone()), PastMessage::of(&identity, line));
+    for (to, history) in histories(world)? {
+        // What an outbox has without an address is a probe.
+        for line in history.lines()?.into_iter().filter(|line| line.to.is_some() || !to.starts_with('@')) {
+            all.insert((line.accepted, line.id, to.clone()), PastMessage::of(&to, line));
         }
     }
     let mut messages: Vec<PastMessage> = all.into_values().collect();
@@ -118,10 +121,22 @@ pub fn read(world: &World<'_>, filter: &HistoryFilter) -> Result<Vec<PastMessage
     Ok(messages)
 }
 
-/// Everybody who has a history, registered or not.
-fn identities(world: &World<'_>) -> Result<BTreeSet<Identity>, Failure> {
-    let identity = |name: String| name.trim_end_matches(".1").strip_suffix(".jsonl")?.parse().ok();
-    Ok(durable::names_of(&world.paths.history_dir())?.into_iter().filter_map(identity).collect())
+/// The name of the peer at `to`: of an identity its second half.
+fn contact(to: &str) -> &str {
+    if to.contains('@') { to } else { to.split_once('-').map_or(to, |(_, name)| name) }
+}
+
+/// The history of everybody who has one, registered or not, and of each other host, as `@HOST`.
+fn histories(world: &World<'_>) -> Result<BTreeMap<String, History>, Failure> {
+    let history = |name: String| -> Option<(String, History)> {
+        let whose = name.trim_end_matches(".1").strip_suffix(".jsonl")?;
+        let history = match whose.strip_prefix('@') {
+            Some(host) => world.outbox(&host.parse().ok()?).history,
+            None => world.history(&whose.parse().ok()?),
+        };
+        Some((whose.to_owned(), history))
+    };
+    Ok(durable::names_of(&world.paths.history_dir())?.into_iter().filter_map(history).collect())
 }
 
 /// The ids of all messages that are tied to `id` by what they answer.

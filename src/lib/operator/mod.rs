@@ -6,6 +6,7 @@ pub mod control;
 pub mod demo;
 mod done;
 pub mod history;
+pub mod hosts;
 pub mod list;
 pub mod logs;
 mod patience;

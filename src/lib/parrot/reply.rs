@@ -1,7 +1,8 @@
 //! The answer to a message from a peer: `You said: …`, by `iapeer-send`.
 
+use crate::base::address::Contact;
 use crate::base::exit::one_line;
-use crate::base::identity::{NameError, Personality, Runtime};
+use crate::base::identity::{NameError, Runtime};
 use crate::host::child::{self, ChildError};
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -16,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A message of a peer, as it stands on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParrotLetter {
-    pub(crate) from: Personality,
+    pub(crate) from: Contact,
     pub(crate) runtime: String,
     pub(crate) topic: Option<String>,
     pub(crate) id: Option<String>,
@@ -113,7 +114,8 @@ pub(crate) fn send(letter: &ParrotLetter, cancel: &AtomicBool) -> Result<(), Rep
     let runtime: Runtime = letter.runtime.parse()?;
     // One argument: a topic may begin with a dash.
     let topic = letter.topic.as_ref().map(|topic| format!("--topic={topic}"));
-    let mut arguments = vec![letter.from.as_str(), "--runtime", runtime.as_str()];
+    let to = letter.from.to_string();
+    let mut arguments = vec![to.as_str(), "--runtime", runtime.as_str()];
     arguments.extend(topic.as_deref());
     arguments.extend(letter.id.iter().flat_map(|id| ["--re", id]));
     arguments.extend(["--no-wait", "-f", "-"]);
@@ -191,7 +193,7 @@ mod tests {
         ];
         for (text, expected) in rows {
             let answer = to_answer(letters(text));
-            assert_eq!(answer.as_ref().map(|letter| letter.from.as_str()), *expected, "{text}");
+            assert_eq!(answer.map(|letter| letter.from.to_string()).as_deref(), *expected, "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! while it waits. An answer to an open question is not delivered: the asking program takes it out of the queue and
 //! prints it. When that program dies, the kernel releases the lock, and the answer is delivered like any other message.
 
+use crate::base::address::{Address, Contact};
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Personality};
@@ -9,8 +10,9 @@ use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::people::answer::{self, Said};
 use crate::store::durable;
+use crate::store::history::History;
 use crate::store::lock::{self, FileLock};
-use crate::store::queue::{Item, Place};
+use crate::store::queue::{Item, Place, Queue};
 use crate::store::registry::Registry;
 use crate::world::World;
 use std::path::PathBuf;
@@ -28,7 +30,7 @@ impl OpenQuestion {
     pub fn open(
         world: &World<'_>,
         asker: &Personality,
-        asked: &Personality,
+        asked: &Contact,
         id: MessageId,
     ) -> Result<OpenQuestion, Failure> {
         let dir = world.paths.asks(asker);
@@ -56,7 +58,7 @@ impl Drop for OpenQuestion {
 pub struct Asks<'w> {
     world: &'w World<'w>,
     asker: Personality,
-    open: Vec<(MessageId, Personality)>,
+    open: Vec<(MessageId, Contact)>,
 }
 
 impl<'w> Asks<'w> {
@@ -74,7 +76,7 @@ impl<'w> Asks<'w> {
         if let Some(re) = item.re {
             return self.open.iter().map(|(id, _)| *id).find(|id| *id == re);
         }
-        let sender = item.from.personality();
+        let sender = &item.from.contact();
         let mut asked = self.open.iter().filter(|(_, asked)| asked == sender).map(|(id, _)| *id);
         let question = asked.next().filter(|id| id.made() < item.accepted)?;
         let alone = asked.next().is_none() && !answer::is_anything_else_open(self.said_before(item)?, question);
@@ -83,27 +85,29 @@ impl<'w> Asks<'w> {
 
     /// What the asker and the sender of `item` said to each other before it. `None`: it can't be read.
     fn said_before(&self, item: &Item) -> Option<Vec<(EpochMs, Said)>> {
-        let registry = Registry::read(self.world.paths).ok()?;
-        let sender = item.from.personality();
+        let (sender, asker) = (item.from.contact(), Contact::from(self.asker.clone()));
         let mut said = Vec::new();
-        for (to, from) in [(sender, &self.asker), (&self.asker, sender)] {
-            let means = |id, re: Option<MessageId>| match (to == sender, re) {
+        for (to, from) in [(&sender, &asker), (&asker, &sender)] {
+            let means = |id, re: Option<MessageId>| match (to == &sender, re) {
                 // An answer of the asker's asks for nothing.
                 (true, Some(_)) => None,
                 (true, None) => Some(Said::Asked(id)),
                 (false, re) => Some(Said::Answered(re)),
             };
-            for runtime in &registry.get(to)?.runtimes {
-                let identity = Identity::new(runtime.clone(), to.clone());
-                for line in self.world.history(&identity).lines().ok()? {
-                    if line.from.personality() == from {
+            // An outbox holds what goes to all peers of its host.
+            let is_for = |address: Option<&Address>| address.is_none_or(|address| address.is(&item.from));
+            for (queue, history) in self.kept_for(to)? {
+                for line in history.lines().ok()? {
+                    if line.from.contact() == *from && is_for(line.to.as_ref()) {
                         said.extend(means(line.id, line.re).map(|what| (line.accepted, what)));
                     }
                 }
-                let queue = self.world.queue(&identity);
                 for place in [Place::Inflight, Place::Waiting] {
                     let items = queue.list(place).ok()?.into_iter().filter_map(|seq| queue.peek(place, seq));
-                    for other in items.filter(|other| other.from.personality() == from && other.id != item.id) {
+                    let wanted = |other: &Item| {
+                        other.from.contact() == *from && is_for(other.to.as_ref()) && other.id != item.id
+                    };
+                    for other in items.filter(wanted) {
                         said.extend(means(other.id, other.re).map(|what| (other.accepted, what)));
                     }
                 }
@@ -113,10 +117,22 @@ impl<'w> Asks<'w> {
         said.sort_by_key(|(at, _)| *at);
         Some(said)
     }
+
+    /// The queues and histories of what goes to `to`. `None`: they can't be read.
+    fn kept_for(&self, to: &Contact) -> Option<Vec<(Queue, History)>> {
+        if let Some(host) = to.host() {
+            let outbox = self.world.outbox(host);
+            return Some(vec![(outbox.queue, outbox.history)]);
+        }
+        let registry = Registry::read(self.world.paths).ok()?;
+        let identities = registry.get(to.name())?.runtimes.iter();
+        let identities = identities.map(|runtime| Identity::new(runtime.clone(), to.name().clone()));
+        Some(identities.map(|identity| (self.world.queue(&identity), self.world.history(&identity))).collect())
+    }
 }
 
 /// The names of ask files, with the question and who was asked.
-fn parsed(names: &[String]) -> impl Iterator<Item = (&str, MessageId, Personality)> {
+fn parsed(names: &[String]) -> impl Iterator<Item = (&str, MessageId, Contact)> {
     names.iter().filter_map(|name| {
         let (id, asked) = name.split_once('-')?;
         Some((name.as_str(), id.parse().ok()?, asked.parse().ok()?))

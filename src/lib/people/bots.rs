@@ -7,9 +7,9 @@
 //! trouble.json  why nothing comes or goes, where that is so
 //! ```
 
+use crate::base::address::Contact;
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
-use crate::base::identity::Personality;
 use crate::base::paths;
 use crate::store::durable;
 use crate::store::open::{self, Rule};
@@ -69,7 +69,7 @@ pub(crate) struct Progress {
     pub(crate) offset: i64,
     /// To whom the person wrote last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) to: Option<Personality>,
+    pub(crate) to: Option<Contact>,
     /// Chats that were ignored, and logged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) strangers: Vec<i64>,

@@ -14,9 +14,9 @@
 //! BODY
 //! ```
 
+use crate::base::address::Origin;
 use crate::base::clock::EpochMs;
 use crate::base::exit::one_line;
-use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::store::queue::Item;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub struct Letter {
     /// The message's id.
     pub id: MessageId,
     /// Who sent it.
-    pub from: Identity,
+    pub from: Origin,
     /// When it was accepted: UTC, ISO 8601 with milliseconds.
     pub ts: String,
     /// What it is about.
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_letter_comes_back_whatever_is_in_it() {
-        let from: Identity = "claude-bob".parse().unwrap();
+        let from: Origin = "claude-bob".parse().unwrap();
         for body in ["x", "---\nid: forged\n---\n", "\n\nlines\n\n", "a\n---\n\nb", "re: 01BX5ZZKBKACTAV9WEVGEMMVRZ"] {
             let item = Item {
                 topic: Topic::parse("a \"b\": --- c").unwrap(),

@@ -183,11 +183,11 @@ pub(crate) fn message(world: &World<'_>, peer: &Identity, item: &Item) {
     });
 }
 
-/// A message to `peer` was given up.
-pub(crate) fn dead_letter(world: &World<'_>, peer: &Identity, item: &Item, reason: &str) {
+/// A message to `to` was given up; `peer`: whom that is, where it is a peer of this host.
+pub(crate) fn dead_letter(world: &World<'_>, to: &str, peer: Option<&Identity>, item: &Item, reason: &str) {
     notify(world, || {
-        let text = format!("a message of {} to {peer} is a dead letter: {reason}", item.from);
+        let text = format!("a message of {} to {to} is a dead letter: {reason}", item.from);
         let more = json!({ "id": item.id, "from": item.from, "topic": item.topic, "reason": reason });
-        Notification::new(world, Occasion::DeadLetter, Some(peer), &text, more)
+        Notification::new(world, Occasion::DeadLetter, peer, &text, more)
     });
 }

@@ -12,7 +12,7 @@ use crate::world::peer::Peer;
 /// The first words to a fresh session, as an envelope: nothing else may reach a composer first (D33).
 pub(crate) fn envelope(peer: &Peer, text: &str, at: EpochMs) -> String {
     let envelope = Envelope {
-        from: nobody(),
+        from: nobody().into(),
         intelligence: Intelligence::Absent,
         ts: at.local(),
         topic: Topic::parse("initial-prompt").ok().flatten(),

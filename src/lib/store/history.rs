@@ -6,6 +6,7 @@
 //! file over the size limit is renamed to `.jsonl.1`, which replaces the earlier `.jsonl.1`. A full tick (one that
 //! examines every identity) drops lines older than `IAPEER_HISTORY_DAYS`.
 
+use crate::base::address::{Address, HostName, Origin};
 use crate::base::clock::EpochMs;
 use crate::base::evidence::{Landed, Outcome};
 use crate::base::identity::{Identity, Intelligence, Topic};
@@ -29,7 +30,7 @@ const BLOCK: u64 = 64 * 1024;
 /// The history of one identity.
 #[derive(Debug, Clone)]
 pub struct History {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     max: u64,
     bodies: bool,
 }
@@ -59,8 +60,11 @@ pub struct Settlement {
     /// How often the recipient may have seen the message before.
     #[serde(default)]
     pub redelivered: u32,
-    /// The sender's identity.
-    pub from: Identity,
+    /// The sender.
+    pub from: Origin,
+    /// To whom it went, in the history of another host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Address>,
     /// The sender's nature.
     pub from_intelligence: Intelligence,
     /// When the message was accepted.
@@ -93,6 +97,7 @@ impl Settlement {
             attempts: item.attempts,
             redelivered: item.redelivered,
             from: item.from.clone(),
+            to: item.to.clone(),
             from_intelligence: item.from_intelligence,
             accepted: item.accepted,
             topic: item.topic.clone(),
@@ -106,7 +111,16 @@ impl Settlement {
 impl History {
     /// The history of `identity`.
     pub fn of(paths: &Paths, settings: &Settings, identity: &Identity) -> History {
-        History { path: paths.history(identity), max: settings.history_max, bodies: settings.history_days > 0 }
+        History::at(paths.history(identity), settings)
+    }
+
+    /// The history of the messages to `host`.
+    pub fn of_outbox(paths: &Paths, settings: &Settings, host: &HostName) -> History {
+        History::at(paths.outbox_history(host), settings)
+    }
+
+    fn at(path: PathBuf, settings: &Settings) -> History {
+        History { path, max: settings.history_max, bodies: settings.history_days > 0 }
     }
 
     /// The file.
@@ -114,7 +128,7 @@ impl History {
         &self.path
     }
 
-    fn older(&self) -> PathBuf {
+    pub(super) fn older(&self) -> PathBuf {
         older(&self.path)
     }
 

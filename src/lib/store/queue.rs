@@ -1,4 +1,4 @@
-//! `<identity>.queue/`: the durable queue of one peer.
+//! `<identity>.queue/`: the durable queue of one peer, and `outbox/<host>.queue/`: that of another host.
 //!
 //! ```text
 //! NNNNNN            waiting, in the order of acceptance (at least six digits, sorted as numbers)
@@ -9,6 +9,7 @@
 //! ```
 
 use crate::base::StateFile;
+use crate::base::address::HostName;
 use crate::base::clock::{Clock, EpochMs};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
@@ -25,7 +26,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use crate::store::queue_item::{Item, Passed, Place, Seq, Settled, nobody};
+pub use crate::store::queue_item::{Errand, Item, Passed, Place, Receipt, Seq, Settled, nobody};
 
 /// How long an acceptance waits for another one, which takes a few milliseconds.
 const SEQ_WAIT: Duration = Duration::from_secs(10);
@@ -59,23 +60,28 @@ impl From<QueueError> for Failure {
     }
 }
 
-/// The queue of one peer.
+/// The queue of one peer, or of one other host.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    identity: Identity,
+    /// The peer, with the marks for the tick; a tick looks at each outbox without one.
+    peer: Option<(Identity, Due)>,
     pub(crate) dir: PathBuf,
-    due: Due,
 }
 
 impl Queue {
     /// The queue of `identity`. Nothing is created before something is accepted.
     pub fn of(paths: &Paths, identity: &Identity) -> Queue {
-        Queue { identity: identity.clone(), dir: paths.state(identity, StateFile::Queue), due: Due::of(paths) }
+        let peer = Some((identity.clone(), Due::of(paths)));
+        Queue { peer, dir: paths.state(identity, StateFile::Queue) }
     }
 
-    /// The identity whose queue this is.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    /// The outbox: what waits for `host`.
+    pub fn outbox(paths: &Paths, host: &HostName) -> Queue {
+        Queue { peer: None, dir: paths.outbox(host, StateFile::Queue.suffix()) }
+    }
+
+    fn mark_due(&self) -> Result<(), StoreError> {
+        self.peer.iter().try_for_each(|(identity, due)| due.mark(identity))
     }
 
     /// The queue's folder.
@@ -122,12 +128,12 @@ impl Queue {
         }
         // The number is written before the item: on a disk that is too full for the number no item is kept.
         write_number(order.file(), path, next, noted.len()).map_err(failed("write"))?;
-        self.due.mark(&self.identity)?;
+        self.mark_due()?;
         match durable::publish(&self.path(Place::Waiting, next), &bytes)? {
             Published::Done => {
                 // The item is accepted even if this mark fails: a drain is started, and the next full tick finds the
                 // item too.
-                let _ = self.due.mark(&self.identity);
+                let _ = self.mark_due();
                 Ok(next)
             }
             Published::Taken => {
@@ -244,20 +250,13 @@ impl Queue {
                 item.accepted = written.into();
             }
             if item.id == MessageId::nil() {
-                item.id = MessageId::of(item.accepted, &(&self.identity, seq));
+                item.id = match &self.peer {
+                    Some((identity, _)) => MessageId::of(item.accepted, &(identity, seq)),
+                    None => MessageId::of(item.accepted, &seq),
+                };
             }
         }
         Ok(item)
-    }
-
-    /// The first readable item in `place`.
-    pub fn head(&self, place: Place) -> Result<Option<(Seq, Item)>, QueueError> {
-        for seq in self.list(place)? {
-            if let Some(item) = self.read(place, seq)? {
-                return Ok(Some((seq, item)));
-            }
-        }
-        Ok(None)
     }
 
     /// Moves an item. `Ok(false)`: the item was not in `from`.
@@ -390,7 +389,7 @@ mod tests {
         q.make(Place::Waiting).unwrap();
         fs::write(q.path(Place::Waiting, Seq(1)), r#"{"task":"hello","topic":"t"}"#).unwrap();
         let (seq, item) = q.head(Place::Waiting).unwrap().unwrap();
-        assert_eq!((item.task.as_str(), item.from.as_str(), item.attempts), ("hello", "system-iapeer", 0));
+        assert_eq!((item.task.as_str(), item.from == nobody(), item.attempts), ("hello", true, 0));
         assert_eq!(item.topic.as_ref().unwrap().as_str(), "t");
         assert!(item.accepted > EpochMs(1_000_000_000_000), "{item:?}");
         q.shift(seq, Place::Waiting, Place::Dead).unwrap();

@@ -1,16 +1,18 @@
 //! One message in a queue: its number, its content, and where it can be.
 
+use crate::base::address::{Address, Origin};
 use crate::base::clock::EpochMs;
-use crate::base::evidence::Landed;
+use crate::base::evidence::{Landed, Outcome};
 use crate::base::hold::HeldSince;
 use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
 use crate::store::field_error::ItemFault;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A place in the order of acceptance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
@@ -49,9 +51,18 @@ pub struct Item {
     /// The message that this one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<MessageId>,
-    /// The sender's identity.
-    #[serde(default = "nobody")]
-    pub from: Identity,
+    /// The sender.
+    #[serde(default = "from_nobody")]
+    pub from: Origin,
+    /// To whom it goes, where that is on another host: set in an outbox alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Address>,
+    /// The item's number in the outbox of the host that it came from, which the receipt names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_seq: Option<Seq>,
+    /// Set in an outbox where this is no message of a peer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errand: Option<Errand>,
     /// The sender's nature.
     #[serde(default = "absent")]
     pub from_intelligence: Intelligence,
@@ -95,14 +106,17 @@ pub struct Item {
 
 impl Item {
     /// A new message with a new id, which was not tried yet.
-    pub fn new(from: Identity, from_intelligence: Intelligence, task: String, now: EpochMs) -> Item {
+    pub fn new(from: impl Into<Origin>, from_intelligence: Intelligence, task: String, now: EpochMs) -> Item {
         Item {
             v: 1,
             id: MessageId::generate(now),
             task,
             topic: None,
             re: None,
-            from,
+            from: from.into(),
+            to: None,
+            far_seq: None,
+            errand: None,
             from_intelligence,
             accepted: now,
             attempts: 0,
@@ -138,8 +152,8 @@ pub struct Passed {
     pub launch: Option<String>,
 }
 
-/// An unknown word for a hold counts as none: it is no reason to lose a message.
-fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<HeldSince>, D::Error> {
+/// A value with an unknown word in it counts as none: it is no reason to lose a message.
+fn lenient<'de, D: serde::Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
 }
@@ -152,8 +166,39 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
+fn from_nobody() -> Origin {
+    nobody().into()
+}
+
 fn absent() -> Intelligence {
     Intelligence::Absent
+}
+
+/// What goes to another host and is no message of a peer's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Errand {
+    /// What became of a message that came from that host.
+    Receipt(Receipt),
+    /// It is acknowledged by a receipt and delivered to nobody: `iapeer host test`.
+    Probe,
+}
+
+/// What became of a message that came from another host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The message.
+    pub about: MessageId,
+    /// Its number in the outbox of its sender's host.
+    pub seq: Seq,
+    /// Delivered or dead.
+    pub outcome: Outcome,
+    /// How it landed, in words that this version knows.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub landed: Option<Landed>,
+    /// Why it is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The identity that sends iapeer's own notices (D28).

@@ -2,11 +2,21 @@
 
 use super::durable::{self, StoreError};
 use super::queue::{Queue, QueueError};
-use super::queue_item::{Place, Seq, Settled};
+use super::queue_item::{Item, Place, Seq, Settled};
 use crate::base::message_id::MessageId;
 use std::time::Duration;
 
 impl Queue {
+    /// The first readable item in `place`.
+    pub fn head(&self, place: Place) -> Result<Option<(Seq, Item)>, QueueError> {
+        for seq in self.list(place)? {
+            if let Some(item) = self.read(place, seq)? {
+                return Ok(Some((seq, item)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The number of items in each place, in the order of [`Place::ALL`].
     pub fn counts(&self) -> Result<[usize; 4], StoreError> {
         // Most queues have no `dead/`: a folder that the queue's own folder does not list is not opened.
@@ -47,6 +57,19 @@ impl Queue {
             }
         }
         if is_in(Place::Dead) { Settled::Dead } else { Settled::Gone }
+    }
+
+    /// An item that is `wanted` and waits or is in flight, with no evidence that it landed.
+    pub(crate) fn still_waits(&self, wanted: impl Fn(&Item) -> bool) -> Result<Option<Item>, StoreError> {
+        for place in [Place::Inflight, Place::Waiting] {
+            for seq in self.list(place)? {
+                let waits = |item: &Item| wanted(item) && item.landed.is_none();
+                if let Some(item) = self.peek(place, seq).filter(waits) {
+                    return Ok(Some(item));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Finds an item by its id.
@@ -91,7 +114,7 @@ mod tests {
     use crate::base::Paths;
     use crate::base::clock::{EpochMs, SystemClock};
     use crate::base::identity::Intelligence;
-    use crate::store::queue_item::{Item, nobody};
+    use crate::store::queue_item::nobody;
     use std::fs;
     use std::path::Path;
 

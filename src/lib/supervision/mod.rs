@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod outboxes;
 pub mod reap;
 pub mod rule;
 mod scope;

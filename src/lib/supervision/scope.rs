@@ -9,6 +9,8 @@ use crate::store::cap::keep_tail;
 use crate::store::due::Due;
 use crate::store::durable::{self, StoreError};
 use crate::store::history;
+use crate::store::lock::FileLock;
+use crate::store::outbox;
 use crate::store::pane_log;
 use crate::store::profile::Profile;
 use crate::store::registry::Registry;
@@ -47,6 +49,11 @@ impl Scope {
         } else {
             Scope::Full(now)
         }
+    }
+
+    /// Whether every identity is examined.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Scope::Full(_))
     }
 
     /// The identities that may have a session, or an end of one that is to be completed.
@@ -147,6 +154,15 @@ fn prune_histories(world: &World<'_>) -> Result<(), StoreError> {
         return Ok(());
     }
     let cut = world.now().minus(history::age_bound(world.settings));
+    for host in outbox::hosts_with_outbox(world.paths)? {
+        let outbox = world.outbox(&host);
+        if outbox.history.has_older_than(cut)
+            && let Ok(_lock) = FileLock::acquire_unsigned(&outbox.settle_lock(), Duration::ZERO, world.clock)
+            && let Err(error) = outbox.history.prune(cut)
+        {
+            tracing::warn!("@{host}: {error}");
+        }
+    }
     for name in durable::names_of(&world.paths.history_dir())? {
         let Some(identity) = name.strip_suffix(".jsonl").and_then(|name| name.parse::<Identity>().ok()) else {
             continue;

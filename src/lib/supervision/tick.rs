@@ -26,6 +26,7 @@ use crate::store::event_log::Event;
 use crate::store::lock::LockError;
 use crate::store::registry::Registry;
 use crate::store::session_record::SessionRecord;
+use crate::supervision::outboxes;
 use crate::supervision::rule::{Bounds, SessionSeen, Verdict, decide};
 use crate::supervision::scope::Scope;
 use crate::world::peer::Peer;
@@ -163,6 +164,9 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
             }
         }
         notice::give_waiting(world, None);
+        if options.only.is_empty() {
+            outboxes::attend(world, if look.is_full() { outboxes::Look::Full } else { outboxes::Look::Waiting });
+        }
         look.done(world)?;
     }
     summary.ms = (world.clock.monotonic() - started).as_millis() as u64;

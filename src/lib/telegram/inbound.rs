@@ -1,14 +1,16 @@
 //! From Telegram to the queues: an update is processed, then its offset is stored. An update that Telegram sends again
 //! after a crash is accepted once, since the message's id is derived from the update.
 
+use crate::base::address::Contact;
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
-use crate::base::identity::{Intelligence, Personality};
+use crate::base::identity::Intelligence;
 use crate::base::message_id::MessageId;
 use crate::delivery::accept::{self, Acceptance, Message};
 use crate::operator::{list, status};
 use crate::people::bots::{self, Bot, Progress, Token};
 use crate::store::event_log::Event;
+use crate::store::hosts::HostFile;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::telegram::api::{Api, ApiError};
 use crate::telegram::bridge::Bridge;
@@ -199,12 +201,14 @@ impl Dealing<'_, '_> {
             },
         };
         let files = self.written.files();
-        if let Ok(name) = to.parse::<Personality>() {
-            let known = Registry::read(self.bridge.world.paths)?.get(&name).is_some();
-            if known && text.is_empty() && files.is_empty() && re.is_none() && self.written.text().starts_with("/to") {
-                progress.to = Some(name);
-                return self.say(&format!("What you write goes to {to} from now on."));
-            }
+        if text.is_empty()
+            && files.is_empty()
+            && re.is_none()
+            && self.written.text().starts_with("/to")
+            && let Some(name) = self.named(&to)?
+        {
+            progress.to = Some(name);
+            return self.say(&format!("What you write goes to {to} from now on."));
         }
         let mut body = text.to_owned();
         let mut attachments = Vec::new();
@@ -251,7 +255,10 @@ impl Dealing<'_, '_> {
             Ok(Some(Acceptance::Accepted(mut accepted))) => {
                 // What can't be started now is delivered by the next tick.
                 accepted.deliver(world);
-                accepted.peer.identity.personality().clone()
+                match accepted.to.contact() {
+                    Some(contact) => contact,
+                    None => return Ok(()),
+                }
             }
             Ok(Some(Acceptance::NotKept(report))) => return self.say(&report.line()),
             Ok(None) => {
@@ -275,14 +282,20 @@ impl Dealing<'_, '_> {
         Ok(())
     }
 
-    fn named(&self, to: &str) -> Result<Option<Personality>, Failure> {
-        let registry = Registry::read(self.bridge.world.paths)?;
-        Ok(to.parse::<Personality>().ok().filter(|name| registry.get(name).is_some()))
+    /// The peer that `to` names; one on another host counts as known where its host is.
+    fn named(&self, to: &str) -> Result<Option<Contact>, Failure> {
+        let paths = self.bridge.world.paths;
+        let Ok(contact) = to.parse::<Contact>() else { return Ok(None) };
+        let known = match contact.host() {
+            None => Registry::read(paths)?.get(contact.name()).is_some(),
+            Some(host) => HostFile::read(paths, host)?.is_some(),
+        };
+        Ok(Some(contact).filter(|_| known))
     }
 
     /// Whom a text is for that names nobody, and what it answers: whom a reply answers, the only agent of this bot, else
     /// the one that the person wrote to last.
-    fn addressee(&self, progress: &Progress) -> Result<Option<(Personality, Option<MessageId>)>, Failure> {
+    fn addressee(&self, progress: &Progress) -> Result<Option<(Contact, Option<MessageId>)>, Failure> {
         if let Some(replied) = &self.written.reply_to_message
             && let Some(note) = self.bridge.note_of(self.bot.facts.id, replied.message_id)?
         {
@@ -292,7 +305,7 @@ impl Dealing<'_, '_> {
         }
         let agents = self.agents()?;
         if let [only] = agents.as_slice() {
-            return Ok(Some((only.personality.clone(), None)));
+            return Ok(Some((only.personality.clone().into(), None)));
         }
         Ok(progress.to.clone().map(|name| (name, None)))
     }

@@ -1,9 +1,10 @@
 //! `sent.jsonl`: which Telegram message belongs to which of iapeer's messages. By this a reply is matched to the
 //! message that it answers and a button to its question, and a message that was sent in part is continued.
 
+use crate::base::address::Contact;
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
-use crate::base::identity::{Identity, Personality};
+use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::store::durable;
 use crate::store::open::{self, Rule};
@@ -39,7 +40,7 @@ pub(crate) struct Note {
     /// Our message.
     pub(crate) id: MessageId,
     /// Who is on the other side.
-    pub(crate) peer: Personality,
+    pub(crate) peer: Contact,
     /// Which part of our message, from 0; absent of one that the person wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) part: Option<usize>,

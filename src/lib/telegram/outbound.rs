@@ -122,12 +122,12 @@ fn send(bridge: &Bridge<'_>, bots: &[Bot], entry: &Entry) -> Result<(), Unsent> 
             Part::File { speaker, path } => sending.file(speaker, path),
         };
         let sent = sent.map_err(|error| unsent(bridge, bot, &token, error))?;
-        let about = asked.map_or(&item.from, |asked| &asked.identity);
+        let about = asked.map_or_else(|| item.from.contact(), |asked| asked.identity.personality().clone().into());
         let note = Note {
             bot: bot.facts.id,
             message: sent["message_id"].as_i64().unwrap_or_default(),
             id: item.id,
-            peer: about.personality().clone(),
+            peer: about,
             part: Some(at),
             asked: asked.cloned(),
         };
@@ -160,7 +160,8 @@ fn unsent(bridge: &Bridge<'_>, bot: &Bot, token: &Token, error: ApiError) -> Uns
 fn speaker<'b>(bridge: &Bridge<'_>, bots: &'b [Bot], item: &Item) -> Result<Option<(&'b Bot, bool)>, Failure> {
     let registry = Registry::read(bridge.world.paths)?;
     let named = |bot: &Bot, name: &str| bot.facts.username.eq_ignore_ascii_case(name.trim_start_matches('@'));
-    let own = registry.get(item.from.personality()).and_then(|record| record.telegram_bot_name());
+    let here = item.from.here().and_then(|from| registry.get(from.personality()));
+    let own = here.and_then(|record| record.telegram_bot_name());
     if let Some(bot) = own.and_then(|own| bots.iter().find(|bot| named(bot, own))) {
         let speakers = registry.peers().iter().filter_map(|record| record.telegram_bot_name());
         return Ok(Some((bot, bot.facts.all || speakers.filter(|name| named(bot, name)).count() > 1)));

@@ -20,7 +20,7 @@ pub(crate) enum Part {
 pub(crate) fn parts(item: &Item, named: bool) -> Vec<Part> {
     let topic = item.topic.as_ref().map(|topic| format!(" [{topic}]")).unwrap_or_default();
     let speaker = match named {
-        true => format!("{}{topic}: ", item.from.personality()),
+        true => format!("{}{topic}: ", item.from.contact()),
         false if topic.is_empty() => String::new(),
         false => format!("{}: ", topic.trim()),
     };
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn each_part_begins_with_the_name_where_the_bot_speaks_for_several() {
-        let from = "claude-bob".parse().unwrap();
+        let from: crate::base::Origin = "claude-bob".parse().unwrap();
         let item = Item {
             attachments: vec!["/a".into()],
             ..Item::new(from, Intelligence::Artificial, "x".repeat(5000), EpochMs(1))

@@ -2,6 +2,7 @@
 
 use crate::base::Liveness;
 use crate::base::StateFile;
+use crate::base::address::HostName;
 use crate::base::clock::{Clock, EpochMs};
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;
@@ -9,8 +10,10 @@ use crate::base::settings::Settings;
 use crate::store::clock_jump::Clocks;
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::history::History;
+use crate::store::hosts::HostFile;
 use crate::store::lock::{self, FileLock, LockError};
 use crate::store::markers::Markers;
+use crate::store::outbox::Outbox;
 use crate::store::queue::Queue;
 use crate::store::session_record::SessionRecord;
 use crate::world::error::NotStarted;
@@ -78,6 +81,26 @@ impl<'a> World<'a> {
     /// The history of `identity`'s messages.
     pub fn history(&self, identity: &Identity) -> History {
         History::of(self.paths, self.settings, identity)
+    }
+
+    /// What waits for another host, and what became of what was handed over.
+    pub fn outbox(&self, host: &HostName) -> Outbox {
+        Outbox::of(self.paths, self.settings, host)
+    }
+
+    /// Has a program hand over what waits for `host`, where this host can call that one by itself. A program that holds
+    /// the outbox looks again once it has released it. The always-on relay sees by itself what waits for a host on NATS.
+    pub fn start_push(&self, host: &HostName) -> Result<(), NotStarted> {
+        let calls = match HostFile::read(self.paths, host) {
+            Ok(Some(HostFile::Ssh(ssh))) => ssh.destination.is_some(),
+            // The program says what is wrong with the file.
+            Ok(None | Some(HostFile::Nats)) => false,
+            Err(_) => true,
+        };
+        if !calls || lock::is_held(&self.outbox(host).lock()) {
+            return Ok(());
+        }
+        self.host.detach("iapeer-relay", &["push", "--due", host.as_str()])
     }
 
     /// Takes the identity's lock. A program holds it while it starts, ends or types into the session.

@@ -35,6 +35,7 @@ programs! {
     Wake "iapeer-wake",
     Run "iapeer-run",
     Telegram "iapeer-telegram",
+    Relay "iapeer-relay",
     TurnArgs "iapeer-turn",
     Mcp "iapeer-mcp",
     Parrot "iapeer-parrot",

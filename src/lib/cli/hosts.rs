@@ -1,0 +1,90 @@
+//! `iapeer host`, and the verbs of `iapeer-relay` that print.
+
+use crate::base::HostName;
+use crate::base::exit::{Exit, Failure};
+use crate::base::output;
+use crate::cli;
+use crate::cli::host_args::HostAct;
+use crate::delivery::afar;
+use crate::host::program::become_program;
+use crate::operator::hosts::{self as seen, HostRow};
+use crate::session::launch;
+use crate::store::hosts::{self, HostFile, SshHost};
+use crate::world::World;
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// `iapeer host`.
+pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
+    match act {
+        HostAct::Add { host, destination, root, program, keep, fetch, options } => {
+            if host == hosts::own_name(world.paths)? {
+                let path = world.paths.hostname();
+                let why = format!("this host is called {host} itself: {} says how", path.display());
+                return Err(Failure::new(Exit::Usage, why));
+            }
+            let ssh = SshHost { destination, options, root, program, keep_secs: keep, fetch };
+            let file = HostFile::Ssh(ssh);
+            file.write(world.paths, &host)?;
+            // A word that ssh would take for something else is refused when it is read.
+            if let Err(failure) = HostFile::read(world.paths, &host) {
+                let _ = std::fs::remove_file(world.paths.host_file(&host));
+                return Err(Failure::new(Exit::Usage, failure.message));
+            }
+            // What failed before was another way.
+            world.outbox(&host).note_back();
+            cli::say(format!("{host} is known: `iapeer host test {host}` tries it"));
+        }
+        HostAct::List { json } => {
+            let rows = seen::rows(world)?;
+            if json {
+                rows.iter().for_each(|row| cli::tell(true, row, String::new));
+            } else {
+                output::say_all(&seen::table(&rows));
+            }
+        }
+        HostAct::Remove { host, force } => {
+            let lost = afar::forget(world, &host, force)?;
+            let letters = if lost > 0 { format!("; {lost} messages became dead letters") } else { String::new() };
+            cli::say(format!("{host} is known no more{letters}"));
+        }
+        HostAct::Test { host, wait, json } => {
+            let probed = afar::probe(world, &host, Duration::from_secs(wait))?;
+            cli::tell(json, &probed, || format!("{host} answers by {} in {} ms", probed.transport, probed.ms));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// `iapeer list --hosts`: another program asks, since this one does not link what speaks to a network.
+pub(crate) fn list(json: bool) -> Result<Exit, Failure> {
+    let program = launch::bin_dir().join("iapeer-relay");
+    let words: Vec<OsString> = std::iter::once("peers").chain(json.then_some("--json")).map(OsString::from).collect();
+    let error = become_program(&program, &words);
+    Err(Failure::new(Exit::Internal, format!("cannot run {}: {error}", program.display())))
+}
+
+/// The hosts that `given` names, or else all that `is_wanted`.
+pub fn chosen(
+    world: &World<'_>,
+    given: Vec<HostName>,
+    is_wanted: impl Fn(&HostFile) -> bool,
+) -> Result<Vec<HostName>, Failure> {
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    let known = hosts::known_hosts(world.paths)?;
+    let wanted = |host: &HostName| match HostFile::read(world.paths, host) {
+        Ok(file) => file.is_some_and(|file| is_wanted(&file)),
+        // Whoever goes on with it says what is wrong.
+        Err(_) => true,
+    };
+    Ok(known.into_iter().filter(wanted).collect())
+}
+
+/// A line about what waits for hosts that are away, for `iapeer list`.
+pub(crate) fn waiting_line(row: &HostRow) -> Option<String> {
+    let away = row.away.as_ref().filter(|_| row.waiting > 0)?;
+    let why = crate::base::exit::one_line(&away.why);
+    Some(format!("{} waiting for {}, which is away since {}: {why}", row.waiting, row.host, away.since.local()))
+}

@@ -1,0 +1,169 @@
+//! Accepting a message for a peer on another host: it is made durable in the outbox of that host, with copies of its
+//! attachments, since the files themselves may be gone when that host can be reached.
+
+use crate::base::address::{Address, HostName, Origin};
+use crate::base::clock::{Deadline, EpochMs, wait_for};
+use crate::base::evidence::Outcome;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::Intelligence;
+use crate::base::message_id::MessageId;
+use crate::base::paths;
+use crate::delivery::message::Message;
+use crate::delivery::sender::Sender;
+use crate::mailbox::afar as ledger;
+use crate::message::limits;
+use crate::store::durable;
+use crate::store::hosts::HostFile;
+use crate::store::outbox::Outbox;
+use crate::store::queue::{Errand, Item, Place, Seq, nobody};
+use crate::world::World;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+/// What became of a message for another host.
+pub(crate) enum Kept {
+    /// It is durable in the outbox.
+    Accepted(Box<Item>, Seq),
+    /// It was not kept: this earlier one still waits.
+    Skipped(Box<Item>),
+}
+
+/// Makes `message` of `sender` to `address` durable.
+pub(crate) fn accept(
+    world: &World<'_>,
+    sender: &Sender,
+    address: &Address,
+    message: Message,
+    id: MessageId,
+) -> Result<Kept, Failure> {
+    let outbox = world.outbox(address.host());
+    let is_alike = |item: &Item| item.from == sender.identity && item.to.as_ref() == Some(address);
+    if message.no_pile
+        && let Some(earlier) = outbox.queue.still_waits(is_alike)?
+    {
+        return Ok(Kept::Skipped(Box::new(earlier)));
+    }
+    let from: Origin = sender.identity.clone().into();
+    let item = Item {
+        id,
+        to: Some(address.clone()),
+        topic: message.topic,
+        re: message.re,
+        attachments: copy_files(world, &outbox, id, &message.attachments)?,
+        urgent: message.urgent,
+        ..Item::new(from, sender.intelligence, message.body, world.now())
+    };
+    match outbox.queue.accept(&item, world.clock) {
+        Ok(seq) => Ok(Kept::Accepted(Box::new(item), seq)),
+        Err(error) => {
+            if !item.attachments.is_empty() {
+                let _ = durable::remove_tree(&outbox.files(id));
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Copies the files at `from` durably, each under its own name in a folder of its own, and returns the copies' paths.
+fn copy_files(world: &World<'_>, outbox: &Outbox, id: MessageId, from: &[String]) -> Result<Vec<String>, Failure> {
+    let mut left = world.settings.attachments_max;
+    let mut copies = Vec::new();
+    for (at, path) in from.iter().map(Path::new).enumerate() {
+        let failed = |error: &std::io::Error| {
+            Failure::new(Exit::NoInput, format!("cannot read the attachment {}: {error}", path.display()))
+        };
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(left + 1).read_to_end(&mut bytes));
+        let size = read.map_err(|error| failed(&error))? as u64;
+        left = left.checked_sub(size).ok_or_else(|| {
+            let limit = world.settings.attachments_max;
+            Failure::new(
+                Exit::DataErr,
+                format!("the attachments are over the limit of {limit} bytes for another host (IAPEER_ATTACHMENTS_MAX_BYTES)"),
+            )
+        })?;
+        let name = limits::file_name(path).ok_or_else(|| {
+            let why =
+                format!("the attachment {} has a name that another host does not take: rename it", path.display());
+            Failure::new(Exit::DataErr, why)
+        })?;
+        let dir = outbox.files(id).join(at.to_string());
+        paths::create_dirs(&dir)?;
+        durable::write_atomic(&dir.join(name), &bytes)?;
+        copies.push(dir.join(name).to_string_lossy().into_owned());
+    }
+    Ok(copies)
+}
+
+/// Forgets `host`. Where messages wait for it or for its receipts they become dead letters with `force`, and it is refused
+/// without. Returns how many there were.
+pub fn forget(world: &World<'_>, host: &HostName, force: bool) -> Result<usize, Failure> {
+    HostFile::known(world.paths, host).or_else(|failure| match failure.exit {
+        // A file that can't be read can be removed.
+        Exit::Config => Ok(HostFile::Nats),
+        _ => Err(failure),
+    })?;
+    let outbox = world.outbox(host);
+    let (waiting, handed_over) = outbox.counts()?;
+    if waiting + handed_over > 0 && !force {
+        let why = format!(
+            "{waiting} messages wait for {host} and {handed_over} for its receipts: --force makes them dead letters"
+        );
+        return Err(Failure::new(Exit::Refused, why));
+    }
+    durable::remove(&world.paths.host_file(host))?;
+    ledger::come_back(world, &outbox, &format!("the host {host} was removed"))
+}
+
+/// A probe's way there and back.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Probed {
+    /// The host.
+    pub host: HostName,
+    /// How it is reached: `ssh` or `nats`.
+    pub transport: &'static str,
+    /// How long it took there and back, in milliseconds.
+    pub ms: u64,
+}
+
+/// Sends a probe to `host` the way of a message, and waits at most `wait` until its receipt is back.
+pub fn probe(world: &World<'_>, host: &HostName, wait: Duration) -> Result<Probed, Failure> {
+    let transport = HostFile::known(world.paths, host)?.transport();
+    let outbox = world.outbox(host);
+    let started = world.clock.monotonic();
+    let probe = Item::new(nobody(), Intelligence::Absent, "probe".into(), world.now());
+    let probe = Item { errand: Some(Errand::Probe), ..probe };
+    let seq = outbox.queue.accept(&probe, world.clock)?;
+    // A person waits: what failed before does not put this try off.
+    outbox.note_back();
+    let not_started = world.start_push(host).err();
+    let deadline = Deadline::after(world.clock, if not_started.is_some() { Duration::ZERO } else { wait });
+    let settled = wait_for(world.clock, deadline, Duration::from_millis(1), || {
+        let line = outbox.history.find(probe.id, probe.accepted).ok().flatten();
+        match line.filter(|line| line.outcome != Outcome::HandedOver) {
+            Some(line) => Some(Ok(line)),
+            None => outbox.away().filter(|away| away.next > EpochMs(probe.accepted.0)).map(|away| Err(away.why)),
+        }
+    });
+    let failed = |why: String| {
+        // It is of no use any more.
+        for place in [Place::Waiting, Place::Inflight] {
+            let _ = outbox.queue.remove(place, seq);
+        }
+        Failure::new(Exit::TryAgain, format!("{host} does not answer: {why}"))
+    };
+    match settled {
+        Some(Ok(line)) if line.outcome == Outcome::Delivered => {
+            Ok(Probed { host: host.clone(), transport, ms: (world.clock.monotonic() - started).as_millis() as u64 })
+        }
+        Some(Ok(line)) => Err(failed(line.reason.unwrap_or_default())),
+        Some(Err(why)) => Err(failed(why)),
+        None => Err(failed(match not_started {
+            Some(why) => why.to_string(),
+            None if transport == "nats" => "does `iapeer-relay run` run here and there? (`iapeer units status`)".into(),
+            None => format!("no receipt within {}s", wait.as_secs()),
+        })),
+    }
+}

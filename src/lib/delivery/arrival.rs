@@ -1,0 +1,197 @@
+//! Accepting what comes from another host: each message once, whatever is sent twice. The key is the message's id: one
+//! that is in the recipient's queue or history is known.
+//!
+//! The ids are read once for each recipient; what comes later is added to them. That is enough because one program alone
+//! takes over what comes from a host ([`Arrivals::of`] takes the lock).
+
+use crate::base::address::{HostName, Origin};
+use crate::base::evidence::Outcome;
+use crate::base::exit::{Exit, Failure};
+use crate::base::identity::{Identity, Intelligence, Topic};
+use crate::base::message_id::MessageId;
+use crate::delivery::accept::{refuse_recipient, refuse_unstartable, touch_kick};
+use crate::delivery::addressee::Addressee;
+use crate::mailbox::{afar, receipt};
+use crate::message::limits;
+use crate::store::lock::FileLock;
+use crate::store::queue::{Errand, Item, Place, Receipt, Seq};
+use crate::store::registry::Registry;
+use crate::world::World;
+use crate::world::peer::Peer;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A message as it comes from another host.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Its id.
+    pub id: MessageId,
+    /// Its number in that host's outbox, which its receipt names.
+    pub seq: Seq,
+    /// The recipient here: `NAME` or `RUNTIME-NAME`.
+    pub to: String,
+    /// The sender, a peer of that host.
+    pub from: Identity,
+    /// The sender's nature.
+    pub from_intelligence: Intelligence,
+    /// What it is about.
+    pub topic: Option<Topic>,
+    /// The message that it answers.
+    pub re: Option<MessageId>,
+    /// Whether it is to steer a running turn.
+    pub urgent: bool,
+    /// The files that came with it, by their paths here.
+    pub attachments: Vec<String>,
+    /// Its text.
+    pub body: String,
+    /// Set where it is no message of a peer's.
+    pub errand: Option<Errand>,
+}
+
+/// What became of an arrival.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is durable here.
+    Accepted,
+    /// It was accepted before.
+    Known,
+    /// It can't be accepted, now or later: why, in words for its sender.
+    Refused(String),
+}
+
+/// What comes from one host.
+pub struct Arrivals<'w> {
+    world: &'w World<'w>,
+    host: HostName,
+    known: BTreeMap<Identity, BTreeSet<MessageId>>,
+    startable: BTreeSet<Identity>,
+    undelivered: BTreeSet<Identity>,
+    _alone: FileLock,
+}
+
+impl<'w> Arrivals<'w> {
+    /// Begins to take over what comes from `host`; waits at most `patience` for another program that does.
+    pub fn of(world: &'w World<'w>, host: &HostName, patience: Duration) -> Result<Arrivals<'w>, Failure> {
+        crate::base::paths::create_dirs(&world.paths.outbox_dir())?;
+        let lock = world.outbox(host).receive_lock();
+        let alone = FileLock::acquire(&lock, world.program, patience, world.clock)?;
+        Ok(Arrivals {
+            world,
+            host: host.clone(),
+            known: BTreeMap::new(),
+            startable: BTreeSet::new(),
+            undelivered: BTreeSet::new(),
+            _alone: alone,
+        })
+    }
+
+    /// Accepts `arrival` durably. An error is one that passes: the arrival may be sent again.
+    pub fn take(&mut self, arrival: Arrival) -> Result<Taken, Failure> {
+        let taken = match &arrival.errand {
+            Some(Errand::Receipt(receipt)) => {
+                afar::settle(self.world, &self.world.outbox(&self.host), receipt).map(|()| Taken::Accepted)
+            }
+            Some(Errand::Probe) => self.landed(&arrival).map(|()| Taken::Accepted),
+            None => self.accept(arrival),
+        };
+        match taken {
+            Err(failure) if passes(failure.exit) => Err(failure),
+            Err(failure) => Ok(Taken::Refused(failure.to_string())),
+            taken => taken,
+        }
+    }
+
+    /// Has delivered what was accepted since the last call.
+    pub fn start_drains(&mut self) {
+        for identity in std::mem::take(&mut self.undelivered) {
+            if !self.world.is_held(&identity) {
+                self.world.kick(&identity);
+            }
+        }
+    }
+
+    /// Whether something was accepted that [`Arrivals::start_drains`] has not been called for.
+    pub fn has_undelivered(&self) -> bool {
+        !self.undelivered.is_empty()
+    }
+
+    fn accept(&mut self, arrival: Arrival) -> Result<Taken, Failure> {
+        let world = self.world;
+        let registry = Registry::read(world.paths)?;
+        // The host speaks for its own peers alone: whatever it says, they are of that host.
+        let from = Origin::afar(arrival.from.clone(), self.host.clone());
+        if arrival.to.contains('@') {
+            let why = format!("{:?} is no peer of this host, and it passes nothing on", arrival.to);
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        let peer = match Addressee::of(world, &registry, &arrival.to, None, &from)? {
+            Addressee::Peer(peer) => *peer,
+            Addressee::Nobody(_) | Addressee::Afar(_) => return self.landed(&arrival).map(|()| Taken::Accepted),
+        };
+        if self.is_known(&peer, arrival.id)? {
+            return Ok(Taken::Known);
+        }
+        limits::check_body(&arrival.body)?;
+        limits::check_attachments(&arrival.attachments)?;
+        let held = refuse_recipient(world, &peer, &from, false)?;
+        if !self.startable.contains(&peer.identity) {
+            refuse_unstartable(world, &peer, held)?;
+            self.startable.insert(peer.identity.clone());
+        }
+        let item = Item {
+            id: arrival.id,
+            topic: arrival.topic,
+            re: arrival.re,
+            attachments: arrival.attachments,
+            urgent: arrival.urgent,
+            far_seq: Some(arrival.seq),
+            ..Item::new(from, arrival.from_intelligence, arrival.body, world.now())
+        };
+        world.queue(&peer.identity).accept(&item, world.clock)?;
+        touch_kick(world);
+        self.known.entry(peer.identity.clone()).or_default().insert(item.id);
+        self.undelivered.insert(peer.identity);
+        Ok(Taken::Accepted)
+    }
+
+    /// Whether `peer` has, or had, the message `id`, on whichever of its runtimes.
+    fn is_known(&mut self, peer: &Peer, id: MessageId) -> Result<bool, Failure> {
+        for runtime in &peer.record.runtimes {
+            let identity = Identity::new(runtime.clone(), peer.identity.personality().clone());
+            if !self.known.contains_key(&identity) {
+                let ids = ids_of(self.world, &identity)?;
+                self.known.insert(identity.clone(), ids);
+            }
+            if self.known.get(&identity).is_some_and(|ids| ids.contains(&id)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the receipt of what is delivered to nobody.
+    fn landed(&self, arrival: &Arrival) -> Result<(), Failure> {
+        let outcome = Outcome::Delivered;
+        let receipt = Receipt { about: arrival.id, seq: arrival.seq, outcome, landed: None, reason: None };
+        receipt::put(self.world, &self.host, &receipt)
+    }
+}
+
+/// The ids of all messages that `identity` has or had. The queue is read before the history, since a message gets its line
+/// there before it leaves the queue, and the waiting ones twice, since an item may move back to them meanwhile.
+fn ids_of(world: &World<'_>, identity: &Identity) -> Result<BTreeSet<MessageId>, Failure> {
+    let queue = world.queue(identity);
+    let mut ids = BTreeSet::new();
+    for place in [Place::Waiting, Place::Inflight, Place::Waiting, Place::Dead, Place::Corrupt] {
+        for seq in queue.list(place)? {
+            ids.extend(queue.peek(place, seq).map(|item| item.id));
+        }
+    }
+    ids.extend(world.history(identity).ids()?);
+    Ok(ids)
+}
+
+/// Whether a failure may be gone at the next try.
+fn passes(exit: Exit) -> bool {
+    matches!(exit, Exit::Io | Exit::CantCreate | Exit::TryAgain | Exit::Internal | Exit::NoPerm)
+}

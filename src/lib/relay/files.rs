@@ -1,0 +1,130 @@
+//! The files that go with a message: read in pieces here, put together again there, each in a folder of its message.
+
+use crate::base::exit::{Exit, Failure};
+use crate::base::message_id::MessageId;
+use crate::base::paths;
+use crate::message::limits;
+use crate::relay::wire::{FileHead, FilePart};
+use crate::store::durable;
+use crate::store::queue::Item;
+use crate::world::World;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// How many bytes of a file go into one piece.
+const PIECE: usize = 256 * 1024;
+
+/// Why the files of a message can't be read, or not be taken.
+pub(crate) enum FileTrouble {
+    /// They never can.
+    Refused(String),
+    /// They can't now.
+    Here(Failure),
+}
+
+impl From<Failure> for FileTrouble {
+    fn from(failure: Failure) -> FileTrouble {
+        FileTrouble::Here(failure)
+    }
+}
+
+/// The files of `item`, each piece given to `send`.
+pub(crate) fn read<E: From<Failure>>(
+    item: &Item,
+    mut send: impl FnMut(FilePart) -> Result<(), E>,
+) -> Result<Result<Vec<FileHead>, String>, E> {
+    let mut heads = Vec::new();
+    for (at, path) in item.attachments.iter().map(Path::new).enumerate() {
+        let gone = |error: &dyn std::fmt::Display| {
+            format!("its attachment {} can't be read any more: {error}", path.display())
+        };
+        let Some(name) = limits::file_name(path) else { return Ok(Err(gone(&"its name"))) };
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => return Ok(Err(gone(&error))),
+        };
+        let mut size = 0;
+        loop {
+            let mut piece = Vec::new();
+            if let Err(error) = (&mut file).take(PIECE as u64).read_to_end(&mut piece) {
+                return Ok(Err(gone(&error)));
+            }
+            // An empty file has one piece, too.
+            if piece.is_empty() && size > 0 {
+                break;
+            }
+            let part =
+                FilePart { id: item.id, file: at, name: name.to_owned(), offset: size, data: STANDARD.encode(&piece) };
+            size += piece.len() as u64;
+            send(part)?;
+            if piece.len() < PIECE {
+                break;
+            }
+        }
+        heads.push(FileHead { name: name.to_owned(), size });
+    }
+    Ok(Ok(heads))
+}
+
+/// The unfinished file `file` of the message `id`.
+fn unfinished(world: &World<'_>, id: MessageId, file: usize) -> PathBuf {
+    world.paths.attachments(id).join(format!(".part-{file}"))
+}
+
+/// Takes a piece. One that does not fit is refused with its message, when that comes.
+pub(crate) fn take(world: &World<'_>, part: &FilePart) -> Result<(), Failure> {
+    let Ok(data) = STANDARD.decode(&part.data) else { return Ok(()) };
+    let end = part.offset.saturating_add(data.len() as u64);
+    if part.file >= limits::MAX_ATTACHMENTS || end > world.settings.attachments_max {
+        return Ok(());
+    }
+    paths::create_dirs(&world.paths.attachments(part.id))?;
+    let path = unfinished(world, part.id, part.file);
+    let failed = |error: std::io::Error| Failure::io("write", &path, &error);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(part.offset == 0).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+    options.open(&path).and_then(|file| file.write_all_at(&data, part.offset)).map_err(failed)
+}
+
+/// Puts the files of the message `id` where they belong, durably, and answers their paths.
+pub(crate) fn complete(world: &World<'_>, id: MessageId, heads: &[FileHead]) -> Result<Vec<String>, FileTrouble> {
+    let refused = |why: String| Err(FileTrouble::Refused(why));
+    let max = world.settings.attachments_max;
+    if heads.len() > limits::MAX_ATTACHMENTS || heads.iter().map(|head| head.size).fold(0, u64::saturating_add) > max {
+        return refused(format!(
+            "its attachments are over the limit of {max} bytes here (IAPEER_ATTACHMENTS_MAX_BYTES)"
+        ));
+    }
+    let mut placed = Vec::new();
+    for (at, head) in heads.iter().enumerate() {
+        if limits::file_name(Path::new(&head.name)) != Some(head.name.as_str()) {
+            return refused(format!("its attachment {:?} has a name that is not taken here", head.name));
+        }
+        let dir = world.paths.attachments(id).join(at.to_string());
+        let (path, part) = (dir.join(&head.name), unfinished(world, id, at));
+        let size = |path: &Path| path.symlink_metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
+        // It may have come, and been placed, before.
+        if size(&path) != Some(head.size) {
+            let mut bytes = Vec::new();
+            let read = File::open(&part).and_then(|file| file.take(max + 1).read_to_end(&mut bytes));
+            if read.is_err() || bytes.len() as u64 != head.size {
+                let why = format!("{} of {} bytes of its attachment {:?} have come", bytes.len(), head.size, head.name);
+                return Err(FileTrouble::Here(Failure::new(Exit::TryAgain, why)));
+            }
+            paths::create_dirs(&dir)?;
+            durable::write_atomic(&path, &bytes).map_err(Failure::from)?;
+        }
+        let _ = std::fs::remove_file(&part);
+        placed.push(path.to_string_lossy().into_owned());
+    }
+    Ok(placed)
+}
+
+/// Removes the files of a message that was refused.
+pub(crate) fn forget(world: &World<'_>, id: MessageId) {
+    let _ = durable::remove_tree(&world.paths.attachments(id));
+}

@@ -1,0 +1,132 @@
+//! Giving another host what waits for it, in the order of acceptance. Up to [`WINDOW`] messages are on their way at once;
+//! each leaves the outbox when its acknowledgement is back.
+
+use crate::mailbox::afar::{self, Outgoing};
+use crate::relay::error::RelayError;
+use crate::relay::files;
+use crate::relay::talk::Talk;
+use crate::relay::wire::{Ack, AckOutcome, Parcel, WireLine};
+use crate::store::outbox::Outbox;
+use crate::store::queue::{Item, Place, Seq};
+use crate::world::World;
+use std::collections::VecDeque;
+use std::io::Write;
+
+/// How many messages may be on their way.
+const WINDOW: usize = 64;
+
+/// What is on its way through one conversation.
+pub(crate) struct Giver<'a, W: Write> {
+    pub(crate) world: &'a World<'a>,
+    pub(crate) outbox: &'a Outbox,
+    pub(crate) talk: &'a mut Talk<W>,
+    on_the_way: VecDeque<(Seq, Item)>,
+    /// How many the other host has accepted.
+    pub(crate) given: usize,
+}
+
+impl<'a, W: Write> Giver<'a, W> {
+    pub(crate) fn new(world: &'a World<'a>, outbox: &'a Outbox, talk: &'a mut Talk<W>) -> Giver<'a, W> {
+        Giver { world, outbox, talk, on_the_way: VecDeque::new(), given: 0 }
+    }
+
+    /// Gives what waits, and what comes meanwhile. The caller holds the outbox's lock.
+    pub(crate) fn give(&mut self) -> Result<(), RelayError> {
+        loop {
+            let waiting = self.outbox.queue.list(Place::Waiting).map_err(|error| RelayError::Here(error.into()))?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            for seq in waiting {
+                self.send(seq)?;
+                while self.on_the_way.len() >= WINDOW {
+                    self.settle_next()?;
+                }
+                while let Some(line) = self.talk.heard()? {
+                    self.settle(line)?;
+                }
+            }
+            while !self.on_the_way.is_empty() {
+                self.settle_next()?;
+            }
+        }
+    }
+
+    fn send(&mut self, seq: Seq) -> Result<(), RelayError> {
+        let here = |failure: crate::base::exit::Failure| RelayError::Here(failure);
+        let queue = &self.outbox.queue;
+        let Some(item) = queue.read(Place::Waiting, seq).map_err(|error| here(error.into()))? else { return Ok(()) };
+        // A burial that was cut short.
+        if let Some(reason) = item.reason.clone().filter(|_| item.notice.is_some()) {
+            return self.come_back(seq, item, &reason);
+        }
+        let talk = &mut *self.talk;
+        match files::read(&item, |part| talk.say(&WireLine::Part(part)))? {
+            Ok(heads) => {
+                let parcel = Parcel { files: heads, ..parcel(seq, &item) };
+                self.talk.say(&WireLine::Message(Box::new(parcel)))?;
+                self.on_the_way.push_back((seq, item));
+                Ok(())
+            }
+            Err(why) => self.come_back(seq, item, &why),
+        }
+    }
+
+    fn come_back(&self, seq: Seq, item: Item, reason: &str) -> Result<(), RelayError> {
+        Ok(afar::bury(self.world, self.outbox, Outgoing { place: Place::Waiting, seq, item }, reason)?)
+    }
+
+    fn settle_next(&mut self) -> Result<(), RelayError> {
+        let line = self.talk.expect()?;
+        self.settle(line)
+    }
+
+    fn settle(&mut self, line: WireLine) -> Result<(), RelayError> {
+        let WireLine::Ack(ack) = line else {
+            return Err(RelayError::Refused("it does not acknowledge what it is given".into()));
+        };
+        match self.on_the_way.pop_front() {
+            Some((seq, item)) if item.id == ack.id => {
+                self.given += usize::from(conclude(self.world, self.outbox, seq, item, ack)?)
+            }
+            _ => return Err(RelayError::Refused(format!("it acknowledges {}, out of turn", ack.id))),
+        }
+        Ok(())
+    }
+}
+
+/// Does what `ack` says about the item numbered `seq`. Returns whether the other host has it.
+pub(crate) fn conclude(world: &World<'_>, outbox: &Outbox, seq: Seq, item: Item, ack: Ack) -> Result<bool, RelayError> {
+    match ack.outcome {
+        AckOutcome::Accepted | AckOutcome::Known => {
+            afar::handed_over(world, outbox, seq, &item)?;
+            Ok(true)
+        }
+        AckOutcome::Refused => {
+            let reason = format!("{}: {}", outbox.host, ack.reason.unwrap_or_default());
+            afar::bury(world, outbox, Outgoing { place: Place::Waiting, seq, item }, &reason)?;
+            Ok(false)
+        }
+        AckOutcome::Later => {
+            Err(RelayError::Away(format!("{} can't take it now: {}", outbox.host, ack.reason.unwrap_or_default())))
+        }
+    }
+}
+
+/// `item` for its way, without its files.
+pub(crate) fn parcel(seq: Seq, item: &Item) -> Parcel {
+    Parcel {
+        id: item.id,
+        seq,
+        to: item.to.as_ref().map(|to| to.name().to_owned()).unwrap_or_default(),
+        from: item.from.identity().clone(),
+        from_intelligence: item.from_intelligence,
+        sent: item.accepted,
+        topic: item.topic.clone(),
+        re: item.re,
+        urgent: item.urgent,
+        files: Vec::new(),
+        errand: item.errand.clone(),
+        body: item.task.clone(),
+    }
+}

@@ -1,0 +1,52 @@
+//! Who there is on which host: `iapeer list --hosts`.
+
+use crate::base::HostName;
+use crate::base::exit::{Exit, Failure, one_line};
+use crate::operator::list;
+use crate::relay::push;
+use crate::relay::wire::PeerThere;
+use crate::store::hosts::HostFile;
+use crate::world::World;
+use serde::Serialize;
+
+/// A peer of another host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeerAfar {
+    /// What it is written to by: NAME@HOST.
+    pub address: String,
+    /// Its host.
+    pub host: HostName,
+    #[serde(flatten)]
+    there: PeerThere,
+}
+
+impl PeerAfar {
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let PeerThere { runtime, state, description, .. } = &self.there;
+        let line = format!("{:24}  {runtime:10}  {state:10}  {}", self.address, one_line(description));
+        line.trim_end().to_owned()
+    }
+}
+
+/// The peers of `host`, which is asked.
+pub fn peers(world: &World<'_>, host: &HostName) -> Result<Vec<PeerAfar>, Failure> {
+    let there = match HostFile::known(world.paths, host)? {
+        HostFile::Ssh(ssh) if ssh.destination.is_some() => push::peers(world, host, &ssh)?,
+        _ => return Err(Failure::new(Exit::Refused, format!("{host} can't be asked: it calls this host"))),
+    };
+    let afar = |there: PeerThere| PeerAfar { address: format!("{}@{host}", there.name), host: host.clone(), there };
+    Ok(there.into_iter().map(afar).collect())
+}
+
+/// The peers of this host.
+pub(crate) fn here(world: &World<'_>) -> Result<Vec<PeerThere>, Failure> {
+    let there = |peer: list::Listed| PeerThere {
+        name: peer.personality.to_string(),
+        runtime: peer.default_runtime.to_string(),
+        intelligence: peer.intelligence,
+        state: peer.state.to_string(),
+        description: peer.description,
+    };
+    Ok(list::peers(world)?.into_iter().map(there).collect())
+}

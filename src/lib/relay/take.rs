@@ -1,0 +1,84 @@
+//! Taking over what another host gives: each message is durable here before it is acknowledged.
+
+use crate::base::HostName;
+use crate::base::exit::Failure;
+use crate::delivery::arrival::{Arrival, Arrivals, Taken};
+use crate::relay::files::{self, FileTrouble};
+use crate::relay::wire::{Ack, AckOutcome, FilePart, Parcel};
+use crate::world::World;
+use std::time::Duration;
+
+/// How long a program may wait for another one that takes over from the same host.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Takes over what comes from one host.
+pub(crate) struct Taker<'w> {
+    world: &'w World<'w>,
+    arrivals: Arrivals<'w>,
+    /// How many messages were accepted.
+    pub(crate) accepted: usize,
+}
+
+impl<'w> Taker<'w> {
+    /// For what comes from `host`. No other program takes over from that host as long as this exists.
+    pub(crate) fn of(world: &'w World<'w>, host: &HostName) -> Result<Taker<'w>, Failure> {
+        Ok(Taker { world, arrivals: Arrivals::of(world, host, PATIENCE)?, accepted: 0 })
+    }
+
+    /// Takes a piece of a file. Where that fails, the message that needs it has to be sent again.
+    pub(crate) fn part(&self, part: &FilePart) {
+        if let Err(failure) = files::take(self.world, part) {
+            tracing::warn!("{failure}");
+        }
+    }
+
+    /// Takes a message and answers the acknowledgement.
+    pub(crate) fn message(&mut self, parcel: Parcel) -> Ack {
+        let id = parcel.id;
+        let ack = |outcome, reason| Ack { id, outcome, reason };
+        let has_files = !parcel.files.is_empty();
+        let attachments = match files::complete(self.world, id, &parcel.files) {
+            Ok(paths) => paths,
+            Err(FileTrouble::Here(failure)) => return ack(AckOutcome::Later, Some(failure.to_string())),
+            Err(FileTrouble::Refused(why)) => {
+                files::forget(self.world, id);
+                return ack(AckOutcome::Refused, Some(why));
+            }
+        };
+        match self.arrivals.take(arrival(parcel, attachments)) {
+            Ok(Taken::Accepted) => {
+                self.accepted += 1;
+                ack(AckOutcome::Accepted, None)
+            }
+            Ok(Taken::Known) => ack(AckOutcome::Known, None),
+            Ok(Taken::Refused(why)) => {
+                if has_files {
+                    files::forget(self.world, id);
+                }
+                ack(AckOutcome::Refused, Some(why))
+            }
+            Err(failure) => ack(AckOutcome::Later, Some(failure.to_string())),
+        }
+    }
+
+    /// Has delivered what was accepted.
+    pub(crate) fn start_drains(&mut self) {
+        self.arrivals.start_drains();
+    }
+}
+
+fn arrival(parcel: Parcel, attachments: Vec<String>) -> Arrival {
+    Arrival {
+        id: parcel.id,
+        seq: parcel.seq,
+        to: parcel.to,
+        from: parcel.from,
+        from_intelligence: parcel.from_intelligence,
+        topic: parcel.topic,
+        re: parcel.re,
+        urgent: parcel.urgent,
+        attachments,
+        body: parcel.body,
+        errand: parcel.errand,
+    }
+}

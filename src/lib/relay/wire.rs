@@ -1,0 +1,190 @@
+//! What two hosts say to each other: JSON objects, one a line over ssh, one a message over NATS.
+//!
+//! ```text
+//! {"hello":{"host":"box","version":"0.1.0","protocol":[1,1],"calls":true}}    both, first
+//! {"part":{"id":"…","file":0,"name":"a.png","offset":0,"data":"<base64>"}}    before the message it belongs to
+//! {"message":{"id":"…","seq":7,"to":"bob","from":"claude-alice","body":"…"}}
+//! {"ack":{"id":"…","outcome":"accepted"}}                                      one for each message, in their order
+//! "done"                                                                       it is the other one's turn to give
+//! {"bye":"words"}                                                              why the conversation ends
+//! ```
+
+use crate::base::HostName;
+use crate::base::clock::EpochMs;
+use crate::base::identity::{Identity, Intelligence, Topic};
+use crate::base::message_id::MessageId;
+use crate::base::words::words;
+use crate::store::queue::{Errand, Seq};
+use serde::{Deserialize, Serialize};
+
+/// The oldest and the newest version of this protocol that this program speaks.
+pub(crate) const PROTOCOL: (u32, u32) = (1, 1);
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WireLine {
+    Hello(Hello),
+    Part(FilePart),
+    Message(Box<Parcel>),
+    Ack(Ack),
+    Done,
+    AskPeers,
+    Peers(Vec<PeerThere>),
+    Bye(String),
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) host: HostName,
+    /// Of the program, for people.
+    pub(crate) version: String,
+    /// The oldest and the newest version that it speaks.
+    pub(crate) protocol: (u32, u32),
+    /// Whether it can call the other host by itself.
+    #[serde(default)]
+    pub(crate) calls: bool,
+}
+
+impl Hello {
+    /// The newest version that both speak. The error names who has to be upgraded.
+    pub(crate) fn common(&self, own: (u32, u32)) -> Result<u32, String> {
+        let (theirs, host) = (self.protocol, &self.host);
+        let newest = own.1.min(theirs.1);
+        if newest >= own.0.max(theirs.0) {
+            return Ok(newest);
+        }
+        let who = if theirs.1 < own.0 {
+            format!("iapeer on {host} (version {})", self.version)
+        } else {
+            "iapeer here".into()
+        };
+        Err(format!(
+            "{host} speaks version {} to {} of the protocol, this host {} to {}: upgrade {who}; what waits, waits",
+            theirs.0, theirs.1, own.0, own.1
+        ))
+    }
+}
+
+/// A piece of a file that goes with a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FilePart {
+    /// The message.
+    pub(crate) id: MessageId,
+    /// Which of its files, from 0.
+    pub(crate) file: usize,
+    pub(crate) name: String,
+    pub(crate) offset: u64,
+    /// In base64.
+    pub(crate) data: String,
+}
+
+/// A file that goes with a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileHead {
+    pub(crate) name: String,
+    pub(crate) size: u64,
+}
+
+/// A message, or an errand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Parcel {
+    pub(crate) id: MessageId,
+    /// Its number in the sender's outbox.
+    pub(crate) seq: Seq,
+    /// `NAME` or `RUNTIME-NAME` there; empty for an errand.
+    #[serde(default)]
+    pub(crate) to: String,
+    pub(crate) from: Identity,
+    pub(crate) from_intelligence: Intelligence,
+    /// When it was accepted at its sender's host.
+    pub(crate) sent: EpochMs,
+    #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) topic: Option<Topic>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) re: Option<MessageId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) urgent: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) files: Vec<FileHead>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) errand: Option<Errand>,
+    pub(crate) body: String,
+}
+
+words! {
+    /// What became of a message that was handed over.
+    pub(crate) enum AckOutcome {
+        /// It is durable there.
+        Accepted = "accepted",
+        /// It was durable there before.
+        Known = "known",
+        /// It can't be accepted: its sender has to be told.
+        Refused = "refused",
+        /// It can't be accepted now: it has to be sent again, and so has all that follows.
+        Later = "later",
+    }
+}
+
+/// The answer to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ack {
+    pub(crate) id: MessageId,
+    pub(crate) outcome: AckOutcome,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+/// A peer, as its host tells another one of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PeerThere {
+    /// Its name there.
+    pub name: String,
+    /// Its default runtime.
+    pub runtime: String,
+    /// Its nature.
+    pub intelligence: Intelligence,
+    /// Its state, in a word.
+    pub state: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_agreed_on_as_a_table() {
+        let hello = |protocol| Hello { host: "box".parse().unwrap(), version: "0.9".into(), protocol, calls: false };
+        for (own, theirs, agreed) in [
+            ((1, 1), (1, 1), Some(1)),
+            ((1, 3), (2, 5), Some(3)),
+            ((2, 5), (1, 3), Some(3)),
+            ((2, 2), (1, 1), None),
+            ((1, 1), (2, 4), None),
+        ] {
+            assert_eq!(hello(theirs).common(own).ok(), agreed, "{own:?} {theirs:?}");
+        }
+        let older = hello((0, 0)).common((1, 1)).unwrap_err();
+        assert!(older.contains("upgrade iapeer on box (version 0.9)"), "{older}");
+        assert!(hello((2, 2)).common((1, 1)).unwrap_err().contains("upgrade iapeer here"));
+    }
+
+    #[test]
+    fn lines_are_as_the_head_of_this_file_says() {
+        let line = |text: &str| serde_json::from_str::<WireLine>(text);
+        assert_eq!(line("\"done\"").unwrap(), WireLine::Done);
+        assert!(matches!(line(r#"{"bye":"x"}"#).unwrap(), WireLine::Bye(why) if why == "x"));
+        let hello = line(r#"{"hello":{"host":"box","version":"0.1.0","protocol":[1,1],"calls":true,"new":"field"}}"#);
+        assert!(matches!(hello.unwrap(), WireLine::Hello(hello) if hello.calls && hello.protocol == (1, 1)));
+        let ack = line(r#"{"ack":{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","outcome":"later"}}"#).unwrap();
+        assert!(matches!(ack, WireLine::Ack(ack) if ack.outcome == AckOutcome::Later));
+        for bad in ["", "{}", "[]", r#"{"new-thing":1}"#, r#"{"hello":{"host":"../x","version":"","protocol":[1,1]}}"#]
+        {
+            assert!(line(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The outbox of one other host: what waits for it, what was handed over and awaits its receipt, and since when the host
+//! is away.
+//!
+//! ```text
+//! <host>.queue/NNNNNN             waits
+//! <host>.queue/inflight/NNNNNN    the host has accepted it, and has not told what became of it
+//! <host>.queue/dead/NNNNNN        it came back: the reason is in the item
+//! <host>.files/<id>/NAME          copies of attachments, until the host has them
+//! <host>.away                     the last try failed: since when, why, when the next one is due
+//! <host>.lock                     held by the one program that hands over
+//! <host>.settle.lock              held for the moment in which an item moves and its line is written
+//! <host>.receive.lock             held by the one program that takes over what comes from that host
+//! ```
+
+use crate::base::address::HostName;
+use crate::base::clock::EpochMs;
+use crate::base::message_id::MessageId;
+use crate::base::paths::Paths;
+use crate::base::settings::Settings;
+use crate::store::durable::{self, StoreError};
+use crate::store::history::History;
+use crate::store::queue::{Place, Queue};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The shortest and the longest time between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// The outbox of one host.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    /// The host.
+    pub host: HostName,
+    /// What waits for it.
+    pub queue: Queue,
+    /// What became of what left the queue.
+    pub history: History,
+    paths: Paths,
+}
+
+/// A host that can't be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// Since when.
+    pub since: EpochMs,
+    /// How many tries have failed in a row.
+    pub tries: u32,
+    /// When the next try is due.
+    pub next: EpochMs,
+    /// Why the last one failed.
+    pub why: String,
+}
+
+impl Away {
+    /// The time until the next try after this many have failed.
+    pub(crate) fn pause(tries: u32) -> Duration {
+        PAUSES.0.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(PAUSES.1)
+    }
+}
+
+impl Outbox {
+    /// The outbox of `host`. Nothing is created.
+    pub fn of(paths: &Paths, settings: &Settings, host: &HostName) -> Outbox {
+        let history = History::of_outbox(paths, settings, host);
+        Outbox { host: host.clone(), queue: Queue::outbox(paths, host), history, paths: paths.clone() }
+    }
+
+    /// The lock of the program that hands over.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.paths.outbox(&self.host, "lock")
+    }
+
+    /// The lock of the program that takes over.
+    pub(crate) fn receive_lock(&self) -> PathBuf {
+        self.paths.outbox(&self.host, "receive.lock")
+    }
+
+    /// The folder of the copies of a message's attachments.
+    pub(crate) fn files(&self, id: MessageId) -> PathBuf {
+        self.files_dir().join(id.to_string())
+    }
+
+    pub(crate) fn files_dir(&self) -> PathBuf {
+        self.paths.outbox(&self.host, "files")
+    }
+
+    /// The lock of whoever moves an item and writes what became of it.
+    pub(crate) fn settle_lock(&self) -> PathBuf {
+        self.paths.outbox(&self.host, "settle.lock")
+    }
+
+    fn away_file(&self) -> PathBuf {
+        self.paths.outbox(&self.host, "away")
+    }
+
+    /// Since when the host is away; `None`: the last try worked, or there was none.
+    pub fn away(&self) -> Option<Away> {
+        durable::read_json(&self.away_file()).ok().flatten()
+    }
+
+    /// Notes a try that failed. A failure to note it is only logged: the next try comes sooner.
+    pub(crate) fn note_away(&self, now: EpochMs, why: &str) -> Away {
+        let before = self.away();
+        let tries = before.as_ref().map_or(0, |away| away.tries).saturating_add(1);
+        let since = before.map_or(now, |away| away.since.min(now));
+        let next = EpochMs(now.0 + Away::pause(tries).as_millis() as u64);
+        let away = Away { since, tries, next, why: why.to_owned() };
+        let written = serde_json::to_vec(&away)
+            .map_err(|error| StoreError::Corrupt { path: self.away_file(), why: error.to_string() });
+        if let Err(error) = written.and_then(|text| durable::write_volatile(&self.away_file(), &text)) {
+            tracing::warn!("{error}");
+        }
+        away
+    }
+
+    /// Notes a try that worked.
+    pub(crate) fn note_back(&self) {
+        let _ = std::fs::remove_file(self.away_file());
+    }
+
+    /// Whether a try is due now: after a failed one not before its time. A clock that was set back delays none.
+    pub(crate) fn is_due(&self, now: EpochMs) -> bool {
+        let longest = PAUSES.1.as_millis() as u64;
+        self.away().is_none_or(|away| away.next <= now || away.next.0 > now.0 + longest)
+    }
+
+    /// How many items wait, and how many were handed over without a receipt so far.
+    pub fn counts(&self) -> Result<(usize, usize), StoreError> {
+        Ok((self.queue.list(Place::Waiting)?.len(), self.queue.list(Place::Inflight)?.len()))
+    }
+}
+
+/// The hosts that have an outbox, known or not, by name.
+pub fn hosts_with_outbox(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
+    let names = durable::names_of(&paths.outbox_dir())?;
+    let mut hosts: Vec<HostName> = names.iter().filter_map(|name| name.strip_suffix(".queue")?.parse().ok()).collect();
+    hosts.sort();
+    Ok(hosts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_come_after_a_second_and_then_ever_later_up_to_five_minutes() {
+        let pauses: Vec<u64> = (1..=11).map(|tries| Away::pause(tries).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(Away::pause(u32::MAX), PAUSES.1);
+    }
+
+    #[test]
+    fn an_away_host_says_since_when_until_it_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.path().join("root"))).unwrap();
+        paths.ensure().unwrap();
+        std::fs::create_dir_all(paths.outbox_dir()).unwrap();
+        let outbox = Outbox::of(&paths, &Settings::read(|_| None).unwrap(), &"box".parse().unwrap());
+        assert!(outbox.is_due(EpochMs(5_000)) && outbox.away().is_none());
+        outbox.note_away(EpochMs(5_000), "no route");
+        outbox.note_away(EpochMs(7_000), "no route");
+        let away = outbox.away().unwrap();
+        assert_eq!((away.since, away.tries, away.next), (EpochMs(5_000), 2, EpochMs(9_000)));
+        assert!(!outbox.is_due(EpochMs(8_999)) && outbox.is_due(EpochMs(9_000)));
+        outbox.note_back();
+        assert!(outbox.away().is_none());
+    }
+}
