@@ -452,7 +452,8 @@ fn nobody_to_watch_and_a_wrong_command_line_are_said() {
     assert_eq!((&ensured["state"], &ensured["reason"]), (&json!("failed"), &json!("no session to watch")));
     assert!(!home.state("parrot-ann", "canary.lock"));
     assert_eq!(home.run("iapeer-canary", &[]).code, 64);
-    assert_eq!(home.run("iapeer-canary", &["--ensure", "nonsense"]).code, 64);
+    assert_eq!(home.run("iapeer-canary", &["--ensure", "nonsense"]).code, 67);
+    assert_eq!(home.run("iapeer-canary", &["--ensure", "!?"]).code, 64);
     assert_eq!(home.ok("iapeer-canary", &["--report"]).stdout, "");
 }
 

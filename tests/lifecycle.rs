@@ -513,11 +513,14 @@ fn a_second_tick_says_who_is_at_it_and_leaves() {
 }
 
 #[test]
-fn a_tick_for_somebody_unknown_says_so_and_is_no_failure() {
+fn a_tick_for_somebody_unknown_is_refused() {
     let home = home_with(&[]);
-    let ticked = home.ok("iapeer-superviser", &["--only", "parrot-nobody", "--json"]);
-    assert_eq!(ticked.json()["tick"]["sessions"], 0);
-    assert!(ticked.stderr.contains("parrot-nobody: no peer named") && ticked.stderr.lines().count() == 1, "{ticked}");
+    let ticked = home.run("iapeer-superviser", &["--only", "parrot-nobody", "--json"]);
+    assert_eq!((ticked.code, ticked.stdout.as_str()), (67, ""), "{ticked}");
+    assert!(
+        ticked.stderr.contains("no peer named \"parrot-nobody\"") && ticked.stderr.lines().count() == 1,
+        "{ticked}"
+    );
     assert_eq!(home.ok("iapeer-superviser", &["--only", ANN]).stderr, "");
 }
 

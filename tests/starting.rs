@@ -89,7 +89,7 @@ fn a_drain_that_is_not_executable_is_told_and_what_was_accepted_is_delivered_onc
     let home = &installed.home;
     installed.set_mode(0o644);
     let drain = installed.drain().display().to_string();
-    told(&installed, &format!("{drain} is not executable: chmod 755 {drain}"));
+    told(&installed, &format!("{drain} is not executable: `chmod 755 {drain}`"));
     assert_eq!(installed.send("required", &["--require", "delivered"]).code, 75);
 
     let tick = installed.run("iapeer-superviser", &["--json"]);
