@@ -100,7 +100,7 @@ fn a_drain_that_is_not_executable_is_told_and_what_was_accepted_is_delivered_onc
     let found = found.expect("the doctor names the drain");
     assert_eq!(code, 77);
     assert_eq!(found["what"], "is not executable: no message is delivered");
-    assert_eq!(found["todo"], format!("chmod 755 {drain}"));
+    assert_eq!(found["todo"], format!("`chmod 755 {drain}`"));
     let (code, found) = installed.doctor(&["--fix"]);
     assert_eq!((code, &found.unwrap()["mended"]), (0, &"done".into()));
     assert_eq!(fs::metadata(installed.drain()).unwrap().permissions().mode() & 0o777, 0o755);
