@@ -25,6 +25,7 @@
 //! | [`operator`] | list, status, logs, control |
 //! | [`doctor`] | what is not in order on this host, and its mends |
 //! | [`fleet`] | a fleet in one file: reading it, comparing the host with it, putting it into effect |
+//! | [`chronicle`] | what has happened: usage, and the timeline as text, SVG and HTML |
 //! | [`parrot`] | the small agent that answers by repeating |
 //! | [`telegram`] | the bridge to Telegram: pairing, both directions, buttons |
 //! | [`relay`] | other hosts: handing over to them, taking over from them |
@@ -42,6 +43,7 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 pub mod attention;
 pub mod base;
 pub mod canary;
+pub mod chronicle;
 pub mod cli;
 pub mod delivery;
 pub mod doctor;

@@ -1,4 +1,4 @@
-//! Where the files are that a fleet file is put into effect with.
+//! Where the files of a fleet are: its lock, a peer's role, prices.
 
 use crate::base::paths::Paths;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,11 @@ impl Paths {
     /// `<root>/state/fleet.lock`: held while a fleet file is put into effect.
     pub(crate) fn fleet_lock(&self) -> PathBuf {
         self.state_root().join("fleet.lock")
+    }
+
+    /// `<root>/prices.json`: what tokens cost, where the user says so.
+    pub(crate) fn prices(&self) -> PathBuf {
+        self.root().join("prices.json")
     }
 }
 

@@ -4,6 +4,7 @@
 //! What belongs to one way of calling a program conflicts with the others by name. `requires` would not do: clap passes
 //! over it where what is required conflicts with something given, and the option would be taken and not heeded.
 
+use crate::cli::chronicle_args::ChronicleVerb;
 use crate::cli::fleet_args::FleetVerb;
 use crate::cli::names::Names;
 use crate::cli::people_args::People;
@@ -405,6 +406,9 @@ pub enum Verb {
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// What has happened.
+    #[command(flatten)]
+    Chronicle(ChronicleVerb),
     /// What is done with a fleet file.
     #[command(flatten)]
     Fleet(FleetVerb),

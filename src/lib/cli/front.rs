@@ -6,7 +6,7 @@ use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, HostAct, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, attention, completions, fleet, hosts, names, people, verbs};
+use crate::cli::{self, Access, attention, chronicle, completions, fleet, hosts, names, people, verbs};
 use crate::doctor::probe;
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -91,6 +91,7 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Doctor { runtime: None, fix, json } => {
             cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, json))
         }
+        Verb::Chronicle(verb) => cli::with_world(PROGRAM, Access::ReadOnly, |world| chronicle::run(world, verb)),
         Verb::Fleet(verb) => cli::with_world(PROGRAM, fleet::access(&verb), |world| fleet::run(world, verb)),
         Verb::People(verb) => cli::with_world(PROGRAM, Access::Write, |world| people::run(world, verb)),
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
@@ -192,6 +193,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Names { .. }
         | Verb::Finish
         | Verb::Version
+        | Verb::Chronicle(_)
         | Verb::Fleet(_)
         | Verb::People(_)
         | Verb::Other(_) => {}

@@ -7,6 +7,8 @@
 
 pub mod args;
 pub(crate) mod attention;
+mod chronicle;
+pub mod chronicle_args;
 mod completions;
 mod diagnostics;
 mod fleet;

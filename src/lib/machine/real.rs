@@ -7,10 +7,9 @@ use crate::base::settings::Settings;
 use crate::host::service::UserManager;
 use crate::host::tmux::{PaneId, Server, Tmux, TmuxError};
 use crate::runtime::transcript::Transcripts;
-use crate::session::launch;
+use crate::session::transcripts;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 /// This machine.
@@ -52,18 +51,6 @@ impl<'a> RealHost<'a> {
 
     /// The transcripts of `peer`, where its runtime has any.
     pub(crate) fn transcripts<'m>(&self, peer: &'m Peer) -> Option<Transcripts<'m>> {
-        let rules = peer.manifest.transcript.as_ref()?;
-        let environment = launch_environment(peer);
-        Some(Transcripts::of(rules, self.paths, peer.cwd(), move |name| environment.get(name).cloned()))
+        transcripts::of(self.paths, peer)
     }
-}
-
-/// The environment of the peer's sessions, as far as a transcript folder may depend on it: this process's variables,
-/// then the peer's own, which win.
-fn launch_environment(peer: &Peer) -> BTreeMap<String, String> {
-    let mut environment = launch::allowed(launch::environment());
-    if let Ok(own) = launch::launch_env(peer) {
-        environment.extend(own.vars);
-    }
-    environment
 }

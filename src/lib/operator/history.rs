@@ -127,7 +127,7 @@ fn contact(to: &str) -> &str {
 }
 
 /// The history of everybody who has one, registered or not, and of each other host, as `@HOST`.
-fn histories(world: &World<'_>) -> Result<BTreeMap<String, History>, Failure> {
+pub(crate) fn histories(world: &World<'_>) -> Result<BTreeMap<String, History>, Failure> {
     let history = |name: String| -> Option<(String, History)> {
         let whose = name.trim_end_matches(".1").strip_suffix(".jsonl")?;
         let history = match whose.strip_prefix('@') {

@@ -20,6 +20,8 @@ pub(crate) struct Transcript {
     clock: SystemClock,
     file: Option<File>,
     messages: u64,
+    /// Words of the user since the last answer.
+    heard: u64,
 }
 
 /// A line of an earlier conversation, to be shown again.
@@ -43,7 +45,7 @@ impl Transcript {
 
     fn at(dir: &Path, id: String, cwd: &str) -> Transcript {
         let path = dir.join(format!("{id}.jsonl"));
-        Transcript { id, path, cwd: cwd.to_owned(), clock: SystemClock::default(), file: None, messages: 0 }
+        Transcript { id, path, cwd: cwd.to_owned(), clock: SystemClock::default(), file: None, messages: 0, heard: 0 }
     }
 
     /// The session `id`, or the newest one of `cwd`, with the newest `most` things said in it. Nothing is written.
@@ -111,6 +113,16 @@ impl Transcript {
         record.insert("timestamp".into(), self.clock.now().utc().into());
         if let Some(text) = text {
             record.insert("text".into(), text.into());
+            let words = text.split_whitespace().count() as u64;
+            match kind {
+                "user" => self.heard += words,
+                // What other agents count as tokens.
+                "assistant" => {
+                    let heard = std::mem::take(&mut self.heard);
+                    record.insert("words".into(), json!({ "heard": heard, "said": words }));
+                }
+                _ => {}
+            }
         }
         let mut line = serde_json::to_vec(&record)?;
         line.push(b'\n');
@@ -143,6 +155,7 @@ impl Transcript {
             let mut line = serde_json::to_vec(&json!({
                 "type": "session",
                 "id": self.id,
+                "model": "parrot",
                 "cwd": self.cwd,
                 "version": env!("CARGO_PKG_VERSION"),
                 "timestamp": self.clock.now().utc(),

@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod account;
+mod account_rule;
 pub mod attention;
 mod fill;
 mod keys;
@@ -17,6 +19,7 @@ pub mod transcript;
 mod transcript_rules;
 pub mod until;
 
+pub use account_rule::Tokens;
 pub use attention::{ScreenState, Told};
 pub use manifest::{Kind, Manifest, ManifestError};
 pub use screen::{Draft, Screen, Sight};

@@ -74,6 +74,22 @@ impl<'m> Transcripts<'m> {
         found.into_iter().filter(|(_, path)| self.is_ours(path))
     }
 
+    /// The transcripts of this peer that were written to since `since`.
+    pub(crate) fn written_since(&self, since: EpochMs) -> Vec<PathBuf> {
+        let recent = |(written, _): &(SystemTime, PathBuf)| EpochMs::from(*written) >= since;
+        self.ours().take_while(recent).map(|(_, path)| path).collect()
+    }
+
+    pub(crate) fn rules(&self) -> &TranscriptRules {
+        self.rules
+    }
+
+    /// The folder that they are in.
+    #[cfg(test)]
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The newest transcript of this peer.
     pub fn newest(&self) -> Option<PathBuf> {
         self.ours().next().map(|(_, path)| path)
@@ -219,11 +235,11 @@ fn collect(dir: &Path, depth: u32, found: &mut Vec<(SystemTime, PathBuf)>) {
     }
 }
 
-fn matches_any(record: &Value, rules: &[RecordRule]) -> bool {
+pub(crate) fn matches_any(record: &Value, rules: &[RecordRule]) -> bool {
     rules.iter().any(|rule| rule.holds(record))
 }
 
-fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
+pub(crate) fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
     match record.pointer(pointer)? {
         Value::String(text) => EpochMs::parse(text),
         Value::Number(number) => number.as_f64().filter(|ms| ms.is_finite() && *ms >= 0.0).map(|ms| EpochMs(ms as u64)),
@@ -232,7 +248,7 @@ fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
 }
 
 /// The complete lines of `path` from byte `from` on.
-fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
+pub(crate) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
     let mut reader = open::open(path, TRANSCRIPT).ok().flatten().and_then(|(mut file, _)| {
         file.seek(SeekFrom::Start(from)).ok()?;
         Some(BufReader::new(file))
@@ -308,7 +324,13 @@ mod tests {
             cwd: cwd.map(Into::into),
             only: None,
             timestamp: "/timestamp".into(),
+<<<<<<< HEAD
             queued: vec![RecordRule { at: "/type".into(), is: Some("queued".into()) }],
+=======
+            turn_start: vec![],
+            tokens: vec![],
+            model: None,
+>>>>>>> c030f29 (Tell what peers have used: turns, time, messages, tokens)
             turn_end: vec![RecordRule { at: "/type".into(), is: Some("end".into()) }],
             compacted: vec![RecordRule { at: "/compact".into(), is: None }],
             errors: vec![],

@@ -1,5 +1,6 @@
 //! The part of a manifest that says where transcripts are and how to read them.
 
+use super::account_rule::TokenRule;
 use super::needle::RecordRule;
 use crate::runtime::attention::RecordState;
 use serde::Deserialize;
@@ -22,15 +23,27 @@ pub struct TranscriptRules {
     /// The time of a record: an ISO string, or a number of milliseconds.
     #[serde(default = "timestamp")]
     pub timestamp: String,
+<<<<<<< HEAD
     /// A record that matches one of these says only that a message stands in the program's own queue: it proves nothing.
     #[serde(default)]
     pub queued: Vec<RecordRule>,
+=======
+    /// A record that matches one of these begins a turn, unless one runs.
+    #[serde(default)]
+    pub turn_start: Vec<RecordRule>,
+>>>>>>> c030f29 (Tell what peers have used: turns, time, messages, tokens)
     /// A record that matches one of these ends a turn that no hook ended (an interruption).
     #[serde(default)]
     pub turn_end: Vec<RecordRule>,
     /// A record that matches one of these says that a compaction is done.
     #[serde(default)]
     pub compacted: Vec<RecordRule>,
+    /// Which records say how many tokens were used: the first rule that any record of a file matches.
+    #[serde(default)]
+    pub tokens: Vec<TokenRule>,
+    /// The name of the model, in whatever record; it holds for the records behind it.
+    #[serde(default)]
+    pub model: Option<String>,
     /// Records that tell of a failed turn; the first rule that holds counts.
     #[serde(default)]
     pub errors: Vec<RecordState>,

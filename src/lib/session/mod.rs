@@ -13,3 +13,4 @@ pub mod refuse;
 pub mod rule;
 pub mod seed;
 pub mod settle;
+pub(crate) mod transcripts;

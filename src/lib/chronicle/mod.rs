@@ -1,0 +1,7 @@
+//! What has happened on this host: what peers have used, and when they have worked, waited and died.
+
+#![forbid(unsafe_code)]
+
+pub mod prices;
+pub mod usage;
+pub mod usage_table;
