@@ -2,7 +2,8 @@
 
 use crate::base::clock::EpochMs;
 use crate::runtime::account_rule::Tokens;
-use crate::runtime::transcript::{Transcripts, lines_from, matches_any, record_time};
+use crate::runtime::records::{lines_from, matches_any, record_time};
+use crate::runtime::transcript::Transcripts;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ pub mod login;
 pub mod manifest;
 mod manifest_error;
 mod needle;
+mod records;
 pub mod screen;
 mod screen_rules;
 pub mod shown;

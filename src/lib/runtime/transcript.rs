@@ -7,28 +7,23 @@ use crate::base::message_id::MessageId;
 use crate::base::paths::Paths;
 use crate::runtime::attention::{RecordState, Told};
 use crate::runtime::login::fill_env;
-use crate::runtime::manifest::{RecordRule, TranscriptRules};
+use crate::runtime::manifest::TranscriptRules;
+use crate::runtime::records::{TRANSCRIPT, WINDOW, last_matching, lines_from, matches_any, record_time};
 use crate::store::markers::Turn;
-use crate::store::open::{self, Rule};
+use crate::store::open;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// First window when reading from the end.
-const WINDOW: u64 = 64 * 1024;
 /// How far the clock may have been set back since a message was made.
 const CLOCK_SLACK: Duration = Duration::from_secs(86_400);
 /// How many of a file's first records may state its cwd.
 const HEAD_RECORDS: usize = 8;
 /// No record of a known agent comes near this; a longer first line is not a transcript's.
 const HEAD_BYTES: u64 = 8 * 1024 * 1024;
-/// The largest record, and how far back from the end one is looked for.
-const RECORD_MAX: u64 = 64 * 1024 * 1024;
-/// The programs' own files, which a user may have moved elsewhere. Read in parts: any size will do.
-const TRANSCRIPT: Rule = Rule { max: u64::MAX, ..Rule::DOCUMENT };
 
 /// Where the transcripts of one peer are.
 #[derive(Debug, Clone)]
@@ -235,32 +230,6 @@ fn collect(dir: &Path, depth: u32, found: &mut Vec<(SystemTime, PathBuf)>) {
     }
 }
 
-pub(crate) fn matches_any(record: &Value, rules: &[RecordRule]) -> bool {
-    rules.iter().any(|rule| rule.holds(record))
-}
-
-pub(crate) fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
-    match record.pointer(pointer)? {
-        Value::String(text) => EpochMs::parse(text),
-        Value::Number(number) => number.as_f64().filter(|ms| ms.is_finite() && *ms >= 0.0).map(|ms| EpochMs(ms as u64)),
-        _ => None,
-    }
-}
-
-/// The complete lines of `path` from byte `from` on.
-pub(crate) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
-    let mut reader = open::open(path, TRANSCRIPT).ok().flatten().and_then(|(mut file, _)| {
-        file.seek(SeekFrom::Start(from)).ok()?;
-        Some(BufReader::new(file))
-    });
-    std::iter::from_fn(move || {
-        let mut line = Vec::new();
-        // A line that is cut off here has no LF: nothing behind it is a record.
-        reader.as_mut()?.take(RECORD_MAX).read_until(b'\n', &mut line).ok()?;
-        line.ends_with(b"\n").then_some(line)
-    })
-}
-
 /// Whether a line that begins at `from` or later, and before `to`, carries the envelope of message `id`.
 fn carries_between(path: &Path, from: u64, to: u64, id: MessageId) -> bool {
     carrying(path, from, to, id).next().is_some()
@@ -280,40 +249,11 @@ fn carrying(path: &Path, from: u64, to: u64, id: MessageId) -> impl Iterator<Ite
         .filter(move |line| line.windows(needle.len()).any(|window| *window == needle))
 }
 
-/// The result of `pick` for the last complete record for which there is one, and where that record begins. The window
-/// from the end grows until such a record is found: a record can be larger than any fixed window (368 KB was seen).
-fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<(T, u64)> {
-    let (mut file, meta) = open::open(path, TRANSCRIPT).ok()??;
-    let len = meta.len();
-    let mut window = WINDOW;
-    loop {
-        let from = len.saturating_sub(window);
-        file.seek(SeekFrom::Start(from)).ok()?;
-        let mut bytes = Vec::new();
-        (&mut file).take(len - from).read_to_end(&mut bytes).ok()?;
-        let mut lines: Vec<(&[u8], u64)> = Vec::new();
-        let mut at = from;
-        for line in bytes.split(|b| *b == b'\n') {
-            lines.push((line, at));
-            at += line.len() as u64 + 1;
-        }
-        // What follows the last LF is not complete yet; what precedes the first one has its start cut off.
-        lines.pop();
-        if from > 0 && !lines.is_empty() {
-            lines.remove(0);
-        }
-        let found = lines.iter().rev().find_map(|(line, at)| Some((pick(&serde_json::from_slice(line).ok()?)?, *at)));
-        if found.is_some() || from == 0 || window >= RECORD_MAX {
-            return found;
-        }
-        window *= 2;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::message_id::MessageId;
+    use crate::runtime::manifest::RecordRule;
     use crate::store::markers::TurnState;
     use std::io::Write;
 
@@ -324,13 +264,10 @@ mod tests {
             cwd: cwd.map(Into::into),
             only: None,
             timestamp: "/timestamp".into(),
-<<<<<<< HEAD
             queued: vec![RecordRule { at: "/type".into(), is: Some("queued".into()) }],
-=======
             turn_start: vec![],
             tokens: vec![],
             model: None,
->>>>>>> c030f29 (Tell what peers have used: turns, time, messages, tokens)
             turn_end: vec![RecordRule { at: "/type".into(), is: Some("end".into()) }],
             compacted: vec![RecordRule { at: "/compact".into(), is: None }],
             errors: vec![],

@@ -23,15 +23,12 @@ pub struct TranscriptRules {
     /// The time of a record: an ISO string, or a number of milliseconds.
     #[serde(default = "timestamp")]
     pub timestamp: String,
-<<<<<<< HEAD
     /// A record that matches one of these says only that a message stands in the program's own queue: it proves nothing.
     #[serde(default)]
     pub queued: Vec<RecordRule>,
-=======
     /// A record that matches one of these begins a turn, unless one runs.
     #[serde(default)]
     pub turn_start: Vec<RecordRule>,
->>>>>>> c030f29 (Tell what peers have used: turns, time, messages, tokens)
     /// A record that matches one of these ends a turn that no hook ended (an interruption).
     #[serde(default)]
     pub turn_end: Vec<RecordRule>,

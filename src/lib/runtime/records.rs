@@ -1,0 +1,71 @@
+//! Records of a transcript: JSON lines, read forwards from a byte, or backwards from the end.
+
+use crate::base::clock::EpochMs;
+use crate::runtime::needle::RecordRule;
+use crate::store::open::{self, Rule};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// First window when reading from the end.
+pub(super) const WINDOW: u64 = 64 * 1024;
+/// The largest record, and how far back from the end one is looked for.
+pub(super) const RECORD_MAX: u64 = 64 * 1024 * 1024;
+/// The programs' own files, which a user may have moved elsewhere. Read in parts: any size will do.
+pub(super) const TRANSCRIPT: Rule = Rule { max: u64::MAX, ..Rule::DOCUMENT };
+
+pub(super) fn matches_any(record: &Value, rules: &[RecordRule]) -> bool {
+    rules.iter().any(|rule| rule.holds(record))
+}
+
+pub(super) fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
+    match record.pointer(pointer)? {
+        Value::String(text) => EpochMs::parse(text),
+        Value::Number(number) => number.as_f64().filter(|ms| ms.is_finite() && *ms >= 0.0).map(|ms| EpochMs(ms as u64)),
+        _ => None,
+    }
+}
+
+/// The complete lines of `path` from byte `from` on.
+pub(super) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
+    let mut reader = open::open(path, TRANSCRIPT).ok().flatten().and_then(|(mut file, _)| {
+        file.seek(SeekFrom::Start(from)).ok()?;
+        Some(BufReader::new(file))
+    });
+    std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        // A line that is cut off here has no LF: nothing behind it is a record.
+        reader.as_mut()?.take(RECORD_MAX).read_until(b'\n', &mut line).ok()?;
+        line.ends_with(b"\n").then_some(line)
+    })
+}
+
+/// The result of `pick` for the last complete record for which there is one, and where that record begins. The window
+/// from the end grows until such a record is found: a record can be larger than any fixed window (368 KB was seen).
+pub(super) fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<(T, u64)> {
+    let (mut file, meta) = open::open(path, TRANSCRIPT).ok()??;
+    let len = meta.len();
+    let mut window = WINDOW;
+    loop {
+        let from = len.saturating_sub(window);
+        file.seek(SeekFrom::Start(from)).ok()?;
+        let mut bytes = Vec::new();
+        (&mut file).take(len - from).read_to_end(&mut bytes).ok()?;
+        let mut lines: Vec<(&[u8], u64)> = Vec::new();
+        let mut at = from;
+        for line in bytes.split(|b| *b == b'\n') {
+            lines.push((line, at));
+            at += line.len() as u64 + 1;
+        }
+        // What follows the last LF is not complete yet; what precedes the first one has its start cut off.
+        lines.pop();
+        if from > 0 && !lines.is_empty() {
+            lines.remove(0);
+        }
+        let found = lines.iter().rev().find_map(|(line, at)| Some((pick(&serde_json::from_slice(line).ok()?)?, *at)));
+        if found.is_some() || from == 0 || window >= RECORD_MAX {
+            return found;
+        }
+        window *= 2;
+    }
+}
