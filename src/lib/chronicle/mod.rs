@@ -2,6 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod page;
 pub mod prices;
+pub mod story;
+pub mod svg;
+pub mod text;
+pub mod timeline;
 pub mod usage;
 pub mod usage_table;

@@ -6,6 +6,7 @@ use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Personality};
 use crate::base::words::words;
 use crate::chronicle::prices::Prices;
+use crate::operator::history;
 use crate::runtime::Tokens;
 use crate::runtime::account::Account;
 use crate::session::transcripts;
@@ -142,10 +143,12 @@ fn count_messages(
     by: UsageBy,
 ) -> Result<(), Failure> {
     let is_known = |name: &Personality| registry.get(name).is_some();
-    for to in crate::operator::history::identities(world)? {
+    for (whose, history) in history::histories(world)? {
+        // What went to another host is told there.
+        let Ok(to) = whose.parse::<Identity>() else { continue };
         // A message may have several outcomes in turn: the last one counts.
         let mut last = BTreeMap::new();
-        for line in world.history(&to).lines()? {
+        for line in history.lines()? {
             last.insert(line.id, line);
         }
         for line in last.into_values().filter(|line| line.accepted >= since) {
@@ -154,8 +157,8 @@ fn count_messages(
             if is_known(to.personality()) && line.outcome == Outcome::Delivered {
                 *rows.entry(row_of(to.personality())).or_default().received.get_or_insert(0) += 1;
             }
-            if is_known(line.from.personality()) {
-                *rows.entry(row_of(line.from.personality())).or_default().sent.get_or_insert(0) += 1;
+            if let Some(from) = line.from.here().map(Identity::personality).filter(|from| is_known(from)) {
+                *rows.entry(row_of(from)).or_default().sent.get_or_insert(0) += 1;
             }
         }
     }

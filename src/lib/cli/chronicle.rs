@@ -2,12 +2,15 @@
 
 use crate::base::exit::{Exit, Failure};
 use crate::chronicle::prices::Prices;
-use crate::chronicle::{usage, usage_table};
+use crate::chronicle::{page, svg, text, timeline, usage, usage_table};
 use crate::cli;
 use crate::cli::chronicle_args::ChronicleVerb;
-use crate::operator::logs;
+use crate::cli::verbs::logged;
+use crate::host::about;
+use crate::operator::{list, logs, table};
 use crate::world::World;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 /// Runs one of the verbs.
 pub(crate) fn run(world: &World<'_>, verb: ChronicleVerb) -> Result<Exit, Failure> {
@@ -33,5 +36,46 @@ pub(crate) fn run(world: &World<'_>, verb: ChronicleVerb) -> Result<Exit, Failur
             }
             Ok(Exit::Ok)
         }
+        ChronicleVerb::Timeline { peers, since, svg, html, json } => {
+            let since = logs::since(&since, world.now())?;
+            let names = peers.iter().map(|text| logged(world, text)).collect::<Result<Vec<_>, Failure>>()?;
+            let timeline = timeline::timeline(world, since, &names)?;
+            match (svg, html) {
+                (Some(path), _) => write(&path, &svg::svg(&timeline))?,
+                (_, Some(path)) => {
+                    let mut listed = list::peers(world)?;
+                    listed.retain(|peer| names.is_empty() || names.contains(&peer.personality));
+                    table::sort(&mut listed);
+                    write(&path, &page::page(&timeline, &listed, &about::hostname())?)?;
+                }
+                _ if json => cli::tell(true, &timeline, String::new),
+                _ => text::lines(&timeline, width()).iter().for_each(cli::say),
+            }
+            Ok(Exit::Ok)
+        }
     }
+}
+
+/// The width of the terminal; 100 where there is none.
+fn width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+}
+
+/// Writes a result, in one step: whoever reads the file meanwhile reads the whole of the old one or of the new one.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        cli::say(text.trim_end());
+        return Ok(());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".tmp-{}", std::process::id()));
+    let temp = PathBuf::from(name);
+    // With the user's own umask: a web server may be meant to read it.
+    let written = std::fs::write(&temp, text).and_then(|()| std::fs::rename(&temp, path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&temp);
+        Failure::create(path, &error)
+    })?;
+    cli::say(path.display().to_string());
+    Ok(())
 }

@@ -23,6 +23,24 @@ pub enum ChronicleVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Show when peers ran, worked, waited and died, and how many messages waited.
+    Timeline {
+        /// Only these peers.
+        #[arg(value_name = "PEER")]
+        peers: Vec<String>,
+        /// Since when: 90s, 10m, 2h, 7d, or a time as 2026-01-31T12:00:00Z.
+        #[arg(long, value_name = "WHEN", default_value = "24h")]
+        since: String,
+        /// Write a picture; - is stdout.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["html", "json"])]
+        svg: Option<PathBuf>,
+        /// Write a page that stands alone, with zoom, filter and the table of the peers; - is stdout.
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        html: Option<PathBuf>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl ValueEnum for UsageBy {

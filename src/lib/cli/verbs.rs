@@ -138,7 +138,7 @@ pub fn logs(
 }
 
 /// The peer that `text` names: a registered one, or one that the logs tell of.
-fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
+pub(crate) fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
     let registry = Registry::read(world.paths)?;
     let (name, _) = split_name(&registry, text, None)?;
     if registry.get(&name).is_none() && !logs::mention(world, &name)? {

@@ -157,27 +157,48 @@ pub fn mention(world: &World<'_>, peer: &Personality) -> Result<bool, Failure> {
     Ok(so_far(world)?.1.iter().any(|line| line.is(&wanted)))
 }
 
+/// When a line was written, and its keys and values.
+pub(crate) type TimedLine = (EpochMs, Vec<(String, String)>);
+
+/// What the logs of sessions and their ends hold, without lines that have no time: each line's time and pairs, in the
+/// order of time.
+pub(crate) fn timed(world: &World<'_>) -> Result<Vec<TimedLine>, Failure> {
+    let mut lines = Vec::new();
+    for log in [Log::Lifecycle, Log::Exits] {
+        lines.extend(so_far_of(world, log)?.1.into_iter().filter_map(|line| Some((line.at?, line.pairs))));
+    }
+    lines.sort_by_key(|(at, _)| *at);
+    Ok(lines)
+}
+
 /// What the logs hold by now, log by log, and who reads on in each.
 fn so_far(world: &World<'_>) -> Result<(Vec<Reader>, Vec<Line>), Failure> {
     let (mut readers, mut lines) = (Vec::new(), Vec::new());
-    let names = durable::names_of(&world.paths.event_log_dir())?;
     for log in LOGS {
-        let path = world.paths.event_log(log.file_name());
-        let number = |name: &String| name.strip_prefix(log.file_name())?.strip_prefix('.')?.parse::<u64>().ok();
-        // However many were kept by what the settings said at the time.
-        let mut rotated: Vec<u64> = names.iter().filter_map(number).collect();
-        rotated.sort_unstable();
-        for n in rotated.iter().rev() {
-            let rotated = PathBuf::from(format!("{}.{n}", path.display()));
-            if let Ok(Some(bytes)) = open::read(&rotated, Rule::LOG) {
-                lines.extend(lines_of(log, &bytes));
-            }
-        }
-        let mut reader = Reader { log, path, inode: 0, offset: 0 };
-        lines.extend(reader.read());
+        let (reader, found) = so_far_of(world, log)?;
         readers.push(reader);
+        lines.extend(found);
     }
     Ok((readers, lines))
+}
+
+fn so_far_of(world: &World<'_>, log: Log) -> Result<(Reader, Vec<Line>), Failure> {
+    let mut lines = Vec::new();
+    let names = durable::names_of(&world.paths.event_log_dir())?;
+    let path = world.paths.event_log(log.file_name());
+    let number = |name: &String| name.strip_prefix(log.file_name())?.strip_prefix('.')?.parse::<u64>().ok();
+    // However many were kept by what the settings said at the time.
+    let mut rotated: Vec<u64> = names.iter().filter_map(number).collect();
+    rotated.sort_unstable();
+    for n in rotated.iter().rev() {
+        let rotated = PathBuf::from(format!("{}.{n}", path.display()));
+        if let Ok(Some(bytes)) = open::read(&rotated, Rule::LOG) {
+            lines.extend(lines_of(log, &bytes));
+        }
+    }
+    let mut reader = Reader { log, path, inode: 0, offset: 0 };
+    lines.extend(reader.read());
+    Ok((reader, lines))
 }
 
 #[cfg(test)]

@@ -1,0 +1,181 @@
+//! The timeline as text: a row a peer, as wide as the terminal.
+
+use crate::base::clock::EpochMs;
+use crate::chronicle::story::{Began, Finish};
+use crate::chronicle::timeline::{Lane, Timeline};
+use crate::chronicle::usage_table::amount;
+
+/// What each sign means, the ones that hide others last.
+const LEGEND: &str = "[ fresh  ( resumed  < worker  - session  = turn  ? waits for somebody  ] ended  x died";
+/// Steps of the row of the queues.
+const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Columns behind the picture: turns, messages, deaths, tokens.
+const COUNTS: usize = 4 * 7;
+
+/// The lines, at most `width` columns wide.
+pub fn lines(timeline: &Timeline, width: usize) -> Vec<String> {
+    let name = timeline.lanes.iter().map(|lane| lane.identity.chars().count()).max().unwrap_or(0).clamp(6, 24);
+    let columns = width.saturating_sub(name + 2 + COUNTS).max(20);
+    let scale = Scale { since: timeline.since.0, length: timeline.length(), columns };
+    let from = timeline.since.local();
+    let mut lines =
+        vec![format!("{from} to {}, a column is {}", timeline.until.local(), span(scale.length / columns as u64))];
+    lines.push(format!(
+        "{:<name$}  {:<columns$}{:>7}{:>7}{:>7}{:>7}",
+        "",
+        hours(&scale),
+        "TURNS",
+        "MSGS",
+        "DEATHS",
+        "OUT"
+    ));
+    for lane in &timeline.lanes {
+        let messages = timeline.messages.iter().filter(|message| message.to == lane.identity).count() as u64;
+        let deaths = lane.story.deaths.len() as u64;
+        let counts = [lane.turns.len() as u64, messages, deaths, lane.tokens.output]
+            .map(|count| format!("{:>7}", amount(count)));
+        let label: String = lane.identity.chars().take(name).collect();
+        lines.push(format!("{label:<name$}  {}{}", row(lane, &scale), counts.concat()));
+    }
+    lines.push(format!("{:<name$}  {}", "queues", depth(timeline, &scale)));
+    lines.push(LEGEND.to_owned());
+    let trim = |line: String| line.trim_end().to_owned();
+    lines.into_iter().map(trim).collect()
+}
+
+/// Which time is in which column.
+struct Scale {
+    since: u64,
+    length: u64,
+    columns: usize,
+}
+
+impl Scale {
+    fn column(&self, at: EpochMs) -> usize {
+        let into = at.0.saturating_sub(self.since).min(self.length - 1);
+        (into as u128 * self.columns as u128 / u128::from(self.length)) as usize
+    }
+}
+
+fn row(lane: &Lane, scale: &Scale) -> String {
+    let mut row = vec![' '; scale.columns];
+    let mut fill = |from: EpochMs, to: EpochMs, sign: char| {
+        row[scale.column(from)..=scale.column(to)].fill(sign);
+    };
+    for bar in &lane.story.sessions {
+        fill(bar.from, bar.to, '-');
+    }
+    for (from, to) in &lane.turns {
+        fill(*from, *to, '=');
+    }
+    for bar in &lane.story.sessions {
+        if bar.finish != Finish::Runs {
+            fill(bar.to, bar.to, ']');
+        }
+        let sign = match bar.began {
+            Began::Fresh | Began::Unseen => '[',
+            Began::Resumed => '(',
+            Began::Worker => '<',
+        };
+        if bar.from.0 >= scale.since {
+            fill(bar.from, bar.from, sign);
+        }
+    }
+    for wait in lane.story.waits.iter().filter(|wait| Timeline::needs_somebody(wait.state)) {
+        fill(wait.from, wait.to, '?');
+    }
+    for death in &lane.story.deaths {
+        fill(death.at, death.at, 'x');
+    }
+    row.into_iter().collect()
+}
+
+/// The most messages that waited at once in each column.
+fn depth(timeline: &Timeline, scale: &Scale) -> String {
+    let most = most(timeline, scale.columns);
+    let top = most.iter().copied().max().unwrap_or(0).max(1);
+    let sign = |n: &u64| if *n == 0 { ' ' } else { STEPS[((n * 8).div_ceil(top) as usize).clamp(1, 8) - 1] };
+    format!(
+        "{} most at once: {}",
+        most.iter().map(sign).collect::<String>(),
+        if top == 1 && most.iter().all(|n| *n == 0) { 0 } else { top }
+    )
+}
+
+/// The most messages that waited at once in each of `columns` parts of the time.
+pub(crate) fn most(timeline: &Timeline, columns: usize) -> Vec<u64> {
+    let scale = Scale { since: timeline.since.0, length: timeline.length(), columns };
+    let mut most = vec![0; columns];
+    for (at, (from, count)) in timeline.depth.iter().enumerate() {
+        let to = timeline.depth.get(at + 1).map_or(timeline.until, |(next, _)| *next);
+        for cell in &mut most[scale.column(*from)..=scale.column(to)] {
+            *cell = (*count).max(*cell);
+        }
+    }
+    most
+}
+
+/// Times of day above the picture.
+fn hours(scale: &Scale) -> String {
+    let mut row = vec![' '; scale.columns];
+    let mut free = 0;
+    for (at, label) in ticks(scale.since, scale.length, scale.columns / 12) {
+        let column = scale.column(EpochMs(at));
+        if column >= free && column + label.len() <= scale.columns {
+            row[column..column + label.len()].copy_from_slice(&label.chars().collect::<Vec<_>>());
+            free = column + label.len() + 1;
+        }
+    }
+    row.into_iter().collect()
+}
+
+/// Round local times with their labels, at most some `most` of them.
+pub(crate) fn ticks(since: u64, length: u64, most: usize) -> Vec<(u64, String)> {
+    const STEPS: [u64; 12] = [1, 5, 15, 30, 60, 180, 360, 720, 1440, 2880, 10_080, 43_200];
+    let enough = |minutes: &&u64| length / (**minutes * 60_000) < most.max(2) as u64;
+    let step = STEPS.iter().find(enough).unwrap_or(&43_200) * 60_000;
+    // Round in local time: the offset of the beginning is that of all, but for a change to summer time.
+    let local = EpochMs(since).local();
+    let offset = offset_ms(&local);
+    let first = ((since as i64 + offset).div_euclid(step as i64) + 1) * step as i64 - offset;
+    let times = (0..).map(|n| first as u64 + n * step).take_while(|at| *at < since + length);
+    times
+        .map(|at| {
+            let text = EpochMs(at).local();
+            let label = if step >= 86_400_000 { text.get(5..10) } else { text.get(11..16) };
+            (at, label.unwrap_or_default().to_owned())
+        })
+        .collect()
+}
+
+/// The offset of a time as `2026-11-21T05:46:07+01:00`.
+fn offset_ms(local: &str) -> i64 {
+    let part = |range: std::ops::Range<usize>| local.get(range).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+    let minutes = part(20..22) * 60 + part(23..25);
+    if local.get(19..20) == Some("-") { -minutes * 60_000 } else { minutes * 60_000 }
+}
+
+fn span(ms: u64) -> String {
+    match ms {
+        0..=9_999 => format!("{:.1}s", ms as f64 / 1e3),
+        10_000..=599_999 => format!("{}s", ms / 1000),
+        600_000..=35_999_999 => format!("{}m", ms / 60_000),
+        _ => format!("{}h", ms / 3_600_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_offsets_are_read() {
+        assert_eq!(offset_ms("2026-11-21T05:46:07+01:30"), 5_400_000);
+        assert_eq!(offset_ms("2026-11-21T05:46:07-05:00"), -18_000_000);
+        let day = 86_400_000;
+        let found = ticks(1_000, day, 8);
+        assert!((4..=9).contains(&found.len()), "{found:?}");
+        assert!(found.iter().all(|(_, label)| label.ends_with(":00") || label.ends_with(":30")), "{found:?}");
+        assert!(ticks(0, 7 * day, 10).iter().all(|(_, label)| label.len() == 5));
+    }
+}
