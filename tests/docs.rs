@@ -2,10 +2,14 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod support;
+
 use iapeer::base::exit::Exit;
 use iapeer::base::settings::{PLACES, TABLE};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
+use support::TestHome;
 
 fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
@@ -102,4 +106,132 @@ fn the_exit_codes_page_has_a_row_for_each_code_and_no_other() {
     let row = |line: &str| line.strip_prefix("| ")?.split(' ').next()?.parse().ok();
     let found: Vec<u8> = text.lines().filter_map(row).collect();
     assert_eq!(found, wanted);
+}
+
+/// `value` as the page has it: what differs from run to run is replaced by an example of it.
+fn example(home: &TestHome, key: &str, value: &Value) -> Value {
+    let measured = key.ends_with("ms") || key.ends_with("_secs") || key.ends_with("_bytes") || key.contains("pid");
+    match value {
+        // How many are in which state is a matter of the moment.
+        Value::Object(_) if key == "states" => json!({"asleep": 1, "idle": 1}),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), example(home, key, value))).collect(),
+        Value::Array(list) => list.iter().map(|value| example(home, key, value)).collect(),
+        Value::Number(_) if measured || key == "server" => json!(120),
+        Value::String(text) if text.len() == 26 && text.starts_with("01") => json!("01M7YEQDPSFQ470K9N062NKM85"),
+        Value::String(text) if text.starts_with("20") && text.ends_with('Z') => {
+            json!(if text.contains('.') { "2026-11-26T10:44:46.000Z" } else { "2026-11-26T10:44:46Z" })
+        }
+        Value::String(text) => json!(text.replace(home.dir().to_str().unwrap(), "/home/me")),
+        other => other.clone(),
+    }
+}
+
+/// Where two values have different shapes, by the path to there: other fields, other kinds of values.
+fn differences(path: &str, documented: &Value, printed: &Value) -> Vec<String> {
+    match (documented, printed) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys =
+                |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+            let mut found: Vec<String> =
+                keys(a).symmetric_difference(&keys(b)).map(|key| format!("{path}.{key} is in one only")).collect();
+            for (key, value) in a {
+                if let Some(other) = b.get(key) {
+                    found.extend(differences(&format!("{path}.{key}"), value, other));
+                }
+            }
+            found
+        }
+        (Value::Array(a), Value::Array(b)) => match (a.first(), b.first()) {
+            (Some(a), Some(b)) => differences(&format!("{path}[]"), a, b),
+            _ => vec![],
+        },
+        // What is known only sometimes.
+        (Value::Null, _) | (_, Value::Null) => vec![],
+        (a, b) if std::mem::discriminant(a) == std::mem::discriminant(b) => vec![],
+        (a, b) => vec![format!("{path}: {a} and {b}")],
+    }
+}
+
+#[test]
+fn each_example_of_the_json_page_is_what_its_command_prints() {
+    let home = TestHome::new();
+    home.set("IAPEER_SERVICE_MANAGER", "none");
+    home.parrot("bob", &[]);
+    home.ok("iapeer-superviser", &[]);
+    let path = page("json.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut written = String::new();
+    let mut wrong = Vec::new();
+    let mut sections = text.split("\n### `");
+    written += sections.next().unwrap();
+    for section in sections {
+        let (command, rest) = section.split_once("`\n").unwrap();
+        if command.contains("doctor") {
+            let in_order = || home.run("iapeer", &["doctor"]).stdout == "everything is in order\n";
+            support::wait_until("the canary", support::PATIENCE, in_order);
+        }
+        let mut shell = home.cmd("sh");
+        shell.args(["-c", command]);
+        let output = home.start(shell, None).wait(support::PATIENCE);
+        home.at_rest("parrot-ann");
+        written += &format!("\n### `{command}`\n");
+        let Some((before, block)) = rest.split_once("```json\n") else {
+            assert_eq!((output.code, output.stdout.as_str()), (0, ""), "{command}: {output}");
+            written += rest;
+            continue;
+        };
+        assert_eq!(output.code, 0, "{command}: {output}");
+        let (block, after) = block.split_once("\n```").unwrap();
+        let documented: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{command}: {error}"));
+        let printed = example(&home, "", &output.json_lines()[0]);
+        wrong.extend(differences("", &documented, &printed).into_iter().map(|what| format!("{command}: {what}")));
+        written += &format!("{before}```json\n{printed}\n```{after}");
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|update| update == "1") {
+        fs::write(&path, &written).unwrap();
+    } else {
+        assert!(wrong.is_empty(), "docs/json.md: UPDATE_DOCS=1 cargo test --test docs\n{}", wrong.join("\n"));
+    }
+}
+
+/// The words of a page that stand between backticks.
+fn words_of(page: &str) -> Vec<&str> {
+    page.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_state_file_of_the_code_is_on_its_page() {
+    let code = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib/base/state_file.rs")).unwrap();
+    let (_, suffixes) = code.split_once("pub fn suffix(self)").unwrap();
+    let (suffixes, _) = suffixes.split_once("\n    }").unwrap();
+    let text = fs::read_to_string(page("state-files.md")).unwrap();
+    let suffixes: Vec<&str> = suffixes.split('"').skip(1).step_by(2).collect();
+    assert!(suffixes.len() > 15, "{suffixes:?}");
+    let missing: Vec<&&str> =
+        suffixes.iter().filter(|suffix| !text.contains(&format!("<identity>.{suffix}"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_key_of_a_manifest_and_of_a_profile_is_on_its_page() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib");
+    let manifest = fs::read_to_string(src.join("runtime/manifest.rs")).unwrap();
+    let (_, fields) = manifest.split_once("pub struct Manifest {").unwrap();
+    let (fields, _) = fields.split_once("\n}").unwrap();
+    let keys = fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':')).map(|(key, _)| key);
+    let keys: Vec<&str> = keys.map(|key| key.strip_prefix("r#").unwrap_or(key)).collect();
+    let text = fs::read_to_string(page("runtimes.md")).unwrap();
+    let words = words_of(&text);
+    assert!(keys.len() > 15, "{keys:?}");
+    let missing: Vec<&&str> = keys.iter().filter(|key| !words.contains(key)).collect();
+    assert!(missing.is_empty(), "docs/runtimes.md does not name {missing:?}");
+    let policy = fs::read_to_string(src.join("store/policy.rs")).unwrap();
+    let (_, list) = policy.split_once("KEYS: [&str;").unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let of_sessions = list.split('"').skip(1).step_by(2);
+    let others = ["personality", "default_runtime", "runtimes", "description", "intelligence", "interfaces", "tags"];
+    let text = fs::read_to_string(page("profiles.md")).unwrap();
+    let words = words_of(&text);
+    let missing: Vec<&str> = of_sessions.chain(others).filter(|key| !words.contains(key)).collect();
+    assert!(missing.is_empty(), "docs/profiles.md does not name {missing:?}");
 }

@@ -91,6 +91,9 @@ const SCENARIOS: &[Scenario] = &[
     row("a folder is moved", Sleeps, "is gone", |home| {
         fs::rename(home.root().join("peers/ann"), home.root().join("peers/elsewhere")).is_ok()
     }),
+    row("a history is gone", Lives, "its history is gone", |home| {
+        fs::remove_file(home.root().join("history/parrot-ann.jsonl")).is_ok()
+    }),
     row("a log is a folder", Sleeps, "can't be written", |home| {
         let log = home.root().join("logs/iapeer/delivery.log");
         fs::remove_file(&log).and_then(|()| fs::create_dir(&log)).is_ok()

@@ -16,7 +16,9 @@ use iapeer::world::World;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let access = |given: &args::Drain| if given.list || given.dry_run { Access::ReadOnly } else { Access::Write };
+    let access = |given: &args::Drain| {
+        if given.list || given.show.is_some() || given.dry_run { Access::ReadOnly } else { Access::Write }
+    };
     cli::main("iapeer-drain", access, run)
 }
 
@@ -24,13 +26,20 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
     if given.gated {
         spawn::wait_at_gate();
     }
-    let settles = given.list || given.requeue.is_some() || given.drop.is_some();
+    let settles = given.list || given.show.is_some() || !given.requeue.is_empty() || given.drop.is_some();
     if given.identities.is_empty() && !given.all && !settles {
-        return Err(Failure::new(Exit::Usage, "name an identity, or give --all, --list, --requeue ID or --drop ID"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "name an identity, or give --all, --list, --show ID, --requeue ID or --drop ID",
+        ));
     }
     let chosen = queues::all_chosen(world, &given.identities)?;
-    if let Some(id) = &given.requeue {
-        cli::tell(given.json, &queues::requeue(world, id)?, || format!("requeued {id}"));
+    if !given.requeue.is_empty() {
+        return Ok(given.requeue.iter().map(|id| requeue(given.json, id, world)).max().unwrap_or(Exit::Ok));
+    }
+    if let Some(id) = &given.show {
+        let shown = queues::show(world, id)?;
+        cli::tell(given.json, &shown, || shown.text());
     } else if let Some(id) = &given.drop {
         queues::drop_item(world, id, output::say_surely)?;
     } else if given.list || given.dry_run {
@@ -55,6 +64,20 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
         return Ok(codes.max().unwrap_or(Exit::Ok));
     }
     Ok(Exit::Ok)
+}
+
+/// Requeues one dead letter. One that can't be never stops the others; the worst code is the program's.
+fn requeue(json: bool, id: &str, world: &World<'_>) -> Exit {
+    match queues::requeue(world, id) {
+        Ok(row) => {
+            cli::tell(json, &row, || format!("requeued {id}"));
+            Exit::Ok
+        }
+        Err(failure) => {
+            output::complain(&format!("iapeer-drain: {failure}"));
+            failure.exit
+        }
+    }
 }
 
 /// Drains one identity. One that fails never stops the others; the worst code is the program's.

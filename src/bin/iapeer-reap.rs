@@ -6,6 +6,7 @@
 //!
 //! Exit: 0 · 64 usage · 65 an invalid plan · 66 no such file · 74 I/O · 75 a session could not be ended · 77 permission · 78 configuration.
 
+use iapeer::base::span::span;
 use iapeer::base::{Exit, Failure};
 use iapeer::cli::{self, Access, args};
 use iapeer::mailbox::queues;
@@ -15,7 +16,6 @@ use iapeer::world::World;
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 fn main() -> ExitCode {
     let access = |given: &args::Reap| if given.dry_run { Access::ReadOnly } else { Access::Write };
@@ -39,9 +39,10 @@ fn run(given: args::Reap, world: &World<'_>) -> Result<Exit, Failure> {
             tell(reap::planned(world, &line));
         }
     } else if given.idle {
-        let older = match given.older_than {
-            Some(secs) => Duration::try_from_secs_f64(secs)
-                .map_err(|_| Failure::new(Exit::Usage, "--older-than wants seconds, 0 or more"))?,
+        let older = match &given.older_than {
+            Some(text) => span(text).ok_or_else(|| {
+                Failure::new(Exit::Usage, "--older-than wants seconds, 0 or more, or a time as 90s, 10m, 2h")
+            })?,
             None => world.settings.idle,
         };
         reap::idle(world, older, given.dry_run, tell)?;

@@ -104,10 +104,8 @@ fn try_create(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let birth = Birth {
         name: Some(name.clone()),
         runtime: Some("sim".parse().unwrap()),
-        path: None,
-        description: None,
-        intelligence: None,
         ephemeral: is_worker(identity),
+        ..Birth::default()
     };
     let born = create::create(world, &birth)?;
     if name == "max" {

@@ -6,7 +6,7 @@
 
 use crate::base::exit::{Exit, Failure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -20,6 +20,13 @@ static DONE: OnceLock<String> = OnceLock::new();
 pub fn say(line: impl AsRef<str>) {
     if LOST.get().is_none() {
         note(print(line.as_ref()));
+    }
+}
+
+/// Tells a person at a terminal how far a slow act has come; elsewhere it says nothing.
+pub(crate) fn progress(line: &str) {
+    if io::stderr().is_terminal() {
+        complain(line);
     }
 }
 

@@ -116,6 +116,9 @@ pub struct Target {
     /// Every registered peer.
     #[arg(long)]
     pub all: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// One peer.
@@ -127,6 +130,9 @@ pub struct One {
     /// Its runtime.
     #[arg(value_name = "RT")]
     pub runtime: Option<String>,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A runtime, and whose.
@@ -142,6 +148,9 @@ pub struct OfRuntime {
     /// Every registered peer.
     #[arg(long)]
     pub all: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `iapeer units` does.
@@ -265,6 +274,9 @@ pub enum Verb {
         /// Only its last rows that are not blank.
         #[arg(short = 'n', long, value_name = "LINES")]
         lines: Option<usize>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Say what is not as it should be on this host, why, and what to do about it.
     Doctor {
@@ -274,6 +286,9 @@ pub enum Verb {
         /// Try a runtime instead: start its program in a scratch session and say which rule matched what on its screens.
         #[arg(long, value_name = "RT")]
         runtime: Option<String>,
+        /// Colour the marks. auto: on a terminal, unless NO_COLOR is set.
+        #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+        color: Colour,
         /// Print one JSON object a finding, or a screen.
         #[arg(long)]
         json: bool,
@@ -300,6 +315,9 @@ pub enum Verb {
         /// Even if it lives or messages wait.
         #[arg(long)]
         force: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Give a peer another name. Its folder moves along where it is the default one; then its next session is fresh.
     Rename {
@@ -399,7 +417,11 @@ pub enum Verb {
     #[command(hide = true)]
     Finish,
     /// Print the version and nothing else.
-    Version,
+    Version {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write the manual pages of all programs into a folder, or print iapeer's own.
     Man {
         /// The folder.

@@ -49,12 +49,7 @@ pub(crate) fn list(
         return Ok(Exit::Ok);
     }
     table::sort(&mut peers);
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let paint = match colour {
-        Colour::Always => table::Paint::Colour,
-        Colour::Auto if !no_colour && std::io::stdout().is_terminal() => table::Paint::Colour,
-        Colour::Auto | Colour::Never => table::Paint::Plain,
-    };
+    let paint = paint(colour);
     output::say_all(&table::lines(&peers, world.now(), paint));
     // A host that has none to know is not asked for.
     let rows = operator_hosts::rows(world).unwrap_or_default();
@@ -117,7 +112,7 @@ pub(crate) fn answer(
 }
 
 /// `iapeer peek PEER`.
-pub(crate) fn peek(world: &World<'_>, peer: &str, lines: Option<usize>) -> Result<Exit, Failure> {
+pub(crate) fn peek(world: &World<'_>, peer: &str, lines: Option<usize>, json: bool) -> Result<Exit, Failure> {
     let peer = Peer::named(world.paths, peer, None)?;
     let view = world
         .host
@@ -130,13 +125,27 @@ pub(crate) fn peek(world: &World<'_>, peer: &str, lines: Option<usize>) -> Resul
         None => rows[..end].iter().collect(),
     };
     let from = lines.map_or(0, |lines| solid.len().saturating_sub(lines));
-    solid[from..].iter().for_each(cli::say);
+    if json {
+        cli::tell(true, &serde_json::json!({"identity": peer.identity, "rows": &solid[from..]}), String::new);
+    } else {
+        solid[from..].iter().for_each(cli::say);
+    }
     Ok(Exit::Ok)
 }
 
 /// A row without anything that could steer the reader's terminal.
 fn harmless(row: &str) -> String {
     row.chars().map(|c| if c.is_control() { '·' } else { c }).collect::<String>().trim_end().to_owned()
+}
+
+/// Whether to colour, by what was asked for.
+pub(crate) fn paint(colour: Colour) -> table::Paint {
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match colour {
+        Colour::Always => table::Paint::Colour,
+        Colour::Auto if !no_colour && std::io::stdout().is_terminal() => table::Paint::Colour,
+        Colour::Auto | Colour::Never => table::Paint::Plain,
+    }
 }
 
 #[cfg(test)]

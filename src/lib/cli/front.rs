@@ -6,26 +6,24 @@ use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, HostAct, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, attention, chronicle, completions, fleet, hosts, names, people, verbs};
-use crate::doctor::probe;
+use crate::cli::{self, Access, attach, attention, chronicle, completions, fleet, hosts, names, people, verbs};
+use crate::doctor::{probe, versions};
 use crate::host::program::become_program;
 use crate::host::spawn;
-use crate::host::tmux::Tmux;
 use crate::operator::control::{self, Done};
-use crate::operator::{demo, list};
+use crate::operator::demo;
 use crate::roster::create::{self, Birth, Born};
 use crate::roster::remove::{self, Removed};
 use crate::roster::runtimes::Change;
 use crate::roster::unfinished;
 use crate::runtime::{Kind, Manifest};
+use crate::session::launch;
 use crate::session::rule::WakeRequest;
-use crate::session::{launch, settle as session};
-use crate::store::event_log::Event;
 use crate::store::profile::Profile;
 use crate::store::registry::Registry;
 use crate::units::install;
 use crate::world::World;
-use crate::world::peer::{Peer, split_name, whole_peer};
+use crate::world::peer::{Peer, whole_peer};
 use clap::Parser;
 use clap_complete::Generator;
 use std::ffi::OsString;
@@ -41,7 +39,7 @@ pub fn main() -> ExitCode {
     crate::host::inherited::disown();
     normalize::other_scripts(normalize::by_table);
     cli::finish_verbs_by(unfinished::finish_all);
-    let verb = match Front::try_parse() {
+    let verb = match Front::try_parse_from(without_second_help()) {
         Ok(front) => front.verb,
         Err(error) => return cli::usage(PROGRAM, &error),
     };
@@ -49,6 +47,13 @@ pub fn main() -> ExitCode {
         cli::init_logging(LevelFilter::WARN)?;
         run(verb)
     })
+}
+
+/// The command line; `help --help` is `help`.
+fn without_second_help() -> impl Iterator<Item = OsString> {
+    let asks = |word: Option<OsString>| word.is_some_and(|word| word == "--help" || word == "-h");
+    let twice = std::env::args_os().nth(1).is_some_and(|word| word == "help") && asks(std::env::args_os().nth(2));
+    std::env::args_os().take(if twice { 2 } else { usize::MAX })
 }
 
 fn run(verb: Verb) -> Result<Exit, Failure> {
@@ -63,8 +68,9 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         }
         // Whatever writes finishes them first.
         Verb::Finish => cli::with_world(PROGRAM, Access::Write, |_| Ok(Exit::Ok)),
-        Verb::Version => {
-            cli::say(env!("CARGO_PKG_VERSION"));
+        Verb::Version { json } => {
+            let version = env!("CARGO_PKG_VERSION");
+            cli::tell(json, &serde_json::json!({ "version": version }), || version.to_owned());
             Ok(Exit::Ok)
         }
         Verb::List { hosts: true, json, .. } => hosts::list(json),
@@ -88,8 +94,8 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
             cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::units_status(world, json))
         }
         // An examination reports what a program would be refused for.
-        Verb::Doctor { runtime: None, fix, json } => {
-            cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, json))
+        Verb::Doctor { runtime: None, fix, color, json } => {
+            cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, color, json))
         }
         Verb::Chronicle(verb) => cli::with_world(PROGRAM, Access::ReadOnly, |world| chronicle::run(world, verb)),
         Verb::Fleet(verb) => cli::with_world(PROGRAM, fleet::access(&verb), |world| fleet::run(world, verb)),
@@ -131,6 +137,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         Verb::Doctor { runtime: Some(runtime), json, .. } => {
             let runtime: Runtime = runtime.parse().map_err(|error| usage(&format!("{error}")))?;
             probe::probe(world, &runtime, |seen| cli::tell(json, seen, || seen.line()))?;
+            versions::note_tried(world, &runtime)?;
             if !json {
                 cli::say(format!("{runtime}: ready"));
             }
@@ -149,22 +156,27 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             let peer = named(world, &one)?;
             let woken = control::new(world, &peer)?;
             if woken.exit != Exit::Ok {
+                if one.json {
+                    cli::tell(true, &woken, String::new);
+                }
                 return Err(Failure::new(woken.exit, format!("new: {}", woken.reason.unwrap_or_default())));
             }
-            cli::say(format!("new: {} fresh session up", peer.identity));
+            cli::tell(one.json, &woken, || format!("new: {} fresh session up", peer.identity));
         }
         Verb::Attention { follow, json, tell } => return attention::attention(world, follow, json, tell.as_deref()),
         Verb::Answer { peer, answer, message, json } => {
             return attention::answer(world, &peer, &answer, message.as_deref(), json);
         }
-        Verb::Peek { peer, lines } => return attention::peek(world, &peer, lines),
-        Verb::Attach(one) => return attach(world, &one),
-        Verb::Remove { peer, force } => return remove(world, &peer, force),
+        Verb::Peek { peer, lines, json } => return attention::peek(world, &peer, lines, json),
+        Verb::Attach(one) => return attach::attach(world, &one),
+        Verb::Remove { peer, force, json } => return remove(world, &peer, force, json),
         Verb::Rename { old, new, force, json } => return verbs::rename(world, &old, &new, force, json),
         Verb::Verify { fix, json } => return verbs::verify(world, fix, json),
-        Verb::AddRuntime(of) => return verbs::runtimes(world, Change::Add, &of_runtime(&of)?, of.peer.as_deref()),
+        Verb::AddRuntime(of) => {
+            return verbs::runtimes(world, Change::Add, &of_runtime(&of)?, of.peer.as_deref(), of.json);
+        }
         Verb::DefaultRuntime(of) => {
-            return verbs::runtimes(world, Change::Default, &of_runtime(&of)?, of.peer.as_deref());
+            return verbs::runtimes(world, Change::Default, &of_runtime(&of)?, of.peer.as_deref(), of.json);
         }
         Verb::SelfFresh => {
             let identity = own_identity()?;
@@ -192,7 +204,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::PeerName { .. }
         | Verb::Names { .. }
         | Verb::Finish
-        | Verb::Version
+        | Verb::Version { .. }
         | Verb::Chronicle(_)
         | Verb::Fleet(_)
         | Verb::People(_)
@@ -254,7 +266,7 @@ fn each(
     for peer in control::targets(world, target.peer.as_deref(), runtime.as_ref(), target.all)? {
         match verb(world, &peer) {
             Ok(done) => {
-                cli::say(exit::one_line(&done.line()));
+                cli::tell(target.json, &done, || exit::one_line(&done.line()));
                 worst = worst.max(done.exit);
             }
             Err(failure) if target.all => {
@@ -274,17 +286,26 @@ fn single(
     act: impl Fn(&World<'_>, &Peer) -> Result<Done, Failure>,
 ) -> Result<Exit, Failure> {
     let done = act(world, &named(world, one)?)?;
+    if one.json {
+        cli::tell(true, &done, String::new);
+    }
     if done.exit != Exit::Ok {
         return Err(Failure::new(done.exit, format!("{verb}: {}", done.line())));
     }
     let after = done.action.strip_prefix("compacted").unwrap_or_default();
-    cli::say(format!("{verb} → {} ({}){after}", done.personality, done.runtime));
+    if !one.json {
+        cli::say(format!("{verb} → {} ({}){after}", done.personality, done.runtime));
+    }
     Ok(Exit::Ok)
 }
 
-fn remove(world: &World<'_>, text: &str, force: bool) -> Result<Exit, Failure> {
+fn remove(world: &World<'_>, text: &str, force: bool, json: bool) -> Result<Exit, Failure> {
     let name = whole_peer(&Registry::read(world.paths)?, text)?;
     let removed = remove::remove(world, &name, force)?;
+    if json {
+        cli::tell(true, &removed, String::new);
+        return Ok(Exit::Ok);
+    }
     match removed {
         Removed { registered: true, .. } => cli::say(format!("removed {:?} from the registry", name.as_str())),
         _ if removed.purged.is_empty() => cli::say(format!("{:?} not registered — no-op", name.as_str())),
@@ -297,38 +318,6 @@ fn remove(world: &World<'_>, text: &str, force: bool) -> Result<Exit, Failure> {
         cli::say(format!("folder kept: {} (delete it yourself if it is not needed)", cwd.display()));
     }
     Ok(Exit::Ok)
-}
-
-/// Brings a peer up by resuming it, then becomes `tmux attach`.
-fn attach(world: &World<'_>, one: &One) -> Result<Exit, Failure> {
-    let explicit = parse(one.runtime.clone())?;
-    let registry = Registry::read(world.paths)?;
-    let (name, typed) = split_name(&registry, &one.peer, explicit.as_ref())?;
-    // Where no runtime is named: the one it was last active on.
-    let last = registry.get(&name).and_then(|record| list::last_active(world, record));
-    let peer = Peer::find(world.paths, &name, typed.or(last).as_ref())?;
-    // Looking at a session that lives waits for nobody's lock, and one that the service manager holds may be looked at.
-    if session::is_live(world, &peer.identity) {
-        return open_terminal(world, &peer, false);
-    }
-    let woken = control::wake(world, &peer, WakeRequest::Resume, None)?;
-    if woken.exit != Exit::Ok {
-        return Err(Failure::new(woken.exit, format!("attach: {}", woken.reason.unwrap_or_default())));
-    }
-    open_terminal(world, &peer, woken.woke)
-}
-
-/// Becomes `tmux attach` on the peer's session. Returns only where that could not be started.
-fn open_terminal(world: &World<'_>, peer: &Peer, woke: bool) -> Result<Exit, Failure> {
-    cli::say(format!("{}attaching {}…", if woke { "woke + " } else { "" }, peer.identity));
-    let event = Event::new("attach").field("identity", &peer.identity).field("woke", woke);
-    world.lifecycle(&event);
-    let tmux = Tmux::find(world.settings.tmux_timeout)?;
-    let server = tmux.server(&world.paths.socket(&peer.identity), peer.identity.as_str());
-    let status = server.attach().map_err(|error| Failure::new(Exit::Internal, format!("cannot run tmux: {error}")))?;
-    let event = Event::new("attach-end").field("identity", &peer.identity).maybe("rc", status.code());
-    world.lifecycle(&event);
-    Ok(if status.success() { Exit::Ok } else { Exit::Refused })
 }
 
 /// `iapeer WORD …`: a program `iapeer-WORD`, or a runtime.
@@ -397,7 +386,7 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
     let mode = if woken.woke { " (fresh)" } else { "" };
     if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
         cli::say(format!("{how} {}{mode} — attaching…", peer.identity));
-        return open_terminal(world, &peer, woken.woke);
+        return attach::open_terminal(world, &peer, woken.woke, false);
     }
     cli::say(format!("{how} {}{mode}", peer.identity));
     Ok(Exit::Ok)

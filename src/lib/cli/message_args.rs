@@ -67,9 +67,9 @@ pub enum Require {
 /// Deliver what waits in queues, list it, or settle a dead letter.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-drain", version)]
-#[command(group = ArgGroup::new("act").args(["list", "requeue", "drop"]))]
+#[command(group = ArgGroup::new("act").args(["list", "show", "requeue", "drop"]))]
 pub struct Drain {
-    /// Whose queues: RUNTIME-NAME; to list them also @HOST.
+    /// Whose queues: RUNTIME-NAME, or NAME for all its runtimes; to list them also @HOST.
     #[arg(value_name = "IDENTITY")]
     pub identities: Vec<String>,
     /// Every queue that has something in it.
@@ -78,9 +78,12 @@ pub struct Drain {
     /// List waiting, inflight, dead and corrupt items.
     #[arg(long)]
     pub list: bool,
-    /// Accept a dead item again, at the end of its queue.
+    /// Print an item as it is kept, its text too, wherever it is.
     #[arg(long, value_name = "ID", conflicts_with_all = ["identities", "all", "dry_run"])]
-    pub requeue: Option<String>,
+    pub show: Option<String>,
+    /// Accept dead items again, each at the end of its queue.
+    #[arg(long, value_name = "ID", num_args = 1.., conflicts_with_all = ["identities", "all", "dry_run"])]
+    pub requeue: Vec<String>,
     /// Drop a dead item, and print it.
     #[arg(long, value_name = "ID", conflicts_with_all = ["identities", "all", "dry_run"])]
     pub drop: Option<String>,
@@ -155,7 +158,7 @@ pub struct Canary {
 #[command(name = "iapeer-reap", version)]
 #[command(group = ArgGroup::new("what").required(true).args(["identities", "idle", "plan"]))]
 pub struct Reap {
-    /// Whose sessions: RUNTIME-NAME.
+    /// Whose sessions: RUNTIME-NAME, or NAME for all its runtimes.
     #[arg(value_name = "IDENTITY")]
     pub identities: Vec<String>,
     /// Leave them resume-eligible (the default).
@@ -170,9 +173,9 @@ pub struct Reap {
     /// Every session that has been idle.
     #[arg(long)]
     pub idle: bool,
-    /// Idle for longer than this many seconds. Default: IAPEER_IDLE_SECS.
-    #[arg(long, value_name = "SECS", conflicts_with_all = ["identities", "plan"])]
-    pub older_than: Option<f64>,
+    /// Idle for longer than this: 90s, 10m, 2h; a bare number is seconds. Default: IAPEER_IDLE_SECS.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["identities", "plan"])]
+    pub older_than: Option<String>,
     /// Say which, and end none.
     #[arg(long, conflicts_with_all = ["identities", "plan"])]
     pub dry_run: bool,
@@ -243,6 +246,9 @@ mod tests {
             ("iapeer-reap --idle --reason x", false),
             ("iapeer-drain a-b --dry-run", true),
             ("iapeer-drain --requeue 1", true),
+            ("iapeer-drain --requeue 1 2", true),
+            ("iapeer-drain --show 1", true),
+            ("iapeer-drain --show 1 --requeue 1", false),
             ("iapeer-drain --requeue 1 --dry-run", false),
             ("iapeer-drain --drop 1 --dry-run", false),
             ("iapeer-drain --drop 1 --requeue 1", false),

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub(crate) mod attach;
 pub(crate) mod attention;
 mod chronicle;
 pub mod chronicle_args;

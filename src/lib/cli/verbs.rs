@@ -1,13 +1,16 @@
 //! The front's verbs over the registry, the logs and the units.
 
 use crate::base::exit::{self, Exit, Failure};
+use crate::base::harmless::harmless;
 use crate::base::identity::{Personality, Runtime};
 use crate::base::normalize;
 use crate::base::output;
 use crate::cli;
-use crate::cli::args::Planned;
+use crate::cli::args::{Colour, Planned};
+use crate::cli::attention;
 use crate::doctor;
 use crate::host::service::Manager;
+use crate::operator::table::Paint;
 use crate::operator::{logs, status};
 use crate::roster::runtimes::{self, Change};
 use crate::roster::{rename, verify};
@@ -97,12 +100,18 @@ pub fn verify(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure>
 }
 
 /// `iapeer add-runtime` and `iapeer default-runtime`.
-pub fn runtimes(world: &World<'_>, change: Change, runtime: &Runtime, peer: Option<&str>) -> Result<Exit, Failure> {
+pub fn runtimes(
+    world: &World<'_>,
+    change: Change,
+    runtime: &Runtime,
+    peer: Option<&str>,
+    json: bool,
+) -> Result<Exit, Failure> {
     let name =
         peer.map(|text| split_name(&Registry::read(world.paths)?, text, None).map(|(name, _)| name)).transpose()?;
     let mut worst = Exit::Ok;
     for changed in runtimes::change(world, change, runtime, name.as_ref())? {
-        cli::say(changed.line());
+        cli::tell(json, &changed, || changed.line());
         worst = worst.max(changed.exit);
     }
     Ok(worst)
@@ -116,10 +125,26 @@ pub fn status(world: &World<'_>, json: bool) -> Result<Exit, Failure> {
 }
 
 /// `iapeer doctor`.
-pub fn doctor(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure> {
-    let (summary, exit) = doctor::examine(world, fix, |finding| cli::tell(json, finding, || finding.line()))?;
+pub fn doctor(world: &World<'_>, fix: bool, colour: Colour, json: bool) -> Result<Exit, Failure> {
+    let paint = attention::paint(colour);
+    let (summary, exit) = doctor::examine(world, fix, |finding| match (json, paint) {
+        (false, Paint::Colour) => cli::say(coloured(&harmless(&finding.line()))),
+        _ => cli::tell(json, finding, || finding.line()),
+    })?;
     cli::tell(json, &serde_json::json!({ "doctor": summary }), || summary.line());
     Ok(exit)
+}
+
+/// A finding's line with its mark in the colour of what it says.
+fn coloured(line: &str) -> String {
+    let rest = |mark: char| line.strip_prefix(mark);
+    let painted = |colour: &str, mark, rest| format!("\x1b[{colour}m{mark}\x1b[0m{rest}");
+    match (rest('✗'), rest('⚠'), rest('✓')) {
+        (Some(rest), _, _) => painted("1;31", '✗', rest),
+        (_, Some(rest), _) => painted("33", '⚠', rest),
+        (_, _, Some(rest)) => painted("32", '✓', rest),
+        _ => line.to_owned(),
+    }
 }
 
 /// `iapeer logs`.

@@ -17,8 +17,9 @@ use crate::host::managed::Managed;
 use crate::mailbox::tasks;
 use crate::message::limits;
 use crate::session::{refuse, settle};
+use crate::store::event_log::Event;
 use crate::store::open::NO_WAIT_NO_LINK;
-use crate::store::queue::{Item, Place, Seq, Settled};
+use crate::store::queue::{Item, Place, QueueError, Seq, Settled};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::identities_with;
 use crate::world::peer::Peer;
@@ -94,7 +95,24 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
 /// Accepts `message`: everything that can forbid it is asked, then it is made durable.
 pub fn accept<'w>(world: &World<'w>, message: Message) -> Result<Acceptance<'w>, Failure> {
     let id = message.ask.unwrap_or_else(|| MessageId::generate(world.now()));
-    accept_as(world, message, id)
+    accept_or_log(world, message, id)
+}
+
+/// [`accept_as`]; of a message that was not kept, the log has a line too.
+fn accept_or_log<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<Acceptance<'w>, Failure> {
+    let (to, from) = (message.to.clone(), message.from.clone());
+    accept_as(world, message, id).inspect_err(|failure| {
+        let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };
+        let event = Event::new("delivery")
+            .field("id", id)
+            .maybe("caller", from.or_else(|| std::env::var("PEER_IDENTITY").ok()))
+            .field("to", to)
+            .field("outcome", outcome)
+            .field("ok", false)
+            .field("path", if world.program == "iapeer-mcp" { "mcp" } else { "cli" })
+            .field("err", &failure.message);
+        world.delivery(&event);
+    })
 }
 
 /// [`accept`] under an id that the caller derives from where the message comes from: `None` where the recipient has that
@@ -120,7 +138,7 @@ pub(crate) fn accept_once<'w>(
             return Ok(None);
         }
     }
-    accept_as(world, message, id).map(Some)
+    accept_or_log(world, message, id).map(Some)
 }
 
 fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<Acceptance<'w>, Failure> {
@@ -182,13 +200,22 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     // A drain is loaded while the message is written. A program that holds the identity's lock checks the queue again
     // after it has released the lock.
     let ready = (!world.is_held(&peer.identity)).then(|| world.host.ready_drain(&peer.identity));
-    let seq = queue.accept(&item, world.clock)?;
+    let seq = queue.accept(&item, world.clock).map_err(not_kept)?;
     withdraw_from_nobody(world, &peer, &item, seq)?;
     // From here on the message is accepted: no failure below may be reported as a refusal.
     touch_kick(world);
     arm();
     let to = Recipient::Here(Box::new(peer));
     Ok(Acceptance::Accepted(Box::new(Accepted { to, item, seq, started, ready })))
+}
+
+/// The failure of a queue that could not be written: nothing was kept, and the message itself was not refused.
+fn not_kept(error: QueueError) -> Failure {
+    let Failure { exit, message } = error.into();
+    match exit {
+        Exit::NoPerm | Exit::CantCreate => Failure::new(Exit::Io, message),
+        exit => Failure::new(exit, message),
+    }
 }
 
 /// Whether a peer is held by a unit of ours.

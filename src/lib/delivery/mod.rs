@@ -15,6 +15,7 @@ pub mod many;
 mod message;
 pub(crate) mod outgoing;
 mod passed;
+mod progress;
 pub mod recipient;
 pub mod recipients;
 pub mod report;

@@ -7,6 +7,7 @@ use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::wake::Mode;
 use crate::base::words::words;
+use crate::delivery::progress::Progress;
 use crate::delivery::recipient::Recipient;
 use crate::store::queue::{Item, Place, Queue, Seq, Settled};
 use crate::store::session_record::SessionRecord;
@@ -132,6 +133,10 @@ impl Watched<'_> {
         let deadline = Deadline::after(world.clock, if not_started.is_some() { Duration::ZERO } else { wait });
         let mut last_reason = None;
         let mut in_flight = None;
+        let mut progress = match to {
+            Recipient::Here(peer) => Some(Progress::of(world, &peer.identity)),
+            Recipient::Afar(_) => None,
+        };
         let settled = wait_for(world.clock, deadline, LOOK, || match queue.settled(seq) {
             Settled::Gone => Some(Settled::Gone),
             Settled::Dead => Some(Settled::Dead),
@@ -148,7 +153,11 @@ impl Watched<'_> {
                 // its own queue may be taken at any time, and what is being buried is a dead letter in a moment.
                 let goes_on = now.passed.is_some() || now.notice.is_some();
                 last_reason = now.reason.filter(|_| now.notice.is_none()).or_else(|| self.away(at));
-                (last_reason.is_some() && !goes_on).then_some(place)
+                if last_reason.is_some() && !goes_on {
+                    return Some(place);
+                }
+                progress.iter_mut().for_each(|progress| progress.tell(place));
+                None
             }
         });
         match settled {

@@ -3,6 +3,7 @@
 use super::finding::{Finding, MendOutcome};
 use super::{
     attention, contents, files, fleet, hosts, machine, profiles, programs, registry, runtimes, telegram, verbs,
+    versions,
 };
 use crate::base::exit::{Exit, Failure};
 use crate::roster::rebuild;
@@ -99,6 +100,7 @@ pub fn examine<'a>(
     let registry = Registry::read(world.paths).unwrap_or(registry);
     take(profiles::profiles(world, &registry, &half_done));
     take(runtimes::runtimes(world, &registry));
+    take(versions::versions(world, &registry));
     take(machine::service(world, &registry));
     take(fleet::queues(world, &registry, &half_done));
     take(fleet::sessions(world, &registry));

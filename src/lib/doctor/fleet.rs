@@ -69,6 +69,9 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
             aside.display()
         )));
     }
+    if inflight == 0 {
+        findings.extend(history_gone(world, identity));
+    }
     if waiting + inflight == 0 {
         return findings;
     }
@@ -104,6 +107,18 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
             .push(Finding::warn("queue", identity, what).todo(format!("`iapeer start {}`", identity.personality())));
     }
     findings
+}
+
+/// A history that is gone although the agent has taken a message: what became of earlier messages is not known.
+fn history_gone<'a>(world: &'a World<'a>, identity: &Identity) -> Option<Finding<'a>> {
+    let path = world.paths.history(identity);
+    world.markers(identity).turn()?.id?;
+    if path.exists() || path.with_extension("jsonl.1").exists() {
+        return None;
+    }
+    let what = "has taken a message, and its history is gone: what became of messages until now is not known";
+    let todo = format!("bring {0} back from a backup; `touch {0}` begins a new one, and so does --fix", path.display());
+    Some(Finding::warn("queue", identity, what).todo(todo).mend(move || Ok(durable::publish(&path, b"").map(drop)?)))
 }
 
 /// Sessions, their records, and who watches them.

@@ -21,6 +21,7 @@ mod registry;
 mod runtimes;
 mod telegram;
 mod verbs;
+pub(crate) mod versions;
 
 pub use examine::{DoctorSummary, examine};
 pub use finding::{Finding, MendOutcome};

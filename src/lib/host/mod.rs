@@ -4,7 +4,7 @@
 pub mod about;
 pub mod cgroup;
 pub(crate) mod child;
-mod command;
+pub(crate) mod command;
 pub mod dir_watch;
 pub mod disk;
 pub(crate) mod flock;

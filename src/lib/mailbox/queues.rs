@@ -12,7 +12,7 @@ use crate::store::durable;
 use crate::store::history::{History, Settlement};
 use crate::store::hosts::HostFile;
 use crate::store::outbox;
-use crate::store::queue::{Place, Queue, Seq};
+use crate::store::queue::{Item, Place, Queue, Seq};
 use crate::store::registry::Registry;
 use crate::store::state_files::identities_with;
 use crate::world::World;
@@ -244,6 +244,48 @@ fn no_such_item(id: &str) -> Failure {
 
 fn no_dead_letter(id: &str, place: Place, identity: &QueueOf) -> Failure {
     Failure::new(Exit::Refused, format!("{id} is not a dead letter, it is {} for {identity}", place.as_str()))
+}
+
+/// One item with its text, as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownItem {
+    /// Whose queue it is in.
+    pub identity: QueueOf,
+    /// Its place in the queue.
+    pub place: Place,
+    /// Its number.
+    pub seq: Seq,
+    /// When it was accepted, UTC.
+    pub accepted_at: String,
+    /// The item, as its file has it.
+    pub item: Item,
+}
+
+impl ShownItem {
+    /// The item for people: a head, then the text.
+    pub fn text(&self) -> String {
+        let ShownItem { identity, place, seq, accepted_at, item } = self;
+        let mut text =
+            format!("id: {}\nfrom: {}\nto: {identity}\nplace: {} {seq}\n", item.id, item.from, place.as_str());
+        text += &format!("accepted: {accepted_at}\nattempts: {}\n", item.attempts);
+        if let Some(topic) = &item.topic {
+            text += &format!("topic: {topic}\n");
+        }
+        if let Some(reason) = &item.reason {
+            text += &format!("reason: {reason}\n");
+        }
+        for path in &item.attachments {
+            text += &format!("attachment: {path}\n");
+        }
+        format!("{text}\n{}", item.task)
+    }
+}
+
+/// Reads an item, wherever it is; changes nothing.
+pub fn show(world: &World<'_>, id: &str) -> Result<ShownItem, Failure> {
+    let (identity, place, seq) = find(world, id)?;
+    let item = identity.queue(world).peek(place, seq).ok_or_else(|| no_such_item(id))?;
+    Ok(ShownItem { identity, place, seq, accepted_at: item.accepted.utc_seconds(), item })
 }
 
 /// Accepts a dead letter again and starts a drain. Where the message waits already, because an earlier call was

@@ -41,8 +41,10 @@ pub struct Line {
 impl Line {
     /// The line as a JSON object of strings, with the log's name.
     pub fn json(&self) -> Value {
-        let mut map: Map<String, Value> =
-            self.pairs.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect();
+        let typed = |(key, value): &(String, String)| {
+            (key.clone(), number(key, value).unwrap_or_else(|| value.as_str().into()))
+        };
+        let mut map: Map<String, Value> = self.pairs.iter().map(typed).collect();
         map.insert("log".into(), self.log.into());
         Value::Object(map)
     }
@@ -57,6 +59,29 @@ impl Line {
         };
         wanted.peer.as_ref().is_none_or(about) && wanted.since.is_none_or(|since| self.at.is_some_and(|at| at >= since))
     }
+}
+
+/// The fields of a log that are numbers. A name or a reason of digits alone is none.
+const NUMBERS: [&str; 15] = [
+    "ms",
+    "len",
+    "server",
+    "server_pid",
+    "wait_rc",
+    "dead_status",
+    "rc",
+    "depth",
+    "seq",
+    "attempts",
+    "queued",
+    "topics",
+    "pid",
+    "qd",
+    "waiting",
+];
+
+fn number(key: &str, value: &str) -> Option<Value> {
+    NUMBERS.contains(&key).then(|| value.parse::<i64>().ok()).flatten().map(Value::from)
 }
 
 /// What `--since` means: `90s`, `10m`, `2h`, `3d`, or a time as `2026-01-31T12:00:00Z`.
