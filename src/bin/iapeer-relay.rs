@@ -1,7 +1,8 @@
 //! iapeer-relay: hand messages to other hosts, and take theirs.
 //!
 //! `push` calls a host by ssh, hands over what waits in its outbox, an acknowledgement for each, then takes over what
-//! waits there. `receive` is the other end: each message is durable before it is acknowledged, and is accepted once.
+//! waits there. `receive` is the other end: each message is durable before it is acknowledged, and is accepted once. `run`
+//! does both by a NATS server, until it is killed.
 //!
 //! Exit: 0 · 64 usage · 67 no such host · 69 refused by the other host · 74 I/O · 75 the host can't be reached: what waits,
 //! waits · 77 permission · 78 configuration. Of several hosts it is the worst.
@@ -9,7 +10,7 @@
 use iapeer::base::{Exit, Failure, HostName, output};
 use iapeer::cli::host_args::{Relay, RelayAct};
 use iapeer::cli::{self, Access, hosts};
-use iapeer::relay::{self, push, receive};
+use iapeer::relay::{self, nats, push, receive};
 use iapeer::store::hosts::HostFile;
 use iapeer::world::World;
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ fn act(given: Relay, world: &World<'_>) -> Result<Exit, Failure> {
                 Ok(())
             }))
         }
+        RelayAct::Run => nats::run(world, |line| cli::say(line)),
         RelayAct::Receive { host } => receive::receive(world, &host, std::io::stdin(), std::io::stdout()),
         RelayAct::Peers { hosts: given, json } => {
             let hosts = hosts::chosen(world, given, |_| true)?;

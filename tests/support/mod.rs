@@ -8,6 +8,7 @@
 
 mod ending;
 pub mod killing;
+pub mod nats;
 mod reading;
 mod running;
 #[cfg(feature = "failpoints")]

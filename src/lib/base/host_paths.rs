@@ -31,6 +31,26 @@ impl Paths {
         self.outbox_dir().join(format!("{host}.{suffix}"))
     }
 
+    /// `<root>/nats.json`: the NATS server that hosts meet at.
+    pub fn nats(&self) -> PathBuf {
+        self.root().join("nats.json")
+    }
+
+    /// The lock of the relay that is always on.
+    pub fn relay_lock(&self) -> PathBuf {
+        self.outbox_dir().join("run.lock")
+    }
+
+    /// What keeps that relay from its server.
+    pub(crate) fn relay_trouble(&self) -> PathBuf {
+        self.outbox_dir().join("run.away")
+    }
+
+    /// The file that is replaced where something was accepted for a host on NATS: what that relay watches.
+    pub(crate) fn relay_kick(&self) -> PathBuf {
+        self.outbox_dir().join("kick")
+    }
+
     /// `<root>/history/@<host>.jsonl`: what became of each message to that host. No identity has such a name.
     pub fn outbox_history(&self, host: &HostName) -> PathBuf {
         self.history_dir().join(format!("@{host}.jsonl"))

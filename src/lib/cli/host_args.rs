@@ -28,6 +28,8 @@ pub enum RelayAct {
         #[arg(long)]
         json: bool,
     },
+    /// Be the relay that is always on, for hosts that meet at the NATS server of nats.json: until killed.
+    Run,
     /// Be the far end of a push, on standard input and output: what ssh runs, or a forced command of authorized_keys.
     Receive {
         /// The host that calls. What it gives counts as its own peers', whatever it says.
@@ -56,6 +58,9 @@ pub enum HostAct {
         /// Where ssh finds it: USER@MACHINE. Without it that host calls this one, and gets then what waits for it.
         #[arg(value_name = "DESTINATION")]
         destination: Option<String>,
+        /// It is reached by the NATS server that nats.json names.
+        #[arg(long, conflicts_with_all = ["destination", "root", "program", "keep", "fetch", "options"])]
+        nats: bool,
         /// The root there, where it is not the default one.
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,

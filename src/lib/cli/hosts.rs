@@ -17,14 +17,14 @@ use std::time::Duration;
 /// `iapeer host`.
 pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
     match act {
-        HostAct::Add { host, destination, root, program, keep, fetch, options } => {
+        HostAct::Add { host, destination, nats, root, program, keep, fetch, options } => {
             if host == hosts::own_name(world.paths)? {
                 let path = world.paths.hostname();
                 let why = format!("this host is called {host} itself: {} says how", path.display());
                 return Err(Failure::new(Exit::Usage, why));
             }
             let ssh = SshHost { destination, options, root, program, keep_secs: keep, fetch };
-            let file = HostFile::Ssh(ssh);
+            let file = if nats { HostFile::Nats } else { HostFile::Ssh(ssh) };
             file.write(world.paths, &host)?;
             // A word that ssh would take for something else is refused when it is read.
             if let Err(failure) = HostFile::read(world.paths, &host) {

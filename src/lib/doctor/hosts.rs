@@ -4,14 +4,44 @@ use super::Finding;
 use crate::attention::report::age;
 use crate::base::exit::Exit;
 use crate::operator::hosts::{self, HostRow};
+use crate::store::lock;
+use crate::store::nats::NatsFile;
+use crate::store::outbox::Trouble;
 use crate::world::World;
 
 /// One finding for each host that something is wrong with.
 pub(crate) fn hosts<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     match hosts::rows(world) {
-        Ok(rows) => rows.iter().filter(|row| row.transport != "this").flat_map(|row| of(world, row)).collect(),
+        Ok(rows) => {
+            let each = rows.iter().filter(|row| row.transport != "this").flat_map(|row| of(world, row));
+            each.chain(relay(world, &rows)).collect()
+        }
         Err(failure) => vec![Finding::error("host", failure.exit, world.paths.hostname().display(), failure.message)],
     }
+}
+
+/// What keeps the relay from the NATS server at which hosts meet.
+fn relay<'a>(world: &'a World<'a>, rows: &[HostRow]) -> Option<Finding<'a>> {
+    let on_nats: Vec<&HostRow> = rows.iter().filter(|row| row.transport == "nats").collect();
+    if on_nats.is_empty() {
+        return None;
+    }
+    let about = "iapeer-relay";
+    if let Err(failure) = NatsFile::needed(world.paths) {
+        return Some(Finding::error("host", failure.exit, about, failure.message));
+    }
+    if !lock::is_held(&world.paths.relay_lock()) {
+        let waiting: usize = on_nats.iter().map(|row| row.waiting).sum();
+        let what = format!("iapeer-relay run does not run, and {waiting} message(s) wait for hosts on NATS");
+        let todo = "`iapeer units install` has it run; by hand: iapeer-relay run";
+        return Some(Finding::error("host", Exit::TryAgain, about, what).todo(todo));
+    }
+    let trouble = Trouble::of(world.paths).noted()?;
+    let what = format!("for {}: {}", age(world.now(), trouble.since), trouble.why);
+    Some(
+        Finding::error("host", Exit::TryAgain, about, what)
+            .todo("it tries again by itself; see to nats.json and the server"),
+    )
 }
 
 fn of<'a>(world: &'a World<'a>, row: &HostRow) -> Vec<Finding<'a>> {

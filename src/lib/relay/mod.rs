@@ -13,6 +13,8 @@
 mod error;
 mod files;
 mod give;
+mod here;
+pub mod nats;
 mod peers;
 pub mod push;
 pub mod receive;

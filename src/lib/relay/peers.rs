@@ -2,9 +2,8 @@
 
 use crate::base::HostName;
 use crate::base::exit::{Exit, Failure, one_line};
-use crate::operator::list;
-use crate::relay::push;
 use crate::relay::wire::PeerThere;
+use crate::relay::{nats, push};
 use crate::store::hosts::HostFile;
 use crate::world::World;
 use serde::Serialize;
@@ -33,20 +32,11 @@ impl PeerAfar {
 pub fn peers(world: &World<'_>, host: &HostName) -> Result<Vec<PeerAfar>, Failure> {
     let there = match HostFile::known(world.paths, host)? {
         HostFile::Ssh(ssh) if ssh.destination.is_some() => push::peers(world, host, &ssh)?,
-        _ => return Err(Failure::new(Exit::Refused, format!("{host} can't be asked: it calls this host"))),
+        HostFile::Nats => nats::peers(world, host)?,
+        HostFile::Ssh(_) => {
+            return Err(Failure::new(Exit::Refused, format!("{host} can't be asked: it calls this host")));
+        }
     };
     let afar = |there: PeerThere| PeerAfar { address: format!("{}@{host}", there.name), host: host.clone(), there };
     Ok(there.into_iter().map(afar).collect())
-}
-
-/// The peers of this host.
-pub(crate) fn here(world: &World<'_>) -> Result<Vec<PeerThere>, Failure> {
-    let there = |peer: list::Listed| PeerThere {
-        name: peer.personality.to_string(),
-        runtime: peer.default_runtime.to_string(),
-        intelligence: peer.intelligence,
-        state: peer.state.to_string(),
-        description: peer.description,
-    };
-    Ok(list::peers(world)?.into_iter().map(there).collect())
 }

@@ -4,7 +4,7 @@ use crate::base::HostName;
 use crate::base::exit::{Exit, Failure};
 use crate::relay::error::RelayError;
 use crate::relay::give::Giver;
-use crate::relay::peers;
+use crate::relay::here;
 use crate::relay::take::Taker;
 use crate::relay::talk::{self, Talk};
 use crate::relay::wire::{PROTOCOL, WireLine};
@@ -77,7 +77,7 @@ fn exchange<W: Write>(
         match line {
             WireLine::Part(part) => taker.part(&part),
             WireLine::Message(parcel) => talk.say(&WireLine::Ack(taker.message(*parcel)))?,
-            WireLine::AskPeers => talk.say(&WireLine::Peers(peers::here(world)?))?,
+            WireLine::AskPeers => talk.say(&WireLine::Peers(here::peers(world)?))?,
             WireLine::Done => {
                 taker.start_drains();
                 // Where another program hands over to that host, it goes on doing so.

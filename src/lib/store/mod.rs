@@ -18,6 +18,7 @@ pub mod hosts;
 pub mod launch_env;
 pub mod lock;
 pub mod markers;
+pub mod nats;
 pub mod one_writer;
 pub mod open;
 pub mod outbox;

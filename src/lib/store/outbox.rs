@@ -10,6 +10,7 @@
 //! <host>.lock                     held by the one program that hands over
 //! <host>.settle.lock              held for the moment in which an item moves and its line is written
 //! <host>.receive.lock             held by the one program that takes over what comes from that host
+//! run.lock, run.away              of the relay that is always on: held by it; what keeps it from its server
 //! ```
 
 use crate::base::address::HostName;
@@ -94,31 +95,24 @@ impl Outbox {
         self.paths.outbox(&self.host, "away")
     }
 
-    /// Since when the host is away; `None`: the last try worked, or there was none.
-    pub fn away(&self) -> Option<Away> {
-        durable::read_json(&self.away_file()).ok().flatten()
+    fn trouble(&self) -> Trouble {
+        Trouble(self.away_file())
     }
 
-    /// Notes a try that failed. A failure to note it is only logged: the next try comes sooner.
+    /// Since when the host is away; `None`: the last try worked, or there was none.
+    pub fn away(&self) -> Option<Away> {
+        self.trouble().noted()
+    }
+
+    /// Notes a try that failed.
     pub(crate) fn note_away(&self, now: EpochMs, why: &str) -> Away {
-        let before = self.away();
-        let tries = before.as_ref().map_or(0, |away| away.tries).saturating_add(1);
-        let since = before.map_or(now, |away| away.since.min(now));
-        let next = EpochMs(now.0 + Away::pause(tries).as_millis() as u64);
-        let away = Away { since, tries, next, why: why.to_owned() };
-        let written = serde_json::to_vec(&away)
-            .map_err(|error| StoreError::Corrupt { path: self.away_file(), why: error.to_string() });
-        if let Err(error) = written.and_then(|text| durable::write_volatile(&self.away_file(), &text)) {
-            tracing::warn!("{error}");
-        }
-        away
+        self.trouble().note(now, why)
     }
 
     /// Notes a try that worked.
     pub(crate) fn note_back(&self) {
-        let _ = std::fs::remove_file(self.away_file());
+        self.trouble().over();
     }
-
     /// Whether a try is due now: after a failed one not before its time. A clock that was set back delays none.
     pub(crate) fn is_due(&self, now: EpochMs) -> bool {
         let longest = PAUSES.1.as_millis() as u64;
@@ -128,6 +122,42 @@ impl Outbox {
     /// How many items wait, and how many were handed over without a receipt so far.
     pub fn counts(&self) -> Result<(usize, usize), StoreError> {
         Ok((self.queue.list(Place::Waiting)?.len(), self.queue.list(Place::Inflight)?.len()))
+    }
+}
+
+/// The file that says since when something can't be reached.
+#[derive(Debug, Clone)]
+pub struct Trouble(PathBuf);
+
+impl Trouble {
+    /// What keeps the relay that is always on from its server.
+    pub fn of(paths: &Paths) -> Trouble {
+        Trouble(paths.relay_trouble())
+    }
+
+    /// What was noted last; `None`: all is well.
+    pub fn noted(&self) -> Option<Away> {
+        durable::read_json(&self.0).ok().flatten()
+    }
+
+    /// Notes a try that failed. A failure to note it is only logged: the next try comes sooner.
+    pub(crate) fn note(&self, now: EpochMs, why: &str) -> Away {
+        let before = self.noted();
+        let tries = before.as_ref().map_or(0, |away| away.tries).saturating_add(1);
+        let since = before.map_or(now, |away| away.since.min(now));
+        let next = EpochMs(now.0 + Away::pause(tries).as_millis() as u64);
+        let away = Away { since, tries, next, why: why.to_owned() };
+        let written = serde_json::to_vec(&away)
+            .map_err(|error| StoreError::Corrupt { path: self.0.clone(), why: error.to_string() });
+        if let Err(error) = written.and_then(|text| durable::write_volatile(&self.0, &text)) {
+            tracing::warn!("{error}");
+        }
+        away
+    }
+
+    /// Notes a try that worked.
+    pub(crate) fn over(&self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

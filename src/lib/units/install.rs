@@ -209,10 +209,12 @@ fn target(world: &World<'_>) -> ServiceTarget {
     ServiceTarget::of(world.paths, launch::bin_dir())
 }
 
-/// Every unit that should be there: the shipped ones, and one for each peer that is always on.
+/// Every unit that should be there: the shipped ones, that of the relay where there is a NATS server, and one for each
+/// peer that is always on.
 pub(crate) fn wanted(world: &World<'_>, peers: &[Peer]) -> Vec<ServiceFile> {
     let manager = Manager::here();
     let mut files = manager.shipped(&target(world), &manager.dir(world.paths));
+    files.retain(|file| file.name != manager.relay() || world.paths.nats().exists());
     files.extend(peers.iter().map(|peer| unit_of(world, peer)));
     files
 }

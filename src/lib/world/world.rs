@@ -8,6 +8,7 @@ use crate::base::identity::Identity;
 use crate::base::paths::Paths;
 use crate::base::settings::Settings;
 use crate::store::clock_jump::Clocks;
+use crate::store::durable;
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::history::History;
 use crate::store::hosts::HostFile;
@@ -93,8 +94,13 @@ impl<'a> World<'a> {
     pub fn start_push(&self, host: &HostName) -> Result<(), NotStarted> {
         let calls = match HostFile::read(self.paths, host) {
             Ok(Some(HostFile::Ssh(ssh))) => ssh.destination.is_some(),
+            Ok(Some(HostFile::Nats)) => {
+                // A failure only makes the relay see it later: it looks by itself every few seconds.
+                let _ = durable::write_volatile(&self.paths.relay_kick(), b"");
+                false
+            }
+            Ok(None) => false,
             // The program says what is wrong with the file.
-            Ok(None | Some(HostFile::Nats)) => false,
             Err(_) => true,
         };
         if !calls || lock::is_held(&self.outbox(host).lock()) {

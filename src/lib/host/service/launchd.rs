@@ -17,7 +17,10 @@ use std::time::Duration;
 const SHIPPED: &[(&str, &str)] = &[
     ("io.iapeer.superviser", include_str!("../../../../plists/io.iapeer.superviser.plist")),
     ("io.iapeer.drain", include_str!("../../../../plists/io.iapeer.drain.plist")),
+    (RELAY, include_str!("../../../../plists/io.iapeer.relay.plist")),
 ];
+/// The relay to other hosts, which has something to do where there is a NATS server.
+pub(crate) const RELAY: &str = "io.iapeer.relay";
 /// How long launchctl may take.
 const CALL: Duration = Duration::from_secs(15);
 /// How long an unloaded job may take to vanish.

@@ -72,6 +72,14 @@ impl Manager {
         }
     }
 
+    /// The name of the unit of the relay to other hosts.
+    pub(crate) fn relay(self) -> &'static str {
+        match self {
+            Manager::Systemd => unit_files::RELAY,
+            Manager::Launchd => launchd::RELAY,
+        }
+    }
+
     /// The unit of an always-on peer.
     pub fn peer(
         self,

@@ -10,14 +10,18 @@ const SHIPPED: &[(&str, &str)] = &[
     ("iapeer-superviser.timer", include_str!("../../../../units/iapeer-superviser.timer")),
     ("iapeer-drain.service", include_str!("../../../../units/iapeer-drain.service")),
     ("iapeer-drain.path", include_str!("../../../../units/iapeer-drain.path")),
+    (RELAY, include_str!("../../../../units/iapeer-relay.service")),
     ("iapeer-failure@.service", include_str!("../../../../units/iapeer-failure@.service")),
     ("iapeer-canary@.service", include_str!("../../../../units/iapeer-canary@.service")),
     ("iapeer-peer@.service", PEER),
 ];
 const PEER: &str = include_str!("../../../../units/iapeer-peer@.service");
 
+/// The relay to other hosts, which has something to do where there is a NATS server.
+pub(crate) const RELAY: &str = "iapeer-relay.service";
+
 /// What is enabled and started; the services behind them are started by these.
-pub const ENABLED: &[&str] = &["iapeer-superviser.timer", "iapeer-drain.path"];
+pub const ENABLED: &[&str] = &["iapeer-superviser.timer", "iapeer-drain.path", RELAY];
 
 /// Whether a unit of this name is shipped.
 pub(crate) fn is_shipped(name: &str) -> bool {

@@ -1,0 +1,86 @@
+//! The connection, and what it says of itself.
+
+use crate::base::HostName;
+use crate::relay::error::RelayError;
+use crate::store::nats::NatsFile;
+use async_nats::jetstream::{self, Context};
+use async_nats::{ConnectOptions, Event, ServerAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long one request to the server may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the connection has said last that is no good news.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Complaint(Arc<Mutex<Option<String>>>);
+
+impl Complaint {
+    fn note(&self, event: &Event) {
+        let said = match event {
+            Event::Connected => None,
+            Event::Disconnected => Some("the connection to the NATS server is down".to_owned()),
+            event => Some(event.to_string()),
+        };
+        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Why it is down is worth more than that it is.
+        if said.is_none() || last.is_none() || !matches!(event, Event::Disconnected) {
+            *last = said;
+        }
+    }
+
+    /// `why`, with what the connection has said.
+    pub(crate) fn about(&self, why: &dyn std::fmt::Display) -> RelayError {
+        let last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        RelayError::Away(match &*last {
+            Some(said) => format!("NATS: {why} ({said})"),
+            None => format!("NATS: {why}"),
+        })
+    }
+}
+
+/// A connection.
+pub(crate) struct Connection {
+    pub(crate) context: Context,
+    pub(crate) complaint: Complaint,
+}
+
+/// Connects as `own`.
+pub(crate) async fn connect(file: &NatsFile, own: &HostName) -> Result<Connection, RelayError> {
+    let complaint = Complaint::default();
+    let away = |error: &dyn std::fmt::Display| complaint.about(error);
+    let addresses: Vec<ServerAddr> =
+        file.url.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>().map_err(|error| away(&error))?;
+    let noted = complaint.clone();
+    // Only this host may read what is answered to it.
+    let mut options = ConnectOptions::new()
+        .name(format!("iapeer-relay of {own}"))
+        .custom_inbox_prefix(format!("_INBOX.{own}"))
+        .connection_timeout(PATIENCE)
+        .request_timeout(Some(PATIENCE))
+        .ping_interval(Duration::from_secs(10))
+        .event_callback(move |event| {
+            noted.note(&event);
+            async {}
+        });
+    if let Some(creds) = &file.creds {
+        let read = options.credentials_file(creds).await;
+        options = read.map_err(|error| away(&format!("the credentials {}: {error}", creds.display())))?;
+    }
+    if let Some(user) = &file.user {
+        options = options.user_and_password(user.clone(), file.password.clone().unwrap_or_default());
+    }
+    if let Some(ca) = &file.ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    if file.url.split(',').any(|url| url.trim().starts_with("tls://")) {
+        options = options.require_tls(true);
+    }
+    let client = options.connect(addresses).await.map_err(|error| {
+        use std::error::Error;
+        let below = error.source().map(|below| format!(": {below}")).unwrap_or_default();
+        away(&format!("cannot connect to {}: {error}{below}", file.url))
+    })?;
+    let context = jetstream::context::ContextBuilder::new().timeout(PATIENCE).ack_timeout(PATIENCE).build(client);
+    Ok(Connection { context, complaint })
+}

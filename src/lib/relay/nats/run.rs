@@ -1,0 +1,127 @@
+//! The relay that is always on: `iapeer-relay run`.
+
+use crate::base::HostName;
+use crate::base::exit::{Exit, Failure};
+use crate::base::paths;
+use crate::host::dir_watch::DirWatch;
+use crate::relay::error::RelayError;
+use crate::relay::here;
+use crate::relay::nats::connect::{self, Connection};
+use crate::relay::nats::{consume, publish, streams};
+use crate::relay::wire::PeerThere;
+use crate::store::hosts;
+use crate::store::lock::FileLock;
+use crate::store::nats::NatsFile;
+use crate::store::outbox::Trouble;
+use crate::world::World;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long it looks at nothing where nothing is accepted.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often the others are told who is here, where that has changed.
+const TELL: Duration = Duration::from_secs(60);
+/// How long an earlier relay may take to end.
+const TAKEOVER: Duration = Duration::from_secs(10);
+/// The shortest and the longest pause before the next connection.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Hands over and takes over until it is killed; it returns only where it can't go on. `say` is told how it stands.
+pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure> {
+    let file = NatsFile::needed(world.paths)?;
+    let own = hosts::own_name(world.paths)?;
+    paths::create_dirs(&world.paths.outbox_dir())?;
+    let _alone = FileLock::acquire(&world.paths.relay_lock(), world.program, TAKEOVER, world.clock)?;
+    let changed = Arc::new(Notify::new());
+    watch(&world.paths.outbox_dir(), &changed)?;
+    let trouble = Trouble::of(world.paths);
+    let mut pause = PAUSES.0;
+    loop {
+        let error = runtime()?.block_on(async {
+            let at = connect::connect(&file, &own).await?;
+            streams::messages(&at, &file, world.settings.outbox).await?;
+            streams::peers(&at, &file).await?;
+            let consumer = streams::consumer(&at, &file, &own).await?;
+            say(&format!("{own}: connected to {}, stream {}", file.url, file.stream));
+            trouble.over();
+            pause = PAUSES.0;
+            tokio::select! {
+                ended = give(world, &own, &at, &changed) => ended,
+                ended = consume::go_on(world, &at, &consumer) => ended,
+                ended = tell(world, &own, &at) => ended,
+            }
+        });
+        let Err(error) = error else { continue };
+        if let RelayError::Here(failure) = &error {
+            tracing::warn!("{failure}");
+        }
+        say(&format!("{own}: {error}; again in {}s", pause.as_secs()));
+        trouble.note(world.now(), &error.to_string());
+        world.clock.sleep(pause);
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
+}
+
+/// Has `changed` told when a message is accepted for a host.
+fn watch(dir: &Path, changed: &Arc<Notify>) -> Result<(), Failure> {
+    let watch = DirWatch::on(dir).map_err(|error| Failure::io("watch", dir, &error))?;
+    let changed = changed.clone();
+    std::thread::spawn(move || {
+        loop {
+            if watch.wait(None, LOOK).is_err() {
+                std::thread::sleep(LOOK);
+            }
+            changed.notify_one();
+        }
+    });
+    Ok(())
+}
+
+async fn give(world: &World<'_>, own: &HostName, at: &Connection, changed: &Notify) -> Result<(), RelayError> {
+    loop {
+        publish::all(world, own, at).await?;
+        changed.notified().await;
+    }
+}
+
+/// Tells the others who is here.
+async fn tell(world: &World<'_>, own: &HostName, at: &Connection) -> Result<(), RelayError> {
+    let mut told = Vec::new();
+    loop {
+        let now = serde_json::to_vec(&here::peers(world)?).map_err(|error| at.complaint.about(&error))?;
+        if now != told {
+            let sent = at.context.publish(streams::peers_subject(own), now.clone().into()).await;
+            let acknowledged = match sent {
+                Ok(acknowledged) => acknowledged.await.map(drop),
+                Err(error) => Err(error),
+            };
+            match acknowledged {
+                Ok(()) => told = now,
+                // Messages go on without it.
+                Err(error) => tracing::warn!("who is here is not told: {error}"),
+            }
+        }
+        tokio::time::sleep(TELL).await;
+    }
+}
+
+/// The peers of `host`, as that has told them last.
+pub(crate) fn peers(world: &World<'_>, host: &HostName) -> Result<Vec<PeerThere>, Failure> {
+    let file = NatsFile::needed(world.paths)?;
+    let own = hosts::own_name(world.paths)?;
+    let asked: Result<_, RelayError> = runtime()?.block_on(async {
+        let at = connect::connect(&file, &own).await?;
+        let stream = streams::peers(&at, &file).await?;
+        let last = stream.get_last_raw_message_by_subject(&streams::peers_subject(host)).await;
+        let last = last.map_err(|error| at.complaint.about(&format!("{host} has not told who is there: {error}")))?;
+        serde_json::from_slice(&last.payload).map_err(|error| at.complaint.about(&error))
+    });
+    Ok(asked?)
+}
