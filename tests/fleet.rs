@@ -188,7 +188,8 @@ fn what_is_wrong_is_refused_with_its_place_and_nothing_is_changed() {
         ("[schedules.x]\nto = \"al\"\nevery = \"soon\"\nmessage = \"m\"", 78, ":5:1:", "90s"),
         ("[schedules.x]\nto = \"carl\"\nevery = \"1h\"\nmessage = \"m\"", 78, ":4:1:", "no peer of this file"),
         ("[schedules.x]\nto = \"al\"\nevery = \"1h\"", 78, ":3:12:", "message_file"),
-        ("[hosts.box]\ndestination = \"x\"", 78, ":3:", "hosts"),
+        ("[hosts.box]\ndestination = \"-x\"", 78, ":4:1:", "user@machine"),
+        ("[hosts.Box]\ndestination = \"x\"", 78, ":3:8:", ""),
         (&format!("x = {deep}"), 78, ":3:", ""),
     ] {
         let text = format!("{fine}{}", text.replace("REPO", &repo.to_string()));
@@ -377,4 +378,22 @@ fn three_questions_give_a_file_that_works() {
     assert_eq!(home.run_with("iapeer", &["new-fleet", inside], b"\nparrot\nann\n").code, 0);
     home.ok("iapeer", &["up", inside]);
     assert_eq!(git(&home, &home.cwd("ann"), &["branch", "--show-current"]), "ann");
+}
+
+#[test]
+fn other_hosts_are_made_known_and_changed() {
+    let home = home();
+    let text = "[hosts.box]\ndestination = \"me@box.example.invalid\"\noptions = [\"-p\", \"2222\"]\n\
+                [schedules.far]\nto = \"bob@box\"\nevery = \"1h\"\nmessage = \"m\"\n";
+    let up = home.ok("iapeer", &["up", &file(&home, text)]);
+    assert!(up.stdout.contains("create  host box") && up.stdout.ends_with("done: 2 steps\n"), "{up}");
+    nothing_to_do(&home, &file(&home, text));
+    let listed = home.ok("iapeer", &["host", "list"]).stdout;
+    assert!(listed.contains("me@box.example.invalid"), "{listed}");
+    let exported = home.ok("iapeer", &["export"]).stdout;
+    assert!(exported.contains("[hosts.box]") && exported.contains("2222"), "{exported}");
+    let changed = home.ok("iapeer", &["up", &file(&home, &text.replace("2222", "2223"))]);
+    assert!(changed.stdout.contains("options: [\"-p\",\"2222\"] → [\"-p\",\"2223\"]"), "{changed}");
+    let gone = home.ok("iapeer", &["up", "--prune", &file(&home, "[peers.al]\nruntime = \"parrot\"\n")]);
+    assert!(gone.stdout.contains("remove  schedule far") && home.root().join("hosts/box.json").exists(), "{gone}");
 }

@@ -4,6 +4,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Intelligence;
 use crate::base::paths;
 use crate::fleet::compare;
+use crate::fleet::hosts;
 use crate::fleet::table::{
     Amount, FleetTable, FleetTables, LimitsTable, PeerTable, RoleValue, ScheduleTable, WorktreeTable,
 };
@@ -34,7 +35,7 @@ pub fn export(world: &World<'_>) -> Result<String, Failure> {
         },
         peers,
         schedules: schedules.collect::<Result<_, Failure>>()?,
-        hosts: BTreeMap::new(),
+        hosts: hosts::export(world)?,
     };
     let text = toml::to_string_pretty(&tables).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     let notes: String = notes.iter().map(|note| format!("# {note}\n")).collect();

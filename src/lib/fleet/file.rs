@@ -5,6 +5,7 @@ use crate::base::exit::Failure;
 use crate::base::identity::Personality;
 use crate::base::normalize;
 use crate::fleet::error::FleetError;
+use crate::fleet::hosts::{self, FleetHost};
 use crate::fleet::peer::{self, FleetPeer};
 use crate::fleet::place::Places;
 use crate::fleet::reading::Reading;
@@ -31,6 +32,8 @@ pub struct Fleet {
     pub(crate) peers: Vec<FleetPeer>,
     /// Its schedules, by name.
     pub(crate) schedules: Vec<FleetSchedule>,
+    /// Its other hosts, by name.
+    pub(crate) hosts: Vec<FleetHost>,
     pub(crate) places: Places,
 }
 
@@ -55,9 +58,6 @@ fn read(world: &World<'_>, path: &Path) -> Result<Fleet, FleetError> {
         std::str::from_utf8(without_bom(&bytes)).map_err(|error| wrong(error.valid_up_to(), "this is not UTF-8"))?;
     let places = Places::new(path.to_owned(), text.to_owned());
     let tables: FleetTables = toml::from_str(places.text()).map_err(|error| places.parse_error(&error))?;
-    if !tables.hosts.is_empty() {
-        return Err(places.wrong(&["hosts"], "[hosts] is not known to this version of iapeer: take the table out"));
-    }
     let name = tables.fleet.name.clone().unwrap_or_else(|| default_name(&file));
     if name.parse::<Personality>().is_err() {
         let why =
@@ -68,8 +68,9 @@ fn read(world: &World<'_>, path: &Path) -> Result<Fleet, FleetError> {
     let reading = Reading { world, dir: &dir, places: &places, fleet: &name };
     let peers = peer::read_all(reading, &tables)?;
     let schedules = schedule::read_all(reading, &tables.schedules)?;
+    let hosts = hosts::read_all(reading, &tables.hosts)?;
     let owner = tables.fleet.owner.as_deref().map(|owner| read_owner(reading, owner)).transpose()?;
-    Ok(Fleet { name, file, owner, peers, schedules, places })
+    Ok(Fleet { name, file, owner, peers, schedules, hosts, places })
 }
 
 fn read_owner(reading: Reading<'_>, text: &str) -> Result<Personality, FleetError> {

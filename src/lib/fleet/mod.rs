@@ -10,6 +10,7 @@ pub mod down;
 pub mod error;
 pub mod export;
 pub mod file;
+mod hosts;
 mod peer;
 mod place;
 pub mod plan;

@@ -9,7 +9,7 @@ use crate::fleet::error::FleetError;
 use crate::fleet::file::Fleet;
 use crate::fleet::peer::FleetPeer;
 use crate::fleet::step::{FleetAction, FleetKind, FleetStep, FleetWork};
-use crate::fleet::{schedules, worktrees};
+use crate::fleet::{hosts, schedules, worktrees};
 use crate::host::git::GitRepository;
 use crate::people::owner;
 use crate::roster::create::{self, Birth};
@@ -58,6 +58,7 @@ pub fn plan(world: &World<'_>, fleet: &Fleet, prune: bool) -> Result<FleetPlan, 
     steps.append(&mut trees);
     steps.append(&mut peers);
     steps.extend(own(world, &registry, fleet)?);
+    steps.extend(hosts::plan(world, &fleet.hosts)?);
     steps.extend(schedules::plan(world, &registry, fleet, prune)?);
     for record in gone {
         steps.push(if prune { remove(world, record)? } else { keep(record) });

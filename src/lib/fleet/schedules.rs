@@ -1,11 +1,13 @@
 //! How the schedules of this host differ from those of a fleet file.
 
+use crate::base::HostName;
 use crate::base::exit::Failure;
 use crate::base::identity::Personality;
 use crate::fleet::error::FleetError;
 use crate::fleet::file::Fleet;
 use crate::fleet::schedule::FleetSchedule;
 use crate::fleet::step::{FieldChange, FleetAction, FleetKind, FleetStep, FleetWork};
+use crate::store::hosts;
 use crate::store::profile_update::Tag;
 use crate::store::registry::Registry;
 use crate::units::schedule::{self, Schedule, Scheduled};
@@ -13,10 +15,15 @@ use crate::world::World;
 use crate::world::peer::split_name;
 
 /// Refuses a schedule that goes to nobody: neither to a peer of the file nor to one of this host.
-fn check_recipient(registry: &Registry, fleet: &Fleet, wanted: &Schedule) -> Result<(), FleetError> {
+fn check_recipient(world: &World<'_>, registry: &Registry, fleet: &Fleet, wanted: &Schedule) -> Result<(), FleetError> {
     let to = wanted.to.as_str();
     let known = match to.strip_prefix('@') {
         Some(group) => group == "all" || group.parse::<Tag>().is_ok(),
+        None if to.contains('@') => {
+            let host = to.rsplit('@').next().and_then(|host| host.parse::<HostName>().ok());
+            let known = |host: &HostName| hosts::HostFile::read(world.paths, host).is_ok_and(|file| file.is_some());
+            host.is_some_and(|host| fleet.hosts.iter().any(|wanted| wanted.name == host) || known(&host))
+        }
         None => {
             let name = split_name(registry, to, None).map(|(name, _)| name).or_else(|_| to.parse::<Personality>());
             let of_file = |name: &Personality| fleet.peer(name).is_some() || registry.get(name).is_some();
@@ -38,7 +45,7 @@ pub(crate) fn plan(
     let there = schedule::list(world)?;
     let mut steps = Vec::new();
     for wanted in &fleet.schedules {
-        check_recipient(registry, fleet, &wanted.schedule)?;
+        check_recipient(world, registry, fleet, &wanted.schedule)?;
         let known = there.iter().find(|known| known.schedule.name == wanted.schedule.name);
         steps.push(one(world, known, wanted)?);
     }

@@ -1,9 +1,11 @@
 //! One step of putting a fleet file into effect: what is told of it, and what is to be done.
 
+use crate::base::HostName;
 use crate::base::identity::Personality;
 use crate::base::words::words;
 use crate::host::git::GitRepository;
 use crate::roster::create::Birth;
+use crate::store::hosts::HostFile;
 use crate::units::schedule::Schedule;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -39,6 +41,8 @@ words! {
         Worktree = "worktree",
         /// A schedule.
         Schedule = "schedule",
+        /// Another host.
+        Host = "host",
         /// The owner of the host.
         Owner = "owner",
     }
@@ -104,6 +108,7 @@ pub(crate) enum FleetWork {
     Shape { name: Personality, cwd: PathBuf, birth: Box<Birth> },
     Start(Personality),
     Own(Personality),
+    Host(HostName, Box<HostFile>),
     Schedule(Box<Schedule>, String),
     Unschedule(Personality),
     Prune { name: Personality, worktree: Option<(GitRepository, PathBuf)> },

@@ -15,7 +15,7 @@ pub(crate) struct FleetTables {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) schedules: BTreeMap<String, ScheduleTable>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) hosts: BTreeMap<String, toml::Table>,
+    pub(crate) hosts: BTreeMap<String, HostTable>,
 }
 
 /// `[fleet]`.
@@ -165,6 +165,28 @@ pub(crate) struct ScheduleTable {
     pub(crate) pile: Option<bool>,
 }
 
+/// `[hosts.NAME]`: a host that is reached by ssh.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HostTable {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) destination: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) options: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) root: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) program: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) keep_secs: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) fetch: bool,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +217,7 @@ mod tests {
         assert_eq!(of("/properties/fleet/properties/defaults"), keys::<DefaultsTable>());
         assert_eq!(of(peer), keys::<PeerTable>());
         assert_eq!(of(&format!("{peer}/properties/worktree")), keys::<WorktreeTable>());
+        assert_eq!(of("/properties/hosts/additionalProperties"), keys::<HostTable>());
         assert_eq!(of("/definitions/limits"), keys::<LimitsTable>());
         assert_eq!(of("/properties/schedules/additionalProperties"), keys::<ScheduleTable>());
     }
