@@ -7,6 +7,7 @@
 
 #[cfg(target_os = "linux")]
 mod start;
+mod week;
 
 use iapeer::base::SystemClock;
 use iapeer::store::FileLock;
@@ -25,7 +26,7 @@ fn main() {
     // `cargo bench` passes --bench; a filter word picks figures by name.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     type Figure = fn(&Bed);
-    let figures: [(&str, Figure); 10] = [
+    let figures: [(&str, Figure); 11] = [
         ("accept", accept),
         ("accept-held", accept_held),
         ("start", start),
@@ -35,6 +36,7 @@ fn main() {
         ("tick-asleep", tick_asleep),
         ("list", list),
         ("next-task", next_task),
+        ("timeline", timeline),
         ("canary", canary),
     ];
     for (name, figure) in figures {
@@ -357,6 +359,16 @@ fn list(bed: &Bed) {
         "list of {asleep} peers: {:.1} ms; held to 50 ms at 1,000 and to 300 ms at 10,000",
         ms(median(&mut times.split_off(WARM_UP)))
     );
+}
+
+/// `iapeer timeline` of a week of 100 peers: 100,000 lines of log, and 10,000 messages.
+fn timeline(bed: &Bed) {
+    week::write(&bed.path("root"), 100, 100_000);
+    for form in ["--svg", "--html"] {
+        let words = ["timeline", "--since", "7d", form, "-"];
+        let mut times: Vec<Duration> = (0..3 + WARM_UP).map(|_| timed(|| bed.run("iapeer", &words))).collect();
+        println!("timeline of a week, {form}: {:.0} ms; held to 1 s", ms(median(&mut times.split_off(WARM_UP))));
+    }
 }
 
 /// Peers that sleep, as they are after a reap: each has a parking mark, topics and an empty queue. How many.
