@@ -257,7 +257,7 @@ impl Host for Machine {
             let typed = Typed {
                 id: delivery.id,
                 redelivered: envelope.redelivered.unwrap_or(0),
-                from: envelope.from,
+                from: envelope.from.identity().clone(),
                 body: envelope.body,
             };
             state.note(format!("typed to {identity}: {} {fate:?} resumed={}", typed.id, delivery.resumed));

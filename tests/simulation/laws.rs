@@ -195,7 +195,10 @@ pub fn at_any_time(sim: &Arc<Sim>) {
                     if state.refused.contains(&item.task) {
                         state.violate(format!("{} was refused and is kept", item.task));
                     }
-                    state.ledger.insert(item.id, Entry { to: identity.clone(), from: item.from, body: item.task });
+                    state.ledger.insert(
+                        item.id,
+                        Entry { to: identity.clone(), from: item.from.identity().clone(), body: item.task },
+                    );
                 }
                 let id = state.places[&key];
                 places.entry(id).or_default().push(place);
@@ -318,7 +321,7 @@ pub fn at_rest(sim: &Arc<Sim>) {
     for identity in peers() {
         let queue = Queue::of(&sim.paths, &identity);
         for seq in queue.list(Place::Dead).unwrap_or_default() {
-            dead.extend(queue.peek(Place::Dead, seq).map(|item| (item.id, item.from)));
+            dead.extend(queue.peek(Place::Dead, seq).map(|item| (item.id, item.from.identity().clone())));
         }
     }
     for (id, from) in dead {
