@@ -17,3 +17,18 @@ fn no_program_knows_a_failpoint() {
     let found = Command::new("grep").arg("-laF").args(words).args(programs).output().unwrap();
     assert_eq!((found.status.code(), String::from_utf8_lossy(&found.stdout).as_ref()), (Some(1), ""));
 }
+
+#[test]
+fn what_is_started_for_each_message_links_no_client_of_a_network() {
+    // The names of functions have their crates' names in them.
+    let clients = |program: &str| {
+        let symbols = Command::new("nm").arg(support::bin(program)).output().unwrap();
+        assert!(symbols.status.success(), "{}", String::from_utf8_lossy(&symbols.stderr));
+        let symbols = String::from_utf8_lossy(&symbols.stdout).into_owned();
+        ["async_nats", "rustls", "ureq"].into_iter().filter(|client| symbols.contains(client)).collect::<Vec<_>>()
+    };
+    for program in ["iapeer-send", "iapeer-drain", "iapeer-mcp", "iapeer-turn", "iapeer-wake", "iapeer-superviser"] {
+        assert_eq!(clients(program), [""; 0], "{program}");
+    }
+    assert!(clients("iapeer-relay").contains(&"async_nats") && clients("iapeer-telegram").contains(&"ureq"));
+}

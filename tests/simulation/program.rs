@@ -188,7 +188,8 @@ impl Program {
                 }
             }
             Act::Stop(identity) => peer(identity).and_then(|peer| control::stop(&world, &peer)).map(|done| {
-                if done.exit == Exit::Ok {
+                // Where the session may live on until the next tick, the report says so.
+                if done.exit == Exit::Ok && done.reason.is_none() {
                     laws::at_stopped(sim, identity);
                 }
                 done.line()

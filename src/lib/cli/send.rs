@@ -48,18 +48,18 @@ pub fn send(
         Err(failure) => {
             let failure = refused(json, to, failure);
             worst = worst.max(failure.exit);
-            one_of_several(to, failure)
+            one_of_several(world, to, failure)
         }
     })?;
     Ok(worst)
 }
 
 /// What one of several recipients refused keeps the others from nothing.
-fn one_of_several(to: Option<&str>, failure: Failure) -> Result<(), Failure> {
+fn one_of_several(world: &World<'_>, to: Option<&str>, failure: Failure) -> Result<(), Failure> {
     match to {
         None => Err(failure),
         Some(_) => {
-            output::complain(&format!("iapeer-send: {failure}"));
+            output::complain(&format!("{}: {failure}", world.program));
             Ok(())
         }
     }
@@ -80,7 +80,7 @@ pub fn ask(world: &World<'_>, message: &Message, recipients: &[String], json: bo
         let to = (recipients.len() > 1).then_some(to);
         let failure = refused(json, to, failure);
         worst = worst.max(failure.exit);
-        one_of_several(to, failure)
+        one_of_several(world, to, failure)
     };
     ask::ask(world, message, recipients, tell, refuse)?;
     Ok(worst.max(missed))
