@@ -10,14 +10,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use support::mail::{delivered, letters};
 use support::ssh::{SshHome, kill, two};
-use support::{Output, PATIENCE, TestHome, wait_for, wait_until};
+use support::{Chance, Output, PATIENCE, wait_for, wait_until};
 
 /// The letters of the person `me` of a home, read or not, in the order of their arrival.
-fn letters(home: &TestHome) -> Vec<Value> {
-    home.ok("iapeer", &["inbox", "me", "--all", "--json"]).json_lines()
-}
-
 #[track_caller]
 fn refused(output: &Output, code: i32, why: &str) {
     assert!(output.code == code && output.stderr.contains(why), "{output}");
@@ -267,29 +264,6 @@ fn what_waits_too_long_comes_back_to_its_sender() {
         letters(&laptop.home).iter().any(|letter| letter["topic"] == "delivery-failed")
     });
     assert_eq!(laptop.outbox("box"), (0, 0, 1));
-}
-
-/// Numbers by chance.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
-
-/// What `me` of a home was delivered, in order, by sender.
-fn delivered(home: &TestHome) -> BTreeMap<String, Vec<String>> {
-    let text = fs::read_to_string(home.root().join("history/person-me.jsonl")).unwrap_or_default();
-    let mut by_sender: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-        let text = |key: &str| line[key].as_str().unwrap().to_owned();
-        by_sender.entry(text("from")).or_default().push(text("task"));
-    }
-    by_sender
 }
 
 /// The long form: IAPEER_HOSTS_STORM=250, a thousand messages of four senders (`make soak`).

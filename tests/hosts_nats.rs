@@ -4,32 +4,12 @@
 
 mod support;
 
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde_json::json;
 use std::fs;
 use std::time::Duration;
+use support::mail::{delivered, letters, outbox};
 use support::nats::{NatsServer, member, relay};
-use support::{PATIENCE, TestHome, count_items, wait_for, wait_until};
-
-fn letters(home: &TestHome) -> Vec<Value> {
-    home.ok("iapeer", &["inbox", "me", "--all", "--json"]).json_lines()
-}
-
-fn outbox(home: &TestHome, other: &str) -> (usize, usize, usize) {
-    let queue = home.root().join(format!("state/outbox/{other}.queue"));
-    (count_items(&queue), count_items(&queue.join("inflight")), count_items(&queue.join("dead")))
-}
-
-/// What `me` of a home was delivered, in order, by sender.
-fn delivered(home: &TestHome) -> BTreeMap<String, Vec<String>> {
-    let text = fs::read_to_string(home.root().join("history/person-me.jsonl")).unwrap_or_default();
-    let mut by_sender: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-        let text = |key: &str| line[key].as_str().unwrap().to_owned();
-        by_sender.entry(text("from")).or_default().push(text("task"));
-    }
-    by_sender
-}
+use support::{PATIENCE, TestHome, wait_for, wait_until};
 
 #[test]
 fn messages_files_refusals_and_probes_go_through_a_stream() {
@@ -158,12 +138,16 @@ fn a_leader_is_killed_and_nothing_is_lost_or_doubled() {
                 })
             })
             .collect();
+        let through = || homes[..3].iter().flat_map(delivered).map(|(_, tasks)| tasks.len()).sum::<usize>();
         for _ in 0..each.div_ceil(200) {
-            std::thread::sleep(Duration::from_millis(500));
-            let leader = leader(&url);
-            let server = servers.iter_mut().find(|server| server.name() == leader).unwrap();
+            let before = through();
+            wait_until("messages to go through", PATIENCE, || {
+                through() > before || writers.iter().all(|writer| writer.is_finished())
+            });
+            let dead = leader(&url);
+            let server = servers.iter_mut().find(|server| server.name() == dead).unwrap();
             server.kill();
-            std::thread::sleep(Duration::from_secs(1));
+            wait_until("another leader", PATIENCE, || leader(&url) != dead);
             server.go(&base);
         }
         for writer in writers {

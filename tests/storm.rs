@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::{TestHome, bodies_in};
+use support::{Chance, TestHome, bodies_in};
 
 const WRITERS: u64 = 16;
 const PEERS: [&str; 4] = ["ada", "bea", "cyd", "dee"];
@@ -27,23 +27,6 @@ const OTHER: &str = "day";
 const SHORT: u64 = 60;
 /// How long all may take to come to rest afterwards, with a tick after the other.
 const REST: Duration = Duration::from_secs(120);
-
-/// Numbers by chance, the same ones for the same seed.
-struct Chance(u64);
-
-impl Chance {
-    /// A number below `n`.
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-
-    fn of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
-        all.get(self.below(all.len().max(1) as u64) as usize)
-    }
-}
 
 /// A message that was sent: its text, and the code its sender got.
 struct Sent {

@@ -6,8 +6,10 @@
 // Each file under tests/ is a crate of its own and uses only some of this.
 #![allow(dead_code, unused_imports)]
 
+mod chance;
 mod ending;
 pub mod killing;
+pub mod mail;
 pub mod nats;
 mod reading;
 mod running;
@@ -16,6 +18,7 @@ pub mod scenario;
 pub mod ssh;
 mod terminal;
 
+pub use chance::Chance;
 pub use reading::{LogLine, bodies_in, count_items, logfmt};
 pub use running::{Output, Running};
 pub use terminal::Terminal;

@@ -1,6 +1,7 @@
 //! Homes that reach each other by a real sshd on a loopback port, with keys and folders of their own.
 
-use super::{Running, TestHome, bin, count_items, wait_until};
+use super::mail::outbox;
+use super::{Running, TestHome, bin, wait_until};
 use serde_json::json;
 use std::fs;
 use std::io::Read;
@@ -85,9 +86,11 @@ impl SshHome {
         let config = format!(
             "ListenAddress 127.0.0.1:{}\nHostKey {dir}/host\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\n\
              StrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             MaxStartups 1000\nPerSourcePenalties no\n",
+             MaxStartups 1000\nPermitUserRC no\nSetEnv HOME={home}\nPerSourcePenalties no\n",
             self.port,
-            dir = dir.display()
+            dir = dir.display(),
+            // The user's shell would read what it is told to at its start in the real one.
+            home = self.home.home().display()
         );
         // Older ones have no penalties for callers.
         let config = match Command::new(sshd().unwrap()).args(["-T", "-o", "PerSourcePenalties=no"]).output() {
@@ -155,9 +158,7 @@ impl SshHome {
 
     /// Whether an item waits, is in flight, or is dead in its outbox for `other`.
     pub fn outbox(&self, other: &str) -> (usize, usize, usize) {
-        let queue = self.home.root().join(format!("state/outbox/{other}.queue"));
-        let count = count_items;
-        (count(&queue), count(&queue.join("inflight")), count(&queue.join("dead")))
+        outbox(&self.home, other)
     }
 }
 

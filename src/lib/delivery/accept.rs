@@ -250,10 +250,11 @@ pub(crate) fn refuse_recipient(
 /// Refuses a message for which the peer could never be started. A session that lives needs no start: its program's file
 /// may be away for a moment, while an update replaces it.
 pub(crate) fn refuse_unstartable(world: &World<'_>, peer: &Peer, held: HeldByUnit) -> Result<(), Failure> {
-    if held == HeldByUnit::No && !peer.is_mailbox() && !settle::is_live(world, &peer.identity) {
-        world.host.preflight(peer)?;
+    if held == HeldByUnit::Yes || peer.is_mailbox() {
+        return Ok(());
     }
-    Ok(())
+    // Whether the session lives costs more to ask, and almost every program is where it should be.
+    world.host.preflight(peer).or_else(|why| if settle::is_live(world, &peer.identity) { Ok(()) } else { Err(why) })
 }
 
 /// Refuses a message for a Telegram bridge that would have to drop it, because neither the sender nor the recipient has
