@@ -93,7 +93,7 @@ const DRAWN: Duration = Duration::from_secs(3);
 /// Whether a hook has told that the turn failed which hooks still call running: a program reports the failure first and
 /// the end of the turn then, and an observer in between must not take the failure for one of an earlier turn. `told`:
 /// what the hook reported, and when. `turn`: when a hook last reported on the turn.
-pub fn has_failed(told: Option<(AttentionState, EpochMs)>, turn: Option<EpochMs>) -> bool {
+pub(crate) fn has_failed(told: Option<(AttentionState, EpochMs)>, turn: Option<EpochMs>) -> bool {
     told.is_some_and(|(state, at)| state.ends_a_turn() && turn.is_some_and(|turn| turn <= at))
 }
 

@@ -94,7 +94,7 @@ pub struct Origin {
 
 impl Origin {
     /// `identity` on `host`.
-    pub fn afar(identity: Identity, host: HostName) -> Origin {
+    pub(crate) fn afar(identity: Identity, host: HostName) -> Origin {
         Origin { identity, host: Some(host) }
     }
 

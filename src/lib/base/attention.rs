@@ -44,7 +44,7 @@ words! {
 
 impl AttentionState {
     /// All states, those that need somebody most first: the order of `iapeer list`.
-    pub const ALL: [AttentionState; 16] = {
+    pub(crate) const ALL: [AttentionState; 16] = {
         use AttentionState::*;
         [
             Approval, Question, Login, Dialog, Strange, Hung, CrashLoop, Failing, Limited, Dead, Unknown, Draft,

@@ -16,6 +16,6 @@ impl Paths {
 }
 
 /// The document that holds a peer's role: `<cwd>/.iapeer/ROLE.md`.
-pub fn role_path(cwd: &Path) -> PathBuf {
+pub(crate) fn role_path(cwd: &Path) -> PathBuf {
     cwd.join(".iapeer/ROLE.md")
 }

@@ -17,12 +17,12 @@ impl Paths {
     }
 
     /// `<root>/hosts/<host>.json`.
-    pub fn host_file(&self, host: &HostName) -> PathBuf {
+    pub(crate) fn host_file(&self, host: &HostName) -> PathBuf {
         self.hosts_dir().join(format!("{host}.json"))
     }
 
     /// `<root>/state/outbox`: what waits for other hosts.
-    pub fn outbox_dir(&self) -> PathBuf {
+    pub(crate) fn outbox_dir(&self) -> PathBuf {
         self.state_root().join("outbox")
     }
 
@@ -37,7 +37,7 @@ impl Paths {
     }
 
     /// The lock of the relay that is always on.
-    pub fn relay_lock(&self) -> PathBuf {
+    pub(crate) fn relay_lock(&self) -> PathBuf {
         self.outbox_dir().join("run.lock")
     }
 
@@ -52,12 +52,12 @@ impl Paths {
     }
 
     /// `<root>/history/@<host>.jsonl`: what became of each message to that host. No identity has such a name.
-    pub fn outbox_history(&self, host: &HostName) -> PathBuf {
+    pub(crate) fn outbox_history(&self, host: &HostName) -> PathBuf {
         self.history_dir().join(format!("@{host}.jsonl"))
     }
 
     /// `<root>/cache/iapeer/attachments`: files that came with messages from other hosts.
-    pub fn attachments_dir(&self) -> PathBuf {
+    pub(crate) fn attachments_dir(&self) -> PathBuf {
         self.root().join("cache/iapeer/attachments")
     }
 

@@ -89,7 +89,7 @@ name_type!(
 
 impl Personality {
     /// Whether it is iapeer's own name: notices come from it, and no peer has it (D41).
-    pub fn is_reserved(&self) -> bool {
+    pub(crate) fn is_reserved(&self) -> bool {
         self.0 == "iapeer"
     }
 }
@@ -162,7 +162,7 @@ pub struct Topic(String);
 
 impl Topic {
     /// Longest topic in characters.
-    pub const MAX_CHARS: usize = 200;
+    pub(crate) const MAX_CHARS: usize = 200;
 
     /// A topic from what somebody typed: control characters become spaces, blank means none.
     pub fn parse(text: &str) -> Result<Option<Topic>, NameError> {
@@ -217,7 +217,7 @@ impl Intelligence {
     }
 
     /// The nature of a peer on this runtime, unless its profile says otherwise.
-    pub fn default_for(runtime: &Runtime) -> Intelligence {
+    pub(crate) fn default_for(runtime: &Runtime) -> Intelligence {
         match runtime.as_str() {
             "person" | "telegram" | "discord" | "matrix" | "email" | "web" | "voicetalk" => Intelligence::Natural,
             "notifier" | "webhook" | "api" | "cron" | "system" => Intelligence::Absent,
@@ -227,7 +227,7 @@ impl Intelligence {
 
     /// The natures that a peer on this runtime may have where the manifest does not say: a runtime for people may also
     /// carry an unattended service; a runtime for agents carries agents only.
-    pub fn allowed_for(runtime: &Runtime) -> &'static [Intelligence] {
+    pub(crate) fn allowed_for(runtime: &Runtime) -> &'static [Intelligence] {
         match Intelligence::default_for(runtime) {
             Intelligence::Natural => &[Intelligence::Natural, Intelligence::Absent],
             Intelligence::Absent => &[Intelligence::Absent],

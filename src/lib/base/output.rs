@@ -31,7 +31,7 @@ pub(crate) fn progress(line: &str) {
 }
 
 /// Prints result lines that belong together, in one write.
-pub fn say_all(lines: &[String]) {
+pub(crate) fn say_all(lines: &[String]) {
     if !lines.is_empty() {
         say(lines.join("\n"));
     }

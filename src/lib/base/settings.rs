@@ -104,7 +104,7 @@ macro_rules! settings {
         ];
 
         impl Settings {
-            /// [`Settings::from_env`] with `get` in place of the environment.
+            /// `Settings::from_env` with `get` in place of the environment.
             pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
                 Ok(Settings {
                     $($field: {
@@ -228,7 +228,7 @@ settings! {
 
 impl Settings {
     /// Reads the settings from the process environment.
-    pub fn from_env() -> Result<Settings, Failure> {
+    pub(crate) fn from_env() -> Result<Settings, Failure> {
         Settings::read(variable)
     }
 }
@@ -238,7 +238,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The least severe level of diagnostics that is printed: the value of `IAPEER_LOG`, or `default`.
-pub fn log_level(default: LevelFilter) -> Result<LevelFilter, Failure> {
+pub(crate) fn log_level(default: LevelFilter) -> Result<LevelFilter, Failure> {
     parse_level(variable("IAPEER_LOG").unwrap_or_default().trim(), default)
 }
 

@@ -18,12 +18,6 @@ pub enum Marker {
     EphemeralArmed,
 }
 
-impl Marker {
-    /// All markers.
-    pub const ALL: [Marker; 5] =
-        [Marker::Stopped, Marker::IdleReaped, Marker::NewEager, Marker::Refresh, Marker::EphemeralArmed];
-}
-
 /// A state file `<root>/state/lifecycle/<identity>.<suffix>`. What each holds: `docs/state-files.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StateFile {

@@ -25,7 +25,7 @@ const MANAGER_TIME: Duration = Duration::from_millis(300);
 
 /// The state while the server lives, to compare with at its end.
 #[derive(Debug)]
-pub struct SeenBefore {
+pub(crate) struct SeenBefore {
     kernel: Option<KernelLog>,
     /// The memory events of the server's cgroup, where the cgroup reports them.
     pub cgroup: Option<MemoryEvents>,
@@ -34,7 +34,7 @@ pub struct SeenBefore {
 
 impl SeenBefore {
     /// The present state of `server`.
-    pub fn of(server: ProcessId) -> SeenBefore {
+    pub(crate) fn of(server: ProcessId) -> SeenBefore {
         let mut before =
             SeenBefore { kernel: KernelLog::from_now(), cgroup: MemoryEvents::of(server.pid), oom_kills: 0 };
         before.renew();
@@ -51,7 +51,7 @@ impl SeenBefore {
     }
 
     /// The evidence after the end. `client` is the exit code of the canary's client, if it ended with the server.
-    pub fn collect(
+    pub(crate) fn collect(
         mut self,
         world: &World<'_>,
         record: &SessionRecord,

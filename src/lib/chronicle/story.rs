@@ -194,7 +194,7 @@ impl Story {
     }
 
     /// Leaves what reaches into the time since `since`.
-    pub fn clip(&mut self, since: EpochMs) {
+    pub(crate) fn clip(&mut self, since: EpochMs) {
         self.sessions.retain(|bar| bar.to >= since);
         self.waits.retain(|wait| wait.to >= since);
         self.deaths.retain(|death| death.at >= since);

@@ -11,7 +11,8 @@ use crate::cli::people_args::People;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-pub use crate::cli::host_args::{HostAct, Relay};
+pub(crate) use crate::cli::host_args::HostAct;
+pub use crate::cli::host_args::Relay;
 pub use crate::cli::message_args::{Canary, Drain, Reap, Require, Send, Superviser, Wake};
 pub use crate::cli::telegram_args::Telegram;
 
@@ -87,7 +88,7 @@ pub struct Parrot {
 #[command(
     after_help = "Programs that are verbs too (`iapeer send --help`): send, drain, superviser, reap, canary, wake, run, telegram, relay, turn, mcp, parrot."
 )]
-pub struct Front {
+pub(crate) struct Front {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
@@ -138,7 +139,7 @@ pub struct One {
 /// A runtime, and whose.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("whose").required(true).args(["peer", "all"]))]
-pub struct OfRuntime {
+pub(crate) struct OfRuntime {
     /// The runtime.
     #[arg(value_name = "RT")]
     pub runtime: String,
@@ -181,7 +182,7 @@ pub struct Planned {
 
 /// The front's own verbs.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Make a peer in a folder of its own.
     Create {
         /// Its name.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// What has happened.
 #[derive(Debug, Subcommand)]
-pub enum ChronicleVerb {
+pub(crate) enum ChronicleVerb {
     /// Show what peers have used: turns, time working, messages, and tokens where transcripts tell them.
     Usage {
         /// Since when: 90s, 10m, 2h, 7d, or a time as 2026-01-31T12:00:00Z.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What is done with a fleet file.
 #[derive(Debug, Subcommand)]
-pub enum FleetVerb {
+pub(crate) enum FleetVerb {
     /// Make this host as a fleet file says: peers, worktrees, schedules, the owner. Shows what it is about to do first.
     Up {
         /// The file. Default: fleet.toml in the current folder.

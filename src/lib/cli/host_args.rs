@@ -49,7 +49,7 @@ pub enum RelayAct {
 
 /// What `iapeer host` does.
 #[derive(Debug, Subcommand)]
-pub enum HostAct {
+pub(crate) enum HostAct {
     /// Make a host known, or change how it is reached.
     Add {
         /// Its name among its friends, as its own `hostname` says.

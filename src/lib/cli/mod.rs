@@ -171,7 +171,7 @@ pub fn tell(json: bool, value: &impl Serialize, line: impl FnOnce() -> String) {
 }
 
 /// [`tell`] of an act that must not be repeated: a result that can't be printed does not make it a failure.
-pub fn tell_done(json: bool, value: &impl Serialize, line: impl Fn() -> String) {
+pub(crate) fn tell_done(json: bool, value: &impl Serialize, line: impl Fn() -> String) {
     output::say_done(&told(json, value, &line), &exit::one_line(&line()));
 }
 

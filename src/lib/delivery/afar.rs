@@ -119,7 +119,7 @@ pub fn forget(world: &World<'_>, host: &HostName, force: bool) -> Result<usize, 
 
 /// A probe's way there and back.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Probed {
+pub(crate) struct Probed {
     /// The host.
     pub host: HostName,
     /// How it is reached: `ssh` or `nats`.
@@ -129,7 +129,7 @@ pub struct Probed {
 }
 
 /// Sends a probe to `host` the way of a message, and waits at most `wait` until its receipt is back.
-pub fn probe(world: &World<'_>, host: &HostName, wait: Duration) -> Result<Probed, Failure> {
+pub(crate) fn probe(world: &World<'_>, host: &HostName, wait: Duration) -> Result<Probed, Failure> {
     let transport = HostFile::known(world.paths, host)?.transport();
     let outbox = world.outbox(host);
     let started = world.clock.monotonic();

@@ -2,7 +2,7 @@
 //! that is in the recipient's queue or history is known.
 //!
 //! The ids are read once for each recipient; what comes later is added to them. That is enough because one program alone
-//! takes over what comes from a host ([`Arrivals::of`] takes the lock).
+//! takes over what comes from a host (`Arrivals::of` takes the lock).
 
 use crate::base::address::{HostName, Origin};
 use crate::base::evidence::Outcome;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// A message as it comes from another host.
 #[derive(Debug, Clone)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// Its id.
     pub id: MessageId,
     /// Its number in that host's outbox, which its receipt names.
@@ -60,7 +60,7 @@ pub enum Taken {
 }
 
 /// What comes from one host.
-pub struct Arrivals<'w> {
+pub(crate) struct Arrivals<'w> {
     world: &'w World<'w>,
     host: HostName,
     known: BTreeMap<Identity, BTreeSet<MessageId>>,
@@ -71,7 +71,7 @@ pub struct Arrivals<'w> {
 
 impl<'w> Arrivals<'w> {
     /// Begins to take over what comes from `host`; waits at most `patience` for another program that does.
-    pub fn of(world: &'w World<'w>, host: &HostName, patience: Duration) -> Result<Arrivals<'w>, Failure> {
+    pub(crate) fn of(world: &'w World<'w>, host: &HostName, patience: Duration) -> Result<Arrivals<'w>, Failure> {
         crate::base::paths::create_dirs(&world.paths.outbox_dir())?;
         let lock = world.outbox(host).receive_lock();
         let alone = FileLock::acquire(&lock, world.program, patience, world.clock)?;
@@ -86,7 +86,7 @@ impl<'w> Arrivals<'w> {
     }
 
     /// Accepts `arrival` durably. An error is one that passes: the arrival may be sent again.
-    pub fn take(&mut self, arrival: Arrival) -> Result<Taken, Failure> {
+    pub(crate) fn take(&mut self, arrival: Arrival) -> Result<Taken, Failure> {
         let taken = match &arrival.errand {
             Some(Errand::Receipt(receipt)) => {
                 afar::settle(self.world, &self.world.outbox(&self.host), receipt).map(|()| Taken::Accepted)
@@ -102,17 +102,12 @@ impl<'w> Arrivals<'w> {
     }
 
     /// Has delivered what was accepted since the last call.
-    pub fn start_drains(&mut self) {
+    pub(crate) fn start_drains(&mut self) {
         for identity in std::mem::take(&mut self.undelivered) {
             if !self.world.is_held(&identity) {
                 self.world.kick(&identity);
             }
         }
-    }
-
-    /// Whether something was accepted that [`Arrivals::start_drains`] has not been called for.
-    pub fn has_undelivered(&self) -> bool {
-        !self.undelivered.is_empty()
     }
 
     fn accept(&mut self, arrival: Arrival) -> Result<Taken, Failure> {

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// The result of an examination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct DoctorSummary {
+pub(crate) struct DoctorSummary {
     /// The number of errors.
     pub errors: usize,
     /// The number of warnings.
@@ -25,7 +25,7 @@ pub struct DoctorSummary {
 
 impl DoctorSummary {
     /// The line for people.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         if *self == DoctorSummary::default() {
             return "everything is in order".to_owned();
         }
@@ -35,7 +35,7 @@ impl DoctorSummary {
 
 /// Looks at everything, with `fix` mends what is safe, and tells each finding. The code is that of the worst error
 /// that stands; warnings have none.
-pub fn examine<'a>(
+pub(crate) fn examine<'a>(
     world: &'a World<'a>,
     fix: bool,
     mut tell: impl FnMut(&Finding<'a>),

@@ -23,5 +23,5 @@ mod telegram;
 mod verbs;
 pub(crate) mod versions;
 
-pub use examine::{DoctorSummary, examine};
+pub(crate) use examine::examine;
 pub use finding::{Finding, MendOutcome};

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// A screen that was not there before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SeenScreen {
+pub(crate) struct SeenScreen {
     /// Milliseconds since the start.
     pub ms: u64,
     /// `blank`, `unknown`, `dialog NAME`, `composer empty`, `composer empty busy`, …
@@ -33,7 +33,7 @@ pub struct SeenScreen {
 
 /// A rule's verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RuleVerdict {
+pub(crate) struct RuleVerdict {
     /// Its place in the manifest.
     pub rule: String,
     /// Whether it holds on this screen.
@@ -42,7 +42,7 @@ pub struct RuleVerdict {
 
 impl SeenScreen {
     /// The lines for people.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let rules: Vec<String> =
             self.rules.iter().map(|r| format!("{}{}", if r.holds { "+" } else { "-" }, r.rule)).collect();
         format!("{:>6} ms  {}  [{}]  {}", self.ms, self.what, rules.join(" "), self.tail)

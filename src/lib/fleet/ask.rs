@@ -25,7 +25,7 @@ struct FleetAnswers {
 
 /// Asks by `say`, reads the answers from `input` and writes the file, which must not be there yet. A blank answer takes
 /// what is proposed.
-pub fn new_fleet(
+pub(crate) fn new_fleet(
     world: &World<'_>,
     path: &Path,
     input: &mut dyn BufRead,

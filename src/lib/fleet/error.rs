@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A fleet file that can't be read, is wrong, or can't be put into effect.
 #[derive(Debug, thiserror::Error)]
-pub enum FleetError {
+pub(crate) enum FleetError {
     /// There is none.
     #[error("there is no {}: name the file, or `iapeer new-fleet` writes one", .0.display())]
     Missing(PathBuf),

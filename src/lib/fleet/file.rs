@@ -17,7 +17,7 @@ use crate::world::World;
 use std::path::{Path, PathBuf};
 
 /// The file that is meant where none is named.
-pub const DEFAULT_FILE: &str = "fleet.toml";
+pub(crate) const DEFAULT_FILE: &str = "fleet.toml";
 
 /// What a fleet file describes.
 #[derive(Debug)]

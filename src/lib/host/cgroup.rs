@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// The events file of one cgroup, open: it is read without looking for it again.
 #[derive(Debug)]
-pub struct MemoryEvents {
+pub(crate) struct MemoryEvents {
     file: File,
     /// Where it is.
     pub path: PathBuf,
@@ -16,7 +16,7 @@ pub struct MemoryEvents {
 
 impl MemoryEvents {
     /// The events of the cgroup that `pid` is in: v2's `memory.events`, else v1's `memory.oom_control`.
-    pub fn of(pid: i32) -> Option<MemoryEvents> {
+    pub(crate) fn of(pid: i32) -> Option<MemoryEvents> {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         candidates(&groups, &mounts).into_iter().find_map(|(path, notifies)| {
@@ -34,7 +34,7 @@ impl MemoryEvents {
     }
 
     /// The files beside it that tell of memory, for people.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let names: &[&str] = if self.notifies {
             &["memory.events", "memory.current", "memory.max", "memory.pressure"]
         } else {

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 /// A folder that is watched: creating, removing or renaming a file in it ends a wait. What happens between two waits is
 /// not lost.
-pub struct DirWatch(os::Watch);
+pub(crate) struct DirWatch(os::Watch);
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DirWoken {
+pub(crate) enum DirWoken {
     /// Something changed in the folder, or may have.
     Changed,
     /// Nobody reads the pipe any more.
@@ -24,12 +24,12 @@ pub enum DirWoken {
 
 impl DirWatch {
     /// Watches `dir` from now on.
-    pub fn on(dir: &Path) -> io::Result<DirWatch> {
+    pub(crate) fn on(dir: &Path) -> io::Result<DirWatch> {
         os::Watch::on(dir).map(DirWatch)
     }
 
     /// Waits until something changes, the reader of `pipe` is gone, or `limit` is over.
-    pub fn wait(&self, pipe: Option<BorrowedFd<'_>>, limit: Duration) -> io::Result<DirWoken> {
+    pub(crate) fn wait(&self, pipe: Option<BorrowedFd<'_>>, limit: Duration) -> io::Result<DirWoken> {
         let mut set = vec![PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         // POLLERR and POLLHUP are always reported; no event needs to be requested.
         set.extend(pipe.map(|pipe| PollFd::new(pipe, PollFlags::empty())));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The free space for an ordinary user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Space {
+pub(crate) struct Space {
     /// Bytes.
     pub bytes: u64,
     /// Files; `None` where the file system makes room for them as it goes.

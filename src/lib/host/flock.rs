@@ -8,7 +8,8 @@ use std::path::Path;
 pub(crate) enum FlockState {
     /// Nobody holds it.
     Free,
-    /// The process with this pid holds it; 0 where the kernel does not say which.
+    /// The process with this pid holds it; 0 where the kernel does not say which. Only Linux tells.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code))]
     Held(i32),
     /// This platform does not tell.
     Unknown,

@@ -7,7 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 /// A titled piece of a forensics file.
-pub type Section = (&'static str, String);
+pub(crate) type Section = (&'static str, String);
 
 /// How many processes are listed.
 const LARGEST: usize = 25;

@@ -28,11 +28,11 @@ pub enum GitError {
 
 /// A repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GitRepository(PathBuf);
+pub(crate) struct GitRepository(PathBuf);
 
 /// A worktree of a repository, as `git worktree list --porcelain` shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Worktree {
+pub(crate) struct Worktree {
     /// Its folder.
     pub path: PathBuf,
     /// The branch that is checked out; absent where none is.
@@ -71,36 +71,36 @@ fn ask(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
 
 impl GitRepository {
     /// The repository that `dir` is in, or is. All worktrees of a repository are in the same one.
-    pub fn of(dir: &Path) -> Result<GitRepository, GitError> {
+    pub(crate) fn of(dir: &Path) -> Result<GitRepository, GitError> {
         let found = ask(dir, &["rev-parse", "--git-common-dir"])?;
         let common = dir.join(found.trim_end_matches('\n'));
         Ok(GitRepository(common.canonicalize().map_err(GitError::Start)?))
     }
 
     /// Its worktrees, the main one first.
-    pub fn worktrees(&self) -> Result<Vec<Worktree>, GitError> {
+    pub(crate) fn worktrees(&self) -> Result<Vec<Worktree>, GitError> {
         ask(&self.0, &["worktree", "list", "--porcelain"]).map(|text| parse(&text))
     }
 
     /// Whether `name` can be the name of a branch.
-    pub fn can_name_branch(&self, name: &str) -> bool {
+    pub(crate) fn can_name_branch(&self, name: &str) -> bool {
         !name.starts_with('-') && ask(&self.0, &["check-ref-format", "--branch", name]).is_ok()
     }
 
     /// Whether there is a branch `name`.
-    pub fn has_branch(&self, name: &str) -> bool {
+    pub(crate) fn has_branch(&self, name: &str) -> bool {
         ask(&self.0, &["show-ref", "--verify", "--quiet", &format!("refs/heads/{name}")]).is_ok()
     }
 
     /// Whether `name` is a commit.
-    pub fn has_commit(&self, name: &str) -> bool {
+    pub(crate) fn has_commit(&self, name: &str) -> bool {
         !name.starts_with('-')
             && ask(&self.0, &["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]).is_ok()
     }
 
     /// Makes a worktree at `path` with `branch`, which is made from `base` where that is given. git keeps `held` open for
     /// as long as it works, even where this program is killed.
-    pub fn add(&self, path: &Path, branch: &str, base: Option<&str>, held: File) -> Result<(), GitError> {
+    pub(crate) fn add(&self, path: &Path, branch: &str, base: Option<&str>, held: File) -> Result<(), GitError> {
         let mut words: Vec<&OsStr> = vec!["worktree".as_ref(), "add".as_ref(), "--quiet".as_ref()];
         if base.is_some() {
             words.extend(["-b".as_ref(), OsStr::new(branch)]);
@@ -110,26 +110,26 @@ impl GitRepository {
     }
 
     /// Removes what git left of a worktree that it was interrupted in making.
-    pub fn discard(&self, path: &Path) -> Result<(), GitError> {
+    pub(crate) fn discard(&self, path: &Path) -> Result<(), GitError> {
         let words: [&OsStr; 5] =
             ["worktree".as_ref(), "remove".as_ref(), "--force".as_ref(), "--force".as_ref(), path.as_os_str()];
         git(&self.0, &words, Stdio::null()).map(drop)
     }
 
     /// Removes the worktree at `path`. git refuses where something in it is not committed. Its branch stays.
-    pub fn remove(&self, path: &Path) -> Result<(), GitError> {
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), GitError> {
         let words: [&OsStr; 3] = ["worktree".as_ref(), "remove".as_ref(), path.as_os_str()];
         git(&self.0, &words, Stdio::null()).map(drop)
     }
 
     /// Corrects what git knows of a worktree that was moved to `path`.
-    pub fn repair(&self, path: &Path) -> Result<(), GitError> {
+    pub(crate) fn repair(&self, path: &Path) -> Result<(), GitError> {
         let words: [&OsStr; 3] = ["worktree".as_ref(), "repair".as_ref(), path.as_os_str()];
         git(&self.0, &words, Stdio::null()).map(drop)
     }
 
     /// The file of patterns that git passes over in all its worktrees.
-    pub fn exclude_file(&self) -> PathBuf {
+    pub(crate) fn exclude_file(&self) -> PathBuf {
         self.0.join("info/exclude")
     }
 }

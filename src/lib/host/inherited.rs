@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// A variable of this prefix holds what the variable named behind it was before a peer's `launch.env` changed it for
 /// that peer's session.
-pub const BASE: &str = "IAP_BASE_";
+pub(crate) const BASE: &str = "IAP_BASE_";
 
 /// To be called first, while the program has one thread: a descriptor that the caller left open (cron's lock, a pipe)
 /// ends at the next exec instead of living as long as a tmux server does; a program that runs inside a session works

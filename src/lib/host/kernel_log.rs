@@ -7,13 +7,13 @@ use std::time::Duration;
 
 /// An open kernel log: what is said from now on can be read later, and nothing older is mistaken for it.
 #[derive(Debug)]
-pub struct KernelLog {
+pub(crate) struct KernelLog {
     file: File,
 }
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelLine {
+pub(crate) struct KernelLine {
     /// When it was said, since boot.
     pub at: Duration,
     /// What.
@@ -38,7 +38,7 @@ impl KernelLog {
     }
 
     /// What has been said since the last look.
-    pub fn lines(&mut self) -> Vec<KernelLine> {
+    pub(crate) fn lines(&mut self) -> Vec<KernelLine> {
         let mut lines = Vec::new();
         // One record a read; longer ones are refused by the kernel, which never writes them.
         let mut record = vec![0; 8192];

@@ -7,7 +7,7 @@ const FILES: rlim_t = 1024;
 /// How large a stack may be at least.
 const STACK: rlim_t = 8 << 20;
 /// How many open files a program of ours needs: its streams, two locks, and three pipes to a tmux client.
-pub const FILES_NEEDED: rlim_t = 24;
+pub(crate) const FILES_NEEDED: rlim_t = 24;
 
 /// Lifts the limits that the caller may have set for itself: on processor time, memory and file sizes as far as the
 /// kernel allows, on files and stack to what a login gives.

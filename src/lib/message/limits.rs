@@ -6,9 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Longest body in characters (Unicode scalar values).
-pub const MAX_BODY: usize = 16_000;
+pub(crate) const MAX_BODY: usize = 16_000;
 /// Most attachments.
-pub const MAX_ATTACHMENTS: usize = 20;
+pub(crate) const MAX_ATTACHMENTS: usize = 20;
 
 /// Refuses (65) a body that is blank, over the limit, or contains a control character other than TAB and LF: such a
 /// character could end the bracketed paste by which the body is typed.

@@ -20,7 +20,7 @@ pub(crate) const STAMP_AHEAD: Duration = Duration::from_secs(2);
 
 /// How the whole stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Overview {
+pub(crate) struct Overview {
     /// Seconds since the last tick; absent where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tick_age_secs: Option<u64>,
@@ -55,7 +55,7 @@ pub struct Overview {
 
 impl Overview {
     /// The lines for people.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let names = |identities: &[Identity]| -> String {
             let names: Vec<&str> = identities.iter().map(Identity::as_str).collect();
             if names.is_empty() { String::new() } else { format!(": {}", names.join(" ")) }

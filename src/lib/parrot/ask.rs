@@ -4,7 +4,7 @@ use super::keys::TypedKey;
 
 /// What the first turn of a message runs into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// A tool waits for yes or no; the dialog shows while the hook waits, as in Claude Code.
     Approval,
     /// A tool waits for yes or no; the dialog shows only when the hook has not answered, as in Codex.

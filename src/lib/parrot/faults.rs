@@ -31,7 +31,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
 
 /// Where to crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crash {
+pub(crate) enum Crash {
     /// Halfway through the boot.
     Boot,
     /// Halfway through the first turn.
@@ -57,7 +57,7 @@ pub enum Hang {
 
 /// Whose messages are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answers {
+pub(crate) enum Answers {
     /// Nobody's.
     Nobody,
     /// Those of people.
@@ -74,7 +74,7 @@ impl Answers {
 
 /// The variables in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// How long a turn takes.
     pub turn: Duration,
     /// Whether senders are answered.
@@ -111,7 +111,7 @@ const NUMBER: &str = "a whole number below 1000000000";
 
 impl Faults {
     /// Reads the variables through `get`. A blank value is as good as none.
-    pub fn read(get: impl Fn(&str) -> Option<OsString>) -> Result<Faults, ParrotError> {
+    pub(crate) fn read(get: impl Fn(&str) -> Option<OsString>) -> Result<Faults, ParrotError> {
         let raw = |name: &str| get(name).filter(|value| !value.is_empty());
         let text = |name: &str| raw(name).map(|v| v.to_string_lossy().trim().to_owned()).filter(|v| !v.is_empty());
         let number = |name: &'static str, default: u64| match text(name) {

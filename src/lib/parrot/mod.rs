@@ -3,7 +3,7 @@
 //! It is a real raw-mode terminal program and behaves as the big ones do (bracketed paste, a composer with ghost
 //! text, turns, a queue for messages that come during a turn, hooks, a transcript, resume), so that every rule of
 //! launch and delivery can be proven against a real terminal. What goes wrong in the field can be asked for by
-//! environment variables ([`Faults`]).
+//! environment variables (`faults::Faults`).
 //!
 //! | noun | what it is |
 //! |---|---|
@@ -39,6 +39,6 @@ mod turn;
 
 pub use app::run;
 pub use error::ParrotError;
-pub use faults::{Crash, Faults, Hang, VARIABLES};
+pub use faults::{Hang, VARIABLES};
 pub use options::{Options, ParrotExit, ResumeRequest};
 pub use terminal::last_words;

@@ -20,14 +20,14 @@ use std::time::Duration;
 
 /// A question of mine that is open until this is dropped.
 #[derive(Debug)]
-pub struct OpenQuestion {
+pub(crate) struct OpenQuestion {
     path: PathBuf,
     _lock: FileLock,
 }
 
 impl OpenQuestion {
     /// Opens the question `id` of `asker` to `asked`, before it is sent.
-    pub fn open(
+    pub(crate) fn open(
         world: &World<'_>,
         asker: &Personality,
         asked: &Contact,
@@ -55,7 +55,7 @@ impl Drop for OpenQuestion {
 }
 
 /// The questions that a peer has open.
-pub struct Asks<'w> {
+pub(crate) struct Asks<'w> {
     world: &'w World<'w>,
     asker: Personality,
     open: Vec<(MessageId, Contact)>,
@@ -63,7 +63,7 @@ pub struct Asks<'w> {
 
 impl<'w> Asks<'w> {
     /// Those of `asker`. One look at a folder where there are none.
-    pub fn of(world: &'w World<'w>, asker: &Personality) -> Asks<'w> {
+    pub(crate) fn of(world: &'w World<'w>, asker: &Personality) -> Asks<'w> {
         let dir = world.paths.asks(asker);
         let names = durable::names_of(&dir).unwrap_or_default();
         let open = parsed(&names).filter(|(name, ..)| lock::is_held(&dir.join(name)));

@@ -4,7 +4,6 @@
 //! between the next drain finds it and files nothing twice.
 
 use crate::base::exit::{Exit, Failure};
-use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::people::letter::Letter;
 use crate::store::durable::{self, StoreError};
@@ -13,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 /// The inbox of the person in a folder.
 #[derive(Debug, Clone)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     cwd: PathBuf,
 }
 
 /// A letter, and the file that it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FiledLetter {
+pub(crate) struct FiledLetter {
     /// What is in it.
     pub letter: Letter,
     path: PathBuf,
@@ -27,7 +26,7 @@ pub struct FiledLetter {
 
 impl Inbox {
     /// The inbox of the person in `cwd`.
-    pub fn of(cwd: &Path) -> Inbox {
+    pub(crate) fn of(cwd: &Path) -> Inbox {
         Inbox { cwd: cwd.to_owned() }
     }
 
@@ -48,7 +47,7 @@ impl Inbox {
     }
 
     /// Files `item` durably as unread; what was filed before stays as it is.
-    pub fn file(&self, item: &Item) -> Result<(), Failure> {
+    pub(crate) fn file(&self, item: &Item) -> Result<(), Failure> {
         self.put(item, true)
     }
 
@@ -70,7 +69,7 @@ impl Inbox {
 
     /// What is unread and then, with `all`, what is read, each from the oldest to the newest. What is no letter is passed
     /// over.
-    pub fn letters(&self, all: bool) -> Result<Vec<FiledLetter>, StoreError> {
+    pub(crate) fn letters(&self, all: bool) -> Result<Vec<FiledLetter>, StoreError> {
         let mut letters = self.in_folder(true)?;
         if all {
             letters.extend(self.in_folder(false)?);
@@ -79,7 +78,7 @@ impl Inbox {
     }
 
     /// How many are unread.
-    pub fn unread(&self) -> Result<usize, StoreError> {
+    pub(crate) fn unread(&self) -> Result<usize, StoreError> {
         Ok(letter_names(&self.folder(true))?.len())
     }
 
@@ -99,7 +98,7 @@ impl Inbox {
     }
 
     /// The letter whose id is `text` or ends with it; without `text` the oldest unread one.
-    pub fn find(&self, text: Option<&str>) -> Result<Option<FiledLetter>, Failure> {
+    pub(crate) fn find(&self, text: Option<&str>) -> Result<Option<FiledLetter>, Failure> {
         let Some(text) = text else { return Ok(self.in_folder(true)?.into_iter().next()) };
         let end = text.to_ascii_uppercase();
         let mut found = self.letters(true)?;
@@ -109,17 +108,6 @@ impl Inbox {
             1 => Ok(found.pop()),
             n => Err(Failure::new(Exit::Usage, format!("{n} messages end with {text:?}: give more of the id"))),
         }
-    }
-
-    /// Whether the message `id` is here.
-    pub fn has(&self, id: MessageId) -> Result<bool, StoreError> {
-        let end = format!("-{id}.md");
-        for unread in [true, false] {
-            if letter_names(&self.folder(unread))?.iter().any(|name| name.ends_with(&end)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Marks a letter as read.
@@ -163,7 +151,8 @@ mod tests {
         inbox.mark_read(&filed).unwrap();
         inbox.file(&first).unwrap();
         assert_eq!((inbox.unread().unwrap(), inbox.letters(true).unwrap().len()), (0, 1));
-        assert!(inbox.has(first.id).unwrap() && !inbox.has(item(2).id).unwrap());
+        assert_eq!(inbox.find(Some(&first.id.to_string())).unwrap().unwrap().letter.id, first.id);
+        assert_eq!(inbox.find(Some(&item(2).id.to_string())).unwrap_err().exit, Exit::NoInput);
     }
 
     #[test]

@@ -13,5 +13,5 @@ pub mod letter;
 pub mod notify;
 pub mod owner;
 
-pub use inbox::Inbox;
+pub(crate) use inbox::Inbox;
 pub use letter::Letter;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// The facts in the first layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The peer's name.
     pub personality: String,
     /// The peer's description.
@@ -35,7 +35,7 @@ pub struct Half {
 
 /// Puts the layers together: facts, doctrine, known peers, other documents, fragments. Sections are joined by one
 /// blank line; the text ends with one LF. An empty file gives no section.
-pub fn compose(
+pub(crate) fn compose(
     facts: &Facts,
     doctrine: &[Half],
     peers: &[PeerRecord],

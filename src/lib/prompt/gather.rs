@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The system prompt of the peer of `record`, who works in `cwd`.
-pub fn compose_for(paths: &Paths, cwd: &Path, record: &PeerRecord, now: EpochMs) -> Result<String, Failure> {
+pub(crate) fn compose_for(paths: &Paths, cwd: &Path, record: &PeerRecord, now: EpochMs) -> Result<String, Failure> {
     let roots = [paths.root().to_owned(), cwd.join(".iapeer")];
     let registry = Registry::read(paths)?;
     let facts = Facts {

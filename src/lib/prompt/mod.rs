@@ -6,5 +6,5 @@
 mod compose;
 mod gather;
 
-pub use compose::{Facts, Half, compose};
-pub use gather::compose_for;
+pub use compose::Half;
+pub(crate) use gather::compose_for;

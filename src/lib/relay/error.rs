@@ -4,7 +4,7 @@ use crate::base::exit::{Exit, Failure};
 
 /// Why a conversation with another host came to nothing. In each case what waits, waits.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum RelayError {
+pub(crate) enum RelayError {
     /// Something on this host.
     #[error("{0}")]
     Here(Failure),

@@ -178,7 +178,7 @@ impl RosterAct {
 
 /// The journal, held: nobody else begins or finishes a verb meanwhile.
 #[derive(Debug)]
-pub struct Journal<'w> {
+pub(crate) struct Journal<'w> {
     world: &'w World<'w>,
     _lock: FileLock,
 }
@@ -191,13 +191,13 @@ impl std::fmt::Debug for World<'_> {
 
 impl<'w> Journal<'w> {
     /// Takes the journal, waiting at most `wait`.
-    pub fn take(world: &'w World<'_>, wait: Duration) -> Result<Journal<'w>, Failure> {
+    pub(crate) fn take(world: &'w World<'_>, wait: Duration) -> Result<Journal<'w>, Failure> {
         let lock = FileLock::acquire(&world.paths.intents_lock(), world.program, wait, world.clock)?;
         Ok(Journal { world, _lock: lock })
     }
 
     /// Takes the journal for a verb about `names`. Refused where an earlier verb about one of them can't be finished.
-    pub fn open(world: &'w World<'_>, names: &[&Personality]) -> Result<Journal<'w>, Failure> {
+    pub(crate) fn open(world: &'w World<'_>, names: &[&Personality]) -> Result<Journal<'w>, Failure> {
         let journal = Journal::take(world, world.settings.lock_wait)?;
         let about = |intent: &RosterIntent| intent.act.names().iter().any(|name| names.contains(name));
         if let Some(intent) = pending(world.paths).into_iter().flatten().find(about) {
@@ -209,7 +209,7 @@ impl<'w> Journal<'w> {
     }
 
     /// Writes the intent of `act`. An error means that nothing was begun.
-    pub fn begin(&self, act: &RosterAct) -> Result<(), Failure> {
+    pub(crate) fn begin(&self, act: &RosterAct) -> Result<(), Failure> {
         let dir = self.world.paths.intents_dir();
         let path = dir.join(act.file_name());
         paths::create_dirs(&dir)?;
@@ -227,7 +227,7 @@ impl<'w> Journal<'w> {
     }
 
     /// Removes the intent of `act`, which is done. One that can't be removed is carried out once more, to no effect.
-    pub fn done(&self, act: &RosterAct) {
+    pub(crate) fn done(&self, act: &RosterAct) {
         let dir = self.world.paths.intents_dir();
         if let Err(error) = durable::remove(&dir.join(act.file_name())) {
             tracing::warn!("{} is done, and its intent stays: {error}", act.describe());

@@ -19,7 +19,7 @@ pub fn finish_all(world: &World<'_>) {
 }
 
 /// The same; the error is that of the first one that can't be finished.
-pub fn try_finish_all(world: &World<'_>, wait: Duration) -> Result<(), Failure> {
+pub(crate) fn try_finish_all(world: &World<'_>, wait: Duration) -> Result<(), Failure> {
     let journal = match Journal::take(world, wait) {
         Ok(journal) => journal,
         // Somebody is at work on it.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// One answer of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelAnswer {
+pub(crate) struct ModelAnswer {
     /// When it was recorded.
     pub at: EpochMs,
     /// The model; absent where no record names one.
@@ -21,7 +21,7 @@ pub struct ModelAnswer {
 
 /// What the transcripts of one peer tell, as far as they have been read.
 #[derive(Debug, Default)]
-pub struct Account {
+pub(crate) struct Account {
     files: BTreeMap<PathBuf, FileAccount>,
 }
 
@@ -40,7 +40,7 @@ struct FileAccount {
 
 impl Account {
     /// Reads what the transcripts have gained. Those that were not written since `since` are left out.
-    pub fn read(&mut self, transcripts: &Transcripts<'_>, since: EpochMs) {
+    pub(crate) fn read(&mut self, transcripts: &Transcripts<'_>, since: EpochMs) {
         for path in transcripts.written_since(since) {
             let file = self.files.entry(path.clone()).or_default();
             for line in lines_from(&path, file.read) {
@@ -52,13 +52,13 @@ impl Account {
     }
 
     /// All answers. Of several rules that hold for a file's records the first one counts.
-    pub fn answers(&self) -> impl Iterator<Item = &ModelAnswer> {
+    pub(crate) fn answers(&self) -> impl Iterator<Item = &ModelAnswer> {
         let first = |file: &'_ FileAccount| file.answers.iter().position(|(found, _)| !found.is_empty());
         self.files.values().flat_map(move |file| first(file).map(|rule| &file.answers[rule].0)).flatten()
     }
 
     /// When turns began and ended, the oldest first. One that runs ends with the last record.
-    pub fn turns(&self) -> Vec<(EpochMs, EpochMs)> {
+    pub(crate) fn turns(&self) -> Vec<(EpochMs, EpochMs)> {
         let open = |file: &FileAccount| Some((file.running?, file.last?));
         let all = self.files.values().flat_map(|file| file.turns.iter().copied().chain(open(file)));
         let mut turns: Vec<(EpochMs, EpochMs)> = all.collect();

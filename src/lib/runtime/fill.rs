@@ -56,7 +56,10 @@ pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, Fil
 }
 
 /// Fills every string in a JSON value; one that is `{int:NAME}` becomes the number.
-pub fn fill_json(value: &serde_json::Value, values: &BTreeMap<String, String>) -> Result<serde_json::Value, FillError> {
+pub(crate) fn fill_json(
+    value: &serde_json::Value,
+    values: &BTreeMap<String, String>,
+) -> Result<serde_json::Value, FillError> {
     use serde_json::Value;
     Ok(match value {
         Value::String(text) => match text.strip_prefix("{int:").and_then(|rest| rest.strip_suffix('}')) {

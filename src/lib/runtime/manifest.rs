@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::runtime::fill::{FillError, fill, fill_json};
+pub(crate) use crate::runtime::fill::fill_json;
+pub use crate::runtime::fill::{FillError, fill};
 pub use crate::runtime::keys::{Keys, Meaning, MidTurn};
 pub use crate::runtime::manifest_error::ManifestError;
 pub use crate::runtime::needle::{Choice, Needle, RecordRule};
@@ -260,7 +261,7 @@ impl Manifest {
 
     /// Whether its program takes messages out of the queue itself, and settles each when the service behind it has
     /// taken the message. Messages to any other router are typed as lines.
-    pub fn takes_messages_itself(&self) -> bool {
+    pub(crate) fn takes_messages_itself(&self) -> bool {
         self.kind == Kind::Router && self.evidence.contains(&Evidence::Api)
     }
 

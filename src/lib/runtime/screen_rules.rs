@@ -94,7 +94,7 @@ pub struct ByProfile {
 
 impl DialogReply {
     /// What to do where the profile says what `says` finds there: no [`DialogReply::Profile`].
-    pub fn resolved(&self, says: impl Fn(&str) -> Option<String>) -> DialogReply {
+    pub(crate) fn resolved(&self, says: impl Fn(&str) -> Option<String>) -> DialogReply {
         let DialogReply::Profile(by) = self else { return self.clone() };
         let word = says(&by.key).unwrap_or_else(|| by.default.clone());
         by.choices

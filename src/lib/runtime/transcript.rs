@@ -45,7 +45,7 @@ pub struct TurnEnd {
 }
 
 /// How far each file had been written at some moment: what stands beyond is new.
-pub type Baseline = BTreeMap<PathBuf, u64>;
+pub(crate) type Baseline = BTreeMap<PathBuf, u64>;
 
 impl<'m> Transcripts<'m> {
     /// The transcripts that the program keeps for a peer working in `cwd`. `get` looks a variable up.

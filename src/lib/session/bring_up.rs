@@ -46,7 +46,7 @@ pub struct Up {
 
 /// Why there is no session that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotUp {
+pub(crate) struct NotUp {
     /// The error for the caller.
     pub failure: Failure,
     /// Whether a session was started and did not become ready; else a state of the peer forbade the start.

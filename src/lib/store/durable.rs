@@ -27,7 +27,7 @@ pub use crate::store::error::StoreError;
 const TEMP_PREFIX: &str = ".tmp-";
 
 /// Temporary files older than this were left by a crash: no program is writing them any more.
-pub const LITTER_AGE: Duration = Duration::from_secs(3600);
+pub(crate) const LITTER_AGE: Duration = Duration::from_secs(3600);
 
 /// Whether `name` is the name of one of our temporary files.
 pub(crate) fn is_temp(name: &str) -> bool {
@@ -182,7 +182,7 @@ pub fn remove(path: &Path) -> Result<bool, StoreError> {
 
 /// Removes `path`, and everything below it where `path` is a folder. The caller makes the removal durable by `sync_dir`
 /// of the folder that `path` was in. `Ok(false)`: `path` did not exist.
-pub fn remove_tree(path: &Path) -> Result<bool, StoreError> {
+pub(crate) fn remove_tree(path: &Path) -> Result<bool, StoreError> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let failed = |error| StoreError::io("remove", path, error);
     match path.symlink_metadata() {
@@ -206,7 +206,7 @@ pub fn remove_tree(path: &Path) -> Result<bool, StoreError> {
 }
 
 /// Removes the folder `dir` if it is empty. A folder that is in use again, or can't be removed, stays.
-pub fn remove_if_empty(dir: &Path) {
+pub(crate) fn remove_if_empty(dir: &Path) {
     // Checked first, because in a folder that is not empty rmdir would fail each time.
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none()) {
         let _ = step::rmdir(Point::EmptyRmdir, dir);

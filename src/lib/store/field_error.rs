@@ -94,7 +94,7 @@ pub enum RegistryFault {
 
 /// A file in a queue that is no message.
 #[derive(Debug, thiserror::Error)]
-pub enum ItemFault {
+pub(crate) enum ItemFault {
     /// It is not the JSON of an item.
     #[error(transparent)]
     Json(#[from] serde_json::Error),

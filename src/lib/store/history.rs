@@ -115,7 +115,7 @@ impl History {
     }
 
     /// The history of the messages to `host`.
-    pub fn of_outbox(paths: &Paths, settings: &Settings, host: &HostName) -> History {
+    pub(crate) fn of_outbox(paths: &Paths, settings: &Settings, host: &HostName) -> History {
         History::at(paths.outbox_history(host), settings)
     }
 

@@ -97,7 +97,7 @@ pub fn unknown(host: &HostName) -> Failure {
 }
 
 /// The hosts that have a file, by name.
-pub fn known_hosts(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
+pub(crate) fn known_hosts(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     let names = durable::names_of(&paths.hosts_dir())?;
     let mut hosts: Vec<HostName> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
     hosts.sort();
@@ -105,7 +105,7 @@ pub fn known_hosts(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
 }
 
 /// This host's name: `<root>/hostname`, else the first part of the machine's.
-pub fn own_name(paths: &Paths) -> Result<HostName, Failure> {
+pub(crate) fn own_name(paths: &Paths) -> Result<HostName, Failure> {
     let path = paths.hostname();
     if let Some(text) = durable::read_optional(&path)? {
         let text = String::from_utf8_lossy(&text).trim().to_owned();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What a `launch.env` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LaunchEnv {
+pub(crate) struct LaunchEnv {
     /// Variables for the session.
     pub vars: BTreeMap<String, String>,
     /// `PEER_START_ARGS`, split at white space: further arguments for the program. Not exported.
@@ -17,7 +17,7 @@ pub struct LaunchEnv {
 impl LaunchEnv {
     /// Reads a file; a missing one is empty. One that is not ours, or that others may write, is an error: it sets the
     /// environment of a session.
-    pub fn read(path: &Path) -> Result<LaunchEnv, StoreError> {
+    pub(crate) fn read(path: &Path) -> Result<LaunchEnv, StoreError> {
         Ok(LaunchEnv::read_there(path)?.unwrap_or_default())
     }
 
@@ -29,7 +29,7 @@ impl LaunchEnv {
 
     /// `KEY=VALUE` or `export KEY=VALUE`; blank lines and `#` lines are passed over, and so is what is neither; one
     /// pair of matching quotes around a value is taken off; nothing is interpolated; later keys win.
-    pub fn parse(text: &str) -> LaunchEnv {
+    pub(crate) fn parse(text: &str) -> LaunchEnv {
         let mut parsed = LaunchEnv::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// How many of the newest deaths, and of the newest topics, are kept.
-pub const RING: usize = 16;
+pub(crate) const RING: usize = 16;
 
 /// The intent of a deliberate end that is under way: which program ends which server, and why. A tick that finds an
 /// intent completes the end.

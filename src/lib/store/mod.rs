@@ -40,7 +40,7 @@ pub mod session_record;
 pub mod state_files;
 
 pub use durable::StoreError;
-pub use field_error::{ItemFault, ProfileFault, RecordFault, RecordField, RegistryFault};
+pub use field_error::{ProfileFault, RecordFault, RecordField, RegistryFault};
 pub use history::{History, Settlement};
 pub use lock::{FileLock, LockError};
 pub use markers::{Intent, Markers, Turn, TurnState};

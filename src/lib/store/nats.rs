@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// The server, and how this host is let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NatsFile {
+pub(crate) struct NatsFile {
     /// One server or more, separated by commas: `tls://nats.example:4222`.
     pub url: String,
     /// A credentials file (JWT and seed), as `nsc generate creds` writes it.
@@ -50,7 +50,7 @@ fn gibibyte() -> i64 {
 
 impl NatsFile {
     /// Reads the file. `None`: there is none.
-    pub fn read(paths: &Paths) -> Result<Option<NatsFile>, Failure> {
+    pub(crate) fn read(paths: &Paths) -> Result<Option<NatsFile>, Failure> {
         let path = paths.nats();
         let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
         let meta = std::fs::metadata(&path).map_err(|error| Failure::io("look at", &path, &error))?;
@@ -69,7 +69,7 @@ impl NatsFile {
     }
 
     /// [`NatsFile::read`] where there has to be one.
-    pub fn needed(paths: &Paths) -> Result<NatsFile, Failure> {
+    pub(crate) fn needed(paths: &Paths) -> Result<NatsFile, Failure> {
         let missing = || {
             let why = format!("there is no {}: docs/hosts.md shows one", paths.nats().display());
             Failure::new(Exit::Config, why)

@@ -14,13 +14,13 @@ use std::path::Path;
 pub use crate::store::error::{Fault, Unfit};
 
 /// Largest state file, profile, manifest or queue item. A message has 16,000 characters.
-pub const STATE_MAX: u64 = 1 << 20;
+pub(crate) const STATE_MAX: u64 = 1 << 20;
 /// Largest `launch.env`.
-pub const LAUNCH_ENV_MAX: u64 = 256 << 10;
+pub(crate) const LAUNCH_ENV_MAX: u64 = 256 << 10;
 /// Largest registry: some hundred thousand peers.
-pub const REGISTRY_MAX: u64 = 64 << 20;
+pub(crate) const REGISTRY_MAX: u64 = 64 << 20;
 /// Largest log that is read whole.
-pub const LOG_MAX: u64 = 256 << 20;
+pub(crate) const LOG_MAX: u64 = 256 << 20;
 
 /// Never wait in `open`, never take over a terminal, never follow a link at the end of the path.
 pub(crate) const NO_WAIT_NO_LINK: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOFOLLOW | nix::libc::O_NOCTTY;
@@ -89,17 +89,17 @@ impl Rule {
     /// A file of ours below the private root.
     pub const STATE: Rule = Rule { max: STATE_MAX, links: Links::Refused, owner: Owner::Any };
     /// The registry.
-    pub const REGISTRY: Rule = Rule { max: REGISTRY_MAX, ..Rule::STATE };
+    pub(crate) const REGISTRY: Rule = Rule { max: REGISTRY_MAX, ..Rule::STATE };
     /// A file below a peer's `.iapeer`.
-    pub const OF_A_PEER: Rule = Rule { max: STATE_MAX, links: Links::Refused, owner: Owner::Ours };
+    pub(crate) const OF_A_PEER: Rule = Rule { max: STATE_MAX, links: Links::Refused, owner: Owner::Ours };
     /// What a peer's sessions get as their environment.
-    pub const LAUNCH_ENV: Rule = Rule { max: LAUNCH_ENV_MAX, ..Rule::OF_A_PEER };
+    pub(crate) const LAUNCH_ENV: Rule = Rule { max: LAUNCH_ENV_MAX, ..Rule::OF_A_PEER };
     /// A text or a description in the root that people may keep elsewhere and link to.
-    pub const DOCUMENT: Rule = Rule { max: STATE_MAX, links: Links::Followed, owner: Owner::Any };
+    pub(crate) const DOCUMENT: Rule = Rule { max: STATE_MAX, links: Links::Followed, owner: Owner::Any };
     /// The same below a peer's `.iapeer`.
-    pub const DOCUMENT_OF_A_PEER: Rule = Rule { owner: Owner::Ours, ..Rule::DOCUMENT };
+    pub(crate) const DOCUMENT_OF_A_PEER: Rule = Rule { owner: Owner::Ours, ..Rule::DOCUMENT };
     /// A log or another file that grows.
-    pub const LOG: Rule = Rule { max: LOG_MAX, ..Rule::STATE };
+    pub(crate) const LOG: Rule = Rule { max: LOG_MAX, ..Rule::STATE };
 }
 
 /// Opens `path` for reading by `rule`. Missing: `None`.

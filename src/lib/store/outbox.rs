@@ -127,16 +127,16 @@ impl Outbox {
 
 /// The file that says since when something can't be reached.
 #[derive(Debug, Clone)]
-pub struct Trouble(PathBuf);
+pub(crate) struct Trouble(PathBuf);
 
 impl Trouble {
     /// What keeps the relay that is always on from its server.
-    pub fn of(paths: &Paths) -> Trouble {
+    pub(crate) fn of(paths: &Paths) -> Trouble {
         Trouble(paths.relay_trouble())
     }
 
     /// What was noted last; `None`: all is well.
-    pub fn noted(&self) -> Option<Away> {
+    pub(crate) fn noted(&self) -> Option<Away> {
         durable::read_json(&self.0).ok().flatten()
     }
 
@@ -162,7 +162,7 @@ impl Trouble {
 }
 
 /// The hosts that have an outbox, known or not, by name.
-pub fn hosts_with_outbox(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
+pub(crate) fn hosts_with_outbox(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     let names = durable::names_of(&paths.outbox_dir())?;
     let mut hosts: Vec<HostName> = names.iter().filter_map(|name| name.strip_suffix(".queue")?.parse().ok()).collect();
     hosts.sort();

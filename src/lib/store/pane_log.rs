@@ -9,9 +9,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A log over the first size is cut to the second.
-pub const CAP: u64 = 32 << 20;
+pub(crate) const CAP: u64 = 32 << 20;
 /// What is kept of a log that is cut.
-pub const KEEP: u64 = 8 << 20;
+pub(crate) const KEEP: u64 = 8 << 20;
 
 /// How much of the end is read for a program's last words.
 const WORDS: u64 = 16 * 1024;

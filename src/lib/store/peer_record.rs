@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Longest description in a record, in characters.
-pub const MAX_DESCRIPTION: usize = 450;
+pub(crate) const MAX_DESCRIPTION: usize = 450;
 
 /// One peer.
 #[derive(Debug, Clone, PartialEq)]
@@ -221,7 +221,7 @@ impl PeerRecord {
 }
 
 /// The runtime to wake a peer on (06.1): the requested one if it is declared, else the default.
-pub fn resolve_runtime(record: &PeerRecord, requested: Option<&Runtime>) -> Result<Runtime, Failure> {
+pub(crate) fn resolve_runtime(record: &PeerRecord, requested: Option<&Runtime>) -> Result<Runtime, Failure> {
     match requested {
         None => Ok(record.default_runtime.clone()),
         Some(runtime) if record.runtimes.contains(runtime) => Ok(runtime.clone()),

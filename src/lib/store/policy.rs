@@ -79,7 +79,7 @@ impl Policy<'_> {
     }
 
     /// What it says about a dialog that a manifest lets the key `key` answer. What is no text counts as `ask`.
-    pub fn dialog_word(&self, key: &str) -> Option<String> {
+    pub(crate) fn dialog_word(&self, key: &str) -> Option<String> {
         let said = self.0.get(key).filter(|said| !said.is_null())?;
         Some(said.as_str().unwrap_or("ask").to_owned())
     }
@@ -137,7 +137,7 @@ impl<'a> Policy<'a> {
     }
 
     /// The repository of which its folder is a worktree that `iapeer up` made.
-    pub fn worktree_of(self) -> Option<&'a Path> {
+    pub(crate) fn worktree_of(self) -> Option<&'a Path> {
         self.0.get("worktree")?.get("repo")?.as_str().map(Path::new)
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The name of a group: it has a peer name's grammar.
-pub type Tag = Personality;
+pub(crate) type Tag = Personality;
 
 /// What a write changes. Fields that are absent stay as they are.
 #[derive(Debug, Clone)]
@@ -135,7 +135,11 @@ impl Profile {
     }
 
     /// Lets the peer in `cwd` speak through the bot `username` of Telegram. Missing: `None`.
-    pub fn connect_telegram(writer: &OneWriter, cwd: &Path, username: &str) -> Result<Option<Profile>, ProfileError> {
+    pub(crate) fn connect_telegram(
+        writer: &OneWriter,
+        cwd: &Path,
+        username: &str,
+    ) -> Result<Option<Profile>, ProfileError> {
         Profile::rewrite(writer, cwd, |_, raw| {
             let interfaces = object(raw.entry("interfaces").or_insert(Value::Null));
             let telegram = object(interfaces.entry("telegram").or_insert(Value::Null));

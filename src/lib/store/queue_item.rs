@@ -223,7 +223,7 @@ pub enum Place {
 
 impl Place {
     /// All places, in the order in which they are listed for people.
-    pub const ALL: [Place; 4] = [Place::Waiting, Place::Inflight, Place::Dead, Place::Corrupt];
+    pub(crate) const ALL: [Place; 4] = [Place::Waiting, Place::Inflight, Place::Dead, Place::Corrupt];
 
     pub(crate) fn folder(self) -> &'static str {
         match self {

@@ -17,7 +17,7 @@ impl Queue {
         Ok(None)
     }
 
-    /// The number of items in each place, in the order of [`Place::ALL`].
+    /// The number of items in each place, in the order of `Place::ALL`.
     pub fn counts(&self) -> Result<[usize; 4], StoreError> {
         // Most queues have no `dead/`: a folder that the queue's own folder does not list is not opened.
         let own = durable::entries_of(&self.folder(Place::Waiting))?;

@@ -16,7 +16,8 @@ use crate::store::registry_copy;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-pub use crate::store::peer_record::{MAX_DESCRIPTION, PeerRecord, resolve_runtime};
+pub use crate::store::peer_record::PeerRecord;
+pub(crate) use crate::store::peer_record::{MAX_DESCRIPTION, resolve_runtime};
 pub use crate::store::registry_error::RegistryError;
 
 /// The version this writes.

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// How a record stands to the profile in its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProfileStanding {
+pub(crate) enum ProfileStanding {
     /// They say the same.
     Same,
     /// They differ in these fields.
@@ -27,7 +27,7 @@ pub enum ProfileStanding {
 
 /// A record that was healed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Healed {
+pub(crate) struct Healed {
     /// Whose.
     pub personality: Personality,
     /// The fields that differed.
@@ -45,7 +45,7 @@ pub struct Left {
 
 /// What `reindex_by` did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Reindexed {
+pub(crate) struct Reindexed {
     /// Records that now say what their profiles say.
     pub healed: Vec<Healed>,
     /// Records whose folders have no profile.

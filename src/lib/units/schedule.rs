@@ -16,7 +16,7 @@ use crate::world::World;
 use serde::{Deserialize, Serialize};
 
 /// Longest name: `schedule-NAME` is who sends, a peer's name of 32 characters at most.
-pub const MAX_NAME: usize = 23;
+pub(crate) const MAX_NAME: usize = 23;
 
 /// One schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Lets a program begin that was made ready. Says whether it runs.
-pub type Begin<'a> = Box<dyn FnOnce() -> Result<(), NotStarted> + 'a>;
+pub(crate) type Begin<'a> = Box<dyn FnOnce() -> Result<(), NotStarted> + 'a>;
 
 /// The host as the lifecycle sees it. The real one talks to tmux and reads transcripts; the simulated one lets
 /// whole days of fleet life run in a second.

@@ -10,9 +10,9 @@ pub mod peer;
 pub mod world;
 
 pub use error::{ChoiceError, CompactError, HostError, NotStarted};
+pub(crate) use host::Begin;
 pub use host::{
-    Begin, Delivery, Host, Landing, Launch, NotReady, PaneEnd, Processes, StartError, TerminalTimes, TranscriptTimes,
-    View,
+    Delivery, Host, Landing, Launch, NotReady, PaneEnd, Processes, StartError, TerminalTimes, TranscriptTimes, View,
 };
 pub use peer::Peer;
 pub use world::{Held, World};

@@ -116,7 +116,7 @@ impl Peer {
     }
 
     /// Whether there is an inbox in its folder, in which messages are filed, by a drain or by a bridge.
-    pub fn has_inbox(&self) -> bool {
+    pub(crate) fn has_inbox(&self) -> bool {
         self.is_mailbox() || self.manifest.takes_messages_itself()
     }
 
@@ -194,7 +194,7 @@ pub(crate) fn split_name(
 
 /// The identities that an argument names: `RUNTIME-NAME`, or `NAME` for all its runtimes. One that is not registered (any
 /// more) counts where it `has_state`.
-pub fn identities_of(
+pub(crate) fn identities_of(
     registry: &Registry,
     text: &str,
     has_state: impl Fn(&Identity) -> bool,

@@ -91,7 +91,7 @@ impl<'a> World<'a> {
 
     /// Has a program hand over what waits for `host`, where this host can call that one by itself. A program that holds
     /// the outbox looks again once it has released it. The always-on relay sees by itself what waits for a host on NATS.
-    pub fn start_push(&self, host: &HostName) -> Result<(), NotStarted> {
+    pub(crate) fn start_push(&self, host: &HostName) -> Result<(), NotStarted> {
         let calls = match HostFile::read(self.paths, host) {
             Ok(Some(HostFile::Ssh(ssh))) => ssh.destination.is_some(),
             Ok(Some(HostFile::Nats)) => {

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What watches the steps of a thread: it is called before each.
-pub type Watcher = Rc<dyn Fn(Point, &Act<'_>)>;
+pub(crate) type Watcher = Rc<dyn Fn(Point, &Act<'_>)>;
 
 thread_local! {
     static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };

@@ -13,7 +13,7 @@ macro_rules! points {
         #[cfg(feature = "failpoints")]
         impl Point {
             /// All of them.
-            pub const ALL: &[Point] = &[$(Point::$variant,)*];
+            pub(crate) const ALL: &[Point] = &[$(Point::$variant,)*];
 
             /// Its name: what writes, and the step.
             pub fn name(self) -> &'static str {

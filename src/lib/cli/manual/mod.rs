@@ -8,4 +8,5 @@ mod page;
 mod programs;
 
 pub use page::page;
-pub use programs::{ManualProgram, PROGRAMS};
+pub use programs::ManualProgram;
+pub(crate) use programs::PROGRAMS;

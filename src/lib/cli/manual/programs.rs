@@ -17,7 +17,7 @@ pub struct ManualProgram {
 macro_rules! programs {
     ($($args:ident $page:literal,)*) => {
         /// All programs, the front first. A page in `src/bin/` that is missing here fails a test.
-        pub const PROGRAMS: &[ManualProgram] = &[$(ManualProgram {
+        pub(crate) const PROGRAMS: &[ManualProgram] = &[$(ManualProgram {
             name: $page,
             command: args::$args::command,
             page: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/", $page, ".md")),
@@ -43,7 +43,7 @@ programs! {
 
 impl ManualProgram {
     /// The command line to complete: that of the front knows the programs it runs as verbs.
-    pub fn completed(&self) -> Command {
+    pub(crate) fn completed(&self) -> Command {
         let command = (self.command)();
         // No program but the front runs others.
         if self.name != "iapeer" {

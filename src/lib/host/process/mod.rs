@@ -25,10 +25,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use doing::{Doing, doing};
-pub use send::redraw;
-pub use signals::{outlive_the_stop, signal_stream};
+pub(crate) use send::redraw;
+pub(crate) use signals::{outlive_the_stop, signal_stream};
 use stat::Stat;
-pub use watch::{ExitWatch, wait_exit};
+pub(crate) use watch::ExitWatch;
 
 /// A process: its pid, and when it started, so that a reused pid is not mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -24,11 +24,6 @@ impl ProcessId {
 }
 
 impl ExitWatch {
-    /// Sends a signal to the process that is watched. Says whether it was sent: one that has ended gets none.
-    pub fn signal(&self, signal: Signal) -> bool {
-        self.send(signal, Reach::Process)
-    }
-
     fn send(&self, signal: Signal, reach: Reach) -> bool {
         os::send(self, signal, reach).unwrap_or_else(|| send_by_pid(&self.process(), signal, reach))
     }
@@ -36,7 +31,7 @@ impl ExitWatch {
 
 /// Tells a terminal's program, and what it wraps, that the terminal's size has changed: it draws the whole screen anew.
 /// `leader` is the pid of the terminal's first process. A program that does not draw ignores the signal.
-pub fn redraw(leader: i32) {
+pub(crate) fn redraw(leader: i32) {
     // A terminal's first process leads its session. 0 would be our own group, 1 everybody's first.
     let leads = leader > 1 && platform::stat(leader).is_some_and(|stat| stat.session == leader);
     if let Some(leader) = ProcessId::of(leader).filter(|_| leads) {
@@ -130,9 +125,9 @@ mod tests {
     fn a_watch_that_outlives_its_process_signals_nobody() {
         let (mut child, process) = sleeper();
         let watch = ExitWatch::on(process).unwrap().unwrap();
-        assert!(watch.signal(Signal::SIGKILL));
+        assert!(watch.send(Signal::SIGKILL, Reach::Process));
         child.wait().unwrap();
-        assert!(!watch.signal(Signal::SIGKILL));
+        assert!(!watch.send(Signal::SIGKILL, Reach::Process));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 /// A stream that becomes readable when one of these signals comes; the signals have no other effect from now on.
-pub fn signal_stream(signals: &[i32]) -> io::Result<UnixStream> {
+pub(crate) fn signal_stream(signals: &[i32]) -> io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     for signal in signals {
         signal_hook::low_level::pipe::register(*signal, write.try_clone()?)?;
@@ -15,7 +15,7 @@ pub fn signal_stream(signals: &[i32]) -> io::Result<UnixStream> {
 
 /// Ignores TERM and HUP from now on: for a program that has asked for the end of the unit, or of the terminal, that it
 /// runs in, and still has to put files in order.
-pub fn outlive_the_stop() {
+pub(crate) fn outlive_the_stop() {
     for number in [Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: ignoring a signal runs no code of ours.
         let _ = unsafe { signal(number, SigHandler::SigIgn) };

@@ -2,21 +2,19 @@
 
 use super::{ProcessId, liveness};
 use crate::base::{Liveness, ProcessEnd};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A watch on one process. Its descriptor becomes readable when the process has ended.
 #[derive(Debug)]
-pub struct ExitWatch {
+pub(crate) struct ExitWatch {
     process: ProcessId,
     descriptor: OwnedFd,
 }
 
 impl ExitWatch {
     /// A watch on `process`; `None` where it has ended already. Unsupported: a Linux before 5.3.
-    pub fn on(process: ProcessId) -> io::Result<Option<ExitWatch>> {
+    pub(crate) fn on(process: ProcessId) -> io::Result<Option<ExitWatch>> {
         let Some(descriptor) = os::open(process.pid)? else { return Ok(None) };
         // Only now is it certain that the descriptor means this process and not another owner of its pid.
         let same = liveness(&process) == Liveness::Alive;
@@ -29,31 +27,15 @@ impl ExitWatch {
     }
 
     /// What to poll for reading.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
-    }
-
-    /// Waits until it has ended.
-    pub fn wait(&self) -> io::Result<Option<ProcessEnd>> {
-        loop {
-            match poll(&mut [PollFd::new(self.descriptor(), PollFlags::POLLIN)], PollTimeout::NONE) {
-                Ok(_) => return Ok(self.ending()),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     /// How it ended, once it has, where the kernel still tells: from the zombie that waits to be collected, or (Linux
     /// 6.15 and later) from the descriptor itself. Nothing of this is a guess.
-    pub fn ending(&self) -> Option<ProcessEnd> {
+    pub(crate) fn ending(&self) -> Option<ProcessEnd> {
         os::ending(&self.process, self.descriptor())
     }
-}
-
-/// Waits until `process` has ended. `None`: it had already, or the kernel does not tell how.
-pub fn wait_exit(process: ProcessId) -> io::Result<Option<ProcessEnd>> {
-    ExitWatch::on(process)?.map_or(Ok(None), |watch| watch.wait())
 }
 
 #[cfg(target_os = "linux")]
@@ -159,6 +141,8 @@ mod os {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::errno::Errno;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::sys::signal::Signal;
     use std::process::{Command, Stdio};
 
@@ -172,7 +156,12 @@ mod tests {
     fn the_end_of_a_process_is_told_with_the_signal_that_ended_it() {
         let (mut child, process) = sleeper();
         let watch = ExitWatch::on(process).unwrap().unwrap();
-        let waiter = std::thread::spawn(move || watch.wait().unwrap());
+        let waiter = std::thread::spawn(move || {
+            while poll(&mut [PollFd::new(watch.descriptor(), PollFlags::POLLIN)], PollTimeout::NONE)
+                == Err(Errno::EINTR)
+            {}
+            watch.ending()
+        });
         assert!(process.signal(Signal::SIGKILL));
         let ending = waiter.join().unwrap();
         child.wait().unwrap();
@@ -189,7 +178,6 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(ExitWatch::on(process).unwrap().is_none());
-        assert_eq!(wait_exit(process).unwrap(), None);
     }
 
     /// Linux 6.15 and later tell; earlier ones and macOS must not tell anything wrong.

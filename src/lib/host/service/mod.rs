@@ -20,5 +20,6 @@ pub mod unit_record;
 pub use error::{ScheduleError, ServiceError};
 pub use manager::Manager;
 pub use state::{Lingering, Seen};
-pub use systemd::{UnitResult, UserManager, unit_result};
-pub use target::{FileStanding, ServiceFile, ServiceTarget, is_ours};
+pub(crate) use systemd::{UserManager, unit_result};
+pub(crate) use target::FileStanding;
+pub use target::{ServiceFile, ServiceTarget, is_ours};

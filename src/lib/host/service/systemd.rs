@@ -29,14 +29,14 @@ const SET_BY_SYSTEMD: &[&str] = &[
 
 /// A user manager that has answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserManager {
+pub(crate) struct UserManager {
     /// The names of the variables that it gives every unit.
     variables: Vec<String>,
 }
 
 /// What a session's unit is made of.
 #[derive(Debug, Clone)]
-pub struct SessionUnit<'a> {
+pub(crate) struct SessionUnit<'a> {
     /// Its name without `.service`.
     pub name: String,
     /// Says whose it is: another root's unit of that name is never touched.
@@ -53,7 +53,7 @@ pub struct SessionUnit<'a> {
 
 /// Why a unit did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartRefused {
+pub(crate) enum StartRefused {
     /// The manager does not answer (any more).
     #[error("the user manager does not answer: {0}")]
     NoManager(String),
@@ -73,7 +73,7 @@ pub enum StartRefused {
 
 /// What systemd says of how a unit stands, and of how its main process ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnitResult {
+pub(crate) struct UnitResult {
     /// `Result`: `success`, `signal`, `oom-kill`, …
     pub result: String,
     /// `ExecMainCode`, a number of waitid(2): 0 runs, 1 exited, 2 killed, 3 dumped.
@@ -93,7 +93,7 @@ impl fmt::Display for UnitResult {
 }
 
 /// What systemd says of `unit`. `None`: there is no such unit, or nobody answers.
-pub fn unit_result(unit: &str) -> Option<UnitResult> {
+pub(crate) fn unit_result(unit: &str) -> Option<UnitResult> {
     let shown =
         show(&[unit], &["LoadState", "Result", "ExecMainCode", "ExecMainStatus", "ActiveState", "Description"])?;
     parse_result(&shown)
@@ -181,7 +181,7 @@ fn leaf_service(groups: &str) -> Option<String> {
 
 impl UserManager {
     /// The user manager, if one answers.
-    pub fn reach() -> Option<UserManager> {
+    pub(crate) fn reach() -> Option<UserManager> {
         if !has_socket() {
             return None;
         }
@@ -192,7 +192,7 @@ impl UserManager {
     /// Runs `unit` and waits until its program has left its daemon behind.
     ///
     /// Without `--collect`: a unit that failed keeps its result until somebody has read it.
-    pub fn start(&self, unit: &SessionUnit<'_>, limit: Duration) -> Result<(), StartRefused> {
+    pub(crate) fn start(&self, unit: &SessionUnit<'_>, limit: Duration) -> Result<(), StartRefused> {
         let words = self.words(unit);
         let ran = command::run("systemd-run", &words, unit.env, limit + SLACK)?;
         if ran.success { Ok(()) } else { Err(refusal(&ran.stderr)) }
@@ -227,7 +227,7 @@ impl UserManager {
     }
 
     /// Ends a unit with everything in it. What ignores TERM is killed when its grace is over.
-    pub fn stop(&self, unit: &str, grace: Duration) -> Result<(), ServiceError> {
+    pub(crate) fn stop(&self, unit: &str, grace: Duration) -> Result<(), ServiceError> {
         must(&["stop", "--", unit], grace + SLACK)
     }
 

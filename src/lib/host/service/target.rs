@@ -79,7 +79,7 @@ pub struct ServiceFile {
 
 /// How a place for a service file stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileStanding {
+pub(crate) enum FileStanding {
     /// There is nothing.
     Missing,
     /// Byte for byte what it should be.

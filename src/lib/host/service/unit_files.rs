@@ -21,7 +21,7 @@ const PEER: &str = include_str!("../../../../units/iapeer-peer@.service");
 pub(crate) const RELAY: &str = "iapeer-relay.service";
 
 /// What is enabled and started; the services behind them are started by these.
-pub const ENABLED: &[&str] = &["iapeer-superviser.timer", "iapeer-drain.path", RELAY];
+pub(crate) const ENABLED: &[&str] = &["iapeer-superviser.timer", "iapeer-drain.path", RELAY];
 
 /// Whether a unit of this name is shipped.
 pub(crate) fn is_shipped(name: &str) -> bool {

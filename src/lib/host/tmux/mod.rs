@@ -18,6 +18,6 @@ pub use input::{Input, Key};
 pub use pane::PaneId;
 pub use program::Tmux;
 pub use server::{ExitWord, Server, StartSpec, Started};
-pub use socket::{is_refused, recreate_socket};
+pub(crate) use socket::{is_refused, recreate_socket};
 pub use survey::{Client, PaneLook, Survey};
-pub use waiter::Waiter;
+pub(crate) use waiter::Waiter;

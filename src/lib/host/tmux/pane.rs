@@ -12,7 +12,7 @@ pub struct PaneId(u32);
 
 impl PaneId {
     /// The first pane of a server: the one that a session of ours was started with.
-    pub const FIRST: PaneId = PaneId(0);
+    pub(crate) const FIRST: PaneId = PaneId(0);
 }
 
 impl fmt::Display for PaneId {

@@ -7,11 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// Whether a connection to `socket` is refused, which proves that nobody listens on it. `false` proves nothing.
-pub fn is_refused(socket: &Path) -> bool {
+pub(crate) fn is_refused(socket: &Path) -> bool {
     UnixStream::connect(socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// Has a tmux server that lives, and whose socket is gone, make the socket again (SIGUSR1). Says whether it was told.
-pub fn recreate_socket(server: &ProcessId) -> bool {
+pub(crate) fn recreate_socket(server: &ProcessId) -> bool {
     server.signal(Signal::SIGUSR1)
 }

@@ -55,7 +55,7 @@ impl PaneLook {
     }
 
     /// Whether tmux has said how the pane's program ended.
-    pub fn has_ending(&self) -> bool {
+    pub(crate) fn has_ending(&self) -> bool {
         self.dead_status.is_some() || self.dead_signal.is_some()
     }
 

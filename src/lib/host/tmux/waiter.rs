@@ -8,13 +8,13 @@ use std::process::{Child, Command, Stdio};
 
 /// A `tmux wait-for` on a channel that nobody signals. It ends with its server, or by a signal of its own.
 #[derive(Debug)]
-pub struct Waiter {
+pub(crate) struct Waiter {
     child: Child,
 }
 
 impl Server<'_> {
     /// Starts a client that waits on `channel`. It is killed when this program ends (Linux).
-    pub fn waiter(&self, channel: &str) -> io::Result<Waiter> {
+    pub(crate) fn waiter(&self, channel: &str) -> io::Result<Waiter> {
         let mut command = Command::new(self.tmux.program());
         command
             .args(["-u", "-f", "/dev/null", "-S"])
@@ -42,7 +42,7 @@ impl Server<'_> {
 
 impl Waiter {
     /// What becomes readable when the client ends, or just before: its standard error.
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.child.stderr.as_ref().map(AsFd::as_fd)
     }
 
