@@ -1,25 +1,11 @@
 //! How wide text is in a terminal, and how to keep it inside a row.
 
-/// Columns of a character: 0 for combining ones, 2 for wide ones. A terminal may differ on rare characters; the
+use unicode_width::UnicodeWidthChar;
+
+/// Columns of a character: 0 for combining ones, 2 for wide ones, 1 for control characters. A terminal may differ on rare characters; the
 /// screen is drawn with wrapping off, so that a wrong guess costs a column and never a row.
 pub(crate) fn char_width(c: char) -> usize {
-    match c as u32 {
-        0x0300..=0x036f | 0x200b..=0x200f | 0x2060..=0x2064 | 0x20d0..=0x20ff | 0xfe00..=0xfe0f | 0xfeff => 0,
-        0x1100..=0x115f
-        | 0x2e80..=0x303e
-        | 0x3041..=0x4dbf
-        | 0x4e00..=0xa4cf
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60
-        | 0xffe0..=0xffe6
-        | 0x1f300..=0x1f64f
-        | 0x1f680..=0x1f6ff
-        | 0x1f900..=0x1faff
-        | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
+    c.width().unwrap_or(1)
 }
 
 /// Columns of `text`.

@@ -16,6 +16,7 @@ mod records;
 pub mod screen;
 mod screen_rules;
 pub mod shown;
+mod styled;
 pub mod transcript;
 mod transcript_rules;
 pub mod until;

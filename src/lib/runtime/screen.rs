@@ -1,6 +1,7 @@
 //! Reading a captured screen by a manifest's rules: pure functions from text to meaning.
 
 use crate::runtime::manifest::{Dialog, Needle, ScreenRules};
+use crate::runtime::styled::{self, Row};
 
 /// What the terminal shows at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,26 +45,10 @@ pub enum Sight<'r> {
     Unknown,
 }
 
-/// A row without escape sequences, and which of its characters are ghost text.
-struct Row {
-    chars: Vec<(char, bool)>,
-}
-
-impl Row {
-    fn text(&self) -> String {
-        self.chars.iter().map(|(c, _)| *c).collect()
-    }
-
-    /// The text from column `from` on that is not ghost text.
-    fn solid(&self, from: usize) -> String {
-        self.chars.iter().skip(from).filter(|(_, ghost)| !ghost).map(|(c, _)| *c).collect()
-    }
-}
-
 impl Screen {
     /// The rows without escape sequences, trailing blanks cut.
     pub fn rows(&self) -> Vec<String> {
-        parse_rows(&self.styled, &[]).iter().map(|row| row.text().trim_end().to_owned()).collect()
+        styled::rows(&self.styled, &[]).iter().map(|row| row.text().trim_end().to_owned()).collect()
     }
 
     /// The last two rows that are not blank, on one line, at most 160 characters: the evidence in an error.
@@ -82,7 +67,7 @@ impl Screen {
 
     /// Classifies the screen by `rules`.
     pub fn sight<'r>(&self, rules: &'r ScreenRules) -> Sight<'r> {
-        let rows = parse_rows(&self.styled, &rules.ghost);
+        let rows = styled::rows(&self.styled, &rules.ghost);
         let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
         if texts.iter().all(|row| row.trim().is_empty()) {
             return Sight::Blank;
@@ -112,7 +97,7 @@ impl Screen {
     /// The draft in the composer as its person wrote it, to be put back later: with its blank lines, and without the
     /// breaks that come of the composer's width. `None` where the screen does not tell where the draft ends.
     pub fn whole_draft(&self, rules: &ScreenRules) -> Option<String> {
-        let rows = parse_rows(&self.styled, &rules.ghost);
+        let rows = styled::rows(&self.styled, &rules.ghost);
         let at = rows.iter().rposition(|row| row.text().starts_with(&rules.composer))?;
         let width = rules.composer.chars().count();
         let rest = &rows[at + 1..];
@@ -135,7 +120,7 @@ impl Screen {
 
     /// Each rule by its place in the manifest, and whether it holds: the composer, `ready`, `busy`, the dialogs.
     pub fn verdicts(&self, rules: &ScreenRules) -> Vec<(String, bool)> {
-        let rows = parse_rows(&self.styled, &rules.ghost);
+        let rows = styled::rows(&self.styled, &rules.ghost);
         let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
         let composer = rows.iter().any(|row| row.text().starts_with(&rules.composer) || is_bare(row, &rules.composer));
         let mut out = vec![("composer".to_owned(), composer)];
@@ -259,83 +244,6 @@ fn unwrap(rows: &[String], columns: usize) -> String {
     out
 }
 
-/// Splits styled text into rows of characters that know whether they are ghost text: faint, or in a ghost colour.
-fn parse_rows(styled: &str, ghost: &[String]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    let mut style = Style::default();
-    for line in styled.lines() {
-        let mut row: Vec<(char, bool)> = Vec::new();
-        let mut reversed = Vec::new();
-        let mut rest = line;
-        while let Some(c) = rest.chars().next() {
-            if let Some(after) = rest.strip_prefix("\u{1b}[") {
-                let end = after.find(|c: char| ('@'..='~').contains(&c)).unwrap_or(after.len());
-                if after[end..].starts_with('m') {
-                    style.apply(&after[..end], ghost);
-                }
-                rest = after.get(end + 1..).unwrap_or_default();
-                continue;
-            }
-            if c == '\u{1b}' || c == '\u{e}' || c == '\u{f}' {
-                // Other escapes (charset switches) have one character after them.
-                rest = rest.get(c.len_utf8()..).unwrap_or_default();
-                if c == '\u{1b}' {
-                    rest = rest.char_indices().nth(2).map_or("", |(at, _)| &rest[at..]);
-                }
-                continue;
-            }
-            row.push((c, style.faint || style.ghost_colour));
-            reversed.push(style.reverse);
-            rest = &rest[c.len_utf8()..];
-        }
-        // A program that hides the terminal's cursor draws its own in reverse, over ghost text too.
-        for at in 1..row.len() {
-            if row[at].1 && reversed[at - 1] && !reversed[at] {
-                row[at - 1].1 = true;
-            }
-        }
-        rows.push(Row { chars: row });
-    }
-    rows
-}
-
-#[derive(Default)]
-struct Style {
-    faint: bool,
-    ghost_colour: bool,
-    reverse: bool,
-}
-
-impl Style {
-    /// Applies one SGR sequence's parameters.
-    fn apply(&mut self, parameters: &str, ghost: &[String]) {
-        let list: Vec<&str> = parameters.split([';', ':']).collect();
-        let mut at = 0;
-        while at < list.len() {
-            match list[at] {
-                "" | "0" => *self = Style::default(),
-                "2" => self.faint = true,
-                "22" => self.faint = false,
-                "7" => self.reverse = true,
-                "27" => self.reverse = false,
-                "38" => {
-                    let len = if list.get(at + 1) == Some(&"2") { 5 } else { 3 };
-                    let colour = list[at..list.len().min(at + len)].join(";");
-                    self.ghost_colour = ghost.contains(&colour);
-                    at += len - 1;
-                }
-                "48" => at += if list.get(at + 1) == Some(&"2") { 4 } else { 2 },
-                "39" => self.ghost_colour = false,
-                n if n.parse::<u8>().is_ok_and(|n| (30..=37).contains(&n) || (90..=97).contains(&n)) => {
-                    self.ghost_colour = ghost.iter().any(|g| g == n);
-                }
-                _ => {}
-            }
-            at += 1;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,25 +313,6 @@ mod tests {
         assert_eq!(on.cursor_row("❯").unwrap().trim(), "❯ No, exit");
         let quoted = format!("• {dialog}─────\n»\u{a0}\n─────\n  parrot ready\n");
         assert_eq!(screen(&quoted).sight(&rules), Sight::Input { draft: Draft::Empty, busy: false });
-    }
-
-    #[test]
-    fn ghost_text_is_told_by_faint_or_colour_and_a_reset_ends_it() {
-        let cases: &[(&str, &str)] = &[
-            ("\u{1b}[2mghost\u{1b}[0mreal", "real"),
-            ("\u{1b}[38;5;246mghost\u{1b}[39mreal", "real"),
-            ("\u{1b}[38;5;247mreal", "real"),
-            ("\u{1b}[38;2;1;2;246mreal", "real"),
-            ("\u{1b}[48;5;2mreal", "real"),
-            ("\u{1b}[2mghost\u{1b}[22mreal", "real"),
-            ("\u{1b}[1;2mghost", ""),
-            ("\u{1b}[7mg\u{1b}[27;2mhost\u{1b}[0m", ""),
-            ("\u{1b}[7mg\u{1b}[0m", "g"),
-        ];
-        for (styled, solid) in cases {
-            let rows = parse_rows(styled, &["38;5;246".into()]);
-            assert_eq!(rows[0].solid(0), *solid, "{styled:?}");
-        }
     }
 
     #[test]

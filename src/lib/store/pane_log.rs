@@ -3,6 +3,7 @@
 use crate::store::cap::keep_tail;
 use crate::store::event_log;
 use crate::store::open::NO_WAIT_NO_LINK;
+use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -112,29 +113,37 @@ pub(crate) fn last_lines(path: &Path) -> String {
 
 /// `text` without escape sequences and control characters.
 fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' => match chars.next() {
-                // CSI: up to its final byte. One that moves to another line is a line's end.
-                Some('[') => {
-                    let last = chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
-                    if matches!(last, Some('A' | 'B' | 'E' | 'F' | 'H' | 'd' | 'f')) {
-                        out.push('\n');
-                    }
-                }
-                // OSC: up to BEL or ST.
-                Some(']') => while chars.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {},
-                _ => {}
-            },
-            '\r' => out.push('\n'),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => {}
-            c => out.push(c),
+    let mut out = PlainText::default();
+    let mut parser = Parser::<DefaultCharAccumulator>::new();
+    text.bytes().for_each(|byte| parser.advance(&mut out, byte));
+    out.0
+}
+
+/// What is shown of a terminal's stream, its line ends kept.
+#[derive(Default)]
+struct PlainText(String);
+
+impl Perform for PlainText {
+    fn print(&mut self, c: char) {
+        if !c.is_control() {
+            self.0.push(c);
         }
     }
-    out
+
+    fn execute(&mut self, byte: u8) {
+        match byte {
+            b'\r' | b'\n' => self.0.push('\n'),
+            b'\t' => self.0.push('\t'),
+            _ => {}
+        }
+    }
+
+    fn csi_dispatch(&mut self, _params: &Params, _intermediates: &[u8], _ignore: bool, action: u8) {
+        // A cursor that moves to another line ends a line.
+        if matches!(action, b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f') {
+            self.0.push('\n');
+        }
+    }
 }
 
 #[cfg(test)]

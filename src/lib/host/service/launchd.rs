@@ -4,8 +4,9 @@
 //! constraints. `bootout` returns before the job is gone: loading the job again waits for that first.
 
 use super::error::ServiceError;
+use super::property_list::{self, text};
 use super::state::Seen;
-use super::target::{ServiceFile, ServiceTarget};
+use super::target::{SENTINEL, ServiceFile, ServiceTarget};
 use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::identity::{Identity, Personality};
 use crate::host::command::{self, CommandError};
@@ -30,40 +31,29 @@ const PAUSES: [u64; 4] = [0, 2, 5, 15];
 
 /// All shipped agents for `target`, to stand in `dir`.
 pub fn shipped(target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
-    let file = |(label, text): &(&str, &str)| ServiceFile {
+    let file = |(label, shipped): &(&str, &str)| ServiceFile {
         name: (*label).to_owned(),
         path: dir.join(format!("{label}.plist")),
-        text: render(text, target),
+        text: render(shipped, target),
     };
     SHIPPED.iter().map(file).collect()
 }
 
 /// A shipped agent says `/Users/you` for the home, which launchd would not fill in.
-fn render(text: &str, target: &ServiceTarget) -> String {
+fn render(shipped: &str, target: &ServiceTarget) -> String {
+    let Some(mut agent) = property_list::parse(shipped) else { return shipped.to_owned() };
     let bin = format!("{}/", target.bin_dir.to_string_lossy());
-    let kick = target.root.join("state/lifecycle/kick");
-    let variables: String = target
-        .variables()
-        .iter()
-        .map(|(name, value)| format!("    <key>{name}</key>\n    <string>{}</string>\n", xml(value)))
-        .collect();
-    let mut out = String::with_capacity(text.len() + 256);
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() == "<key>PATH</key>" {
-            // Its value is the next line.
-            lines.next();
-            out.push_str(&variables);
-            continue;
-        }
-        let line = line
-            .replace("/Users/you/.local/bin/", &xml(&bin))
-            .replace("/Users/you/.iapeer/state/lifecycle/kick", &xml(&kick.to_string_lossy()))
-            .replace("/Users/you/", &xml(&format!("{}/", target.home.to_string_lossy())));
-        out.push_str(&line);
-        out.push('\n');
-    }
-    out
+    let kick = target.root.join("state/lifecycle/kick").to_string_lossy().into_owned();
+    let home = format!("{}/", target.home.to_string_lossy());
+    property_list::for_each_text(&mut agent, &|text| {
+        *text = text
+            .replace("/Users/you/.local/bin/", &bin)
+            .replace("/Users/you/.iapeer/state/lifecycle/kick", &kick)
+            .replace("/Users/you/", &home);
+    });
+    let variables = property_list::variables(target.variables());
+    agent.as_dictionary_mut().and_then(|agent| agent.insert("EnvironmentVariables".into(), variables));
+    property_list::file(&agent)
 }
 
 /// The label of an always-on peer's agent: the peer's, whatever its runtime.
@@ -86,69 +76,40 @@ pub fn peer(
 ) -> ServiceFile {
     let label = peer_label(identity.personality());
     let logs = peer_logs(target, identity.personality());
-    let text = |value: &str| format!("<string>{}</string>", xml(value));
-    let path = |value: &Path| text(&value.to_string_lossy());
+    let path = |path: &Path| text(&path.to_string_lossy());
     let own = [
         ("PEER_PERSONALITY", identity.personality().to_string()),
         ("PEER_RUNTIME", identity.runtime().to_string()),
         ("PEER_IDENTITY", identity.to_string()),
     ];
-    let variables: String = own
+    let variables = own
         .into_iter()
         .chain(target.variables())
-        .chain(variables.iter().map(|(name, value)| (name.as_str(), value.clone())))
-        .map(|(name, value)| format!("        <key>{name}</key>\n        {}\n", text(&value)))
-        .collect();
-    let program = path(&target.bin_dir.join("iapeer-run"));
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
-         <plist version=\"1.0\">\n<dict>\n\
-         \x20   <key>Label</key>\n    {label_text}\n\
-         \x20   <key>com.iapeer.managed</key>\n    <true/>\n\
-         \x20   <key>ProgramArguments</key>\n    <array>\n        {program}\n        {identity_text}\n    </array>\n\
-         \x20   <key>WorkingDirectory</key>\n    {cwd}\n\
-         \x20   <key>EnvironmentVariables</key>\n    <dict>\n{variables}    </dict>\n\
-         \x20   <key>RunAtLoad</key>\n    <true/>\n\
-         \x20   <key>KeepAlive</key>\n    <true/>\n\
-         \x20   <key>ThrottleInterval</key>\n    <integer>10</integer>\n\
-         \x20   <key>AbandonProcessGroup</key>\n    <true/>\n\
-         \x20   <key>ExitTimeOut</key>\n    <integer>60</integer>\n\
-         \x20   <key>ProcessType</key>\n    <string>Interactive</string>\n\
-         \x20   <key>Umask</key>\n    <integer>63</integer>\n\
-         \x20   <key>StandardOutPath</key>\n    {stdout}\n\
-         \x20   <key>StandardErrorPath</key>\n    {stderr}\n\
-         </dict>\n</plist>\n",
-        label_text = text(&label),
-        identity_text = text(identity.as_str()),
-        cwd = path(cwd),
-        stdout = path(&logs.join("launchd-stdout.log")),
-        stderr = path(&logs.join("launchd-stderr.log")),
-    );
-    ServiceFile { path: dir.join(format!("{label}.plist")), name: label, text: body }
-}
-
-/// Text for XML: its three special characters, and none of the control characters that XML forbids.
-pub(super) fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\t' | '\n' | '\r' => out.push(c),
-            c if (c as u32) < 0x20 => {}
-            c => out.push(c),
-        }
-    }
-    out
+        .chain(variables.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    let agent = property_list::dictionary([
+        ("Label", text(&label)),
+        (SENTINEL, true.into()),
+        ("ProgramArguments", property_list::array([path(&target.bin_dir.join("iapeer-run")), text(identity.as_str())])),
+        ("WorkingDirectory", path(cwd)),
+        ("EnvironmentVariables", property_list::variables(variables)),
+        ("RunAtLoad", true.into()),
+        ("KeepAlive", true.into()),
+        ("ThrottleInterval", 10.into()),
+        ("AbandonProcessGroup", true.into()),
+        ("ExitTimeOut", 60.into()),
+        ("ProcessType", text("Interactive")),
+        ("Umask", 0o077.into()),
+        ("StandardOutPath", path(&logs.join("launchd-stdout.log"))),
+        ("StandardErrorPath", path(&logs.join("launchd-stderr.log"))),
+    ]);
+    ServiceFile { path: dir.join(format!("{label}.plist")), name: label, text: property_list::file(&agent) }
 }
 
 /// The value of a variable in an agent as [`peer`] writes it.
 pub fn variable(agent: &str, name: &str) -> Option<String> {
-    let (_, after) = agent.split_once(&format!("<key>{name}</key>"))?;
-    let (value, _) = after.trim_start().strip_prefix("<string>")?.split_once("</string>")?;
-    Some(value.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    let agent = property_list::parse(agent)?;
+    let variables = agent.as_dictionary()?.get("EnvironmentVariables")?.as_dictionary()?;
+    Some(variables.get(name)?.as_string()?.to_owned())
 }
 
 /// How a job stands, from what launchd prints of it.

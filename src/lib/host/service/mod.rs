@@ -9,6 +9,7 @@ mod error;
 pub mod folders;
 pub mod launchd;
 pub mod manager;
+mod property_list;
 pub mod schedule;
 mod seen;
 mod state;

@@ -3,10 +3,11 @@
 
 use super::calendar::CalendarTimes;
 use super::error::ScheduleError;
-use super::launchd::xml;
-use super::target::{ServiceFile, ServiceTarget};
+use super::property_list::{self, array, dictionary, text};
+use super::target::{SENTINEL, ServiceFile, ServiceTarget};
 use super::unit_files::{command_word, quoted};
 use crate::host::command;
+use plist::Value;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -108,44 +109,29 @@ pub fn systemd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Vec
 
 /// The agent, to stand in `dir`. The error says what launchd can't do.
 pub fn launchd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Result<ServiceFile, ScheduleError> {
-    let text = |value: &str| format!("<string>{}</string>", xml(value));
     let when = match run.trigger {
-        ScheduleTrigger::Every(seconds) => format!("  <key>StartInterval</key>\n  <integer>{seconds}</integer>\n"),
-        ScheduleTrigger::PathChanged(path) => {
-            let path = text(&path.to_string_lossy());
-            format!("  <key>WatchPaths</key>\n  <array>\n    {path}\n  </array>\n")
-        }
+        ScheduleTrigger::Every(seconds) => ("StartInterval", Value::from(*seconds)),
+        ScheduleTrigger::PathChanged(path) => ("WatchPaths", array([text(&path.to_string_lossy())])),
         ScheduleTrigger::OnCalendar(spec) => {
-            let times = CalendarTimes::parse(spec)?;
-            let dict = |fields: Vec<(&str, u8)>| {
-                let keys = fields.iter().map(|(key, n)| format!("<key>{key}</key><integer>{n}</integer>"));
-                format!("    <dict>{}</dict>\n", keys.collect::<String>())
+            let times = CalendarTimes::parse(spec)?.launchd().into_iter();
+            let fields = |time: Vec<(&'static str, u8)>| {
+                dictionary(time.into_iter().map(|(field, number)| (field, Value::from(u64::from(number)))))
             };
-            let dicts: String = times.launchd().into_iter().map(dict).collect();
-            format!("  <key>StartCalendarInterval</key>\n  <array>\n{dicts}  </array>\n")
+            ("StartCalendarInterval", array(times.map(fields)))
         }
     };
     let label = launchd_label(run.name);
     let program = target.bin_dir.join(run.program).to_string_lossy().into_owned();
-    let words = std::iter::once(&program).chain(run.arguments).map(|word| format!("    {}\n", text(word)));
-    let variables =
-        target.variables().into_iter().map(|(name, value)| format!("    <key>{name}</key>\n    {}\n", text(&value)));
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
-         <plist version=\"1.0\">\n<dict>\n\
-         \x20 <key>Label</key>\n  {}\n\
-         \x20 <key>com.iapeer.managed</key>\n  <true/>\n\
-         \x20 <key>ProgramArguments</key>\n  <array>\n{}  </array>\n{when}\
-         \x20 <key>EnvironmentVariables</key>\n  <dict>\n{}  </dict>\n\
-         \x20 <key>AbandonProcessGroup</key>\n  <true/>\n\
-         \x20 <key>Umask</key>\n  <integer>63</integer>\n\
-         </dict>\n</plist>\n",
-        text(&label),
-        words.collect::<String>(),
-        variables.collect::<String>(),
-    );
-    Ok(ServiceFile { path: dir.join(format!("{label}.plist")), name: label, text: body })
+    let agent = dictionary([
+        ("Label", text(&label)),
+        (SENTINEL, true.into()),
+        ("ProgramArguments", array(std::iter::once(&program).chain(run.arguments).map(|word| text(word)))),
+        when,
+        ("EnvironmentVariables", property_list::variables(target.variables())),
+        ("AbandonProcessGroup", true.into()),
+        ("Umask", 0o077.into()),
+    ]);
+    Ok(ServiceFile { path: dir.join(format!("{label}.plist")), name: label, text: property_list::file(&agent) })
 }
 
 /// The line for a crontab. The error says what cron can't do.
@@ -226,14 +212,19 @@ mod tests {
         let arguments = ["bob".to_owned(), "--topic=a&b".to_owned()];
         let text =
             |trigger: &ScheduleTrigger| launchd(&target(), Path::new("/d"), run(trigger, &arguments)).unwrap().text;
+        let agent = |text: &str| property_list::parse(text).unwrap().into_dictionary().unwrap();
         let calendar = text(&ScheduleTrigger::OnCalendar("Mon,Tue 09:30".into()));
-        assert!(calendar.contains("<dict><key>Weekday</key><integer>1</integer><key>Hour</key><integer>9</integer><key>Minute</key><integer>30</integer></dict>"), "{calendar}");
+        let times = agent(&calendar)["StartCalendarInterval"].as_array().unwrap().clone();
+        let time = |weekday: u64| {
+            let fields = [("Weekday", weekday), ("Hour", 9), ("Minute", 30)];
+            dictionary(fields.map(|(field, number)| (field, Value::from(number))))
+        };
+        assert_eq!(times, [time(1), time(2)]);
         assert!(calendar.contains("<string>--topic=a&amp;b</string>") && calendar.contains("io.iapeer.schedule.daily"));
-        assert!(text(&ScheduleTrigger::Every(90)).contains("<key>StartInterval</key>\n  <integer>90</integer>"));
-        assert!(
-            text(&ScheduleTrigger::PathChanged("/a".into()))
-                .contains("<key>WatchPaths</key>\n  <array>\n    <string>/a</string>")
-        );
+        let every = agent(&text(&ScheduleTrigger::Every(90)));
+        assert_eq!(every["StartInterval"].as_unsigned_integer(), Some(90));
+        let path = agent(&text(&ScheduleTrigger::PathChanged("/a".into())));
+        assert_eq!(path["WatchPaths"], array([property_list::text("/a")]));
         assert!(super::super::target::has_sentinel(&calendar));
     }
 

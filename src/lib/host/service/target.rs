@@ -111,9 +111,12 @@ pub fn is_ours(path: &Path) -> bool {
     plain && std::fs::read_to_string(path).is_ok_and(|text| has_sentinel(&text))
 }
 
+/// The key of an agent that says that iapeer wrote it (D16).
+pub(super) const SENTINEL: &str = "com.iapeer.managed";
+
 /// Whether a unit or plist carries our sentinel (D16).
 pub(crate) fn has_sentinel(text: &str) -> bool {
-    text.contains("<key>com.iapeer.managed</key>") || text.lines().any(|line| line.trim() == "X-Iapeer-Managed=true")
+    text.contains(&format!("<key>{SENTINEL}</key>")) || text.lines().any(|line| line.trim() == "X-Iapeer-Managed=true")
 }
 
 #[cfg(test)]
