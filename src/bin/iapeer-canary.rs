@@ -1,16 +1,16 @@
 //! iapeer-canary: watch one tmux server and record why it died.
 //!
-//! `iapeer-canary IDENTITY` (foreground; a launch and the tick start it detached):
-//! 1. Take `<identity>.canary.lock`: one canary per server.
-//! 2. Open a pidfd (Linux) or kqueue (macOS) on the recorded server's pid and start time; start
-//!    `tmux wait-for iap-canary-IDENTITY`, whose end tells how the server ended. Then sleep: nothing is polled. Where the
-//!    pane's program ends and tmux does not report it, record that, and have a tick clear the session away.
-//! 3. The server ended: if an intent names it, stay silent. Else collect the evidence, judge, write the forensics file,
-//!    one fsynced line in exits.log, and `<identity>.last-death`; end.
+//! `iapeer-canary IDENTITY` runs in the foreground; a launch and the tick start it detached.
+//! 1. Take `<identity>.canary.lock`, so that one canary watches each server.
+//! 2. Open a pidfd (Linux) or a kqueue (macOS) on the recorded server's pid and start time, and start
+//!    `tmux wait-for iap-canary-IDENTITY`, whose end tells how the server ended. Then sleep without polling. If the
+//!    pane's program ends and tmux does not report it, record its end and start a tick, which removes the session.
+//! 3. When the server has ended and an intent names it (a deliberate end), record nothing. Otherwise collect the evidence,
+//!    decide on the cause, write the forensics file, one fsynced line in exits.log and `<identity>.last-death`, and end.
 //!
-//! A cause is claimed only where its evidence is there; what is not known is `server-vanished`.
+//! A cause is recorded only if its evidence exists; a server that ended for an unknown cause is `server-vanished`.
 //!
-//! Exit: 0 done, or somebody else watches · 64 usage · 69 no session to watch · 74 I/O · 75 none
+//! Exit: 0 done, or another canary watches · 64 usage · 69 no session to watch · 74 I/O · 75 none
 //! could be started · 77 permission · 78 configuration.
 
 use iapeer::base::{Exit, Failure, Identity};

@@ -1,9 +1,9 @@
-//! iapeer-drain: deliver what waits in queues. The only program that types messages into sessions.
+//! iapeer-drain: deliver the messages that wait in queues. It is the only program that types messages into sessions.
 //!
-//! 1. Take the identity's lock; somebody else's hold means the items are in good hands: say so, exit 0.
-//! 2. Settle what an earlier drain left in flight, by evidence.
-//! 3. Deliver from the head, waking the peer where it sleeps, until nothing waits or something forbids it.
-//! 4. Let go, look again: what was accepted meanwhile is ours.
+//! 1. Take the identity's lock. If another program holds the lock, that program delivers the items: say so and exit 0.
+//! 2. Settle the item that an earlier drain left in flight, by evidence.
+//! 3. Deliver from the head of the queue, waking a sleeping peer, until no item waits or the peer's state forbids delivery.
+//! 4. Release the lock and read the queue once more: items accepted meanwhile are delivered as well.
 //!
 //! Exit: 0 · 64 usage · 66 no such item · 67 no such peer · 74 I/O · 75 try again · 77 permission · 78 configuration.
 

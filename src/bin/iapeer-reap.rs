@@ -1,8 +1,8 @@
 //! iapeer-reap: end sessions deliberately: by name, by policy, or from a plan.
 //!
-//! Each end leaves an intent first, so that a crash in the middle is finished by the next tick, and no canary
-//! takes it for a fault. A plan's line is carried out only on the session it was made for; a plan with an invalid line
-//! is refused before any session is ended.
+//! An intent is recorded before each end, so that the next tick finishes an end that a crash has interrupted, and no
+//! canary records the end as a death. A line of a plan applies only to the session that it was made for; a plan with an
+//! invalid line is refused before any session is ended.
 //!
 //! Exit: 0 · 64 usage · 65 an invalid plan · 66 no such file · 74 I/O · 75 a session could not be ended · 77 permission · 78 configuration.
 

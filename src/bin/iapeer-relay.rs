@@ -1,8 +1,9 @@
-//! iapeer-relay: hand messages to other hosts, and take theirs.
+//! iapeer-relay: transfer messages to and from other hosts.
 //!
-//! `push` calls a host by ssh, hands over what waits in its outbox, an acknowledgement for each, then takes over what
-//! waits there. `receive` is the other end: each message is durable before it is acknowledged, and is accepted once. `run`
-//! does both by a NATS server, until it is killed.
+//! `push` connects to a host by ssh, sends each message of that host's outbox and waits for its acknowledgement, then
+//! receives the messages that wait on the other host. `receive` is the other end of the connection: it stores each message
+//! durably before it acknowledges the message, and accepts each message once. `run` does both through a NATS server, until
+//! it is killed.
 //!
 //! Exit: 0 · 64 usage · 67 no such host · 69 refused by the other host · 74 I/O · 75 the host can't be reached: what waits,
 //! waits · 77 permission · 78 configuration. Of several hosts it is the worst.

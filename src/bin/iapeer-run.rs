@@ -1,8 +1,9 @@
-//! iapeer-run: hold one always-on peer (telegram, notifier) in the foreground, for its service unit.
+//! iapeer-run: keep one always-on peer (telegram, notifier) in the foreground, for its service unit.
 //!
-//! 1. Start its session, or take over the one that lives.
-//! 2. Wait, without polling, for the end of its server or for TERM or INT.
-//! 3. It ended: so do we, and the service manager starts both again. TERM or INT: end the session, then ourselves.
+//! 1. Start the peer's session, or take over the session that lives.
+//! 2. Wait, without polling, for the end of the session's server or for TERM or INT.
+//! 3. When the server has ended, exit: the service manager starts this program, and with it the session, again. On TERM or
+//!    INT, end the session, then exit.
 //!
 //! Exit: 0 the session ended or was ended · 64 usage · 67 no such peer · 69 refused (no always-on runtime, its program
 //! is missing) · 75 it did not come up, or ended at once · 77 permission · 78 configuration.

@@ -1,9 +1,9 @@
-//! iapeer-send: accept a message durably, then have it delivered.
+//! iapeer-send: accept a message durably, then start its delivery.
 //!
-//! Promise: when it says `delivered` or `queued`, the message survives a crash of any program and a power cut;
-//! when it says anything else, nothing was kept.
+//! Promise: after `delivered` or `queued` the message survives a crash of any program and a power cut; after any other
+//! outcome the message was not kept.
 //!
-//! 1. Refuse what can be refused: unknown peer, stopped, over a limit, no tmux, no program.
+//! 1. Refuse what can't be delivered: unknown or stopped peer, message over a limit, no tmux, no agent program.
 //! 2. Write the item into the recipient's queue: file, fsync, link, fsync of the folder.
 //! 3. Start a detached `iapeer-drain` and watch the item settle. Giving up waiting loses nothing.
 //! 4. With `--ask`: wait for the answer and print it.

@@ -1,11 +1,11 @@
-//! iapeer-superviser: one tick over the fleet.
+//! iapeer-superviser: one tick, which examines every session and acts where one needs it.
 //!
-//! 1. Take the tick's lock; a tick already running is said, exit 0.
-//! 2. Look at every session once; decide by the table; act under the identity's lock.
-//! 3. Relaunch what asked for it, start a drain where something waits.
+//! 1. Take the tick's lock. If another tick is running, say so and exit 0.
+//! 2. Examine each session once, decide by the table in `supervision/rule.rs`, and act under the identity's lock.
+//! 3. Relaunch the sessions that asked for it, and start a drain for each queue in which an item waits.
 //!
-//! One bad peer never stops the others. `--dry-run` changes nothing, and its `--json` lines are a plan for
-//! `iapeer-reap --plan -`.
+//! A peer whose files are bad never keeps the tick from the other peers. `--dry-run` changes nothing; its `--json` lines
+//! are a plan for `iapeer-reap --plan -`.
 //!
 //! Exit: 0 unless the tick itself could not run · 64 usage · 74 I/O · 77 permission · 78 configuration.
 

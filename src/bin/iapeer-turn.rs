@@ -1,9 +1,9 @@
-//! iapeer-turn: hook entry. Records that a session started, took a prompt, finished or failed a turn, needs somebody, or
-//! ends; `approval` waits for the answer to a permission request.
+//! iapeer-turn: the program that agents call as their hook. It records that a session started, took a prompt, finished or
+//! failed a turn, needs a person, or ends; `approval` waits for the answer to a permission request.
 //!
-//! Promise: it never fails its agent. Whatever happens, it exits 0: a hook that exits 2 can loop an agent for ever. It
-//! prints one thing: the decision of an approval that somebody has answered; else nothing (diagnostics only where
-//! `IAPEER_LOG` asks for them). Outside a session of ours it does nothing.
+//! Promise: it never makes its agent fail. It exits 0 whatever happens, since a hook that exits 2 can send an agent into an
+//! endless loop. It prints nothing but the decision on a permission request that somebody has answered (and diagnostics if
+//! `IAPEER_LOG` asks for them). Outside a session that iapeer started it does nothing.
 //!
 //! Exit: 0, always.
 

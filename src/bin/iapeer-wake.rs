@@ -1,7 +1,7 @@
-//! iapeer-wake: bring a peer up without a message.
+//! iapeer-wake: start a peer's session without a message.
 //!
-//! By the wake rule, or `--fresh`, or `--resume` (which fails where there is nothing to resume). A session that
-//! lives is left as it is.
+//! The wake rule decides whether the session is resumed or fresh, unless `--fresh` or `--resume` says so (`--resume` fails
+//! if there is nothing to resume). A live session is left as it is.
 //!
 //! Exit: 0 ready · 64 usage · 65 bad topic · 67 no such peer · 69 refused (stopped, crash-loop guard, no tmux, nothing to resume) ·
 //! 75 it did not come up, or somebody else is waking it · 77 permission · 78 configuration.

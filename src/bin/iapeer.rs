@@ -1,9 +1,9 @@
-//! iapeer: the operator's front.
+//! iapeer: the command that operators use.
 //!
-//! `iapeer VERB` runs `iapeer-VERB` where such a program stands beside it or on PATH, as git does; the small verbs
-//! are its own; `iapeer RUNTIME` launches the current folder's peer on that runtime, always fresh.
+//! `iapeer VERB` carries out a verb of its own, or runs the program `iapeer-VERB` beside it or on PATH, as git does.
+//! `iapeer RUNTIME` launches the current folder's peer on that runtime, always fresh.
 //!
-//! Exit: sysexits as every program here; a verb over `--all` ends with the worst of its lines' codes.
+//! Exit: the codes of sysexits(3), as for every program here; a verb over `--all` exits with the worst code of its lines.
 
 use iapeer::cli::front;
 use std::process::ExitCode;

@@ -1,8 +1,9 @@
 //! The command lines of all programs, one definition each: parsing, `--help`, manual pages and completions. Those of
 //! the programs that deliver messages and keep sessions are in `message_args`.
 //!
-//! What belongs to one way of calling a program conflicts with the others by name. `requires` would not do: clap passes
-//! over it where what is required conflicts with something given, and the option would be taken and not heeded.
+//! An option that belongs to one way of calling a program names the options of the other ways as its conflicts. `requires`
+//! does not suffice: clap ignores it if the required option conflicts with one that was given, and the option would be
+//! accepted without effect.
 
 use crate::cli::chronicle_args::ChronicleVerb;
 use crate::cli::fleet_args::FleetVerb;

@@ -1,4 +1,4 @@
-//! The front's verbs over what peers wait for: list, attention, answer, peek.
+//! The verbs of `iapeer` about peers that need a person: list, attention, answer, peek.
 
 use crate::attention::{answer as answering, report, tell};
 use crate::base::exit::{Exit, Failure};

@@ -1,4 +1,4 @@
-//! The front's verbs about what has happened.
+//! The verbs of `iapeer` about the past: usage and timeline.
 
 use crate::base::exit::{Exit, Failure};
 use crate::chronicle::prices::Prices;

@@ -1,4 +1,4 @@
-//! The front's verbs about what has happened.
+//! The command lines of usage and timeline.
 
 use crate::chronicle::usage::UsageBy;
 use clap::builder::PossibleValue;

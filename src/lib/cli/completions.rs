@@ -1,5 +1,5 @@
-//! The scripts that complete command lines: what clap makes, and at each argument that names something of the host's the
-//! call of `iapeer names` that lists it.
+//! The shells' completion scripts: those that clap generates, with a call of `iapeer names` for each argument that names a
+//! peer, a tag, a runtime or a message of this host.
 
 use crate::cli::names::Names;
 use clap::{Command, ValueHint};

@@ -1,7 +1,6 @@
-//! Diagnostics: the events of `tracing`, a line each on stderr.
+//! Diagnostics: the events of `tracing`, one line each on stderr.
 //!
-//! Levels are all that can be chosen, so that a full formatting library, which would be a fiftieth of every program,
-//! is not needed.
+//! Only the level can be chosen. A formatting library would make every program two percent larger.
 
 use crate::base::exit::one_line;
 use crate::base::output;

@@ -1,4 +1,4 @@
-//! The front's verbs for a fleet in one file.
+//! The verbs of `iapeer` for a fleet in one file.
 
 use crate::base::exit::{Exit, Failure};
 use crate::cli::fleet_args::FleetVerb;

@@ -1,4 +1,4 @@
-//! The front's verbs for a fleet in one file.
+//! The command lines of the verbs for a fleet in one file.
 
 use clap::Subcommand;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
-//! What an agent gives its hook on stdin: one JSON value.
+//! The JSON value that an agent writes to its hook's stdin.
 //!
-//! Not every agent closes the pipe behind it, and an agent waits for its hook: reading ends with the value, with the end
-//! of the input, or when nothing has come for `SILENCE`.
+//! Not every agent closes the pipe after the value, and an agent waits for its hook: reading ends with the value, at the
+//! end of the input, or when nothing has arrived for `SILENCE`.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! The command lines around other hosts.
+//! The command lines of `iapeer host` and `iapeer-relay`.
 
 use crate::base::HostName;
 use clap::{Parser, Subcommand};

@@ -1,4 +1,4 @@
-//! `iapeer host`, and the verbs of `iapeer-relay` that print.
+//! `iapeer host`, and what `iapeer-relay` prints.
 
 use crate::base::HostName;
 use crate::base::exit::{Exit, Failure};

@@ -1,5 +1,5 @@
-//! What every program does around its one call into the library: parse arguments, read settings, open the root, print,
-//! exit.
+//! The part that all programs share, before and after their call into the library: parse arguments, read settings, open
+//! the root, print, exit.
 //!
 //! The argument definitions of all programs are in [`args`], since manual pages and completions come from them.
 

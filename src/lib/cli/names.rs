@@ -1,5 +1,5 @@
-//! What completions ask for: the peers, tags, runtimes and ids of messages of this host. A shell's script runs
-//! `iapeer names KIND`, which is hidden, since it is for scripts.
+//! `iapeer names KIND`: the peers, tags, runtimes or message ids of this host, for the shells' completion scripts. The verb
+//! is hidden from the help, since only scripts need it.
 
 use crate::base::exit::Failure;
 use crate::cli;

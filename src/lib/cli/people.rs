@@ -1,4 +1,4 @@
-//! The front's verbs for people.
+//! The verbs of `iapeer` for people.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::harmless::{harmless, harmless_json};

@@ -1,4 +1,4 @@
-//! The front's verbs for people: their inboxes, their answers.
+//! The command lines of the verbs for people: their inboxes and their answers.
 
 use crate::cli::telegram_args::Connect;
 use clap::{ArgGroup, Subcommand, ValueEnum};

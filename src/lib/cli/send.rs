@@ -1,4 +1,4 @@
-//! What `iapeer-send` prints beyond a report.
+//! What `iapeer-send` prints besides its report.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::harmless::harmless;

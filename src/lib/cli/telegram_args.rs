@@ -1,4 +1,4 @@
-//! The command lines around Telegram.
+//! The command lines of the Telegram bridge.
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

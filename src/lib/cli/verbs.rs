@@ -1,4 +1,4 @@
-//! The front's verbs over the registry, the logs and the units.
+//! The verbs of `iapeer` for the registry, the logs and the units.
 
 use crate::base::exit::{self, Exit, Failure};
 use crate::base::harmless::harmless;

@@ -1,6 +1,6 @@
 //! The MCP server of `iapeer-mcp`: one tool, `send_to_peer`, for an agent inside its own session.
 //!
-//! Protocol and framing are the SDK's; `tool` says what the tool looks like and what a call means.
+//! The SDK implements the protocol; `tool` describes the tool and carries out its calls.
 
 #![forbid(unsafe_code)]
 

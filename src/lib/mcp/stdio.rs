@@ -1,7 +1,8 @@
-//! The transport: one JSON-RPC message a line on stdin and stdout.
+//! The transport: one JSON-RPC message per line on stdin and stdout.
 //!
-//! Where the SDK's own drops a line that is no JSON, this one answers it (-32700), with the request's id where that can
-//! be made out: an agent whose program cut a character in half (`\ud83d`) must not wait for its tool call's timeout.
+//! The SDK's transport drops a line that is not JSON. This transport answers such a line with error -32700 and, if it can be
+//! read, the request's id: an agent whose program cut a character in half (`\ud83d`) must not wait until its tool call
+//! times out.
 
 use rmcp::model::{ErrorData, RequestId};
 use rmcp::service::{RoleServer, RxJsonRpcMessage, TxJsonRpcMessage};

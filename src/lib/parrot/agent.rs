@@ -1,4 +1,4 @@
-//! Turns: a message starts one or waits for its end; a turn ends by itself or is interrupted.
+//! Turns: a message starts a turn, or waits until the running turn ends; a turn ends by itself or is interrupted.
 //!
 //! The order of a turn: record, `user`, hook `prompt`, (the turn), `assistant`, reply, `turn_end`, hook `stop`.
 

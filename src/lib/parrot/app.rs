@@ -1,4 +1,4 @@
-//! A session from start to end: its phases, and the one loop that waits for everything.
+//! A session from start to end: its phases, and the loop that waits for keys, signals and finished work.
 
 use super::agent::{After, Agent};
 use super::composer::ParrotComposer;

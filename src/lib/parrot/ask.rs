@@ -1,4 +1,4 @@
-//! What a turn may run into: a screen that asks something, or an end in an error (`PARROT_ATTENTION`).
+//! A turn that needs a person: it shows a question, or it ends in an error (`PARROT_ATTENTION`).
 
 use super::keys::TypedKey;
 

@@ -1,4 +1,4 @@
-//! The composer: what has been typed and pasted and not yet submitted.
+//! The composer: the text that has been typed or pasted and is not submitted yet.
 
 use super::text::{printable, wrap};
 

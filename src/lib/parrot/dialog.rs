@@ -1,4 +1,4 @@
-//! The screens that want an answer before there is a composer.
+//! The dialogs that have to be answered before the composer appears.
 
 use super::keys::TypedKey;
 

@@ -1,4 +1,4 @@
-//! What has been said, as rows for the upper part of the screen.
+//! The conversation so far, as rows for the upper part of the screen.
 
 use super::text::{cut, printable};
 use std::collections::VecDeque;

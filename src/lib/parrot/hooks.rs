@@ -1,6 +1,7 @@
-//! Hooks: a program that is told of starts, prompts, stops and ends, one call after the other.
+//! Hooks: the program that is called at starts, prompts, stops and ends, one call after the other.
 //!
-//! A thread runs them, so that the screen stays live; the loop learns by tickets when a call has returned.
+//! A thread runs the calls, so that the screen stays responsive; each call has a ticket, which tells the loop when the call
+//! has returned.
 
 use super::terminal::Waker;
 use crate::base::exit::one_line;

@@ -1,7 +1,8 @@
 //! Bytes from the terminal as keys and pastes.
 //!
-//! The decoder keeps its state between reads, for a terminal may cut its stream anywhere. Only a lone escape byte
-//! needs time to be told from the start of a sequence: the caller waits a little and calls [`Decoder::flush`].
+//! The decoder keeps its state between reads, since a read may end in the middle of a sequence. A single escape byte is
+//! either the Escape key or the start of a sequence; only time tells: the caller waits briefly, then calls
+//! [`Decoder::flush`].
 
 /// One thing the user did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,20 +1,19 @@
 //! The parrot: a small, honest agent that answers by repeating, for trying and testing without an AI account.
 //!
-//! It is a real raw-mode terminal program and behaves as the big ones do (bracketed paste, a composer with ghost
-//! text, turns, a queue for messages that come during a turn, hooks, a transcript, resume), so that every rule of
-//! launch and delivery can be proven against a real terminal. What goes wrong in the field can be asked for by
-//! environment variables (`faults::Faults`).
+//! It is a raw-mode terminal program that behaves as the agent programs do (bracketed paste, a composer with ghost text,
+//! turns, a queue for messages that arrive during a turn, hooks, a transcript, resume), so that every rule of launch and
+//! delivery can be tested against a real terminal. Environment variables make it fail as programs fail in the field (`faults::Faults`).
 //!
 //! | noun | what it is |
 //! |---|---|
 //! | `faults` | the `PARROT_*` variables |
 //! | `keys` | bytes from the terminal as keys and pastes |
-//! | `composer`, `dialog`, `history` | the three things on the screen, as pure state |
+//! | `composer`, `dialog`, `history` | the parts of the screen, as state without I/O |
 //! | `text`, `screen`, `terminal` | widths, rows, raw mode and signals |
-//! | `transcript`, `record` | what it remembers, and the ground truth for tests |
-//! | `hooks`, `reply` | other programs it runs, never freezing the screen |
+//! | `transcript`, `record` | the conversation that a session resumes, and the record that tests compare with |
+//! | `hooks`, `reply` | the programs that it runs, without blocking the screen |
 //! | `agent` | turns: submit, queue, interrupt, end |
-//! | `options`, `app` | what is asked for; the phases of a session and the one `poll` loop |
+//! | `options`, `app` | the command line; the phases of a session and its `poll` loop |
 
 #![forbid(unsafe_code)]
 

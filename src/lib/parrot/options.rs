@@ -1,4 +1,4 @@
-//! What the caller asks of a session, and what it is told at the end.
+//! A session's options, and how it reports its end.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The ground truth for tests: one JSON line for every submitted message (`PARROT_RECORD`).
+//! The record that tests compare with: one JSON line for every submitted message (`PARROT_RECORD`).
 
 use super::error::ParrotError;
 use crate::base::clock::EpochMs;

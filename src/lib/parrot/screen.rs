@@ -1,4 +1,4 @@
-//! The rows of the screen, and the bytes that turn the last picture into the next one.
+//! The rows of the screen, and the bytes that change the frame shown into the next frame.
 
 use super::composer::ParrotComposer;
 use super::history::Conversation;

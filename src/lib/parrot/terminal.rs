@@ -1,4 +1,4 @@
-//! Raw mode, the size, and what wakes the loop: signals and finished work.
+//! Raw mode, the size of the terminal, and the descriptors that wake the loop: signals and finished work.
 
 use super::error::ParrotError;
 use crate::base::output;

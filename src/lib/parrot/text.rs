@@ -1,4 +1,4 @@
-//! How wide text is in a terminal, and how to keep it inside a row.
+//! The width of text in a terminal, and cutting and wrapping text to a row's width.
 
 use unicode_width::UnicodeWidthChar;
 

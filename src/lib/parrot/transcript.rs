@@ -1,7 +1,7 @@
 //! The transcript of a session: `$HOME/.iapeer-parrot/sessions/<id>.jsonl`.
 //!
-//! It appears with the first submit, as those of the big agents do. Every record is one line and one write, so that
-//! a reader sees whole lines or, after a crash, one torn line at the very end.
+//! The file is created by the first submitted message, as the agent programs create theirs. Every record is one line and
+//! one write, so that a reader sees whole lines, or after a crash one incomplete line at the end.
 
 use super::error::ParrotError;
 use crate::base::clock::{Clock, SystemClock};

@@ -1,4 +1,4 @@
-//! Where a turn of the parrot stands.
+//! The state of a turn of the parrot.
 
 use super::ask::Ask;
 use super::hooks::Ticket;
