@@ -1,11 +1,12 @@
 //! The files that go with a message: read in pieces here, put together again there, each in a folder of its message.
 
+use crate::base::HostName;
 use crate::base::exit::{Exit, Failure};
 use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::message::limits;
 use crate::relay::wire::{FileHead, FilePart};
-use crate::store::durable;
+use crate::store::durable::{self, Published};
 use crate::store::queue::Item;
 use crate::world::World;
 use base64::Engine;
@@ -75,14 +76,39 @@ fn unfinished(world: &World<'_>, id: MessageId, file: usize) -> PathBuf {
     world.paths.attachments(id).join(format!(".part-{file}"))
 }
 
+/// The host to which the folder of the message `id` belongs: the first that sends a file for that id owns it, so that no
+/// host can change what came with another host's message.
+fn owner(world: &World<'_>, id: MessageId) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(durable::read_optional(&owner_file(world, id))?)
+}
+
+fn owner_file(world: &World<'_>, id: MessageId) -> PathBuf {
+    world.paths.attachments(id).join(".from")
+}
+
+/// Makes the folder of the message `id` that of `host`, if it is nobody's. Whether it is that of `host` then.
+fn own(world: &World<'_>, host: &HostName, id: MessageId) -> Result<bool, Failure> {
+    let name = host.as_str().as_bytes();
+    if let Some(of) = owner(world, id)? {
+        return Ok(of == name);
+    }
+    paths::create_dirs(&world.paths.attachments(id))?;
+    match durable::publish(&owner_file(world, id), name)? {
+        Published::Done => Ok(true),
+        Published::Taken => Ok(owner(world, id)?.is_some_and(|of| of == name)),
+    }
+}
+
 /// Takes a piece. One that does not fit is refused with its message, when that comes.
-pub(crate) fn take(world: &World<'_>, part: &FilePart) -> Result<(), Failure> {
+pub(crate) fn take(world: &World<'_>, host: &HostName, part: &FilePart) -> Result<(), Failure> {
     let Ok(data) = STANDARD.decode(&part.data) else { return Ok(()) };
     let end = part.offset.saturating_add(data.len() as u64);
     if part.file >= limits::MAX_ATTACHMENTS || end > world.settings.attachments_max {
         return Ok(());
     }
-    paths::create_dirs(&world.paths.attachments(part.id))?;
+    if !own(world, host, part.id)? {
+        return Ok(());
+    }
     let path = unfinished(world, part.id, part.file);
     let failed = |error: std::io::Error| Failure::io("write", &path, &error);
     let mut options = OpenOptions::new();
@@ -91,8 +117,16 @@ pub(crate) fn take(world: &World<'_>, part: &FilePart) -> Result<(), Failure> {
 }
 
 /// Puts the files of the message `id` where they belong, durably, and answers their paths.
-pub(crate) fn complete(world: &World<'_>, id: MessageId, heads: &[FileHead]) -> Result<Vec<String>, FileTrouble> {
+pub(crate) fn complete(
+    world: &World<'_>,
+    host: &HostName,
+    id: MessageId,
+    heads: &[FileHead],
+) -> Result<Vec<String>, FileTrouble> {
     let refused = |why: String| Err(FileTrouble::Refused(why));
+    if !heads.is_empty() && owner(world, id)?.is_some_and(|of| of != host.as_str().as_bytes()) {
+        return refused("another host's message has this id, and files".into());
+    }
     let max = world.settings.attachments_max;
     if heads.len() > limits::MAX_ATTACHMENTS || heads.iter().map(|head| head.size).fold(0, u64::saturating_add) > max {
         return refused(format!(
@@ -125,6 +159,8 @@ pub(crate) fn complete(world: &World<'_>, id: MessageId, heads: &[FileHead]) -> 
 }
 
 /// Removes the files of a message that was refused.
-pub(crate) fn forget(world: &World<'_>, id: MessageId) {
-    let _ = durable::remove_tree(&world.paths.attachments(id));
+pub(crate) fn forget(world: &World<'_>, host: &HostName, id: MessageId) {
+    if matches!(owner(world, id), Ok(Some(of)) if of == host.as_str().as_bytes()) {
+        let _ = durable::remove_tree(&world.paths.attachments(id));
+    }
 }

@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Takes over what comes from one host.
 pub(crate) struct Taker<'w> {
     world: &'w World<'w>,
+    host: HostName,
     arrivals: Arrivals<'w>,
     /// How many messages were accepted.
     pub(crate) accepted: usize,
@@ -22,12 +23,12 @@ pub(crate) struct Taker<'w> {
 impl<'w> Taker<'w> {
     /// For what comes from `host`. No other program takes over from that host as long as this exists.
     pub(crate) fn of(world: &'w World<'w>, host: &HostName) -> Result<Taker<'w>, Failure> {
-        Ok(Taker { world, arrivals: Arrivals::of(world, host, PATIENCE)?, accepted: 0 })
+        Ok(Taker { world, host: host.clone(), arrivals: Arrivals::of(world, host, PATIENCE)?, accepted: 0 })
     }
 
     /// Takes a piece of a file. Where that fails, the message that needs it has to be sent again.
     pub(crate) fn part(&self, part: &FilePart) {
-        if let Err(failure) = files::take(self.world, part) {
+        if let Err(failure) = files::take(self.world, &self.host, part) {
             tracing::warn!("{failure}");
         }
     }
@@ -37,11 +38,11 @@ impl<'w> Taker<'w> {
         let id = parcel.id;
         let ack = |outcome, reason| Ack { id, outcome, reason };
         let has_files = !parcel.files.is_empty();
-        let attachments = match files::complete(self.world, id, &parcel.files) {
+        let attachments = match files::complete(self.world, &self.host, id, &parcel.files) {
             Ok(paths) => paths,
             Err(FileTrouble::Here(failure)) => return ack(AckOutcome::Later, Some(failure.to_string())),
             Err(FileTrouble::Refused(why)) => {
-                files::forget(self.world, id);
+                files::forget(self.world, &self.host, id);
                 return ack(AckOutcome::Refused, Some(why));
             }
         };
@@ -53,7 +54,7 @@ impl<'w> Taker<'w> {
             Ok(Taken::Known) => ack(AckOutcome::Known, None),
             Ok(Taken::Refused(why)) => {
                 if has_files {
-                    files::forget(self.world, id);
+                    files::forget(self.world, &self.host, id);
                 }
                 ack(AckOutcome::Refused, Some(why))
             }
