@@ -2,7 +2,7 @@
 
 use crate::base::address::HostName;
 use crate::base::message_id::MessageId;
-use crate::base::paths::Paths;
+use crate::base::paths::{Paths, SOCKET_PATH_MAX};
 use std::path::PathBuf;
 
 impl Paths {
@@ -56,6 +56,21 @@ impl Paths {
         self.history_dir().join(format!("@{host}.jsonl"))
     }
 
+    /// The socket of the connections that ssh keeps (ControlPath), beside those of the sessions; ssh puts 40 hexadecimal
+    /// digits in the place of `%C`, and binds it under that name with a dot and 16 characters more. The error is what is
+    /// wrong with a path that is too long for that, and what to do.
+    pub(crate) fn kept_connection(&self) -> Result<PathBuf, String> {
+        let path = self.socket_dir().join("ssh-%C");
+        let len = path.as_os_str().len() - "%C".len() + 40 + 17;
+        if len <= SOCKET_PATH_MAX {
+            return Ok(path);
+        }
+        Err(format!(
+            "ssh can keep no connection: a socket in {} has {len} bytes, over the {SOCKET_PATH_MAX} that a socket address holds: set IAPEER_SOCK_DIR to a shorter folder",
+            self.socket_dir().display()
+        ))
+    }
+
     /// `<root>/cache/iapeer/attachments`: files that came with messages from other hosts.
     pub(crate) fn attachments_dir(&self) -> PathBuf {
         self.root().join("cache/iapeer/attachments")
@@ -64,5 +79,22 @@ impl Paths {
     /// `<root>/cache/iapeer/attachments/<id>`.
     pub fn attachments(&self, id: MessageId) -> PathBuf {
         self.attachments_dir().join(id.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_connection_has_a_socket_that_ssh_can_bind() {
+        let paths = |dir: String| Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.clone().into())).unwrap();
+        let path = paths("/home/me/.iapeer".into()).kept_connection().unwrap();
+        assert_eq!(path, PathBuf::from("/home/me/.iapeer/socks/ssh-%C"));
+        // The longest one that fits, and the first that does not: the rest is `/socks/ssh-`, and what ssh adds.
+        let longest = SOCKET_PATH_MAX - "/socks/ssh-".len() - 57;
+        assert!(paths(format!("/{}", "x".repeat(longest - 1))).kept_connection().is_ok());
+        let why = paths(format!("/{}", "x".repeat(longest))).kept_connection().unwrap_err();
+        assert!(why.contains("IAPEER_SOCK_DIR"), "{why}");
     }
 }

@@ -23,6 +23,9 @@ pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
                 let why = format!("this host is called {host} itself: {} says how", path.display());
                 return Err(Failure::new(Exit::Usage, why));
             }
+            if keep > 0 {
+                world.paths.kept_connection().map_err(|why| Failure::new(Exit::Config, why))?;
+            }
             let ssh = SshHost { destination, options, root, program, keep_secs: keep, fetch };
             let file = if nats { HostFile::Nats } else { HostFile::Ssh(ssh) };
             file.write(world.paths, &host)?;

@@ -212,12 +212,16 @@ fn arguments(world: &World<'_>, host: &HostName, ssh: &SshHost, own: &HostName) 
         words.extend(["-o".into(), option.into()]);
     }
     if ssh.keep_secs > 0 {
-        // Beside the sessions' sockets: a folder of ours alone, whose path is short enough.
-        let path = world.paths.socket_dir().join("ssh-%C");
-        for option in ["ControlMaster=auto".into(), format!("ControlPath={}", path.display())] {
-            words.extend(["-o".into(), option]);
+        match world.paths.kept_connection() {
+            Ok(path) => {
+                let kept = format!("ControlPersist={}", ssh.keep_secs);
+                for option in ["ControlMaster=auto".into(), format!("ControlPath={}", path.display()), kept] {
+                    words.extend(["-o".into(), option]);
+                }
+            }
+            // ssh would refuse to connect at all.
+            Err(why) => tracing::warn!("{host}: {why}"),
         }
-        words.extend(["-o".into(), format!("ControlPersist={}", ssh.keep_secs)]);
     }
     words.extend(ssh.options.iter().cloned());
     words.extend(["--".into(), destination.clone(), remote_command(ssh, own)]);
