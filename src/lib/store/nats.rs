@@ -5,7 +5,7 @@ use crate::base::paths::Paths;
 use crate::store::durable;
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The server, and how this host is let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,12 @@ pub(crate) struct NatsFile {
     /// The password.
     #[serde(default)]
     pub password: Option<String>,
+    /// A token, where the server wants nothing else.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// A file with the seed of a user's nkey (`SU…`).
+    #[serde(default)]
+    pub nkey: Option<PathBuf>,
     /// The certificate authority of the server, where the system does not know it.
     #[serde(default)]
     pub ca: Option<PathBuf>,
@@ -53,12 +59,7 @@ impl NatsFile {
     pub(crate) fn read(paths: &Paths) -> Result<Option<NatsFile>, Failure> {
         let path = paths.nats();
         let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
-        let meta = std::fs::metadata(&path).map_err(|error| Failure::io("look at", &path, &error))?;
-        if meta.mode() & 0o077 != 0 {
-            let why =
-                format!("{} may be read by others (mode {:04o}): chmod 600 it", path.display(), meta.mode() & 0o7777);
-            return Err(Failure::new(Exit::NoPerm, why));
-        }
+        check_private(&path)?;
         let bad = |why: &dyn std::fmt::Display| Failure::new(Exit::Config, format!("{}: {why}", path.display()));
         let file: NatsFile = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
         let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -66,6 +67,11 @@ impl NatsFile {
             return Err(bad(&"the stream's name is letters, digits, - and _"));
         }
         Ok(Some(file))
+    }
+
+    /// Refuses a file of secrets that others may read.
+    pub(crate) fn check_secrets(&self) -> Result<(), Failure> {
+        self.creds.iter().chain(&self.nkey).try_for_each(|path| check_private(path))
     }
 
     /// [`NatsFile::read`] where there has to be one.
@@ -76,6 +82,16 @@ impl NatsFile {
         };
         NatsFile::read(paths)?.ok_or_else(missing)
     }
+}
+
+/// Refuses (77) a file that others may read.
+fn check_private(path: &Path) -> Result<(), Failure> {
+    let meta = std::fs::metadata(path).map_err(|error| Failure::io("look at", path, &error))?;
+    if meta.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let why = format!("{} may be read by others (mode {:04o}): chmod 600 it", path.display(), meta.mode() & 0o7777);
+    Err(Failure::new(Exit::NoPerm, why))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The connection, and what it says of itself.
 
 use crate::base::HostName;
+use crate::base::exit::Failure;
 use crate::relay::error::RelayError;
 use crate::store::nats::NatsFile;
 use async_nats::jetstream::{self, Context};
@@ -63,6 +64,7 @@ pub(crate) async fn connect(file: &NatsFile, own: &HostName) -> Result<Connectio
             noted.note(&event);
             async {}
         });
+    file.check_secrets()?;
     if let Some(creds) = &file.creds {
         let read = options.credentials_file(creds).await;
         options = read.map_err(|error| away(&format!("the credentials {}: {error}", creds.display())))?;
@@ -70,7 +72,16 @@ pub(crate) async fn connect(file: &NatsFile, own: &HostName) -> Result<Connectio
     if let Some(user) = &file.user {
         options = options.user_and_password(user.clone(), file.password.clone().unwrap_or_default());
     }
+    if let Some(token) = &file.token {
+        options = options.token(token.clone());
+    }
+    if let Some(path) = &file.nkey {
+        let seed = std::fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?;
+        options = options.nkey(seed.trim().to_owned());
+    }
     if let Some(ca) = &file.ca {
+        // The library does not say which file it misses.
+        std::fs::File::open(ca).map_err(|error| Failure::io("read", ca, &error))?;
         options = options.add_root_certificates(ca.clone());
     }
     if file.url.split(',').any(|url| url.trim().starts_with("tls://")) {
