@@ -49,23 +49,27 @@ PROGRAMS = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) \
 # What tools/install reads. Not exported: a test that calls make itself would inherit it.
 PLACES = $(foreach place,SYSTEM DESTDIR PREFIX BINDIR MANDIR DOCDIR BASHDIR ZSHDIR FISHDIR PLISTDIR NOTIFYDIR UNITDIR,$(place)="$($(place))")
 
-.PHONY: all build test soak test-agents lint deny demo bench bench-large bench-agents check-macos install uninstall deb clean help
+.PHONY: all build test soak test-agents lint deny demo bench bench-hosts bench-large bench-agents check-macos install uninstall deb clean help
 
 all: build
 
 build: ## build the programs, optimised
 	$(STATIC) $(CARGO) build --release --locked $(FOR)
 
-test: ## run all tests (installs tmux, sshd and nats-server where they are missing)
+test: ## run all tests (installs tmux, sshd, nats-server, ip and openssl where they are missing)
 	tools/ensure tmux
 	tools/ensure sshd openssh-server
 	tools/ensure nats-server
+	test $(SYSTEM) != Linux || tools/ensure ip iproute2
+	tools/ensure openssl
 	tools/test
 
 soak: ## the long forms of the proofs: hours; prints the figures of docs/reliability.md
 	tools/ensure tmux
 	tools/ensure sshd openssh-server
 	tools/ensure nats-server
+	test $(SYSTEM) != Linux || tools/ensure ip iproute2
+	tools/ensure openssl
 	tools/soak
 
 test-agents: ## drive the real Codex and Claude Code (npm, some 800 MB once, into a cache) against a stub
@@ -86,6 +90,11 @@ bench: ## measure against the floor: safecat, bare tmux
 	tools/ensure tmux
 	tools/ensure safecat
 	$(STATIC) $(CARGO) bench --locked --bench figures $(FOR)
+
+bench-hosts: ## what a message to another host takes, by ssh and by NATS, all on this machine
+	tools/ensure sshd openssh-server
+	tools/ensure nats-server
+	$(STATIC) $(CARGO) bench --locked --bench hosts $(FOR)
 
 bench-large: ## the tick over 1,000 live sessions (some 4 GB of memory) and 10,000 sleeping peers
 	tools/ensure tmux

@@ -11,8 +11,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use support::mail::{delivered, letters};
-use support::ssh::{SshHome, kill, two};
-use support::{Chance, Output, PATIENCE, wait_for, wait_until};
+use support::netns::{Cable, cut_while_both_write};
+use support::ssh::{SshHome, apart, kill, two};
+use support::telegram::{Telegram, connect};
+use support::{Chance, Output, PATIENCE, TestHome, wait_for, wait_until};
 
 /// The letters of the person `me` of a home, read or not, in the order of their arrival.
 #[track_caller]
@@ -92,6 +94,8 @@ fn files_go_along_and_land_below_their_message() {
         laptop.home.ok("iapeer-send", &["me@box", "--attach", &path(&file), "--attach", &path(&empty), "-m", "x"]);
     assert!(sent.stdout.starts_with("queued for me@box (1 waiting: box is away since "), "{sent}");
     fs::remove_file(&file).unwrap();
+    let found = laptop.home.run("iapeer", &["doctor"]);
+    assert!(!found.stdout.contains("state/outbox"), "{found}");
     there.authorize(&[(&laptop, "")]);
     laptop.home.ok("iapeer-relay", &["push", "box"]);
     let letter = wait_for("the letter", PATIENCE, || letters(&there.home).pop());
@@ -113,9 +117,13 @@ fn files_go_along_and_land_below_their_message() {
 
 /// What `iapeer-relay receive --host laptop` says to `lines`.
 fn receive(there: &SshHome, lines: &[Value]) -> Vec<Value> {
-    let hello = json!({"hello": {"host": "laptop", "version": "9", "protocol": [1, 1]}});
+    receive_from("laptop", there, lines)
+}
+
+fn receive_from(host: &str, there: &SshHome, lines: &[Value]) -> Vec<Value> {
+    let hello = json!({"hello": {"host": host, "version": "9", "protocol": [1, 1]}});
     let text: String = std::iter::once(&hello).chain(lines).map(|line| format!("{line}\n")).collect();
-    let said = there.home.run_with("iapeer-relay", &["receive", "--host", "laptop"], text.as_bytes());
+    let said = there.home.run_with("iapeer-relay", &["receive", "--host", host], text.as_bytes());
     said.json_lines().into_iter().skip(1).collect()
 }
 
@@ -177,6 +185,110 @@ fn a_host_speaks_for_its_own_peers_alone_and_writes_nowhere_else() {
 }
 
 #[test]
+fn no_host_changes_the_files_that_came_with_anothers_message() {
+    let (laptop, there) = two();
+    there.write_host("desk", &json!({"transport": "ssh"}));
+    let file = laptop.home.dir().join("plan");
+    fs::write(&file, "of laptop").unwrap();
+    laptop.home.ok("iapeer-send", &["me@box", "--require", "delivered", "--attach", file.to_str().unwrap(), "-m", "x"]);
+    let letter = letters(&there.home).pop().unwrap();
+    let (id, path) = (letter["id"].as_str().unwrap(), letter["attachments"][0].as_str().unwrap());
+    let forged = |size: u64| {
+        json!({"message": {"id": id, "seq": 1, "to": "me", "from": "person-me", "from_intelligence": "natural", "sent": 1,
+            "files": [{"name": "plan", "size": size}], "body": "x"}})
+    };
+    let part = json!({"part": {"id": id, "file": 0, "name": "plan", "offset": 0, "data": "Zm9yZ2VkIQ=="}});
+    let acks = receive_from("desk", &there, &[part, forged(7), forged(u64::MAX)]);
+    let outcomes: Vec<&str> = acks.iter().map(|ack| ack["ack"]["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["refused", "refused"], "{acks:?}");
+    assert_eq!(fs::read_to_string(path).unwrap(), "of laptop");
+    assert_eq!(letters(&there.home).len(), 1);
+}
+
+#[test]
+fn a_kept_connection_is_used_again_and_one_that_dies_is_replaced() {
+    let (laptop, there) = two();
+    laptop.knows(&there, json!({"keep_secs": 60}));
+    let send = || laptop.home.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "x"]);
+    let master = || {
+        let running = laptop.home.processes().into_iter().filter(|(_, name)| name == "ssh").map(|(pid, _)| pid);
+        running.collect::<Vec<i32>>()
+    };
+    let idle = || wait_for("the kept connection alone", PATIENCE, || <[i32; 1]>::try_from(master()).ok());
+    (0..3).for_each(|_| drop(send()));
+    assert_eq!(there.logins(), 1);
+    // Killed, it leaves its socket behind.
+    let [pid] = idle();
+    kill(pid);
+    wait_until("its end", PATIENCE, || !master().contains(&pid));
+    let sockets = || {
+        let names = fs::read_dir(laptop.home.sockets()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("ssh-")).count()
+    };
+    assert_eq!(sockets(), 1);
+    (0..2).for_each(|_| drop(send()));
+    assert_eq!((there.logins(), sockets()), (2, 1));
+    // Cut from the other side.
+    let before = idle();
+    there.connections().into_iter().for_each(kill);
+    wait_until("its end", PATIENCE, || master() != before);
+    (0..2).for_each(|_| drop(send()));
+    assert_eq!(there.logins(), 3);
+
+    // Where no socket can be, each message has a connection of its own, and `host add` says so.
+    let deep = laptop.home.dir().join("x".repeat(60));
+    fs::create_dir(&deep).unwrap();
+    fs::set_permissions(&deep, fs::Permissions::from_mode(0o700)).unwrap();
+    laptop.home.set("IAPEER_SOCK_DIR", deep);
+    (0..2).for_each(|_| drop(send()));
+    assert_eq!(there.logins(), 5);
+    refused(&laptop.home.run("iapeer", &["host", "add", "far", "me@far", "--keep", "60"]), 78, "IAPEER_SOCK_DIR");
+}
+
+/// The long form: IAPEER_LINK_CUT=60, a minute (`make soak`).
+#[test]
+fn a_link_that_is_cut_costs_nothing_but_the_time() {
+    let base = TestHome::new();
+    let Some(cable) = Cable::new(&base) else { return };
+    let (laptop, there) = apart(&cable);
+    cut_while_both_write(&cable, [(&laptop.home, "laptop"), (&there.home, "box")]);
+}
+
+#[test]
+fn a_person_is_reached_by_telegram_from_another_host_and_answers_there() {
+    let (laptop, there) = two();
+    laptop.home.parrot("bob", &[("PARROT_TURN_MS", "5")]);
+    let telegram = Telegram::start(&there.home);
+    connect(&there.home, &telegram, &[]);
+    let bob = ["--from", "bob"];
+    let send = |more: &[&str]| laptop.home.ok("iapeer-send", &[&["me@box"], &bob[..], more].concat());
+    send(&["--require", "delivered", "-m", "may I merge it?"]);
+    let asked = telegram.calls("sendMessage").into_iter().find(|call| call["text"] == "bob@laptop: may I merge it?");
+    let asked = asked.unwrap_or_else(|| panic!("{:?}", telegram.texts()));
+    telegram.push(json!({ "text": "yes", "reply_to_message": { "message_id": asked["number"] } }));
+    wait_until("the answer", PATIENCE, || laptop.home.bodies("bob") == ["yes"]);
+    let envelope = laptop.home.record("bob")[0]["text"].as_str().unwrap().to_owned();
+    assert!(
+        envelope.contains("from-personality=\"me@box\"") && envelope.contains("from-runtime=\"telegram\""),
+        "{envelope}"
+    );
+    // What follows is for him, too; and he is written to by his name.
+    telegram.write("today");
+    telegram.write("/to bob@laptop please");
+    wait_until("both", PATIENCE, || laptop.home.bodies("bob") == ["yes", "today", "please"]);
+    // Who asks is told the answer.
+    let mut asking = laptop.home.cmd("iapeer-send");
+    asking.args(["me@box", "--from", "bob", "--ask", "-m", "how many?"]);
+    let asking = laptop.home.start(asking, None);
+    let question = wait_for("the question", PATIENCE, || {
+        telegram.calls("sendMessage").into_iter().find(|call| call["text"] == "bob@laptop: how many?")
+    });
+    telegram.push(json!({ "text": "three", "reply_to_message": { "message_id": question["number"] } }));
+    let answered = asking.wait(PATIENCE);
+    assert!(answered.code == 0 && answered.stdout == "three\n", "{answered}");
+}
+
+#[test]
 fn a_key_that_is_bound_to_a_host_speaks_for_no_other() {
     let (mut laptop, there) = two();
     let bound = |host: &str| {
@@ -226,6 +338,7 @@ fn a_host_that_is_away_is_named_with_since_when_and_gets_all_when_it_is_back() {
     refused(&laptop.home.run("iapeer", &["host", "remove", "box"]), 69, "3 messages wait for box");
     let found = laptop.home.run("iapeer", &["doctor"]);
     assert!(found.stdout.contains("@box: away for ") && found.stdout.contains("3 waiting"), "{found}");
+    assert!(!found.stdout.contains("state/outbox"), "{found}");
     there.start();
     // What tried before waits a few seconds at most, and needs nobody.
     wait_until("all of it", PATIENCE, || letters(&there.home).len() == 3);

@@ -4,11 +4,14 @@
 
 mod support;
 
-use serde_json::json;
+use nix::sys::signal::Signal;
+use nkeys::KeyPair;
+use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 use support::mail::{delivered, letters, outbox};
-use support::nats::{NatsServer, member, relay};
+use support::nats::{Issuer, NatsServer, certificate, member, member_of, now, relay, write_private};
+use support::netns::{Cable, cut_while_both_write};
 use support::{PATIENCE, TestHome, wait_for, wait_until};
 
 #[test]
@@ -91,6 +94,119 @@ fn a_full_stream_refuses_and_what_waits_waits() {
     let there = member("box", &["laptop"], &server.url(), json!({}));
     let _second = relay(&there);
     wait_until("all of them", PATIENCE, || letters(&there).len() == 8);
+}
+
+/// The long form: IAPEER_LINK_CUT=60, a minute (`make soak`).
+#[test]
+fn a_link_that_is_cut_costs_nothing_but_the_time() {
+    let base = TestHome::new();
+    let Some(cable) = Cable::new(&base) else { return };
+    let [near, far] = [(); 2].map(|()| TestHome::new());
+    let [one, other] = cable.namespaces();
+    near.move_to(one);
+    far.move_to(other);
+    let server = NatsServer::start_at(&far, Cable::ADDRESSES[1], "");
+    let laptop = member_of(near, "laptop", &["box"], &server.url(), json!({}));
+    let there = member_of(far, "box", &["laptop"], &server.url(), json!({}));
+    let _relays = [relay(&laptop), relay(&there)];
+    cut_while_both_write(&cable, [(&laptop, "laptop"), (&there, "box")]);
+}
+
+#[test]
+fn a_relay_that_reads_nothing_is_put_out_and_comes_back() {
+    let base = TestHome::new();
+    let server =
+        NatsServer::start(&base, "debug: true\nping_interval: \"300ms\"\nping_max: 1\nwrite_deadline: \"300ms\"\n");
+    let laptop = member("laptop", &["box"], &server.url(), json!({}));
+    let there = member("box", &["laptop"], &server.url(), json!({}));
+    let relays = [relay(&laptop), relay(&there)];
+    laptop.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "0"]);
+    relays[1].signal(Signal::SIGSTOP);
+    for n in 1..20 {
+        laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", &n.to_string()]);
+    }
+    let out = |log: &str| log.contains("Stale Client Connection") || log.contains("Slow Consumer");
+    wait_until("the server to give it up", PATIENCE, || out(&server.log()));
+    relays[1].signal(Signal::SIGCONT);
+    wait_until("all of it", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    there.at_rest("person-me");
+    let wanted: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    assert_eq!(delivered(&there)["person-me@laptop"], wanted);
+}
+
+/// Two hosts that are let in by what `first` and `second` add to their nats.json write to each other.
+fn both_are_let_in(url: &str, first: Value, second: Value) -> [TestHome; 2] {
+    let homes = [member("laptop", &["box"], url, first), member("box", &["laptop"], url, second)];
+    let relays = [relay(&homes[0]), relay(&homes[1])];
+    homes[0].ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "x"]);
+    homes[1].ok("iapeer-send", &["me@laptop", "--require", "delivered", "-m", "y"]);
+    drop(relays);
+    homes
+}
+
+/// Waits until the relay of `home` is not let in, and the doctor says `why`.
+fn is_put_out(home: &TestHome, why: &str) {
+    wait_until(why, PATIENCE, || home.run("iapeer", &["doctor"]).stdout.to_lowercase().contains(why));
+}
+
+#[test]
+fn a_server_with_tls_is_known_by_its_authority_and_a_token_or_an_nkey_lets_in() {
+    let base = TestHome::new();
+    let (authority, tls) = certificate(&base);
+    let server = NatsServer::start(&base, &format!("{tls}authorization {{ token: \"secret word\" }}\n"));
+    let url = server.url().replace("nats://", "tls://");
+    let with = json!({"ca": authority, "token": "secret word"});
+    let [laptop, _there] = both_are_let_in(&url, with.clone(), with);
+    // Another token, and an authority that nobody has vouched for.
+    for (more, why) in [
+        (json!({"ca": authority, "token": "no"}), "authorization violation"),
+        (json!({"token": "secret word"}), "unknownissuer"),
+    ] {
+        let mut file = json!({ "url": url });
+        file.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        write_private(&laptop.root().join("nats.json"), &file.to_string());
+        let _relay = laptop.spawn("iapeer-relay", &["run"]);
+        is_put_out(&laptop, why);
+    }
+    drop(server);
+
+    let keys = [KeyPair::new_user(), KeyPair::new_user()];
+    let users = keys.iter().map(|key| format!("{{ nkey: {} }}", key.public_key())).collect::<Vec<_>>().join("\n");
+    let server = NatsServer::start(&base, &format!("authorization {{ users = [\n{users}\n] }}\n"));
+    let seeds = ["one", "two"].map(|name| base.dir().join(name));
+    for (path, key) in seeds.iter().zip(&keys) {
+        write_private(path, &format!("{}\n", key.seed().unwrap()));
+    }
+    let [laptop, _there] = both_are_let_in(&server.url(), json!({"nkey": seeds[0]}), json!({"nkey": seeds[1]}));
+    // A seed that others can read is not used.
+    fs::set_permissions(&seeds[0], std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let _relay = laptop.spawn("iapeer-relay", &["run"]);
+    is_put_out(&laptop, "chmod 600");
+}
+
+#[test]
+fn credentials_of_an_account_let_in_until_they_are_taken_back() {
+    let base = TestHome::new();
+    let issuer = Issuer::new();
+    let server = NatsServer::start(&base, &issuer.configuration(&json!({})));
+    let keys = [KeyPair::new_user(), KeyPair::new_user()];
+    let creds = ["one.creds", "two.creds"].map(|name| base.dir().join(name));
+    for (path, key) in creds.iter().zip(&keys) {
+        write_private(path, &issuer.credentials(key, json!({})));
+    }
+    let [laptop, there] = both_are_let_in(&server.url(), json!({"creds": creds[0]}), json!({"creds": creds[1]}));
+    let _relays = [relay(&laptop), relay(&there)];
+    let at = now();
+    let revoked = issuer.configuration(&json!({ keys[0].public_key(): at }));
+    server.reconfigure(|text| format!("{}{revoked}", text.split_once("operator:").unwrap().0));
+    is_put_out(&laptop, "authorization violation");
+    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "later"]);
+    assert_eq!(outbox(&laptop, "box"), (1, 0, 0));
+    // Newer ones are issued: the relay reads the file again by itself.
+    wait_until("the next second", PATIENCE, || now() > at);
+    write_private(&creds[0], &issuer.credentials(&keys[0], json!({})));
+    wait_until("what waited", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    assert_eq!(delivered(&there)["person-me@laptop"], ["x", "later"]);
 }
 
 /// The server that leads the stream.
@@ -197,7 +313,7 @@ fn a_host_can_neither_speak_for_another_nor_read_what_is_for_it() {
     drop(relay(&hub));
     let laptop = member("laptop", &["box"], &server.url(), let_in("laptop"));
     let there = member("box", &["laptop"], &server.url(), let_in("box"));
-    let relays = [relay(&laptop), relay(&there)];
+    let mut relays = [relay(&laptop), relay(&there)];
     laptop.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "x"]);
     wait_until("who is there", PATIENCE, || laptop.run("iapeer", &["list", "--hosts"]).stdout.contains("me@box"));
 
@@ -237,6 +353,35 @@ fn a_host_can_neither_speak_for_another_nor_read_what_is_for_it() {
         let heard = tokio::time::timeout(short, futures_util::StreamExt::next(&mut overheard)).await;
         assert!(!matches!(heard, Ok(Some(_))), "{heard:?}");
     });
+
+    // A question for the next message, and a consumer, name where the server is to put what it has: what is put there in
+    // another host's name counts for nothing.
+    relays[0] = laptop.spawn("true", &[]);
+    runtime.block_on(async {
+        let options = async_nats::ConnectOptions::new().user_and_password("laptop".into(), "laptop".into());
+        let client = options.custom_inbox_prefix("_INBOX.laptop").connect(server.url()).await.unwrap();
+        let js = async_nats::jetstream::new(client.clone());
+        for (n, subject) in ["iapeer.from.box.laptop", "iapeer.peers.box"].into_iter().enumerate() {
+            let forged = json!({"message": {"id": format!("01ARZ3NDEKTSV4RRFFQ69G5F{n:02}"), "seq": n, "to": "me", "from": "person-forged",
+                "from_intelligence": "natural", "sent": 1, "body": "x"}});
+            js.publish("iapeer.from.laptop.laptop", forged.to_string().into()).await.unwrap().await.unwrap();
+            let next = "$JS.API.CONSUMER.MSG.NEXT.IAPEER.to-laptop";
+            client.publish_with_reply(next, subject, "{\"batch\":1}".into()).await.unwrap();
+            let config = json!({"stream_name": "IAPEER", "config": {"durable_name": "to-laptop", "deliver_subject": subject,
+                "filter_subject": "iapeer.from.*.laptop", "ack_policy": "explicit", "deliver_policy": "all", "replay_policy": "instant"}});
+            let create = "$JS.API.CONSUMER.CREATE.IAPEER.to-laptop.iapeer.from.*.laptop";
+            let made = client.request(create, config.to_string().into()).await.unwrap();
+            assert!(String::from_utf8_lossy(&made.payload).contains("\"error\""), "{made:?}");
+        }
+    });
+    relays[0] = relay(&laptop);
+    wait_until("both, from whom they came", PATIENCE, || {
+        let all = letters(&laptop);
+        assert!(all.iter().all(|letter| letter["from"] != "person-forged@box"), "{all:?}");
+        all.iter().filter(|letter| letter["from"] == "person-forged@laptop").count() == 2
+    });
+    let listed = laptop.ok("iapeer", &["list", "--hosts"]);
+    assert!(listed.stdout.contains("me@box"), "{listed}");
 
     // Credentials that are taken back: what waits waits, and the doctor says why.
     server.reconfigure(|text| text.replace("password: \"laptop\"", "password: \"another\""));

@@ -110,6 +110,11 @@ fn a_bridge_to_telegram_is_up_from_connect_on_and_back_after_a_kill() {
 }
 
 #[test]
+fn the_relay_to_other_hosts_is_up_where_there_is_a_server_and_back_after_a_kill() {
+    scenario("relay.sh", &[]);
+}
+
+#[test]
 fn sessions_outlive_the_logout_of_a_user_who_lingers() {
     scenario("linger.sh", &["--user", "root"]);
 }

@@ -80,17 +80,20 @@ pub(super) fn end_processes(home: &TestHome) -> Vec<i32> {
     }
 }
 
-/// The processes whose environment names this root, and the tmux servers on this home's sockets. Where there is
-/// no `/proc` (macOS) nothing is found: killing the servers has to do.
+/// The processes whose environment names this root, the tmux servers on this home's sockets, and the connections that ssh
+/// keeps there, whose title is written over their environment. Where there is no `/proc` (macOS) nothing is found: killing
+/// the servers has to do.
 pub(super) fn processes_of(home: &TestHome) -> Vec<i32> {
     let root = format!("IAPEER_ROOT={}", home.root().display());
     let sockets = format!("{}/tmux-iap-", home.sockets().display());
+    let kept = format!("ssh: {}/ssh-", home.sockets().display());
     let belongs = |pid: &i32| {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let (environ, cmdline) = (read("environ"), read("cmdline"));
         let mut words = cmdline.split(|byte| *byte == 0);
         let is_tmux = words.next().is_some_and(|program| program.starts_with(b"tmux") || program.ends_with(b"/tmux"));
         environ.split(|byte| *byte == 0).any(|entry| entry == root.as_bytes())
+            || cmdline.starts_with(kept.as_bytes())
             || (is_tmux && words.any(|word| word.starts_with(sockets.as_bytes())))
     };
     names_in(Path::new("/proc")).iter().filter_map(|name| name.parse().ok()).filter(belongs).collect()

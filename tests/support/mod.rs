@@ -11,11 +11,13 @@ mod ending;
 pub mod killing;
 pub mod mail;
 pub mod nats;
+pub mod netns;
 mod reading;
 mod running;
 #[cfg(feature = "failpoints")]
 pub mod scenario;
 pub mod ssh;
+pub mod telegram;
 mod terminal;
 
 pub use chance::Chance;
@@ -123,6 +125,8 @@ pub fn wait_for<T>(what: &str, patience: Duration, mut ready: impl FnMut() -> Op
 pub struct TestHome {
     dir: PathBuf,
     env: Mutex<BTreeMap<String, OsString>>,
+    /// The process in whose network namespace commands run.
+    within: Mutex<Option<i32>>,
     runs: AtomicU32,
 }
 
@@ -157,7 +161,7 @@ impl TestHome {
         if std::env::var_os("IAPEER_TEST_USER_MANAGER").is_some_and(|given| given == "1") {
             env.extend(std::env::var_os("XDG_RUNTIME_DIR").map(|dir| ("XDG_RUNTIME_DIR".to_owned(), dir)));
         }
-        TestHome { dir, env: Mutex::new(env), runs: AtomicU32::new(0) }
+        TestHome { dir, env: Mutex::new(env), within: Mutex::new(None), runs: AtomicU32::new(0) }
     }
 
     /// Sets a variable for all later commands.
@@ -169,6 +173,12 @@ impl TestHome {
     /// Takes a variable away from all later commands.
     pub fn unset(&self, name: &str) -> &Self {
         self.env.lock().unwrap().remove(name);
+        self
+    }
+
+    /// Has all later commands run in the network namespace of the process `pid`.
+    pub fn move_to(&self, pid: i32) -> &Self {
+        *self.within.lock().unwrap() = Some(pid);
         self
     }
 
@@ -219,7 +229,9 @@ impl TestHome {
     /// A command in this home: a program under test by its name, any other from the system's PATH.
     pub fn cmd(&self, program: &str) -> Command {
         let ours = bin(program);
-        let mut command = Command::new(if ours.exists() { ours.as_os_str() } else { program.as_ref() });
+        let program = if ours.exists() { ours.as_os_str() } else { program.as_ref() };
+        let within = *self.within.lock().unwrap();
+        let mut command = within.map_or_else(|| Command::new(program), |pid| netns::command_in(pid, program));
         command.env_clear().envs(&*self.env.lock().unwrap()).current_dir(self.home());
         command
     }

@@ -2,9 +2,11 @@
 
 use super::ssh::free_port;
 use super::{Running, TestHome, wait_until};
-use serde_json::json;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nkeys::KeyPair;
+use serde_json::{Value, json};
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +22,7 @@ fn program() -> PathBuf {
 pub struct NatsServer {
     dir: PathBuf,
     name: String,
+    address: &'static str,
     port: u16,
     running: Option<Running>,
 }
@@ -27,7 +30,12 @@ pub struct NatsServer {
 impl NatsServer {
     /// One server with these further lines of configuration.
     pub fn start(home: &TestHome, more: &str) -> NatsServer {
-        let mut server = NatsServer::prepared(home, "n1", free_port(), more);
+        NatsServer::start_at(home, "127.0.0.1", more)
+    }
+
+    /// The same at another address.
+    pub fn start_at(home: &TestHome, address: &'static str, more: &str) -> NatsServer {
+        let mut server = NatsServer::prepared(home, "n1", address, more);
         server.go(home);
         server
     }
@@ -42,30 +50,32 @@ impl NatsServer {
             .map(|(n, route)| {
                 let more =
                     format!("cluster {{ name: c, listen: \"127.0.0.1:{route}\", routes: [{}] }}\n", all.join(", "));
-                NatsServer::prepared(home, &format!("n{}", n + 1), free_port(), &more)
+                NatsServer::prepared(home, &format!("n{}", n + 1), "127.0.0.1", &more)
             })
             .collect();
         servers.iter_mut().for_each(|server| server.go(home));
         servers
     }
 
-    fn prepared(home: &TestHome, name: &str, port: u16, more: &str) -> NatsServer {
+    fn prepared(home: &TestHome, name: &str, address: &'static str, more: &str) -> NatsServer {
+        let port = free_port();
         let dir = home.dir().join(name);
         fs::create_dir_all(&dir).unwrap();
         let text = format!(
-            "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\" }}\n{more}",
+            "server_name: {name}\nlisten: \"{address}:{port}\"\njetstream {{ store_dir: \"{}\" }}\n{more}",
             dir.display()
         );
         fs::write(dir.join("nats.conf"), text).unwrap();
-        NatsServer { dir, name: name.to_owned(), port, running: None }
+        NatsServer { dir, name: name.to_owned(), address, port, running: None }
     }
 
     /// Starts it, again where it was killed.
     pub fn go(&mut self, home: &TestHome) {
         let mut command = home.cmd(program().to_str().unwrap());
         command.arg("-c").arg(self.dir.join("nats.conf"));
-        self.running = Some(home.start(command, None));
-        wait_until("nats-server", Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        let running = home.start(command, None);
+        wait_until("nats-server", Duration::from_secs(20), || running.stderr().contains("Server is ready"));
+        self.running = Some(running);
     }
 
     /// Kills it.
@@ -89,13 +99,111 @@ impl NatsServer {
 
     /// Where clients find it.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}:{}", self.address, self.port)
     }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.running.as_ref().map(Running::stderr).unwrap_or_default()
+    }
+}
+
+/// A certificate for 127.0.0.1 of an authority of its own, in a folder of the home: the authority's file, and the lines of
+/// configuration for a server.
+pub fn certificate(home: &TestHome) -> (PathBuf, String) {
+    let dir = home.dir().join("tls");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -batch";
+    for words in [
+        format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"),
+        format!("req {key} -keyout server.key -out server.csr -subj /CN=server"),
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -days 2 -out server.pem"
+            .to_owned(),
+    ] {
+        let made = home.cmd("openssl").args(words.split(' ')).current_dir(&dir).output().unwrap();
+        assert!(made.status.success(), "openssl {words}: {made:?}");
+    }
+    let file = |name: &str| dir.join(name).display().to_string();
+    let more = format!("tls {{ cert_file: \"{}\", key_file: \"{}\" }}\n", file("server.pem"), file("server.key"));
+    (dir.join("ca.pem"), more)
+}
+
+/// Who may let users in by signed tokens (JWT), as `nsc` sets it up: an operator, and an account.
+pub struct Issuer {
+    since: u64,
+    operator: KeyPair,
+    system: KeyPair,
+    account: KeyPair,
+}
+
+impl Issuer {
+    /// A new one.
+    pub fn new() -> Issuer {
+        Issuer {
+            since: now(),
+            operator: KeyPair::new_operator(),
+            system: KeyPair::new_account(),
+            account: KeyPair::new_account(),
+        }
+    }
+
+    /// The lines of configuration for a server. `revoked`: the users' keys that are let in no more, each with the time up to
+    /// which what was issued counts for nothing.
+    pub fn configuration(&self, revoked: &Value) -> String {
+        let operator =
+            token(&self.operator, self.since, &self.operator.public_key(), json!({"type": "operator", "version": 2}));
+        let limits = |stored: i64| {
+            json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
+                "leaf": -1, "mem_storage": stored, "disk_storage": stored, "streams": stored, "consumer": stored})
+        };
+        let account = json!({"type": "account", "version": 2, "limits": limits(-1), "revocations": revoked});
+        let account = token(&self.operator, self.since, &self.account.public_key(), account);
+        // The system's own account stores nothing: a server refuses one that may.
+        let system = json!({"type": "account", "version": 2, "limits": limits(0)});
+        let system = token(&self.operator, self.since, &self.system.public_key(), system);
+        format!(
+            "operator: {operator}\nsystem_account: {system_key}\nresolver: MEMORY\n\
+             resolver_preload: {{\n  {key}: {account}\n  {system_key}: {system}\n}}\n",
+            system_key = self.system.public_key(),
+            key = self.account.public_key(),
+        )
+    }
+
+    /// A credentials file for `user` with these permissions, as `nsc generate creds` writes it.
+    pub fn credentials(&self, user: &KeyPair, permissions: Value) -> String {
+        let mut claims = json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1});
+        claims.as_object_mut().unwrap().extend(permissions.as_object().unwrap().clone());
+        let jwt = token(&self.account, now(), &user.public_key(), claims);
+        format!(
+            "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+            user.seed().unwrap()
+        )
+    }
+}
+
+/// A token that says `nats` of `subject`, signed by `issuer` at that time.
+fn token(issuer: &KeyPair, at: u64, subject: &str, nats: Value) -> String {
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims =
+        json!({"jti": subject, "iat": at, "iss": issuer.public_key(), "name": "test", "sub": subject, "nats": nats});
+    let text = format!("{}.{}", part(json!({"typ": "JWT", "alg": "ed25519-nkey"})), part(claims));
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(issuer.sign(text.as_bytes()).unwrap()))
+}
+
+/// The time in seconds.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// A home called `name` with the person `me`, which meets others at `url`; `more` is put into its nats.json.
 pub fn member(name: &str, others: &[&str], url: &str, more: serde_json::Value) -> TestHome {
-    let home = TestHome::new();
+    member_of(TestHome::new(), name, others, url, more)
+}
+
+/// The same of a home that is there.
+pub fn member_of(home: TestHome, name: &str, others: &[&str], url: &str, more: serde_json::Value) -> TestHome {
     home.set("IAPEER_SERVICE_MANAGER", "none");
     home.ok("iapeer", &["create", "me", "--runtime", "person"]);
     fs::write(home.root().join("hostname"), format!("{name}\n")).unwrap();

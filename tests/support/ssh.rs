@@ -1,11 +1,11 @@
-//! Homes that reach each other by a real sshd on a loopback port, with keys and folders of their own.
+//! Homes that reach each other by a real sshd on a loopback port, or over a cable, with keys and folders of their own.
 
 use super::mail::outbox;
+use super::netns::Cable;
 use super::{Running, TestHome, bin, wait_until};
 use serde_json::json;
 use std::fs;
-use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,6 +17,7 @@ pub struct SshHome {
     pub home: TestHome,
     /// What it is called.
     pub name: &'static str,
+    address: &'static str,
     port: u16,
     sshd: Option<Running>,
 }
@@ -34,7 +35,11 @@ pub fn free_port() -> u16 {
 impl SshHome {
     /// A home called `name`, with the person `me`.
     pub fn new(name: &'static str) -> SshHome {
-        let home = TestHome::new();
+        SshHome::at(name, "127.0.0.1", TestHome::new())
+    }
+
+    /// `home`, which is reached at `address`, called `name`.
+    fn at(name: &'static str, address: &'static str, home: TestHome) -> SshHome {
         home.set("IAPEER_SERVICE_MANAGER", "none");
         home.ok("iapeer", &["create", "me", "--runtime", "person"]);
         fs::write(home.root().join("hostname"), format!("{name}\n")).unwrap();
@@ -45,7 +50,7 @@ impl SshHome {
                 Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join(key)).status();
             assert!(made.unwrap().success());
         }
-        let mut this = SshHome { home, name, port: free_port(), sshd: None };
+        let mut this = SshHome { home, name, address, port: free_port(), sshd: None };
         this.script("relay", &format!("exec {} \"$@\"", bin("iapeer-relay").display()));
         this.authorize(&[]);
         this.start();
@@ -84,9 +89,10 @@ impl SshHome {
         }
         let dir = self.dir();
         let config = format!(
-            "ListenAddress 127.0.0.1:{}\nHostKey {dir}/host\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\n\
+            "ListenAddress {}:{}\nHostKey {dir}/host\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\n\
              StrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
              MaxStartups 1000\nPermitUserRC no\nSetEnv HOME={home}\nPerSourcePenalties no\n",
+            self.address,
             self.port,
             dir = dir.display(),
             // The user's shell would read what it is told to at its start in the real one.
@@ -100,13 +106,15 @@ impl SshHome {
         fs::write(dir.join("sshd_config"), config).unwrap();
         let mut command = self.home.cmd(sshd().unwrap().to_str().unwrap());
         command.args(["-D", "-e", "-f"]).arg(dir.join("sshd_config"));
-        self.sshd = Some(self.home.start(command, None));
-        let answers = || {
-            let mut banner = [0; 4];
-            let stream = TcpStream::connect(("127.0.0.1", self.port));
-            stream.and_then(|mut stream| stream.read_exact(&mut banner)).is_ok() && banner == *b"SSH-"
-        };
-        wait_until("sshd", Duration::from_secs(20), answers);
+        let sshd = self.home.start(command, None);
+        wait_until("sshd", Duration::from_secs(20), || sshd.stderr().contains("Server listening on"));
+        self.sshd = Some(sshd);
+    }
+
+    /// How many have logged in since its sshd was started.
+    pub fn logins(&self) -> usize {
+        let said = self.sshd.as_ref().map(Running::stderr).unwrap_or_default();
+        said.lines().filter(|line| line.starts_with("Accepted publickey for ")).count()
     }
 
     /// Kills its sshd, and with it every connection.
@@ -123,7 +131,7 @@ impl SshHome {
         let config = mine.join(format!("config-{}", other.name));
         let hosts = mine.join(format!("known-{}", other.name));
         let key = fs::read_to_string(theirs.join("host.pub")).unwrap();
-        fs::write(&hosts, format!("[127.0.0.1]:{} {key}", other.port)).unwrap();
+        fs::write(&hosts, format!("[{}]:{} {key}", other.address, other.port)).unwrap();
         let text = format!(
             "Host *\n  IdentityFile {mine}/user\n  IdentitiesOnly yes\n  UserKnownHostsFile {hosts}\n  GlobalKnownHostsFile /dev/null\n  Port {}\n",
             other.port,
@@ -135,13 +143,28 @@ impl SshHome {
         let user = String::from_utf8(user).unwrap();
         let mut file = json!({
             "transport": "ssh",
-            "destination": format!("{}@127.0.0.1", user.trim()),
+            "destination": format!("{}@{}", user.trim(), other.address),
             "options": ["-F", config],
             "root": other.home.root(),
             "program": theirs.join("relay"),
         });
         file.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.write_host(other.name, &file);
+    }
+
+    /// Runs `words` on `other` by nothing but ssh, as the file that [`SshHome::knows`] wrote says.
+    pub fn ssh(&self, other: &SshHome, words: &[&str]) {
+        let config = self.dir().join(format!("config-{}", other.name));
+        let ran = self
+            .home
+            .cmd("ssh")
+            .args(["-T", "-o", "BatchMode=yes", "-F"])
+            .arg(config)
+            .arg(other.address)
+            .args(words)
+            .output();
+        let ran = ran.unwrap();
+        assert!(ran.status.success(), "{ran:?}");
     }
 
     /// Writes the file of a host.
@@ -164,7 +187,22 @@ impl SshHome {
 
 /// Two homes that call each other, `laptop` and `box`.
 pub fn two() -> (SshHome, SshHome) {
-    let (laptop, there) = (SshHome::new("laptop"), SshHome::new("box"));
+    acquainted(SshHome::new("laptop"), SshHome::new("box"))
+}
+
+/// The same, each at its end of `cable`.
+pub fn apart(cable: &Cable) -> (SshHome, SshHome) {
+    let [one, other] = cable.namespaces();
+    let [near, far] = Cable::ADDRESSES;
+    let at = |name, address, pid| {
+        let home = TestHome::new();
+        home.move_to(pid);
+        SshHome::at(name, address, home)
+    };
+    acquainted(at("laptop", near, one), at("box", far, other))
+}
+
+fn acquainted(laptop: SshHome, there: SshHome) -> (SshHome, SshHome) {
     laptop.knows(&there, json!({}));
     there.knows(&laptop, json!({}));
     laptop.authorize(&[(&there, "")]);
