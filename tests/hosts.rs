@@ -416,7 +416,7 @@ fn nothing_is_lost_or_doubled_whoever_is_killed() {
         }
         let at_work = || writers.iter().any(|writer| !writer.is_finished());
         let mut rounds = 0;
-        while at_work() || rounds < 20 {
+        while at_work() || rounds < each.max(20) {
             rounds += 1;
             std::thread::sleep(Duration::from_millis(50 + chance.below(150)));
             let mut all: Vec<(i32, String)> = Vec::new();
