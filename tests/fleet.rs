@@ -172,6 +172,7 @@ fn what_is_wrong_is_refused_with_its_place_and_nothing_is_changed() {
         ("[peers.bob]\nenv = { GITHUB_TOKEN = \"x\" }", 78, ":4:9:", "env_file"),
         ("[peers.bob]\nenv = { PEER_IDENTITY = \"x\" }", 78, ":4:9:", "set by iapeer"),
         ("[peers.bob]\napprovals = \"never\"", 78, ":4:1:", "ask, bypass"),
+        ("[peers.bob]\nimports = \"maybe\"", 78, ":4:1:", "ask, allow, deny"),
         ("[peers.bob]\nlimits = { memory_max = \"2GB\" }", 78, ":4:12:", "no limit"),
         ("[peers.bob]\ntags = [\"A b\"]", 78, ":4:1:", "no tag"),
         ("[peers.bob]\nfolder = \"elsewhere\"", 64, ":3:8:", "1:1"),

@@ -95,6 +95,7 @@ fn peer(world: &World<'_>, record: &PeerRecord, notes: &mut Vec<String>) -> Resu
         max_attempts: profile.policy().max_attempts(),
         limits: is_limited.then_some(limits),
         approvals: text("approvals"),
+        imports: text("imports"),
         resume: text("resume"),
         after_limit: text("after_limit"),
         limit_text: text("limit_text"),

@@ -15,11 +15,12 @@ const ROLE_MAX: u64 = 256 << 10;
 
 /// The keys of a profile that a fleet file decides on, each with the name it has in the file. One that the file does not
 /// have is removed from the profile.
-pub(crate) const KEYS: [(&str, &str); 14] = [
+pub(crate) const KEYS: [(&str, &str); 15] = [
     ("wake_policy", "ephemeral"),
     ("max_attempts", "max_attempts"),
     ("limits", "limits"),
     ("approvals", "approvals"),
+    ("imports", "imports"),
     ("resume", "resume"),
     ("after_limit", "after_limit"),
     ("limit_text", "limit_text"),
@@ -139,6 +140,7 @@ fn with_defaults(table: &PeerTable, defaults: &DefaultsTable) -> PeerTable {
         args: own.args.or(defaults.args),
         limits: own.limits.or(defaults.limits),
         approvals: own.approvals.or(defaults.approvals),
+        imports: own.imports.or(defaults.imports),
         resume: own.resume.or(defaults.resume),
         tags: own.tags.or(defaults.tags),
         initial_prompt: own.initial_prompt.or(defaults.initial_prompt),
@@ -158,6 +160,7 @@ fn refuse_of_a_session(reading: Reading<'_>, name: &str, table: &PeerTable) -> R
         ("max_attempts", table.max_attempts.is_some()),
         ("limits", table.limits.is_some()),
         ("approvals", table.approvals.is_some()),
+        ("imports", table.imports.is_some()),
         ("resume", table.resume.is_some()),
         ("after_limit", table.after_limit.is_some()),
         ("limit_text", table.limit_text.is_some()),
@@ -204,6 +207,7 @@ fn keys(
     set("max_attempts", json!(table.max_attempts.filter(|n| *n > 0)));
     set("limits", limits(reading, name, table.limits.as_ref())?);
     set("approvals", word("approvals", &table.approvals, &["ask", "bypass"])?);
+    set("imports", word("imports", &table.imports, &["ask", "allow", "deny"])?);
     set("resume", word("resume", &table.resume, &["always", "topic", "never"])?);
     set("after_limit", word("after_limit", &table.after_limit, &["wait", "continue"])?);
     set("limit_text", json!(table.limit_text));

@@ -39,6 +39,7 @@ pub(crate) struct DefaultsTable {
     pub(crate) args: Option<Vec<String>>,
     pub(crate) limits: Option<LimitsTable>,
     pub(crate) approvals: Option<String>,
+    pub(crate) imports: Option<String>,
     pub(crate) resume: Option<String>,
     pub(crate) tags: Option<Vec<String>>,
     pub(crate) initial_prompt: Option<String>,
@@ -72,6 +73,8 @@ pub(crate) struct PeerTable {
     pub(crate) limits: Option<LimitsTable>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) approvals: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) imports: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resume: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
