@@ -72,7 +72,7 @@ soak: ## the long forms of the proofs: hours; prints the figures of docs/reliabi
 	tools/ensure openssl
 	tools/soak
 
-test-agents: ## drive the real Codex and Claude Code (npm, some 800 MB once, into a cache) against a stub
+test-agents: ## drive the real agent programs (npm, some 1.2 GB once, into a cache) against a stub
 	tools/test-agents
 
 lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents, formula, workflow

@@ -415,6 +415,32 @@ fn a_failed_turn_ends_a_turn() {
     }
 }
 
+/// No other hook tells the end of a turn that a person has cancelled.
+#[test]
+fn a_notice_that_it_waits_for_its_next_message_ends_a_turn() {
+    let home = home_with(&[("PARROT_TURN_MS", "600000")]);
+    let turn = || fs::read_to_string(home.state_dir().join(format!("{ANN}.turn"))).unwrap_or_default();
+    let says = |event: &str, input: &str| {
+        let record = fs::read(home.state_dir().join(format!("{ANN}.session"))).unwrap();
+        let record: Value = serde_json::from_slice(&record).unwrap();
+        let mut command = home.cmd("iapeer-turn");
+        command.arg(event).env("PEER_IDENTITY", ANN).env("PEER_LAUNCH", record["launch"].as_str().unwrap());
+        assert_eq!(home.start(command, Some(input.as_bytes())).wait(SOON).code, 0);
+    };
+    let waits = r#"{"notification_type": "idle_prompt"}"#;
+    send(&home, "one");
+    wait_until("a turn", SOON, || turn().contains("\"busy\"") && home.screen(ANN).contains("esc to interrupt"));
+    // Its screen shows that it works: the notice was about the turn before.
+    says("notice", waits);
+    assert!(turn().contains("\"busy\""), "{}", turn());
+    home.ok("iapeer", &["interrupt", "ann"]);
+    wait_until("its end", SOON, || !home.screen(ANN).contains("esc to interrupt"));
+    says("prompt", r#"{"prompt": "typed by a person, who cancels it"}"#);
+    assert!(turn().contains("\"busy\""), "{}", turn());
+    says("notice", waits);
+    assert!(turn().contains("\"idle\""), "{}", turn());
+}
+
 #[test]
 fn a_failed_session_is_put_to_sleep_too() {
     let home = home_with(&[("PARROT_ATTENTION", "failing")]);

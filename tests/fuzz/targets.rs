@@ -184,7 +184,7 @@ fn manifest_file(bytes: &[u8]) {
         let runtime = "other".parse().expect("a runtime");
         write(&place.paths.manifest(&runtime), bytes);
         if let Ok(manifest) = Manifest::load(&place.paths, &runtime) {
-            let _ = manifest.settle();
+            let _ = manifest.settle(16_000);
             if let Some(rules) = &manifest.screen {
                 let _ = Screen { styled: "❯ 1. Yes\n".into(), ..Screen::default() }.shown(rules, EpochMs(1));
             }

@@ -134,7 +134,9 @@ impl TestHome {
     /// A fresh home under `/tmp`, whose path is short enough for the socket of the longest identity.
     #[track_caller]
     pub fn new() -> TestHome {
-        let made = tempfile::Builder::new().prefix("iap.").rand_bytes(6).tempdir_in("/tmp").expect("/tmp is writable");
+        // Short, since sockets are in it.
+        let place = std::env::var("IAPEER_TEST_DIR").unwrap_or("/tmp".into());
+        let made = tempfile::Builder::new().prefix("iap.").rand_bytes(6).tempdir_in(place).expect("it is writable");
         // Canonical, since programs print canonical paths (/tmp is a link on macOS). From here Drop removes it.
         let dir = made.keep().canonicalize().expect("the folder just made is there");
         for name in ["home", "root", "tmp", "out"] {

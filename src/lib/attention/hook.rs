@@ -6,12 +6,15 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::base::{AttentionState, Sign};
-use crate::runtime::until;
+use crate::message::envelope;
+use crate::runtime::{Draft, Sight, until};
 use crate::session::hook::{self, Hook};
 use crate::store::attention::{self, Attention};
+use crate::store::markers::TurnState;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Records the event of `hook` and the state that it ends or begins; `input` is the JSON that the agent gave to the
 /// hook.
@@ -68,7 +71,8 @@ fn ends_at(world: &World<'_>, identity: &Identity, words: &str) -> Option<EpochM
     before.find_map(|before| until::read(words.split_once(before.as_str())?.1, world.now()))
 }
 
-/// A notice of the program (Claude Code's Notification): a permission prompt, or a question of one of its servers.
+/// A notice of the program (Claude Code's Notification): a permission prompt, a question of one of its
+/// servers, or that it waits for its next message.
 pub fn notice(world: &World<'_>, identity: &Identity, launch: Option<&str>, input: &[u8]) -> Result<(), Failure> {
     hook::belongs(world, identity, launch)?;
     let input: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
@@ -77,6 +81,7 @@ pub fn notice(world: &World<'_>, identity: &Identity, launch: Option<&str>, inpu
         "permission_prompt" => AttentionState::Approval,
         "elicitation_dialog" => AttentionState::Question,
         // The program waits for its next message, which is no state that needs a person.
+        "idle_prompt" => return awaits_a_message(world, identity, launch, &input),
         _ => return Ok(()),
     };
     // The permission hook has reported more about this state.
@@ -85,6 +90,39 @@ pub fn notice(world: &World<'_>, identity: &Identity, launch: Option<&str>, inpu
         return Ok(());
     }
     set(world, identity, launch, Attention::new(state, Sign::Hook, text("message"), world.now()))
+}
+
+/// How long a turn has run when a notice can be its own: the one of the turn before may come after its beginning.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Ends a turn of which no other hook tells that it is over, as of one that a person has cancelled: the program says that
+/// it waits for its next message, and its screen shows no turn. The cancelled message may stand in its composer; what else
+/// stands there is about to be submitted, or a person's.
+fn awaits_a_message(
+    world: &World<'_>,
+    identity: &Identity,
+    launch: Option<&str>,
+    input: &Value,
+) -> Result<(), Failure> {
+    let running = || {
+        let turn = world.markers(identity).turn();
+        turn.filter(|turn| turn.state == TurnState::Busy && turn.launch.as_deref() == launch)
+    };
+    let Some(begun) = running() else { return Ok(()) };
+    world.clock.sleep(LATE.saturating_sub(world.now().since(begun.at)).min(LATE));
+    let peer = Peer::of(world.paths, identity)?;
+    let (Ok(view), Some(rules)) = (world.host.view(&peer), peer.manifest.screen.as_ref()) else { return Ok(()) };
+    let shown = view.screen.shown(rules, world.now());
+    let put_back = |text: &str| begun.id.is_some() && envelope::message_ids(text) == begun.id.as_slice();
+    let free = match view.screen.sight(rules) {
+        Sight::Input { draft: Draft::Text(text), busy: false } => put_back(&text),
+        Sight::Input { draft, busy: false } => draft == Draft::Empty,
+        _ => false,
+    };
+    if free && shown.told.is_none_or(|told| told.state.ends_a_turn()) && running().as_ref() == Some(&begun) {
+        return event(world, identity, launch, Hook::Stop, input.to_string().as_bytes());
+    }
+    Ok(())
 }
 
 /// Writes `now` to the file and starts the program that tells the owner when it is time: a hook can't wait for that

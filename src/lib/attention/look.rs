@@ -78,10 +78,15 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
     let working = activity.quiet() == Quiet::Working && !rule::has_failed(told_of, turn.map(|turn| turn.at));
     let still = still(world, record, &activity, printed, working);
     let began = turn.map_or(record.woke_at, |turn| turn.at);
+    let untold = peer.manifest.failed_turns_stop;
     let record_found = match turn {
         // A hook has reported how the turn ended.
-        Some(turn) if turn.state != TurnState::Busy => None,
-        _ => world.host.transcript_trouble(peer).filter(|(at, _)| *at >= began),
+        Some(turn) if turn.state != TurnState::Busy && !untold => None,
+        // The hook's event is a moment later than the record.
+        _ => {
+            let since = if untold { record.woke_at } else { began };
+            world.host.transcript_trouble(peer).filter(|(at, _)| *at >= since)
+        }
     };
     let seen = AttentionSeen {
         liveness: Liveness::Alive,
@@ -93,7 +98,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
         noted: noted.map(found_of),
         record: record_found.map(|(_, told)| Found { state: told.state, text: told.text, until: told.until }),
         working,
-        ended_well: turn.is_some_and(|turn| turn.state == TurnState::Idle && !turn.failed),
+        ended_well: !untold && turn.is_some_and(|turn| turn.state == TurnState::Idle && !turn.failed),
         screen,
         still,
         hung_after: world.settings.hung,

@@ -154,6 +154,8 @@ pub const PLACES: &[Setting] = &[
     place("IAPEER_TMUX_BIN", "`tmux` on PATH", "The tmux to use."),
     place("IAPEER_CLAUDE_BIN", FOUND, "The program of runtime claude."),
     place("IAPEER_CODEX_BIN", FOUND, "The program of runtime codex."),
+    place("IAPEER_COPILOT_BIN", FOUND, "The program of runtime copilot."),
+    place("IAPEER_QWEN_BIN", FOUND, "The program of runtime qwen."),
     place("IAPEER_GEMINI_BIN", FOUND, "The program of runtime gemini."),
     place("IAPEER_OPENCODE_BIN", FOUND, "The program of runtime opencode."),
     place("IAPEER_PARROT_BIN", FOUND, "The program of runtime parrot."),

@@ -54,6 +54,9 @@ pub(crate) fn list(
     // A host that has none to know is not asked for.
     let rows = operator_hosts::rows(world).unwrap_or_default();
     rows.iter().filter_map(hosts::waiting_line).for_each(cli::say);
+    for note in listing::drifts(world)? {
+        output::complain(&format!("note: {note}"));
+    }
     Ok(Exit::Ok)
 }
 

@@ -4,15 +4,20 @@
 use crate::base::clock::{Clock, Deadline};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Runtime;
-use crate::base::paths::Paths;
+use crate::base::paths::{self, Paths};
 use crate::base::wake::Mode;
+use crate::host::about;
 use crate::machine::RealHost;
 use crate::machine::ready::{self, ForAPerson, LookTrouble};
 use crate::roster::create::{self, Birth};
 use crate::runtime::manifest::ScreenRules;
-use crate::runtime::screen::{Draft, Sight};
+use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::{Kind, Manifest};
+use crate::session::drift::{self, Effort};
 use crate::session::launch;
+use crate::store::durable;
+use crate::store::open::{self, Rule};
+use crate::store::registry::Registry;
 use crate::world::peer::Peer;
 use crate::world::{Host, Launch, World};
 use serde::Serialize;
@@ -63,14 +68,85 @@ enum ProbeError {
     Never,
 }
 
-/// Starts `runtime` and reports what is seen until it is ready. The error says why it never was.
-pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&SeenScreen)) -> Result<(), Failure> {
+/// What a report needs besides the screens: what was started, where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Setting {
+    /// The version of iapeer.
+    pub iapeer: String,
+    /// The runtime.
+    pub runtime: String,
+    /// The program that was started.
+    pub program: String,
+    /// Its version, by its package or by what it says itself.
+    pub version: Option<String>,
+    /// The version or versions that the rules were measured with.
+    pub measured: Vec<String>,
+    /// Whose `launch.env` the program was given.
+    pub launch_env_of: Option<String>,
+    /// tmux and its version.
+    pub tmux: String,
+    /// The operating system.
+    pub os: String,
+}
+
+impl Setting {
+    /// The lines for people: with the screens, what belongs into an issue.
+    pub(crate) fn lines(&self) -> String {
+        let or = |text: &Option<String>, else_: &str| text.clone().unwrap_or_else(|| else_.to_owned());
+        let measured = if self.measured.is_empty() { "no version".to_owned() } else { self.measured.join(" to ") };
+        format!(
+            "iapeer {} on {}, {}\n{} {}: {}\nrules measured with {measured}; launch.env of {}",
+            self.iapeer,
+            self.os,
+            self.tmux,
+            self.runtime,
+            or(&self.version, "of unknown version"),
+            self.program,
+            or(&self.launch_env_of, "nobody"),
+        )
+    }
+}
+
+/// What is reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Probed {
+    /// What is started, before anything is seen.
+    Setting(Setting),
+    /// A screen.
+    Screen(SeenScreen),
+}
+
+impl Probed {
+    /// The lines for people.
+    pub(crate) fn line(&self) -> String {
+        match self {
+            Probed::Setting(setting) => setting.lines(),
+            Probed::Screen(seen) => seen.line(),
+        }
+    }
+}
+
+/// The registered peer whose `launch.env` a probe of `runtime` uses: the first that has one.
+fn borrowed(world: &World<'_>, runtime: &Runtime) -> Option<(String, Vec<u8>)> {
+    let registry = Registry::read(world.paths).ok()?;
+    let mine = registry.peers().iter().filter(|record| record.runtimes.contains(runtime));
+    mine.into_iter().find_map(|record| {
+        let bytes = open::read(&paths::launch_env_path(&record.cwd, runtime), Rule::OF_A_PEER).ok()??;
+        Some((record.personality.to_string(), bytes))
+    })
+}
+
+/// Starts `runtime` and reports what is seen until it is ready. A registered peer's `launch.env` may be what logs the
+/// program in, so the program is given one. The error says why it never was.
+pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&Probed)) -> Result<(), Failure> {
     let made =
         |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a throw-away root: {error}"));
     let dir = tempfile::Builder::new().prefix("iapeer-doctor.").tempdir_in("/tmp").map_err(made)?;
     let scratch = Paths::throw_away(&dir.path().join("root"))?;
     scratch.ensure()?;
     Manifest::take_along(world.paths, &scratch, runtime)?;
+    let borrowed = borrowed(world, runtime);
     let host = RealHost::new(&scratch, world.settings, world.clock);
     let world = World::new(&scratch, world.settings, world.clock, &host, "iapeer");
     let name = "doctor".parse().map_err(|error| Failure::new(Exit::Internal, format!("{error}")))?;
@@ -83,6 +159,24 @@ pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut
             format!("runtime {runtime} has no screen: there is nothing to look at"),
         ));
     };
+    if let Some((_, bytes)) = &borrowed {
+        let path = paths::launch_env_path(peer.cwd(), runtime);
+        path.parent().map_or(Ok(()), paths::create_dirs)?;
+        durable::write_atomic(&path, bytes)?;
+    }
+    let mut environment = launch::allowed(launch::environment());
+    environment.extend(launch::launch_env(&peer)?.vars);
+    let program = launch::find_program(&scratch, &peer, &environment)?;
+    report(&Probed::Setting(Setting {
+        iapeer: env!("CARGO_PKG_VERSION").to_owned(),
+        runtime: runtime.to_string(),
+        version: drift::version_of(&program, Effort::Run),
+        program: program.display().to_string(),
+        measured: peer.manifest.measured.clone(),
+        launch_env_of: borrowed.map(|(name, _)| name),
+        tmux: host.tmux()?.version(),
+        os: about::os_version(),
+    }));
     let launch = launch::build(&world, &peer, Mode::Fresh, &launch::new_launch_name(&world), None)?;
     let processes = world.host.start(&launch)?;
     let watched = watch(&host, world.clock, &launch, rules, world.settings.boot_deadline, &mut report);
@@ -93,9 +187,9 @@ pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut
 
 /// Where the rules come from, for a person who is to repair them.
 fn origin(manifest: &Manifest) -> String {
-    let untried = if manifest.experimental { ", and our tests do not try them" } else { "" };
-    match &manifest.measured {
-        Some(version) => format!(" (the rules were read off version {version}{untried})"),
+    let untried = if manifest.experimental { "; our tests do not try them" } else { "" };
+    match manifest.measured.last() {
+        Some(version) => format!(" (the rules were measured with {version}{untried})"),
         None if manifest.experimental => " (our tests do not try its rules)".to_owned(),
         None => String::new(),
     }
@@ -107,7 +201,7 @@ fn watch(
     launch: &Launch<'_>,
     rules: &ScreenRules,
     patience: Duration,
-    report: &mut impl FnMut(&SeenScreen),
+    report: &mut impl FnMut(&Probed),
 ) -> Result<(), ProbeError> {
     let (started, deadline) = (clock.monotonic(), Deadline::after(clock, patience.min(Duration::from_secs(60))));
     let (mut last, mut agreed) = (String::new(), 0);
@@ -120,7 +214,7 @@ fn watch(
                     let rules =
                         screen.verdicts(rules).into_iter().map(|(rule, holds)| RuleVerdict { rule, holds }).collect();
                     let ms = (clock.monotonic() - started).as_millis() as u64;
-                    report(&SeenScreen { ms, what: what.clone(), rules, tail: screen.tail() });
+                    report(&Probed::Screen(SeenScreen { ms, what: what.clone(), rules, tail: screen.tail() }));
                     last = what;
                 }
                 agreed = if matches!(sight, Sight::Input { busy: false, .. }) { agreed + 1 } else { 0 };
@@ -131,7 +225,15 @@ fn watch(
                     ready::answer(host, launch.peer, &screen, dialog)?;
                 }
             }
-            Err(LookTrouble::Ended { why, .. }) => return Err(ProbeError::Ended(why)),
+            Err(LookTrouble::Ended { why, last }) => {
+                let said = ready::last_words(host, launch).or(last).unwrap_or_default();
+                // A program that ends at once may have said why in words that the manifest knows.
+                let known = Screen { styled: said.replace(" ⏎ ", "\n"), ..Screen::default() };
+                if let Sight::Dialog(dialog) = known.sight(rules) {
+                    ready::answer(host, launch.peer, &known, dialog)?;
+                }
+                return Err(ProbeError::Ended(if said.is_empty() { why } else { format!("{why}: {said}") }));
+            }
             Err(LookTrouble::Passing) => {}
         }
         clock.sleep(Duration::from_millis(if agreed > 0 { rules.apart_ms.max(50) } else { 50 }));

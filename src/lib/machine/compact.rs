@@ -40,7 +40,7 @@ pub(crate) fn compact(host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<()
     let baseline = transcripts.baseline();
     let server = host.server(&peer.identity).map_err(HostError::from)?;
     Input::control(text).and_then(|input| server.paste(&input)).map_err(HostError::from)?;
-    host.clock.sleep(peer.manifest.settle().max(Duration::from_millis(100)));
+    host.clock.sleep(peer.manifest.settle(text.len()).max(Duration::from_millis(100)));
     server.keys(&[Key::named(&peer.manifest.keys.submit)]).map_err(HostError::from)?;
     let deadline = Deadline::after(host.clock, host.settings.compact_done);
     let poll = host.settings.compact_poll.min(Duration::from_millis(100));

@@ -98,9 +98,10 @@ enum Sighting<'r> {
 fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -> Result<Submit, Landing> {
     let server =
         host.server(&delivery.peer.identity).map_err(|error| Landing::Held(Hold::Terminal, error.to_string()))?;
-    let input = Input::message(delivery.text).map_err(|error| Landing::Failed(error.to_string()))?;
+    let parts = delivery.peer.manifest.parts(delivery.text);
+    let input = Input::message(parts[0]).map_err(|error| Landing::Failed(error.to_string()))?;
     // Where a program accepts the submit key immediately after the paste, one tmux call is saved.
-    let settle = delivery.peer.manifest.settle();
+    let settle = delivery.peer.manifest.settle(delivery.text.len());
     let keys = (submit_key(delivery, false), submit_key(delivery, true));
     let together = (settle.is_zero() && keys.0 == keys.1 && !shows_only(delivery)).then_some(&keys.0);
     let deadline = Deadline::after(host.clock, OBSTACLE);
@@ -117,6 +118,9 @@ fn approach(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules) -
         // The screen may show the text of messages, which must not get into a log: the reason quotes nothing of it.
         let obstacle = match (sighting, pasted) {
             (Some(Sighting::Free { busy }), Ok(_)) => {
+                for part in &parts[1..] {
+                    Input::draft(part).and_then(|part| server.paste(&part)).map_err(after_typing)?;
+                }
                 host.clock.sleep(settle);
                 return Ok(Submit { busy, forced, pressed: together.is_some(), hurried: false });
             }
@@ -230,6 +234,11 @@ fn is_another(draft: &Draft, delivery: &Delivery<'_>, clients: &[Client]) -> boo
     }
 }
 
+/// Whether the message is pasted in parts: what stands in the composer may lack some of them.
+fn in_parts(delivery: &Delivery<'_>) -> bool {
+    delivery.peer.manifest.parts(delivery.text).len() > 1
+}
+
 /// What the composer's content allows.
 enum Composed {
     Free,
@@ -260,8 +269,8 @@ fn at_composer(
     }
     match draft {
         Draft::Empty => Composed::Free,
-        Draft::Text(text) if text.contains(&delivery.id.to_string()) => Composed::Ours,
-        Draft::Paste(_) if delivery.resumed && clients.is_empty() => Composed::Ours,
+        Draft::Text(text) if text.contains(&delivery.id.to_string()) && !in_parts(delivery) => Composed::Ours,
+        Draft::Paste(_) if delivery.resumed && clients.is_empty() && !in_parts(delivery) => Composed::Ours,
         // The text behind the mark of a long paste is not on the screen, so it could not be put back.
         Draft::Paste(_) if !clients.is_empty() => {
             Composed::Hold(Hold::Draft, "somebody has pasted a draft into the composer: send it or clear it")

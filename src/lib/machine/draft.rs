@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// How long a press of the clear key may take to show. Claude Code's footer speaks of that key for a second.
 const REACTION: Duration = Duration::from_secs(3);
-/// How often the clear key is pressed at most: Codex clears one line for each press.
+/// How often the clear key is pressed at most: Codex needs two presses for each line.
 const PRESSES: usize = 200;
 /// Pause between two readings of the composer.
 const LOOK: Duration = Duration::from_millis(20);
@@ -51,7 +51,10 @@ fn draft_on(screen: &Screen, rules: &ScreenRules) -> Option<Draft> {
 /// Clears the draft on `screen` from the composer, after writing it to the file: together with a message it would be
 /// one garbled text. Returns whether the composer is empty now.
 pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules, screen: &Screen) -> bool {
-    let Some(key) = &delivery.peer.manifest.keys.clear else { return false };
+    let keys = &delivery.peer.manifest.keys.clear;
+    if keys.is_empty() {
+        return false;
+    }
     let seen = match draft_on(screen, rules) {
         // A message of ours that its program did not take is no person's draft.
         Some(Draft::Text(seen)) => Some(seen).filter(|seen| !seen.starts_with(ENVELOPE)),
@@ -59,38 +62,68 @@ pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Sc
         Some(Draft::Paste(_)) => None,
         _ => return false,
     };
-    if let Some(seen) = seen
-        && let Err(error) = keep(host, delivery, screen.whole_draft(rules).unwrap_or(seen))
+    let kept: Option<Aside> = durable::peek_json(&path(host, delivery));
+    let whole = screen.whole_draft(rules);
+    // Where the draft can't be told from the footer yet, both are kept until the composer is empty.
+    let text = seen.map(|_| whole.clone().unwrap_or_else(|| screen.composer_and_below(rules).join("\n")));
+    if let Some(text) = &text
+        && let Err(error) = keep(host, delivery, kept.as_ref(), text)
     {
         tracing::warn!("{}: the draft stays, since it can't be kept: {error}", delivery.peer.identity);
         return false;
     }
-    let now = || ready::look(host, delivery.peer).ok().and_then(|screen| draft_on(&screen, rules));
-    let mut last = draft_on(screen, rules);
-    for _ in 0..PRESSES {
-        let pressed = host.server(&delivery.peer.identity).and_then(|server| server.keys(&[Key::named(key)]));
-        if pressed.is_err() {
-            return false;
-        }
-        let deadline = Deadline::after(host.clock, REACTION);
-        match wait_for(host.clock, deadline, LOOK, || now().filter(|now| Some(now) != last.as_ref())) {
-            Some(Draft::Empty) => return true,
-            Some(less) => last = Some(less),
-            None => return false,
-        }
+    // A line below a blank one is no part of what is known as the draft, and is cleared first: any change is progress. A
+    // second C-c would end most programs.
+    let by_draft = keys.iter().any(|key| key == "C-c");
+    let state = |screen: &Screen| match by_draft {
+        true => (draft_on(screen, rules), Vec::new()),
+        false => (draft_on(screen, rules), screen.composer_and_below(rules)),
+    };
+    let Some(emptied) = clear(host, delivery, screen, keys, state) else { return false };
+    if let (Some(_), None) = (text, whole)
+        && let Some(whole) = screen.whole_draft_by(&emptied, rules)
+        && let Err(error) = keep(host, delivery, kept.as_ref(), &whole)
+    {
+        tracing::warn!("{}: the draft is kept with rows that are none of it: {error}", delivery.peer.identity);
     }
-    false
+    true
 }
 
-/// Writes the draft to the file. Text that an earlier try could not clear is already in the file.
-fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, text: String) -> Result<(), StoreError> {
+/// Presses `keys` until the composer on `screen` is empty: the screen then, or `None` where it does not become so. `state`:
+/// the draft, and what else shows that a press had an effect.
+fn clear(
+    host: &RealHost<'_>,
+    delivery: &Delivery<'_>,
+    screen: &Screen,
+    keys: &[String],
+    state: impl Fn(&Screen) -> (Option<Draft>, Vec<String>),
+) -> Option<Screen> {
+    let mut last = state(screen);
+    for _ in 0..PRESSES {
+        let pressed: Vec<Key> = keys.iter().map(|key| Key::named(key)).collect();
+        host.server(&delivery.peer.identity).and_then(|server| server.keys(&pressed)).ok()?;
+        let deadline = Deadline::after(host.clock, REACTION);
+        let (screen, now) = wait_for(host.clock, deadline, LOOK, || {
+            let screen = ready::look(host, delivery.peer).ok()?;
+            let now = state(&screen);
+            (now.0.is_some() && now != last).then_some((screen, now))
+        })?;
+        if now.0 == Some(Draft::Empty) {
+            return Some(screen);
+        }
+        last = now;
+    }
+    None
+}
+
+/// Writes the draft to the file, behind what was `kept` there. Text that an earlier try could not clear is in it already.
+fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, kept: Option<&Aside>, text: &str) -> Result<(), StoreError> {
     let path = path(host, delivery);
     let launch = delivery.launch.map(str::to_owned);
-    let before: Option<Aside> = durable::peek_json(&path);
-    let text = match before {
-        Some(before) if before.text.contains(&text) => before.text,
-        Some(before) => format!("{}\n{text}", before.text),
-        None => text,
+    let text = match kept {
+        Some(kept) if kept.text.contains(text) => kept.text.clone(),
+        Some(kept) => format!("{}\n{text}", kept.text),
+        None => text.to_owned(),
     };
     let line = serde_json::to_vec(&Aside { launch, text })
         .map_err(|error| StoreError::Corrupt { path: path.clone(), why: error.to_string() })?;

@@ -1,7 +1,7 @@
 //! The real host: implements the trait with tmux, processes and transcripts.
 
 use super::real::RealHost;
-use super::{choose, compact, deliver, ready, unit};
+use super::{choose, compact, deliver, hurry, ready, unit};
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
@@ -15,7 +15,7 @@ use crate::host::managed::{self, Managed};
 use crate::host::obstacle::Obstacle;
 use crate::host::process;
 use crate::host::spawn::{self, Gated, SpawnError};
-use crate::host::tmux::{self, ExitWord, Key, PaneLook, Server, StartSpec, TmuxError};
+use crate::host::tmux::{self, ExitWord, PaneLook, Server, StartSpec, TmuxError};
 use crate::host::usage::Usage;
 use crate::runtime::screen::Sight;
 use crate::runtime::{ScreenState, Told};
@@ -183,7 +183,7 @@ impl Host for RealHost<'_> {
         }
         let Some(transcripts) = self.transcripts(peer) else { return Ok(None) };
         let newest = transcripts.newest().ok_or(NothingToResume::NoTranscript)?;
-        Ok(newest.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        Ok(transcripts.session(&newest))
     }
 
     fn carries(&self, peer: &Peer, id: MessageId) -> bool {
@@ -252,8 +252,8 @@ impl Host for RealHost<'_> {
         ready::look(self, peer).is_ok_and(|screen| matches!(screen.sight(rules), Sight::Input { busy: true, .. }))
     }
 
-    fn press(&self, peer: &Peer, key: &str) -> Result<(), HostError> {
-        Ok(self.server(&peer.identity)?.keys(&[Key::named(key)])?)
+    fn press(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError> {
+        Ok(hurry::press(self, peer, keys)?)
     }
 
     fn compact(&self, peer: &Peer, text: &str) -> Result<(), CompactError> {

@@ -3,16 +3,19 @@
 use super::ready::{self, RESUBMIT};
 use super::real::RealHost;
 use crate::base::clock::{Deadline, wait_for};
-use crate::host::tmux::Key;
+use crate::host::tmux::{Key, TmuxError};
 use crate::runtime::manifest::ScreenRules;
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::world::Delivery;
+use crate::world::peer::Peer;
 use std::time::Duration;
 
 /// How long the screen may take to show the message as queued, and how long the keys are pressed.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Pause before a press: a key may come a moment before the program listens for it.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two presses of one key.
+const APART: Duration = Duration::from_millis(200);
 /// Pause between two readings of the screen after a key.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -24,33 +27,46 @@ pub(crate) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Screen
     let marks = keys.urgent_marks();
     let look = || ready::look(host, delivery.peer).ok();
     let queued = |patience| wait_for(clock, Deadline::after(clock, patience), LOOK, || waits(&look()?, rules, marks));
-    let press = |names: &[String]| {
-        let keys: Vec<Key> = names.iter().map(|name| Key::named(name)).collect();
-        host.server(&delivery.peer.identity).and_then(|server| server.keys(&keys))
-    };
     let taken = || look().filter(|screen| is_taken(screen, rules, marks)).map(drop);
     // The hook reports the message before the screen shows it.
     if queued(PATIENCE) != Some(true) {
         return;
     }
     let patience = Deadline::after(clock, PATIENCE);
+    // What interrupts is another command where it is pressed again: Qwen Code and Gemini CLI put what was queued back into
+    // the composer, and a second Escape would clear it.
+    let reaction = if keys.urgent == keys.interrupt { PATIENCE } else { RESUBMIT };
     while !keys.urgent.is_empty() && !patience.passed(clock) {
         clock.sleep(PAUSE);
-        if let Err(error) = press(&keys.urgent) {
+        if let Err(error) = press(host, delivery.peer, &keys.urgent) {
             tracing::warn!("{}: urgent, but it waits for the turn's end: {error}", delivery.peer.identity);
             return;
         }
-        if wait_for(clock, Deadline::after(clock, RESUBMIT), LOOK, taken).is_some() {
+        if wait_for(clock, Deadline::after(clock, reaction), LOOK, taken).is_some() {
             return;
         }
     }
     // An interrupted program takes up what is queued (Claude Code does, 12 of 12). Once: a second press is another command.
-    if let Some(interrupt) = &keys.interrupt
-        && queued(RESUBMIT) == Some(true)
-    {
+    if !keys.interrupt.is_empty() && queued(RESUBMIT) == Some(true) {
         tracing::warn!("{}: urgent, and its keys do nothing: the turn is interrupted", delivery.peer.identity);
-        let _ = press(std::slice::from_ref(interrupt));
+        let _ = press(host, delivery.peer, &keys.interrupt);
     }
+}
+
+/// Presses `names` one after the other. A key that is pressed twice in a row is pressed apart: two Escapes in one read
+/// are another key to a program.
+pub(super) fn press(host: &RealHost<'_>, peer: &Peer, names: &[String]) -> Result<(), TmuxError> {
+    let server = host.server(&peer.identity)?;
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        for (n, name) in names.iter().enumerate() {
+            if n > 0 {
+                host.clock.sleep(APART);
+            }
+            server.keys(&[Key::named(name)])?;
+        }
+        return Ok(());
+    }
+    server.keys(&names.iter().map(|name| Key::named(name)).collect::<Vec<_>>())
 }
 
 /// Whether what was submitted waits for the end of a turn; `None` while the screen does not say. While it is

@@ -51,6 +51,17 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
             Err(LookTrouble::Ended { why, last }) => {
                 let why = why.replacen("ended", "ended during boot", 1);
                 let said = last_words(host, launch).or(last);
+                // A program that ends at once may have said why in words that the manifest knows: nothing has crashed.
+                let known =
+                    Screen { styled: said.clone().unwrap_or_default().replace(" ⏎ ", "\n"), ..Screen::default() };
+                if let Sight::Dialog(dialog) = known.sight(rules)
+                    && let DialogReply::Fail(refused) = reply(peer, dialog)
+                {
+                    return Err(NotReady {
+                        reason: format!("{}: {refused}", dialog.name),
+                        hold: Some(hold_of(dialog)),
+                    });
+                }
                 return Err(with_tail(&why, said.as_deref().unwrap_or(&tail)).into());
             }
             Err(LookTrouble::Passing) => {
@@ -107,7 +118,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// The program's last lines of output, from the pane log: tmux 3.3a writes a line of its own over the screen of a dead
 /// pane, so that the screen may lack them. `None` for a program that drew a full screen, whose output can't be read
 /// line by line.
-fn last_words(host: &RealHost<'_>, launch: &Launch<'_>) -> Option<String> {
+pub(crate) fn last_words(host: &RealHost<'_>, launch: &Launch<'_>) -> Option<String> {
     let deadline = Deadline::after(host.clock, LAST_WORDS);
     wait_for(host.clock, deadline, FIRST_LOOK, || pane_log::last_words(&launch.pane_log, launch.pane_log_from))
 }

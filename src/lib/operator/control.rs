@@ -305,14 +305,15 @@ const TURN_SHOWS: Duration = Duration::from_secs(2);
 /// Interrupts a running turn.
 pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let identity = &peer.identity;
-    let Some(key) = peer.manifest.keys.interrupt.clone() else {
+    let keys = &peer.manifest.keys.interrupt;
+    if keys.is_empty() {
         return Ok(Done::with(
             identity,
             "refused-unsupported",
             Some(format!("runtime {} has no interrupt key", peer.manifest.runtime)),
             Exit::Refused,
         ));
-    };
+    }
     let lock = patience::lock(world, identity, world.settings.lock_wait, "changes nothing")?;
     let record = match settle::settle(world, identity)?.0 {
         Standing::Live(record) => record,
@@ -338,7 +339,7 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if !busy {
         return Ok(Done::with(identity, "idle", Some("no turn is running".into()), Exit::Refused));
     }
-    world.host.press(peer, &key)?;
+    world.host.press(peer, keys)?;
     if let Some(mut turn) =
         world.markers(identity).turn().filter(|turn| turn.state == TurnState::Busy && turn.launch == record.launch)
     {

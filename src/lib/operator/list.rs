@@ -9,6 +9,7 @@ use crate::canary::record::LastDeath;
 use crate::people::Inbox;
 use crate::runtime::{Kind, Manifest};
 use crate::session::activity::{Activity, Quiet};
+use crate::session::drift::{self, Effort};
 use crate::store::attention;
 use crate::store::durable;
 use crate::store::markers::TurnState;
@@ -20,6 +21,23 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+
+/// A line for each runtime whose program is another version than what its rules were measured with.
+pub(crate) fn drifts(world: &World<'_>) -> Result<Vec<String>, Failure> {
+    let registry = Registry::read(world.paths)?;
+    let mut one_of_each: BTreeMap<&Runtime, &PeerRecord> = BTreeMap::new();
+    for record in registry.peers() {
+        for runtime in &record.runtimes {
+            one_of_each.entry(runtime).or_insert(record);
+        }
+    }
+    let drift = |(runtime, record): (&Runtime, &PeerRecord)| {
+        let identity = Identity::new(runtime.clone(), record.personality.clone());
+        let peer = Peer::of_in(world.paths, &registry, &identity).ok()?;
+        Some(format!("{runtime} {}", drift::drift(world.paths, &peer, Effort::Look)?))
+    };
+    Ok(one_of_each.into_iter().filter_map(drift).collect())
+}
 
 /// How a peer stands on one runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

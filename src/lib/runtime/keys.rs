@@ -21,18 +21,24 @@ pub struct Keys {
     /// What the screen says while a message stands in the program's own queue; any of these.
     #[serde(default, deserialize_with = "one_or_more")]
     pub queued: Vec<String>,
-    /// Interrupts a running turn.
-    #[serde(default)]
-    pub interrupt: Option<String>,
-    /// Empties the composer.
-    #[serde(default)]
-    pub clear: Option<String>,
+    /// Interrupts a running turn: one key, or several.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub interrupt: Vec<String>,
+    /// Empties the composer, pressed together as often as it takes: one key, or several.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub clear: Vec<String>,
     /// Control text that compacts the conversation.
     #[serde(default)]
     pub compact: Option<String>,
     /// Pause between the end of a paste and the submit key, in milliseconds.
     #[serde(default)]
     pub settle_ms: u64,
+    /// What is added to that pause for each 1000 bytes that were pasted, in milliseconds.
+    #[serde(default)]
+    pub settle_per_kb_ms: u64,
+    /// A longer text is pasted in parts of at most so many bytes.
+    #[serde(default)]
+    pub paste_bytes: Option<usize>,
 }
 
 impl Default for Keys {
@@ -43,10 +49,12 @@ impl Default for Keys {
             urgent: Vec::new(),
             urgent_when: None,
             queued: Vec::new(),
-            interrupt: None,
-            clear: None,
+            interrupt: Vec::new(),
+            clear: Vec::new(),
             compact: None,
             settle_ms: 0,
+            settle_per_kb_ms: 0,
+            paste_bytes: None,
         }
     }
 }
@@ -59,7 +67,7 @@ impl Keys {
 }
 
 /// A list, or its only element.
-fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(crate) fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::String(one) => Ok(vec![one]),
         list => serde_json::from_value(list).map_err(serde::de::Error::custom),

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 pub(crate) use crate::runtime::fill::fill_json;
 pub use crate::runtime::fill::{FillError, fill};
+use crate::runtime::keys::one_or_more;
 pub use crate::runtime::keys::{Keys, Meaning, MidTurn};
 pub use crate::runtime::manifest_error::ManifestError;
 pub use crate::runtime::needle::{Choice, Needle, RecordRule};
@@ -44,9 +45,10 @@ pub struct Manifest {
     pub runtime: Runtime,
     /// What kind of program it is.
     pub kind: Kind,
-    /// The version of the program that the rules were read off: `iapeer doctor --runtime` says it where they fail.
-    #[serde(default)]
-    pub measured: Option<String>,
+    /// The version of the program that the rules were measured with, or the first and the last one: `iapeer list` and
+    /// `iapeer doctor` say where a newer one is installed.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub measured: Vec<String>,
     /// Whether the project's own tests do not cover it; reported together with `measured`.
     #[serde(default)]
     pub experimental: bool,
@@ -89,6 +91,10 @@ pub struct Manifest {
     /// a few seconds only.
     #[serde(default)]
     pub hook_hides_dialog: bool,
+    /// Its hook for the end of a turn is called for a failed turn like for any other: the transcript and the screen tell
+    /// how the turn ended.
+    #[serde(default)]
+    pub failed_turns_stop: bool,
     /// Merged over this manifest where the profile's `approvals` is `ask`.
     #[serde(default)]
     pub ask: Option<Value>,
@@ -119,11 +125,13 @@ pub struct Program {
 const BUILT_IN: &[(&str, &str)] = &[
     ("claude", include_str!("builtin/claude.json")),
     ("codex", include_str!("builtin/codex.json")),
+    ("copilot", include_str!("builtin/copilot.json")),
     ("gemini", include_str!("builtin/gemini.json")),
     ("notifier", include_str!("builtin/notifier.json")),
     ("opencode", include_str!("builtin/opencode.json")),
     ("parrot", include_str!("builtin/parrot.json")),
     ("person", include_str!("builtin/person.json")),
+    ("qwen", include_str!("builtin/qwen.json")),
     ("telegram", include_str!("builtin/telegram.json")),
 ];
 
@@ -254,9 +262,24 @@ impl Manifest {
         Ok(out)
     }
 
-    /// The pause between a paste and the submit key.
-    pub fn settle(&self) -> Duration {
-        Duration::from_millis(self.keys.settle_ms)
+    /// The pause between a paste of `bytes` bytes and the submit key.
+    pub fn settle(&self, bytes: usize) -> Duration {
+        let longer = (bytes as u64).saturating_mul(self.keys.settle_per_kb_ms) / 1000;
+        Duration::from_millis(self.keys.settle_ms.saturating_add(longer))
+    }
+
+    /// `text` in the parts in which it is pasted.
+    pub(crate) fn parts<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        let most = self.keys.paste_bytes.filter(|most| *most >= 1000).unwrap_or(usize::MAX);
+        let (mut parts, mut rest) = (Vec::new(), text);
+        while rest.len() > most {
+            let cut = (0..=most).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
+            let (part, after) = rest.split_at(cut);
+            parts.push(part);
+            rest = after;
+        }
+        parts.push(rest);
+        parts
     }
 
     /// Whether its program takes messages out of the queue itself, and settles each when the service behind it has
@@ -354,7 +377,7 @@ mod tests {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, r#"{"screen":{"composer":"> "},"keys":{"settle_ms":7}}"#).unwrap();
         let manifest = Manifest::load(&p, &parrot).unwrap();
-        assert_eq!((manifest.screen.unwrap().composer.as_str(), manifest.keys.settle_ms), ("> ", 7));
+        assert_eq!((manifest.screen.unwrap().composer.prefix, manifest.keys.settle_ms), (vec!["> ".to_owned()], 7));
         for bad in [r#"{"scren":{}}"#, "{torn", r#"{"kind":"gui"}"#, r#"{"runtime":"other"}"#, r#"{"screen":null}"#] {
             std::fs::write(&file, bad).unwrap();
             let error = Manifest::load(&p, &parrot).unwrap_err();

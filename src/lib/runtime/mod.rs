@@ -6,6 +6,7 @@
 pub mod account;
 mod account_rule;
 pub mod attention;
+mod composer;
 mod fill;
 mod keys;
 pub mod login;
@@ -20,6 +21,7 @@ mod styled;
 pub mod transcript;
 mod transcript_rules;
 pub mod until;
+pub(crate) mod version;
 
 pub use account_rule::Tokens;
 pub use attention::{ScreenState, Told};

@@ -25,6 +25,9 @@ pub struct Needle {
     /// The pane title is (not) the host's name, which is what tmux shows until the program sets one.
     #[serde(default)]
     pub title_is_host: Option<bool>,
+    /// One of these holds.
+    #[serde(default)]
+    pub any: Vec<Needle>,
     /// Turn the result round.
     #[serde(default)]
     pub not: bool,
@@ -50,8 +53,8 @@ fn down() -> String {
     "Down".into()
 }
 
-/// A record rule: the value at `at` is `is`; without `is` it merely exists.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A record rule: the value at `at` is `is`, and a text that has `contains` in it; without both it merely exists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordRule {
     /// JSON pointer.
@@ -59,15 +62,42 @@ pub struct RecordRule {
     /// The value there.
     #[serde(default)]
     pub is: Option<serde_json::Value>,
+    /// What the text there has in it.
+    #[serde(default)]
+    pub contains: Option<String>,
 }
 
 impl RecordRule {
     /// Whether it holds for `record`.
     pub(crate) fn holds(&self, record: &serde_json::Value) -> bool {
-        match (record.pointer(&self.at), &self.is) {
-            (Some(value), Some(wanted)) => value == wanted,
-            (Some(value), None) => !value.is_null(),
-            (None, _) => false,
+        let Some(value) = record.pointer(&self.at).filter(|value| !value.is_null() || self.is.is_some()) else {
+            return false;
+        };
+        self.is.as_ref().is_none_or(|wanted| value == wanted)
+            && self.contains.as_ref().is_none_or(|text| value.as_str().is_some_and(|value| value.contains(text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn record_rules_as_a_table() {
+        let record = json!({"type": "error", "content": "[API Error: {\"code\":401}]", "n": 401, "none": null});
+        for (rule, holds) in [
+            (json!({"at": "/type", "is": "error"}), true),
+            (json!({"at": "/type", "is": "user"}), false),
+            (json!({"at": "/n", "is": 401}), true),
+            (json!({"at": "/content", "contains": "\"code\":401"}), true),
+            (json!({"at": "/content", "contains": "\"code\":429"}), false),
+            (json!({"at": "/n", "contains": "401"}), false),
+            (json!({"at": "/type"}), true),
+            (json!({"at": "/none"}), false),
+            (json!({"at": "/gone", "contains": ""}), false),
+        ] {
+            assert_eq!(serde_json::from_value::<RecordRule>(rule.clone()).unwrap().holds(&record), holds, "{rule}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Reading a captured screen by a manifest's rules: pure functions from text to meaning.
 
+pub use crate::runtime::composer::Draft;
+use crate::runtime::composer::Spot;
 use crate::runtime::manifest::{Dialog, Needle, ScreenRules};
-use crate::runtime::styled::{self, Row};
+use crate::runtime::styled;
 
 /// What the terminal shows at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,17 +16,6 @@ pub struct Screen {
     pub host: String,
     /// How many columns it has; 0 where that is not known.
     pub width: usize,
-}
-
-/// What is in the composer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Draft {
-    /// Nothing but ghost text.
-    Empty,
-    /// A mark that stands for a long paste.
-    Paste(String),
-    /// Text, its rows joined by LF.
-    Text(String),
 }
 
 /// The classification of a screen.
@@ -48,7 +39,7 @@ pub enum Sight<'r> {
 impl Screen {
     /// The rows without escape sequences, trailing blanks cut.
     pub fn rows(&self) -> Vec<String> {
-        styled::rows(&self.styled, &[]).iter().map(|row| row.text().trim_end().to_owned()).collect()
+        styled::rows(&self.styled, &[], false).iter().map(|row| row.text().trim_end().to_owned()).collect()
     }
 
     /// The last two rows that are not blank, on one line, at most 160 characters: the evidence in an error.
@@ -67,26 +58,26 @@ impl Screen {
 
     /// Classifies the screen by `rules`.
     pub fn sight<'r>(&self, rules: &'r ScreenRules) -> Sight<'r> {
-        let rows = styled::rows(&self.styled, &rules.ghost);
+        let rows = styled::rows(&self.styled, &rules.ghost, rules.cursor_underlined);
         let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
         if texts.iter().all(|row| row.trim().is_empty()) {
             return Sight::Blank;
         }
-        let composer =
-            rows.iter().rposition(|row| row.text().starts_with(&rules.composer) || is_bare(row, &rules.composer));
+        let composer = rules.composer.find(&rows);
+        let is_option = |spot: &Spot| rules.composer.is_option(spot, &texts[spot.first]);
         // A dialog has no composer below it; text that quotes one in the conversation has.
         let ready = rules.ready.iter().all(|needle| self.holds(needle, &texts));
         if let Some(dialog) = rules.dialogs.iter().find(|d| d.when.iter().all(|n| self.holds(n, &texts[..])))
-            && composer.is_none_or(|at| below(&texts, at, dialog) || (!ready && is_option(&texts[at], &rules.composer)))
+            && composer.as_ref().is_none_or(|spot| below(&texts, spot.first, dialog) || (!ready && is_option(spot)))
         {
             return Sight::Dialog(dialog);
         }
-        let Some(at) = composer else { return Sight::Unknown };
+        let Some(spot) = composer else { return Sight::Unknown };
         // A menu that no rule names: its cursor row looks like a composer with a draft.
-        if !ready && is_option(&texts[at], &rules.composer) {
+        if !ready && is_option(&spot) {
             return Sight::Unknown;
         }
-        let draft = draft(&rows[at..], rules);
+        let draft = rules.composer.draft(&spot, &rows, &rules.paste_marks);
         // A long paste may take the place of the footer's usual words; its mark is known in their stead.
         if !ready && !matches!(draft, Draft::Paste(_)) {
             return Sight::Unknown;
@@ -97,32 +88,30 @@ impl Screen {
     /// The draft in the composer as its person wrote it, to be put back later: with its blank lines, and without the
     /// breaks that come of the composer's width. `None` where the screen does not tell where the draft ends.
     pub fn whole_draft(&self, rules: &ScreenRules) -> Option<String> {
-        let rows = styled::rows(&self.styled, &rules.ghost);
-        let at = rows.iter().rposition(|row| row.text().starts_with(&rules.composer))?;
-        let width = rules.composer.chars().count();
-        let rest = &rows[at + 1..];
-        let end = match rest.iter().position(is_rule) {
-            Some(end) => end,
-            None => {
-                // No line below the composer: what stands behind a blank row may be the footer.
-                let end = rest.iter().position(|row| !is_continuation(row)).unwrap_or(rest.len());
-                let beyond = rest[end..].iter().filter(|row| !row.text().trim().is_empty()).count();
-                if beyond > 1 {
-                    return None;
-                }
-                end
-            }
-        };
-        let lines: Vec<String> =
-            std::iter::once(&rows[at]).chain(&rest[..end]).map(|row| row.solid(width).trim_end().to_owned()).collect();
-        Some(unwrap(&lines, self.width.saturating_sub(width + MARGIN)).trim_end().to_owned())
+        let rows = styled::rows(&self.styled, &rules.ghost, rules.cursor_underlined);
+        rules.composer.whole_draft(&rules.composer.find(&rows)?, &rows, self.width)
+    }
+
+    /// The draft in the composer, and where it ends told by `emptied`: the same screen without the draft. What stands
+    /// below the composer there is no part of it.
+    pub(crate) fn whole_draft_by(&self, emptied: &Screen, rules: &ScreenRules) -> Option<String> {
+        let rows = styled::rows(&self.styled, &rules.ghost, rules.cursor_underlined);
+        let spot = rules.composer.find(&rows)?;
+        let footer: Vec<String> = emptied.composer_and_below(rules).into_iter().skip(1).collect();
+        rules.composer.draft_above(&spot, &rows, &footer, self.width)
+    }
+
+    /// The rows from the composer's first one on, without ghost text and without what stands before the composer's text.
+    pub(crate) fn composer_and_below(&self, rules: &ScreenRules) -> Vec<String> {
+        let rows = styled::rows(&self.styled, &rules.ghost, rules.cursor_underlined);
+        rules.composer.find(&rows).map(|spot| spot.and_below(&rows)).unwrap_or_default()
     }
 
     /// Each rule by its place in the manifest, and whether it holds: the composer, `ready`, `busy`, the dialogs.
     pub fn verdicts(&self, rules: &ScreenRules) -> Vec<(String, bool)> {
-        let rows = styled::rows(&self.styled, &rules.ghost);
+        let rows = styled::rows(&self.styled, &rules.ghost, rules.cursor_underlined);
         let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
-        let composer = rows.iter().any(|row| row.text().starts_with(&rules.composer) || is_bare(row, &rules.composer));
+        let composer = rules.composer.find(&rows).is_some();
         let mut out = vec![("composer".to_owned(), composer)];
         let numbered = |name: &str, list: &[Needle]| -> Vec<(String, bool)> {
             list.iter().enumerate().map(|(n, needle)| (format!("{name}[{n}]"), self.holds(needle, &texts))).collect()
@@ -150,7 +139,8 @@ impl Screen {
             && part(&needle.starts, &|text| visible.iter().any(|row| row.starts_with(text)))
             && part(&needle.title_contains, &|text| self.title.contains(text))
             && part(&needle.title_first, &|range| in_range(self.title.chars().next(), range))
-            && needle.title_is_host.is_none_or(|wanted| (self.title == self.host || self.title.is_empty()) == wanted);
+            && needle.title_is_host.is_none_or(|wanted| (self.title == self.host || self.title.is_empty()) == wanted)
+            && (needle.any.is_empty() || needle.any.iter().any(|one| self.holds(one, rows)));
         all != needle.not
     }
 
@@ -161,20 +151,14 @@ impl Screen {
 
     /// The row that holds a dialog's cursor, bottom-most.
     pub fn cursor_row(&self, glyph: &str) -> Option<String> {
-        self.rows().into_iter().rev().find(|row| row.trim_start().starts_with(glyph))
+        self.rows().into_iter().rev().find(|row| row.trim_start().starts_with(glyph) || unboxed(row).starts_with(glyph))
     }
 }
 
-/// Trailing blanks are cut by tmux, so an empty composer may lack the space after its glyph.
-fn is_bare(row: &Row, composer: &str) -> bool {
-    row.text().trim_end() == composer.trim_end() && !composer.trim_end().is_empty()
-}
-
-/// Whether a row that starts as the composer does is a menu's numbered option: Codex marks both with one glyph.
-fn is_option(row: &str, composer: &str) -> bool {
-    let rest = row.strip_prefix(composer).unwrap_or_default();
-    let digits = rest.chars().take_while(char::is_ascii_digit).count();
-    digits > 0 && rest[digits..].starts_with(". ")
+/// A row without the border of the box that it stands in.
+pub(super) fn unboxed(row: &str) -> &str {
+    let inner = row.trim_start().strip_prefix('│').unwrap_or(row).trim();
+    inner.strip_suffix('│').unwrap_or(inner).trim()
 }
 
 /// Whether all that identifies `dialog` stands below the row `at`: then that row is history, not the composer.
@@ -191,57 +175,6 @@ fn in_range(c: Option<char>, range: &str) -> bool {
         (Some(c), Some(low), Some(high)) => (low..=high).contains(&c),
         _ => false,
     }
-}
-
-fn draft(rows: &[Row], rules: &ScreenRules) -> Draft {
-    let width = rules.composer.chars().count();
-    let first = rows[0].solid(width);
-    let rest = rows[1..].iter().take_while(|row| is_continuation(row)).map(|row| row.solid(width));
-    let text = std::iter::once(first).chain(rest).map(|row| row.trim_end().to_owned()).collect::<Vec<_>>().join("\n");
-    let text = text.trim().to_owned();
-    if text.is_empty() {
-        return Draft::Empty;
-    }
-    match rules.paste_marks.iter().any(|mark| text.contains(mark.as_str())) {
-        true => Draft::Paste(text),
-        false => Draft::Text(text),
-    }
-}
-
-/// A composer's further rows are indented; a rule or a footer ends it. A blank row may be part of a draft, but
-/// one draft row is enough to know that there is one.
-fn is_continuation(row: &Row) -> bool {
-    let text = row.text();
-    text.starts_with("  ") && !text.trim().is_empty()
-}
-
-/// How many columns a composer may leave free at its right.
-const MARGIN: usize = 4;
-
-/// Whether a row is a line drawn across the screen.
-fn is_rule(row: &Row) -> bool {
-    let text = row.text();
-    let text = text.trim();
-    text.chars().count() > 5 && text.chars().all(|c| matches!(c, '─' | '━' | '═' | '╰' | '╯'))
-}
-
-/// Joins rows that were broken because the next word had no room in `columns`.
-fn unwrap(rows: &[String], columns: usize) -> String {
-    let mut out = String::new();
-    for (n, row) in rows.iter().enumerate() {
-        let before = n.checked_sub(1).map(|n| rows[n].chars().count()).unwrap_or_default();
-        let word = row.split(' ').next().unwrap_or_default().chars().count();
-        let broken = columns > 0 && word > 0 && before + 1 + word > columns;
-        match (n, broken) {
-            (0, _) => {}
-            // A row without a blank in it was full: the word itself was broken.
-            (_, true) if before > columns => {}
-            (_, true) => out.push(' '),
-            (_, false) => out.push('\n'),
-        }
-        out.push_str(row);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The part of a manifest that says how to read a screen.
 
+use super::composer::{Composer, rule_or_prefix};
 use super::needle::{Choice, Needle};
 use crate::base::AttentionState;
 use crate::runtime::attention::ScreenState;
@@ -7,11 +8,13 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// How to read a screen.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenRules {
-    /// The composer row's first characters, at column 0, the space after the glyph included.
-    pub composer: String,
+    /// How the composer is found: in a manifest a mere text is what its row begins with at column 0, the space after the
+    /// glyph included.
+    #[serde(deserialize_with = "rule_or_prefix")]
+    pub composer: Composer,
     /// Must all hold for the session to be ready for input.
     #[serde(default)]
     pub ready: Vec<Needle>,
@@ -34,6 +37,10 @@ pub struct ScreenRules {
     /// SGR parameters (besides faint) in which the program paints ghost text, as in `38;5;246`.
     #[serde(default)]
     pub ghost: Vec<String>,
+    /// The program draws its own cursor by an underline: an underlined character before ghost text is ghost text too, as
+    /// one in reverse is with every program.
+    #[serde(default)]
+    pub cursor_underlined: bool,
     /// What the composer shows in place of a long paste.
     #[serde(default)]
     pub paste_marks: Vec<String>,

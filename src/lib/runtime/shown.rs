@@ -5,7 +5,7 @@ use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
 use crate::runtime::attention::{ScreenState, Told};
 use crate::runtime::manifest::{Choice, DialogReply, ScreenRules};
-use crate::runtime::screen::{Draft, Screen, Sight};
+use crate::runtime::screen::{Draft, Screen, Sight, unboxed};
 use crate::runtime::until;
 
 /// What a screen shows of a session's state.
@@ -77,7 +77,7 @@ impl Screen {
     pub(crate) fn step_to(&self, choice: &Choice) -> Step {
         let rows = self.rows();
         let is_wanted = |row: &String| is_label(row, choice);
-        let Some(cursor) = rows.iter().rposition(|row| row.trim_start().starts_with(&choice.cursor)) else {
+        let Some(cursor) = rows.iter().rposition(|row| unboxed(row).starts_with(&choice.cursor)) else {
             return Step::Lost;
         };
         if is_wanted(&rows[cursor]) {
@@ -96,7 +96,7 @@ impl Screen {
 /// Whether `row` is the option that `choice` wants: behind the cursor and the number stands the label, and nothing
 /// but a key's name in parentheses, or what columns set apart, behind it.
 fn is_label(row: &str, choice: &Choice) -> bool {
-    let text = row.trim_start();
+    let text = unboxed(row);
     let text = text.strip_prefix(choice.cursor.as_str()).unwrap_or(text).trim_start();
     let digits = text.chars().take_while(char::is_ascii_digit).count();
     let text = if digits > 0 { text[digits..].strip_prefix(". ").unwrap_or(text) } else { text };
@@ -158,6 +158,12 @@ mod tests {
         ] {
             assert_eq!(list.step_to(&choice(label)), expected, "{label}");
         }
+        let boxed = screen(
+            "said\n? Shell\n│ ● 1. Allow once   │\n│   2. Allow for this session   │\n│   3. No, suggest changes (esc)   │\n",
+        );
+        let cursor = |label: &str| serde_json::from_value(serde_json::json!({"label": label, "cursor": "●"})).unwrap();
+        assert_eq!(boxed.step_to(&cursor("No, suggest changes")), Step::Press("Down"));
+        assert!(matches!(boxed.step_to(&cursor("Allow once")), Step::Confirm(_)));
         assert_eq!(screen("  Yes\n ❯ No\n").step_to(&choice("Yes")), Step::Press("Up"));
         assert_eq!(screen("  Yes\n  No\n").step_to(&choice("Yes")), Step::Lost, "no cursor, no key");
     }

@@ -21,13 +21,14 @@ impl Row {
 }
 
 /// Splits styled text, as `capture-pane -e -p` gives it, into rows. `ghost` has the SGR colours of ghost text, each as in
-/// `38;5;246`; faint text is ghost text too. A style goes on from one row to the next.
-pub(super) fn rows(styled: &str, ghost: &[String]) -> Vec<Row> {
+/// `38;5;246`; faint text is ghost text too. `underlined`: the program draws its cursor so. A style goes on from one row to
+/// the next.
+pub(super) fn rows(styled: &str, ghost: &[String], underlined: bool) -> Vec<Row> {
     let mut style = Style::default();
-    styled.lines().map(|line| row(line, ghost, &mut style)).collect()
+    styled.lines().map(|line| row(line, ghost, underlined, &mut style)).collect()
 }
 
-fn row(line: &str, ghost: &[String], style: &mut Style) -> Row {
+fn row(line: &str, ghost: &[String], underlined: bool, style: &mut Style) -> Row {
     let mut row = StyledRow { ghost, style, cells: Vec::new() };
     let mut parser = Parser::<DefaultCharAccumulator>::new();
     for byte in line.bytes() {
@@ -35,9 +36,9 @@ fn row(line: &str, ghost: &[String], style: &mut Style) -> Row {
     }
     let cells = row.cells;
     let is_ghost = |at: usize| cells[at].1.faint || cells[at].1.ghost_colour;
-    // A program that hides the terminal's cursor draws its own in reverse, over ghost text too.
-    let is_cursor =
-        |at: usize| cells[at].1.reverse && at + 1 < cells.len() && is_ghost(at + 1) && !cells[at + 1].1.reverse;
+    // A program that hides the terminal's cursor draws its own, over ghost text too.
+    let is_drawn = |at: usize| cells[at].1.reverse || (cells[at].1.underline && underlined);
+    let is_cursor = |at: usize| is_drawn(at) && at + 1 < cells.len() && is_ghost(at + 1) && !is_drawn(at + 1);
     Row { chars: (0..cells.len()).map(|at| (cells[at].0, is_ghost(at) || is_cursor(at))).collect() }
 }
 
@@ -47,6 +48,7 @@ struct Style {
     faint: bool,
     ghost_colour: bool,
     reverse: bool,
+    underline: bool,
 }
 
 /// A row while the parser goes over it.
@@ -94,6 +96,8 @@ impl Style {
                 0 => *self = Style::default(),
                 2 => self.faint = true,
                 22 => self.faint = false,
+                4 => self.underline = true,
+                24 => self.underline = false,
                 7 => self.reverse = true,
                 27 => self.reverse = false,
                 38 => {
@@ -126,6 +130,8 @@ mod tests {
             ("\u{1b}[1;2mghost", ""),
             ("\u{1b}[7mg\u{1b}[27;2mhost\u{1b}[0m", ""),
             ("\u{1b}[7mg\u{1b}[0m", "g"),
+            ("\u{1b}[4mg\u{1b}[24;2mhost\u{1b}[0m", ""),
+            ("\u{1b}[4mg\u{1b}[0m", "g"),
             ("\u{1b}[2mghost\u{1b}[mreal", "real"),
             ("\u{1b}[38:5:246mghost\u{1b}[31mreal", "real"),
             ("\u{1b}(0\u{e}q\u{f}\u{1b}(Breal", "qreal"),
@@ -133,14 +139,14 @@ mod tests {
             ("\u{1b}]8;;http://host\u{1b}\\real\u{1b}]8;;\u{1b}\\", "real"),
         ];
         for (styled, solid) in cases {
-            let rows = rows(styled, &["38;5;246".into()]);
+            let rows = rows(styled, &["38;5;246".into()], true);
             assert_eq!(rows[0].solid(0), *solid, "{styled:?}");
         }
     }
 
     #[test]
     fn a_style_goes_on_in_the_next_row_and_wide_characters_are_kept() {
-        let rows = rows("\u{1b}[2mghost\nmore\u{1b}[0m 漢字 é", &[]);
+        let rows = rows("\u{1b}[2mghost\nmore\u{1b}[0m 漢字 é", &[], false);
         assert_eq!(
             (rows[0].solid(0), rows[1].solid(0), rows[1].text()),
             (String::new(), " 漢字 é".into(), "more 漢字 é".into())

@@ -91,6 +91,11 @@ impl<'m> Transcripts<'m> {
     }
 
     fn is_ours(&self, path: &Path) -> bool {
+        if let Some(owner) = &self.rules.owner {
+            let stated = path.parent().and_then(|folder| open::read(&folder.join(owner), open::Rule::DOCUMENT).ok()?);
+            let stated = stated.and_then(|bytes| String::from_utf8(bytes).ok());
+            return stated.is_some_and(|stated| self.is_cwd(Path::new(stated.trim())));
+        }
         let Some(pointer) = &self.rules.cwd else { return true };
         let Ok(Some((file, _))) = open::open(path, TRANSCRIPT) else { return false };
         let mut reader = BufReader::new(file.take(HEAD_BYTES));
@@ -103,12 +108,24 @@ impl<'m> Transcripts<'m> {
             let stated = serde_json::from_slice::<Value>(&line).ok();
             let Some(record) = stated else { continue };
             if let Some(stated) = record.pointer(pointer).and_then(Value::as_str) {
-                let ours =
-                    Path::new(stated) == self.cwd || fs::canonicalize(stated).is_ok_and(|stated| stated == self.cwd);
-                return ours && self.rules.only.as_ref().is_none_or(|rule| rule.holds(&record));
+                return self.is_cwd(Path::new(stated))
+                    && self.rules.only.as_ref().is_none_or(|rule| rule.holds(&record));
             }
         }
         false
+    }
+
+    fn is_cwd(&self, stated: &Path) -> bool {
+        stated == self.cwd || fs::canonicalize(stated).is_ok_and(|stated| stated == self.cwd)
+    }
+
+    /// The program's name of the conversation in `transcript`.
+    pub(crate) fn session(&self, transcript: &Path) -> Option<String> {
+        let name = match self.rules.session_is_folder {
+            true => transcript.parent()?.file_name(),
+            false => transcript.file_stem(),
+        };
+        name.map(|name| name.to_string_lossy().into_owned())
     }
 
     /// The current size of every file in the folder, of all peers: whose file it is, is read only when the file has
@@ -262,14 +279,16 @@ mod tests {
             dir: "{home}/t".into(),
             depth: 1,
             cwd: cwd.map(Into::into),
+            owner: None,
+            session_is_folder: false,
             only: None,
             timestamp: "/timestamp".into(),
-            queued: vec![RecordRule { at: "/type".into(), is: Some("queued".into()) }],
+            queued: vec![RecordRule { at: "/type".into(), is: Some("queued".into()), ..Default::default() }],
             turn_start: vec![],
             tokens: vec![],
             model: None,
-            turn_end: vec![RecordRule { at: "/type".into(), is: Some("end".into()) }],
-            compacted: vec![RecordRule { at: "/compact".into(), is: None }],
+            turn_end: vec![RecordRule { at: "/type".into(), is: Some("end".into()), ..Default::default() }],
+            compacted: vec![RecordRule { at: "/compact".into(), ..Default::default() }],
             errors: vec![],
             limits: vec![],
         }

@@ -17,6 +17,13 @@ pub struct TranscriptRules {
     /// The cwd that a file states about itself in one of its first records. Without it the folder is the peer's own.
     #[serde(default)]
     pub cwd: Option<String>,
+    /// A file, from the transcript's folder, that holds the peer's working folder and nothing else: whose transcript it
+    /// is where no record says so.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The conversation is called as the transcript's folder, not as its file.
+    #[serde(default)]
+    pub session_is_folder: bool,
     /// What else that record must say: a program may keep other threads' files in the same place.
     #[serde(default)]
     pub only: Option<RecordRule>,

@@ -119,6 +119,9 @@ pub(crate) fn new_launch_name(world: &World<'_>) -> String {
     crate::base::MessageId::generate(world.now()).to_string().to_lowercase()
 }
 
+/// The longest argument that Linux passes to a program, in bytes (MAX_ARG_STRLEN).
+const ARGUMENT_MAX: usize = (128 << 10) - 1;
+
 /// What to start for `peer`. `prompt` is the assembled system prompt's file, where there is one.
 pub fn build<'a>(
     world: &World<'_>,
@@ -171,6 +174,8 @@ pub fn build<'a>(
     values.insert("mcp_env".into(), serde_json::json!(passed).to_string());
     if let Some(prompt) = prompt {
         values.insert("prompt_file".into(), prompt.to_string_lossy().into_owned());
+        let text = open::read(prompt, Rule::DOCUMENT)?.unwrap_or_default();
+        values.insert("prompt".into(), String::from_utf8_lossy(&text).into_owned());
     }
     write_files(world, peer, &mut values)?;
     let mut enabled = vec!["hooks", "mcp", if peer.asks() { "ask" } else { "bypass" }];
@@ -183,6 +188,16 @@ pub fn build<'a>(
     let bad = |source| ManifestError::Fill { runtime: manifest.runtime.clone(), source };
     let mut argv = vec![program.to_string_lossy().into_owned()];
     argv.extend(manifest.arguments(&enabled, &values, &launch_env.start_args).map_err(bad)?);
+
+    if let Some(long) = argv.iter().map(String::len).find(|len| *len > ARGUMENT_MAX) {
+        let why = format!(
+            "{} takes its system prompt as an argument, which has {long} bytes and may have {ARGUMENT_MAX}: shorten the \
+             files in {}",
+            manifest.runtime,
+            peer.cwd().join(".iapeer").display()
+        );
+        return Err(Failure::new(Exit::Refused, why));
+    }
 
     let path = environment.get("PATH").cloned().unwrap_or_default();
     let mut env = environment;

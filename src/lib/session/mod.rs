@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod bring_up;
 pub mod crash_loop;
+pub(crate) mod drift;
 pub mod end;
 pub mod hook;
 pub mod launch;

@@ -87,8 +87,8 @@ pub trait Host: Send + Sync {
     /// Whether a turn is running, according to the session's screen.
     fn is_busy(&self, peer: &Peer) -> bool;
 
-    /// Presses one key in a live session.
-    fn press(&self, peer: &Peer, key: &str) -> Result<(), HostError>;
+    /// Presses keys in a live session.
+    fn press(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError>;
 
     /// Types the control text `text` into an idle, empty composer and waits until the transcript says that a
     /// compaction is done.

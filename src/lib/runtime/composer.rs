@@ -1,0 +1,291 @@
+//! The composer of an agent program: where it is on the screen, and what is in it.
+
+use super::keys::one_or_more;
+use super::styled::Row;
+use serde::{Deserialize, Deserializer};
+
+/// How the composer is found. In a manifest a mere text is its `prefix`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Composer {
+    /// What its first row begins with, the space after the glyph included; one of these. Empty where it has no glyph:
+    /// then `above` and `below` tell where it is.
+    #[serde(deserialize_with = "one_or_more")]
+    pub prefix: Vec<String>,
+    /// Blanks may stand before the prefix.
+    #[serde(default)]
+    pub indented: bool,
+    /// What the row above it begins with, behind blanks.
+    #[serde(default)]
+    pub above: Option<String>,
+    /// What the row below it begins with, behind blanks.
+    #[serde(default)]
+    pub below: Option<String>,
+    /// Each of its rows begins with the prefix, as with the side of a box.
+    #[serde(default)]
+    pub framed: bool,
+    /// So many rows at its end, blank ones not counted, are the program's own words and no draft.
+    #[serde(default)]
+    pub footer: usize,
+}
+
+/// What is in the composer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Draft {
+    /// Nothing but ghost text.
+    Empty,
+    /// A mark that stands for a long paste.
+    Paste(String),
+    /// Text, its rows joined by LF.
+    Text(String),
+}
+
+/// Where the composer is on one screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Its first row.
+    pub(super) first: usize,
+    /// The row behind its last one, where a row below it tells.
+    end: Option<usize>,
+    /// The column at which its text begins.
+    column: usize,
+}
+
+impl Spot {
+    /// The composer's rows and all below them, without ghost text.
+    pub(super) fn and_below(&self, rows: &[Row]) -> Vec<String> {
+        rows[self.first..].iter().map(|row| row.solid(self.column).trim_end().to_owned()).collect()
+    }
+}
+
+/// How many columns a composer may leave free at its right.
+const MARGIN: usize = 4;
+
+/// A composer's rule, or only its prefix.
+pub(super) fn rule_or_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Composer, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(prefix) => Ok(Composer { prefix: vec![prefix], ..Composer::default() }),
+        rule => serde_json::from_value(rule).map_err(serde::de::Error::custom),
+    }
+}
+
+impl Composer {
+    /// The bottom-most composer in `rows`.
+    pub(super) fn find(&self, rows: &[Row]) -> Option<Spot> {
+        let texts: Vec<String> = rows.iter().map(|row| row.text().trim_end().to_owned()).collect();
+        let Some(below) = &self.below else {
+            return (0..rows.len()).rev().find_map(|first| {
+                let column = self.column(&texts[first])?;
+                self.has_above(&texts, first).then_some(Spot { first, end: None, column })
+            });
+        };
+        let ends = (1..rows.len()).rev().filter(|end| texts[*end].trim_start().starts_with(below.as_str()));
+        ends.into_iter().find_map(|end| {
+            let first = self.first_above(&texts, end)?;
+            Some(Spot { first, end: Some(end), column: self.column(&texts[first])? })
+        })
+    }
+
+    /// The first row of the composer that ends above the row `end`.
+    fn first_above(&self, texts: &[String], end: usize) -> Option<usize> {
+        if self.framed {
+            let column = self.column(&texts[end - 1])?;
+            let rows = (0..end).rev().take_while(|at| self.column(&texts[*at]) == Some(column));
+            return rows.last().filter(|first| self.has_above(texts, *first));
+        }
+        let candidates = (0..end).rev().take_while(|at| *at + 1 == end || !self.is_below(&texts[*at + 1]));
+        candidates.into_iter().find(|at| self.column(&texts[*at]).is_some() && self.has_above(texts, *at))
+    }
+
+    fn is_below(&self, text: &str) -> bool {
+        self.below.as_ref().is_some_and(|below| text.trim_start().starts_with(below.as_str()))
+    }
+
+    fn has_above(&self, texts: &[String], first: usize) -> bool {
+        let Some(above) = &self.above else { return true };
+        first.checked_sub(1).is_some_and(|at| texts[at].trim_start().starts_with(above.as_str()))
+    }
+
+    /// The column at which the text of a composer begins whose first row is `text`; `None` where `text` is no such row.
+    fn column(&self, text: &str) -> Option<usize> {
+        let inner = if self.indented { text.trim_start() } else { text };
+        let before = text.chars().count() - inner.chars().count();
+        self.prefix.iter().find_map(|prefix| {
+            // Trailing blanks are cut by tmux, so an empty composer may lack the space after its glyph.
+            let bare = !prefix.trim_end().is_empty() && inner.trim_end() == prefix.trim_end();
+            (bare || inner.starts_with(prefix.as_str())).then(|| before + prefix.chars().count())
+        })
+    }
+
+    /// The rows of the draft that stands at `spot`.
+    fn rows<'r>(&self, spot: &Spot, rows: &'r [Row]) -> &'r [Row] {
+        let Some(end) = spot.end else {
+            let rest = rows[spot.first + 1..].iter().take_while(|row| is_continuation(row)).count();
+            return &rows[spot.first..=spot.first + rest];
+        };
+        let mut own = &rows[spot.first..end];
+        for _ in 0..self.footer {
+            let Some(last) = own.iter().rposition(|row| !is_blank(row, spot.column)) else { break };
+            own = &own[..last];
+        }
+        own
+    }
+
+    /// What is in the composer at `spot`. `paste_marks`: what stands there for a long paste.
+    pub(super) fn draft(&self, spot: &Spot, rows: &[Row], paste_marks: &[String]) -> Draft {
+        let rows = self.rows(spot, rows).iter().map(|row| row.solid(spot.column).trim_end().to_owned());
+        let text = rows.collect::<Vec<_>>().join("\n").trim().to_owned();
+        if text.is_empty() {
+            return Draft::Empty;
+        }
+        match paste_marks.iter().any(|mark| text.contains(mark.as_str())) {
+            true => Draft::Paste(text),
+            false => Draft::Text(text),
+        }
+    }
+
+    /// The draft at `spot` as its person wrote it: with its blank lines, and without the breaks that come of the
+    /// composer's width, on a screen of `width` columns. `None` where the screen does not tell where the draft ends.
+    pub(super) fn whole_draft(&self, spot: &Spot, rows: &[Row], width: usize) -> Option<String> {
+        let own = match spot.end {
+            Some(_) => self.rows(spot, rows),
+            None => {
+                let rest = &rows[spot.first + 1..];
+                let end = match rest.iter().position(is_rule) {
+                    Some(end) => end,
+                    None => {
+                        // No line below the composer: what stands behind a blank row may be the footer.
+                        let end = rest.iter().position(|row| !is_continuation(row)).unwrap_or(rest.len());
+                        let beyond = rest[end..].iter().filter(|row| !row.text().trim().is_empty()).count();
+                        if beyond > 1 {
+                            return None;
+                        }
+                        end
+                    }
+                };
+                &rows[spot.first..=spot.first + end]
+            }
+        };
+        let lines: Vec<String> = own.iter().map(|row| row.solid(spot.column).trim_end().to_owned()).collect();
+        let text = unwrap(&lines, width.saturating_sub(spot.column + MARGIN));
+        Some(text.trim_end().trim_start_matches('\n').to_owned())
+    }
+
+    /// The draft at `spot` where the rows of `footer` stand below it, as its person wrote it. `None` where none of them does.
+    pub(super) fn draft_above(&self, spot: &Spot, rows: &[Row], footer: &[String], width: usize) -> Option<String> {
+        // The program may add to a row of its footer, at its right, or take away from it.
+        let start = |row: &String| row.trim().split("   ").next().filter(|text| !text.is_empty()).map(str::to_owned);
+        let footer: Vec<String> = footer.iter().filter_map(start).collect();
+        let mut lines = spot.and_below(rows);
+        let end = lines.iter().skip(1).position(|row| start(row).is_some_and(|row| footer.contains(&row)))?;
+        lines.truncate(end + 1);
+        Some(unwrap(&lines, width.saturating_sub(spot.column + MARGIN)).trim_end().to_owned())
+    }
+
+    /// Whether the row `text` at `spot` is a menu's numbered option: Codex marks both with one glyph.
+    pub(super) fn is_option(&self, spot: &Spot, text: &str) -> bool {
+        let rest: String = text.chars().skip(spot.column).collect();
+        let digits = rest.chars().take_while(char::is_ascii_digit).count();
+        digits > 0 && rest[digits..].starts_with(". ")
+    }
+}
+
+fn is_blank(row: &Row, column: usize) -> bool {
+    row.text().chars().skip(column).all(char::is_whitespace)
+}
+
+/// A composer's further rows are indented; a rule or a footer ends it. A blank row may be part of a draft, but
+/// one draft row is enough to know that there is one.
+fn is_continuation(row: &Row) -> bool {
+    let text = row.text();
+    text.starts_with("  ") && !text.trim().is_empty()
+}
+
+/// Whether a row is a line drawn across the screen.
+fn is_rule(row: &Row) -> bool {
+    let text = row.text();
+    let text = text.trim();
+    text.chars().count() > 5 && text.chars().all(|c| matches!(c, '─' | '━' | '═' | '╰' | '╯'))
+}
+
+/// Joins rows that were broken because the next word had no room in `columns`.
+fn unwrap(rows: &[String], columns: usize) -> String {
+    let mut out = String::new();
+    for (n, row) in rows.iter().enumerate() {
+        let before = n.checked_sub(1).map(|n| rows[n].chars().count()).unwrap_or_default();
+        let word = row.split(' ').next().unwrap_or_default().chars().count();
+        let broken = columns > 0 && word > 0 && before + 1 + word > columns;
+        match (n, broken) {
+            (0, _) => {}
+            // A row without a blank in it was full: the word itself was broken.
+            (_, true) if before > columns => {}
+            (_, true) => out.push(' '),
+            (_, false) => out.push('\n'),
+        }
+        out.push_str(row);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::manifest::ScreenRules;
+    use crate::runtime::screen::{Screen, Sight};
+    use serde_json::json;
+
+    /// Codex 0.171.0: the rows of its footer are indented as those of a draft, and one of them comes and goes.
+    #[test]
+    fn the_end_of_a_draft_is_told_by_the_screen_without_it() {
+        let rules: ScreenRules = serde_json::from_value(json!({"composer": "› ", "ready": []})).unwrap();
+        let screen = |text: &str| Screen { styled: text.into(), width: 80, ..Screen::default() };
+        let drafted = screen("› alpha\n  beta\n\n  delta\n\n  model · /w\n");
+        assert_eq!(drafted.whole_draft(&rules), None, "nobody can tell the draft from the footer");
+        for (emptied, expected) in [
+            ("›\n\n  model · /w\n  ← for agents\n", Some("alpha\nbeta\n\ndelta")),
+            ("› \u{1b}[2mAsk\u{1b}[0m\n\n  model · /w       100% left\n", Some("alpha\nbeta\n\ndelta")),
+            ("›\n\n  another footer\n", None),
+        ] {
+            assert_eq!(drafted.whole_draft_by(&screen(emptied), &rules).as_deref(), expected, "{emptied}");
+        }
+    }
+
+    #[test]
+    fn composers_of_every_shape_as_a_table() {
+        let box_ = json!({"prefix": "┃  ", "indented": true, "framed": true, "below": "╹▀", "footer": 1});
+        let bare = json!({"prefix": "", "above": "────", "below": "────"});
+        let either = json!({"prefix": ["❯ ", "! "], "indented": true, "below": "────"});
+        let at_zero = json!("❯ ");
+        for (rule, screen, draft) in [
+            (&box_, "  ┃\n  ┃  said\n  ┃\n     answer\n  ┃\n  ┃\n  ┃\n  ┃  Build · x\n  ╹▀▀▀▀\n", Some("")),
+            (
+                &box_,
+                "       ┃\n       ┃  one\n       ┃\n       ┃  two\n       ┃  Build\n       ╹▀▀▀\n",
+                Some("one\n\ntwo"),
+            ),
+            (&box_, "  ┃  said\n     answer\n", None),
+            (&bare, "› said\n────\nhalf a\n\nthought\n────\n footer\n", Some("half a\n\nthought")),
+            (&bare, "› said\n────\n\n────\n footer\n", Some("")),
+            (&bare, "────\nno end\n", None),
+            (&either, " ❯ said\n answer\n────\n❯ typed\n  more\n────\n footer\n", Some("typed\nmore")),
+            (&either, "        ────\n        ! ls\n        ────\n footer\n", Some("ls")),
+            (&either, " ❯ said\n answer\n", None),
+            (&at_zero, " ❯ said\n❯ typed\n  more\n────\n", Some("typed\nmore")),
+            (&at_zero, " ❯ said\n", None),
+            (&json!({"prefix": "❯ ", "above": "────"}), "❯ said\n────\n❯ typed\n", Some("typed")),
+            (&json!({"prefix": "❯ ", "above": "────"}), "❯ said\nword\n", None),
+        ] {
+            let rules: ScreenRules = serde_json::from_value(json!({ "composer": rule })).unwrap();
+            let screen = Screen { styled: screen.into(), ..Screen::default() };
+            let found = match screen.sight(&rules) {
+                Sight::Input { draft: Draft::Empty, .. } => Some(String::new()),
+                Sight::Input { draft: Draft::Text(text), .. } => Some(text),
+                Sight::Unknown => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found.as_deref(), draft, "{rule} {}", screen.styled);
+            let whole = screen.whole_draft(&rules).filter(|_| !rule.is_string() && rule["below"].is_string());
+            assert!(whole.is_none_or(|whole| Some(whole.as_str()) == draft), "{rule} {}", screen.styled);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Whether the rules for a peer's program were measured with the version that is installed.
+
+use crate::base::exit::Failure;
+use crate::base::identity::Runtime;
+use crate::base::paths::{self, Paths};
+use crate::host::command;
+use crate::runtime::{Kind, version};
+use crate::session::launch;
+use crate::store::durable;
+use crate::store::open::{self, Rule};
+use crate::world::peer::Peer;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a program may take to print its version.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the version of a program is found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// By what is installed; the program is not run.
+    Look,
+    /// Where what is installed does not tell, the program is asked.
+    Run,
+}
+
+/// What is to be said of the version of the peer's program: `is version 2.1.333, newer than …`. `None` where its rules were
+/// measured with this version, or [tried](note_tried) with it since, or where the version is not known.
+pub(crate) fn drift(paths: &Paths, peer: &Peer, effort: Effort) -> Option<String> {
+    if peer.manifest.kind != Kind::Tui || peer.manifest.measured.is_empty() {
+        return None;
+    }
+    let version = version_of(&program(paths, peer)?, effort)?;
+    let drift = peer.manifest.drift(&version)?;
+    (tried(paths, &peer.manifest.runtime).as_deref() != Some(version.as_str())).then_some(drift)
+}
+
+/// The version of the program at `path`.
+pub(crate) fn version_of(path: &Path, effort: Effort) -> Option<String> {
+    let ask = || version::in_text(&command::ask(path.to_str()?, &["--version"], PATIENCE)?);
+    version::installed(path).or_else(|| (effort == Effort::Run).then(ask)?)
+}
+
+/// Notes that the rules for the peer's runtime hold for the version that is installed: they have just been tried.
+pub(crate) fn note_tried(paths: &Paths, peer: &Peer) -> Result<(), Failure> {
+    let version = program(paths, peer).and_then(|path| version_of(&path, Effort::Run));
+    let Some(version) = version else { return Ok(()) };
+    let path = tried_path(paths, &peer.manifest.runtime);
+    path.parent().map_or(Ok(()), paths::create_dirs)?;
+    Ok(durable::write_atomic(&path, format!("{version}\n").as_bytes())?)
+}
+
+fn program(paths: &Paths, peer: &Peer) -> Option<PathBuf> {
+    launch::find_program(paths, peer, &launch::allowed(launch::environment())).ok()
+}
+
+fn tried(paths: &Paths, runtime: &Runtime) -> Option<String> {
+    let text = String::from_utf8(open::read(&tried_path(paths, runtime), Rule::DOCUMENT).ok()??).ok()?;
+    Some(text.trim().to_owned())
+}
+
+fn tried_path(paths: &Paths, runtime: &Runtime) -> PathBuf {
+    paths.root().join(format!("cache/iapeer/tried/{runtime}"))
+}

@@ -1,0 +1,136 @@
+//! What needs a person: approvals, failed turns, a login.
+
+use super::agent::{Agent, PATIENCE, in_state, says, waiting};
+use crate::support::{wait_for, wait_until};
+use serde_json::Value;
+use std::fs;
+
+/// A tool that waits for yes or no is answered from outside, and runs or does not.
+pub fn asks_before_it_acts(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    says(home, "ada", "approvals", "ask");
+    let touched = home.home().join("touched");
+    let command = format!("touch {}", touched.display());
+    for (word, message) in [("deny", Some("not-on-a-friday")), ("allow", None)] {
+        agent.send(&format!("ESCALATE TOOL:{command}"));
+        let row = in_state(&agent, "approval");
+        assert!(row["text"].as_str().unwrap().contains(&command) && row["evidence"] == "hook", "{row}");
+        assert!(row["tool"].is_string() && row["id"].is_string(), "{row}");
+        let why: Vec<&str> = message.iter().flat_map(|message| ["-m", message]).collect();
+        home.ok("iapeer", &[&["answer", "ada", row["id"].as_str().unwrap(), word], &why[..]].concat());
+        wait_until("the approval's end", PATIENCE, || waiting(home).is_empty());
+        agent.wait_idle();
+        assert_eq!(touched.exists(), word == "allow", "{}", home.screen(identity));
+        if let Some(message) = message {
+            assert!(stub.last().contains(message), "the model was not told why");
+        }
+    }
+    // What it says to its peers is not asked about.
+    agent.send("SEND:op hello from ada");
+    wait_until("its word", PATIENCE, || home.bodies("op") == ["hello from ada"]);
+    assert!(waiting(home).is_empty());
+    // Without the hook the program asks on its own screen, and is answered there.
+    fs::remove_file(&touched).unwrap();
+    agent.wait_idle();
+    agent.send(&format!("ESCALATE TOOL:{command}"));
+    in_state(&agent, "approval");
+    let file = home.state_dir().join(format!("{identity}.attention"));
+    let pid = serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap()["hook"]["pid"].as_i64().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_until("the screen to ask", PATIENCE, || {
+        waiting(home).iter().any(|row| row["evidence"] == "screen" && !row["answers"].as_array().unwrap().is_empty())
+    });
+    assert!(!touched.exists(), "nothing was allowed");
+    home.ok("iapeer", &["answer", "ada", "allow"]);
+    wait_until("the tool to run", PATIENCE, || touched.exists());
+    wait_until("the approval's end", PATIENCE, || waiting(home).is_empty());
+    home.ok("iapeer-reap", &[identity]);
+}
+
+/// A program without a hook for it asks on its own screen, and is answered there.
+pub fn asks_on_its_screen(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, identity, .. } = &agent;
+    says(home, "ada", "approvals", "ask");
+    let touched = home.home().join("touched");
+    for word in ["deny", "allow"] {
+        agent.send(&format!("TOOL:touch {}", touched.display()));
+        let asked = wait_for("the screen to ask", PATIENCE, || {
+            waiting(home).into_iter().find(|row| row["state"] == "approval" && row["evidence"] == "screen")
+        });
+        assert!(!touched.exists(), "{asked}");
+        home.ok("iapeer", &["answer", "ada", word]);
+        // A program may ask once more, about a path.
+        wait_until("the approval's end", PATIENCE, || {
+            if waiting(home).iter().any(|row| row["state"] == "approval") {
+                home.run("iapeer", &["answer", "ada", word]);
+            }
+            waiting(home).is_empty() && touched.exists() == (word == "allow")
+        });
+        agent.wait_idle();
+        assert_eq!(touched.exists(), word == "allow", "{}", home.screen(identity));
+    }
+    agent.send("SEND:op hello from ada");
+    wait_until("its word", PATIENCE, || home.bodies("op") == ["hello from ada"]);
+    home.ok("iapeer-reap", &[identity]);
+}
+
+/// A turn that fails is over, and said so in the program's words, until the next one succeeds.
+pub fn says_what_failed(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    // Nobody waits for retries.
+    if runtime == "claude" {
+        let path = home.cwd("ada").join(".iapeer/runtimes/claude/launch.env");
+        let env = fs::read_to_string(&path).unwrap() + "CLAUDE_CODE_MAX_RETRIES=0\n";
+        fs::write(path, env).unwrap();
+    } else if runtime == "codex" {
+        let path = home.home().join(".codex/config.toml");
+        let config = fs::read_to_string(&path).unwrap() + "request_max_retries = 0\nstream_max_retries = 0\n";
+        fs::write(path, config).unwrap();
+    }
+    agent.send("hello one");
+    agent.wait_idle();
+    let all = [(400, "failing"), (401, "login"), (529, "failing"), (500, "failing"), (429, "limited")];
+    // The others try again and again, for longer than a test may take, what is worth another try.
+    let tried = if matches!(runtime, "claude" | "codex") { &all[..] } else { &all[..2] };
+    for &(status, state) in tried {
+        stub.fail(Some(status));
+        agent.send(&format!("fails with {status}"));
+        let row = in_state(&agent, state);
+        eprintln!("{runtime} {status}: {row}");
+        assert!(!row["text"].as_str().unwrap().is_empty(), "{row}");
+        // It is over: neither busy nor to be interrupted.
+        let interrupted = home.run("iapeer", &["interrupt", "ada"]);
+        assert_eq!(interrupted.code, 69, "{interrupted}");
+        stub.fail(None);
+        home.set("IAPEER_LIMIT_LOOK_SECS", "0.1");
+        // A limit and a login hold what waits until it is time to try again.
+        home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", "and again"]);
+        wait_until("the next message to go in", PATIENCE, || {
+            home.ok("iapeer-drain", &[identity]);
+            home.queue(identity) == (0, 0, 0)
+        });
+        wait_until("its end", PATIENCE, || waiting(home).is_empty());
+        agent.wait_idle();
+        home.unset("IAPEER_LIMIT_LOOK_SECS");
+    }
+    home.ok("iapeer-reap", &[identity]);
+}
+
+/// Where nobody has logged in, the wake fails and says what to do, and the message waits.
+pub fn needs_a_login(runtime: &'static str, wanted: &str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    fs::write(home.cwd("ada").join(".iapeer/runtimes").join(runtime).join("launch.env"), "IS_SANDBOX=1\n").unwrap();
+    if runtime == "codex" {
+        fs::remove_file(home.home().join(".codex/config.toml")).unwrap();
+    }
+    let sent = home.run("iapeer-send", &["ada", "--from", "op", "--wait", "20", "--json", "-m", "hello"]).json();
+    assert_eq!(sent["outcome"], "queued", "{sent}");
+    assert!(sent["reason"].as_str().is_some_and(|reason| reason.contains(wanted)), "{sent}");
+    home.at_rest(identity);
+    assert_eq!((home.queue(identity), stub.requests().len()), ((1, 0, 0), 0));
+    assert!(home.server_pid(identity).is_none(), "what is left of a failed wake is ended");
+}
