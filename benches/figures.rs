@@ -5,6 +5,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod screen;
 #[cfg(target_os = "linux")]
 mod start;
 mod week;
@@ -26,7 +27,7 @@ fn main() {
     // `cargo bench` passes --bench; a filter word picks figures by name.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     type Figure = fn(&Bed);
-    let figures: [(&str, Figure); 11] = [
+    let figures: [(&str, Figure); 13] = [
         ("accept", accept),
         ("accept-held", accept_held),
         ("start", start),
@@ -37,6 +38,8 @@ fn main() {
         ("list", list),
         ("next-task", next_task),
         ("timeline", timeline),
+        ("top", screen::top),
+        ("top-idle", screen::top_idle),
         ("canary", canary),
     ];
     for (name, figure) in figures {

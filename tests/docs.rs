@@ -6,6 +6,7 @@ mod support;
 
 use iapeer::base::exit::Exit;
 use iapeer::base::settings::{PLACES, TABLE};
+use iapeer::top::keys::{TOP_KEYS, TOP_NOTES};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,33 @@ fn the_settings_page_is_the_settings_table() {
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(found == wanted, "docs/settings.md is out of date: UPDATE_DOCS=1 cargo test --test docs");
+}
+
+/// The table of keys of `docs/top.md`, from the table in the code.
+fn keys_of_top() -> String {
+    let mut text = String::from("\n| key | what it does |\n|---|---|\n");
+    for key in TOP_KEYS {
+        let names: Vec<String> = key.names.iter().map(|name| format!("`{name}`")).collect();
+        text += &format!("| {} | {} |\n", names.join(", "), key.help);
+    }
+    for note in TOP_NOTES {
+        text += &format!("\n{note}\n");
+    }
+    text + "\n"
+}
+
+#[test]
+fn the_keys_on_their_page_are_those_of_the_table() {
+    let path = page("top.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("<!-- keys -->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- end of the keys -->").unwrap();
+    let wanted = format!("{before}<!-- keys -->\n{}<!-- end of the keys -->{after}", keys_of_top());
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|update| update == "1") {
+        fs::write(&path, &wanted).unwrap();
+    } else {
+        assert!(text == wanted, "docs/top.md is out of date: UPDATE_DOCS=1 cargo test --test docs");
+    }
 }
 
 /// The files under `folder`.

@@ -19,16 +19,18 @@ fn no_program_knows_a_failpoint() {
 }
 
 #[test]
-fn what_is_started_for_each_message_links_no_client_of_a_network() {
+fn what_is_started_for_each_message_links_no_client_of_a_network_and_no_screen() {
     // The names of functions have their crates' names in them.
-    let clients = |program: &str| {
+    let heavy = |program: &str| {
         let symbols = Command::new("nm").arg(support::bin(program)).output().unwrap();
         assert!(symbols.status.success(), "{}", String::from_utf8_lossy(&symbols.stderr));
         let symbols = String::from_utf8_lossy(&symbols.stdout).into_owned();
-        ["async_nats", "rustls", "ureq"].into_iter().filter(|client| symbols.contains(client)).collect::<Vec<_>>()
+        let crates = ["async_nats", "rustls", "ureq", "ratatui", "crossterm"];
+        crates.into_iter().filter(|name| symbols.contains(name)).collect::<Vec<_>>()
     };
     for program in ["iapeer-send", "iapeer-drain", "iapeer-mcp", "iapeer-turn", "iapeer-wake", "iapeer-superviser"] {
-        assert_eq!(clients(program), [""; 0], "{program}");
+        assert_eq!(heavy(program), [""; 0], "{program}");
     }
-    assert!(clients("iapeer-relay").contains(&"async_nats") && clients("iapeer-telegram").contains(&"ureq"));
+    assert!(heavy("iapeer-relay").contains(&"async_nats") && heavy("iapeer-telegram").contains(&"ureq"));
+    assert!(heavy("iapeer").contains(&"ratatui") && !heavy("iapeer-relay").contains(&"ratatui"));
 }

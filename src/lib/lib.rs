@@ -29,6 +29,7 @@
 //! | [`parrot`] | the small agent that answers by repeating |
 //! | [`telegram`] | the bridge to Telegram: pairing, both directions, buttons |
 //! | [`relay`] | other hosts: handing over to them, taking over from them |
+//! | [`top`] | the peers on a screen of their own, and the keys to act on them |
 //! | [`cli`] | what the programs share around their one call |
 //! | [`mcp`] | the tool that agents send by |
 
@@ -64,5 +65,6 @@ pub mod session;
 pub mod store;
 pub mod supervision;
 pub mod telegram;
+pub mod top;
 pub mod units;
 pub mod world;

@@ -104,6 +104,18 @@ pub fn wait_until(what: &str, patience: Duration, mut ready: impl FnMut() -> boo
     wait_for(what, patience, || ready().then_some(()));
 }
 
+/// Polls `ready` until it is true; `false` where that takes longer than `patience`.
+pub fn soon(patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while !ready() {
+        if start.elapsed() > patience {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
 /// Polls `ready` until it gives a value; panics with `what` when `patience` is over.
 #[track_caller]
 pub fn wait_for<T>(what: &str, patience: Duration, mut ready: impl FnMut() -> Option<T>) -> T {

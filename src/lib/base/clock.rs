@@ -54,6 +54,11 @@ impl EpochMs {
         self.time().with_timezone(&Local).to_rfc3339_opts(SecondsFormat::Secs, false)
     }
 
+    /// `07:46:07`: the local time of the day.
+    pub(crate) fn local_time(self) -> String {
+        self.time().with_timezone(&Local).time().format("%H:%M:%S").to_string()
+    }
+
     /// `2026-11-21`: the local date.
     pub(crate) fn local_date(self) -> String {
         self.time().with_timezone(&Local).date_naive().to_string()

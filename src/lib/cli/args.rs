@@ -16,6 +16,7 @@ pub(crate) use crate::cli::host_args::HostAct;
 pub use crate::cli::host_args::Relay;
 pub use crate::cli::message_args::{Canary, Drain, Reap, Require, Send, Superviser, Wake};
 pub use crate::cli::telegram_args::Telegram;
+pub(crate) use crate::cli::top::TopArgs;
 
 /// Hold one always-on peer (telegram, notifier) in the foreground: what its service unit runs. TERM or INT ends its
 /// session.
@@ -241,6 +242,8 @@ pub(crate) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Watch the peers on a screen, those that need somebody first, and act on them by keys.
+    Top(TopArgs),
     /// Show who waits for somebody, since when, for what; exit 1 if anybody does.
     Attention {
         /// Go on, and print each change.

@@ -6,7 +6,7 @@ use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, HostAct, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, attach, attention, chronicle, completions, fleet, hosts, names, people, verbs};
+use crate::cli::{self, Access, attach, attention, chronicle, completions, fleet, hosts, names, people, top, verbs};
 use crate::doctor::{probe, versions};
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -79,6 +79,7 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
                 attention::list(world, state.as_deref(), trouble, color, json)
             })
         }
+        Verb::Top(given) => cli::with_world(PROGRAM, Access::ReadOnly, |world| top::run(world, &given)),
         Verb::Status { json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::status(world, json)),
         Verb::Logs { peer, follow, since, json } => cli::with_world(PROGRAM, Access::ReadOnly, |world| {
             verbs::logs(world, peer.as_deref(), since.as_deref(), follow, json)
@@ -194,6 +195,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             cli::say(format!("self-done: armed {identity} for the quiet-window reap (no one woken){note}"));
         }
         Verb::List { .. }
+        | Verb::Top(_)
         | Verb::Units { .. }
         | Verb::Status { .. }
         | Verb::Doctor { .. }

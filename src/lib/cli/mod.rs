@@ -26,6 +26,7 @@ pub mod people_args;
 pub mod schedule;
 pub mod send;
 pub mod telegram_args;
+pub(crate) mod top;
 pub mod verbs;
 
 use crate::base::clock::SystemClock;

@@ -15,6 +15,7 @@ pub mod kernel_log;
 pub mod limits;
 pub mod managed;
 pub mod obstacle;
+pub(crate) mod path_watch;
 pub mod process;
 pub mod program;
 pub mod service;

@@ -1,6 +1,7 @@
-//! What the processes of sessions use: resident memory, and the CPU time of an agent's children.
+//! What the processes of sessions use: resident memory, and CPU time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What one session's processes use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,6 +11,22 @@ pub struct Usage {
     /// CPU time that what the agent started has used so far, in clock ticks; its own is not counted: an agent that
     /// waits repaints and polls.
     pub children_cpu: u64,
+    /// CPU time that all of them have used so far, in clock ticks.
+    pub cpu: u64,
+}
+
+impl Usage {
+    /// The share of one processor that was used since `before`, `elapsed` ago: 1.0 is all of one. `None` where nothing
+    /// can be said, as of a session that was replaced meanwhile.
+    pub(crate) fn share_since(&self, before: &Usage, elapsed: Duration) -> Option<f64> {
+        let used = self.cpu.checked_sub(before.cpu)? as f64 / ticks_per_second()?;
+        (!elapsed.is_zero()).then(|| used / elapsed.as_secs_f64())
+    }
+}
+
+fn ticks_per_second() -> Option<f64> {
+    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten()?;
+    (ticks > 0).then_some(ticks as f64)
 }
 
 /// One process.
@@ -47,6 +64,7 @@ fn sum(roots: &[i32], all: &BTreeMap<i32, Process>) -> BTreeMap<i32, Usage> {
         };
         if let Some(usage) = root.and_then(|root| found.get_mut(&root)) {
             usage.memory += process.resident;
+            usage.cpu += process.cpu;
             usage.children_cpu += if root == Some(*pid) { 0 } else { process.cpu };
         }
     }
@@ -101,9 +119,24 @@ mod tests {
             (20, process(1, 20, 1, 50)),
         ]);
         let found = sum(&[10, 20, 99], &all);
-        assert_eq!(found[&10], Usage { memory: 125, children_cpu: 12 });
-        assert_eq!(found[&20], Usage { memory: 50, children_cpu: 0 });
+        assert_eq!(found[&10], Usage { memory: 125, children_cpu: 12, cpu: 17 });
+        assert_eq!(found[&20], Usage { memory: 50, children_cpu: 0, cpu: 1 });
         assert!(!found.contains_key(&99));
+    }
+
+    #[test]
+    fn the_share_of_a_processor_as_a_table() {
+        let usage = |cpu| Usage { cpu, ..Usage::default() };
+        let second = ticks_per_second().unwrap() as u64;
+        for (before, after, secs, share) in [
+            (0, second, 1, Some(1.0)),
+            (second, 2 * second, 4, Some(0.25)),
+            (5, 5, 1, Some(0.0)),
+            (5, 4, 1, None),
+            (0, 1, 0, None),
+        ] {
+            assert_eq!(usage(after).share_since(&usage(before), Duration::from_secs(secs)), share);
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::base::{AttentionState, Liveness, Marker, StateFile};
 use crate::canary::record::LastDeath;
+use crate::host::usage::Usage;
 use crate::people::Inbox;
 use crate::runtime::{Kind, Manifest};
-use crate::session::activity::{Activity, Quiet};
+use crate::session::activity::{Activity, Quiet, turn_of};
 use crate::session::drift::{self, Effort};
 use crate::store::attention;
 use crate::store::durable;
@@ -79,8 +80,14 @@ pub struct OnRuntime {
     pub last_death: Option<LastDeath>,
     #[serde(skip)]
     began: Option<EpochMs>,
+    /// When the turn that runs began, by the agent's hooks.
+    #[serde(skip)]
+    pub(crate) turn: Option<EpochMs>,
     #[serde(skip)]
     pane: Option<i32>,
+    /// What its session's processes use.
+    #[serde(skip)]
+    pub(crate) usage: Option<Usage>,
 }
 
 /// One peer. `state` to `memory_bytes` are those of the runtime that needs somebody most.
@@ -181,7 +188,8 @@ pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
     let usage = world.host.usage(&panes);
     for peer in &mut listed {
         for on in &mut peer.runtimes {
-            on.memory_bytes = on.pane.and_then(|pane| usage.get(&pane)).map(|usage| usage.memory);
+            on.usage = on.pane.and_then(|pane| usage.get(&pane)).copied();
+            on.memory_bytes = on.usage.map(|usage| usage.memory);
         }
         let each = peer.runtimes.iter().filter_map(|on| on.memory_bytes);
         peer.memory_bytes = each.reduce(|sum, more| sum + more);
@@ -306,6 +314,8 @@ fn on_runtime(world: &World<'_>, registry: &Registry, files: &Files, identity: &
         memory_bytes: None,
         last_death,
         began,
+        turn: record.as_ref().filter(|_| status == Status::Live).and_then(|record| turn_began(world, record, state)),
+        usage: None,
         pane: record.filter(|_| status == Status::Live).and_then(|record| record.pane).map(|pane| pane.pid),
     }
 }
@@ -333,6 +343,12 @@ fn at_work(world: &World<'_>, registry: &Registry, record: &SessionRecord) -> (A
         Quiet::Working => (AttentionState::Working, turn.map(|turn| turn.at)),
         Quiet::Since(at) => (AttentionState::Idle, Some(at)),
     }
+}
+
+/// When the turn that runs began, by the agent's hooks; an idle session has none, whatever its last hook said.
+fn turn_began(world: &World<'_>, record: &SessionRecord, state: AttentionState) -> Option<EpochMs> {
+    let turn = (state != AttentionState::Idle).then(|| turn_of(world, &record.identity, record.launch.as_deref()));
+    turn.flatten().filter(|turn| turn.state == TurnState::Busy).map(|turn| turn.at)
 }
 
 /// How many peers are in each state.

@@ -4,11 +4,13 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::output;
+use crate::base::paths::Paths;
 use crate::store::durable;
 use crate::store::event_log::{Log, parse, time_of};
 use crate::store::open::{self, Rule};
 use crate::world::World;
 use serde_json::{Map, Value};
+use std::collections::VecDeque;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -26,6 +28,11 @@ pub struct Wanted {
     /// Only lines since then.
     pub since: Option<EpochMs>,
 }
+
+/// How much of each log is read for its newest lines.
+const NEWEST: u64 = 256 << 10;
+/// How many lines are kept of them.
+const KEPT: usize = 4000;
 
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +54,16 @@ impl Line {
         let mut map: Map<String, Value> = self.pairs.iter().map(typed).collect();
         map.insert("log".into(), self.log.into());
         Value::Object(map)
+    }
+
+    /// The line in short, for a reader who knows whom it is about: local time of the day, event, and the other fields.
+    pub(crate) fn brief(&self) -> String {
+        let get = |name: &str| self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+        let time = self.at.map_or_else(String::new, EpochMs::local_time);
+        let rest =
+            self.pairs.iter().filter(|(key, _)| !["ts", "ev", "identity", "personality"].contains(&key.as_str()));
+        let rest: Vec<String> = rest.map(|(key, value)| format!("{key}={value}")).collect();
+        format!("{time} {} {}", get("ev"), rest.join(" "))
     }
 
     fn is(&self, wanted: &Wanted) -> bool {
@@ -144,6 +161,58 @@ impl Reader {
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.offset += whole as u64;
         lines_of(self.log, &bytes[..whole])
+    }
+}
+
+/// The files of the logs.
+pub(crate) fn files(paths: &Paths) -> [PathBuf; 3] {
+    LOGS.map(|log| paths.event_log(log.file_name()))
+}
+
+/// The newest lines of the logs, as they grow.
+pub(crate) struct NewestLines {
+    readers: Vec<Reader>,
+    lines: VecDeque<Line>,
+}
+
+impl NewestLines {
+    /// Reads the end of each log.
+    pub(crate) fn open(world: &World<'_>) -> NewestLines {
+        let readers = LOGS.map(|log| {
+            let path = world.paths.event_log(log.file_name());
+            let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+            Reader { log, path, inode: 0, offset: size.saturating_sub(NEWEST) }
+        });
+        let cut = readers.each_ref().map(|reader| reader.offset > 0);
+        let mut newest = NewestLines { readers: readers.into(), lines: VecDeque::new() };
+        let mut lines = Vec::new();
+        for (reader, cut) in newest.readers.iter_mut().zip(cut) {
+            // The first one may begin before where the reading began.
+            lines.extend(reader.read().into_iter().skip(usize::from(cut)));
+        }
+        newest.take(lines);
+        newest
+    }
+
+    /// Reads on.
+    pub(crate) fn read_on(&mut self) {
+        let lines: Vec<Line> = self.readers.iter_mut().flat_map(Reader::read).collect();
+        self.take(lines);
+    }
+
+    fn take(&mut self, mut lines: Vec<Line>) {
+        lines.sort_by_key(|line| line.at);
+        self.lines.extend(lines);
+        let over = self.lines.len().saturating_sub(KEPT);
+        self.lines.drain(..over);
+    }
+
+    /// The newest lines about `peer`, at most `most`, the oldest first.
+    pub(crate) fn about(&self, peer: &Personality, most: usize) -> Vec<&Line> {
+        let wanted = Wanted { peer: Some(peer.clone()), since: None };
+        let mut found: Vec<&Line> = self.lines.iter().rev().filter(|line| line.is(&wanted)).take(most).collect();
+        found.reverse();
+        found
     }
 }
 

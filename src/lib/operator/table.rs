@@ -78,7 +78,7 @@ fn cells(peer: &Listed, now: EpochMs) -> [String; 7] {
 }
 
 /// A size in at most four characters: `940K`, `212M`, `1.4G`, `12G`.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
     match mib {
         _ if mib < 1.0 => format!("{}K", bytes / 1024),

@@ -337,6 +337,7 @@ impl App {
                 }
             }
             TypedKey::Up | TypedKey::Down | TypedKey::Ctrl(_) => {}
+            TypedKey::Home | TypedKey::End | TypedKey::PageUp | TypedKey::PageDown => {}
         }
         None
     }

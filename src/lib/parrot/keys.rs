@@ -21,7 +21,11 @@ pub(crate) enum TypedKey {
     Escape,
     Up,
     Down,
-    /// Ctrl and this letter (`c`, `d`, `u`).
+    Home,
+    End,
+    PageUp,
+    PageDown,
+    /// Ctrl and this letter (`c`, `d`, `l`, `u`).
     Ctrl(char),
 }
 
@@ -87,7 +91,7 @@ impl Decoder {
             },
             State::Ss3 => {
                 self.state = State::Ground;
-                keys.extend(arrow(byte));
+                keys.extend(movement(byte));
             }
             State::Csi => self.csi(byte, keys),
             State::DialogAnswer => match byte {
@@ -131,6 +135,7 @@ impl Decoder {
             0x08 | 0x7f => keys.push(TypedKey::Backspace),
             0x03 => keys.push(TypedKey::Ctrl('c')),
             0x04 => keys.push(TypedKey::Ctrl('d')),
+            0x0c => keys.push(TypedKey::Ctrl('l')),
             0x15 => keys.push(TypedKey::Ctrl('u')),
             b'\t' | 0x20..=0x7e => keys.push(TypedKey::Char(char::from(byte))),
             0..=0x1f => {}
@@ -156,7 +161,12 @@ impl Decoder {
                 let parameters = std::mem::take(&mut self.held);
                 match (parameters.as_slice(), byte) {
                     (b"200", b'~') => self.state = State::Paste,
-                    (b"", _) => keys.extend(arrow(byte)),
+                    (b"", _) => keys.extend(movement(byte)),
+                    // Those of xterm, rxvt and the console.
+                    (b"1" | b"7", b'~') => keys.push(TypedKey::Home),
+                    (b"4" | b"8", b'~') => keys.push(TypedKey::End),
+                    (b"5", b'~') => keys.push(TypedKey::PageUp),
+                    (b"6", b'~') => keys.push(TypedKey::PageDown),
                     _ => {}
                 }
             }
@@ -177,10 +187,12 @@ impl Decoder {
     }
 }
 
-fn arrow(last: u8) -> Option<TypedKey> {
+fn movement(last: u8) -> Option<TypedKey> {
     match last {
         b'A' => Some(TypedKey::Up),
         b'B' => Some(TypedKey::Down),
+        b'H' => Some(TypedKey::Home),
+        b'F' => Some(TypedKey::End),
         _ => None,
     }
 }
@@ -221,6 +233,8 @@ mod tests {
             (b"\x1b", vec![TypedKey::Escape]),
             (b"\x1b\x1b", vec![TypedKey::Escape, TypedKey::Escape]),
             (b"\x1b[A\x1bOB", vec![TypedKey::Up, TypedKey::Down]),
+            (b"\x1b[H\x1bOF\x1b[1~\x1b[4~", vec![TypedKey::Home, TypedKey::End, TypedKey::Home, TypedKey::End]),
+            (b"\x1b[5~\x1b[6~\x0c", vec![TypedKey::PageUp, TypedKey::PageDown, TypedKey::Ctrl('l')]),
             (b"\x1b[C\x1b[1;5A\x1b[3~\x1bfx", typed("x")),
             (b"\x1b]11;rgb:0/0/0\x07y\x1bP1$r0m\x1b\\z", typed("yz")),
             (b"\x1b]broken\r", vec![TypedKey::Enter]),

@@ -26,7 +26,7 @@ mod error;
 mod faults;
 mod history;
 mod hooks;
-mod keys;
+pub(crate) mod keys;
 mod options;
 mod record;
 mod reply;

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use doing::{Doing, doing};
 pub(crate) use send::redraw;
-pub(crate) use signals::{outlive_the_stop, signal_stream};
+pub(crate) use signals::{end_by, outlive_the_stop, signal_stream};
 use stat::Stat;
 pub(crate) use watch::ExitWatch;
 

@@ -13,6 +13,12 @@ pub(crate) fn signal_stream(signals: &[i32]) -> io::Result<UnixStream> {
     Ok(read)
 }
 
+/// Ends this program as `signal` would have, had it not been caught: whoever started the program sees by which signal.
+pub(crate) fn end_by(signal: i32) {
+    // A signal that can't be raised ends nothing: the caller goes on to its own end.
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
 /// Ignores TERM and HUP from now on: for a program that has asked for the end of the unit, or of the terminal, that it
 /// runs in, and still has to put files in order.
 pub(crate) fn outlive_the_stop() {

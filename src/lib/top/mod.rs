@@ -1,0 +1,28 @@
+//! `iapeer top`: the peers on a screen of its own, those that need somebody first, and the selected one's screen, queue
+//! and last events.
+//!
+//! What the keys do is done by the programs that the command line has for it; nothing is decided here a second time.
+//! `keys`, `row`, `plan`, `state` and `errand` decide and are tested as tables; `gather` reads, `draw` draws, `terminal`
+//! and `watch` wait, `run` is the loop.
+
+#![forbid(unsafe_code)]
+
+mod draw;
+mod errand;
+mod gather;
+pub mod keys;
+mod look;
+mod pace;
+mod plan;
+mod popup;
+mod press;
+mod row;
+mod run;
+mod screen;
+mod state;
+mod terminal;
+mod tokens;
+mod watch;
+mod work;
+
+pub(crate) use run::{once, watch};
