@@ -19,14 +19,14 @@ use async_nats::jetstream::message::PublishMessage;
 use std::time::Duration;
 
 /// Publishes what waits for each host that is reached by NATS. What fails for one host is noted, and is no reason to leave
-/// the others out.
-pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection) -> Result<(), Failure> {
+/// the others out. With `is_new` the connection is: what failed by another one is tried again at once.
+pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection, is_new: bool) -> Result<(), Failure> {
     for host in hosts::known_hosts(world.paths)? {
         if !matches!(HostFile::read(world.paths, &host), Ok(Some(HostFile::Nats))) {
             continue;
         }
         let outbox = world.outbox(&host);
-        if !outbox.is_due(world.now()) || outbox.queue.list(Place::Waiting)?.is_empty() {
+        if !(is_new || outbox.is_due(world.now())) || outbox.queue.list(Place::Waiting)?.is_empty() {
             continue;
         }
         // Nobody else hands over to it, unless its file has just been changed.

@@ -85,8 +85,10 @@ fn watch(dir: &Path, changed: &Arc<Notify>) -> Result<(), Failure> {
 }
 
 async fn give(world: &World<'_>, own: &HostName, at: &Connection, changed: &Notify) -> Result<(), RelayError> {
+    let mut is_new = true;
     loop {
-        publish::all(world, own, at).await?;
+        publish::all(world, own, at, is_new).await?;
+        is_new = false;
         changed.notified().await;
     }
 }
