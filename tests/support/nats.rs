@@ -62,7 +62,7 @@ impl NatsServer {
         let dir = home.dir().join(name);
         fs::create_dir_all(&dir).unwrap();
         let text = format!(
-            "server_name: {name}\nlisten: \"{address}:{port}\"\njetstream {{ store_dir: \"{}\" }}\n{more}",
+            "server_name: {name}\nlisten: \"{address}:{port}\"\njetstream {{ store_dir: \"{}\", max_file_store: 8GB }}\n{more}",
             dir.display()
         );
         fs::write(dir.join("nats.conf"), text).unwrap();

@@ -13,6 +13,10 @@ const DUPLICATES: Duration = Duration::from_secs(120);
 /// After how long without an acknowledgement a message is given again.
 const GIVEN_AGAIN: Duration = Duration::from_secs(5);
 
+/// How much the lists of peers may take together: a thousand hosts of a hundred peers need a third of that. The server
+/// sets it aside, as it does for messages.
+const LISTS_MAX: i64 = 64 << 20;
+
 /// The subject of what `from` sends to `to`.
 pub(crate) fn subject(from: &HostName, to: &HostName) -> String {
     format!("iapeer.from.{from}.{to}")
@@ -72,7 +76,7 @@ pub(crate) async fn peers(at: &Connection, file: &NatsFile) -> Result<Stream, Re
         description: Some("who is on which host of iapeer".into()),
         subjects: vec!["iapeer.peers.*".into()],
         max_messages_per_subject: 1,
-        max_bytes: file.max_bytes,
+        max_bytes: file.max_bytes.min(LISTS_MAX),
         num_replicas: file.replicas,
         ..Config::default()
     };
