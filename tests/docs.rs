@@ -4,10 +4,12 @@
 
 mod support;
 
+use clap::CommandFactory;
 use iapeer::base::exit::Exit;
 use iapeer::base::settings::{PLACES, TABLE};
 use iapeer::top::keys::{TOP_KEYS, TOP_NOTES};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::TestHome;
@@ -34,7 +36,8 @@ an empty or blank one means the default. Paths are absolute.
         text += &format!("| `{}` | {} | {} |\n", place.name, place.default, place.doc);
     }
     text += "
-Units: `s` seconds (decimals are fine), `ms` whole milliseconds, `count` and `bytes` whole numbers over zero, `flag` one
+Units: `s` seconds (decimals are fine), `ms` whole milliseconds, `days` days; a length of time may have its own unit, as
+in `90s`, `2m`, `1h`, `3d`. `count` and `bytes` whole numbers over zero, `flag` one
 of 1, true, yes, on or 0, false, no, off, `word` one of the words named.
 
 | variable | default | unit | what it is for |
@@ -151,7 +154,10 @@ fn example(home: &TestHome, key: &str, value: &Value) -> Value {
         Value::String(text) if text.starts_with("20") && text.ends_with('Z') => {
             json!(if text.contains('.') { "2026-11-26T10:44:46.000Z" } else { "2026-11-26T10:44:46Z" })
         }
-        Value::String(text) => json!(text.replace(home.dir().to_str().unwrap(), "/home/me")),
+        Value::String(text) => {
+            let text = text.replace(home.dir().to_str().unwrap(), "/home/me");
+            json!(text.replace(support::bin_dir().to_str().unwrap(), "/usr/bin"))
+        }
         other => other.clone(),
     }
 }
@@ -188,6 +194,11 @@ fn each_example_of_the_json_page_is_what_its_command_prints() {
     home.set("IAPEER_SERVICE_MANAGER", "none");
     home.parrot("bob", &[]);
     home.ok("iapeer-superviser", &[]);
+    for program in ["notify", "memory"] {
+        let path = home.root().join(program);
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
     let path = page("json.md");
     let text = fs::read_to_string(&path).unwrap();
     let mut written = String::new();
@@ -229,9 +240,15 @@ fn words_of(page: &str) -> Vec<&str> {
     page.split('`').skip(1).step_by(2).collect()
 }
 
+/// The code of a file of the library, without its tests.
+fn code_of(name: &str) -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib").join(name)).unwrap();
+    text.split("#[cfg(test)]").next().unwrap().to_owned()
+}
+
 #[test]
 fn every_state_file_of_the_code_is_on_its_page() {
-    let code = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib/base/state_file.rs")).unwrap();
+    let code = code_of("base/state_file.rs");
     let (_, suffixes) = code.split_once("pub fn suffix(self)").unwrap();
     let (suffixes, _) = suffixes.split_once("\n    }").unwrap();
     let text = fs::read_to_string(page("state-files.md")).unwrap();
@@ -240,20 +257,61 @@ fn every_state_file_of_the_code_is_on_its_page() {
     let missing: Vec<&&str> =
         suffixes.iter().filter(|suffix| !text.contains(&format!("<identity>.{suffix}"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
+    // Every other path: what `base` joins, with `<…>` for what is filled in.
+    let mut paths = BTreeSet::new();
+    for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib/base")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if !name.ends_with("paths.rs") {
+            continue;
+        }
+        for call in code_of(&format!("base/{name}")).split(".join(").skip(1) {
+            let call = call.strip_prefix("format!(").unwrap_or(call);
+            if let Some(literal) = call.strip_prefix('"').and_then(|rest| rest.split('"').next()) {
+                paths.insert(literal.replace('{', "<").replace('}', ">"));
+            }
+        }
+    }
+    assert!(paths.len() > 30, "{paths:?}");
+    let known = |path: &&String| {
+        let pieces: Vec<&str> = path.split(['<', '>']).step_by(2).filter(|piece| !piece.is_empty()).collect();
+        pieces.iter().all(|piece| text.contains(piece))
+    };
+    let missing: Vec<&String> = paths.iter().filter(|path| !known(path)).collect();
+    assert!(missing.is_empty(), "docs/state-files.md does not name {missing:?}");
+}
+
+/// The names of the fields of every struct that the text of a file is read into.
+fn keys_of(code: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    for part in code.split("Deserialize").skip(1) {
+        // Up to the end of the item that this attribute stands before.
+        let item = part.split("\n}").next().unwrap();
+        let Some((_, fields)) = item.split_once(" struct ").and_then(|(_, rest)| rest.split_once('{')) else {
+            continue;
+        };
+        let field = |line: &str| Some(line.trim().strip_prefix("pub ")?.split_once(':')?.0.replace("r#", ""));
+        keys.extend(fields.lines().filter_map(field));
+    }
+    keys
 }
 
 #[test]
 fn every_key_of_a_manifest_and_of_a_profile_is_on_its_page() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib");
-    let manifest = fs::read_to_string(src.join("runtime/manifest.rs")).unwrap();
-    let (_, fields) = manifest.split_once("pub struct Manifest {").unwrap();
-    let (fields, _) = fields.split_once("\n}").unwrap();
-    let keys = fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':')).map(|(key, _)| key);
-    let keys: Vec<&str> = keys.map(|key| key.strip_prefix("r#").unwrap_or(key)).collect();
     let text = fs::read_to_string(page("runtimes.md")).unwrap();
     let words = words_of(&text);
-    assert!(keys.len() > 15, "{keys:?}");
-    let missing: Vec<&&str> = keys.iter().filter(|key| !words.contains(key)).collect();
+    let mut missing = Vec::new();
+    let mut all = 0;
+    for file in files(&src.join("runtime")).into_iter().filter(|file| file.extension().is_some_and(|ext| ext == "rs")) {
+        let name = format!("runtime/{}", file.file_name().unwrap().to_str().unwrap());
+        for key in keys_of(&code_of(&name)) {
+            all += 1;
+            if !words.contains(&key.as_str()) {
+                missing.push(format!("{key} of {name}"));
+            }
+        }
+    }
+    assert!(all > 60, "{all} keys");
     assert!(missing.is_empty(), "docs/runtimes.md does not name {missing:?}");
     let policy = fs::read_to_string(src.join("store/policy.rs")).unwrap();
     let (_, list) = policy.split_once("KEYS: [&str;").unwrap();
@@ -264,4 +322,41 @@ fn every_key_of_a_manifest_and_of_a_profile_is_on_its_page() {
     let words = words_of(&text);
     let missing: Vec<&str> = of_sessions.chain(others).filter(|key| !words.contains(key)).collect();
     assert!(missing.is_empty(), "docs/profiles.md does not name {missing:?}");
+    // And the other way round: the page promises no key that nothing reads.
+    let known: Vec<&str> = list.split('"').skip(1).step_by(2).chain(others).collect();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let unread: Vec<&str> = rows.filter(|key| !known.contains(key)).collect();
+    assert!(unread.is_empty(), "docs/profiles.md names {unread:?}, which nothing reads");
+}
+
+/// The verbs that print JSON, and for verbs with verbs of their own each of these.
+fn json_verbs(command: &clap::Command, path: &str) -> Vec<String> {
+    let own = command.get_arguments().any(|argument| argument.get_long() == Some("json") && !argument.is_hide_set());
+    let mut found: Vec<String> = own.then(|| path.to_owned()).into_iter().collect();
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        found.extend(json_verbs(sub, &format!("{path} {}", sub.get_name())));
+    }
+    found
+}
+
+#[test]
+fn every_verb_that_prints_json_is_on_the_json_page() {
+    let json = fs::read_to_string(page("json.md")).unwrap();
+    let verbs = json_verbs(&iapeer::cli::args::Front::command(), "iapeer");
+    assert!(verbs.len() > 40, "{verbs:?}");
+    let is_there = |verb: &&String| {
+        let last = verb.split(' ').next_back().unwrap();
+        json.contains(&format!("{verb} "))
+            || json.contains(&format!("{verb}`"))
+            || json.contains(&format!("`{last}`"))
+            || json.contains(&format!("`{last} "))
+    };
+    let missing: Vec<&String> = verbs.iter().filter(|verb| !is_there(verb)).collect();
+    assert!(missing.is_empty(), "docs/json.md does not say what these print: {missing:?}");
+    let without: Vec<String> = iapeer::cli::args::Front::command()
+        .get_subcommands()
+        .filter(|sub| !sub.is_hide_set() && json_verbs(sub, sub.get_name()).is_empty())
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    assert_eq!(without, [""; 0], "verbs without --json");
 }

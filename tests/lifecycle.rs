@@ -445,7 +445,7 @@ fn step_10_of_06_3_the_crash_loop_guard_refuses_the_fourth_wake_and_lets_go_afte
         let _ = home.run("iapeer-drain", &[ANN]);
         events(&home, "wake").into_iter().find(|line| line["cause"] == "crash-loop")
     });
-    assert_eq!((refused["mode"].as_str(), refused["reason"].as_str()), ("refused", "3 deaths in 300s"));
+    assert_eq!((refused["mode"].as_str(), refused["reason"].as_str()), ("refused", "3 deaths in 5m"));
     assert_eq!((deaths(&home), home.queue(ANN)), (3, (1, 0, 0)), "the message stays queued");
     let waiting = home.run("iapeer-wake", &["ann"]);
     assert!(waiting.code == 69 && format!("{waiting}").contains("iapeer new ann"), "{waiting}");

@@ -118,6 +118,13 @@ const SCENARIOS: &[Scenario] = &[
         wait_until("the holder", PATIENCE, || old() > Duration::from_secs(3000));
         true
     }),
+    row("a tick of cron's can't run", Sleeps, "none has run since one failed", |home| {
+        // As a line in a crontab may set it.
+        home.set("IAPEER_IDLE_SECS", "soon");
+        let failed = home.run("iapeer-superviser", &[]).code;
+        home.unset("IAPEER_IDLE_SECS");
+        failed == 78
+    }),
     row("the clock was set a day back", Lives, "in the future", |home| shift_stamp(home, 86_400)),
     row("the clock was set a day forward", Lives, "the last one was", |home| {
         let clock = home.root().join("state/clock");
@@ -245,11 +252,6 @@ fn word<'a>(finding: &'a Value, key: &str) -> &'a str {
     finding[key].as_str().unwrap()
 }
 
-/// The commands of an advice: what stands between backticks.
-fn commands(todo: &str) -> Vec<&str> {
-    todo.split('`').skip(1).step_by(2).collect()
-}
-
 /// Follows the advice of one finding: its commands, word for word, or by hand.
 fn follow(home: &TestHome, scenario: &Scenario, finding: &Value) -> String {
     let todo = word(finding, "todo");
@@ -257,7 +259,7 @@ fn follow(home: &TestHome, scenario: &Scenario, finding: &Value) -> String {
     if (scenario.by_hand)(home, word(finding, "what")) {
         return format!("by hand: {todo}");
     }
-    let all = commands(todo);
+    let all: Vec<&str> = finding["commands"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
     assert!(!all.is_empty(), "{}: no command in {finding}", scenario.name);
     let run = |command: &&str| {
         let mut shell = home.cmd("sh");
@@ -311,6 +313,22 @@ fn play(scenario: &Scenario) {
         home.run("iapeer-superviser", &[]);
         findings(&home).is_empty()
     });
+}
+
+/// What the registry remembers of a profile that is cut: all that sends messages and starts sessions.
+#[test]
+fn a_profile_that_is_written_anew_says_what_it_said() {
+    let home = TestHome::new();
+    home.set("IAPEER_SERVICE_MANAGER", "none");
+    home.parrot("ann", &[]);
+    home.ok("iapeer", &["tag", "ann", "add", "books", "reviewers"]);
+    home.ok("iapeer", &["native-memory", "default", "ann"]);
+    let before: Value = serde_json::from_slice(&fs::read(profile(&home)).unwrap()).unwrap();
+    cut(&profile(&home));
+    home.run("iapeer", &["doctor", "--fix"]);
+    let after: Value = serde_json::from_slice(&fs::read(profile(&home)).unwrap()).unwrap();
+    assert_eq!(after, before);
+    assert_eq!(home.ok("iapeer", &["tag", "ann"]).stdout, "books\nreviewers\n");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use iapeer::canary::{pane, report, watch};
 use iapeer::cli::{self, Access, args};
 use iapeer::mailbox::queues;
 use iapeer::store::pane_log::PaneLog;
+use iapeer::store::session_record::SessionRecord;
 use iapeer::world::PaneEnd;
 use iapeer::world::World;
 use std::path::PathBuf;
@@ -36,7 +37,13 @@ fn main() -> ExitCode {
     }
     match lone_identity() {
         Some(identity) => iapeer::base::output::run("iapeer-canary", || {
-            cli::with_world("iapeer-canary", Access::Write, |world| watch::watch(world, &identity))
+            cli::with_world("iapeer-canary", Access::Write, |world| {
+                // Many a name (code-review) reads like an identity.
+                match SessionRecord::peek(world.paths, &identity) {
+                    Some(_) => watch::watch(world, &identity),
+                    None => watch::watch(world, &named(world, identity.to_string())?),
+                }
+            })
         }),
         None => cli::main("iapeer-canary", access, run),
     }
@@ -93,7 +100,14 @@ fn run(given: args::Canary, world: &World<'_>) -> Result<Exit, Failure> {
         return Ok(exit);
     }
     let name = given.identity.ok_or_else(|| Failure::new(Exit::Usage, "whose server: iapeer-canary IDENTITY"))?;
-    watch::watch(world, &queues::chosen(world, &[name])?[0])
+    watch::watch(world, &named(world, name)?)
+}
+
+/// Of the identities that `name` names the first that has a session, else the first.
+fn named(world: &World<'_>, name: String) -> Result<Identity, Failure> {
+    let all = queues::chosen(world, &[name])?;
+    let live = all.iter().find(|identity| SessionRecord::peek(world.paths, identity).is_some());
+    Ok(live.unwrap_or(&all[0]).clone())
 }
 
 /// tmux fills in nothing where it does not know.

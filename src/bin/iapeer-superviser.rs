@@ -9,19 +9,31 @@
 //!
 //! Exit: 0 unless the tick itself could not run · 64 usage · 74 I/O · 77 permission · 78 configuration.
 
+use iapeer::base::span::said;
 use iapeer::base::{Exit, Failure, output};
 use iapeer::cli::{self, Access, args};
 use iapeer::mailbox::queues;
 use iapeer::store::{FileLock, LockError};
+use iapeer::supervision::failed;
 use iapeer::supervision::tick::{self, TickOptions};
 use iapeer::world::Peer;
 use iapeer::world::World;
+use std::cell::Cell;
 use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let access = |given: &args::Superviser| if given.dry_run { Access::ReadOnly } else { Access::Write };
-    cli::main("iapeer-superviser", access, run)
+    // Somebody sees the end of a tick over single identities; the timer's, or cron's, nobody sees.
+    let unseen = Cell::new(false);
+    let access = |given: &args::Superviser| {
+        unseen.set(!given.dry_run && given.only.is_empty());
+        if given.dry_run { Access::ReadOnly } else { Access::Write }
+    };
+    cli::main_noting("iapeer-superviser", access, run, |failure| {
+        if unseen.get() {
+            failed::note_failed(failure);
+        }
+    })
 }
 
 fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
@@ -46,6 +58,7 @@ fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
             Err(error) => return Err(error.into()),
         }
     };
+    let full = !given.dry_run && only.is_empty();
     let options = TickOptions { dry_run: given.dry_run, only, verbose: given.verbose };
     let summary = tick::tick(world, &options, |judged| {
         cli::tell(given.json, judged, || {
@@ -55,13 +68,16 @@ fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
                 "{}  {}{}{}{}{}",
                 judged.identity,
                 judged.action.as_str(),
-                part("age", judged.age_secs.map(|age| format!("{age}s"))),
+                part("age", judged.age_secs.map(|age| said(Duration::from_secs(age)))),
                 part("outcome", judged.outcome.map(|outcome| outcome.to_string())),
                 part("reason", judged.reason.clone()),
                 part("by", judged.by.clone())
             )
         });
     })?;
+    if full {
+        failed::note_done(world)?;
+    }
     cli::tell(given.json, &serde_json::json!({ "tick": summary }), || {
         format!(
             "tick: {} sessions, {} acted on, {} drains started, {} ms",

@@ -14,7 +14,6 @@ use iapeer::telegram::connect::{Connection, connect};
 use iapeer::telegram::run;
 use iapeer::world::World;
 use std::process::ExitCode;
-use std::time::Duration;
 
 fn main() -> ExitCode {
     cli::main("iapeer-telegram", |_| Access::Write, act)
@@ -34,7 +33,7 @@ fn act(given: Telegram, world: &World<'_>) -> Result<Exit, Failure> {
                 person: &given.person,
                 token_file: &given.token_file,
                 agents: &given.agents,
-                wait: Duration::from_secs(given.wait),
+                wait: given.wait,
             };
             let connected = connect(world, &connection, output::complain)?;
             cli::tell(given.json, &connected, || connected.line());

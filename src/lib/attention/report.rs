@@ -4,6 +4,7 @@ use crate::attention::look;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Personality};
+use crate::base::span::said;
 use crate::base::{AttentionState, Liveness, Sign, StateFile};
 use crate::session::settle;
 use crate::store::attention::{self, Attention};
@@ -78,15 +79,9 @@ impl Row {
     }
 }
 
-/// An age in at most four characters: `7s`, `12m`, `3h`, `5d`.
+/// An age, as all lengths of time are said.
 pub fn age(now: EpochMs, since: EpochMs) -> String {
-    let secs = now.since(since).as_secs();
-    match secs {
-        0..=99 => format!("{secs}s"),
-        100..=5_999 => format!("{}m", secs / 60),
-        6_000..=359_999 => format!("{}h", secs / 3600),
-        _ => format!("{}d", secs / 86_400),
-    }
+    said(now.since(since))
 }
 
 /// The peers that wait for a person, the longest wait first. Screens that have changed since they were last read are
@@ -111,16 +106,4 @@ pub fn rows(world: &World<'_>) -> Result<Vec<Row>, Failure> {
     let mut rows: Vec<Row> = known.collect();
     rows.sort_by(|a, b| (a.began, &a.identity).cmp(&(b.began, &b.identity)));
     Ok(rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_short() {
-        for (secs, text) in [(0, "0s"), (99, "99s"), (100, "1m"), (5_999, "99m"), (6_000, "1h"), (360_000, "4d")] {
-            assert_eq!(age(EpochMs(secs * 1000), EpochMs(0)), text);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! the transcript, the screen, the processes.
 
 use crate::base::clock::EpochMs;
+use crate::base::span::said;
 use crate::base::{AttentionState, Liveness, Sign};
 use std::time::Duration;
 
@@ -128,7 +129,7 @@ pub fn decide(seen: &AttentionSeen) -> AttentionVerdict {
     }
     let working = seen.working || screen.is_some_and(|screen| screen.busy);
     if working && seen.still >= seen.hung_after {
-        let text = format!("no sign of life for {}s", seen.still.as_secs());
+        let text = format!("no sign of life for {}", said(seen.still));
         return AttentionVerdict { text, ..plain(Hung, Sign::Process) };
     }
     if working {

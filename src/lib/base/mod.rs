@@ -14,6 +14,7 @@ pub mod hold;
 pub mod home;
 mod host_paths;
 pub mod identity;
+mod launch_paths;
 pub mod message_id;
 pub mod normalize;
 pub mod output;

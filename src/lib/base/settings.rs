@@ -3,6 +3,7 @@
 //! A value that can't be parsed is refused with exit 78 and the variable's name; it is never replaced by the default.
 
 use crate::base::exit::{Exit, Failure};
+use crate::base::span::span;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -23,21 +24,21 @@ trait Parse: Sized {
     fn parse(text: &str) -> Option<Self>;
 }
 
-/// Seconds; decimals are fine. Must be over zero.
+/// Seconds, or a number of `s`, `m`, `h` or `d`; decimals are fine. Must be over zero.
 struct Seconds(Duration);
 impl Parse for Seconds {
     fn parse(text: &str) -> Option<Self> {
-        let seconds: f64 = text.parse().ok()?;
-        (seconds > 0.0 && seconds < 1e9).then(|| Seconds(Duration::from_secs_f64(seconds)))
+        span(text).filter(|length| !length.is_zero() && length.as_secs() < 1_000_000_000).map(Seconds)
     }
 }
 
-/// Whole milliseconds; zero is fine.
+/// Whole milliseconds, or a number of `s`, `m`, `h` or `d`; zero is fine.
 struct Millis(Duration);
 impl Parse for Millis {
     fn parse(text: &str) -> Option<Self> {
-        let ms: u64 = text.parse().ok()?;
-        (ms < 1_000_000_000).then(|| Millis(Duration::from_millis(ms)))
+        let length = text.parse().ok().map(Duration::from_millis);
+        let has_unit = text.ends_with(['s', 'm', 'h', 'd']);
+        length.or_else(|| span(text).filter(|_| has_unit)).filter(|length| length.as_secs() < 1_000_000).map(Millis)
     }
 }
 
@@ -57,12 +58,13 @@ impl Parse for Days {
     }
 }
 
-/// Days; decimals are fine. Must be over zero.
+/// Days, or a number of `s`, `m`, `h` or `d`; decimals are fine. Must be over zero.
 struct DaysOver(Duration);
 impl Parse for DaysOver {
     fn parse(text: &str) -> Option<Self> {
-        let days: f64 = text.parse().ok()?;
-        (days > 0.0 && days < 1e5).then(|| DaysOver(Duration::from_secs_f64(days * 86_400.0)))
+        let days = text.parse::<f64>().ok().map(|days| format!("{days}d"));
+        let length = span(days.as_deref().unwrap_or(text))?;
+        (!length.is_zero() && length.as_secs() < 8_640_000_000).then_some(DaysOver(length))
     }
 }
 
@@ -120,9 +122,9 @@ macro_rules! settings {
 
 fn bad(name: &str, text: &str, unit: &str, default: &str) -> Failure {
     let wanted = match unit {
-        "s" => "seconds over 0",
-        "days" => "a number of days",
-        "ms" => "whole milliseconds",
+        "s" => "seconds over 0, or a time as 90s, 2m, 1h",
+        "days" => "a number of days, or a time as 12h",
+        "ms" => "whole milliseconds, or a time as 5s",
         "flag" => "1, true, yes, 0, false or no",
         "word" => "auto or none",
         _ => "a whole number over 0",
@@ -268,13 +270,30 @@ mod tests {
     fn a_bad_value_is_refused_by_name_with_78() {
         for (name, value) in [
             ("IAPEER_IDLE_SECS", "0"),
-            ("IAPEER_IDLE_SECS", "1h"),
+            ("IAPEER_IDLE_SECS", "1w"),
+            ("IAPEER_IDLE_SECS", "0m"),
             ("IAPEER_CRASHLOOP_MAX", "-1"),
             ("IAP_LIVENESS_GRACE_MS", "x"),
         ] {
             let failure = Settings::read(|n| (n == name).then(|| value.to_owned())).unwrap_err();
             assert_eq!(failure.exit, Exit::Config);
             assert!(failure.message.contains(name), "{failure}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_have_a_unit_or_the_one_of_the_setting() {
+        for (text, secs) in [("90", 90), ("90s", 90), ("2m", 120), ("1h", 3600), ("0.5m", 30)] {
+            let settings = Settings::read(|name| (name == "IAPEER_IDLE_SECS").then(|| text.to_owned())).unwrap();
+            assert_eq!(settings.idle, Duration::from_secs(secs), "{text}");
+        }
+        for (text, ms) in [("250", 250), ("5s", 5_000), ("1m", 60_000)] {
+            let settings = Settings::read(|name| (name == "IAP_LIVENESS_GRACE_MS").then(|| text.to_owned())).unwrap();
+            assert_eq!(settings.liveness_grace, Duration::from_millis(ms), "{text}");
+        }
+        for (text, hours) in [("7", 168), ("0.5", 12), ("12h", 12), ("2d", 48)] {
+            let settings = Settings::read(|name| (name == "IAPEER_HOLD_DAYS").then(|| text.to_owned())).unwrap();
+            assert_eq!(settings.hold, Duration::from_secs(hours * 3600), "{text}");
         }
     }
 

@@ -14,9 +14,40 @@ pub fn span(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok()
 }
 
+/// A length of time for people, in one unit: `90s`, `2m`, `1h`, `3d`. What is left over of the unit is not said.
+pub fn said(length: Duration) -> String {
+    let secs = length.as_secs();
+    match secs {
+        0..=119 => format!("{secs}s"),
+        120..=3_599 => format!("{}m", secs / 60),
+        3_600..=172_799 => format!("{}h", secs / 3_600),
+        _ => format!("{}d", secs / 86_400),
+    }
+}
+
+/// A text that is no length of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a time is written as 90s, 10m, 2h or 1d")]
+pub struct NoSpan;
+
+/// [`span`] for the value of an option.
+pub(crate) fn of_option(text: &str) -> Result<Duration, NoSpan> {
+    span(text).ok_or(NoSpan)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_is_in_one_unit_and_can_be_read_again() {
+        for (secs, text) in
+            [(0, "0s"), (119, "119s"), (120, "2m"), (3_599, "59m"), (3_600, "1h"), (172_799, "47h"), (172_800, "2d")]
+        {
+            assert_eq!(said(Duration::from_secs(secs)), text);
+            assert!(span(text).is_some_and(|read| read.as_secs() <= secs), "{text}");
+        }
+    }
 
     #[test]
     fn spans_as_a_table() {

@@ -7,6 +7,7 @@
 
 use crate::cli::chronicle_args::ChronicleVerb;
 use crate::cli::fleet_args::FleetVerb;
+use crate::cli::launch_args::LaunchVerb;
 use crate::cli::names::Names;
 use crate::cli::people_args::People;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -17,13 +18,14 @@ pub use crate::cli::host_args::Relay;
 pub use crate::cli::message_args::{Canary, Drain, Reap, Require, Send, Superviser, Wake};
 pub use crate::cli::telegram_args::Telegram;
 pub(crate) use crate::cli::top::TopArgs;
+pub use crate::cli::unit_args::{Planned, Units};
 
 /// Hold one always-on peer (telegram, notifier) in the foreground: what its service unit runs. TERM or INT ends its
 /// session.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-run", version)]
 pub struct Run {
-    /// Who: RUNTIME-NAME.
+    /// Who: NAME, or RUNTIME-NAME.
     #[arg(value_name = "IDENTITY")]
     pub identity: String,
 }
@@ -156,32 +158,6 @@ pub(crate) struct OfRuntime {
     pub json: bool,
 }
 
-/// What `iapeer units` does.
-#[derive(Debug, Subcommand)]
-pub enum Units {
-    /// Write the units for this user where they differ, and have them run. Repeat it after an upgrade.
-    Install(Planned),
-    /// Stop and remove them. Sessions and messages stay.
-    Uninstall(Planned),
-    /// Show each unit's file, state, last run and next.
-    Status {
-        /// Print one JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// How to change something.
-#[derive(Debug, Args)]
-pub struct Planned {
-    /// Say what would be done and change nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print one JSON object a line.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// The front's own verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -249,6 +225,9 @@ pub(crate) enum Verb {
         /// Go on, and print each change.
         #[arg(short, long)]
         follow: bool,
+        /// Colour the states. auto: on a terminal, unless NO_COLOR is set.
+        #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+        color: Colour,
         /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
@@ -374,14 +353,25 @@ pub(crate) enum Verb {
         json: bool,
     },
     /// For agents: come back in a fresh session.
-    SelfFresh,
+    SelfFresh {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// For workers: the task is done although there is nothing to send.
-    SelfDone,
+    SelfDone {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show iapeer at work in a throw-away root: a wake, a reply, a reap, a resume.
     Demo {
         /// The agent to show. Default: the embedded parrot.
         #[arg(long, value_name = "RT", default_value = "parrot")]
         runtime: String,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Know other hosts, whose peers are then NAME@HOST.
     Host {
@@ -403,6 +393,9 @@ pub(crate) enum Verb {
         /// The folder.
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
+        /// Print one JSON object for each file that is written.
+        #[arg(long, requires = "dir")]
+        json: bool,
     },
     /// Print the peer name that a text gives. The other programs ask this where a text is not ASCII.
     #[command(hide = true)]
@@ -432,6 +425,9 @@ pub(crate) enum Verb {
         /// The folder.
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
+        /// Print one JSON object for each page that is written.
+        #[arg(long, requires = "dir")]
+        json: bool,
     },
     /// What has happened.
     #[command(flatten)]
@@ -439,6 +435,9 @@ pub(crate) enum Verb {
     /// What is done with a fleet file.
     #[command(flatten)]
     Fleet(FleetVerb),
+    /// What launches are given.
+    #[command(flatten)]
+    Launch(LaunchVerb),
     /// What people do.
     #[command(flatten)]
     People(People),

@@ -1,6 +1,7 @@
 //! The verbs of `iapeer` about peers that need a person: list, attention, answer, peek.
 
 use crate::attention::{answer as answering, report, tell};
+use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::{AttentionState, output};
@@ -51,6 +52,9 @@ pub(crate) fn list(
     table::sort(&mut peers);
     let paint = paint(colour);
     output::say_all(&table::lines(&peers, world.now(), paint));
+    if std::io::stdout().is_terminal() {
+        output::say_all(&table::legend(&peers));
+    }
     // A host that has none to know is not asked for.
     let rows = operator_hosts::rows(world).unwrap_or_default();
     rows.iter().filter_map(hosts::waiting_line).for_each(cli::say);
@@ -61,7 +65,13 @@ pub(crate) fn list(
 }
 
 /// `iapeer attention`: 1 where somebody waits.
-pub(crate) fn attention(world: &World<'_>, follow: bool, json: bool, tell: Option<&str>) -> Result<Exit, Failure> {
+pub(crate) fn attention(
+    world: &World<'_>,
+    follow: bool,
+    colour: Colour,
+    json: bool,
+    tell: Option<&str>,
+) -> Result<Exit, Failure> {
     if let Some(identity) = tell {
         let identity: Identity = identity.parse().map_err(|error| usage(format!("{error}")))?;
         tell::wait_and_tell(world, &identity)?;
@@ -73,7 +83,10 @@ pub(crate) fn attention(world: &World<'_>, follow: bool, json: bool, tell: Optio
     loop {
         let now = report::rows(world)?;
         for row in now.iter().filter(|row| !before.contains(row)) {
-            cli::tell(json, row, || row.line(world.now()));
+            match (json, paint(colour)) {
+                (false, table::Paint::Colour) => cli::say(coloured(row, world.now())),
+                _ => cli::tell(json, row, || row.line(world.now())),
+            }
         }
         let Some(watch) = &watch else {
             return Ok(if now.is_empty() { Exit::Ok } else { Exit::Found });
@@ -139,6 +152,12 @@ pub(crate) fn peek(world: &World<'_>, peer: &str, lines: Option<usize>, json: bo
 /// A row without anything that could steer the reader's terminal.
 fn harmless(row: &str) -> String {
     row.chars().map(|c| if c.is_control() { '·' } else { c }).collect::<String>().trim_end().to_owned()
+}
+
+/// A row's line with its state in colour.
+fn coloured(row: &report::Row, now: EpochMs) -> String {
+    let word = row.state.to_string();
+    harmless(&row.line(now)).replacen(&word, &table::painted(&word, Some(row.state), table::Paint::Colour), 1)
 }
 
 /// Whether to colour, by what was asked for.

@@ -1,6 +1,7 @@
 //! The verbs of `iapeer` for a fleet in one file.
 
 use crate::base::exit::{Exit, Failure};
+use crate::base::output;
 use crate::cli::fleet_args::FleetVerb;
 use crate::cli::{self, Access};
 use crate::fleet::apply::{self, FleetTold};
@@ -53,14 +54,27 @@ pub(crate) fn run(world: &World<'_>, verb: FleetVerb) -> Result<Exit, Failure> {
             }
             Ok(if plan.changes() { Exit::Found } else { Exit::Ok })
         }
-        FleetVerb::Export => {
-            cli::say(export::export(world)?.trim_end());
+        FleetVerb::Export { json } => {
+            let text = export::export(world)?;
+            if json {
+                let tables: serde_json::Value = toml::from_str(&text).map_err(|error| {
+                    Failure::new(Exit::Internal, format!("the exported file can't be read: {error}"))
+                })?;
+                cli::tell(true, &tables, String::new);
+            } else {
+                cli::say(text.trim_end());
+            }
             Ok(Exit::Ok)
         }
-        FleetVerb::NewFleet { file: given } => {
+        FleetVerb::NewFleet { file: given, json } => {
             let path = file(given);
-            ask::new_fleet(world, &path, &mut io::stdin().lock(), |question| cli::say(question))?;
-            cli::say(format!("{} is written: look at it, then `iapeer up {0}`", path.display()));
+            ask::new_fleet(world, &path, &mut io::stdin().lock(), |question| match json {
+                true => output::complain(question),
+                false => cli::say(question),
+            })?;
+            cli::tell(json, &json!({ "file": path }), || {
+                format!("{} is written: look at it, then `iapeer up {0}`", path.display())
+            });
             Ok(Exit::Ok)
         }
     }

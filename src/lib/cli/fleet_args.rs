@@ -41,11 +41,18 @@ pub(crate) enum FleetVerb {
         json: bool,
     },
     /// Print the fleet file of the peers, schedules and owner that there are.
-    Export,
+    Export {
+        /// Print one JSON object of the same tables.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write a fleet file from the answers to three questions.
     NewFleet {
         /// The file. Default: fleet.toml in the current folder.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
 }

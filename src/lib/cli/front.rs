@@ -6,7 +6,9 @@ use crate::base::normalize;
 use crate::base::output;
 use crate::cli::args::{Front, HostAct, OfRuntime, One, Target, Units, Verb};
 use crate::cli::manual::{self, PROGRAMS};
-use crate::cli::{self, Access, attach, attention, chronicle, completions, fleet, hosts, names, people, top, verbs};
+use crate::cli::{
+    self, Access, attach, attention, chronicle, completions, fleet, hosts, launches, names, people, top, verbs,
+};
 use crate::doctor::{probe, versions};
 use crate::host::program::become_program;
 use crate::host::spawn;
@@ -59,9 +61,9 @@ fn without_second_help() -> impl Iterator<Item = OsString> {
 fn run(verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Other(words) => other(&words),
-        Verb::Completions { shell, dir } => put_completions(shell, dir.as_deref()),
-        Verb::Man { dir } => man(dir.as_deref()),
-        Verb::Demo { runtime } => demo::run(&runtime),
+        Verb::Completions { shell, dir, json } => put_completions(shell, dir.as_deref(), json),
+        Verb::Man { dir, json } => man(dir.as_deref(), json),
+        Verb::Demo { runtime, json } => demo::run(&runtime, json),
         Verb::PeerName { text } => {
             cli::say(normalize::normalize(&text));
             Ok(Exit::Ok)
@@ -100,6 +102,7 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         }
         Verb::Chronicle(verb) => cli::with_world(PROGRAM, Access::ReadOnly, |world| chronicle::run(world, verb)),
         Verb::Fleet(verb) => cli::with_world(PROGRAM, fleet::access(&verb), |world| fleet::run(world, verb)),
+        Verb::Launch(verb) => cli::with_world(PROGRAM, Access::Write, |world| launches::run(world, verb)),
         Verb::People(verb) => cli::with_world(PROGRAM, Access::Write, |world| people::run(world, verb)),
         verb => cli::with_world(PROGRAM, Access::Write, |world| act(world, verb)),
     }
@@ -164,7 +167,9 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
             }
             cli::tell(one.json, &woken, || format!("new: {} fresh session up", peer.identity));
         }
-        Verb::Attention { follow, json, tell } => return attention::attention(world, follow, json, tell.as_deref()),
+        Verb::Attention { follow, color, json, tell } => {
+            return attention::attention(world, follow, color, json, tell.as_deref());
+        }
         Verb::Answer { peer, answer, message, json } => {
             return attention::answer(world, &peer, &answer, message.as_deref(), json);
         }
@@ -179,20 +184,22 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         Verb::DefaultRuntime(of) => {
             return verbs::runtimes(world, Change::Default, &of_runtime(&of)?, of.peer.as_deref(), of.json);
         }
-        Verb::SelfFresh => {
+        Verb::SelfFresh { json } => {
             let identity = own_identity()?;
             control::self_fresh(world, &identity, || {
-                cli::say(format!("self-fresh: marked {identity} for eager fresh re-launch; self-killing session"));
+                cli::tell(json, &serde_json::json!({"identity": identity, "action": "self-fresh"}), || {
+                    format!("self-fresh: marked {identity} for eager fresh re-launch; self-killing session")
+                });
             })?;
         }
-        Verb::SelfDone => {
+        Verb::SelfDone { json } => {
             let identity = own_identity()?;
-            let note = if control::self_done(world, &identity)? {
-                ""
-            } else {
-                " — NOTE: the peer is no ephemeral worker, the marker is inert"
-            };
-            cli::say(format!("self-done: armed {identity} for the quiet-window reap (no one woken){note}"));
+            let worker = control::self_done(world, &identity)?;
+            let note = if worker { "" } else { " — NOTE: the peer is no ephemeral worker, the marker is inert" };
+            let value = serde_json::json!({"identity": identity, "action": "self-done", "ephemeral": worker});
+            cli::tell(json, &value, || {
+                format!("self-done: armed {identity} for the quiet-window reap (no one woken){note}")
+            });
         }
         Verb::List { .. }
         | Verb::Top(_)
@@ -209,6 +216,7 @@ fn act(world: &World<'_>, verb: Verb) -> Result<Exit, Failure> {
         | Verb::Version { .. }
         | Verb::Chronicle(_)
         | Verb::Fleet(_)
+        | Verb::Launch(_)
         | Verb::People(_)
         | Verb::Other(_) => {}
     }
@@ -394,7 +402,7 @@ fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> 
     Ok(Exit::Ok)
 }
 
-fn put_completions(shell: clap_complete::Shell, dir: Option<&Path>) -> Result<Exit, Failure> {
+fn put_completions(shell: clap_complete::Shell, dir: Option<&Path>, json: bool) -> Result<Exit, Failure> {
     if let Some(dir) = dir {
         std::fs::create_dir_all(dir).map_err(|error| Failure::create(dir, &error))?;
     }
@@ -409,28 +417,28 @@ fn put_completions(shell: clap_complete::Shell, dir: Option<&Path>) -> Result<Ex
                     clap_complete::Shell::Bash => name.to_owned(),
                     _ => shell.file_name(name),
                 };
-                write(&dir.join(file), script.as_bytes())?;
+                write(&dir.join(file), script.as_bytes(), json)?;
             }
         }
     }
     Ok(Exit::Ok)
 }
 
-fn man(dir: Option<&Path>) -> Result<Exit, Failure> {
+fn man(dir: Option<&Path>, json: bool) -> Result<Exit, Failure> {
     let Some(dir) = dir else {
         PROGRAMS.iter().take(1).for_each(|front| cli::say(manual::page(front).trim_end()));
         return Ok(Exit::Ok);
     };
     std::fs::create_dir_all(dir).map_err(|error| Failure::create(dir, &error))?;
     for program in PROGRAMS {
-        write(&dir.join(format!("{}.1", program.name)), manual::page(program).as_bytes())?;
+        write(&dir.join(format!("{}.1", program.name)), manual::page(program).as_bytes(), json)?;
     }
     Ok(Exit::Ok)
 }
 
 /// Writes a file that is a result, and says so.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+fn write(path: &Path, bytes: &[u8], json: bool) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|error| Failure::io("write", path, &error))?;
-    cli::say(path.display().to_string());
+    cli::tell(json, &serde_json::json!({ "file": path }), || path.display().to_string());
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The command lines of `iapeer host` and `iapeer-relay`.
 
 use crate::base::HostName;
+use crate::base::span::of_option;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Hand messages to other hosts, and take theirs.
 #[derive(Debug, Parser)]
@@ -67,15 +69,18 @@ pub(crate) enum HostAct {
         /// The iapeer-relay there, where it is neither in ~/.local/bin nor on PATH.
         #[arg(long, value_name = "FILE")]
         program: Option<PathBuf>,
-        /// For how many seconds ssh keeps a connection, so that the next message needs none of its own.
-        #[arg(long, value_name = "SECS", default_value_t = 0)]
-        keep: u32,
+        /// How long ssh keeps a connection (90s, 10m), so that the next message needs none of its own.
+        #[arg(long, value_name = "TIME", default_value = "0", value_parser = of_option)]
+        keep: Duration,
         /// Call it each minute although nothing waits for it: it can't call this host.
         #[arg(long, requires = "destination")]
         fetch: bool,
         /// Further words for ssh, as in `-- -p 2222`.
         #[arg(last = true, value_name = "WORD", requires = "destination")]
         options: Vec<String>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Show the known hosts, this one first, and what waits for them.
     List {
@@ -91,15 +96,18 @@ pub(crate) enum HostAct {
         /// Even then: the messages become dead letters, and their senders are told.
         #[arg(long)]
         force: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Send a probe there and back the way of a message, and print how long it took.
     Test {
         /// Which.
         #[arg(value_name = "HOST")]
         host: HostName,
-        /// How many seconds to wait for it.
-        #[arg(long, value_name = "SECS", default_value_t = 30)]
-        wait: u64,
+        /// How long to wait for it: 30s, 2m.
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = of_option)]
+        wait: Duration,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,

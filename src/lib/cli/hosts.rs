@@ -12,21 +12,27 @@ use crate::session::launch;
 use crate::store::hosts::{self, HostFile, SshHost};
 use crate::world::World;
 use std::ffi::OsString;
-use std::time::Duration;
 
 /// `iapeer host`.
 pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
     match act {
-        HostAct::Add { host, destination, nats, root, program, keep, fetch, options } => {
+        HostAct::Add { host, destination, nats, root, program, keep, fetch, options, json } => {
             if host == hosts::own_name(world.paths)? {
                 let path = world.paths.hostname();
                 let why = format!("this host is called {host} itself: {} says how", path.display());
                 return Err(Failure::new(Exit::Usage, why));
             }
-            if keep > 0 {
+            if !keep.is_zero() {
                 world.paths.kept_connection().map_err(|why| Failure::new(Exit::Config, why))?;
             }
-            let ssh = SshHost { destination, options, root, program, keep_secs: keep, fetch };
+            let ssh = SshHost {
+                destination,
+                options,
+                root,
+                program,
+                keep_secs: keep.as_secs().try_into().unwrap_or(u32::MAX),
+                fetch,
+            };
             let file = if nats { HostFile::Nats } else { HostFile::Ssh(ssh) };
             file.write(world.paths, &host)?;
             // A word that ssh would take for something else is refused when it is read.
@@ -36,7 +42,8 @@ pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
             }
             // What failed before was another way.
             world.outbox(&host).note_back();
-            cli::say(format!("{host} is known: `iapeer host test {host}` tries it"));
+            let value = serde_json::json!({"host": host, "transport": file.transport()});
+            cli::tell(json, &value, || format!("{host} is known: `iapeer host test {host}` tries it"));
         }
         HostAct::List { json } => {
             let rows = seen::rows(world)?;
@@ -46,13 +53,14 @@ pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
                 output::say_all(&seen::table(&rows));
             }
         }
-        HostAct::Remove { host, force } => {
+        HostAct::Remove { host, force, json } => {
             let lost = afar::forget(world, &host, force)?;
             let letters = if lost > 0 { format!("; {lost} messages became dead letters") } else { String::new() };
-            cli::say(format!("{host} is known no more{letters}"));
+            let value = serde_json::json!({"host": host, "dead": lost});
+            cli::tell(json, &value, || format!("{host} is known no more{letters}"));
         }
         HostAct::Test { host, wait, json } => {
-            let probed = afar::probe(world, &host, Duration::from_secs(wait))?;
+            let probed = afar::probe(world, &host, wait)?;
             cli::tell(json, &probed, || format!("{host} answers by {} in {} ms", probed.transport, probed.ms));
         }
     }

@@ -18,6 +18,8 @@ pub mod front;
 pub mod hook_input;
 pub mod host_args;
 pub mod hosts;
+pub mod launch_args;
+mod launches;
 pub mod manual;
 mod message_args;
 pub mod names;
@@ -27,6 +29,7 @@ pub mod schedule;
 pub mod send;
 pub mod telegram_args;
 pub(crate) mod top;
+mod unit_args;
 pub mod verbs;
 
 use crate::base::clock::SystemClock;
@@ -71,6 +74,16 @@ pub fn main<A: Parser>(
     access: impl FnOnce(&A) -> Access,
     body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
 ) -> ExitCode {
+    main_noting(program, access, body, |_| ())
+}
+
+/// [`main`] with a failure handed to `failed` before it is said, also where there was no world to run `body` in.
+pub fn main_noting<A: Parser>(
+    program: &'static str,
+    access: impl FnOnce(&A) -> Access,
+    body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
+    failed: impl FnOnce(&Failure),
+) -> ExitCode {
     #[cfg(feature = "failpoints")]
     if crate::base::step::failpoints::listed() {
         return Exit::Ok.into();
@@ -83,7 +96,7 @@ pub fn main<A: Parser>(
     output::run(program, || {
         init_logging(LevelFilter::WARN)?;
         let access = access(&arguments);
-        with_world(program, access, |world| body(arguments, world))
+        with_world(program, access, |world| body(arguments, world)).inspect_err(failed)
     })
 }
 

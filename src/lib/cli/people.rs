@@ -40,7 +40,7 @@ pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
             let body = cli::body(message, message_file.as_deref())?;
             reply(world, &id, body, attach, json)
         }
-        People::Tag { name, act, tags } => tag(world, &name, act, &tags),
+        People::Tag { name, act, tags, json } => tag(world, &name, act, &tags, json),
         People::History { peer, with, since, grep, thread, json } => {
             let names = [peer, with].into_iter().flatten().collect::<Vec<_>>();
             past(world, &names, since.as_deref(), grep, thread.as_deref(), json)
@@ -53,12 +53,13 @@ pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
         }
         People::Schedule { act } => cli::schedule::run(world, act),
         People::Notify { event: Some(path), .. } => notify::run_event(world, &path).map(|()| Exit::Ok),
-        People::Notify { event: None, .. } => {
+        People::Notify { event: None, json, .. } => {
             notify::test(world)?;
-            cli::say("notify: it ran, and ended well");
+            let value = serde_json::json!({"program": world.paths.notify(), "action": "ran"});
+            cli::tell(json, &value, || "notify: it ran, and ended well".to_owned());
             Ok(Exit::Ok)
         }
-        People::Owner { name } => own(world, name.as_deref()),
+        People::Owner { name, json } => own(world, name.as_deref(), json),
     }
 }
 
@@ -174,7 +175,7 @@ fn reply(world: &World<'_>, id: &str, body: String, attach: Vec<String>, json: b
     Ok(Exit::Ok)
 }
 
-fn tag(world: &World<'_>, name: &str, act: Option<TagAct>, tags: &[String]) -> Result<Exit, Failure> {
+fn tag(world: &World<'_>, name: &str, act: Option<TagAct>, tags: &[String], json: bool) -> Result<Exit, Failure> {
     let usage = |why: String| Failure::new(Exit::Usage, why);
     let registry = Registry::read(world.paths)?;
     let name = whole_peer(&registry, name)?;
@@ -195,7 +196,11 @@ fn tag(world: &World<'_>, name: &str, act: Option<TagAct>, tags: &[String]) -> R
             tagged
         }
     };
-    profile.ok_or_else(none)?.tags().iter().for_each(cli::say);
+    let profile = profile.ok_or_else(none)?;
+    match json {
+        true => cli::tell(true, &serde_json::json!({"personality": name, "tags": profile.tags()}), String::new),
+        false => profile.tags().iter().for_each(cli::say),
+    }
     Ok(Exit::Ok)
 }
 
@@ -233,7 +238,7 @@ fn past(
     Ok(Exit::Ok)
 }
 
-fn own(world: &World<'_>, name: Option<&str>) -> Result<Exit, Failure> {
+fn own(world: &World<'_>, name: Option<&str>, json: bool) -> Result<Exit, Failure> {
     if let Some(name) = name {
         let registry = Registry::read(world.paths)?;
         owner::name_owner(world.paths, &registry, &whole_peer(&registry, name)?)?;
@@ -241,6 +246,6 @@ fn own(world: &World<'_>, name: Option<&str>) -> Result<Exit, Failure> {
     let owner = owner::owner(world.paths)?.ok_or_else(|| {
         Failure::new(Exit::NoPeer, "this host has no owner: `iapeer create me --runtime person` makes you one")
     })?;
-    cli::say(owner.as_str());
+    cli::tell(json, &serde_json::json!({ "owner": owner }), || owner.to_string());
     Ok(Exit::Ok)
 }

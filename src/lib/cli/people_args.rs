@@ -60,6 +60,9 @@ pub enum People {
         /// Which.
         #[arg(value_name = "TAG")]
         tags: Vec<String>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Show what was said, the oldest first: of each message who wrote it to whom, when, and what became of it.
     History {
@@ -102,12 +105,18 @@ pub enum People {
         /// The file of an event; it is removed.
         #[arg(long, value_name = "FILE", hide = true, conflicts_with = "test")]
         event: Option<PathBuf>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Show the owner of this host, or name another: who sends from outside any peer's folder.
     Owner {
         /// A person.
         #[arg(value_name = "NAME")]
         name: Option<String>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -181,5 +190,8 @@ pub enum ScheduleAct {
         /// Its name.
         #[arg(value_name = "NAME")]
         name: String,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
 }

@@ -51,9 +51,12 @@ pub fn run(world: &World<'_>, act: ScheduleAct) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
         ScheduleAct::Run { name, json } => send(world, &Schedule::read(world, &named(&name)?)?, json),
-        ScheduleAct::Remove { name } => {
-            schedule::remove(world, &named(&name)?)?;
-            cli::say(format!("removed schedule {name}"));
+        ScheduleAct::Remove { name, json } => {
+            let name = named(&name)?;
+            schedule::remove(world, &name)?;
+            cli::tell(json, &serde_json::json!({"name": name, "action": "removed"}), || {
+                format!("removed schedule {name}")
+            });
             Ok(Exit::Ok)
         }
     }

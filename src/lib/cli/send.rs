@@ -3,6 +3,7 @@
 use crate::base::exit::{Exit, Failure};
 use crate::base::harmless::harmless;
 use crate::base::output;
+use crate::base::span::said;
 use crate::cli;
 use crate::delivery::accept::{Message, SendOutcome};
 use crate::delivery::ask::{self, AskAnswered};
@@ -99,8 +100,8 @@ fn print(answered: &AskAnswered, json: bool, wait: Duration) -> Result<(), Failu
         None => {
             let who = &answered.report.identity;
             output::complain(&format!(
-                "iapeer-send: no answer of {who} within {}s: it will come like any other message, with re {}",
-                wait.as_secs_f64(),
+                "iapeer-send: no answer of {who} within {}: it will come like any other message, with re {}",
+                said(wait),
                 answered.report.id
             ));
             Ok(())

@@ -1,7 +1,9 @@
 //! The command lines of the Telegram bridge.
 
+use crate::base::span::of_option;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The bridge between a person and Telegram: the program of the built-in runtime `telegram`.
 #[derive(Debug, Parser)]
@@ -40,9 +42,9 @@ pub struct ConnectTelegram {
     /// The bot speaks for this agent alone. May be given several times. Default: for all agents.
     #[arg(long = "agent", value_name = "NAME")]
     pub agents: Vec<String>,
-    /// How many seconds to wait until the code is sent to the bot.
-    #[arg(long, value_name = "SECS", default_value_t = 600)]
-    pub wait: u64,
+    /// How long to wait until the code is sent to the bot: 90s, 10m.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = of_option)]
+    pub wait: Duration,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -54,7 +56,7 @@ impl ConnectTelegram {
         let mut words = vec!["connect".into(), self.person.clone().into(), "--token-file".into()];
         words.push(self.token_file.clone().into_os_string());
         self.agents.iter().for_each(|agent| words.extend(["--agent".into(), agent.into()]));
-        words.extend(["--wait".into(), self.wait.to_string().into()]);
+        words.extend(["--wait".into(), format!("{}s", self.wait.as_secs_f64()).into()]);
         words.extend(self.json.then(|| "--json".into()));
         words
     }

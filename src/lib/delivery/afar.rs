@@ -8,6 +8,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Intelligence;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
+use crate::base::span::said;
 use crate::delivery::message::Message;
 use crate::delivery::sender::Sender;
 use crate::mailbox::afar as ledger;
@@ -163,7 +164,7 @@ pub(crate) fn probe(world: &World<'_>, host: &HostName, wait: Duration) -> Resul
         None => Err(failed(match not_started {
             Some(why) => why.to_string(),
             None if transport == "nats" => "does `iapeer-relay run` run here and there? (`iapeer units status`)".into(),
-            None => format!("no receipt within {}s", wait.as_secs()),
+            None => format!("no receipt within {}", said(wait)),
         })),
     }
 }

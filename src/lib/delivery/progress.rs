@@ -2,6 +2,7 @@
 
 use crate::base::identity::Identity;
 use crate::base::output;
+use crate::base::span::said;
 use crate::store::attention;
 use crate::store::queue::Settled;
 use crate::store::session_record::{Phase, SessionRecord};
@@ -38,8 +39,7 @@ impl<'w> Progress<'w> {
         self.next = now + EVERY;
         let step = self.step(place);
         if step != self.said {
-            let secs = (now - self.began).as_secs();
-            output::progress(&format!("{}: {step} ({secs}s)", self.identity));
+            output::progress(&format!("{}: {step} ({})", self.identity, said(now - self.began)));
             self.said = step;
         }
     }

@@ -6,8 +6,9 @@
 //! is ended and a new session is started for the next task.
 
 use crate::attention::hold;
-use crate::base::Marker;
 use crate::base::exit::Failure;
+use crate::base::span::said;
+use crate::base::{Consequence, Marker};
 use crate::delivery::hand_over::{self, HandedOver};
 use crate::delivery::passed;
 use crate::delivery::round::{Next, RoundStart};
@@ -224,12 +225,23 @@ pub fn bound(world: &World<'_>, peer: &Peer, activity: &Activity) -> Duration {
     }
 }
 
+/// Why a worker is ended, in words for the log.
+pub(crate) fn reason_of(why: &str, age: Duration) -> String {
+    let how = match why {
+        NOT_TAKEN => "its task was not taken",
+        _ if why == Consequence::EphemeralUnarmedBound.as_str() => "unarmed",
+        _ => "armed",
+    };
+    format!("{how}, quiet {}", said(age))
+}
+
 /// Ends a worker deliberately, for the reason `why`.
 pub fn reap(world: &World<'_>, peer: &Peer, record: &SessionRecord, why: &str) -> Result<(), Failure> {
     let age = Activity::from_files(world, peer, record).quiet().age(world.now());
     let event = Event::new("supervise")
         .field("identity", &peer.identity)
         .field("action", "reaped-ephemeral")
+        .field("reason", reason_of(why, age))
         .field("age", format!("{}s", age.as_secs()))
         .field("outcome", why);
     world.lifecycle(&event);

@@ -4,6 +4,7 @@
 use super::finding::Finding;
 use super::fleet;
 use crate::store::durable;
+use crate::store::launch_defaults::LaunchDefaults;
 use crate::store::markers::Intent;
 use crate::store::queue;
 use crate::store::session_record::SessionRecord;
@@ -49,6 +50,18 @@ pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         }
     };
     let mut findings: Vec<Finding<'a>> = found.into_iter().map(finding).collect();
+    if let Err(failure) = LaunchDefaults::read(world.paths) {
+        let path = world.paths.launch_defaults();
+        findings.push(
+            Finding::error(
+                "files",
+                failure.exit,
+                path.display(),
+                format!("{failure}: no session is started until then"),
+            )
+            .todo(format!("correct it, or `mv {0} {0}.bad` to do without it", path.display())),
+        );
+    }
     if let Err(failure) = schedule::list(world) {
         let dir = world.paths.schedules_dir();
         findings.push(

@@ -31,8 +31,10 @@ pub struct Finding<'a> {
     pub about: String,
     /// What is wrong, and why it matters.
     pub what: String,
-    /// What to do.
+    /// What to do, in words; a command stands between backticks.
     pub todo: String,
+    /// The commands of `todo`, one after the other, as a shell takes them. Empty where a person has to decide.
+    pub commands: Vec<String>,
     /// The result of `--fix`; absent where there was nothing to mend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mended: Option<MendOutcome>,
@@ -68,10 +70,28 @@ pub(crate) enum MendError {
     Stands(String),
 }
 
+/// What is wrong, before it is said what to do about it: only with that it is a finding.
+pub(crate) struct Symptom {
+    check: &'static str,
+    severity: Severity,
+    about: String,
+    what: String,
+    exit: Exit,
+}
+
+impl Symptom {
+    /// With what to do about it, in words; a command stands between backticks, as a shell takes it.
+    pub(crate) fn todo<'a>(self, todo: impl Into<String>) -> Finding<'a> {
+        let Symptom { check, severity, about, what, exit } = self;
+        let todo = todo.into();
+        let commands = todo.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        Finding { check, severity, about, what, todo, commands, mended: None, exit, mend: None }
+    }
+}
+
 impl<'a> Finding<'a> {
-    pub(crate) fn error(check: &'static str, exit: Exit, about: impl ToString, what: impl Into<String>) -> Self {
-        let (about, what) = (about.to_string(), what.into());
-        Finding { check, severity: Severity::Error, about, what, todo: String::new(), mended: None, exit, mend: None }
+    pub(crate) fn error(check: &'static str, exit: Exit, about: impl ToString, what: impl Into<String>) -> Symptom {
+        Symptom { check, severity: Severity::Error, about: about.to_string(), what: what.into(), exit }
     }
 
     /// What can't be examined counts as not in order.
@@ -81,13 +101,8 @@ impl<'a> Finding<'a> {
         Finding::error(check, error.exit(), error.path().display(), what).todo(todo)
     }
 
-    pub(crate) fn warn(check: &'static str, about: impl ToString, what: impl Into<String>) -> Self {
-        Finding { severity: Severity::Warn, ..Finding::error(check, Exit::Ok, about, what) }
-    }
-
-    pub(crate) fn todo(mut self, todo: impl Into<String>) -> Self {
-        self.todo = todo.into();
-        self
+    pub(crate) fn warn(check: &'static str, about: impl ToString, what: impl Into<String>) -> Symptom {
+        Symptom { severity: Severity::Warn, ..Finding::error(check, Exit::Ok, about, what) }
     }
 
     pub(crate) fn mend(mut self, mend: impl FnOnce() -> Result<(), MendError> + 'a) -> Self {

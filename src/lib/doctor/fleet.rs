@@ -4,6 +4,7 @@ use super::finding::{Finding, MendError};
 use super::holders;
 use crate::base::Liveness;
 use crate::base::identity::{Identity, Personality};
+use crate::base::span::said;
 use crate::base::{Marker, StateFile};
 use crate::canary::arm;
 use crate::host::tmux;
@@ -94,7 +95,7 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
         let age = head.as_ref().map(|item| world.now().since(item.accepted)).filter(|age| *age > STUCK);
         if let Some(age) = age.filter(|_| !stopped) {
             let reason = head.and_then(|item| item.reason).map(|why| format!(" ({why})")).unwrap_or_default();
-            let what = format!("its oldest message {how} for {}s{reason}", age.as_secs());
+            let what = format!("its oldest message {how} for {}{reason}", said(age));
             findings.push(
                 Finding::warn("queue", identity, what)
                     .todo(format!("`iapeer-drain {identity}` tries now and says why not")),

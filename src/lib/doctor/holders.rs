@@ -4,6 +4,7 @@ use super::finding::Finding;
 use crate::base::StateFile;
 use crate::base::exit::Exit;
 use crate::base::identity::Identity;
+use crate::base::span::said;
 use crate::host::process::{self, Doing};
 use crate::operator::status;
 use crate::store::lock;
@@ -39,7 +40,7 @@ impl Stuck {
             Doing { waits_for: Some(what), .. } => format!(", which waits for {what}"),
             _ => String::new(),
         };
-        format!("{} for {}s{waits}", self.holder, self.since.as_secs())
+        format!("{} for {}{waits}", self.holder, said(self.since))
     }
 
     /// Ending a program of ours loses nothing: whatever it was doing, the next one goes on with.

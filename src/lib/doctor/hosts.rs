@@ -16,7 +16,12 @@ pub(crate) fn hosts<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             let each = rows.iter().filter(|row| row.transport != "this").flat_map(|row| of(world, row));
             each.chain(relay(world, &rows)).collect()
         }
-        Err(failure) => vec![Finding::error("host", failure.exit, world.paths.hostname().display(), failure.message)],
+        Err(failure) => {
+            let path = world.paths.hostname();
+            let todo =
+                format!("write the name of this host into {}, or `mv {0} {0}.bad` for its default", path.display());
+            vec![Finding::error("host", failure.exit, path.display(), failure.message).todo(todo)]
+        }
     }
 }
 
@@ -28,7 +33,8 @@ fn relay<'a>(world: &'a World<'a>, rows: &[HostRow]) -> Option<Finding<'a>> {
     }
     let about = "iapeer-relay";
     if let Err(failure) = NatsFile::needed(world.paths) {
-        return Some(Finding::error("host", failure.exit, about, failure.message));
+        let todo = "correct nats.json in the root as docs/hosts.md has it; until then messages for hosts on NATS wait";
+        return Some(Finding::error("host", failure.exit, about, failure.message).todo(todo));
     }
     if !lock::is_held(&world.paths.relay_lock()) {
         let waiting: usize = on_nats.iter().map(|row| row.waiting).sum();

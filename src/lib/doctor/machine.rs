@@ -3,11 +3,13 @@
 use super::finding::Finding;
 use super::holders;
 use crate::base::exit::{Exit, Failure};
+use crate::base::span::said;
 use crate::host::service::Manager;
 use crate::host::tmux::Tmux;
 use crate::operator::status;
 use crate::session::launch;
 use crate::store::registry::Registry;
+use crate::supervision::failed::{FailedTick, failed_tick};
 use crate::supervision::tick;
 use crate::units;
 use crate::world::World;
@@ -70,6 +72,15 @@ fn each_minute(world: &World<'_>) -> String {
     )
 }
 
+/// A tick that could not run, and that nobody may have seen fail.
+fn failed(world: &World<'_>) -> Option<Finding<'static>> {
+    let FailedTick { at, why } = failed_tick(world.paths)?;
+    let what = format!("none has run since one failed {} ago: {why}", said(world.now().since(at)));
+    let todo = "`iapeer-superviser` runs one, and says what is wrong where it still is; correct that where cron or a \
+                unit starts it";
+    Some(Finding::error("tick", Exit::Config, "tick", what).todo(todo))
+}
+
 /// What the stamp of the last tick says.
 fn stamp<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let stamp = tick::last_tick(world.paths);
@@ -77,15 +88,15 @@ fn stamp<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let what = match stamp.map(|at| world.now().since(at)) {
         Some(_) if ahead > status::STAMP_AHEAD => {
             let what = format!(
-                "the last one's stamp lies {}s in the future: the clock was set back, and nobody knows when it ran",
-                ahead.as_secs()
+                "the last one's stamp lies {} in the future: the clock was set back, and nobody knows when it ran",
+                said(ahead)
             );
             return Some(
                 Finding::warn("tick", "tick", what).todo("`iapeer-superviser` stamps it anew, as the next tick would"),
             );
         }
         Some(age) if age <= status::TICK_IS_DUE => return None,
-        Some(age) => format!("the last one was {}s ago: nobody notices a death or an idle peer", age.as_secs()),
+        Some(age) => format!("the last one was {} ago: nobody notices a death or an idle peer", said(age)),
         None => "never ran: nobody notices a death, an idle peer, or a message that has to wait".to_owned(),
     };
     Some(Finding::warn("tick", "tick", what).todo(each_minute(world)))
@@ -98,7 +109,7 @@ pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Find
     }
     let mut findings: Vec<Finding<'a>> = holders::tick(world).into_iter().collect();
     if findings.is_empty() {
-        findings.extend(stamp(world));
+        findings.extend(failed(world).or_else(|| stamp(world)));
     }
     if !world.settings.use_service_manager {
         return findings;

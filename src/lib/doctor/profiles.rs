@@ -5,9 +5,11 @@ use crate::base::exit::Exit;
 use crate::base::identity::Personality;
 use crate::base::paths;
 use crate::roster::create::{self, Birth};
+use crate::roster::launches;
 use crate::roster::verify::{self, VerifyFound};
 use crate::store::conformance::Severity;
 use crate::store::durable;
+use crate::store::launch_defaults::LaunchDefaults;
 use crate::store::one_writer::OneWriter;
 use crate::store::open::{Fault, Unfit};
 use crate::store::peer_folder;
@@ -15,6 +17,7 @@ use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::reindex;
 use crate::world::World;
+use crate::world::peer::Peer;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +71,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
         }
     }));
     findings.extend(drift(world, record, &found));
+    findings.extend(plugins(world, record));
     findings
 }
 
@@ -119,6 +123,25 @@ fn of_file<'a>(name: &Personality, unfit: Unfit) -> Finding<'a> {
         Fault::Open(mode) => finding.mend(move || super::files::close(&path, mode & 0o7755)),
         _ => finding,
     }
+}
+
+/// Plugins with which its sessions are to be started, and which are not known (any more).
+fn plugins<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
+    let name = &record.personality;
+    let mut missing = BTreeSet::new();
+    for runtime in &record.runtimes {
+        // A runtime or a profile that can't be read has a finding of its own.
+        let Ok(peer) = Peer::find(world.paths, name, Some(runtime)) else { continue };
+        missing.extend(launches::missing(world, &peer).unwrap_or_default());
+    }
+    let of_all = LaunchDefaults::read(world.paths).unwrap_or_default();
+    let of_all = of_all.policy().enabled();
+    let finding = |plugin: String| {
+        let whose = if of_all.contains(&plugin.as_str()) { String::new() } else { format!(" {name}") };
+        let what = format!("no agent program knows the plugin {plugin} any more: its sessions start without it");
+        Finding::warn("profile", name, what).todo(format!("configure it again, or `iapeer disable {plugin}{whose}`"))
+    };
+    missing.into_iter().map(finding).collect()
 }
 
 fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &VerifyFound) -> Option<Finding<'a>> {

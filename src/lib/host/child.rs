@@ -67,9 +67,41 @@ pub(crate) fn run_and_read(
     Ok(start_of(output))
 }
 
-fn start_of(mut file: std::fs::File) -> String {
+/// A program that is run for what it prints.
+pub(crate) struct Asked<'a> {
+    /// The program.
+    pub(crate) program: &'a Path,
+    /// The folder in which it runs.
+    pub(crate) dir: &'a Path,
+    /// All of its environment.
+    pub(crate) environment: &'a std::collections::BTreeMap<String, String>,
+    /// What it reads on its standard input.
+    pub(crate) input: Vec<u8>,
+    /// How long it may take.
+    pub(crate) limit: Duration,
+    /// How many bytes of what it prints are kept.
+    pub(crate) kept: u64,
+}
+
+/// How it ended, what it printed, and the start of what it said on standard error.
+pub(crate) fn ask(asked: Asked<'_>) -> Result<(ExitStatus, String, String), ChildError> {
+    let mut command = Command::new(asked.program);
+    command.current_dir(asked.dir).env_clear().envs(asked.environment);
+    let output = tempfile::tempfile().map_err(ChildError::Start)?;
+    let errors = tempfile::tempfile().map_err(ChildError::Start)?;
+    command.stdout(output.try_clone().map_err(ChildError::Start)?);
+    command.stderr(errors.try_clone().map_err(ChildError::Start)?);
+    let status = watch(command, asked.input, asked.limit, &AtomicBool::new(false))?;
+    Ok((status, first_of(output, asked.kept), start_of(errors)))
+}
+
+fn start_of(file: std::fs::File) -> String {
+    first_of(file, KEPT)
+}
+
+fn first_of(mut file: std::fs::File, bytes: u64) -> String {
     let mut said = Vec::new();
-    let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(KEPT).read_to_end(&mut said));
+    let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(bytes).read_to_end(&mut said));
     String::from_utf8_lossy(&said).into_owned()
 }
 

@@ -2,8 +2,11 @@
 //! read again, and a choice is confirmed only when the cursor is seen on it.
 
 use super::real::RealHost;
-use crate::base::clock::{Deadline, wait_for};
+use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::hold::Hold;
+use crate::base::identity::Identity;
+use crate::base::output;
+use crate::base::span::said;
 use crate::host::tmux::{Key, TmuxError};
 use crate::runtime::manifest::{Dialog, DialogReply, Kind};
 use crate::runtime::screen::{Screen, Sight};
@@ -41,6 +44,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     let mut tail = String::new();
     let mut hold = None;
     let tool_fetched = || rules.tool && tool_fetched(host, launch);
+    let mut steps = Steps { identity: &peer.identity, clock, began: clock.monotonic(), said: String::new() };
     while !deadline.passed(clock) {
         // The boot of a peer that was stopped meanwhile is not awaited.
         if Markers::of(host.paths, &peer.identity).is_stopped() {
@@ -78,6 +82,11 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
             // hangs.
             Sight::Blank | Sight::Input { .. } => None,
         };
+        steps.tell(&match &sight {
+            Sight::Dialog(dialog) => format!("booting, at the dialog {}", dialog.name),
+            Sight::Blank | Sight::Unknown => "booting".to_owned(),
+            Sight::Input { .. } => "booting, its composer is there".to_owned(),
+        });
         match sight {
             // A busy screen can only mean that the program is still starting: once our tool is fetched, the program has
             // started far enough.
@@ -85,6 +94,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
                 agreed += 1;
                 let started = || tool_fetched() || rules.start_hook && start_hook_called(host, launch);
                 if agreed >= rules.looks || started() {
+                    steps.end();
                     return Ok(());
                 }
                 // The start hook may come between two readings; it ends the wait for the second reading.
@@ -105,6 +115,34 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     }
     let reason = with_tail("never-became-ready (stuck at a startup prompt or boot hang)", &tail);
     Err(NotReady { reason, hold })
+}
+
+/// What takes no longer needs no telling.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// How far a boot has come, for a person who waits for it at a terminal: each step once, after a second of silence.
+struct Steps<'a> {
+    identity: &'a Identity,
+    clock: &'a dyn Clock,
+    began: Duration,
+    said: String,
+}
+
+impl Steps<'_> {
+    fn tell(&mut self, step: &str) {
+        let took = self.clock.monotonic() - self.began;
+        if took >= SILENT && step != self.said {
+            output::progress(&format!("{}: {step} ({})", self.identity, said(took)));
+            self.said = step.to_owned();
+        }
+    }
+
+    /// The session is ready.
+    fn end(&mut self) {
+        if !self.said.is_empty() {
+            self.tell("ready");
+        }
+    }
 }
 
 /// The hold for messages while `dialog` is not answered: the names that manifests give to dialogs about a login say so.

@@ -8,6 +8,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::hold::Hold;
 use crate::base::identity::{Identity, NameError};
 use crate::base::message_id::MessageId;
+use crate::base::span::said;
 use crate::store::durable;
 use crate::store::history::{History, Settlement};
 use crate::store::hosts::HostFile;
@@ -19,6 +20,7 @@ use crate::world::World;
 use crate::world::peer::{Peer, identities_of};
 use serde::Serialize;
 use std::fmt;
+use std::time::Duration;
 
 /// One item of one queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -115,12 +117,12 @@ impl QueueRow {
     pub fn line(&self) -> String {
         let text = |part: Option<String>| part.unwrap_or_else(|| "-".into());
         let mut line = format!(
-            "{}  {}  {}  {}  age:{}s  attempts:{}  from:{}",
+            "{}  {}  {}  {}  age:{}  attempts:{}  from:{}",
             self.identity,
             self.place.as_str(),
             self.seq,
             text(self.id.map(|id| id.to_string())),
-            self.age_secs,
+            said(Duration::from_secs(self.age_secs)),
             self.attempts,
             text(self.from.as_ref().map(Origin::to_string)),
         );

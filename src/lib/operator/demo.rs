@@ -11,6 +11,7 @@ use crate::runtime::Manifest;
 use crate::session::launch;
 use crate::store::durable;
 use crate::store::event_log;
+use serde::Serialize;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::collections::BTreeMap;
@@ -25,21 +26,22 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs the demo with agents on `runtime` (the one that answers; the other is always a parrot).
-pub fn run(runtime: &str) -> Result<Exit, Failure> {
+pub fn run(runtime: &str, json: bool) -> Result<Exit, Failure> {
     let runtime: Runtime = runtime.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?;
-    let stage = Stage::build(runtime)?;
+    let stage = Stage::build(runtime, json)?;
     let played = play(&stage);
     let cleaned = stage.clean();
     played?;
     cleaned?;
-    say("");
-    say("Everything is gone again: no process, no file. Make your own team: `iapeer create NAME`.");
+    let end = "Everything is gone again: no process, no file. Make your own team: `iapeer create NAME`.";
+    told(json, DemoLine::Note(end), || format!("\n{end}"));
     Ok(Exit::Ok)
 }
 
 fn play(stage: &Stage) -> Result<(), Failure> {
     let bob = format!("{}-bob", stage.runtime);
-    say(format!("iapeer keeps agents one message away. A throw-away root: {}", stage.root.display()));
+    let begin = format!("iapeer keeps agents one message away. A throw-away root: {}", stage.root.display());
+    told(stage.json, DemoLine::Note(&begin), || begin.clone());
 
     stage.heading("Two peers: alice is a parrot, bob answers what he is told.");
     stage.show("iapeer", &["create", "alice", "--runtime", "parrot"])?;
@@ -81,10 +83,35 @@ struct Stage {
     home: PathBuf,
     interrupted: Arc<AtomicBool>,
     clock: SystemClock,
+    json: bool,
+}
+
+/// What the demo shows, as `--json` prints it: one of these a line.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum DemoLine<'a> {
+    /// What happens next.
+    Note(&'a str),
+    /// A command line.
+    Command(&'a str),
+    /// A line that it printed.
+    Printed(&'a str),
+    /// A line of a log.
+    Log(&'a str),
+    /// A row of a screen.
+    Screen(&'a str),
+}
+
+/// Prints it, as `line` for people.
+fn told(json: bool, shown: DemoLine<'_>, line: impl FnOnce() -> String) {
+    match json {
+        false => say(line()),
+        true => say(serde_json::json!(shown).to_string()),
+    }
 }
 
 impl Stage {
-    fn build(runtime: Runtime) -> Result<Stage, Failure> {
+    fn build(runtime: Runtime, json: bool) -> Result<Stage, Failure> {
         let made =
             |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a throw-away folder: {error}"));
         // A short path: a socket's address holds little more than 100 bytes.
@@ -101,7 +128,7 @@ impl Stage {
         paths::create_dirs(&home)?;
         let root = dir.path().join("root");
         Manifest::take_along(&Paths::from_env()?, &Paths::throw_away(&root)?, &runtime)?;
-        Ok(Stage { runtime, root, home, interrupted, clock: SystemClock::default(), dir })
+        Ok(Stage { runtime, root, home, interrupted, clock: SystemClock::default(), dir, json })
     }
 
     /// Bob answers, and idle comes soon.
@@ -150,10 +177,11 @@ impl Stage {
             .iter()
             .map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() })
             .collect();
-        say(format!("$ {program} {}", words.join(" ")));
+        let command = format!("{program} {}", words.join(" "));
+        told(self.json, DemoLine::Command(&command), || format!("$ {command}"));
         let output = self.output(program, arguments)?;
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            say(format!("  {line}"));
+            told(self.json, DemoLine::Printed(line), || format!("  {line}"));
         }
         if output.status.success() {
             return Ok(());
@@ -170,15 +198,14 @@ impl Stage {
     }
 
     fn heading(&self, text: &str) {
-        say("");
-        say(format!("# {text}"));
+        told(self.json, DemoLine::Note(text), || format!("\n# {text}"));
     }
 
     /// Shows the lines of a log that contain `wanted`.
     fn logs(&self, name: &str, wanted: &str) -> Result<(), Failure> {
         let text = event_log::tail(&self.root.join("logs/iapeer").join(name), 64 * 1024).unwrap_or_default();
         for line in text.lines().filter(|line| line.contains(wanted)) {
-            say(format!("  {name}: {line}"));
+            told(self.json, DemoLine::Log(line), || format!("  {name}: {line}"));
         }
         Ok(())
     }
@@ -197,7 +224,8 @@ impl Stage {
             let screen = server.survey(false).ok()?.screen;
             screen.contains("remember").then(|| {
                 for row in screen.lines().map(str::trim_end).filter(|row| !row.is_empty()) {
-                    say(format!("  | {}", row.chars().take(110).collect::<String>()));
+                    let row: String = row.chars().take(110).collect();
+                    told(self.json, DemoLine::Screen(&row), || format!("  | {row}"));
                 }
             })
         })
@@ -225,8 +253,7 @@ impl Stage {
 
     /// Ends every session of the throw-away root, and removes it.
     fn clean(self) -> Result<(), Failure> {
-        say("");
-        say("# Cleaning up.");
+        self.heading("Cleaning up.");
         // Stopped peers are woken by nothing that is still under way.
         let _ = self.output("iapeer", &["stop", "--all"]);
         let left: Vec<Value> = self

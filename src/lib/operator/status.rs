@@ -2,6 +2,7 @@
 
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
+use crate::base::span::said;
 use crate::base::{AttentionState, StateFile};
 use crate::operator::list::{self, Status as Standing};
 use crate::store::lock;
@@ -60,14 +61,15 @@ impl Overview {
             let names: Vec<&str> = identities.iter().map(Identity::as_str).collect();
             if names.is_empty() { String::new() } else { format!(": {}", names.join(" ")) }
         };
+        let ago = |secs| said(Duration::from_secs(secs));
         let tick = match (self.tick_age_secs, self.ticking) {
             (None, _) if self.tick_ahead_secs.is_some() => format!(
-                "tick: nobody knows when: the last one's stamp lies {}s in the future, so the clock was set back since",
-                self.tick_ahead_secs.unwrap_or_default()
+                "tick: nobody knows when: the last one's stamp lies {} in the future, so the clock was set back since",
+                ago(self.tick_ahead_secs.unwrap_or_default())
             ),
             (None, _) => "tick: never ran: run iapeer-superviser every minute, or `iapeer units install`".to_owned(),
-            (Some(age), true) => format!("tick: {age}s ago"),
-            (Some(age), false) => format!("tick: OVERDUE, the last one was {age}s ago"),
+            (Some(age), true) => format!("tick: {} ago", ago(age)),
+            (Some(age), false) => format!("tick: OVERDUE, the last one was {} ago", ago(age)),
         };
         let mut lines = vec![
             tick,

@@ -57,6 +57,18 @@ pub fn lines(peers: &[Listed], now: EpochMs, paint: Paint) -> Vec<String> {
     lines
 }
 
+/// What in the table needs a word, for a person at a terminal; of what does not occur in it nothing is said.
+pub fn legend(peers: &[Listed]) -> Vec<String> {
+    let any = |is: fn(&Listed) -> bool| peers.iter().any(is);
+    let lines = [
+        (any(|peer| peer.dead > 0), "QUEUE 2+1: two messages wait, one is a dead letter: `iapeer-drain --list`"),
+        (any(|peer| peer.unreadable.is_some()), "QUEUE ?: the queue can't be read: `iapeer doctor` says why"),
+        (any(|peer| peer.state.is_trouble()), "a peer on top waits for somebody: `iapeer attention` says for what"),
+        (any(|peer| peer.state == AttentionState::Unknown), "unknown: tmux does not say whether the session lives"),
+    ];
+    lines.into_iter().filter(|(occurs, _)| *occurs).map(|(_, line)| line.to_owned()).collect()
+}
+
 fn cells(peer: &Listed, now: EpochMs) -> [String; 7] {
     let ago = |at: Option<EpochMs>| at.map_or("-".to_owned(), |at| age(now, at));
     let runtime = peer.foremost().map_or(&peer.default_runtime, |on| &on.runtime);
@@ -95,7 +107,8 @@ fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn painted(cell: &str, state: Option<AttentionState>, paint: Paint) -> String {
+/// `cell` in the colour of `state`.
+pub(crate) fn painted(cell: &str, state: Option<AttentionState>, paint: Paint) -> String {
     use AttentionState::*;
     let Some(state) = state.filter(|_| paint == Paint::Colour) else { return cell.to_owned() };
     let code = match state {

@@ -33,7 +33,7 @@ pub struct Half {
     pub content: String,
 }
 
-/// Puts the layers together: facts, doctrine, known peers, other documents, fragments. Sections are joined by one
+/// Puts the layers together: facts, doctrine, known peers, other documents, fragments, memory. Sections are joined by one
 /// blank line; the text ends with one LF. An empty file gives no section.
 pub(crate) fn compose(
     facts: &Facts,
@@ -41,6 +41,7 @@ pub(crate) fn compose(
     peers: &[PeerRecord],
     documents: &[Half],
     fragments: &[Half],
+    memory: Option<&str>,
 ) -> String {
     let mut sections = vec![front_matter(facts)];
     sections.extend(doctrine.iter().filter_map(file));
@@ -49,6 +50,7 @@ pub(crate) fn compose(
     }
     sections.extend(documents.iter().filter_map(file));
     sections.extend(fragments.iter().filter_map(file));
+    sections.extend(memory.map(|text| format!("<!-- memory -->\n{text}")));
     let trimmed: Vec<&str> = sections.iter().map(|section| section.trim_end_matches('\n')).collect();
     format!("{}\n", trimmed.join("\n\n"))
 }
@@ -156,6 +158,7 @@ mod tests {
             &[peer("zed", ""), peer("al", "helps")],
             &[half("~/.iapeer/A.md", "\n\n"), half("~/.iapeer/B.md", "  \n")],
             &[half("/w/bob/.iapeer/fragments/x.md", "frag\n")],
+            Some("likes tea\n\n"),
         );
         let expected = concat!(
             "---\npersonality: \"bob\"\ndescription: \"a \\\"b\\\" \\u007f\\u0001\\n/é\"\npeer-cwd: \"/w/bob\"\nplatform: \"linux\"\n",
@@ -163,7 +166,7 @@ mod tests {
             "<!-- ~/.iapeer/IAPEER.md -->\nhost\n\n<!-- /w/bob/.iapeer/IAPEER.md -->\nown\n\n",
             "## Known peers\n- al — helps\n  runtime: claude\n  runtimes: claude, codex\n  intelligence: artificial\n",
             "- zed\n  runtime: claude\n  runtimes: claude, codex\n  intelligence: artificial\n\n",
-            "<!-- ~/.iapeer/B.md -->\n  \n\n<!-- /w/bob/.iapeer/fragments/x.md -->\nfrag\n"
+            "<!-- ~/.iapeer/B.md -->\n  \n\n<!-- /w/bob/.iapeer/fragments/x.md -->\nfrag\n\n<!-- memory -->\nlikes tea\n"
         );
         assert_eq!(text, expected);
     }
@@ -184,7 +187,7 @@ mod tests {
 
     #[test]
     fn without_peers_and_files_only_the_facts_remain() {
-        let text = compose(&facts(), &[], &[], &[], &[]);
+        let text = compose(&facts(), &[], &[], &[], &[], None);
         assert!(text.starts_with("---\n") && text.ends_with("\n---\n"), "{text}");
     }
 }

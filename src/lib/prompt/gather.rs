@@ -11,8 +11,14 @@ use crate::store::registry::{PeerRecord, Registry};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The system prompt of the peer of `record`, who works in `cwd`.
-pub(crate) fn compose_for(paths: &Paths, cwd: &Path, record: &PeerRecord, now: EpochMs) -> Result<String, Failure> {
+/// The system prompt of the peer of `record`, who works in `cwd`; `memory` fills the memory slot.
+pub(crate) fn compose_for(
+    paths: &Paths,
+    cwd: &Path,
+    record: &PeerRecord,
+    memory: Option<&str>,
+    now: EpochMs,
+) -> Result<String, Failure> {
     let roots = [paths.root().to_owned(), cwd.join(".iapeer")];
     let registry = Registry::read(paths)?;
     let facts = Facts {
@@ -31,7 +37,7 @@ pub(crate) fn compose_for(paths: &Paths, cwd: &Path, record: &PeerRecord, now: E
         markdown(&roots, "")?.into_iter().filter(|name| !name.eq_ignore_ascii_case("IAPEER.md")).collect();
     let documents = read("", &others)?;
     let fragments = read("fragments", &markdown(&roots, "fragments")?.into_iter().collect::<Vec<_>>())?;
-    Ok(compose(&facts, &doctrine, registry.peers(), &documents, &fragments))
+    Ok(compose(&facts, &doctrine, registry.peers(), &documents, &fragments, memory))
 }
 
 /// The names of the Markdown files in `folder` of both roots.
@@ -104,7 +110,7 @@ mod tests {
         );
         let profile = crate::store::profile::Profile::read(&cwd).unwrap().unwrap();
         let record = PeerRecord::from_profile(&profile, &cwd);
-        let text = compose_for(&paths, &cwd, &record, EpochMs(0)).unwrap();
+        let text = compose_for(&paths, &cwd, &record, None, EpochMs(0)).unwrap();
         let (facts, rest) = text.split_once("\n---\n\n").unwrap();
         let keys: Vec<&str> = facts.lines().skip(1).map(|line| line.split_once(": ").unwrap().0).collect();
         assert_eq!(

@@ -4,6 +4,7 @@
 use crate::base::HostName;
 use crate::base::clock::Deadline;
 use crate::base::exit::{Exit, Failure};
+use crate::base::span::said;
 use crate::host::ssh::{Pipes, Ssh};
 use crate::mailbox::afar;
 use crate::relay::error::RelayError;
@@ -87,7 +88,7 @@ pub fn push(world: &World<'_>, host: &HostName, asked: Asked) -> Result<Pushed, 
                     if asked == Asked::Now || pause > OWN_PAUSE {
                         return Err(error.into());
                     }
-                    tracing::info!("{host}: {error}; again in {}s", pause.as_secs());
+                    tracing::info!("{host}: {error}; again in {}", said(pause));
                     world.clock.sleep(pause);
                     continue;
                 }

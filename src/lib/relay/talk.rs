@@ -1,6 +1,7 @@
 //! A conversation with another host over two pipes, line by line.
 
 use crate::base::exit::Failure;
+use crate::base::span::said;
 use crate::relay::error::RelayError;
 use crate::relay::wire::{Hello, PROTOCOL, WireLine};
 use crate::store::hosts::{self, HostFile, SshHost};
@@ -64,7 +65,7 @@ impl<W: Write> Talk<W> {
             Ok(heard) => understood(heard).map(Some),
             Err(RecvTimeoutError::Disconnected) => Ok(None),
             Err(RecvTimeoutError::Timeout) => {
-                Err(RelayError::Away(format!("nothing came for {}s", self.patience.as_secs())))
+                Err(RelayError::Away(format!("nothing came for {}", said(self.patience))))
             }
         }
     }

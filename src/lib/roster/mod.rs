@@ -5,6 +5,7 @@
 
 pub mod create;
 pub mod journal;
+pub mod launches;
 pub(crate) mod rebuild;
 pub mod remove;
 pub mod rename;

@@ -22,6 +22,7 @@ use crate::runtime::keys::one_or_more;
 pub use crate::runtime::keys::{Keys, Meaning, MidTurn};
 pub use crate::runtime::manifest_error::ManifestError;
 pub use crate::runtime::needle::{Choice, Needle, RecordRule};
+pub use crate::runtime::plugins::PluginWays;
 pub use crate::runtime::screen_rules::{ByProfile, Dialog, DialogReply, ScreenRules};
 pub use crate::runtime::transcript_rules::TranscriptRules;
 
@@ -60,9 +61,16 @@ pub struct Manifest {
     pub program: Program,
     /// Its arguments. `{@group}` stands for a group below, where it applies; `{name}` for a value.
     pub argv: Vec<String>,
-    /// Groups of arguments: `resume`, `prompt`, `hooks`, `mcp`, and `bypass` or `ask` by the profile's `approvals`.
+    /// Groups of arguments: `resume`, `prompt`, `hooks`, `mcp`, `bypass` or `ask` by the profile's `approvals`, and
+    /// `native_memory_on` or `native_memory_off` where the profile has a word on that.
     #[serde(default)]
     pub groups: BTreeMap<String, Vec<String>>,
+    /// Variables of the session that go with a group of that name.
+    #[serde(default)]
+    pub group_env: BTreeMap<String, BTreeMap<String, String>>,
+    /// How an MCP server or a plugin of the user's is added to a launch.
+    #[serde(default)]
+    pub plugins: PluginWays,
     /// JSON files written for each launch; `{file:NAME}` is the path of one. Strings in them are filled in too.
     #[serde(default)]
     pub files: BTreeMap<String, Value>,
@@ -260,6 +268,12 @@ impl Manifest {
             out.extend_from_slice(extra);
         }
         Ok(out)
+    }
+
+    /// Whether the program has a memory of its own that can be switched.
+    pub(crate) fn has_native_memory(&self) -> bool {
+        let group = "native_memory_off";
+        self.groups.contains_key(group) || self.group_env.contains_key(group)
     }
 
     /// The pause between a paste of `bytes` bytes and the submit key.

@@ -13,6 +13,7 @@ pub mod login;
 pub mod manifest;
 mod manifest_error;
 mod needle;
+pub(crate) mod plugins;
 mod records;
 pub mod screen;
 mod screen_rules;

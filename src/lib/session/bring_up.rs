@@ -13,6 +13,7 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::hold::Hold;
 use crate::base::identity::Topic;
+use crate::base::span::said;
 use crate::base::wake::{Decision, Mode, WakeCause, Woken};
 use crate::base::{AttentionState, Liveness, Sign};
 use crate::canary::arm;
@@ -156,7 +157,7 @@ fn permit(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Tripp
         Ok(()) => Ok(None),
         Err(tripped) if call.guard == Guard::Passed => Ok(Some(tripped)),
         Err(tripped) => {
-            let reason = format!("{} deaths in {}s", tripped.deaths, tripped.window.as_secs());
+            let reason = format!("{} deaths in {}", tripped.deaths, said(tripped.window));
             refuse::log_refusal(world, peer, "crash-loop", &reason);
             // The reason names the time itself and not the time until then, because it is read later.
             let why = format!(

@@ -1,6 +1,7 @@
 //! The crash-loop guard: a pure rule over the death ring.
 
 use crate::base::clock::EpochMs;
+use crate::base::span::said;
 use std::time::Duration;
 
 /// Why a wake is refused: too many deaths within the window.
@@ -16,7 +17,7 @@ pub struct Tripped {
 
 impl std::fmt::Display for Tripped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "crash-loop guard: {} deaths in {}s, leaving asleep", self.deaths, self.window.as_secs())
+        write!(f, "crash-loop guard: {} deaths in {}, leaving asleep", self.deaths, said(self.window))
     }
 }
 

@@ -9,12 +9,16 @@ use crate::host::inherited::BASE;
 use crate::host::spawn::shell_quoted;
 use crate::runtime::manifest::{fill, fill_json};
 use crate::runtime::{Kind, ManifestError};
+use crate::session::extras::{Extras, PluginLaunch};
+use crate::session::memory;
 use crate::store::durable;
 use crate::store::durable::StoreError;
+use crate::store::event_log::Event;
 use crate::store::launch_env::LaunchEnv;
 use crate::store::open::{self, Rule};
 use crate::world::peer::Peer;
 use crate::world::{Launch, World};
+use serde_json::Map;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -177,8 +181,15 @@ pub fn build<'a>(
         let text = open::read(prompt, Rule::DOCUMENT)?.unwrap_or_default();
         values.insert("prompt".into(), String::from_utf8_lossy(&text).into_owned());
     }
-    write_files(world, peer, &mut values)?;
+    let extras = Extras::of(world.paths, peer)?;
+    let get = |name: &str| launch_env.vars.get(name).or_else(|| environment.get(name)).cloned();
+    let plugins = extras.plugins_of(peer, &values, get)?;
+    for name in &plugins.missing {
+        world.lifecycle(&Event::new("plugin-missing").field("identity", &peer.identity).field("plugin", name));
+    }
+    write_files(world, peer, &mut values, &plugins)?;
     let mut enabled = vec!["hooks", "mcp", if peer.asks() { "ask" } else { "bypass" }];
+    enabled.extend(extras.memory_group());
     if prompt.is_some() {
         enabled.push("prompt");
     }
@@ -187,7 +198,8 @@ pub fn build<'a>(
     }
     let bad = |source| ManifestError::Fill { runtime: manifest.runtime.clone(), source };
     let mut argv = vec![program.to_string_lossy().into_owned()];
-    argv.extend(manifest.arguments(&enabled, &values, &launch_env.start_args).map_err(bad)?);
+    let further = [plugins.args, launch_env.start_args].concat();
+    argv.extend(manifest.arguments(&enabled, &values, &further).map_err(bad)?);
 
     if let Some(long) = argv.iter().map(String::len).find(|len| *len > ARGUMENT_MAX) {
         let why = format!(
@@ -201,7 +213,8 @@ pub fn build<'a>(
 
     let path = environment.get("PATH").cloned().unwrap_or_default();
     let mut env = environment;
-    for (key, value) in &manifest.env {
+    let of_groups = enabled.iter().filter_map(|group| manifest.group_env.get(*group)).flatten();
+    for (key, value) in manifest.env.iter().chain(of_groups) {
         env.insert(key.clone(), fill(value, &values).map_err(bad)?);
     }
     env.extend(launch_env.vars);
@@ -261,12 +274,22 @@ pub fn find_program(paths: &Paths, peer: &Peer, environment: &BTreeMap<String, S
     )?)
 }
 
-/// Writes the manifest's per-launch files and adds `{file:NAME}` to the values.
-fn write_files(world: &World<'_>, peer: &Peer, values: &mut BTreeMap<String, String>) -> Result<(), Failure> {
+/// Writes the manifest's per-launch files, with the definitions of plugins in them, and adds `{file:NAME}` to the values.
+fn write_files(
+    world: &World<'_>,
+    peer: &Peer,
+    values: &mut BTreeMap<String, String>,
+    plugins: &PluginLaunch,
+) -> Result<(), Failure> {
     let dir = world.paths.launch_files(&peer.identity);
     for (name, template) in &peer.manifest.files {
-        let content = fill_json(template, values)
+        let mut content = fill_json(template, values)
             .map_err(|source| ManifestError::Fill { runtime: peer.manifest.runtime.clone(), source })?;
+        for (place, plugin, definition) in plugins.entries.iter().filter(|(place, ..)| place.file == *name) {
+            if let Some(map) = content.as_object_mut() {
+                map.entry(&place.at).or_insert_with(|| Map::new().into())[plugin] = definition.clone();
+            }
+        }
         paths::create_dirs(&dir)?;
         let path = dir.join(format!("{name}.json"));
         let text =
@@ -282,7 +305,9 @@ pub(crate) fn write_prompt(world: &World<'_>, peer: &Peer) -> Result<Option<Path
     if peer.manifest.kind != Kind::Tui || !peer.manifest.doctrine || !peer.cwd().join(".iapeer/IAPEER.md").exists() {
         return Ok(None);
     }
-    let text = crate::prompt::compose_for(world.paths, peer.cwd(), &peer.record, world.now())?;
+    let memory = Extras::of(world.paths, peer)?.memory_plugin;
+    let memory = memory.then(|| memory::slot(world, peer, allowed(environment()))).flatten();
+    let text = crate::prompt::compose_for(world.paths, peer.cwd(), &peer.record, memory.as_deref(), world.now())?;
     let path = world.paths.prompt(&peer.identity);
     if let Some(dir) = path.parent() {
         paths::create_dirs(dir)?;

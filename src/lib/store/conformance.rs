@@ -92,7 +92,9 @@ pub(crate) fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
         }
         _ => {}
     }
-    let known: [(&str, &[&str]); 3] = [
+    let known: [(&str, &[&str]); 5] = [
+        ("native_memory", &["on", "off"]),
+        ("memory_plugin", &["on", "off"]),
         ("approvals", &["bypass", "ask"]),
         ("after_limit", &["wait", "continue"]),
         ("imports", &["ask", "allow", "deny"]),
@@ -108,6 +110,11 @@ pub(crate) fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
     }
     if map.get("limits").is_some_and(|value| !value.is_object()) {
         add(Severity::Warn, "limits", "only an object with memory_max, memory_high, tasks_max means something".into());
+    }
+    if map.get("enable").is_some_and(|value| {
+        !value.is_null() && !value.as_array().is_some_and(|list| list.iter().all(Value::is_string))
+    }) {
+        add(Severity::Warn, "enable", "only a list of names means something".into());
     }
     match map.get("interfaces") {
         Some(value) if !value.is_object() => add(Severity::Error, "interfaces", "not an object".into()),

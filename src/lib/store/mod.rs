@@ -15,6 +15,7 @@ mod field_error;
 pub mod history;
 mod history_ids;
 pub mod hosts;
+pub(crate) mod launch_defaults;
 pub mod launch_env;
 pub mod lock;
 pub mod markers;

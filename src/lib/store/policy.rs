@@ -1,12 +1,12 @@
 //! The policy for a peer's sessions from its profile: whether the peer is a worker, when it resumes, how often a task
-//! is tried, limits, the first text. The registry keeps a copy, for a peer whose profile is missing or can't be read.
+//! is tried, limits, the first text; and its groups. The registry keeps a copy, for a peer whose profile is missing or can't be read.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The keys of a profile that a policy is made of.
-pub(crate) const KEYS: [&str; 14] = [
+pub(crate) const KEYS: [&str; 18] = [
     "wake_policy",
     "resume",
     "max_attempts",
@@ -21,6 +21,10 @@ pub(crate) const KEYS: [&str; 14] = [
     "env_file",
     "fleet",
     "worktree",
+    "native_memory",
+    "memory_plugin",
+    "enable",
+    "tags",
 ];
 
 /// When a parked peer resumes (D1).
@@ -125,12 +129,36 @@ impl Policy<'_> {
         self.text("env_file").map(PathBuf::from)
     }
 
+    /// Whether its program keeps a memory of its own; `None`: as the program does by itself.
+    pub(crate) fn native_memory(&self) -> Option<bool> {
+        self.switch("native_memory")
+    }
+
+    /// Whether the memory slot of its system prompt is filled.
+    pub(crate) fn memory_plugin(&self) -> Option<bool> {
+        self.switch("memory_plugin")
+    }
+
+    /// `on` or `off`; any other word counts as not said.
+    fn switch(&self, key: &str) -> Option<bool> {
+        match self.text(key)? {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        }
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).and_then(Value::as_str)
     }
 }
 
 impl<'a> Policy<'a> {
+    /// The MCP servers and plugins of the user's with which its sessions are started.
+    pub(crate) fn enabled(self) -> Vec<&'a str> {
+        self.0.get("enable").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
     /// The fleet whose file describes it.
     pub fn fleet(self) -> Option<&'a str> {
         self.0.get("fleet")?.as_str()

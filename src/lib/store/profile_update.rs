@@ -134,6 +134,19 @@ impl Profile {
         })
     }
 
+    /// Sets one key of the profile in `cwd`; `null` removes it. Missing: `None`.
+    pub(crate) fn set_key(
+        writer: &OneWriter,
+        cwd: &Path,
+        key: &str,
+        value: &Value,
+    ) -> Result<Option<Profile>, ProfileError> {
+        Profile::rewrite(writer, cwd, |_, raw| match value.is_null() {
+            true => drop(raw.shift_remove(key)),
+            false => drop(raw.insert(key.into(), value.clone())),
+        })
+    }
+
     /// Lets the peer in `cwd` speak through the bot `username` of Telegram. Missing: `None`.
     pub(crate) fn connect_telegram(
         writer: &OneWriter,

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod failed;
 pub(crate) mod outboxes;
 pub mod reap;
 pub mod rule;

@@ -3,6 +3,7 @@
 use crate::base::Liveness;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
+use crate::base::span::said;
 use crate::base::words::words;
 use crate::base::{Action, Marker, StateFile};
 use crate::runtime::Kind;
@@ -87,7 +88,7 @@ pub fn idle(
                 return Ok(Reaped::new(&identity, ReapAction::Skipped, "a bridge is never idle".to_owned()));
             }
             let age = quiet_for(world, &identity, &record)?;
-            let words = format!("idle {}s", age.as_secs());
+            let words = format!("idle {}", said(age));
             if age <= older_than {
                 return Ok(Reaped::new(&identity, ReapAction::Skipped, format!("not idle for long enough: {words}")));
             }

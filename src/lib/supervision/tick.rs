@@ -8,6 +8,7 @@ use crate::base::Liveness;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
+use crate::base::span::said;
 use crate::base::{Action, Consequence};
 use crate::base::{Marker, StateFile};
 use crate::canary::arm::{self, Armed};
@@ -309,6 +310,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         _ if error.is_some() => judged.action = Action::Unknown,
         Action::ReapedEphemeral => {
             let peer = Peer::of(world.paths, identity)?;
+            judged.reason = Some(worker::reason_of(why, observed.age));
             worker::reap(world, &peer, &record, why)?;
             let queue = world.queue(identity);
             if observed.armed {
@@ -319,7 +321,7 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         }
         Action::ReapedIdle => {
             let reason = if observed.stopped { Some("alive-but-stopped".to_owned()) } else { None };
-            judged.reason = reason.or_else(|| Some(format!("idle {}s", observed.age.as_secs())));
+            judged.reason = reason.or_else(|| Some(format!("idle {}", said(observed.age))));
             // The line is written before the session is ended, so that the decision is on record even if this program
             // dies.
             log(world, &judged, false);

@@ -3,6 +3,7 @@
 use crate::base::HostName;
 use crate::base::exit::{Exit, Failure};
 use crate::base::paths;
+use crate::base::span::said;
 use crate::host::dir_watch::DirWatch;
 use crate::relay::error::RelayError;
 use crate::relay::here;
@@ -57,7 +58,7 @@ pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure
         if let RelayError::Here(failure) = &error {
             tracing::warn!("{failure}");
         }
-        say(&format!("{own}: {error}; again in {}s", pause.as_secs()));
+        say(&format!("{own}: {error}; again in {}", said(pause)));
         trouble.note(world.now(), &error.to_string());
         world.clock.sleep(pause);
         pause = (pause * 2).min(PAUSES.1);

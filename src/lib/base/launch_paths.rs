@@ -1,0 +1,21 @@
+//! Where below the root is what launches are given, and what is left of a tick that could not run.
+
+use crate::base::paths::Paths;
+use std::path::PathBuf;
+
+impl Paths {
+    /// `<root>/state/superviser.failed`: why the last tick could not run.
+    pub(crate) fn superviser_failed(&self) -> PathBuf {
+        self.root().join("state/superviser.failed")
+    }
+
+    /// `<root>/launch-defaults.json`: what counts for the launches of every peer whose profile says nothing else.
+    pub fn launch_defaults(&self) -> PathBuf {
+        self.root().join("launch-defaults.json")
+    }
+
+    /// `<root>/memory`: the user's program that fills the memory slot of system prompts.
+    pub fn memory_program(&self) -> PathBuf {
+        self.root().join("memory")
+    }
+}

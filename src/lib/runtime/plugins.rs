@@ -1,0 +1,208 @@
+//! Plugins: MCP servers and plugins of the user's that a peer's sessions are started with, beside what iapeer gives them.
+//!
+//! What a name means is in its spelling: `/folder` is the folder of a plugin, `NAME@MARKETPLACE` an installed plugin,
+//! anything else an MCP server that the user has configured. The manifest says where the program's own files know each
+//! of them, and what has the program load it.
+
+use super::fill::{FillError, fill};
+use super::login::fill_env;
+use crate::store::open::{self, Rule};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How a program is given each kind of plugin. What is absent it can't be given.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginWays {
+    /// An MCP server.
+    #[serde(default)]
+    pub server: Option<PluginWay>,
+    /// An installed plugin.
+    #[serde(default)]
+    pub plugin: Option<PluginWay>,
+    /// The folder of a plugin.
+    #[serde(default)]
+    pub folder: Option<PluginWay>,
+}
+
+/// How a program is given one kind of plugin.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginWay {
+    /// Where the user's own files know it; the first that does counts. Without any, the name is taken as it is.
+    #[serde(default)]
+    pub from: Vec<PluginSource>,
+    /// Arguments that have the program load it; `{plugin}` is the name.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Where its definition goes in the files that are written for each launch.
+    #[serde(default)]
+    pub into: Option<PluginPlace>,
+}
+
+/// A file of the user's that knows plugins.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginSource {
+    /// Where; `{home}`, `{cwd}` and `{env:NAME:DEFAULT}` are filled in.
+    pub path: String,
+    /// The keys that lead to the definitions in a JSON file; the definition is then what stands there by its name.
+    #[serde(default)]
+    pub at: Vec<String>,
+    /// In place of keys: what stands in the file where it knows the plugin.
+    #[serde(default)]
+    pub contains: Option<String>,
+}
+
+/// A place in a file for a launch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginPlace {
+    /// The file's name in the manifest.
+    pub file: String,
+    /// The key of the object that the definition goes into, by its name.
+    pub at: String,
+}
+
+/// Whether `text` can name a plugin.
+pub(crate) fn is_plugin(text: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && !word.starts_with('-')
+            && word.len() <= 128
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    let mut halves = text.splitn(2, '@');
+    text.starts_with('/') && !text.chars().any(char::is_control) || halves.all(is_word)
+}
+
+impl PluginWays {
+    /// How the plugin `name` is given to the program, if it can be.
+    pub(crate) fn way(&self, name: &str) -> Option<&PluginWay> {
+        match name {
+            _ if name.starts_with('/') => self.folder.as_ref(),
+            _ if name.contains('@') => self.plugin.as_ref(),
+            _ => self.server.as_ref(),
+        }
+    }
+}
+
+impl PluginWay {
+    /// The definition of the plugin in the first of the user's files that knows it, `true` where there is nothing to
+    /// say but that. `None`: no file knows it. `values` are those of a launch, `get` looks up a variable of the session.
+    pub(crate) fn definition(
+        &self,
+        name: &str,
+        values: &BTreeMap<String, String>,
+        get: impl Fn(&str) -> Option<String>,
+    ) -> Option<Value> {
+        if name.starts_with('/') && !PathBuf::from(name).is_dir() {
+            return None;
+        }
+        if self.from.is_empty() {
+            return Some(Value::Bool(true));
+        }
+        self.from.iter().find_map(|source| source.definition(name, values, &get))
+    }
+
+    /// The files that it looked in, for people.
+    pub(crate) fn places(
+        &self,
+        values: &BTreeMap<String, String>,
+        get: impl Fn(&str) -> Option<String>,
+    ) -> Vec<PathBuf> {
+        let mut places: Vec<PathBuf> = self.from.iter().map(|source| source.path(values, &get)).collect();
+        places.dedup();
+        places
+    }
+
+    /// The arguments for the plugin `name`.
+    pub(crate) fn arguments(&self, name: &str, values: &BTreeMap<String, String>) -> Result<Vec<String>, FillError> {
+        let mut values = values.clone();
+        values.insert("plugin".into(), name.to_owned());
+        self.args.iter().map(|word| fill(word, &values)).collect()
+    }
+}
+
+impl PluginSource {
+    fn path(&self, values: &BTreeMap<String, String>, get: impl Fn(&str) -> Option<String>) -> PathBuf {
+        PathBuf::from(fill_env(&filled(&self.path, values), get))
+    }
+
+    fn definition(
+        &self,
+        name: &str,
+        values: &BTreeMap<String, String>,
+        get: impl Fn(&str) -> Option<String>,
+    ) -> Option<Value> {
+        // A program's own file: links are its affair, waiting for a FIFO's writer is not ours.
+        let rule = Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT };
+        let bytes = open::read(&self.path(values, get), rule).ok()??;
+        if let Some(words) = &self.contains {
+            let words = words.replace("{plugin}", name);
+            return String::from_utf8_lossy(&bytes).contains(&words).then_some(Value::Bool(true));
+        }
+        let whole: Value = serde_json::from_slice(&bytes).ok()?;
+        let all = self.at.iter().try_fold(&whole, |at, key| at.get(filled(key, values)))?;
+        all.get(name).cloned()
+    }
+}
+
+/// A text with the folders of the launch in it.
+fn filled(text: &str, values: &BTreeMap<String, String>) -> String {
+    ["home", "cwd"].iter().fold(text.to_owned(), |text, name| {
+        let value = values.get(*name).map(String::as_str).unwrap_or_default();
+        text.replace(&format!("{{{name}}}"), value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_a_plugin() {
+        for (text, is) in [
+            ("notes", true),
+            ("my-server.v2", true),
+            ("tool@market", true),
+            ("/a/folder", true),
+            ("", false),
+            ("a b", false),
+            ("a@b@c", false),
+            ("@market", false),
+            ("relative/folder", false),
+            ("--flag", false),
+        ] {
+            assert_eq!(is_plugin(text), is, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_file_that_knows_it_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_string_lossy().into_owned();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write(
+            "user.json",
+            r#"{"servers":{"a":{"command":"x"}},"projects":{"/w/bob":{"servers":{"p":{"command":"y"}}}}}"#,
+        );
+        write("c.toml", "[servers.t]\ncommand = \"z\"\n");
+        let way: PluginWay = serde_json::from_str(
+            r#"{"from":[{"path":"{home}/missing.json","at":["servers"]},{"path":"{env:X_DIR:{home}}/user.json","at":["servers"]},
+                {"path":"{home}/user.json","at":["projects","{cwd}","servers"]},
+                {"path":"{home}/c.toml","contains":"[servers.{plugin}]"}],"args":["--with","{plugin}"]}"#,
+        )
+        .unwrap();
+        let values = BTreeMap::from([("home".to_owned(), home), ("cwd".to_owned(), "/w/bob".to_owned())]);
+        let found = |name: &str| way.definition(name, &values, |_| None);
+        assert_eq!(found("a"), Some(serde_json::json!({"command": "x"})));
+        assert_eq!(found("p"), Some(serde_json::json!({"command": "y"})));
+        assert_eq!(found("t"), Some(Value::Bool(true)));
+        assert_eq!(found("b"), None);
+        assert_eq!(way.arguments("a", &values).unwrap(), ["--with", "a"]);
+        assert_eq!(way.places(&values, |_| None).len(), 4);
+    }
+}

@@ -1,0 +1,80 @@
+//! What a peer's launches are given beside what its runtime needs: its program's own memory switched on or off, and MCP
+//! servers and plugins of the user's. The profile says so, else the host's defaults; plugins of both count.
+
+use crate::base::exit::Failure;
+use crate::base::paths::Paths;
+use crate::runtime::ManifestError;
+use crate::runtime::plugins::PluginPlace;
+use crate::store::launch_defaults::LaunchDefaults;
+use crate::world::peer::Peer;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What one peer's launches are given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Extras {
+    /// Whether its program keeps a memory of its own; `None`: as the program does by itself.
+    pub(crate) native_memory: Option<bool>,
+    /// Whether the memory slot of its system prompt is filled.
+    pub(crate) memory_plugin: bool,
+    /// The names of plugins, each once.
+    pub(crate) plugins: Vec<String>,
+}
+
+/// What a launch has to do for the plugins.
+#[derive(Debug, Default)]
+pub(crate) struct PluginLaunch {
+    /// Further arguments.
+    pub(crate) args: Vec<String>,
+    /// Definitions, by name, for the files of the launch.
+    pub(crate) entries: Vec<(PluginPlace, String, Value)>,
+    /// Plugins that the user's own files do not know (any more).
+    pub(crate) missing: Vec<String>,
+}
+
+impl Extras {
+    /// Those of `peer`.
+    pub(crate) fn of(paths: &Paths, peer: &Peer) -> Result<Extras, Failure> {
+        let defaults = LaunchDefaults::read(paths)?;
+        let (host, own) = (defaults.policy(), peer.policy());
+        let mut plugins: Vec<String> = Vec::new();
+        for name in host.enabled().into_iter().chain(own.enabled()) {
+            if !plugins.iter().any(|known| known == name) {
+                plugins.push(name.to_owned());
+            }
+        }
+        Ok(Extras {
+            native_memory: own.native_memory().or(host.native_memory()),
+            memory_plugin: own.memory_plugin().or(host.memory_plugin()).unwrap_or_default(),
+            plugins,
+        })
+    }
+
+    /// The manifest's group of arguments for the program's own memory.
+    pub(crate) fn memory_group(&self) -> Option<&'static str> {
+        self.native_memory.map(|on| if on { "native_memory_on" } else { "native_memory_off" })
+    }
+
+    /// What `peer`'s launch does for the plugins: `values` are the launch's, `get` looks up a variable of the session.
+    /// What its runtime can't be given is left out.
+    pub(crate) fn plugins_of(
+        &self,
+        peer: &Peer,
+        values: &BTreeMap<String, String>,
+        get: impl Fn(&str) -> Option<String>,
+    ) -> Result<PluginLaunch, ManifestError> {
+        let mut launch = PluginLaunch::default();
+        for name in &self.plugins {
+            let Some(way) = peer.manifest.plugins.way(name) else { continue };
+            let Some(definition) = way.definition(name, values, &get) else {
+                launch.missing.push(name.clone());
+                continue;
+            };
+            let args = way.arguments(name, values);
+            let bad = |source| ManifestError::Fill { runtime: peer.manifest.runtime.clone(), source };
+            launch.args.extend(args.map_err(bad)?);
+            launch.entries.extend(way.into.clone().map(|place| (place, name.clone(), definition)));
+        }
+        Ok(launch)
+    }
+}

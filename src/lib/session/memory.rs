@@ -1,0 +1,75 @@
+//! The memory slot of the system prompt: what the user's program `<root>/memory` prints for a peer that is started.
+//!
+//! The program runs in the peer's folder, reads who is started as JSON on its standard input, and has ten seconds. The
+//! peer is started whatever becomes of it; `ev=memory-provision` in `lifecycle.log` says how it went.
+
+use crate::base::exit::one_line;
+use crate::host::child::{self, Asked, ChildError};
+use crate::host::spawn::find_program;
+use crate::store::event_log::Event;
+use crate::world::World;
+use crate::world::peer::Peer;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the program may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How much of what it prints is taken, in bytes.
+const KEPT: u64 = 64 * 1024;
+
+/// Where the program is. `None`: there is none, or it may not be executed.
+pub(crate) fn program(world: &World<'_>) -> Option<PathBuf> {
+    find_program(&world.paths.memory_program().to_string_lossy(), None)
+}
+
+/// What the program prints for `peer`, run with `environment`; `None` where that is nothing, or the program failed.
+pub(crate) fn slot(world: &World<'_>, peer: &Peer, mut environment: BTreeMap<String, String>) -> Option<String> {
+    let began = world.clock.monotonic();
+    let log = |state: &str, exit: Option<i32>, detail: Option<String>| {
+        let event = Event::new("memory-provision")
+            .field("identity", &peer.identity)
+            .field("occasion", "wake")
+            .field("state", state)
+            .maybe("exit", exit)
+            .field("ms", (world.clock.monotonic() - began).as_millis())
+            .maybe("detail", detail.map(|text| one_line(text.trim())).filter(|text| !text.is_empty()));
+        world.lifecycle(&event);
+    };
+    let Some(program) = program(world) else {
+        log("failed", None, Some(format!("there is no executable {}", world.paths.memory_program().display())));
+        return None;
+    };
+    let who = json!({
+        "identity": peer.identity, "personality": peer.identity.personality(), "runtime": peer.identity.runtime(),
+        "cwd": peer.cwd(), "description": peer.record.description,
+    });
+    environment.insert("IAPEER_ROOT".into(), world.paths.root().to_string_lossy().into_owned());
+    environment.insert("IAPEER_PEER".into(), peer.identity.to_string());
+    let asked = Asked {
+        program: &program,
+        dir: peer.cwd(),
+        environment: &environment,
+        input: who.to_string().into_bytes(),
+        limit: LIMIT,
+        kept: KEPT,
+    };
+    match child::ask(asked) {
+        Ok((status, text, _)) if status.success() => {
+            let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+            let is_empty = text.trim().is_empty();
+            log(if is_empty { "empty" } else { "ok" }, Some(0), None);
+            (!is_empty).then_some(text)
+        }
+        Ok((status, _, said)) => {
+            log("failed", status.code(), Some(said));
+            None
+        }
+        Err(error) => {
+            let state = if matches!(error, ChildError::TimedOut(_)) { "timeout" } else { "failed" };
+            log(state, None, Some(error.to_string()));
+            None
+        }
+    }
+}
