@@ -182,6 +182,7 @@ mod tests {
     use super::*;
     use crate::base::paths::Paths;
     use crate::runtime::manifest::{DialogReply, Manifest};
+    use serde_json::json;
 
     fn rules(runtime: &str) -> ScreenRules {
         let paths = Paths::read(|name| (name == "IAPEER_ROOT").then(|| "/nonexistent".into())).unwrap();
@@ -253,5 +254,60 @@ mod tests {
         let s = screen("a\n\n  b   \"x\"\n\nc\n\n");
         assert_eq!(s.tail(), "b 'x' ⏎ c");
         assert_eq!(screen(&"y".repeat(500)).tail().chars().count(), 160);
+    }
+
+    /// Codex 0.171.0: the rows of its footer are indented as those of a draft, and one of them comes and goes.
+    #[test]
+    fn the_end_of_a_draft_is_told_by_the_screen_without_it() {
+        let rules: ScreenRules = serde_json::from_value(json!({"composer": "› ", "ready": []})).unwrap();
+        let screen = |text: &str| Screen { styled: text.into(), width: 80, ..Screen::default() };
+        let drafted = screen("› alpha\n  beta\n\n  delta\n\n  model · /w\n");
+        assert_eq!(drafted.whole_draft(&rules), None, "nobody can tell the draft from the footer");
+        for (emptied, expected) in [
+            ("›\n\n  model · /w\n  ← for agents\n", Some("alpha\nbeta\n\ndelta")),
+            ("› \u{1b}[2mAsk\u{1b}[0m\n\n  model · /w       100% left\n", Some("alpha\nbeta\n\ndelta")),
+            ("›\n\n  another footer\n", None),
+        ] {
+            assert_eq!(drafted.whole_draft_by(&screen(emptied), &rules).as_deref(), expected, "{emptied}");
+        }
+    }
+
+    #[test]
+    fn composers_of_every_shape_as_a_table() {
+        let box_ = json!({"prefix": "┃  ", "indented": true, "framed": true, "below": "╹▀", "footer": 1});
+        let bare = json!({"prefix": "", "above": "────", "below": "────"});
+        let either = json!({"prefix": ["❯ ", "! "], "indented": true, "below": "────"});
+        let at_zero = json!("❯ ");
+        for (rule, screen, draft) in [
+            (&box_, "  ┃\n  ┃  said\n  ┃\n     answer\n  ┃\n  ┃\n  ┃\n  ┃  Build · x\n  ╹▀▀▀▀\n", Some("")),
+            (
+                &box_,
+                "       ┃\n       ┃  one\n       ┃\n       ┃  two\n       ┃  Build\n       ╹▀▀▀\n",
+                Some("one\n\ntwo"),
+            ),
+            (&box_, "  ┃  said\n     answer\n", None),
+            (&bare, "› said\n────\nhalf a\n\nthought\n────\n footer\n", Some("half a\n\nthought")),
+            (&bare, "› said\n────\n\n────\n footer\n", Some("")),
+            (&bare, "────\nno end\n", None),
+            (&either, " ❯ said\n answer\n────\n❯ typed\n  more\n────\n footer\n", Some("typed\nmore")),
+            (&either, "        ────\n        ! ls\n        ────\n footer\n", Some("ls")),
+            (&either, " ❯ said\n answer\n", None),
+            (&at_zero, " ❯ said\n❯ typed\n  more\n────\n", Some("typed\nmore")),
+            (&at_zero, " ❯ said\n", None),
+            (&json!({"prefix": "❯ ", "above": "────"}), "❯ said\n────\n❯ typed\n", Some("typed")),
+            (&json!({"prefix": "❯ ", "above": "────"}), "❯ said\nword\n", None),
+        ] {
+            let rules: ScreenRules = serde_json::from_value(json!({ "composer": rule })).unwrap();
+            let screen = Screen { styled: screen.into(), ..Screen::default() };
+            let found = match screen.sight(&rules) {
+                Sight::Input { draft: Draft::Empty, .. } => Some(String::new()),
+                Sight::Input { draft: Draft::Text(text), .. } => Some(text),
+                Sight::Unknown => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found.as_deref(), draft, "{rule} {}", screen.styled);
+            let whole = screen.whole_draft(&rules).filter(|_| !rule.is_string() && rule["below"].is_string());
+            assert!(whole.is_none_or(|whole| Some(whole.as_str()) == draft), "{rule} {}", screen.styled);
+        }
     }
 }
