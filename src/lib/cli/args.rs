@@ -18,7 +18,7 @@ pub use crate::cli::host_args::Relay;
 pub use crate::cli::message_args::{Canary, Drain, Reap, Require, Send, Superviser, Wake};
 pub use crate::cli::telegram_args::Telegram;
 pub(crate) use crate::cli::top::TopArgs;
-pub use crate::cli::unit_args::{Planned, Units};
+pub(crate) use crate::cli::unit_args::{Planned, Units};
 
 /// Hold one always-on peer (telegram, notifier) in the foreground: what its service unit runs. TERM or INT ends its
 /// session.

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 /// What `iapeer units` does.
 #[derive(Debug, Subcommand)]
-pub enum Units {
+pub(crate) enum Units {
     /// Write the units for this user where they differ, and have them run. Repeat it after an upgrade.
     Install(Planned),
     /// Stop and remove them. Sessions and messages stay.
@@ -19,7 +19,7 @@ pub enum Units {
 
 /// How to change something.
 #[derive(Debug, Args)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// Say what would be done and change nothing.
     #[arg(long)]
     pub dry_run: bool,

@@ -173,7 +173,7 @@ pub(crate) fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failu
 }
 
 /// `iapeer units install` and `uninstall`.
-pub fn units(
+pub(crate) fn units(
     world: &World<'_>,
     act: impl Fn(&World<'_>, bool, &mut dyn FnMut(&install::UnitStep)) -> Result<Exit, Failure>,
     how: &Planned,

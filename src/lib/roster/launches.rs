@@ -5,7 +5,8 @@
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::runtime::plugins::is_plugin;
-use crate::session::{extras::Extras, launch, memory};
+use crate::session::extras::{self, Extras};
+use crate::session::{launch, memory};
 use crate::store::launch_defaults::LaunchDefaults;
 use crate::store::one_writer::OneWriter;
 use crate::store::policy::Policy;
@@ -64,7 +65,7 @@ pub fn switch(world: &World<'_>, switch: Switch, whose: Whose<'_>, to: Option<bo
     let value = to.map_or(Value::Null, |on| if on { "on".into() } else { "off".into() });
     if let Some(name) = whose.filter(|_| to.is_some()) {
         let able = |peer: &Peer| match switch {
-            Switch::NativeMemory => peer.manifest.has_native_memory(),
+            Switch::NativeMemory => extras::has_native_memory(&peer.manifest),
             Switch::MemoryPlugin => peer.manifest.doctrine,
         };
         if !peers_of(world, name)?.iter().any(able) {

@@ -23,6 +23,7 @@ pub use crate::runtime::keys::{Keys, Meaning, MidTurn};
 pub use crate::runtime::manifest_error::ManifestError;
 pub use crate::runtime::needle::{Choice, Needle, RecordRule};
 pub use crate::runtime::plugins::PluginWays;
+pub use crate::runtime::program::Program;
 pub use crate::runtime::screen_rules::{ByProfile, Dialog, DialogReply, ScreenRules};
 pub use crate::runtime::transcript_rules::TranscriptRules;
 
@@ -112,22 +113,6 @@ pub struct Manifest {
     /// How one can tell that somebody has logged in. Without it, nobody has to.
     #[serde(default)]
     pub login: Option<Login>,
-}
-
-/// Where a program is.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Program {
-    /// An environment variable that names it.
-    pub variable: String,
-    /// Paths or names to try in order; `{home}` and `{bin_dir}` are filled in.
-    pub candidates: Vec<String>,
-    /// Where the program behind a wrapper script is, from the folder the found file really stands in; a part of a
-    /// name may be `*`. The first that exists is started in the wrapper's place: ending a wrapper is not ending it.
-    #[serde(default)]
-    pub native: Vec<String>,
-    /// How to install it.
-    pub hint: String,
 }
 
 const BUILT_IN: &[(&str, &str)] = &[
@@ -268,12 +253,6 @@ impl Manifest {
             out.extend_from_slice(extra);
         }
         Ok(out)
-    }
-
-    /// Whether the program has a memory of its own that can be switched.
-    pub(crate) fn has_native_memory(&self) -> bool {
-        let group = "native_memory_off";
-        self.groups.contains_key(group) || self.group_env.contains_key(group)
     }
 
     /// The pause between a paste of `bytes` bytes and the submit key.

@@ -14,6 +14,7 @@ pub mod manifest;
 mod manifest_error;
 mod needle;
 pub(crate) mod plugins;
+mod program;
 mod records;
 pub mod screen;
 mod screen_rules;

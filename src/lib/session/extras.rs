@@ -3,8 +3,8 @@
 
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;
-use crate::runtime::ManifestError;
 use crate::runtime::plugins::PluginPlace;
+use crate::runtime::{Manifest, ManifestError};
 use crate::store::launch_defaults::LaunchDefaults;
 use crate::world::peer::Peer;
 use serde_json::Value;
@@ -30,6 +30,12 @@ pub(crate) struct PluginLaunch {
     pub(crate) entries: Vec<(PluginPlace, String, Value)>,
     /// Plugins that the user's own files do not know (any more).
     pub(crate) missing: Vec<String>,
+}
+
+/// Whether the program has a memory of its own that can be switched.
+pub(crate) fn has_native_memory(manifest: &Manifest) -> bool {
+    let group = "native_memory_off";
+    manifest.groups.contains_key(group) || manifest.group_env.contains_key(group)
 }
 
 impl Extras {
