@@ -4,7 +4,6 @@
 
 mod support;
 
-use clap::CommandFactory;
 use iapeer::base::exit::Exit;
 use iapeer::base::settings::{PLACES, TABLE};
 use iapeer::top::keys::{TOP_KEYS, TOP_NOTES};
@@ -339,10 +338,16 @@ fn json_verbs(command: &clap::Command, path: &str) -> Vec<String> {
     found
 }
 
+/// The command line of `iapeer`.
+fn front() -> clap::Command {
+    let front = iapeer::cli::manual::PROGRAMS.iter().find(|program| program.name == "iapeer").unwrap();
+    (front.command)()
+}
+
 #[test]
 fn every_verb_that_prints_json_is_on_the_json_page() {
     let json = fs::read_to_string(page("json.md")).unwrap();
-    let verbs = json_verbs(&iapeer::cli::args::Front::command(), "iapeer");
+    let verbs = json_verbs(&front(), "iapeer");
     assert!(verbs.len() > 40, "{verbs:?}");
     let is_there = |verb: &&String| {
         let last = verb.split(' ').next_back().unwrap();
@@ -353,7 +358,7 @@ fn every_verb_that_prints_json_is_on_the_json_page() {
     };
     let missing: Vec<&String> = verbs.iter().filter(|verb| !is_there(verb)).collect();
     assert!(missing.is_empty(), "docs/json.md does not say what these print: {missing:?}");
-    let without: Vec<String> = iapeer::cli::args::Front::command()
+    let without: Vec<String> = front()
         .get_subcommands()
         // What it prints is a picture.
         .filter(|sub| !sub.is_hide_set() && sub.get_name() != "top" && json_verbs(sub, sub.get_name()).is_empty())

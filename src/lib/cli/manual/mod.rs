@@ -8,5 +8,4 @@ mod page;
 mod programs;
 
 pub use page::page;
-pub use programs::ManualProgram;
-pub(crate) use programs::PROGRAMS;
+pub use programs::{ManualProgram, PROGRAMS};

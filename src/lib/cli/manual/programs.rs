@@ -17,7 +17,7 @@ pub struct ManualProgram {
 macro_rules! programs {
     ($($args:ident $page:literal,)*) => {
         /// All programs, the front first. A page in `src/bin/` that is missing here fails a test.
-        pub(crate) const PROGRAMS: &[ManualProgram] = &[$(ManualProgram {
+        pub const PROGRAMS: &[ManualProgram] = &[$(ManualProgram {
             name: $page,
             command: args::$args::command,
             page: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/", $page, ".md")),
