@@ -11,7 +11,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
-use support::scenario::{Office, SCENARIOS, Scenario, at_once, disturbed, is_soak};
+use support::scenario::{Office, Scenario, at_once, disturbed, is_soak, scenarios};
 use support::{PATIENCE, SmallDisk, TestHome, wait_until};
 
 const OPS: [&str; 9] = ["open", "write", "fsync", "link", "rename", "unlink", "mkdir", "rmdir", "truncate"];
@@ -38,7 +38,7 @@ fn fail_all(story: &Scenario, op: &str, errno: &str) -> (u32, Vec<String>) {
 #[test]
 fn whatever_step_fails_what_is_said_is_true_and_nothing_is_lost() {
     let mut all = Vec::new();
-    for story in SCENARIOS.iter().filter(|story| is_soak() || SHORT.contains(&story.name)) {
+    for story in scenarios().into_iter().filter(|story| is_soak() || SHORT.contains(&story.name)) {
         for (n, op) in OPS.iter().enumerate() {
             let errors = ["EIO", "ENOSPC"];
             let chosen = errors.into_iter().enumerate().filter(|(at, _)| is_soak() || *at == n % 2);

@@ -4,6 +4,7 @@
 //! * Files do not import each other in circles.
 //! * A `rule.rs`, and `session/crash_loop.rs`, import only `base`: they decide and do no I/O.
 //! * `tmux`, `systemctl`, `launchctl`, `kill`, `/proc`, the start of any program, and `unsafe` are in `src/lib/host/` alone.
+//! * Files are read by `store/open`, which waits for no FIFO and stops at a size, but for those that a user names.
 //! * No room has more than 15 % of the library's code, no file more than 450 lines, and half of the files have at most 120
 //!   lines of code. A line of code is one with something on it that is neither a comment nor documentation, outside
 //!   `#[cfg(test)]` modules.

@@ -16,7 +16,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::scenario::{Office, Scenario, at_once, is_soak};
+use std::sync::Arc;
+use support::rooms::another_host;
+use support::scenario::{GONE, Office, Scenario, at_once, is_soak};
 
 const STORIES: &[Scenario] = &[
     Scenario { name: "first contact", begin: |_| {}, act: |o| o.post(&[("bob", "m1"), ("bob", "m2")]) },
@@ -37,6 +39,47 @@ const STORIES: &[Scenario] = &[
             o.run("iapeer", &["stop", "bob"]);
             o.run("iapeer", &["start", "bob"]);
             o.post(&[("bob", "m2")]);
+        },
+    },
+    Scenario {
+        name: "renamed",
+        begin: |_| {},
+        act: |o| {
+            o.hold("bob");
+            o.post(&[("bob", "m0")]);
+            o.run("iapeer", &["rename", "bob", "bill"]);
+            o.let_go(&["bob", "bill"]);
+            o.send_to("bill", "bob", "m1");
+        },
+    },
+    Scenario {
+        name: "removed and created",
+        begin: |o| {
+            o.home.parrot("dan", &[]);
+            o.hold("dan");
+        },
+        act: |o| {
+            o.run("iapeer-send", &["dan", "--from", "ann", "--no-wait", "-m", GONE]);
+            o.run("iapeer", &["remove", "dan", "--force"]);
+            o.post(&[("bob", "m0")]);
+            o.run("iapeer", &["create", "dan", "--runtime", "parrot"]);
+            o.post(&[("bob", "m1")]);
+        },
+    },
+    Scenario {
+        name: "another host",
+        begin: another_host,
+        act: |o| {
+            o.post(&[("me@box", "m1"), ("me@box", "m2")]);
+            o.a_while(|| o.rooms.are_quiet(&o.home));
+        },
+    },
+    Scenario {
+        name: "another host refuses",
+        begin: another_host,
+        act: |o| {
+            o.post(&[("nobody@box", "m1")]);
+            o.a_while(|| o.rooms.are_quiet(&o.home));
         },
     },
 ];
@@ -67,13 +110,17 @@ impl Known {
 }
 
 /// Lets the programs go on with `tree`. Says what is wrong then.
-fn go_on(office: &Office, tree: &Tree, home: &Tree, known: &Known) -> Vec<String> {
+fn go_on(office: &Office, tree: &Tree, home: &Tree, known: &Known, far: Option<&Tree>) -> Vec<String> {
     office.home.kill_everything();
-    for name in ["ann", "bob", "wes"] {
+    for name in ["ann", "bob", "wes", "dan"] {
         let _ = fs::remove_file(office.home.dir().join(format!("{name}.record")));
     }
     write_tree(&office.home.root(), tree);
     write_tree(&office.home.home(), home);
+    if let (Some(far), Some(tree)) = (&office.rooms.far, far) {
+        far.kill_everything();
+        write_tree(&far.root(), tree);
+    }
     // What waits for a stopped peer waits for its start.
     if office.home.state("parrot-bob", "stopped") {
         office.run("iapeer", &["start", "bob"]);
@@ -81,7 +128,8 @@ fn go_on(office: &Office, tree: &Tree, home: &Tree, known: &Known) -> Vec<String
     let mut wrong: Vec<String> = office.settle().err().into_iter().collect();
     let items = office.items();
     for (to, body) in &known.accepted {
-        let before = known.delivered.contains(body);
+        // What another host has is there still.
+        let before = known.delivered.contains(body) && !to.contains('@');
         let texts: Vec<String> = office.texts(to, body);
         let unmarked = texts.iter().filter(|text| !text.contains("redelivered=\"")).count();
         let dead = items.iter().any(|(_, place, item)| *place == "dead" && item["task"] == body.as_str());
@@ -99,6 +147,8 @@ fn go_on(office: &Office, tree: &Tree, home: &Tree, known: &Known) -> Vec<String
 struct Record {
     office: Office,
     disk: Disk,
+    /// That of the other host, whose power stays on.
+    far: Option<Disk>,
     home: Tree,
     steps: Vec<Value>,
 }
@@ -107,6 +157,7 @@ fn record(story: &Scenario, model: Model) -> Record {
     let mut office = Office::at_the_beginning_of(story);
     let home = read_tree(&office.home.home());
     let disk = Disk::new(model, &office.home.root());
+    let far = office.rooms.far.as_ref().map(|far| Disk::new(model, &far.root()));
     let trace = office.home.dir().join("trace");
     office.home.set("IAPEER_TRACE", &trace);
     office.trace = Some(trace.clone());
@@ -115,7 +166,7 @@ fn record(story: &Scenario, model: Model) -> Record {
     office.trace = None;
     let text = fs::read_to_string(trace).unwrap();
     let steps = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    Record { office, disk, home, steps }
+    Record { office, disk, far, home, steps }
 }
 
 /// What the cuts of a story came to.
@@ -123,8 +174,9 @@ fn record(story: &Scenario, model: Model) -> Record {
 struct Cuts {
     /// How many there were.
     histories: usize,
-    /// What may be left on the disk, each once, with the last step after which it may be and what was known then.
-    disks: BTreeMap<Tree, (usize, Known)>,
+    /// What may be left on the disk, each once, with the last step after which it may be, what was known then, and what
+    /// the other host had.
+    disks: BTreeMap<Tree, (usize, Known, Option<Arc<Tree>>)>,
     /// Accepted messages that a disk does not have.
     lost: Vec<String>,
 }
@@ -132,19 +184,22 @@ struct Cuts {
 /// Cuts the power after each step, the steps `ignored` not being made.
 fn cut(record: &Record, more: usize, ignored: &[&str]) -> Cuts {
     let (mut disk, mut known, mut cuts) = (record.disk.clone(), Known::default(), Cuts::default());
+    let mut far = record.far.clone();
     for (n, step) in record.steps.iter().enumerate() {
         known.learn(step);
         if ignored.iter().any(|point| step["point"] == *point) {
             continue;
         }
         disk.step(step);
+        far.iter_mut().for_each(|far| far.step(step));
+        let there = far.as_ref().map(|far| Arc::new(far.live()));
         for tree in disk.cuts(more, n as u64 * 7919 + 1) {
             cuts.histories += 1;
             let open = known.accepted.iter().filter(|(_, body)| !known.delivered.contains(body));
             cuts.lost.extend(open.filter(|(_, body)| !keeps(&tree, body)).map(|(_, body)| format!("{body} after {n}")));
             // Of the cuts that leave the same disk the one after which most is known asks most. Nothing reads logs.
             let is_kept = |(path, content): &(PathBuf, Option<Vec<u8>>)| content.is_none() || !path.starts_with("logs");
-            cuts.disks.insert(tree.into_iter().filter(is_kept).collect(), (n, known.clone()));
+            cuts.disks.insert(tree.into_iter().filter(is_kept).collect(), (n, known.clone(), there.clone()));
         }
     }
     cuts
@@ -171,9 +226,9 @@ fn whenever_the_power_goes_what_was_accepted_is_delivered_once_or_marked() {
             lost.iter().map(|what| format!("{}, {model:?}: lost {what}", story.name)).collect();
         let (different, every) = (disks.len(), disks.len().div_ceil(most).max(1));
         let mut runs = 0;
-        for (tree, (n, known)) in disks.iter().step_by(every) {
+        for (tree, (n, known, far)) in disks.iter().step_by(every) {
             runs += 1;
-            let found = go_on(&record.office, tree, &record.home, known);
+            let found = go_on(&record.office, tree, &record.home, known, far.as_deref());
             wrong.extend(found.into_iter().map(|what| format!("{}, {model:?}, after step {n}: {what}", story.name)));
         }
         ([histories, different, runs], wrong)

@@ -10,10 +10,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
-use support::telegram::{CHAT, TOKEN, Telegram, connect, connecting, update};
-use support::{PATIENCE, Running, TestHome, wait_for, wait_until};
-
-const SECRET: &str = "AAstub-token_for_tests_of_iapeer";
+use support::telegram::{CHAT, TOKEN, Telegram, bridge, connect, connecting, update, without_session};
+use support::{PATIENCE, TestHome, wait_for, wait_until};
 
 /// A home with the person `me`, the parrot `bob`, and the stub.
 fn home() -> (TestHome, Telegram) {
@@ -31,6 +29,8 @@ fn connected() -> (TestHome, Telegram) {
     (home, telegram)
 }
 
+const SECRET: &str = "AAstub-token_for_tests_of_iapeer";
+
 /// The folder of the bot.
 fn bot_folder(home: &TestHome) -> std::path::PathBuf {
     home.cwd("me").join(".iapeer/runtimes/telegram/bot-7000001")
@@ -39,13 +39,6 @@ fn bot_folder(home: &TestHome) -> std::path::PathBuf {
 fn events(home: &TestHome, outcome: &str) -> usize {
     let is = |line: &&support::LogLine| line["ev"] == "telegram" && line.get("outcome").is_some_and(|o| o == outcome);
     home.log("lifecycle.log").iter().filter(is).count()
-}
-
-/// Ends the session of the bridge deliberately, and runs it where a test can kill it.
-fn bridge(home: &TestHome) -> Running {
-    let mut command = home.cmd("iapeer-telegram");
-    command.arg("run").env("PEER_IDENTITY", "telegram-me");
-    home.start(command, None)
 }
 
 #[test]
@@ -357,11 +350,6 @@ fn a_revoked_token_is_said_and_the_token_is_told_to_nobody() {
 }
 
 /// Ends the session of the bridge deliberately, for a bridge that a test can kill.
-fn without_session(home: &TestHome) {
-    home.ok("iapeer-reap", &["telegram-me"]);
-    wait_until("the session to end", PATIENCE, || home.session_json("telegram-me").is_none());
-}
-
 #[test]
 fn an_update_that_is_shown_again_after_a_kill_is_accepted_once() {
     let (home, telegram) = connected();
@@ -473,4 +461,24 @@ fn a_bridge_that_is_killed_while_it_sends_loses_nothing() {
     let lines = home.ok("iapeer", &["history", "me", "--json"]).json_lines();
     let settled = lines.iter().filter(|line| line["to"] == "telegram-me" && line["outcome"] == "delivered").count();
     assert_eq!(settled, MESSAGES);
+}
+
+#[test]
+fn odd_updates_keep_nothing_back() {
+    let (home, telegram) = connected();
+    telegram.order(json!({ "push": [
+        { "message": null }, { "message": { "text": 7 } }, { "callback_query": { "id": "x", "from": { "id": CHAT } } },
+        { "edited_message": {} }, update(CHAT, json!({ "text": "/to bob" })), update(CHAT, json!({ "text": "\u{0}\u{1b}[2J" })),
+        update(CHAT, json!({ "text": "x".repeat(200_000) })),
+    ]}));
+    // Half a character, as no well-formed client writes it.
+    let half = format!(
+        r#"{{"push":[{{"message":{{"message_id":501,"date":1,"chat":{{"id":{CHAT},"type":"private"}},"from":{{"id":{CHAT}}},"text":"half \ud83d of it"}}}}]}}"#
+    );
+    telegram.ask("POST /control", &half);
+    telegram.write("and on");
+    wait_until("what comes after them", PATIENCE, || home.bodies("bob").last().is_some_and(|body| body == "and on"));
+    assert_eq!(home.bodies("bob"), ["half \u{fffd} of it", "and on"]);
+    let said = telegram.texts();
+    assert!(said.iter().any(|text| text.starts_with("Not sent: ") && text.contains("16000")), "{said:?}");
 }

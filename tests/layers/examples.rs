@@ -215,3 +215,19 @@ fn a_file_that_is_not_rust_is_a_problem() {
     let found = tree(&[("src/lib/one/a.rs", "fn f( {")]).problems();
     assert!(found[0].starts_with("src/lib/one/a.rs: cannot be read: "), "{found:?}");
 }
+
+#[test]
+fn files_are_read_without_waiting() {
+    let found = |path: &str, text: &str| tree(&[(path, text)]).reads();
+    for text in [
+        "fn f() { std::fs::read_to_string(\"x\"); }",
+        "use std::fs;\nfn f() { fs::read(\"x\"); }",
+        "use std::fs::File;\nfn f() { File::open(\"x\"); }",
+    ] {
+        assert_eq!(found("src/lib/one/a.rs", text).len(), 1, "{text}");
+        assert_eq!(found("src/lib/host/a.rs", text), [""; 0], "{text}");
+        let in_tests = format!("#[cfg(test)]\nmod tests {{\n{text}\n}}");
+        assert_eq!(found("src/lib/one/a.rs", &in_tests), [""; 0], "{in_tests}");
+    }
+    assert_eq!(found("src/lib/one/a.rs", "fn f() { std::fs::read_dir(\"x\"); }"), [""; 0]);
+}

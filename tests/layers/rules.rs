@@ -34,6 +34,19 @@ const HOST_PROGRAMS: &[&str] =
 const HOST_WORDS: &[&str] = &["tmux", "ps", "kill"];
 const STARTERS: &[&str] = &["new", "ask", "run", "find_program", "detached"];
 
+/// Paths by which a file is read that may be a FIFO, a device or without end.
+const READS: &[&str] = &["std::fs::read", "std::fs::read_to_string", "std::fs::File::open"];
+/// What may do that: `store/open` itself, what is below it, folders, the agent to try iapeer with, and files that a user
+/// names on a command line, where a FIFO is one that is meant (`<(…)`).
+const READERS: &[&str] = &[
+    "src/lib/base/",
+    "src/lib/host/",
+    "src/lib/parrot/",
+    "src/lib/store/open.rs",
+    "src/lib/cli/mod.rs",
+    "src/bin/iapeer-reap.rs",
+];
+
 /// Modules of std that do I/O, which a rule must not.
 const ACTS: &[&str] = &["env", "fs", "io", "net", "os", "process", "thread"];
 /// Crates that a rule may use: they serialise and display its types.
@@ -69,7 +82,7 @@ impl Tree {
 
     /// The findings of all checks.
     pub fn problems(&self) -> Vec<String> {
-        let checks = [self.rooms(), self.circles(), self.decisions(), self.host(), self.sizes()];
+        let checks = [self.rooms(), self.circles(), self.decisions(), self.host(), self.reads(), self.sizes()];
         self.unreadable.iter().cloned().chain(checks.into_iter().flatten()).collect()
     }
 
@@ -172,6 +185,18 @@ impl Tree {
             }
             let unsafe_line = |line| format!("{}:{line}: unsafe code outside src/lib/host/", source.path);
             found.extend(source.unsafe_lines.iter().map(unsafe_line));
+        }
+        found
+    }
+
+    /// Files that others may have placed are opened by `store/open` alone: it never waits, and never reads without end.
+    pub fn reads(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for Outside { from, path, line, test } in &self.graph.outside {
+            let (file, path) = (&self.sources[*from].path, path.join("::"));
+            if !test && READS.contains(&path.as_str()) && !READERS.iter().any(|reader| file.starts_with(reader)) {
+                found.push(format!("{}: {path} may wait for ever: store::open does not", self.at(*from, *line)));
+            }
         }
         found
     }

@@ -116,10 +116,10 @@ impl Disk {
                     (&mut self.nodes[node].content, step["bytes"].as_str().unwrap_or_default().as_bytes());
                 match step["at"].as_u64() {
                     None => content.extend_from_slice(bytes),
-                    Some(_) => {
-                        let len = content.len().max(bytes.len());
-                        content.resize(len, 0);
-                        content[..bytes.len()].copy_from_slice(bytes);
+                    Some(at) => {
+                        let (at, end) = (at as usize, at as usize + bytes.len());
+                        content.resize(content.len().max(end), 0);
+                        content[at..end].copy_from_slice(bytes);
                     }
                 }
             }
@@ -154,6 +154,12 @@ impl Disk {
             }
             _ => {}
         }
+    }
+
+    /// What the programs see now: another host's disk, where the power stays on.
+    pub fn live(&self) -> Tree {
+        let all: BTreeSet<usize> = (0..self.changes.len()).collect();
+        self.tree(&all, |node| node.content.clone())
     }
 
     /// What may be on the disk when the power goes now: all of what may have come there, nothing of it, each change

@@ -13,6 +13,8 @@ pub mod mail;
 pub mod nats;
 pub mod netns;
 mod reading;
+#[cfg(feature = "failpoints")]
+pub mod rooms;
 mod running;
 #[cfg(feature = "failpoints")]
 pub mod scenario;

@@ -1,6 +1,7 @@
 //! What the programs do all day, in short stories: each can be broken off anywhere, and must come to a good end.
 
-use super::{Output, TestHome, bodies_in, wait_until};
+use super::rooms::{ROOMS, Rooms};
+use super::{TestHome, bodies_in, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long everything may take to come to rest afterwards, with a tick after the other.
 const REST: Duration = Duration::from_secs(40);
 /// A message that went with its peer.
-const GONE: &str = "went with its peer";
+pub const GONE: &str = "went with its peer";
 /// The killed program's exit code, as a shell shows it.
 pub const KILLED: i32 = 134;
 
@@ -31,6 +32,8 @@ pub struct Office {
     pub sent: Vec<Sent>,
     /// Where the steps are recorded: what senders are told is noted between them.
     pub trace: Option<PathBuf>,
+    /// What else there is.
+    pub rooms: Rooms,
 }
 
 /// A story: what is so when it begins, and what is done in it.
@@ -41,7 +44,12 @@ pub struct Scenario {
 }
 
 /// All stories.
-pub const SCENARIOS: &[Scenario] = &[
+pub fn scenarios() -> Vec<&'static Scenario> {
+    OFFICE.iter().chain(ROOMS).collect()
+}
+
+/// Those with agents alone.
+const OFFICE: &[Scenario] = &[
     Scenario { name: "first contact", begin: |_| {}, act: |o| o.send("bob", "m1") },
     Scenario { name: "warm", begin: |o| o.send("bob", "m0"), act: |o| o.send("bob", "m1") },
     Scenario {
@@ -229,7 +237,7 @@ impl Office {
         home.parrot("bob", &[("PARROT_TURN_MS", "5")]);
         home.ok("iapeer", &["create", "wes", "--runtime", "parrot", "--ephemeral"]);
         home.launch_env("wes", &[("PARROT_TURN_MS", "5"), ("PARROT_REPLY", "1")]);
-        Office { home, sent: Vec::new(), trace: None }
+        Office { home, sent: Vec::new(), trace: None, rooms: Rooms::default() }
     }
 
     /// One in which this story may begin: no program is at work in it.
@@ -270,13 +278,20 @@ impl Office {
     }
 
     /// The same for a peer that has another name by now: `record` is the one under which it takes notes.
-    fn send_to(&mut self, name: &str, record: &'static str, body: &str) {
+    pub fn send_to(&mut self, name: &str, record: &'static str, body: &str) {
         let output = self.home.run("iapeer-send", &[name, "--from", "ann", "--wait", "10", "-m", body]);
-        self.note(record, body, output);
+        self.note(record, body, output.code, output.stderr);
+    }
+
+    /// A message with more words on the command line.
+    pub fn send_with(&mut self, to: &'static str, body: &str, words: &[&str]) {
+        let words = [&[to, "--from", "ann", "--wait", "10", "-m", body], words].concat();
+        let output = self.home.run("iapeer-send", &words);
+        self.note(to, body, output.code, output.stderr);
     }
 
     /// A verb, and once more: what was cut short is gone on with.
-    fn twice(&self, words: &[&str]) {
+    pub fn twice(&self, words: &[&str]) {
         for _ in 0..2 {
             self.run("iapeer", words);
         }
@@ -287,11 +302,11 @@ impl Office {
     }
 
     /// Lets nobody start this peer before [`Office::let_go`]: what is sent to it waits.
-    fn hold(&self, name: &str) {
+    pub fn hold(&self, name: &str) {
         fs::set_permissions(self.launch_env(name), Permissions::from_mode(0o666)).unwrap();
     }
 
-    fn let_go(&self, names: &[&str]) {
+    pub fn let_go(&self, names: &[&str]) {
         for path in names.iter().map(|name| self.launch_env(name)).filter(|path| path.exists()) {
             fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
         }
@@ -304,26 +319,34 @@ impl Office {
         names.filter_map(|name| name.split_once('.').map(|(identity, _)| identity.to_owned())).collect()
     }
 
-    fn note(&mut self, to: &'static str, body: &str, output: Output) {
-        if let (0, Some(trace)) = (output.code, &self.trace) {
+    /// Notes a message that came in another way, and what its sender was told.
+    pub fn noted(&mut self, to: &'static str, body: &str, code: i32) {
+        self.note(to, body, code, String::new());
+    }
+
+    fn note(&mut self, to: &'static str, body: &str, code: i32, said: String) {
+        if let (0, Some(trace)) = (code, &self.trace) {
             let line = serde_json::json!({ "op": "ack", "to": to, "body": body });
             let mut trace = fs::OpenOptions::new().append(true).create(true).open(trace).unwrap();
             trace.write_all(format!("{line}\n").as_bytes()).unwrap();
         }
-        self.sent.push(Sent { to, body: body.to_owned(), code: output.code, said: output.stderr });
+        self.sent.push(Sent { to, body: body.to_owned(), code, said });
     }
 
     /// Sends messages without waiting for them, then waits a while for them to be settled.
     pub fn post(&mut self, messages: &[(&'static str, &str)]) {
         for (to, body) in messages {
             let output = self.home.run("iapeer-send", &[to, "--from", "ann", "--no-wait", "-m", body]);
-            self.note(to, body, output);
+            self.note(to, body, output.code, output.stderr);
         }
         self.a_while(|| self.is_quiet());
     }
 
     /// The texts by which `to` was given the message `body`.
     pub fn texts(&self, to: &str, body: &str) -> Vec<String> {
+        if let Some(texts) = self.rooms.texts(&self.home, to, body) {
+            return texts;
+        }
         let record = self.home.record(to);
         let texts = record.iter().filter_map(|line| line["text"].as_str().map(str::to_owned));
         texts.filter(|text| bodies_in(text).iter().any(|found| found == body)).collect()
@@ -342,7 +365,7 @@ impl Office {
         });
     }
 
-    fn a_while(&self, ready: impl Fn() -> bool) {
+    pub fn a_while(&self, ready: impl Fn() -> bool) {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(3) && !ready() {
             std::thread::sleep(Duration::from_millis(10));
@@ -352,9 +375,11 @@ impl Office {
     /// What lies in the queues: whose, where, and the item.
     pub fn items(&self) -> Vec<(String, &'static str, Value)> {
         let mut items = Vec::new();
-        for identity in self.identities() {
+        let own = self.identities().into_iter().map(|name| (self.home.state_dir().join(format!("{name}.queue")), name));
+        let outbox = |host: &str| (self.home.root().join(format!("state/outbox/{host}.queue")), format!("@{host}"));
+        for (queue, identity) in own.chain(["box", "gone"].map(outbox)) {
             for place in ["", "inflight", "dead", "corrupt"] {
-                let dir = self.home.state_dir().join(format!("{identity}.queue")).join(place);
+                let dir = queue.join(place);
                 for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
                     let is_item = path.file_name().is_some_and(|name| name.len() == 6);
                     if let Ok(bytes) = fs::read(&path).map_err(drop).and_then(|b| if is_item { Ok(b) } else { Err(()) })
@@ -379,6 +404,7 @@ impl Office {
                 return Err(format!("it never comes to rest: {}", reasons.join(", ")));
             }
             self.tick();
+            self.rooms.tick(&self.home);
         }
         Ok(())
     }
@@ -386,6 +412,7 @@ impl Office {
     fn is_quiet(&self) -> bool {
         let begun = self.home.root().join("state/intents").exists();
         !begun
+            && self.rooms.are_quiet(&self.home)
             && self.identities().into_iter().all(|identity| {
                 let (waiting, inflight, _) = self.home.queue(&identity);
                 let left =
@@ -437,21 +464,28 @@ impl Office {
                 break;
             }
             self.tick();
+            self.rooms.tick(&self.home);
             findings = self.findings();
         }
         wrong.extend(findings);
+        wrong.extend(self.rooms.wrong(&self.home));
         wrong
     }
 
     /// What the doctor finds.
     fn findings(&self) -> Vec<String> {
-        let found = self.home.run("iapeer", &["doctor", "--json"]).json_lines();
+        let homes = std::iter::once(&self.home).chain(&self.rooms.far);
+        let found: Vec<Value> = homes.flat_map(|home| home.run("iapeer", &["doctor", "--json"]).json_lines()).collect();
         // What this machine lacks is no story's fault, and a dead letter is there on purpose.
         let fine = |line: &Value| {
             let what = line["what"].as_str().unwrap_or_default();
             // A disk of 64 KiB is full by any measure, and that is said.
             let small_disk = line["check"] == "files" && what.starts_with("its file system is full");
-            line["check"] == "units" || line["check"] == "queue" && what.ends_with("given up") || small_disk
+            let came_back = line["check"] == "host" && what.ends_with("came back");
+            line["check"] == "units"
+                || came_back
+                || line["check"] == "queue" && what.ends_with("given up")
+                || small_disk
         };
         let wrong = found.iter().filter(|line| line.get("check").is_some() && !fine(line));
         wrong.map(|line| format!("doctor: {line}")).collect()

@@ -1,6 +1,6 @@
 //! A stub of Telegram's Bot API, and the person at the other end of it.
 
-use super::{Output, PATIENCE, Running, TestHome, wait_for};
+use super::{Output, PATIENCE, Running, TestHome, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
@@ -33,7 +33,8 @@ impl Telegram {
         telegram
     }
 
-    fn ask(&self, request: &str, body: &str) -> Value {
+    /// What it answers to `request`.
+    pub fn ask(&self, request: &str, body: &str) -> Value {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let length = body.len();
         write!(stream, "{request} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
@@ -116,4 +117,17 @@ pub fn connect(home: &TestHome, telegram: &Telegram, more: &[&str]) -> Output {
     let done = connect.wait(PATIENCE);
     assert_eq!(done.code, 0, "{done}");
     done
+}
+
+/// Runs the bridge where a test can kill it.
+pub fn bridge(home: &TestHome) -> Running {
+    let mut command = home.cmd("iapeer-telegram");
+    command.arg("run").env("PEER_IDENTITY", "telegram-me");
+    home.start(command, None)
+}
+
+/// Ends the session of the bridge deliberately.
+pub fn without_session(home: &TestHome) {
+    home.ok("iapeer-reap", &["telegram-me"]);
+    wait_until("the session to end", PATIENCE, || home.session_json("telegram-me").is_none());
 }

@@ -6,6 +6,7 @@ use crate::attention::requests::{self, Answer, ApprovalDecision, Request};
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
+use crate::base::step::{self, Point};
 use crate::base::{AttentionState, Liveness};
 use crate::host::{ProcessId, process};
 use crate::store::attention::{self, Attention};
@@ -149,7 +150,7 @@ fn to_hook(
     match taken {
         Some(true) => {}
         Some(false) => {
-            let _ = std::fs::remove_file(file("answer"));
+            let _ = step::unlink(Point::AnswerRemove, &file("answer"));
             let why = format!("{identity}: request {} was over before the answer came: it was not taken", request.id);
             return Err(refused(why));
         }
@@ -162,7 +163,7 @@ fn to_hook(
             return Err(Failure::new(Exit::TryAgain, why));
         }
     }
-    let _ = std::fs::remove_file(file("taken"));
+    let _ = step::unlink(Point::AnswerRemove, &file("taken"));
     Ok(Answered {
         identity: identity.clone(),
         state: AttentionState::Approval,

@@ -16,6 +16,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
+use crate::base::step::{self, Point};
 use crate::base::{AttentionState, Liveness, Sign, StateFile};
 use crate::host::dir_watch::{DirWatch, DirWoken};
 use crate::host::{ProcessId, process};
@@ -63,7 +64,7 @@ pub fn ask(
     };
     // From here on `iapeer answer` refuses the request; an answer that was not taken by now is never taken.
     for kind in ["json", "answer"] {
-        let _ = std::fs::remove_file(file(world, identity, &request.id, kind));
+        let _ = step::unlink(Point::AnswerRemove, &file(world, identity, &request.id, kind));
     }
     let (outcome, by) = match &ended {
         Ok(Ended::Answered(answer)) => (answer.decision.as_str(), Some(&answer.by)),
@@ -200,7 +201,7 @@ fn take(
     let said = json!({"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": decision}});
     print(&said.to_string())?;
     let (from, to) = (file(world, identity, &request.id, "answer"), file(world, identity, &request.id, "taken"));
-    let _ = std::fs::rename(from, to);
+    let _ = step::rename(Point::AnswerTake, &from, &to);
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use crate::attention::rule::{self, AttentionSeen, AttentionVerdict, Found, OnScr
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
+use crate::base::step::{self, Point};
 use crate::base::{AttentionState, Liveness, Sign, StateFile};
 use crate::canary::record::LastDeath;
 use crate::host::process;
@@ -108,7 +109,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
     let hooked = seen.request.is_some() && verdict.state == AttentionState::Approval;
     if !hooked {
         // Somebody has answered on the screen, or the hook was killed: a hook that still waits gives up.
-        requests.iter().for_each(|file| drop(std::fs::remove_file(file)));
+        requests.iter().for_each(|file| drop(step::unlink(Point::AnswerRemove, file)));
     }
     let wanted = of_verdict(&verdict, record.launch.as_deref(), now).map(|wanted| match known.filter(|_| hooked) {
         // The text and the request from the hook itself.
@@ -137,7 +138,7 @@ pub(crate) fn without_session(world: &World<'_>, identity: &Identity) -> Result<
         liveness: Liveness::Gone,
         stopped: markers.is_stopped(),
         booting: false,
-        crash_loop: tripped.map(|tripped| EpochMs(now.0 + tripped.until.as_millis() as u64)),
+        crash_loop: tripped.map(|tripped| now.plus(tripped.until)),
         died: LastDeath::of(world, identity).map(|death| death.cause.to_string()),
         request: None,
         noted: lasting.map(found_of),

@@ -4,6 +4,7 @@ use crate::base::Liveness;
 use crate::base::StateFile;
 use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
+use crate::base::step::{self, Point};
 use crate::base::words::words;
 use crate::host::{ProcessId, process};
 use crate::store::durable::{self, StoreError};
@@ -79,7 +80,7 @@ pub(crate) fn files(world: &World<'_>, identity: &Identity) -> Result<Vec<PathBu
 /// Takes away all requests and what is left of earlier ones: a hook that still waits gives up.
 pub(crate) fn drop_requests(world: &World<'_>, identity: &Identity) {
     match files(world, identity) {
-        Ok(files) => files.iter().for_each(|file| drop(std::fs::remove_file(file))),
+        Ok(files) => files.iter().for_each(|file| drop(step::unlink(Point::AnswerRemove, file))),
         Err(error) => tracing::warn!("{identity}: {error}: requests of its permission hook stay"),
     }
 }

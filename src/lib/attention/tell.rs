@@ -7,7 +7,6 @@
 
 use crate::attention::look;
 use crate::attention::report::Row;
-use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
@@ -15,6 +14,7 @@ use crate::base::{Liveness, StateFile};
 use crate::store::attention::{self, Attention};
 use crate::store::event_log::Event;
 use crate::store::lock::FileLock;
+use crate::store::open;
 use crate::store::queue::{Item, nobody};
 use crate::store::session_record::SessionRecord;
 use crate::store::state_files::identities_with;
@@ -36,8 +36,8 @@ pub(crate) fn due_in(world: &World<'_>, now: &Attention) -> Option<Duration> {
         return None;
     }
     let at = match now.told {
-        None => EpochMs(now.since.0 + world.settings.tell_after.as_millis() as u64),
-        Some(told) => EpochMs(told.0 + world.settings.remind.as_millis() as u64),
+        None => now.since.plus(world.settings.tell_after),
+        Some(told) => told.plus(world.settings.remind),
     };
     Some(at.since(world.now()))
 }
@@ -83,7 +83,7 @@ fn tell(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
 
 /// The peer that is told. `None`: the file is missing or empty.
 fn owner(world: &World<'_>) -> Result<Option<Peer>, Failure> {
-    let text = std::fs::read_to_string(world.paths.owner()).unwrap_or_default();
+    let text = open::text(&world.paths.owner()).unwrap_or_default();
     match text.trim() {
         "" => Ok(None),
         name => Peer::named(world.paths, name, None).map(Some),

@@ -134,9 +134,9 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The deadline `after` from now.
+    /// The deadline `after` from now, however long that is.
     pub fn after(clock: &dyn Clock, after: Duration) -> Self {
-        Deadline { at: clock.monotonic() + after }
+        Deadline { at: clock.monotonic().saturating_add(after) }
     }
 
     /// Whether it has passed.

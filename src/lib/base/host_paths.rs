@@ -17,8 +17,13 @@ impl Paths {
     }
 
     /// `<root>/hosts/<host>.json`.
-    pub(crate) fn host_file(&self, host: &HostName) -> PathBuf {
+    pub fn host_file(&self, host: &HostName) -> PathBuf {
         self.hosts_dir().join(format!("{host}.json"))
+    }
+
+    /// `<root>/hosts/<host>.removed`: the file of a host that is being removed. It goes when all that waited is settled.
+    pub(crate) fn host_removed(&self, host: &HostName) -> PathBuf {
+        self.hosts_dir().join(format!("{host}.removed"))
     }
 
     /// `<root>/state/outbox`: what waits for other hosts.

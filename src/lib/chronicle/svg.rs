@@ -82,7 +82,7 @@ impl Across {
     }
 
     fn width(&self, from: EpochMs, to: EpochMs) -> String {
-        pixels((self.tenths(to) - self.tenths(from)).max(10))
+        pixels(self.tenths(to).saturating_sub(self.tenths(from)).max(10))
     }
 }
 

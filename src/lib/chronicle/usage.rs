@@ -130,7 +130,7 @@ fn count(
     for (began, ended) in account.turns().into_iter().filter(|(began, _)| *began >= since) {
         let row = rows.entry(name(began, None)).or_default();
         *row.turns.get_or_insert(0) += 1;
-        row.working += ended.since(began);
+        row.working = row.working.saturating_add(ended.since(began));
     }
 }
 
@@ -171,7 +171,7 @@ impl UsageRow {
         add(&mut self.turns, row.turns);
         add(&mut self.received, row.received);
         add(&mut self.sent, row.sent);
-        self.working += row.working;
+        self.working = self.working.saturating_add(row.working);
         self.tokens.add(row.tokens);
         self.cost = self.cost.map_or(row.cost, |sum| Some(sum + row.cost.unwrap_or(0.0)));
         self.unpriced |= row.unpriced;

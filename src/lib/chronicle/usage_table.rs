@@ -30,7 +30,7 @@ fn cells(row: &UsageRow, priced: bool) -> Vec<String> {
         row.working_secs.map_or("-".to_owned(), span),
         count(row.received),
         count(row.sent),
-        amount(tokens.input + tokens.written),
+        amount(tokens.input.saturating_add(tokens.written)),
         amount(tokens.cached),
         amount(tokens.output),
     ];

@@ -10,6 +10,8 @@ use crate::host::about;
 use crate::operator::{list, logs, table};
 use crate::world::World;
 use serde_json::json;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Runs one of the verbs.
@@ -67,14 +69,23 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         cli::say(text.trim_end());
         return Ok(());
     }
-    let mut name = path.as_os_str().to_owned();
+    let failed = |error| Failure::create(path, &error);
+    // What a link names is written, not the link replaced; a device or a FIFO can only be written into.
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if place.metadata().is_ok_and(|meta| !meta.is_file()) {
+        std::fs::write(&place, text).map_err(failed)?;
+        return Ok(());
+    }
+    let mut name = place.as_os_str().to_owned();
     name.push(format!(".tmp-{}", std::process::id()));
     let temp = PathBuf::from(name);
-    // With the user's own umask: a web server may be meant to read it.
-    let written = std::fs::write(&temp, text).and_then(|()| std::fs::rename(&temp, path));
+    // With the user's own umask: a web server may be meant to read it. Never through a name that is there already, which
+    // in a folder of everybody's may be anybody's link.
+    let mut made = OpenOptions::new().write(true).create_new(true).open(&temp).map_err(failed)?;
+    let written = made.write_all(text.as_bytes()).and_then(|()| std::fs::rename(&temp, &place));
     written.map_err(|error| {
         let _ = std::fs::remove_file(&temp);
-        Failure::create(path, &error)
+        failed(error)
     })?;
     cli::say(path.display().to_string());
     Ok(())

@@ -34,12 +34,8 @@ pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
                 fetch,
             };
             let file = if nats { HostFile::Nats } else { HostFile::Ssh(ssh) };
+            afar::finish_forgetting(world, &host)?;
             file.write(world.paths, &host)?;
-            // A word that ssh would take for something else is refused when it is read.
-            if let Err(failure) = HostFile::read(world.paths, &host) {
-                let _ = std::fs::remove_file(world.paths.host_file(&host));
-                return Err(Failure::new(Exit::Usage, failure.message));
-            }
             // What failed before was another way.
             world.outbox(&host).note_back();
             let value = serde_json::json!({"host": host, "transport": file.transport()});

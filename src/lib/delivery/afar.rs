@@ -15,10 +15,10 @@ use crate::mailbox::afar as ledger;
 use crate::message::limits;
 use crate::store::durable;
 use crate::store::hosts::HostFile;
+use crate::store::open::{self, Rule};
 use crate::store::outbox::Outbox;
 use crate::store::queue::{Errand, Item, Place, Seq, nobody};
 use crate::world::World;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -47,12 +47,15 @@ pub(crate) fn accept(
         return Ok(Kept::Skipped(Box::new(earlier)));
     }
     let from: Origin = sender.identity.clone().into();
+    // What was refused leaves nothing.
+    let forget = || drop(durable::remove_tree(&outbox.files(id)));
+    let copies = copy_files(world, &outbox, id, &message.attachments).inspect_err(|_| forget())?;
     let item = Item {
         id,
         to: Some(address.clone()),
         topic: message.topic,
         re: message.re,
-        attachments: copy_files(world, &outbox, id, &message.attachments)?,
+        attachments: copies,
         urgent: message.urgent,
         ..Item::new(from, sender.intelligence, message.body, world.now())
     };
@@ -60,7 +63,7 @@ pub(crate) fn accept(
         Ok(seq) => Ok(Kept::Accepted(Box::new(item), seq)),
         Err(error) => {
             if !item.attachments.is_empty() {
-                let _ = durable::remove_tree(&outbox.files(id));
+                forget();
             }
             Err(error.into())
         }
@@ -76,7 +79,11 @@ fn copy_files(world: &World<'_>, outbox: &Outbox, id: MessageId, from: &[String]
             Failure::new(Exit::NoInput, format!("cannot read the attachment {}: {error}", path.display()))
         };
         let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(left + 1).read_to_end(&mut bytes));
+        let opened = open::open(path, Rule { max: u64::MAX, ..Rule::DOCUMENT }).map_err(std::io::Error::from);
+        let (file, _) = opened
+            .and_then(|opened| opened.ok_or(std::io::ErrorKind::NotFound.into()))
+            .map_err(|error| failed(&error))?;
+        let read = file.take(left.saturating_add(1)).read_to_end(&mut bytes);
         let size = read.map_err(|error| failed(&error))? as u64;
         left = left.checked_sub(size).ok_or_else(|| {
             let limit = world.settings.attachments_max;
@@ -101,6 +108,11 @@ fn copy_files(world: &World<'_>, outbox: &Outbox, id: MessageId, from: &[String]
 /// Forgets `host`. Where messages wait for it or for its receipts they become dead letters with `force`, and it is refused
 /// without. Returns how many there were.
 pub fn forget(world: &World<'_>, host: &HostName, force: bool) -> Result<usize, Failure> {
+    let (file, removed) = (world.paths.host_file(host), world.paths.host_removed(host));
+    if durable::exists(&removed)? && !durable::exists(&file)? {
+        // An earlier call was interrupted.
+        return finish_forgetting(world, host);
+    }
     HostFile::known(world.paths, host).or_else(|failure| match failure.exit {
         // A file that can't be read can be removed.
         Exit::Config => Ok(HostFile::Nats),
@@ -114,8 +126,20 @@ pub fn forget(world: &World<'_>, host: &HostName, force: bool) -> Result<usize, 
         );
         return Err(Failure::new(Exit::Refused, why));
     }
-    durable::remove(&world.paths.host_file(host))?;
-    ledger::come_back(world, &outbox, &format!("the host {host} was removed"))
+    // From here on the removal is finished, by this program, the next call or a tick.
+    durable::move_file(&file, &removed)?;
+    finish_forgetting(world, host)
+}
+
+/// Finishes the removal of `host`, where one was begun: what waits comes back. Returns how many messages those were.
+pub fn finish_forgetting(world: &World<'_>, host: &HostName) -> Result<usize, Failure> {
+    let removed = world.paths.host_removed(host);
+    if !durable::exists(&removed)? {
+        return Ok(0);
+    }
+    let count = ledger::come_back(world, &world.outbox(host), &format!("the host {host} was removed"))?;
+    durable::remove(&removed)?;
+    Ok(count)
 }
 
 /// A probe's way there and back.

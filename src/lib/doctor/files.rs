@@ -56,12 +56,16 @@ pub(super) fn close(path: &Path, mode: u32) -> Result<(), MendError> {
 /// them is not read.
 pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let root = world.paths.root();
-    let mut found: Vec<Unfit> =
-        [world.paths.owner()].iter().filter_map(|path| open::fault(path, Rule::STATE)).collect();
+    let mut found: Vec<Unfit> = [world.paths.owner(), world.paths.hostname(), world.paths.nats()]
+        .iter()
+        .filter_map(|path| open::fault(path, Rule::STATE))
+        .collect();
     found.extend(open::fault(&world.paths.registry_copy(), Rule::REGISTRY));
     let mut unseen = Vec::new();
-    let mut todo: Vec<PathBuf> =
-        ["state", "history", "schedules", "logs", "cache", "runtimes"].iter().map(|name| root.join(name)).collect();
+    let mut todo: Vec<PathBuf> = ["state", "history", "schedules", "hosts", "logs", "cache", "runtimes"]
+        .iter()
+        .map(|name| root.join(name))
+        .collect();
     while let Some(dir) = todo.pop() {
         let names = match durable::names_of(&dir) {
             Ok(names) => names,
@@ -106,9 +110,11 @@ pub(super) fn command(unfit: &Unfit) -> String {
 
 /// What a file has to be. What grows has a bound of its own, and is cut or put aside by who writes it next.
 fn rule(below: &[&str]) -> Rule {
-    match below[0] {
-        "state" | "schedules" => Rule::STATE,
-        "runtimes" => Rule::DOCUMENT,
+    match below {
+        // Copies of attachments are as large as those.
+        ["state", "outbox", files, _, ..] if files.ends_with(".files") => Rule { max: u64::MAX, ..Rule::STATE },
+        ["state" | "schedules" | "hosts", ..] => Rule::STATE,
+        ["runtimes", ..] => Rule::DOCUMENT,
         _ => Rule { max: u64::MAX, ..Rule::STATE },
     }
 }
@@ -123,7 +129,7 @@ fn is_a_folder_of_ours(below: &[&str]) -> bool {
         ["state", "outbox", of, name] => of.ends_with(".files") || ["inflight", "dead", "corrupt"].contains(name),
         ["state", "outbox", of, _, _] => of.ends_with(".files"),
         ["state", name] => *name != "clock" && !name.ends_with(".lock"),
-        ["state", ..] | ["history", ..] | ["schedules", ..] => false,
+        ["state", ..] | ["history", ..] | ["schedules", ..] | ["hosts", ..] => false,
         ["runtimes", .., name] => !name.ends_with(".json"),
         ["logs" | "cache", .., name] => !name.ends_with(".log") && !name.ends_with(".md"),
         _ => true,

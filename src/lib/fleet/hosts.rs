@@ -2,6 +2,7 @@
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
+use crate::delivery::afar::finish_forgetting;
 use crate::fleet::error::FleetError;
 use crate::fleet::reading::Reading;
 use crate::fleet::step::{FieldChange, FleetAction, FleetKind, FleetStep, FleetWork};
@@ -73,6 +74,7 @@ fn differences(known: &HostFile, wanted: &HostFile) -> Vec<FieldChange> {
 
 /// Writes the file of a host.
 pub(crate) fn put(world: &World<'_>, name: &HostName, file: &HostFile) -> Result<(), Failure> {
+    finish_forgetting(world, name)?;
     file.write(world.paths, name)?;
     // What failed before was another way.
     world.outbox(name).note_back();

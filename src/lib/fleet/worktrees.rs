@@ -8,9 +8,11 @@ use crate::fleet::file::Fleet;
 use crate::fleet::peer::{FleetPeer, FleetWorktree};
 use crate::fleet::step::{FleetAction, FleetKind, FleetStep, FleetWork};
 use crate::host::git::{self, GitRepository, Worktree};
+use crate::store::open::{self, Rule};
 use crate::store::registry::PeerRecord;
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// What git passes over in each worktree: the peer's own folder is no part of the repository.
@@ -104,11 +106,8 @@ pub(crate) fn make(
 /// Has git pass over the peers' own folders, so that no agent commits its profile and no worktree counts as changed.
 fn exclude(path: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::io("write", path, &error);
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Failure::io("read", path, &error)),
-    };
+    let text = open::read(path, Rule::DOCUMENT)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
     if text.lines().any(|line| line == EXCLUDED) {
         return Ok(());
     }
@@ -116,7 +115,8 @@ fn exclude(path: &Path) -> Result<(), Failure> {
         fs::create_dir_all(dir).map_err(failed)?;
     }
     let line_end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+    let mut file =
+        OpenOptions::new().append(true).create(true).custom_flags(open::NO_WAIT).open(path).map_err(failed)?;
     file.write_all(format!("{line_end}{EXCLUDED}\n").as_bytes()).map_err(failed)
 }
 

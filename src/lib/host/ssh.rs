@@ -1,5 +1,6 @@
 //! A connection by ssh: the program `ssh` with pipes to what it runs on the other machine.
 
+use crate::host::spawn::find_program;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
@@ -28,7 +29,9 @@ impl Ssh {
     pub(crate) fn start(arguments: &[String]) -> io::Result<(Ssh, Pipes)> {
         // A file, not a pipe: a kept connection's master holds the descriptor after ssh itself has ended.
         let errors = tempfile::tempfile()?;
-        let mut command = Command::new("ssh");
+        // Never one that lies in the working folder.
+        let program = find_program("ssh", std::env::var_os("PATH").as_deref()).ok_or(io::ErrorKind::NotFound)?;
+        let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors.try_clone()?);
         // A group of its own: a Ctrl-C on the terminal must not cut a message.
         let mut child = command.process_group(0).spawn()?;

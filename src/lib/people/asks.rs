@@ -8,6 +8,7 @@ use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Personality};
 use crate::base::message_id::MessageId;
 use crate::base::paths;
+use crate::base::step::{self, Point};
 use crate::people::answer::{self, Said};
 use crate::store::durable;
 use crate::store::history::History;
@@ -39,7 +40,7 @@ impl OpenQuestion {
         for (name, id, _) in parsed(&durable::names_of(&dir)?) {
             let path = dir.join(name);
             if world.now().since(id.made()) > durable::LITTER_AGE && !lock::is_held(&path) {
-                let _ = std::fs::remove_file(path);
+                let _ = step::unlink(Point::SweepUnlink, &path);
             }
         }
         let path = dir.join(format!("{id}-{asked}"));
@@ -50,7 +51,7 @@ impl OpenQuestion {
 
 impl Drop for OpenQuestion {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        let _ = step::unlink(Point::AskRemove, &self.path);
     }
 }
 

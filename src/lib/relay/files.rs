@@ -4,16 +4,18 @@ use crate::base::HostName;
 use crate::base::exit::{Exit, Failure};
 use crate::base::message_id::MessageId;
 use crate::base::paths;
+use crate::base::step::{self, Point};
 use crate::message::limits;
 use crate::relay::wire::{FileHead, FilePart};
 use crate::store::durable::{self, Published};
+use crate::store::open::{self, Rule};
 use crate::store::queue::Item;
 use crate::world::World;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// How many bytes of a file go into one piece.
@@ -44,8 +46,9 @@ pub(crate) fn read<E: From<Failure>>(
             format!("its attachment {} can't be read any more: {error}", path.display())
         };
         let Some(name) = limits::file_name(path) else { return Ok(Err(gone(&"its name"))) };
-        let mut file = match File::open(path) {
-            Ok(file) => file,
+        let mut file = match open::open(path, Rule { max: u64::MAX, ..Rule::DOCUMENT }) {
+            Ok(Some((file, _))) => file,
+            Ok(None) => return Ok(Err(gone(&"it is gone"))),
             Err(error) => return Ok(Err(gone(&error))),
         };
         let mut size = 0;
@@ -112,8 +115,9 @@ pub(crate) fn take(world: &World<'_>, host: &HostName, part: &FilePart) -> Resul
     let path = unfinished(world, part.id, part.file);
     let failed = |error: std::io::Error| Failure::io("write", &path, &error);
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(part.offset == 0).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
-    options.open(&path).and_then(|file| file.write_all_at(&data, part.offset)).map_err(failed)
+    options.write(true).create(true).truncate(part.offset == 0).custom_flags(open::NO_WAIT_NO_LINK);
+    let file = step::open(Point::PartOpen, &path, &mut options).map_err(failed)?;
+    step::write_at(Point::PartWrite, &file, &path, &data, part.offset).map_err(failed)
 }
 
 /// Puts the files of the message `id` where they belong, durably, and answers their paths.
@@ -143,16 +147,15 @@ pub(crate) fn complete(
         let size = |path: &Path| path.symlink_metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
         // It may have come, and been placed, before.
         if size(&path) != Some(head.size) {
-            let mut bytes = Vec::new();
-            let read = File::open(&part).and_then(|file| file.take(max + 1).read_to_end(&mut bytes));
-            if read.is_err() || bytes.len() as u64 != head.size {
+            let bytes = open::read(&part, Rule { max, ..Rule::STATE }).ok().flatten().unwrap_or_default();
+            if bytes.len() as u64 != head.size || !part.is_file() {
                 let why = format!("{} of {} bytes of its attachment {:?} have come", bytes.len(), head.size, head.name);
                 return Err(FileTrouble::Here(Failure::new(Exit::TryAgain, why)));
             }
             paths::create_dirs(&dir)?;
             durable::write_atomic(&path, &bytes).map_err(Failure::from)?;
         }
-        let _ = std::fs::remove_file(&part);
+        let _ = step::unlink(Point::PartRemove, &part);
         placed.push(path.to_string_lossy().into_owned());
     }
     Ok(placed)

@@ -5,15 +5,12 @@ use crate::mailbox::afar::{self, Outgoing};
 use crate::relay::error::RelayError;
 use crate::relay::files;
 use crate::relay::talk::Talk;
-use crate::relay::wire::{Ack, AckOutcome, Parcel, WireLine};
+use crate::relay::wire::{Ack, AckOutcome, Parcel, WINDOW, WireLine};
 use crate::store::outbox::Outbox;
 use crate::store::queue::{Item, Place, Seq};
 use crate::world::World;
 use std::collections::VecDeque;
 use std::io::Write;
-
-/// How many messages may be on their way.
-const WINDOW: usize = 64;
 
 /// What is on its way through one conversation.
 pub(crate) struct Giver<'a, W: Write> {

@@ -65,11 +65,7 @@ pub enum Asked {
 
 /// Pushes to `host`, and takes over what waits there for this host.
 pub fn push(world: &World<'_>, host: &HostName, asked: Asked) -> Result<Pushed, Failure> {
-    let file = HostFile::known(world.paths, host)?;
-    let HostFile::Ssh(ssh) = file else {
-        let why = format!("{host} is reached by NATS: `iapeer-relay run` hands over all the time");
-        return Err(Failure::new(Exit::Refused, why));
-    };
+    let mut ssh = way(world, host)?;
     crate::base::paths::create_dirs(&world.paths.outbox_dir())?;
     let outbox = world.outbox(host);
     let mut pushed = Pushed { host: host.to_string(), ..Pushed::default() };
@@ -90,6 +86,8 @@ pub fn push(world: &World<'_>, host: &HostName, asked: Asked) -> Result<Pushed, 
                     }
                     tracing::info!("{host}: {error}; again in {}", said(pause));
                     world.clock.sleep(pause);
+                    // The way may have been corrected meanwhile.
+                    ssh = way(world, host)?;
                     continue;
                 }
             }
@@ -97,6 +95,17 @@ pub fn push(world: &World<'_>, host: &HostName, asked: Asked) -> Result<Pushed, 
         // What was accepted while the lock was held was left to this program.
         if asked == Asked::Now || !outbox.is_due(world.now()) || !has_waiting(&outbox)? {
             return Ok(pushed);
+        }
+    }
+}
+
+/// How `host` is reached by ssh.
+fn way(world: &World<'_>, host: &HostName) -> Result<SshHost, Failure> {
+    match HostFile::known(world.paths, host)? {
+        HostFile::Ssh(ssh) => Ok(ssh),
+        HostFile::Nats => {
+            let why = format!("{host} is reached by NATS: `iapeer-relay run` hands over all the time");
+            Err(Failure::new(Exit::Refused, why))
         }
     }
 }

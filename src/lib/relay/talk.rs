@@ -3,7 +3,7 @@
 use crate::base::exit::Failure;
 use crate::base::span::said;
 use crate::relay::error::RelayError;
-use crate::relay::wire::{Hello, PROTOCOL, WireLine};
+use crate::relay::wire::{Hello, PROTOCOL, WINDOW, WireLine};
 use crate::store::hosts::{self, HostFile, SshHost};
 use crate::world::World;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 /// The longest line that is read: a piece of a file has a third of that, a message less.
 const LINE_MAX: u64 = 1 << 20;
-/// How many lines may have been read and not been heard. More than are ever on their way in one direction, so that both
-/// sides never wait for each other to read.
-const AHEAD: usize = 1024;
+/// How many lines may have been read and not been heard: more acknowledgements than are ever on their way, so that both
+/// sides never wait for each other to read, and no more memory than that many lines of the longest kind.
+const AHEAD: usize = 2 * WINDOW;
 /// How many lines a login on the other machine may print before iapeer says hello.
 const BANNER: usize = 100;
 

@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 /// The oldest and the newest version of this protocol that this program speaks.
 pub(crate) const PROTOCOL: (u32, u32) = (1, 1);
 
+/// How many messages may be on their way in one conversation.
+pub(crate) const WINDOW: usize = 64;
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -9,6 +9,7 @@ use crate::base::{StateFile, normalize, paths};
 use crate::host::service::Manager;
 use crate::store::durable;
 use crate::store::one_writer::OneWriter;
+use crate::store::open;
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::registry_copy;
@@ -129,7 +130,7 @@ fn traces(world: &World<'_>) -> Traces {
     let manager = Manager::here();
     let units = manager.peers_in(&manager.dir(world.paths));
     let of_unit = |(name, path): (String, PathBuf)| {
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = open::text(&path)?;
         let root = manager.variable(&text, "IAPEER_ROOT");
         let ours = root.is_none_or(|root| Path::new(&root) == world.paths.root());
         let identity = name.strip_prefix("iapeer-peer@")?.strip_suffix(".service")?.parse().ok()?;

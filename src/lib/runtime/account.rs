@@ -43,8 +43,8 @@ impl Account {
     pub(crate) fn read(&mut self, transcripts: &Transcripts<'_>, since: EpochMs) {
         for path in transcripts.written_since(since) {
             let file = self.files.entry(path.clone()).or_default();
-            for line in lines_from(&path, file.read) {
-                file.read += line.len() as u64;
+            for (line, taken) in lines_from(&path, file.read) {
+                file.read += taken;
                 let Ok(record) = serde_json::from_slice::<Value>(&line) else { continue };
                 file.take(transcripts, &record);
             }
@@ -81,7 +81,8 @@ impl FileAccount {
         } else if matches_any(record, &rules.turn_end)
             && let Some(began) = self.running.take()
         {
-            self.turns.push((began, at));
+            // A clock that was set back, or a record that lies: no turn ends before it began.
+            self.turns.push((began, at.max(began)));
         }
         self.answers.resize_with(rules.tokens.len(), Default::default);
         for (rule, (answers, places)) in rules.tokens.iter().zip(&mut self.answers) {

@@ -48,10 +48,10 @@ impl Tokens {
     }
 
     pub(crate) fn add(&mut self, more: Tokens) {
-        self.input += more.input;
-        self.cached += more.cached;
-        self.written += more.written;
-        self.output += more.output;
+        self.input = self.input.saturating_add(more.input);
+        self.cached = self.cached.saturating_add(more.cached);
+        self.written = self.written.saturating_add(more.written);
+        self.output = self.output.saturating_add(more.output);
     }
 }
 
@@ -60,7 +60,7 @@ impl TokenRule {
         let count = |at: &String| record.pointer(at).and_then(Value::as_u64).unwrap_or(0);
         let [cached, written] = [&self.cached, &self.written].map(|at| at.as_ref().map_or(0, count));
         let input = count(&self.input);
-        let input = if self.input_has_cached { input.saturating_sub(cached + written) } else { input };
+        let input = if self.input_has_cached { input.saturating_sub(cached.saturating_add(written)) } else { input };
         Tokens { input, cached, written, output: count(&self.output) }
     }
 }

@@ -26,17 +26,34 @@ pub(super) fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
     }
 }
 
-/// The complete lines of `path` from byte `from` on.
-pub(super) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = Vec<u8>> {
+/// The complete lines of `path` from byte `from` on, and how many bytes each took. One that is longer than a record can be
+/// is passed over: it is empty.
+pub(super) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = (Vec<u8>, u64)> {
     let mut reader = open::open(path, TRANSCRIPT).ok().flatten().and_then(|(mut file, _)| {
         file.seek(SeekFrom::Start(from)).ok()?;
         Some(BufReader::new(file))
     });
     std::iter::from_fn(move || {
+        let reader = reader.as_mut()?;
         let mut line = Vec::new();
-        // A line that is cut off here has no LF: nothing behind it is a record.
-        reader.as_mut()?.take(RECORD_MAX).read_until(b'\n', &mut line).ok()?;
-        line.ends_with(b"\n").then_some(line)
+        let mut taken = reader.take(RECORD_MAX).read_until(b'\n', &mut line).ok()? as u64;
+        if line.ends_with(b"\n") {
+            return Some((line, taken));
+        }
+        // The last line may still be written: nothing behind it is a record.
+        while taken >= RECORD_MAX {
+            let block = reader.fill_buf().ok()?;
+            let end = block.iter().position(|byte| *byte == b'\n');
+            let used = end.map_or(block.len(), |at| at + 1);
+            reader.consume(used);
+            taken += used as u64;
+            match end {
+                Some(_) => return Some((Vec::new(), taken)),
+                None if used == 0 => return None,
+                None => {}
+            }
+        }
+        None
     })
 }
 

@@ -80,8 +80,7 @@ impl<'m> Transcripts<'m> {
     }
 
     /// The folder that they are in.
-    #[cfg(test)]
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -228,7 +227,7 @@ impl<'m> Transcripts<'m> {
     /// Whether a record written since `baseline` says that a compaction is done.
     pub fn compacted_since(&self, baseline: &Baseline) -> bool {
         self.grown(baseline).any(|(path, from)| {
-            lines_from(&path, from).any(|line| {
+            lines_from(&path, from).any(|(line, _)| {
                 serde_json::from_slice(&line).is_ok_and(|record: Value| matches_any(&record, &self.rules.compacted))
             })
         })
@@ -258,11 +257,12 @@ fn carrying(path: &Path, from: u64, to: u64, id: MessageId) -> impl Iterator<Ite
     let needle = format!(r#"id=\"{id}\""#).into_bytes();
     let mut at = from;
     lines_from(path, from)
-        .take_while(move |line| {
+        .take_while(move |(_, taken)| {
             let before = at < to;
-            at += line.len() as u64;
+            at += taken;
             before
         })
+        .map(|(line, _)| line)
         .filter(move |line| line.windows(needle.len()).any(|window| *window == needle))
 }
 

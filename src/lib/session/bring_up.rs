@@ -9,7 +9,6 @@
 //! | `complete` | waits until the session is ready, consumes what the decision named | a failed boot: a try |
 
 use crate::base::Marker;
-use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::hold::Hold;
 use crate::base::identity::Topic;
@@ -162,7 +161,7 @@ fn permit(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Tripp
             // The reason names the time itself and not the time until then, because it is read later.
             let why = format!(
                 "{identity}: {tripped}; it may be woken again from {} on, `iapeer new {}` wakes it at once",
-                EpochMs(world.now().0 + tripped.until.as_millis() as u64 + 999).utc_seconds(),
+                world.now().plus(tripped.until + Duration::from_millis(999)).utc_seconds(),
                 identity.personality()
             );
             Err(NotUp::held(Hold::CrashLoop, Exit::Refused, why))

@@ -41,6 +41,7 @@ pub(crate) fn is_litter(dir: &Path, name: &str, age: Duration) -> bool {
 }
 
 /// Removes those of `names` in `dir` that are temporary files of ours older than `age`.
+#[track_caller]
 pub(crate) fn sweep(dir: &Path, names: &[String], age: Duration) {
     for name in names.iter().filter(|name| is_litter(dir, name, age)) {
         let _ = step::unlink(Point::SweepUnlink, &dir.join(name));
@@ -59,38 +60,46 @@ fn dir_of(path: &Path) -> &Path {
 }
 
 /// Writes `bytes` to a new temporary file beside `path` and fsyncs it.
+#[track_caller]
 fn write_temp(path: &Path, bytes: &[u8], sync: bool) -> Result<PathBuf, StoreError> {
     let temp = temp_path(dir_of(path));
-    let written = (|| {
-        let file = step::open(Point::TempOpen, &temp, OpenOptions::new().write(true).create_new(true))?;
-        step::write(Point::TempWrite, &file, &temp, bytes)?;
-        // The content is synced before the name exists: after a power cut the name must not show an empty file.
-        if sync { step::sync(Point::TempSync, &file, &temp) } else { Ok(()) }
-    })();
-    written.map_err(|error| {
-        discard(&temp);
-        StoreError::io("write", path, error)
-    })?;
-    Ok(temp)
+    match fill(&temp, bytes, sync) {
+        Ok(()) => Ok(temp),
+        Err(error) => {
+            discard(&temp);
+            Err(StoreError::io("write", path, error))
+        }
+    }
+}
+
+#[track_caller]
+fn fill(temp: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    let file = step::open(Point::TempOpen, temp, OpenOptions::new().write(true).create_new(true))?;
+    step::write(Point::TempWrite, &file, temp, bytes)?;
+    // The content is synced before the name exists: after a power cut the name must not show an empty file.
+    if sync { step::sync(Point::TempSync, &file, temp) } else { Ok(()) }
 }
 
 /// Removes a temporary file that is of no use any more. Where the removal fails, the tick removes the file later.
+#[track_caller]
 fn discard(temp: &Path) {
     let _ = step::unlink(Point::TempDiscard, temp);
 }
 
 /// Makes the entries of `dir` durable.
+#[track_caller]
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     step::sync_dir(Point::RemoveSyncDir, dir).map_err(|error| StoreError::io("sync", dir, error))
 }
 
+#[track_caller]
 fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
     let temp = write_temp(path, bytes, sync)?;
     let point = if sync { Point::ReplaceRename } else { Point::VolatileRename };
-    step::rename(point, &temp, path).map_err(|error| {
+    if let Err(error) = step::rename(point, &temp, path) {
         discard(&temp);
-        StoreError::io("write", path, error)
-    })?;
+        return Err(StoreError::io("write", path, error));
+    }
     if !sync {
         return Ok(());
     }
@@ -99,6 +108,7 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
 }
 
 /// Replaces `path` by `bytes` (0600), atomically and durably. Refuses the registry's file name.
+#[track_caller]
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if path.file_name().is_some_and(|name| name == "peers-profiles.json") {
         return Err(StoreError::Guarded(path.to_owned()));
@@ -107,11 +117,13 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> 
 }
 
 /// [`write_atomic`] for the registry's own writer, which holds its lock.
+#[track_caller]
 pub(crate) fn write_registry(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     replace(path, bytes, true)
 }
 
 /// Replaces `path` atomically, without fsync: for content that may be lost in a power cut (a turn event).
+#[track_caller]
 pub(crate) fn write_volatile(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     replace(path, bytes, false)
 }
@@ -126,6 +138,7 @@ pub enum Published {
 }
 
 /// Writes `bytes` durably to a new file at `path`, which must not exist yet. An error means that nothing is kept.
+#[track_caller]
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<Published, StoreError> {
     let temp = write_temp(path, bytes, true)?;
     let linked = match step::link(Point::PublishLink, &temp, path) {
@@ -142,6 +155,7 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<Published, StoreError> {
 
 /// Removes a published file whose folder could not be synced: since the caller reports a failure, nothing may be found
 /// of the file. A file that another program has moved by now, or that can't be removed, counts as published.
+#[track_caller]
 fn take_back(path: &Path, error: io::Error) -> Result<Published, StoreError> {
     match step::unlink(Point::PublishTakeBack, path) {
         Ok(()) => Err(StoreError::io("publish", path, error)),
@@ -153,6 +167,7 @@ fn take_back(path: &Path, error: io::Error) -> Result<Published, StoreError> {
 }
 
 /// Moves a file durably. `Ok(false)`: the file was not there (another program moved it).
+#[track_caller]
 pub(crate) fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
     match step::rename(Point::MoveRename, from, to) {
         Ok(()) => {}
@@ -170,6 +185,7 @@ pub(crate) fn move_file(from: &Path, to: &Path) -> Result<bool, StoreError> {
 }
 
 /// Removes a file durably. `Ok(false)`: the file was not there.
+#[track_caller]
 pub fn remove(path: &Path) -> Result<bool, StoreError> {
     match step::unlink(Point::RemoveUnlink, path) {
         Ok(()) => step::sync_dir(Point::RemoveSyncDir, dir_of(path))
@@ -182,6 +198,7 @@ pub fn remove(path: &Path) -> Result<bool, StoreError> {
 
 /// Removes `path`, and everything below it where `path` is a folder. The caller makes the removal durable by `sync_dir`
 /// of the folder that `path` was in. `Ok(false)`: `path` did not exist.
+#[track_caller]
 pub(crate) fn remove_tree(path: &Path) -> Result<bool, StoreError> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let failed = |error| StoreError::io("remove", path, error);
@@ -206,6 +223,7 @@ pub(crate) fn remove_tree(path: &Path) -> Result<bool, StoreError> {
 }
 
 /// Removes the folder `dir` if it is empty. A folder that is in use again, or can't be removed, stays.
+#[track_caller]
 pub(crate) fn remove_if_empty(dir: &Path) {
     // Checked first, because in a folder that is not empty rmdir would fail each time.
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none()) {
@@ -239,6 +257,7 @@ pub(crate) fn names_of(dir: &Path) -> Result<Vec<String>, StoreError> {
 
 /// Reads a JSON file. `None`: it is missing, or it can't be parsed and was set aside as `*.corrupt-<epoch>` with a line
 /// on stderr. A torn or foreign file never stops a program.
+#[track_caller]
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let read = match read_optional(path) {
         Ok(None) => return Ok(None),
@@ -262,6 +281,7 @@ pub(crate) fn peek_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T
 }
 
 /// Moves an unreadable file out of the way: `NAME.corrupt-<epoch seconds>`.
+#[track_caller]
 pub(crate) fn set_aside(path: &Path, now: EpochMs) -> Result<PathBuf, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".corrupt-{}", now.0 / 1000));

@@ -63,16 +63,18 @@ impl HostFile {
             Failure::new(Exit::Config, format!("{} says nothing readable: {why}", path.display()))
         };
         let file: HostFile = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
-        if let HostFile::Ssh(ssh) = &file {
-            let words = ssh.destination.iter().chain(&ssh.options);
-            if words.clone().any(|word| word.chars().any(char::is_control)) {
-                return Err(bad(&"a word for ssh holds a control character"));
-            }
-            if ssh.destination.as_ref().is_some_and(|text| text.starts_with('-') || text.trim().is_empty()) {
-                return Err(bad(&"the destination is no user@machine"));
-            }
+        file.fault().map_or(Ok(Some(file)), |why| Err(bad(&why)))
+    }
+
+    /// What ssh would take for something else.
+    fn fault(&self) -> Option<&'static str> {
+        let HostFile::Ssh(ssh) = self else { return None };
+        let mut words = ssh.destination.iter().chain(&ssh.options);
+        if words.any(|word| word.chars().any(char::is_control)) {
+            return Some("a word for ssh holds a control character");
         }
-        Ok(Some(file))
+        let is_wrong = |text: &String| text.starts_with('-') || text.trim().is_empty();
+        ssh.destination.as_ref().filter(|text| is_wrong(text)).map(|_| "the destination is no user@machine")
     }
 
     /// [`HostFile::read`] for a host that must be known.
@@ -80,8 +82,11 @@ impl HostFile {
         HostFile::read(paths, host)?.ok_or_else(|| unknown(host))
     }
 
-    /// Writes the file of `host`.
+    /// Writes the file of `host`. One that could not be read again is refused, and the earlier one stays.
     pub fn write(&self, paths: &Paths, host: &HostName) -> Result<(), Failure> {
+        if let Some(why) = self.fault() {
+            return Err(Failure::new(Exit::Usage, format!("{host}: {why}")));
+        }
         paths::create_dirs(&paths.hosts_dir())?;
         let mut text =
             serde_json::to_vec_pretty(self).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
@@ -104,8 +109,14 @@ pub(crate) fn known_hosts(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     Ok(hosts)
 }
 
+/// The hosts whose removal was begun and is not finished, by name.
+pub fn half_removed(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
+    let names = durable::names_of(&paths.hosts_dir())?;
+    Ok(names.iter().filter_map(|name| name.strip_suffix(".removed")?.parse().ok()).collect())
+}
+
 /// This host's name: `<root>/hostname`, else the first part of the machine's.
-pub(crate) fn own_name(paths: &Paths) -> Result<HostName, Failure> {
+pub fn own_name(paths: &Paths) -> Result<HostName, Failure> {
     let path = paths.hostname();
     if let Some(text) = durable::read_optional(&path)? {
         let text = String::from_utf8_lossy(&text).trim().to_owned();
@@ -151,6 +162,10 @@ mod tests {
             r#"{ "transport": "ssh", "destination": "user@box.example", "options": ["-p", "2222"], "root": null }"#;
         std::fs::write(paths.host_file(&host), asked).unwrap();
         assert!(matches!(HostFile::read(&paths, &host).unwrap(), Some(HostFile::Ssh(ssh)) if ssh.keep_secs == 0));
+        let before = HostFile::read(&paths, &host).unwrap();
+        let flag = SshHost { destination: Some("-oProxyCommand=x".into()), ..SshHost::default() };
+        assert_eq!(HostFile::Ssh(flag).write(&paths, &host).unwrap_err().exit, Exit::Usage);
+        assert_eq!(HostFile::read(&paths, &host).unwrap(), before, "what was known is known still");
         for bad in ["", "{}", r#"{"transport":"pigeon"}"#, r#"{"transport":"ssh","destination":"-oProxyCommand=x"}"#] {
             std::fs::write(paths.host_file(&host), bad).unwrap();
             let failure = HostFile::read(&paths, &host).unwrap_err();

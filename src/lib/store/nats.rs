@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The server, and how this host is let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NatsFile {
+pub struct NatsFile {
     /// One server or more, separated by commas: `tls://nats.example:4222`.
     pub url: String,
     /// A credentials file (JWT and seed), as `nsc generate creds` writes it.
@@ -56,7 +56,7 @@ fn gibibyte() -> i64 {
 
 impl NatsFile {
     /// Reads the file. `None`: there is none.
-    pub(crate) fn read(paths: &Paths) -> Result<Option<NatsFile>, Failure> {
+    pub fn read(paths: &Paths) -> Result<Option<NatsFile>, Failure> {
         let path = paths.nats();
         let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
         check_private(&path)?;

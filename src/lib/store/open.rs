@@ -139,6 +139,12 @@ pub fn read(path: &Path, rule: Rule) -> Result<Option<Vec<u8>>, StoreError> {
     read_whole(path, rule).map_err(|error| error.stored(path))
 }
 
+/// The text of the file at `path`, which people may keep elsewhere and link to. `None`: it is missing, or can't be read.
+pub(crate) fn text(path: &Path) -> Option<String> {
+    let bytes = read(path, Rule::DOCUMENT).ok()??;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 fn read_whole(path: &Path, rule: Rule) -> Result<Option<Vec<u8>>, OpenError> {
     let Some((file, meta)) = open(path, rule)? else { return Ok(None) };
     let large = |len| Err(Unfit::new(path, Fault::Large(len, rule.max)).into());

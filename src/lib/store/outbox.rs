@@ -18,6 +18,7 @@ use crate::base::clock::EpochMs;
 use crate::base::message_id::MessageId;
 use crate::base::paths::Paths;
 use crate::base::settings::Settings;
+use crate::base::step::{self, Point};
 use crate::store::durable::{self, StoreError};
 use crate::store::history::History;
 use crate::store::queue::{Place, Queue};
@@ -115,8 +116,7 @@ impl Outbox {
     }
     /// Whether a try is due now: after a failed one not before its time. A clock that was set back delays none.
     pub(crate) fn is_due(&self, now: EpochMs) -> bool {
-        let longest = PAUSES.1.as_millis() as u64;
-        self.away().is_none_or(|away| away.next <= now || away.next.0 > now.0 + longest)
+        self.away().is_none_or(|away| away.next <= now || away.next > now.plus(PAUSES.1))
     }
 
     /// How many items wait, and how many were handed over without a receipt so far.
@@ -145,7 +145,7 @@ impl Trouble {
         let before = self.noted();
         let tries = before.as_ref().map_or(0, |away| away.tries).saturating_add(1);
         let since = before.map_or(now, |away| away.since.min(now));
-        let next = EpochMs(now.0 + Away::pause(tries).as_millis() as u64);
+        let next = now.plus(Away::pause(tries));
         let away = Away { since, tries, next, why: why.to_owned() };
         let written = serde_json::to_vec(&away)
             .map_err(|error| StoreError::Corrupt { path: self.0.clone(), why: error.to_string() });
@@ -157,7 +157,7 @@ impl Trouble {
 
     /// Notes a try that worked.
     pub(crate) fn over(&self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = step::unlink(Point::AwayRemove, &self.0);
     }
 }
 

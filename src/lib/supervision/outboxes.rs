@@ -2,6 +2,7 @@
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
+use crate::delivery::afar::finish_forgetting;
 use crate::mailbox::afar;
 use crate::store::history;
 use crate::store::hosts::{self, HostFile};
@@ -22,6 +23,11 @@ pub(crate) enum Look {
 
 /// Attends to the outboxes. What fails for one host never stops the others.
 pub(crate) fn attend(world: &World<'_>, look: Look) {
+    for host in hosts::half_removed(world.paths).unwrap_or_default() {
+        if let Err(failure) = finish_forgetting(world, &host) {
+            tracing::warn!("@{host}: {failure}");
+        }
+    }
     // A root without other hosts has neither folder.
     let of_outboxes = outbox::hosts_with_outbox(world.paths).inspect_err(|error| tracing::warn!("{error}"));
     let mut all: BTreeSet<HostName> = of_outboxes.unwrap_or_default().into_iter().collect();

@@ -169,7 +169,8 @@ impl Api {
         let mut answer = sent.map_err(|error| self.passing(&error))?;
         let status = answer.status().as_u16();
         let bytes = self.read(&mut answer, ANSWER_MAX)?;
-        let told: Option<Answer> = serde_json::from_slice(&bytes).ok();
+        let told: Option<Answer> =
+            serde_json::from_slice(&bytes).or_else(|_| serde_json::from_slice(&whole_characters(&bytes))).ok();
         let what = |told: &Option<Answer>| told.as_ref().map(|told| told.description.clone()).unwrap_or_default();
         match (status, told) {
             (200, Some(Answer { ok: true, result, .. })) => Ok(result),
@@ -204,6 +205,33 @@ impl Api {
     }
 }
 
+/// JSON in which half a character (`\ud83d` alone), which no text of ours can hold, is U+FFFD: one message with such a
+/// half must not keep back all that comes with it and after it.
+fn whole_characters(json: &[u8]) -> Vec<u8> {
+    let unit = |at: usize| {
+        let escape = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()
+    };
+    let (mut whole, mut at) = (Vec::with_capacity(json.len()), 0);
+    while at < json.len() {
+        let taken = match (unit(at), unit(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                whole.extend_from_slice(b"\\ufffd");
+                at += 6;
+                continue;
+            }
+            // An escaped backslash begins no escape.
+            _ if json[at] == b'\\' => 2,
+            _ => 1,
+        };
+        let end = (at + taken).min(json.len());
+        whole.extend_from_slice(&json[at..end]);
+        at = end;
+    }
+    whole
+}
+
 /// A line that `content` does not hold.
 fn boundary(content: &[u8]) -> String {
     let mut mark = String::from("iapeer-part");
@@ -222,5 +250,19 @@ mod tests {
         assert_eq!(boundary(b"x"), "iapeer-part");
         let tricky = b"--iapeer-part--iapeer-part-11";
         assert!(!tricky.windows(boundary(tricky).len()).any(|window| window == boundary(tricky).as_bytes()));
+    }
+
+    #[test]
+    fn half_a_character_is_replaced_and_nothing_else_is() {
+        for (given, whole) in [
+            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
+            (r#""a \ud83d b""#, r#""a \ufffd b""#),
+            (r#""\ude00\ud83d\ude00\ud83d""#, r#""\ufffd\ud83d\ude00\ufffd""#),
+            (r#""\\ud83d \n""#, r#""\\ud83d \n""#),
+            (r#""\ud83"#, r#""\ud83"#),
+            ("\\", "\\"),
+        ] {
+            assert_eq!(String::from_utf8(whole_characters(given.as_bytes())).unwrap(), whole);
+        }
     }
 }

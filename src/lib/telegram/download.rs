@@ -7,9 +7,6 @@ use crate::telegram::api::{Api, ApiError, DOWNLOAD_MAX};
 use crate::telegram::update::Sent;
 use std::path::Path;
 
-/// Longest name of a saved file, in characters.
-const NAME: usize = 80;
-
 /// What became of one file.
 pub(crate) enum Saved {
     /// It is at this path.
@@ -20,7 +17,7 @@ pub(crate) enum Saved {
 
 /// Saves `file` in `<cwd>/telegram/` under a name that begins with `mark`, which is the same each time.
 pub(crate) fn save(api: &Api, cwd: &Path, mark: &str, file: &Sent) -> Result<Saved, Failure> {
-    let name = safe_name(file.file_name.as_deref().unwrap_or(file.usual_name));
+    let name = file.saved_name();
     let folder = cwd.join("telegram");
     let path = folder.join(format!("{mark}-{name}"));
     let at = Saved::At(path.to_string_lossy().into_owned());
@@ -43,38 +40,5 @@ pub(crate) fn save(api: &Api, cwd: &Path, mark: &str, file: &Sent) -> Result<Sav
         }
         Err(ApiError::Refused(_, why)) => missing(&why),
         Err(error) => Err(error.later()),
-    }
-}
-
-/// A name that is a file's on every system, and hides nothing.
-fn safe_name(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    let name: String = last.chars().map(plain).collect();
-    // The end of a long name tells what it is.
-    let skipped = name.chars().count().saturating_sub(NAME);
-    let name: String = name.chars().skip(skipped).collect();
-    let name = name.trim_start_matches(['.', '-']);
-    if name.is_empty() { "file".to_owned() } else { name.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_leads_nowhere_else() {
-        for (given, safe) in [
-            ("a b.png", "a_b.png"),
-            ("../../etc/passwd", "passwd"),
-            ("..", "file"),
-            ("", "file"),
-            ("-rf", "rf"),
-            ("x\u{1b}]0;y\n", "x__0_y_"),
-            ("C:\\x\\grün.txt", "grün.txt"),
-        ] {
-            assert_eq!(safe_name(given), safe);
-        }
-        assert!(safe_name(&format!("{}.pdf", "x".repeat(300))).ends_with("x.pdf"));
     }
 }

@@ -96,7 +96,7 @@ impl Listener<'_, '_> {
             deal_with(self.bridge, api, bot, &update, &mut after)?;
             // An update without a number can't be acknowledged, and Telegram sends none.
             let number = update["update_id"].as_i64().unwrap_or(progress.offset - 1);
-            after.offset = after.offset.max(number + 1);
+            after.offset = after.offset.max(number.saturating_add(1));
             bot.store(&after)?;
             progress = after;
         }

@@ -21,4 +21,4 @@ mod pace;
 mod parts;
 pub mod run;
 mod said;
-mod update;
+pub mod update;

@@ -6,11 +6,11 @@ use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
+use crate::base::step::{self, Point};
 use crate::store::durable;
 use crate::store::open::{self, Rule};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
-use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -76,9 +76,10 @@ impl Notes {
         line.push(b'\n');
         let new = !self.path.exists();
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600).custom_flags(open::NO_WAIT_NO_LINK);
-        let mut file = options.open(&self.path).map_err(failed)?;
-        file.write_all(&line).and_then(|()| file.sync_data()).map_err(failed)?;
+        options.append(true).create(true).custom_flags(open::NO_WAIT_NO_LINK);
+        let file = step::open(Point::NoteOpen, &self.path, &mut options).map_err(failed)?;
+        step::append(Point::NoteAppend, &file, &self.path, &line).map_err(failed)?;
+        step::sync(Point::NoteSync, &file, &self.path).map_err(failed)?;
         if new && let Some(folder) = self.path.parent() {
             durable::sync_dir(folder)?;
         }
@@ -124,6 +125,7 @@ fn encode(note: &Note) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn note(message: i64, id: u64, part: Option<usize>) -> Note {
         let id = MessageId::of(EpochMs(id), &id);

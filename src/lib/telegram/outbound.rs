@@ -200,7 +200,9 @@ impl Sending<'_, '_> {
     fn file(&self, speaker: &str, path: &str) -> Result<Value, ApiError> {
         let chat = self.bot.facts.chat;
         let instead = |why: String| {
-            let text = format!("[{path} could not be sent: {why}]");
+            let room = parts::TEXT_MAX.saturating_sub(parts::units(speaker) + parts::units(&why) + 40) / 2;
+            let shown: String = path.chars().rev().take(room).collect::<Vec<_>>().into_iter().rev().collect();
+            let text = format!("[{shown} could not be sent: {why}]");
             self.api.call("sendMessage", &parts::text_arguments(chat, speaker, &text))
         };
         let rule = Rule { max: UPLOAD_MAX, links: Links::Followed, owner: Owner::Any };

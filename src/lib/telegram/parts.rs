@@ -45,7 +45,7 @@ pub(crate) fn units(text: &str) -> usize {
 
 /// `text` in pieces of at most `room` units, cut at line ends where there are any. Pieces of white space alone, which
 /// Telegram does not take, are left out.
-fn split(text: &str, room: usize) -> Vec<String> {
+pub(crate) fn split(text: &str, room: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

@@ -1,33 +1,37 @@
 //! The parts of a Telegram update that the bridge reads. All other fields are ignored.
 
+use crate::telegram::parts;
 use serde::Deserialize;
+
+/// Longest name of a saved file, in characters.
+const NAME: usize = 80;
 
 /// An update: a message, or a button that was pressed.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Update {
-    pub(crate) update_id: i64,
+pub struct Update {
+    pub update_id: i64,
     #[serde(default)]
-    pub(crate) message: Option<Written>,
+    pub message: Option<Written>,
     #[serde(default)]
-    pub(crate) callback_query: Option<Pressed>,
+    pub callback_query: Option<Pressed>,
 }
 
 /// A message that somebody wrote.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Written {
-    pub(crate) message_id: i64,
+pub struct Written {
+    pub message_id: i64,
     /// Seconds since 1970.
     #[serde(default)]
-    pub(crate) date: u64,
-    pub(crate) chat: Chat,
+    pub date: u64,
+    pub chat: Chat,
     #[serde(default)]
-    pub(crate) from: Option<User>,
+    pub from: Option<User>,
     #[serde(default)]
     text: Option<String>,
     #[serde(default)]
     caption: Option<String>,
     #[serde(default)]
-    pub(crate) reply_to_message: Option<Replied>,
+    pub reply_to_message: Option<Replied>,
     #[serde(default)]
     photo: Vec<Sent>,
     #[serde(default)]
@@ -46,67 +50,67 @@ pub(crate) struct Written {
 
 /// A chat.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Chat {
-    pub(crate) id: i64,
+pub struct Chat {
+    pub id: i64,
     #[serde(rename = "type", default)]
-    pub(crate) kind: String,
+    pub kind: String,
 }
 
 /// Somebody.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct User {
-    pub(crate) id: i64,
+pub struct User {
+    pub id: i64,
 }
 
 /// The message that another one answers.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Replied {
-    pub(crate) message_id: i64,
+pub struct Replied {
+    pub message_id: i64,
 }
 
 /// A file.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Sent {
-    pub(crate) file_id: String,
+pub struct Sent {
+    pub file_id: String,
     #[serde(default)]
-    pub(crate) file_name: Option<String>,
+    pub file_name: Option<String>,
     #[serde(default)]
-    pub(crate) file_size: Option<u64>,
+    pub file_size: Option<u64>,
     #[serde(skip)]
-    pub(crate) usual_name: &'static str,
+    pub usual_name: &'static str,
 }
 
 /// A button that was pressed.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Pressed {
-    pub(crate) id: String,
-    pub(crate) from: User,
+pub struct Pressed {
+    pub id: String,
+    pub from: User,
     #[serde(default)]
-    pub(crate) message: Option<Shown>,
+    pub message: Option<Shown>,
     #[serde(default)]
-    pub(crate) data: String,
+    pub data: String,
 }
 
 /// The message that a button belongs to.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Shown {
-    pub(crate) message_id: i64,
-    pub(crate) chat: Chat,
+pub struct Shown {
+    pub message_id: i64,
+    pub chat: Chat,
 }
 
 impl Written {
     /// Its text, or what stands under its file.
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         self.text.as_deref().or(self.caption.as_deref()).unwrap_or_default()
     }
 
     /// Whether it stands in the private chat of the person who has the number `chat`.
-    pub(crate) fn is_of(&self, chat: i64) -> bool {
+    pub fn is_of(&self, chat: i64) -> bool {
         self.chat.id == chat && self.chat.kind == "private" && self.from.as_ref().is_some_and(|from| from.id == chat)
     }
 
     /// Its files; of a photo, which comes in several sizes, the largest.
-    pub(crate) fn files(&self) -> Vec<Sent> {
+    pub fn files(&self) -> Vec<Sent> {
         let photo = self.photo.iter().max_by_key(|size| size.file_size);
         // An animation comes as a document, too.
         let document = self.document.as_ref().filter(|_| self.animation.is_none());
@@ -123,5 +127,50 @@ impl Written {
             .into_iter()
             .filter_map(|(file, usual_name)| file.map(|file| Sent { usual_name, ..file.clone() }))
             .collect()
+    }
+}
+
+impl Sent {
+    /// The name under which it is saved.
+    pub fn saved_name(&self) -> String {
+        safe_name(self.file_name.as_deref().unwrap_or(self.usual_name))
+    }
+}
+
+/// `text` as Telegram would be sent it again: in parts, none of them too long.
+pub fn shown_again(text: &str) -> Vec<String> {
+    parts::split(text, parts::TEXT_MAX)
+}
+
+/// A name that is a file's on every system, and hides nothing.
+fn safe_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let name: String = last.chars().map(plain).collect();
+    // The end of a long name tells what it is.
+    let skipped = name.chars().count().saturating_sub(NAME);
+    let name: String = name.chars().skip(skipped).collect();
+    let name = name.trim_start_matches(['.', '-']);
+    if name.is_empty() { "file".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_nowhere_else() {
+        for (given, safe) in [
+            ("a b.png", "a_b.png"),
+            ("../../etc/passwd", "passwd"),
+            ("..", "file"),
+            ("", "file"),
+            ("-rf", "rf"),
+            ("x\u{1b}]0;y\n", "x__0_y_"),
+            ("C:\\x\\grün.txt", "grün.txt"),
+        ] {
+            assert_eq!(safe_name(given), safe);
+        }
+        assert!(safe_name(&format!("{}.pdf", "x".repeat(300))).ends_with("x.pdf"));
     }
 }

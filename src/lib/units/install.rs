@@ -15,6 +15,7 @@ use crate::runtime::Kind;
 use crate::session::launch;
 use crate::store::durable;
 use crate::store::event_log::Event;
+use crate::store::open;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde::Serialize;
@@ -238,7 +239,7 @@ fn unit_of(world: &World<'_>, peer: &Peer) -> ServiceFile {
     let target = target(world);
     let dir = manager.dir(world.paths);
     let bare = manager.peer(&target, &dir, &peer.identity, peer.cwd(), &Variables::new());
-    let last = std::fs::read_to_string(&bare.path).unwrap_or_default();
+    let last = open::text(&bare.path).unwrap_or_default();
     // The bridge of a person who was connected through a Bot API server of his own goes on through that one.
     let api = peer.manifest.takes_messages_itself().then_some(TELEGRAM_API);
     let own: Variables = [peer.manifest.program.variable.as_str(), FALLBACK_TARGET]

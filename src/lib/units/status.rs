@@ -3,6 +3,7 @@
 use super::install::{always_on, stopped, wanted};
 use crate::base::exit::Failure;
 use crate::host::service::{FileStanding, Manager, Seen, ServiceFile};
+use crate::store::open;
 use crate::world::World;
 use serde::Serialize;
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub fn status(world: &World<'_>) -> Result<UnitsOverview, Failure> {
     let mut files = wanted(world, &peers);
     for (name, path) in manager.peers_in(&manager.dir(world.paths)) {
         if !files.iter().any(|file| file.path == path) {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let text = open::text(&path).unwrap_or_default();
             files.push(ServiceFile { name, path, text });
         }
     }

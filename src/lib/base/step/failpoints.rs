@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -154,12 +155,14 @@ fn fault_at(plan: &Plan, act: &Act<'_>) -> Option<io::Error> {
     (passed == *nth && once("IAPEER_FAULT_MARK", op)).then(|| (*errno).into())
 }
 
+#[track_caller]
 pub(super) fn step<T>(point: Point, act: Act<'_>, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let watcher = WATCHER.with_borrow(Clone::clone);
     if let Some(watcher) = watcher {
         watcher(point, &act);
     }
     let plan = PLAN.get_or_init(Plan::read);
+    let site = Location::caller();
     die_at(plan, "before", point);
     if let Some(error) = fault_at(plan, &act) {
         if let Act::Write(path, place, bytes) = act {
@@ -171,14 +174,20 @@ pub(super) fn step<T>(point: Point, act: Act<'_>, run: impl FnOnce() -> io::Resu
     }
     let result = match &plan.trace {
         None => run(),
-        Some(trace) => traced(trace, point, &act, run),
+        Some(trace) => traced(trace, point, site, &act, run),
     };
     die_at(plan, "after", point);
     result
 }
 
 /// Makes a step and records it, one at a time of all programs: the record's order is that of the steps.
-fn traced<T>(trace: &Path, point: Point, act: &Act<'_>, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+fn traced<T>(
+    trace: &Path,
+    point: Point,
+    site: &Location<'_>,
+    act: &Act<'_>,
+    run: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(trace)?;
     let one = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
     let new = matches!(act, Act::Open(path) if !path.exists());
@@ -199,6 +208,7 @@ fn traced<T>(trace: &Path, point: Point, act: &Act<'_>, run: impl FnOnce() -> io
         let line = serde_json::json!({
             "program": program(), "pid": std::process::id(), "point": point.name(), "op": act.op(),
             "dir": matches!(act, Act::SyncDir(_)), "new": new,
+            "site": format!("{}:{}", site.file(), site.line()),
             "path": path, "to": to, "at": at, "bytes": String::from_utf8_lossy(bytes),
         });
         (&*one).write_all(format!("{line}\n").as_bytes())?;

@@ -110,6 +110,26 @@ points! {
     LockOpen = "lock.open",
     /// A lock is asked for.
     LockTake = "lock.take",
+    /// The notes of what Telegram has are opened, and made where they are missing.
+    NoteOpen = "note.open",
+    /// What Telegram has taken is noted.
+    NoteAppend = "note.append",
+    /// The note is made durable.
+    NoteSync = "note.sync",
+    /// An unfinished file that comes from another host is opened, and made where it is missing.
+    PartOpen = "part.open",
+    /// A piece of it is written.
+    PartWrite = "part.write",
+    /// It is removed, once the whole file has its place.
+    PartRemove = "part.remove",
+    /// What kept a host from being reached is over.
+    AwayRemove = "away.remove",
+    /// A hook has taken the answer to its request.
+    AnswerTake = "answer.take",
+    /// A request that is over goes, and so does its answer.
+    AnswerRemove = "answer.remove",
+    /// A question that somebody waited for is over.
+    AskRemove = "ask.remove",
 }
 
 /// What a step does.

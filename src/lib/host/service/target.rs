@@ -93,8 +93,12 @@ pub(crate) enum FileStanding {
 impl ServiceFile {
     /// How its place stands.
     pub(crate) fn standing(&self) -> FileStanding {
+        let Ok(meta) = self.path.symlink_metadata() else { return FileStanding::Missing };
+        // A FIFO would be waited for.
+        if !meta.is_file() {
+            return FileStanding::Foreign;
+        }
         match std::fs::read_to_string(&self.path) {
-            _ if self.path.symlink_metadata().is_err() => FileStanding::Missing,
             Ok(text) if is_ours(&self.path) => match text == self.text {
                 true => FileStanding::Current,
                 false => FileStanding::Outdated,

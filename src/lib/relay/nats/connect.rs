@@ -4,8 +4,10 @@ use crate::base::HostName;
 use crate::base::exit::Failure;
 use crate::relay::error::RelayError;
 use crate::store::nats::NatsFile;
+use crate::store::open::{self, Rule};
 use async_nats::jetstream::{self, Context};
 use async_nats::{ConnectOptions, Event, ServerAddr};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -65,7 +67,14 @@ pub(crate) async fn connect(file: &NatsFile, own: &HostName) -> Result<Connectio
             async {}
         });
     file.check_secrets()?;
+    let there = |path: &Path| {
+        let missing = || Failure::io("read", path, &std::io::ErrorKind::NotFound.into());
+        open::read(path, Rule::DOCUMENT)?.ok_or_else(missing)
+    };
     if let Some(creds) = &file.creds {
+        if let Some(unfit) = open::fault(creds, Rule::DOCUMENT) {
+            return Err(away(&format!("the credentials {unfit}")));
+        }
         let read = options.credentials_file(creds).await;
         options = read.map_err(|error| away(&format!("the credentials {}: {error}", creds.display())))?;
     }
@@ -76,12 +85,11 @@ pub(crate) async fn connect(file: &NatsFile, own: &HostName) -> Result<Connectio
         options = options.token(token.clone());
     }
     if let Some(path) = &file.nkey {
-        let seed = std::fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?;
-        options = options.nkey(seed.trim().to_owned());
+        options = options.nkey(String::from_utf8_lossy(&there(path)?).trim().to_owned());
     }
     if let Some(ca) = &file.ca {
         // The library does not say which file it misses.
-        std::fs::File::open(ca).map_err(|error| Failure::io("read", ca, &error))?;
+        there(ca)?;
         options = options.add_root_certificates(ca.clone());
     }
     if file.url.split(',').any(|url| url.trim().starts_with("tls://")) {
