@@ -5,6 +5,7 @@
 
 mod agents {
     pub mod agent;
+    pub mod app_server;
     pub mod attention;
     pub mod conversation;
     pub mod manners;
@@ -13,7 +14,7 @@ mod agents {
 }
 mod support;
 
-use agents::{attention, conversation, manners, own};
+use agents::{app_server, attention, conversation, manners, own};
 
 /// One test for each program of a case.
 macro_rules! tried {
@@ -72,6 +73,11 @@ fn claude_waits_for_a_slow_tool() {
 #[test]
 fn codex_hooks_dialog_is_answered() {
     own::codex_hooks_dialog_is_answered();
+}
+
+#[test]
+fn codex_takes_messages_without_typing() {
+    app_server::codex_takes_messages_without_typing();
 }
 
 #[test]

@@ -10,11 +10,15 @@
 //!
 //! A cause is recorded only if its evidence exists; a server that ended for an unknown cause is `server-vanished`.
 //!
+//! `iapeer-canary --beside FILE`, the first program of a session's pane, is no canary: it starts an app-server, waits
+//! until the server listens, and becomes the session's program. A second process ends the server when that program ends.
+//!
 //! Exit: 0 done, or another canary watches · 64 usage · 69 no session to watch · 74 I/O · 75 none
 //! could be started · 77 permission · 78 configuration.
 
 use iapeer::base::{Exit, Failure, Identity};
 use iapeer::canary::arm::{self, Armed};
+use iapeer::canary::beside::BesidePlan;
 use iapeer::canary::{pane, report, watch};
 use iapeer::cli::{self, Access, args};
 use iapeer::mailbox::queues;
@@ -35,6 +39,9 @@ fn main() -> ExitCode {
         let _ = PaneLog::at(&log).keep(std::io::stdin().lock());
         return ExitCode::SUCCESS;
     }
+    if let Some((file, program)) = beside() {
+        return keep_beside(&file, program);
+    }
     match lone_identity() {
         Some(identity) => iapeer::base::output::run("iapeer-canary", || {
             cli::with_world("iapeer-canary", Access::Write, |world| {
@@ -54,6 +61,29 @@ fn lone_log() -> Option<PathBuf> {
     let mut words = std::env::args_os().skip(1);
     let (Some(option), Some(file), None) = (words.next(), words.next(), words.next()) else { return None };
     (option == "--pane-log").then(|| file.into())
+}
+
+/// `--beside FILE`, as a launch starts it in the pane, and `--beside FILE --program PID`, as that starts the keeper.
+fn beside() -> Option<(PathBuf, Option<i32>)> {
+    let mut words = std::env::args_os().skip(1);
+    let (option, file) = (words.next()?, words.next()?);
+    let program =
+        words.next().filter(|option| option == "--program").and_then(|_| words.next()?.to_str()?.parse().ok());
+    (option == "--beside").then(|| (file.into(), program))
+}
+
+fn keep_beside(file: &std::path::Path, program: Option<i32>) -> ExitCode {
+    let read = || BesidePlan::read(file).map_err(|error| Failure::io("read", file, &error));
+    iapeer::base::output::run("iapeer-canary", || match program {
+        Some(program) => {
+            cli::with_world("iapeer-canary", Access::Write, |world| read()?.keep(world, program).map(|()| Exit::Ok))
+        }
+        None => {
+            let plan = read()?;
+            let error = plan.run(file);
+            Err(Failure::io("start the program of", file, &error))
+        }
+    })
 }
 
 fn lone_identity() -> Option<Identity> {

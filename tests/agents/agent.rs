@@ -110,6 +110,18 @@ impl Agent {
         row["state"].as_str().unwrap().to_owned()
     }
 
+    /// What the program's processes have in memory, what they share counted once (their PSS).
+    pub fn memory_mb(&self) -> u64 {
+        let pss = |pid: i32| {
+            let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+        };
+        let all = self.home.processes();
+        let kb: u64 = all.iter().filter(|(_, name)| name.contains(self.runtime)).map(|(pid, _)| pss(*pid)).sum();
+        kb / 1024
+    }
+
     /// The main transcripts of the peer.
     pub fn transcripts(&self) -> Vec<PathBuf> {
         let dir = self.home.home().join(known(self.runtime).transcripts);

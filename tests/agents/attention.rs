@@ -42,7 +42,9 @@ pub fn asks_before_it_acts(runtime: &'static str) {
         waiting(home).iter().any(|row| row["evidence"] == "screen" && !row["answers"].as_array().unwrap().is_empty())
     });
     assert!(!touched.exists(), "nothing was allowed");
-    home.ok("iapeer", &["answer", "ada", "allow"]);
+    let answered = home.ok("iapeer", &["answer", "ada", "allow"]);
+    // Where there is an app-server, it is given the answer itself: no key is pressed.
+    assert_eq!(answered.stdout.contains("accept, told to its app-server"), runtime == "codex", "{answered}");
     wait_until("the tool to run", PATIENCE, || touched.exists());
     wait_until("the approval's end", PATIENCE, || waiting(home).is_empty());
     home.ok("iapeer-reap", &[identity]);

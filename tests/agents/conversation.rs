@@ -1,6 +1,6 @@
 //! Messages: cold, warm, long, in mid-turn, urgent, after a reap, after a death.
 
-use super::agent::{Agent, PATIENCE, known};
+use super::agent::{Agent, PATIENCE, known, says};
 use crate::support::wait_until;
 use serde_json::{Value, json};
 use std::fs;
@@ -146,6 +146,8 @@ pub fn converse(runtime: &'static str) {
 pub fn loses_nothing_that_it_queued(runtime: &'static str) {
     let Some(agent) = Agent::new(runtime) else { return };
     let Agent { home, stub, identity, .. } = &agent;
+    // What is typed is what is tried here.
+    says(home, "ada", "delivery", "type");
     home.set("IAPEER_CRASHLOOP_MAX", "1000");
     agent.send("hello one");
     agent.wait_idle();

@@ -1,6 +1,6 @@
 //! Drafts of a person, an urgent message, a compaction.
 
-use super::agent::{Agent, PATIENCE, TERMINAL, known};
+use super::agent::{Agent, PATIENCE, TERMINAL, known, says};
 use crate::support::wait_until;
 use serde_json::Value;
 
@@ -8,6 +8,8 @@ use serde_json::Value;
 pub fn has_manners(runtime: &'static str) {
     let Some(agent) = Agent::new(runtime) else { return };
     let Agent { home, stub, identity, .. } = &agent;
+    // What is typed is what is tried here.
+    says(home, "ada", "delivery", "type");
     let target = format!("={identity}:");
     let shows_draft = || wait_until("the draft to show", PATIENCE, || home.screen(identity).contains("half a thought"));
     agent.send("hello one");
@@ -76,6 +78,8 @@ pub fn has_manners(runtime: &'static str) {
 pub fn keeps_a_draft(runtime: &'static str) {
     let Some(agent) = Agent::new(runtime) else { return };
     let Agent { home, stub, identity, .. } = &agent;
+    // What is typed is what is tried here.
+    says(home, "ada", "delivery", "type");
     agent.send("hello one");
     agent.wait_idle();
     let target = format!("={identity}:");

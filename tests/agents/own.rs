@@ -58,7 +58,8 @@ pub fn claude_waits_for_a_slow_tool() {
 /// Where an operator wants the user's own hooks reviewed, the dialog is answered, without trusting them.
 pub fn codex_hooks_dialog_is_answered() {
     let Some(agent) = Agent::new("codex") else { return };
-    repair(&agent, &json!({"groups": {"hooks": []}, "turns": false}));
+    says(&agent.home, "ada", "delivery", "type");
+    repair(&agent, &json!({"groups": {"hooks": [], "trust": []}, "turns": false}));
     let first = agent.send("hello one");
     agent.stub.asked(first["id"].as_str().unwrap());
     let seen = fs::read(agent.home.root().join(format!("logs/lifecycle/{}.log", agent.identity))).unwrap();
@@ -96,32 +97,44 @@ pub fn cline_is_added_by_a_manifest() {
     home.ok("iapeer-reap", &[identity]);
 }
 
-/// `make bench-agents`: milliseconds from accept to evidence.
+/// `make bench-agents`: milliseconds from accept to evidence, and what the program's processes have in memory.
 pub fn figures() {
     if std::env::var_os("IAPEER_BENCH_AGENTS").is_none() {
         return;
     }
-    for runtime in ["claude", "codex"] {
-        let Some(agent) = Agent::new(runtime) else { return };
-        // The first wake answers the dialogs: it is no figure.
-        agent.send("warm the caches");
-        let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    for (runtime, ways) in [("claude", &["typed"][..]), ("codex", &["app-server", "typed"])] {
+        let mut measured = Vec::new();
+        for way in ways {
+            let Some(agent) = Agent::new(runtime) else { return };
+            if *way == "typed" {
+                says(&agent.home, "ada", "delivery", "type");
+            }
+            // The first wake answers the dialogs: it is no figure.
+            agent.send("warm the caches");
+            measured.push((way, agent, Vec::new(), Vec::new()));
+        }
+        // In turns, so that a load on the machine is one for all.
         for round in 0..5 {
-            agent.wait_idle();
-            agent.home.ok("iapeer-reap", &[&agent.identity, "--no-park"]);
-            cold.push(agent.send(&format!("cold {round}"))["ms"].as_u64().unwrap());
-            for turn in 0..3 {
+            for (_, agent, cold, warm) in &mut measured {
                 agent.wait_idle();
-                warm.push(agent.send(&format!("warm {round} {turn}"))["ms"].as_u64().unwrap());
+                agent.home.ok("iapeer-reap", &[&agent.identity, "--no-park"]);
+                cold.push(agent.send(&format!("cold {round}"))["ms"].as_u64().unwrap());
+                for turn in 0..3 {
+                    agent.wait_idle();
+                    warm.push(agent.send(&format!("warm {round} {turn}"))["ms"].as_u64().unwrap());
+                }
             }
         }
-        cold.sort_unstable();
-        warm.sort_unstable();
-        let show = |what: &str, all: &[u64], limit: u64| {
-            println!("{runtime:7} {what}: median {} ms (limit {limit}), all {all:?}", all[all.len() / 2]);
-        };
-        show("cold wake to evidence", &cold, 1500);
-        show("warm delivery to evidence", &warm, 300);
-        agent.home.ok("iapeer-reap", &[&agent.identity]);
+        for (way, agent, mut cold, mut warm) in measured {
+            cold.sort_unstable();
+            warm.sort_unstable();
+            let show = |what: &str, all: &[u64], limit: u64| {
+                println!("{runtime:7} {way:10} {what}: median {} ms (limit {limit}), all {all:?}", all[all.len() / 2]);
+            };
+            show("cold wake to evidence", &cold, 1500);
+            show("warm delivery to evidence", &warm, if *way == "typed" { 300 } else { 60 });
+            println!("{runtime:7} {way:10} memory of its processes: {} MB", agent.memory_mb());
+            agent.home.ok("iapeer-reap", &[&agent.identity]);
+        }
     }
 }

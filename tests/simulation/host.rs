@@ -322,7 +322,7 @@ impl Host for Machine {
         self.0.state().truth(&peer.identity).live().is_some_and(|session| session.turn.is_some())
     }
 
-    fn press(&self, _: &Peer, _: &[String]) -> Result<(), HostError> {
+    fn interrupt(&self, _: &Peer, _: &[String]) -> Result<(), HostError> {
         Ok(())
     }
 

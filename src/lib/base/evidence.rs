@@ -21,6 +21,8 @@ words! {
         Api = "api",
         /// The host that it was sent to has said that it was delivered there, in a word that this version does not know.
         Receipt = "receipt",
+        /// The program's own server has said that a turn took it.
+        AppServer = "app-server",
     }
 }
 

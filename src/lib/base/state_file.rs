@@ -55,6 +55,8 @@ pub enum StateFile {
     LastDeath,
     /// A person's draft that had to make way for a message, until it is put back.
     Draft,
+    /// By which way messages go into the session, and why not by a better one.
+    Channel,
     /// The tmux command that ended the server, as tmux's hook wrote it down.
     KilledBy,
     /// The folder of the message queue.
@@ -94,6 +96,7 @@ impl StateFile {
             StateFile::Tool => "tool",
             StateFile::LastDeath => "last-death",
             StateFile::Draft => "draft",
+            StateFile::Channel => "channel",
             StateFile::KilledBy => "killed-by",
             StateFile::Queue => "queue",
             StateFile::Lock => "lock",

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arm;
+pub mod beside;
 pub mod evidence;
 pub mod pane;
 pub mod record;

@@ -3,6 +3,7 @@
 use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::evidence::{Evidence, Outcome};
+use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::wake::Mode;
@@ -150,8 +151,9 @@ impl Watched<'_> {
                     return Some(Settled::Gone);
                 }
                 // A failed try is not repeated before the next tick, so waiting longer is of no use. What the program has in
-                // its own queue may be taken at any time, and what is being buried is a dead letter in a moment.
-                let goes_on = now.passed.is_some() || now.notice.is_some();
+                // its own queue or waits for a turn's end may be taken at any time, and what is being buried is a dead letter in a moment.
+                let turn = now.held.is_some_and(|held| held.why == Hold::Turn);
+                let goes_on = now.passed.is_some() || turn || now.notice.is_some();
                 last_reason = now.reason.filter(|_| now.notice.is_none()).or_else(|| self.away(at));
                 if last_reason.is_some() && !goes_on {
                     return Some(place);

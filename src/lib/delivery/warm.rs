@@ -5,6 +5,7 @@ use crate::attention::hold;
 use crate::base::evidence::Evidence;
 use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
+use crate::base::hold::Hold;
 use crate::base::wake::Woken;
 use crate::delivery::hand_over::{self, ComposerState, HandedOver};
 use crate::delivery::passed::{self, Whereabouts};
@@ -67,6 +68,12 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
             return Ok(WarmRound::Stuck);
         }
         let fate = match hand_over::hand_over(ledger, entry)? {
+            // A message that waits for the end of the turn lets an urgent one pass.
+            HandedOver::Tried(tried) if !stuck && matches!(tried.landing, Landing::Held(Hold::Turn, _)) => {
+                conclude(ledger, tried.entry, tried.woke, tried.landing, &tried.record)?;
+                stuck = true;
+                continue;
+            }
             HandedOver::Tried(tried) => conclude(ledger, tried.entry, tried.woke, tried.landing, &tried.record)?,
             HandedOver::Settled => Fate::Settled,
             HandedOver::Waits => Fate::Stays,

@@ -98,6 +98,7 @@ fn peer(world: &World<'_>, record: &PeerRecord, notes: &mut Vec<String>) -> Resu
         imports: text("imports"),
         resume: text("resume"),
         after_limit: text("after_limit"),
+        delivery: text("delivery"),
         limit_text: text("limit_text"),
         tags: words("tags"),
         initial_prompt: text("initial_prompt").filter(|text| !text.is_empty()),

@@ -15,7 +15,7 @@ const ROLE_MAX: u64 = 256 << 10;
 
 /// The keys of a profile that a fleet file decides on, each with the name it has in the file. One that the file does not
 /// have is removed from the profile.
-pub(crate) const KEYS: [(&str, &str); 15] = [
+pub(crate) const KEYS: [(&str, &str); 16] = [
     ("wake_policy", "ephemeral"),
     ("max_attempts", "max_attempts"),
     ("limits", "limits"),
@@ -23,6 +23,7 @@ pub(crate) const KEYS: [(&str, &str); 15] = [
     ("imports", "imports"),
     ("resume", "resume"),
     ("after_limit", "after_limit"),
+    ("delivery", "delivery"),
     ("limit_text", "limit_text"),
     ("tags", "tags"),
     ("initial_prompt", "initial_prompt"),
@@ -163,6 +164,7 @@ fn refuse_of_a_session(reading: Reading<'_>, name: &str, table: &PeerTable) -> R
         ("imports", table.imports.is_some()),
         ("resume", table.resume.is_some()),
         ("after_limit", table.after_limit.is_some()),
+        ("delivery", table.delivery.is_some()),
         ("limit_text", table.limit_text.is_some()),
         ("initial_prompt", table.initial_prompt.is_some()),
         ("env", table.env.is_some()),
@@ -210,6 +212,7 @@ fn keys(
     set("imports", word("imports", &table.imports, &["ask", "allow", "deny"])?);
     set("resume", word("resume", &table.resume, &["always", "topic", "never"])?);
     set("after_limit", word("after_limit", &table.after_limit, &["wait", "continue"])?);
+    set("delivery", word("delivery", &table.delivery, &["type"])?);
     set("limit_text", json!(table.limit_text));
     set("tags", list(table.tags.as_ref()));
     set("initial_prompt", json!(table.initial_prompt.as_ref().filter(|text| !text.is_empty())));

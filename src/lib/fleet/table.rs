@@ -80,6 +80,8 @@ pub(crate) struct PeerTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) after_limit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) delivery: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit_text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tags: Option<Vec<String>>,

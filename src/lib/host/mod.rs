@@ -2,6 +2,7 @@
 //! reads `/proc`.
 
 pub mod about;
+pub(crate) mod beside;
 pub mod cgroup;
 pub(crate) mod child;
 pub(crate) mod command;

@@ -152,6 +152,33 @@ pub(super) fn confirm(
     }
 }
 
+/// What may show that a turn took a message that was not typed: a hook, the transcript.
+pub(super) struct Evident<'a> {
+    delivery: &'a Delivery<'a>,
+    markers: Markers<'a>,
+    transcripts: Option<Transcripts<'a>>,
+    baseline: Baseline,
+}
+
+impl<'a> Evident<'a> {
+    /// What was written before now is no evidence, except where the message may have been given before.
+    pub(super) fn of(host: &'a RealHost<'a>, delivery: &'a Delivery<'a>) -> Evident<'a> {
+        let transcripts = host.transcripts(delivery.peer);
+        let baseline = transcripts.as_ref().map(Transcripts::baseline).unwrap_or_default();
+        Evident { delivery, markers: Markers::of(host.paths, &delivery.peer.identity), transcripts, baseline }
+    }
+
+    /// The evidence, if there is some by now.
+    pub(super) fn now(&self) -> Option<Evidence> {
+        let turn = self.markers.turn().filter(|turn| turn.launch.as_deref() == self.delivery.launch);
+        if turn.is_some_and(|turn| turn.taken.contains(&self.delivery.id)) {
+            return Some(Evidence::Hook);
+        }
+        let written = self.transcripts.as_ref()?.carries_since(&self.baseline, self.delivery.id);
+        written.then_some(Evidence::Transcript)
+    }
+}
+
 /// The key that submits, depending on whether a turn runs.
 pub(super) fn submit_key(delivery: &Delivery<'_>, busy: bool) -> Key {
     let keys = &delivery.peer.manifest.keys;
@@ -246,7 +273,12 @@ impl Watcher<'_> {
                 .transcripts
                 .as_ref()
                 .is_some_and(|transcripts| transcripts.carries_since(self.baseline, self.delivery.id)),
-            Evidence::Composer | Evidence::Mailbox | Evidence::Asked | Evidence::Api | Evidence::Receipt => false,
+            Evidence::Composer
+            | Evidence::Mailbox
+            | Evidence::Asked
+            | Evidence::Api
+            | Evidence::Receipt
+            | Evidence::AppServer => false,
         })
     }
 

@@ -15,13 +15,14 @@ use super::draft::{self, ENVELOPE};
 use super::hurry::hurry;
 use super::ready;
 use super::real::RealHost;
-use crate::base::Liveness;
+use super::way::{Unusable, Way};
 use crate::base::clock::{Deadline, EpochMs};
 use crate::base::evidence::Evidence;
 use crate::base::hold::Hold;
+use crate::base::{DeliveryKind, Liveness};
 use crate::host::process;
 use crate::host::tmux::{self, Client, Input, Key, Survey, TmuxError};
-use crate::runtime::manifest::{Dialog, Kind, Meaning, ScreenRules};
+use crate::runtime::manifest::{Dialog, Meaning, ScreenRules};
 use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::transcript::Baseline;
 use crate::store::session_record::SessionRecord;
@@ -38,12 +39,21 @@ const OBSTACLE: Duration = Duration::from_secs(5);
 /// Pause between two readings of a composer with another message of ours.
 const ANOTHER_LOOK: Duration = Duration::from_millis(30);
 
-/// Delivers into a live session.
-pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
-    let peer = delivery.peer;
-    if peer.manifest.kind == Kind::Router {
-        return to_router(host, delivery);
+/// By typing it into the composer.
+pub(super) struct Typing;
+
+impl Way for Typing {
+    fn kind(&self) -> DeliveryKind {
+        DeliveryKind::Type
     }
+
+    fn hand_over(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Landing, Unusable> {
+        Ok(type_in(host, delivery))
+    }
+}
+
+fn type_in(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
+    let peer = delivery.peer;
     let Some(rules) = peer.manifest.screen.as_ref() else {
         return Landing::Held(Hold::Setup, format!("runtime {} has no screen rules", peer.manifest.runtime));
     };
@@ -290,12 +300,12 @@ fn at_composer(
     }
 }
 
-fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
+pub(super) fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
     host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
 }
 
 /// A router reads lines: paste, settle, end of line. A router gives no evidence, so none is awaited.
-fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
+pub(super) fn to_router(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     let typed = host.server(&delivery.peer.identity).and_then(|server| {
         server.paste(&Input::router(delivery.text)?)?;
         host.clock.sleep(host.settings.paste_settle);

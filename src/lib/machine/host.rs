@@ -1,7 +1,7 @@
 //! The real host: implements the trait with tmux, processes and transcripts.
 
 use super::real::RealHost;
-use super::{choose, compact, deliver, hurry, ready, unit};
+use super::{beside, choose, compact, ready, unit, ways};
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
@@ -211,11 +211,13 @@ impl Host for RealHost<'_> {
 
     fn start(&self, launch: &Launch<'_>) -> Result<Processes, StartError> {
         let failed = |error: TmuxError| StartError { exit: error.exit(), reason: error.to_string() };
+        let argv =
+            beside::argv(self, launch).map_err(|failure| StartError { exit: failure.exit, reason: failure.message })?;
         let log_dir = self.paths.pane_log_dir();
         paths::create_dirs(&log_dir).map_err(|error| StartError { exit: error.exit, reason: error.message })?;
         let spec = StartSpec {
             cwd: launch.peer.cwd().to_owned(),
-            argv: shortened(self, &launch.peer.identity, &launch.argv)
+            argv: shortened(self, &launch.peer.identity, &argv)
                 .map_err(|failure| StartError { exit: failure.exit, reason: failure.message })?,
             env: launch.env.iter().map(|(key, value)| (key.into(), value.into())).collect(),
             pane_log: pane_log(&launch.pane_log),
@@ -240,20 +242,25 @@ impl Host for RealHost<'_> {
     }
 
     fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady> {
-        ready::await_ready(self, launch, patience)
+        ready::await_ready(self, launch, patience)?;
+        beside::tell(self, launch);
+        Ok(())
     }
 
     fn deliver(&self, delivery: &Delivery<'_>) -> Landing {
-        deliver::deliver(self, delivery)
+        ways::deliver(self, delivery)
     }
 
     fn is_busy(&self, peer: &Peer) -> bool {
+        if let Some(busy) = ways::is_busy(self, &peer.identity) {
+            return busy;
+        }
         let Some(rules) = peer.manifest.screen.as_ref() else { return false };
         ready::look(self, peer).is_ok_and(|screen| matches!(screen.sight(rules), Sight::Input { busy: true, .. }))
     }
 
-    fn press(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError> {
-        Ok(hurry::press(self, peer, keys)?)
+    fn interrupt(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError> {
+        ways::interrupt(self, peer, keys)
     }
 
     fn compact(&self, peer: &Peer, text: &str) -> Result<(), CompactError> {

@@ -2,15 +2,21 @@
 
 #![forbid(unsafe_code)]
 
+mod app_server;
+mod beside;
 mod choose;
 mod compact;
 mod confirm;
+mod conversation;
 mod deliver;
 mod draft;
 mod host;
 mod hurry;
 pub(crate) mod ready;
 mod real;
+mod rpc;
 mod unit;
+mod way;
+mod ways;
 
 pub use real::RealHost;

@@ -339,7 +339,7 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if !busy {
         return Ok(Done::with(identity, "idle", Some("no turn is running".into()), Exit::Refused));
     }
-    world.host.press(peer, keys)?;
+    world.host.interrupt(peer, keys)?;
     if let Some(mut turn) =
         world.markers(identity).turn().filter(|turn| turn.state == TurnState::Busy && turn.launch == record.launch)
     {

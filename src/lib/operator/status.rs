@@ -3,9 +3,11 @@
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::base::span::said;
-use crate::base::{AttentionState, StateFile};
+use crate::base::{AttentionState, DeliveryKind, StateFile};
 use crate::operator::list::{self, Status as Standing};
+use crate::store::channel::Channel;
 use crate::store::lock;
+use crate::store::session_record::SessionRecord;
 use crate::store::state_files::identities_with;
 use crate::supervision::tick;
 use crate::world::World;
@@ -50,8 +52,22 @@ pub(crate) struct Overview {
     pub corrupt: usize,
     /// Identities whose queue can't be read; it is not counted.
     pub unreadable: Vec<Identity>,
+    /// By which way messages go into sessions that offer more than typing.
+    pub delivery: Vec<Delivered>,
     /// Sessions whose server no canary watches.
     pub unwatched: Vec<Identity>,
+}
+
+/// By which way messages go into a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Delivered {
+    /// Whose session.
+    pub identity: Identity,
+    /// The way.
+    pub kind: DeliveryKind,
+    /// Why it is not a better one, or why the last message was typed all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 impl Overview {
@@ -80,6 +96,10 @@ impl Overview {
                 self.waiting, self.inflight, self.dead, self.corrupt
             ),
         ];
+        lines.extend(self.delivery.iter().map(|one| {
+            let why = one.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("delivery: {} by {}{why}", one.identity, one.kind)
+        }));
         for (what, which) in [
             ("stopped", &self.stopped),
             ("unknown", &self.unknown),
@@ -126,6 +146,11 @@ pub(crate) fn overview(world: &World<'_>) -> Result<Overview, Failure> {
                 Standing::Live => {
                     if !lock::is_seen_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
                         seen.unwatched.push(identity.clone());
+                    }
+                    let launch = SessionRecord::peek(world.paths, &identity).and_then(|record| record.launch);
+                    if let Some(channel) = Channel::of(world.paths, &identity, launch.as_deref()) {
+                        let Channel { kind, why, .. } = channel;
+                        seen.delivery.push(Delivered { identity: identity.clone(), kind, why });
                     }
                     seen.live.push(identity);
                 }

@@ -3,10 +3,12 @@
 //! The built-in ones are embedded; `<root>/runtimes/<rt>/runtime.json` adds a runtime, or repairs a built-in one:
 //! it is merged over it key by key (RFC 7396), so that a repair names only what changed.
 
+use crate::base::delivery_kind::DeliveryKind;
 use crate::base::evidence::Evidence;
 use crate::base::exit::Failure;
 use crate::base::identity::{Intelligence, Runtime};
 use crate::base::paths::{self, Paths};
+use crate::runtime::app_server::AppServer;
 use crate::runtime::login::Login;
 use crate::store::durable;
 use crate::store::open::{self, Rule, without_bom};
@@ -90,6 +92,15 @@ pub struct Manifest {
     /// What to press.
     #[serde(default)]
     pub keys: Keys,
+    /// By which ways messages go into a session, the best first; typing where it says nothing.
+    #[serde(default)]
+    pub delivery: Vec<DeliveryKind>,
+    /// The app-server that is started beside the terminal where messages go by it.
+    #[serde(default)]
+    pub app_server: Option<AppServer>,
+    /// Texts of which `{digest:NAME}` is the SHA-256 sum: a program may trust a hook by it.
+    #[serde(default)]
+    pub digests: BTreeMap<String, String>,
     /// What proves that a message landed, best first.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
@@ -176,6 +187,9 @@ impl Manifest {
         if manifest.kind != Kind::Mailbox && manifest.program.candidates.is_empty() {
             return Err(bad("a runtime with a program needs program.candidates".into()));
         }
+        if manifest.delivery.contains(&DeliveryKind::AppServer) && manifest.app_server.is_none() {
+            return Err(bad("delivery by app-server needs app_server".into()));
+        }
         if manifest.kind == Kind::Tui && manifest.screen.is_none() {
             return Err(bad("a tui runtime needs screen rules".into()));
         }
@@ -222,37 +236,6 @@ impl Manifest {
             hint: self.program.hint.clone(),
             variable: self.program.variable.clone(),
         })
-    }
-
-    /// The argument vector: groups in `enabled` are spliced in, `{name}` filled from `values`. The caller's extra
-    /// arguments take the place of `{@extra}`, or the end.
-    pub fn arguments(
-        &self,
-        enabled: &[&str],
-        values: &BTreeMap<String, String>,
-        extra: &[String],
-    ) -> Result<Vec<String>, FillError> {
-        let mut out = Vec::new();
-        let mut placed = false;
-        for word in &self.argv {
-            match word.strip_prefix("{@").and_then(|rest| rest.strip_suffix('}')) {
-                Some("extra") => {
-                    out.extend_from_slice(extra);
-                    placed = true;
-                }
-                Some(group) if enabled.contains(&group) => {
-                    for word in self.groups.get(group).map(Vec::as_slice).unwrap_or_default() {
-                        out.push(fill(word, values)?);
-                    }
-                }
-                Some(_) => {}
-                None => out.push(fill(word, values)?),
-            }
-        }
-        if !placed {
-            out.extend_from_slice(extra);
-        }
-        Ok(out)
     }
 
     /// The pause between a paste of `bytes` bytes and the submit key.

@@ -5,6 +5,8 @@
 
 pub mod account;
 mod account_rule;
+mod app_server;
+mod arguments;
 pub mod attention;
 mod composer;
 mod fill;
@@ -26,6 +28,8 @@ pub mod until;
 pub(crate) mod version;
 
 pub use account_rule::Tokens;
+pub use app_server::AppServer;
+pub(crate) use app_server::digests;
 pub use attention::{ScreenState, Told};
 pub use manifest::{Kind, Manifest, ManifestError};
 pub use screen::{Draft, Screen, Sight};

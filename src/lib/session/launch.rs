@@ -8,7 +8,8 @@ use crate::base::wake::Mode;
 use crate::host::inherited::BASE;
 use crate::host::spawn::shell_quoted;
 use crate::runtime::manifest::{fill, fill_json};
-use crate::runtime::{Kind, ManifestError};
+use crate::runtime::{Kind, ManifestError, digests};
+use crate::session::beside;
 use crate::session::extras::{Extras, PluginLaunch};
 use crate::session::memory;
 use crate::store::durable;
@@ -188,7 +189,10 @@ pub fn build<'a>(
         world.lifecycle(&Event::new("plugin-missing").field("identity", &peer.identity).field("plugin", name));
     }
     write_files(world, peer, &mut values, &plugins)?;
-    let mut enabled = vec!["hooks", "mcp", if peer.asks() { "ask" } else { "bypass" }];
+    let bad = |source| ManifestError::Fill { runtime: manifest.runtime.clone(), source };
+    let sums = digests(&manifest.digests, &values).map_err(bad)?;
+    values.extend(sums);
+    let mut enabled = vec!["hooks", "trust", "mcp", if peer.asks() { "ask" } else { "bypass" }];
     enabled.extend(extras.memory_group());
     if prompt.is_some() {
         enabled.push("prompt");
@@ -196,10 +200,10 @@ pub fn build<'a>(
     if mode == Mode::Resume {
         enabled.push("resume");
     }
-    let bad = |source| ManifestError::Fill { runtime: manifest.runtime.clone(), source };
     let mut argv = vec![program.to_string_lossy().into_owned()];
     let further = [plugins.args, launch_env.start_args].concat();
     argv.extend(manifest.arguments(&enabled, &values, &further).map_err(bad)?);
+    let way = beside::way(world, peer, &argv[0], &enabled, &mut values, &further).map_err(bad)?;
 
     if let Some(long) = argv.iter().map(String::len).find(|len| *len > ARGUMENT_MAX) {
         let why = format!(
@@ -237,7 +241,8 @@ pub fn build<'a>(
         return Err(Failure::new(unfit.exit(), format!("{} is not started: {unfit}", peer.identity)));
     }
     let pane_log_from = std::fs::metadata(&pane_log).map_or(0, |meta| meta.len());
-    Ok(Launch { peer, argv, env: env.into_iter().collect(), pane_log, pane_log_from })
+    let env = env.into_iter().collect();
+    Ok(Launch { peer, argv, env, pane_log, pane_log_from, name: name.to_owned(), way })
 }
 
 /// Variables and arguments for the peer's sessions: those of its profile, of the file of variables that the profile

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activity;
+mod beside;
 pub mod bring_up;
 pub mod crash_loop;
 pub(crate) mod drift;

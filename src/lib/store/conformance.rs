@@ -105,6 +105,9 @@ pub(crate) fn conformance(raw: &Value, folder: &str) -> Vec<Issue> {
             add(Severity::Warn, key, format!("only {} mean something", words.join(" and ")));
         }
     }
+    if map.get("delivery").is_some_and(|value| !value.is_null() && value != "type") {
+        add(Severity::Warn, "delivery", "only \"type\" means something".into());
+    }
     if map.get("max_attempts").is_some_and(|value| value.as_u64().is_none_or(|n| n == 0 || n > u32::MAX.into())) {
         add(Severity::Warn, "max_attempts", "only a whole number over 0 means something".into());
     }
@@ -173,6 +176,8 @@ mod tests {
             (with("approvals", json!("ask")), vec![]),
             (with("imports", json!("yes")), vec![(Warn, "imports")]),
             (with("imports", json!("allow")), vec![]),
+            (with("delivery", json!("typed")), vec![(Warn, "delivery")]),
+            (with("delivery", json!("type")), vec![]),
             (with("after_limit", json!("x")), vec![(Warn, "after_limit")]),
             (with("max_attempts", json!(0)), vec![(Warn, "max_attempts")]),
             (with("limits", json!([])), vec![(Warn, "limits")]),

@@ -5,6 +5,7 @@
 
 pub mod attention;
 pub mod cap;
+pub mod channel;
 pub mod clock_jump;
 pub mod conformance;
 pub mod due;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The keys of a profile that a policy is made of.
-pub(crate) const KEYS: [&str; 18] = [
+pub(crate) const KEYS: [&str; 19] = [
     "wake_policy",
     "resume",
     "max_attempts",
@@ -14,6 +14,7 @@ pub(crate) const KEYS: [&str; 18] = [
     "initial_prompt",
     "approvals",
     "after_limit",
+    "delivery",
     "limit_text",
     "imports",
     "args",
@@ -73,6 +74,11 @@ impl Policy<'_> {
     /// that does no harm.
     pub fn asks(&self) -> bool {
         self.0.get("approvals").is_some_and(|value| !value.is_null() && value.as_str() != Some("bypass"))
+    }
+
+    /// Whether its messages are typed even where its program offers a better way (`delivery: type`).
+    pub fn types(&self) -> bool {
+        self.text("delivery") == Some("type")
     }
 
     /// What it is told when its limit is over: `after_limit: continue` says `limit_text`, or to go on.

@@ -87,8 +87,8 @@ pub trait Host: Send + Sync {
     /// Whether a turn is running, according to the session's screen.
     fn is_busy(&self, peer: &Peer) -> bool;
 
-    /// Presses keys in a live session.
-    fn press(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError>;
+    /// Interrupts the running turn of a live session: by `keys`, where there is no better way.
+    fn interrupt(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError>;
 
     /// Types the control text `text` into an idle, empty composer and waits until the transcript says that a
     /// compaction is done.
@@ -235,6 +235,32 @@ pub struct Launch<'a> {
     pub pane_log: PathBuf,
     /// The size of that file before the start: the content after it is this session's.
     pub pane_log_from: u64,
+    /// The name of this launch.
+    pub name: String,
+    /// By which way messages are to go into the session.
+    pub way: LaunchWay,
+}
+
+/// By which way messages are to go into a session that is about to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaunchWay {
+    /// They are typed: the program offers nothing else.
+    Type,
+    /// They are typed, for this reason, though the program offers a better way.
+    TypeBecause(String),
+    /// By an app-server; where that does not come up, `argv` of the launch is started and messages are typed.
+    AppServer(Beside),
+}
+
+/// An app-server beside a session's terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// The server's command line.
+    pub server: Vec<String>,
+    /// The command line of the program in the terminal.
+    pub attached: Vec<String>,
+    /// Where the server listens.
+    pub socket: PathBuf,
 }
 
 /// A message to deliver.

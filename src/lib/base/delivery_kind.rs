@@ -1,0 +1,18 @@
+//! By which way messages go into a session.
+
+use crate::base::words::words;
+
+words! {
+    /// A way by which messages go into a session.
+    pub enum DeliveryKind {
+        /// By the program's own app-server, beside the terminal: nothing is typed.
+        AppServer = "app-server",
+        /// Typed into the composer.
+        Type = "type",
+    }
+}
+
+impl DeliveryKind {
+    /// All of them, the best first.
+    pub const ALL: [DeliveryKind; 2] = [DeliveryKind::AppServer, DeliveryKind::Type];
+}

@@ -1,0 +1,17 @@
+//! Where the files are that a program beside a session's terminal needs.
+
+use crate::base::identity::Identity;
+use crate::base::paths::Paths;
+use std::path::PathBuf;
+
+impl Paths {
+    /// The socket of the app-server beside a session; its path is shorter than that of the session's tmux socket.
+    pub fn app_socket(&self, identity: &Identity) -> PathBuf {
+        self.socket_dir().join(format!("app-iap-{identity}.sock"))
+    }
+
+    /// What the app-server of the last launch printed.
+    pub fn app_server_log(&self, identity: &Identity) -> PathBuf {
+        self.launch_files(identity).join("app-server.log")
+    }
+}

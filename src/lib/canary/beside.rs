@@ -1,0 +1,116 @@
+//! A session whose conversation is held by an app-server beside the terminal.
+//!
+//! The first program of the pane starts a keeper, which starts the server and outlives neither the server nor the pane's
+//! program; waits until the server listens; and becomes the program that shows the server's conversation. Where the
+//! server does not come up, it becomes the program that holds the conversation itself, into which messages are typed.
+
+use crate::base::{DeliveryKind, Failure, Identity};
+use crate::host::ProcessId;
+use crate::host::beside::{self, Ended, Keeper};
+use crate::store::channel::Channel;
+use crate::store::durable;
+use crate::store::event_log::{Event, EventLog, Log};
+use crate::world::World;
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a server may take to listen: it takes 0.05 s as a rule.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is started: a JSON file that is written for each launch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BesidePlan {
+    /// Whose session.
+    pub identity: Identity,
+    /// The launch's name.
+    pub launch: String,
+    /// Where the server listens.
+    pub socket: PathBuf,
+    /// The server's command line.
+    pub server: Vec<String>,
+    /// The command line of the program that shows the server's conversation.
+    pub attached: Vec<String>,
+    /// The command line of the program where there is no server.
+    pub alone: Vec<String>,
+    /// The file of what the server prints.
+    pub log: PathBuf,
+    /// `<identity>.channel`.
+    pub channel: PathBuf,
+}
+
+impl BesidePlan {
+    /// Reads the plan in `file`.
+    pub fn read(file: &Path) -> io::Result<BesidePlan> {
+        Ok(serde_json::from_slice(&std::fs::read(file)?)?)
+    }
+
+    /// Starts the server and becomes the pane's program. Returns only where that fails.
+    pub fn run(&self, file: &Path) -> io::Error {
+        clear(&self.socket);
+        let own = std::process::id().to_string();
+        let arguments: [&OsStr; 4] = ["--beside".as_ref(), file.as_ref(), "--program".as_ref(), own.as_ref()];
+        let up = match Keeper::start(&arguments) {
+            Err(error) => Err(error.to_string()),
+            Ok(mut keeper) => match keeper.await_server(&self.socket, PATIENCE) {
+                Ok(()) => Ok(()),
+                Err(why) => {
+                    keeper.end();
+                    Err(format!("{why}{}", self.last_words()))
+                }
+            },
+        };
+        let why = up.err().map(|why| format!("the app-server did not start: {why}"));
+        let kind = if why.is_none() { DeliveryKind::AppServer } else { DeliveryKind::Type };
+        let argv = if why.is_none() { &self.attached } else { &self.alone };
+        // Without the record messages are typed, which works in both cases.
+        let _ = Channel { launch: self.launch.clone(), kind, why }.write(&self.channel);
+        beside::become_program(argv)
+    }
+
+    /// The last line that the server printed.
+    fn last_words(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+        last.map(|line| format!(" ({})", crate::base::exit::one_line(line))).unwrap_or_default()
+    }
+
+    /// Keeps the server for the pane's program, whose pid is `program`. Where the server ends first, the session is of no
+    /// use any more: it is ended, as by any death.
+    pub fn keep(&self, world: &World<'_>, program: i32) -> Result<(), Failure> {
+        let Some(program) = ProcessId::of(program) else { return Ok(()) };
+        let ended = beside::serve(&self.server, program, &self.log)
+            .map_err(|error| Failure::io("run the app-server of", &self.socket, &error));
+        clear(&self.socket);
+        // A server that never listened is the business of the program that waits for it.
+        let used = Channel::of(world.paths, &self.identity, Some(&self.launch))
+            .is_some_and(|channel| channel.kind == DeliveryKind::AppServer);
+        if used && matches!(ended, Ok(Ended::Server)) {
+            let event = Event::new("app-server-ended")
+                .field("identity", &self.identity)
+                .field("said", self.last_words())
+                .field("outcome", "session-ended");
+            EventLog::new(world.paths, world.settings).append(Log::Lifecycle, world.clock, &event);
+            program.signal(Signal::SIGTERM);
+        }
+        ended.map(drop)
+    }
+
+    /// Writes the plan to `file`.
+    pub(crate) fn write(&self, file: &Path) -> Result<(), Failure> {
+        let text = serde_json::to_vec(self).map_err(|error| Failure::io("write", file, &error.into()))?;
+        Ok(durable::write_volatile(file, &text)?)
+    }
+}
+
+/// Removes a socket, and what it points to: Codex binds its socket elsewhere and links to it.
+fn clear(socket: &Path) {
+    if let Ok(real) = std::fs::read_link(socket) {
+        let _ = std::fs::remove_file(&real);
+    }
+    let _ = std::fs::remove_file(socket);
+}

@@ -1,0 +1,214 @@
+//! Handing a message to a conversation that an app-server holds (Codex): nothing is typed, so that a person's draft in
+//! the terminal stays as it is.
+//!
+//! ```text
+//! may it have been given before?      → its id is looked up first; without an answer it stays in flight
+//! connect, find the conversation      → no: nothing was given, the next way is tried
+//! a turn runs → urgent: steer it; else → held, until the turn's end
+//! turn/start with the message's id    → refused: nothing was given, the next way is tried
+//!                                     → no answer: the id is looked up; not found: unknown
+//! evidence: item/started that carries the id, a hook's turn marker, a transcript record
+//! ```
+//!
+//! The server's own queue is not used: it lasts beyond the session, and a message in it would come a second time.
+
+use super::confirm::Evident;
+use super::conversation::{self, Conversation};
+use super::real::RealHost;
+use super::rpc::{Rpc, RpcError};
+use super::way::{Unusable, Way};
+use crate::base::DeliveryKind;
+use crate::base::clock::Deadline;
+use crate::base::evidence::Evidence;
+use crate::base::hold::Hold;
+use crate::base::identity::Identity;
+use crate::store::markers::{Markers, TurnState};
+use crate::world::{Delivery, Landing};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long an answer may take; it takes some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a server may call a turn running whose end the hook has reported: the hook is called before the end.
+const ENDING: Duration = Duration::from_secs(3);
+/// How long a message that was given may take to be found by its id, or its turn to show as running: measured 0.15 s.
+const FOUND: Duration = Duration::from_millis(1500);
+/// Pause between two searches of files for evidence while the server says nothing.
+const LOOK: Duration = Duration::from_millis(5);
+/// Pause between two searches for the id of a message whose answer was lost.
+const SEARCH: Duration = Duration::from_millis(50);
+
+const A_TURN_RUNS: &str = "a turn is running, and the message goes in at its end";
+
+/// By the app-server beside the terminal.
+pub(super) struct AppServerWay;
+
+impl Way for AppServerWay {
+    fn kind(&self) -> DeliveryKind {
+        DeliveryKind::AppServer
+    }
+
+    fn hand_over(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Landing, Unusable> {
+        let unusable = |why: &dyn std::fmt::Display| Unusable(format!("app-server: {why}"));
+        let identity = &delivery.peer.identity;
+        let reached = if delivery.resumed { look_up(host, delivery) } else { reach(host, identity).map(Some) };
+        let (mut rpc, open) = match reached {
+            Ok(None) => return Ok(Landing::Landed { by: Evidence::AppServer, forced: false }),
+            Ok(Some(reached)) => reached,
+            // Typed, a message that it has would come twice.
+            Err(error) if delivery.resumed => {
+                return Ok(Landing::Unknown(format!("app-server: whether it has the message is not known: {error}")));
+            }
+            Err(error) => return Err(unusable(&error)),
+        };
+        let thread = conversation::shown(open).map_err(|error| unusable(&error))?;
+        // Before the first turn there is nothing to follow: then a hook or the transcript tells.
+        let _ = conversation::follow(&mut rpc, &thread.id);
+        if thread.waits {
+            return Ok(Landing::Held(Hold::Attention, "the agent waits for an answer".into()));
+        }
+        let running = thread.active && !ends(host, &mut rpc, &thread.id, delivery);
+        if running && (delivery.resumed || !delivery.urgent) {
+            return Ok(Landing::Held(Hold::Turn, A_TURN_RUNS.into()));
+        }
+        let evident = Evident::of(host, delivery);
+        match give(&mut rpc, &thread.id, running, delivery) {
+            Ok(()) => Ok(await_item(host, &mut rpc, delivery, &evident)),
+            // Whether the server has it is not known: it must not be given once more before that is.
+            Err(RpcError::NoAnswer(why)) => Ok(search(host, delivery, &evident, &why)),
+            // A turn that has ended meanwhile can't be steered; the next try starts one.
+            Err(RpcError::Refused { .. }) if running => Ok(Landing::Held(Hold::Turn, A_TURN_RUNS.into())),
+            Err(error) => Err(unusable(&error)),
+        }
+    }
+}
+
+/// A connection, and the conversations that are open.
+type Reached = (Rpc, Vec<Conversation>);
+
+fn reach(host: &RealHost<'_>, identity: &Identity) -> Result<Reached, RpcError> {
+    let mut rpc = Rpc::connect(&host.paths.app_socket(identity), PATIENCE)?;
+    let open = conversation::open(&mut rpc)?;
+    Ok((rpc, open))
+}
+
+/// A connection that follows the conversation of the terminal.
+pub(super) fn followed(host: &RealHost<'_>, identity: &Identity) -> Result<(Rpc, Conversation), RpcError> {
+    let (mut rpc, open) = reach(host, identity)?;
+    let thread = conversation::shown(open)?;
+    conversation::follow(&mut rpc, &thread.id)?;
+    Ok((rpc, thread))
+}
+
+/// Whether a turn is running in the conversation of the terminal.
+pub(super) fn is_busy(host: &RealHost<'_>, identity: &Identity) -> Result<bool, RpcError> {
+    let (_, open) = reach(host, identity)?;
+    Ok(conversation::shown(open)?.active)
+}
+
+/// Interrupts the running turn.
+pub(super) fn interrupt(host: &RealHost<'_>, identity: &Identity) -> Result<(), RpcError> {
+    let (mut rpc, thread) = followed(host, identity)?;
+    let turn = conversation::running_turn(&mut rpc, &thread.id)?;
+    rpc.ask("turn/interrupt", json!({"threadId": thread.id, "turnId": turn})).map(drop)
+}
+
+/// Looks for a message that may have been given before, a moment ago. `None`: a conversation has it.
+fn look_up(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Option<Reached>, RpcError> {
+    let deadline = Deadline::after(host.clock, FOUND);
+    let mut rpc = Rpc::connect(&host.paths.app_socket(&delivery.peer.identity), PATIENCE)?;
+    loop {
+        let open = conversation::open(&mut rpc)?;
+        if conversation::holds(&mut rpc, &open, delivery.id)? {
+            return Ok(None);
+        }
+        // A turn that runs may be the message's own, which has no item before its prompt hook has returned.
+        if deadline.passed(host.clock) || open.iter().any(|thread| thread.active) {
+            return Ok(Some((rpc, open)));
+        }
+        host.clock.sleep(SEARCH);
+    }
+}
+
+/// Whether the running turn is at its end, and ends: a hook has reported so.
+fn ends(host: &RealHost<'_>, rpc: &mut Rpc, thread: &str, delivery: &Delivery<'_>) -> bool {
+    let turn = Markers::of(host.paths, &delivery.peer.identity).turn();
+    let over = turn.is_some_and(|turn| turn.launch.as_deref() == delivery.launch && turn.state == TurnState::Idle);
+    let deadline = Deadline::after(host.clock, ENDING);
+    while over && !deadline.passed(host.clock) {
+        // The end may have come before the connection was told of anything.
+        let read = rpc.ask("thread/read", json!({"threadId": thread})).unwrap_or_default();
+        if read["thread"]["status"]["type"] != "active" {
+            return !read.is_null();
+        }
+        host.clock.sleep(LOOK);
+    }
+    false
+}
+
+/// Gives the message to the conversation: as a new turn, or into the running one.
+fn give(rpc: &mut Rpc, thread: &str, running: bool, delivery: &Delivery<'_>) -> Result<(), RpcError> {
+    let input = json!([{"type": "text", "text": delivery.text, "text_elements": []}]);
+    let mut params = json!({"threadId": thread, "clientUserMessageId": delivery.id.to_string(), "input": input});
+    if !running {
+        return rpc.ask("turn/start", params).map(drop);
+    }
+    params["expectedTurnId"] = conversation::running_turn(rpc, thread).map_err(not_asked)?;
+    rpc.ask("turn/steer", params).map(drop)
+}
+
+/// The server has not been given the message yet.
+fn not_asked(error: RpcError) -> RpcError {
+    match error {
+        RpcError::NoAnswer(why) => RpcError::NotAsked(why),
+        error => error,
+    }
+}
+
+fn grace(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Duration {
+    if delivery.boot { host.settings.ready_gate } else { host.settings.submit_timeout + host.settings.liveness_grace }
+}
+
+/// Waits for evidence that a turn took the message.
+fn await_item(host: &RealHost<'_>, rpc: &mut Rpc, delivery: &Delivery<'_>, evident: &Evident<'_>) -> Landing {
+    let deadline = Deadline::after(host.clock, grace(host, delivery));
+    while !deadline.passed(host.clock) {
+        match rpc.next(LOOK) {
+            Ok(Some(told)) if is_start_of(&told, delivery) => {
+                return Landing::Landed { by: Evidence::AppServer, forced: false };
+            }
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            Err(why) => return search(host, delivery, evident, &format!("it accepted the message, and then: {why}")),
+        }
+        if let Some(by) = evident.now() {
+            return Landing::Landed { by, forced: false };
+        }
+    }
+    Landing::Unknown("app-server: it accepted the message, and no turn took it".into())
+}
+
+fn is_start_of(told: &serde_json::Value, delivery: &Delivery<'_>) -> bool {
+    told["method"] == "item/started" && conversation::carries(&told["params"]["item"], delivery.id)
+}
+
+/// Searches for a message that was given, and of which the server did not say that it has it, for the reason `why`:
+/// evidence in files, or its id in the conversation.
+fn search(host: &RealHost<'_>, delivery: &Delivery<'_>, evident: &Evident<'_>, why: &str) -> Landing {
+    let deadline = Deadline::after(host.clock, grace(host, delivery));
+    let gone = Deadline::after(host.clock, FOUND);
+    while !deadline.passed(host.clock) {
+        if let Some(by) = evident.now() {
+            return Landing::Landed { by, forced: false };
+        }
+        let found = reach(host, &delivery.peer.identity)
+            .and_then(|(mut rpc, open)| conversation::holds(&mut rpc, &open, delivery.id));
+        match found {
+            Ok(true) => return Landing::Landed { by: Evidence::AppServer, forced: false },
+            // The server has ended: what it had taken is in the transcript.
+            Err(RpcError::NotAsked(_)) if gone.passed(host.clock) => break,
+            _ => host.clock.sleep(SEARCH),
+        }
+    }
+    Landing::Unknown(format!("app-server: {why}"))
+}

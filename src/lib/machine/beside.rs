@@ -1,0 +1,54 @@
+//! What a session's pane is started with where an app-server is to hold the conversation.
+
+use super::real::RealHost;
+use crate::base::exit::Failure;
+use crate::base::paths;
+use crate::base::{DeliveryKind, StateFile};
+use crate::canary::beside::BesidePlan;
+use crate::session::launch;
+use crate::store::channel::Channel;
+use crate::store::event_log::{Event, EventLog, Log};
+use crate::world::{Launch, LaunchWay};
+
+/// The command line for the pane. Writes what it needs, and why messages are typed where they need not be.
+pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<String>, Failure> {
+    let identity = &launch.peer.identity;
+    let channel = host.paths.state(identity, StateFile::Channel);
+    let beside = match &launch.way {
+        LaunchWay::Type => return Ok(launch.argv.clone()),
+        LaunchWay::TypeBecause(why) => {
+            let typed = Channel { launch: launch.name.clone(), kind: DeliveryKind::Type, why: Some(why.clone()) };
+            typed.write(&channel)?;
+            return Ok(launch.argv.clone());
+        }
+        LaunchWay::AppServer(beside) => beside,
+    };
+    let plan = BesidePlan {
+        identity: identity.clone(),
+        launch: launch.name.clone(),
+        socket: beside.socket.clone(),
+        server: beside.server.clone(),
+        attached: beside.attached.clone(),
+        alone: launch.argv.clone(),
+        log: host.paths.app_server_log(identity),
+        channel,
+    };
+    let dir = host.paths.launch_files(identity);
+    paths::create_dirs(&dir)?;
+    let file = dir.join("beside.json");
+    plan.write(&file)?;
+    let program = launch::bin_dir().join("iapeer-canary");
+    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    Ok(vec![text(&program), "--beside".into(), text(&file)])
+}
+
+/// Says in the log by which way messages go into the session that is ready now.
+pub(super) fn tell(host: &RealHost<'_>, launch: &Launch<'_>) {
+    let identity = &launch.peer.identity;
+    let Some(channel) = Channel::of(host.paths, identity, Some(&launch.name)) else { return };
+    let event = Event::new("delivery-kind")
+        .field("identity", identity)
+        .field("kind", channel.kind)
+        .maybe("why", channel.why.as_ref());
+    EventLog::new(host.paths, host.settings).append(Log::Lifecycle, host.clock, &event);
+}

@@ -1,0 +1,111 @@
+//! Codex by its app-server.
+
+use super::agent::{Agent, PATIENCE, TERMINAL, says};
+use crate::support::wait_until;
+use std::fs;
+
+/// By the app-server beside the terminal: nothing is typed, and a person's draft stays as it is.
+pub fn codex_takes_messages_without_typing() {
+    let Some(agent) = Agent::new("codex") else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    home.set("IAPEER_CRASHLOOP_MAX", "1000");
+    agent.send("hello one");
+    agent.wait_idle();
+    let channel = || fs::read_to_string(home.state_dir().join(format!("{identity}.channel"))).unwrap();
+    assert!(channel().contains("\"app-server\"") && !channel().contains("why"), "{}", channel());
+    let log = fs::read_to_string(home.root().join("logs/iapeer/lifecycle.log")).unwrap();
+    assert!(log.contains("ev=delivery-kind identity=codex-ada kind=app-server"), "{log}");
+    let status = home.ok("iapeer", &["status"]);
+    assert!(status.stdout.contains("codex-ada by app-server"), "{status}");
+
+    // A half-typed draft in an attached terminal.
+    let target = format!("={identity}:");
+    let mut attach = home.cmd("python3");
+    attach
+        .args(["-c", TERMINAL, "tmux", "-S"])
+        .arg(home.sockets().join(format!("tmux-iap-{identity}.sock")))
+        .args(["attach", "-t", &format!("={identity}")])
+        .env("TERM", "xterm-256color");
+    let person = home.start(attach, None);
+    wait_until("the terminal", PATIENCE, || {
+        home.tmux(identity, &["list-clients", "-F", "#{client_pid}"]).stdout.trim().parse::<i32>().is_ok()
+    });
+    home.tmux(identity, &["send-keys", "-t", &target, "-l", "half a thought"]);
+    let composed = || home.screen(identity).lines().any(|line| line.trim_end() == "\u{203a} half a thought");
+    wait_until("the draft to show", PATIENCE, composed);
+    for n in 0..20 {
+        let sent = agent.send(&format!("message {n} beside a draft"));
+        stub.asked(sent["id"].as_str().unwrap());
+        wait_until("the draft, as it was", PATIENCE, composed);
+        agent.wait_idle();
+    }
+    assert!(!stub.requests().iter().any(|request| request.to_string().contains("half a thought")));
+
+    // In mid-turn: the answer is not cut short, and the message goes in after it.
+    let slow = agent.send("SLOW:4 slow");
+    stub.asked(slow["id"].as_str().unwrap());
+    let mid = agent.send("in mid-turn");
+    stub.asked(mid["id"].as_str().unwrap());
+    wait_until("the slow answer, whole", PATIENCE, || agent.holds("w6 w7"));
+    agent.wait_idle();
+
+    // Urgent, behind one that is not.
+    let long = agent.send("SLOW:60 long");
+    stub.asked(long["id"].as_str().unwrap());
+    wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains("w1"));
+    home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", "not urgent"]);
+    let urgent = home.run("iapeer-send", &["ada", "--from", "op", "--urgent", "--json", "-m", "urgent"]).json();
+    assert_eq!(urgent["outcome"], "delivered", "{urgent}");
+    stub.asked(urgent["id"].as_str().unwrap());
+    wait_until("the other one too", PATIENCE, || home.queue(identity) == (0, 0, 0));
+    agent.wait_idle();
+    person.signal(nix::sys::signal::Signal::SIGTERM);
+
+    // Killed in mid-turn with messages that wait: each comes once, in its order.
+    let slow = agent.send("SLOW:60 killed");
+    stub.asked(slow["id"].as_str().unwrap());
+    for n in 0..3 {
+        home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", &format!("waits {n}")]);
+    }
+    let is_server = |pid: &i32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.contains("app-server\0--listen")
+    };
+    let servers = || home.processes().into_iter().map(|(pid, _)| pid).filter(is_server).collect::<Vec<i32>>();
+    assert!(!servers().is_empty());
+    let pane = home.tmux(identity, &["display-message", "-p", "-t", &target, "#{pane_pid}"]).stdout;
+    let pane = nix::unistd::Pid::from_raw(pane.trim().parse().unwrap());
+    nix::sys::signal::kill(pane, nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_until("the server's end", PATIENCE, || servers().is_empty());
+    wait_until("all of them to be delivered", 2 * PATIENCE, || {
+        home.ok("iapeer-superviser", &["--only", identity]);
+        home.queue(identity) == (0, 0, 0)
+    });
+    agent.wait_idle();
+    let asked = stub.requests();
+    for n in 0..3 {
+        let times = asked.iter().filter(|request| {
+            request["tools"] != 0 && request["user"].as_str().is_some_and(|user| user.contains(&format!("waits {n}")))
+        });
+        assert_eq!(times.count(), 1, "waits {n}");
+    }
+    // A dead server is the session's end, and the next message resumes it.
+    let server = servers().into_iter().next_back().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_until("the session's end", PATIENCE, || servers().is_empty());
+    wait_until("the next message", 2 * PATIENCE, || {
+        home.run("iapeer-send", &["ada", "--from", "op", "--json", "-m", "hello again"]).json()["outcome"]
+            == "delivered"
+    });
+    agent.wait_idle();
+    home.ok("iapeer-reap", &[identity]);
+    wait_until("the server's end with its session", PATIENCE, || servers().is_empty());
+
+    // A profile may do without.
+    says(home, "ada", "delivery", "type");
+    agent.send("typed");
+    assert!(channel().contains("\"type\"") && channel().contains("the profile says so"), "{}", channel());
+    assert!(servers().is_empty());
+    agent.wait_idle();
+    home.ok("iapeer-reap", &[identity]);
+}
