@@ -444,8 +444,10 @@ fn a_root_with_an_odd_name_is_quoted_everywhere() {
 fn nobody_to_watch_and_a_wrong_command_line_are_said() {
     let home = TestHome::new();
     let nobody = home.run("iapeer-canary", &["parrot-nobody"]);
-    assert_eq!(nobody.code, 69, "{nobody}");
+    assert_eq!(nobody.code, 67, "{nobody}");
     home.parrot("ann", &[]);
+    let asleep = home.run("iapeer-canary", &["parrot-ann"]);
+    assert_eq!(asleep.code, 69, "{asleep}");
     let ensured = home.run("iapeer-canary", &["--ensure", "parrot-ann"]);
     assert!(ensured.code == 69 && ensured.stdout == "parrot-ann  failed: no session to watch\n", "{ensured}");
     let ensured = home.run("iapeer-canary", &["--ensure", "parrot-ann", "--json"]).json();

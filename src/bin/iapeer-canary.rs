@@ -13,7 +13,7 @@
 //! `iapeer-canary --beside FILE`, the first program of a session's pane, is no canary: it starts an app-server, waits
 //! until the server listens, and becomes the session's program. A second process ends the server when that program ends.
 //!
-//! Exit: 0 done, or another canary watches · 64 usage · 69 no session to watch · 74 I/O · 75 none
+//! Exit: 0 done, or another canary watches · 64 usage · 67 no such peer · 69 no session to watch · 74 I/O · 75 none
 //! could be started · 77 permission · 78 configuration.
 
 use iapeer::base::{Exit, Failure, Identity};

@@ -112,6 +112,14 @@ const OFFICE: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "defaults of launches",
+        begin: |_| {},
+        act: |o| {
+            o.run("iapeer", &["native-memory", "off"]);
+            o.send("bob", "m1");
+        },
+    },
+    Scenario {
         name: "rename",
         begin: |o| {
             o.hold("bob");

@@ -9,7 +9,7 @@ use crate::host::ProcessId;
 use crate::host::beside::{self, Ended, Keeper};
 use crate::store::channel::Channel;
 use crate::store::durable;
-use crate::store::event_log::{Event, EventLog, Log};
+use crate::store::event_log::{self, Event, EventLog, Log};
 use crate::world::World;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,8 @@ pub struct BesidePlan {
 impl BesidePlan {
     /// Reads the plan in `file`.
     pub fn read(file: &Path) -> io::Result<BesidePlan> {
-        Ok(serde_json::from_slice(&std::fs::read(file)?)?)
+        let plan = durable::read_json(file).map_err(|error| io::Error::other(error.to_string()))?;
+        plan.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Starts the server and becomes the pane's program. Returns only where that fails.
@@ -73,8 +74,7 @@ impl BesidePlan {
 
     /// The last line that the server printed.
     fn last_words(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = event_log::tail(&self.log, 4096).unwrap_or_default();
         let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
         last.map(|line| format!(" ({})", crate::base::exit::one_line(line))).unwrap_or_default()
     }

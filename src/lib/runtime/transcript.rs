@@ -108,7 +108,7 @@ impl<'m> Transcripts<'m> {
             let Some(record) = stated else { continue };
             if let Some(stated) = record.pointer(pointer).and_then(Value::as_str) {
                 return self.is_cwd(Path::new(stated))
-                    && self.rules.only.as_ref().is_none_or(|rule| rule.holds(&record));
+                    && (self.rules.only.is_empty() || self.rules.only.iter().any(|rule| rule.holds(&record)));
             }
         }
         false
@@ -281,7 +281,7 @@ mod tests {
             cwd: cwd.map(Into::into),
             owner: None,
             session_is_folder: false,
-            only: None,
+            only: Vec::new(),
             timestamp: "/timestamp".into(),
             queued: vec![RecordRule { at: "/type".into(), is: Some("queued".into()), ..Default::default() }],
             turn_start: vec![],

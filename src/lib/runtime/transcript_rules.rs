@@ -3,7 +3,7 @@
 use super::account_rule::TokenRule;
 use super::needle::RecordRule;
 use crate::runtime::attention::RecordState;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// Where transcripts are and what is in their records. All pointers are JSON pointers (RFC 6901) into a line.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,9 +24,9 @@ pub struct TranscriptRules {
     /// The conversation is called as the transcript's folder, not as its file.
     #[serde(default)]
     pub session_is_folder: bool,
-    /// What else that record must say: a program may keep other threads' files in the same place.
-    #[serde(default)]
-    pub only: Option<RecordRule>,
+    /// What else that record must say, by one of these rules: a program may keep other threads' files in the same place.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub only: Vec<RecordRule>,
     /// The time of a record: an ISO string, or a number of milliseconds.
     #[serde(default = "timestamp")]
     pub timestamp: String,
@@ -54,6 +54,20 @@ pub struct TranscriptRules {
     /// Records that tell of a usage or rate limit.
     #[serde(default)]
     pub limits: Vec<RecordState>,
+}
+
+/// A rule, or a list of them.
+fn one_or_several<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<RecordRule>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        One(RecordRule),
+        Several(Vec<RecordRule>),
+    }
+    Ok(match Given::deserialize(given)? {
+        Given::One(rule) => vec![rule],
+        Given::Several(rules) => rules,
+    })
 }
 
 fn timestamp() -> String {
