@@ -446,13 +446,13 @@ fn nobody_to_watch_and_a_wrong_command_line_are_said() {
     let nobody = home.run("iapeer-canary", &["parrot-nobody"]);
     assert_eq!(nobody.code, 67, "{nobody}");
     home.parrot("ann", &[]);
-    let asleep = home.run("iapeer-canary", &["parrot-ann"]);
-    assert_eq!(asleep.code, 69, "{asleep}");
     let ensured = home.run("iapeer-canary", &["--ensure", "parrot-ann"]);
     assert!(ensured.code == 69 && ensured.stdout == "parrot-ann  failed: no session to watch\n", "{ensured}");
     let ensured = home.run("iapeer-canary", &["--ensure", "parrot-ann", "--json"]).json();
     assert_eq!((&ensured["state"], &ensured["reason"]), (&json!("failed"), &json!("no session to watch")));
     assert!(!home.state("parrot-ann", "canary.lock"));
+    let asleep = home.run("iapeer-canary", &["parrot-ann"]);
+    assert_eq!(asleep.code, 69, "{asleep}");
     assert_eq!(home.run("iapeer-canary", &[]).code, 64);
     assert_eq!(home.run("iapeer-canary", &["--ensure", "nonsense"]).code, 67);
     assert_eq!(home.run("iapeer-canary", &["--ensure", "!?"]).code, 64);
