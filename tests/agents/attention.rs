@@ -58,12 +58,12 @@ pub fn asks_on_its_screen(runtime: &'static str) {
     let touched = home.home().join("touched");
     for word in ["deny", "allow"] {
         agent.send(&format!("TOOL:touch {}", touched.display()));
-        let asked = wait_for("the screen to ask", PATIENCE, || {
-            waiting(home).into_iter().find(|row| row["state"] == "approval" && row["evidence"] == "screen")
+        // A hook that tells without waiting for an answer (Qwen's notice) may be sooner than the screen.
+        let asked = wait_for("the program to ask", PATIENCE, || {
+            waiting(home).into_iter().find(|row| row["state"] == "approval" && row["id"].is_null())
         });
         assert!(!touched.exists(), "{asked}");
-        home.ok("iapeer", &["answer", "ada", word]);
-        // A program may ask once more, about a path.
+        // A program may ask once more, about a path; and a notice comes before there is a screen to answer on.
         wait_until("the approval's end", PATIENCE, || {
             if waiting(home).iter().any(|row| row["state"] == "approval") {
                 home.run("iapeer", &["answer", "ada", word]);
