@@ -105,10 +105,15 @@ fn turn(home: &TestHome, stub: &ModelStub, identity: &str, body: &str) {
     wait_until("the turn's end", PATIENCE, || fs::read_to_string(&turn).is_ok_and(|text| text.contains("\"idle\"")));
 }
 
-fn of_its_pane(home: &TestHome, identity: &str, name: &str) -> Vec<String> {
-    let pane = home.session_json(identity).unwrap()["pane"]["pid"].as_i64().unwrap();
-    let bytes = fs::read(format!("/proc/{pane}/{name}")).unwrap_or_default();
-    bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+/// The words of `/proc/PID/name` of the pane's program and, where there is one, of the app-server beside it.
+fn of_its_programs(home: &TestHome, identity: &str, name: &str) -> Vec<String> {
+    let pane = home.session_json(identity).unwrap()["pane"]["pid"].to_string();
+    let socket = format!("{}/socks/app-iap-{identity}.sock", home.root().display());
+    let read = |pid: &str, name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let pids = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let own = pids.filter(|pid| *pid == pane || String::from_utf8_lossy(&read(pid, "cmdline")).contains(&socket));
+    let words = own.map(|pid| String::from_utf8_lossy(&read(&pid, name)).into_owned());
+    words.flat_map(|words| words.split('\0').map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 fn is_given_what_was_enabled(runtime: &str, switch: (&str, &str)) {
@@ -116,7 +121,7 @@ fn is_given_what_was_enabled(runtime: &str, switch: (&str, &str)) {
     let identity = format!("{runtime}-ada");
     turn(&home, &stub, &identity, "hello one");
     assert!(stub.knows("iapeer") && !stub.knows("notes"));
-    assert!(!of_its_pane(&home, &identity, switch.0).iter().any(|word| word == switch.1));
+    assert!(!of_its_programs(&home, &identity, switch.0).iter().any(|word| word == switch.1));
     home.ok("iapeer-reap", &["ada", "--no-park"]);
     home.ok("iapeer", &["native-memory", "off", "ada"]);
     let unknown = home.run("iapeer", &["enable", "nobody-knows", "ada"]);
@@ -126,7 +131,7 @@ fn is_given_what_was_enabled(runtime: &str, switch: (&str, &str)) {
     turn(&home, &stub, &identity, "hello two");
     turn(&home, &stub, &identity, "hello three");
     assert!(stub.knows("iapeer") && stub.knows("notes"), "{}", home.screen(&identity));
-    assert!(of_its_pane(&home, &identity, switch.0).iter().any(|word| word == switch.1));
+    assert!(of_its_programs(&home, &identity, switch.0).iter().any(|word| word == switch.1));
     // A parked one is resumed for a compaction.
     home.ok("iapeer-reap", &["ada"]);
     let compacted = home.ok("iapeer", &["compact", "ada"]).stdout;
