@@ -16,6 +16,7 @@ pub mod kernel_log;
 pub mod limits;
 pub mod managed;
 pub mod obstacle;
+mod path_events;
 pub(crate) mod path_watch;
 pub mod process;
 pub mod program;
