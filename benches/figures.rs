@@ -8,6 +8,7 @@
 mod screen;
 #[cfg(target_os = "linux")]
 mod start;
+mod timing;
 mod week;
 
 use iapeer::base::SystemClock;
@@ -19,6 +20,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use timing::{timed, until};
 
 const BODY: &str = "a message of ordinary length, as one agent writes to another when it has found something out: \
                     the build is green, the report lies in /srv/reports, and somebody should look at the third table.\n";
@@ -141,20 +143,6 @@ impl Drop for Bed {
         for entry in sockets {
             let _ = self.command("tmux").arg("-S").arg(entry.path()).arg("kill-server").stderr(Stdio::null()).status();
         }
-    }
-}
-
-fn timed(act: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    act();
-    start.elapsed()
-}
-
-fn until(mut ready: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !ready() {
-        assert!(start.elapsed() < Duration::from_secs(30), "waited for 30 s in vain");
-        std::thread::sleep(Duration::from_micros(200));
     }
 }
 

@@ -6,6 +6,7 @@
 
 #[path = "../tests/support/mod.rs"]
 mod support;
+mod timing;
 
 use serde_json::json;
 use std::fs;
@@ -15,6 +16,7 @@ use support::mail::outbox;
 use support::nats::{NatsServer, member, relay};
 use support::ssh::{SshHome, two};
 use support::{PATIENCE, TestHome, hold, wait_until};
+use timing::{timed, until};
 
 const BODY: &str = "the build is green, the report lies in /srv/reports, and somebody should look at the third table";
 const ROUNDS: usize = 21;
@@ -125,20 +127,6 @@ impl Rows {
         for (name, ms) in &medians {
             println!("{name}: {ms:.1} ms; {:.2} × ssh box true, {:.2} × local, warm: landed", ms / ssh, ms / local);
         }
-    }
-}
-
-fn timed(act: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    act();
-    start.elapsed()
-}
-
-fn until(mut ready: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !ready() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain");
-        std::thread::sleep(Duration::from_micros(300));
     }
 }
 

@@ -1,7 +1,8 @@
 //! `iapeer top` in a tmux of the bench's own: how soon it shows the peers, how soon a key shows, what it costs while
 //! nothing happens.
 
-use crate::{Bed, in_turns, median, ms, number, sleepers, until};
+use crate::timing::until;
+use crate::{Bed, in_turns, median, ms, number, sleepers};
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};

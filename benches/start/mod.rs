@@ -3,7 +3,8 @@
 
 mod clone_vm;
 
-use crate::{Bed, in_turns, median, timed};
+use crate::timing::timed;
+use crate::{Bed, in_turns, median};
 use iapeer::host::spawn;
 use nix::sys::wait::wait;
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! A peer on a real program, and what the tests know of these programs.
 
 use super::stub::Stub;
-use crate::support::{TestHome, wait_for, wait_until};
+use crate::support::{Running, TestHome, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -253,8 +253,27 @@ pub fn says(home: &TestHome, name: &str, key: &str, word: &str) {
     fs::write(&path, profile.to_string()).unwrap();
 }
 
-/// A terminal as large as a session's window that nobody types into, for the command in its arguments.
-pub const TERMINAL: &str = "
+impl Agent {
+    /// A person at the agent's session: a terminal as large as the session's window that nobody types into. It is attached
+    /// when this returns, until it is ended by a signal.
+    pub fn attached(&self) -> Running {
+        let Agent { home, identity, .. } = self;
+        let mut attach = home.cmd("python3");
+        attach
+            .args(["-c", TERMINAL, "tmux", "-S"])
+            .arg(home.sockets().join(format!("tmux-iap-{identity}.sock")))
+            .args(["attach", "-t", &format!("={identity}")])
+            .env("TERM", "xterm-256color");
+        let person = home.start(attach, None);
+        wait_until("the terminal", PATIENCE, || {
+            home.tmux(identity, &["list-clients", "-F", "#{client_pid}"]).stdout.trim().parse::<i32>().is_ok()
+        });
+        person
+    }
+}
+
+/// A terminal for the command in its arguments.
+const TERMINAL: &str = "
 import fcntl, os, pty, struct, sys, termios
 pid, fd = pty.fork()
 if pid == 0:

@@ -1,6 +1,6 @@
 //! Codex by its app-server.
 
-use super::agent::{Agent, PATIENCE, TERMINAL, says};
+use super::agent::{Agent, PATIENCE, says};
 use crate::support::wait_until;
 use std::fs;
 
@@ -20,16 +20,7 @@ pub fn codex_takes_messages_without_typing() {
 
     // A half-typed draft in an attached terminal.
     let target = format!("={identity}:");
-    let mut attach = home.cmd("python3");
-    attach
-        .args(["-c", TERMINAL, "tmux", "-S"])
-        .arg(home.sockets().join(format!("tmux-iap-{identity}.sock")))
-        .args(["attach", "-t", &format!("={identity}")])
-        .env("TERM", "xterm-256color");
-    let person = home.start(attach, None);
-    wait_until("the terminal", PATIENCE, || {
-        home.tmux(identity, &["list-clients", "-F", "#{client_pid}"]).stdout.trim().parse::<i32>().is_ok()
-    });
+    let person = agent.attached();
     home.tmux(identity, &["send-keys", "-t", &target, "-l", "half a thought"]);
     let composed = || home.screen(identity).lines().any(|line| line.trim_end() == "\u{203a} half a thought");
     wait_until("the draft to show", PATIENCE, composed);

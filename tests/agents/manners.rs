@@ -1,6 +1,6 @@
 //! Drafts of a person, an urgent message, a compaction.
 
-use super::agent::{Agent, PATIENCE, TERMINAL, known, says};
+use super::agent::{Agent, PATIENCE, known, says};
 use crate::support::wait_until;
 use serde_json::Value;
 
@@ -30,16 +30,7 @@ pub fn has_manners(runtime: &'static str) {
     agent.wait_idle();
 
     // Somebody is: the message waits, the draft stays.
-    let mut attach = home.cmd("python3");
-    attach
-        .args(["-c", TERMINAL, "tmux", "-S"])
-        .arg(home.sockets().join(format!("tmux-iap-{identity}.sock")))
-        .args(["attach", "-t", &format!("={identity}")])
-        .env("TERM", "xterm-256color");
-    let person = home.start(attach, None);
-    wait_until("the terminal", PATIENCE, || {
-        home.tmux(identity, &["list-clients", "-F", "#{client_pid}"]).stdout.trim().parse::<i32>().is_ok()
-    });
+    let person = agent.attached();
     shows_draft();
     let held = home.run("iapeer-send", &["ada", "--from", "op", "--wait", "2", "--json", "-m", "hello five"]).json();
     assert_eq!(held["outcome"], "queued", "{held}");
