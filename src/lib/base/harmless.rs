@@ -22,6 +22,11 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
+/// `text` without control characters; line ends and tabs stay: what a message may hold.
+pub(crate) fn without_controls(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
 /// JSON with what [`steers`] escaped. It stands in strings only, where the escape means the same.
 pub(crate) fn harmless_json(text: String) -> String {
     if !text.chars().any(steers) {

@@ -7,6 +7,7 @@
 use crate::base::{DeliveryKind, Failure, Identity};
 use crate::host::ProcessId;
 use crate::host::beside::{self, Ended, Keeper};
+use crate::host::program::become_program;
 use crate::store::channel::Channel;
 use crate::store::durable;
 use crate::store::event_log::{self, Event, EventLog, Log};
@@ -69,7 +70,10 @@ impl BesidePlan {
         let argv = if why.is_none() { &self.attached } else { &self.alone };
         // Without the record messages are typed, which works in both cases.
         let _ = Channel { launch: self.launch.clone(), kind, why }.write(&self.channel);
-        beside::become_program(argv)
+        match argv.split_first() {
+            Some((program, arguments)) => become_program(Path::new(program), arguments),
+            None => io::ErrorKind::InvalidInput.into(),
+        }
     }
 
     /// The last line that the server printed.

@@ -228,7 +228,7 @@ fn watch(
             Err(LookTrouble::Ended { why, last }) => {
                 let said = ready::last_words(host, launch).or(last).unwrap_or_default();
                 // A program that ends at once may have said why in words that the manifest knows.
-                let known = Screen { styled: said.replace(" ⏎ ", "\n"), ..Screen::default() };
+                let known = Screen::of_last_words(&said);
                 if let Sight::Dialog(dialog) = known.sight(rules) {
                     ready::answer(host, launch.peer, &known, dialog)?;
                 }

@@ -8,18 +8,15 @@ use crate::session::drift::{self, Effort};
 use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
-use std::collections::BTreeSet;
 
 /// One finding for each runtime that a peer declares.
 pub(crate) fn versions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
-    let runtimes: BTreeSet<&Runtime> = registry.peers().iter().flat_map(|record| &record.runtimes).collect();
-    let drifts = runtimes.into_iter().filter_map(|runtime| {
-        let what = drift::drift(world.paths, &one_on(world, registry, runtime)?, Effort::Run)?;
-        let what = format!("{what}: a screen may not be understood, and messages then wait");
+    let finding = |(runtime, what): (Runtime, String)| {
         let todo = format!("`iapeer doctor --runtime {runtime}` tries them, and is content with that version then");
-        Some(Finding::warn("runtime", runtime, what).todo(todo))
-    });
-    drifts.collect()
+        Finding::warn("runtime", runtime, format!("{what}: a screen may not be understood, and messages then wait"))
+            .todo(todo)
+    };
+    drift::drifts(world.paths, registry, Effort::Run).into_iter().map(finding).collect()
 }
 
 /// A peer that has `runtime`.

@@ -9,7 +9,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -62,14 +61,6 @@ impl Keeper {
 /// A connection to the server that listens on `socket`.
 pub(crate) fn connect(socket: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(socket)
-}
-
-/// Becomes the program of `argv`. Returns only where that fails.
-pub(crate) fn become_program(argv: &[String]) -> io::Error {
-    match argv.split_first() {
-        Some((program, arguments)) => Command::new(program).args(arguments).exec(),
-        None => io::ErrorKind::InvalidInput.into(),
-    }
 }
 
 /// Which of the two ended first.

@@ -1,6 +1,6 @@
 //! Running a program in the foreground: to its end, or in place of this one.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,6 +21,6 @@ pub(crate) fn in_this_terminal(program: &Path, arguments: &[impl AsRef<OsStr>]) 
 }
 
 /// Becomes `program`, with this program's environment, folder and streams. Returns only where that fails: why.
-pub fn become_program(program: &Path, arguments: &[OsString]) -> io::Error {
+pub fn become_program(program: &Path, arguments: &[impl AsRef<OsStr>]) -> io::Error {
     Command::new(program).args(arguments).exec()
 }

@@ -2,6 +2,7 @@
 
 use super::real::RealHost;
 use crate::base::exit::Failure;
+use crate::base::identity::Identity;
 use crate::base::paths;
 use crate::base::{DeliveryKind, StateFile};
 use crate::canary::beside::BesidePlan;
@@ -46,9 +47,11 @@ pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<Strin
 pub(super) fn tell(host: &RealHost<'_>, launch: &Launch<'_>) {
     let identity = &launch.peer.identity;
     let Some(channel) = Channel::of(host.paths, identity, Some(&launch.name)) else { return };
-    let event = Event::new("delivery-kind")
-        .field("identity", identity)
-        .field("kind", channel.kind)
-        .maybe("why", channel.why.as_ref());
+    log_kind(host, identity, channel.kind, channel.why.as_deref());
+}
+
+/// Says in the log by which way messages go into a session, and why not by a better one.
+pub(super) fn log_kind(host: &RealHost<'_>, identity: &Identity, kind: DeliveryKind, why: Option<&str>) {
+    let event = Event::new("delivery-kind").field("identity", identity).field("kind", kind).maybe("why", why);
     EventLog::new(host.paths, host.settings).append(Log::Lifecycle, host.clock, &event);
 }

@@ -161,7 +161,8 @@ pub(super) struct Evident<'a> {
 }
 
 impl<'a> Evident<'a> {
-    /// What was written before now is no evidence, except where the message may have been given before.
+    /// From now on. A transcript that has the message already is no evidence here: a message that may have been given
+    /// before is looked up first.
     pub(super) fn of(host: &'a RealHost<'a>, delivery: &'a Delivery<'a>) -> Evident<'a> {
         let transcripts = host.transcripts(delivery.peer);
         let baseline = transcripts.as_ref().map(Transcripts::baseline).unwrap_or_default();

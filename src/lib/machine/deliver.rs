@@ -300,7 +300,7 @@ fn at_composer(
     }
 }
 
-pub(super) fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
+fn baseline(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Baseline {
     host.transcripts(delivery.peer).map(|transcripts| transcripts.baseline()).unwrap_or_default()
 }
 

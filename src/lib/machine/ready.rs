@@ -56,8 +56,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
                 let why = why.replacen("ended", "ended during boot", 1);
                 let said = last_words(host, launch).or(last);
                 // A program that ends at once may have said why in words that the manifest knows: nothing has crashed.
-                let known =
-                    Screen { styled: said.clone().unwrap_or_default().replace(" ⏎ ", "\n"), ..Screen::default() };
+                let known = Screen::of_last_words(said.as_deref().unwrap_or_default());
                 if let Sight::Dialog(dialog) = known.sight(rules)
                     && let DialogReply::Fail(refused) = reply(peer, dialog)
                 {

@@ -1,6 +1,7 @@
 //! The ways by which a message goes into a session, tried in order: by the program's app-server, and typed.
 
 use super::app_server::{self, AppServerWay};
+use super::beside;
 use super::deliver::{Typing, to_router};
 use super::hurry;
 use super::real::RealHost;
@@ -11,7 +12,6 @@ use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::runtime::manifest::Kind;
 use crate::store::channel::Channel;
-use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use crate::world::{Delivery, HostError, Landing};
@@ -75,8 +75,7 @@ fn note(
         return;
     }
     let identity = &delivery.peer.identity;
-    let event = Event::new("delivery-kind").field("identity", identity).field("kind", kind).maybe("why", why.as_ref());
-    EventLog::new(host.paths, host.settings).append(Log::Lifecycle, host.clock, &event);
+    beside::log_kind(host, identity, kind, why.as_deref());
     let now = Channel { why, ..before.clone() };
     if let Err(error) = now.write(&host.paths.state(identity, StateFile::Channel)) {
         tracing::warn!("{identity}: {error}");

@@ -25,19 +25,8 @@ use std::path::PathBuf;
 
 /// A line for each runtime whose program is another version than what its rules were measured with.
 pub(crate) fn drifts(world: &World<'_>) -> Result<Vec<String>, Failure> {
-    let registry = Registry::read(world.paths)?;
-    let mut one_of_each: BTreeMap<&Runtime, &PeerRecord> = BTreeMap::new();
-    for record in registry.peers() {
-        for runtime in &record.runtimes {
-            one_of_each.entry(runtime).or_insert(record);
-        }
-    }
-    let drift = |(runtime, record): (&Runtime, &PeerRecord)| {
-        let identity = Identity::new(runtime.clone(), record.personality.clone());
-        let peer = Peer::of_in(world.paths, &registry, &identity).ok()?;
-        Some(format!("{runtime} {}", drift::drift(world.paths, &peer, Effort::Look)?))
-    };
-    Ok(one_of_each.into_iter().filter_map(drift).collect())
+    let drifts = drift::drifts(world.paths, &Registry::read(world.paths)?, Effort::Look);
+    Ok(drifts.into_iter().map(|(runtime, what)| format!("{runtime} {what}")).collect())
 }
 
 /// How a peer stands on one runtime.

@@ -107,17 +107,48 @@ fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// The colour of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hue {
+    /// Bold red: somebody is needed.
+    Needed,
+    /// Yellow: it failed, or is at a limit.
+    Failed,
+    /// Cyan: somebody writes.
+    Writing,
+    /// Green: it works.
+    Working,
+    /// The terminal's own.
+    Plain,
+    /// Dim: there is no session.
+    Away,
+}
+
+impl Hue {
+    /// The one of `state`.
+    pub(crate) fn of(state: AttentionState) -> Hue {
+        use AttentionState::*;
+        match state {
+            Approval | Question | Login | Dialog | Strange | Hung | CrashLoop => Hue::Needed,
+            Failing | Limited | Dead | Unknown => Hue::Failed,
+            Draft => Hue::Writing,
+            Working => Hue::Working,
+            Idle => Hue::Plain,
+            Asleep | Stopped => Hue::Away,
+        }
+    }
+}
+
 /// `cell` in the colour of `state`.
 pub(crate) fn painted(cell: &str, state: Option<AttentionState>, paint: Paint) -> String {
-    use AttentionState::*;
     let Some(state) = state.filter(|_| paint == Paint::Colour) else { return cell.to_owned() };
-    let code = match state {
-        Approval | Question | Login | Dialog | Strange | Hung | CrashLoop => "1;31",
-        Failing | Limited | Dead | Unknown => "33",
-        Draft => "36",
-        Working => "32",
-        Idle => "0",
-        Asleep | Stopped => "2",
+    let code = match Hue::of(state) {
+        Hue::Needed => "1;31",
+        Hue::Failed => "33",
+        Hue::Writing => "36",
+        Hue::Working => "32",
+        Hue::Plain => "0",
+        Hue::Away => "2",
     };
     format!("\u{1b}[{code}m{cell}\u{1b}[0m")
 }

@@ -88,10 +88,9 @@ pub fn switch(world: &World<'_>, switch: Switch, whose: Whose<'_>, to: Option<bo
 
 /// The plugins of every peer, and of each peer that has some itself.
 pub fn enabled(world: &World<'_>) -> Result<Vec<OfLaunches<Vec<String>>>, Failure> {
-    let list = |policy: Policy<'_>| policy.enabled().into_iter().map(str::to_owned).collect::<Vec<_>>();
-    let mut all = vec![(None, list(LaunchDefaults::read(world.paths)?.policy()))];
+    let mut all = vec![(None, plugins_of(LaunchDefaults::read(world.paths)?.policy()))];
     for peer in default_peers(world)? {
-        all.push((Some(peer.identity.personality().clone()), list(peer.policy())));
+        all.push((Some(peer.identity.personality().clone()), plugins_of(peer.policy())));
     }
     all.retain(|(name, plugins)| name.is_none() || !plugins.is_empty());
     Ok(all)
@@ -190,19 +189,23 @@ fn set(
     key: &str,
     change: impl FnOnce(Vec<String>) -> Result<Value, Failure>,
 ) -> Result<(), Failure> {
-    let list = |policy: Policy<'_>| policy.enabled().into_iter().map(str::to_owned).collect::<Vec<_>>();
     // Read and written under one lock: of two who change it at once, neither undoes what the other did.
     let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
     let Some(name) = whose else {
-        let known = list(LaunchDefaults::read(world.paths)?.policy());
+        let known = plugins_of(LaunchDefaults::read(world.paths)?.policy());
         return LaunchDefaults::set(&writer, world.paths, key, change(known)?);
     };
     let cwd = record(world, name)?.cwd;
     let none = || Failure::new(Exit::Config, format!("{} holds no profile: `iapeer init` makes one", cwd.display()));
     let profile = Profile::read(&cwd)?.ok_or_else(none)?;
-    Profile::set_key(&writer, &cwd, key, &change(list(profile.policy()))?)?;
+    Profile::set_key(&writer, &cwd, key, &change(plugins_of(profile.policy()))?)?;
     reindex::reindex_by(world.paths, &writer, Some(name))?;
     Ok(())
+}
+
+/// The plugins that a profile, or the host's defaults, enable.
+fn plugins_of(policy: Policy<'_>) -> Vec<String> {
+    policy.enabled().into_iter().map(str::to_owned).collect()
 }
 
 fn record(world: &World<'_>, name: &Personality) -> Result<PeerRecord, Failure> {

@@ -37,6 +37,11 @@ pub enum Sight<'r> {
 }
 
 impl Screen {
+    /// A screen that shows a program's last words, as they are told on one line.
+    pub(crate) fn of_last_words(words: &str) -> Screen {
+        Screen { styled: words.replace(" ⏎ ", "\n"), ..Screen::default() }
+    }
+
     /// The rows without escape sequences, trailing blanks cut.
     pub fn rows(&self) -> Vec<String> {
         styled::rows(&self.styled, &[], false).iter().map(|row| row.text().trim_end().to_owned()).collect()

@@ -1,14 +1,16 @@
 //! Whether the rules for a peer's program were measured with the version that is installed.
 
 use crate::base::exit::Failure;
-use crate::base::identity::Runtime;
+use crate::base::identity::{Identity, Runtime};
 use crate::base::paths::{self, Paths};
 use crate::host::command;
 use crate::runtime::{Kind, version};
 use crate::session::launch;
 use crate::store::durable;
 use crate::store::open::{self, Rule};
+use crate::store::registry::{PeerRecord, Registry};
 use crate::world::peer::Peer;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,6 +35,22 @@ pub(crate) fn drift(paths: &Paths, peer: &Peer, effort: Effort) -> Option<String
     let version = version_of(&program(paths, peer)?, effort)?;
     let drift = peer.manifest.drift(&version)?;
     (tried(paths, &peer.manifest.runtime).as_deref() != Some(version.as_str())).then_some(drift)
+}
+
+/// [`drift`] for each runtime that a peer declares, where there is something to say.
+pub(crate) fn drifts(paths: &Paths, registry: &Registry, effort: Effort) -> Vec<(Runtime, String)> {
+    let mut one_of_each: BTreeMap<&Runtime, &PeerRecord> = BTreeMap::new();
+    for record in registry.peers() {
+        for runtime in &record.runtimes {
+            one_of_each.entry(runtime).or_insert(record);
+        }
+    }
+    let drift = |(runtime, record): (&Runtime, &PeerRecord)| {
+        let identity = Identity::new(runtime.clone(), record.personality.clone());
+        let peer = Peer::of_in(paths, registry, &identity).ok()?;
+        Some((runtime.clone(), drift(paths, &peer, effort)?))
+    };
+    one_of_each.into_iter().filter_map(drift).collect()
 }
 
 /// The version of the program at `path`.

@@ -4,6 +4,7 @@
 //! peer is started whatever becomes of it; `ev=memory-provision` in `lifecycle.log` says how it went.
 
 use crate::base::exit::one_line;
+use crate::base::harmless::without_controls;
 use crate::host::child::{self, Asked, ChildError};
 use crate::host::spawn::find_program;
 use crate::store::event_log::Event;
@@ -57,7 +58,7 @@ pub(crate) fn slot(world: &World<'_>, peer: &Peer, mut environment: BTreeMap<Str
     };
     match child::ask(asked) {
         Ok((status, text, _)) if status.success() => {
-            let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+            let text = without_controls(&text);
             let is_empty = text.trim().is_empty();
             log(if is_empty { "empty" } else { "ok" }, Some(0), None);
             (!is_empty).then_some(text)

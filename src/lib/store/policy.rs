@@ -1,6 +1,7 @@
 //! The policy for a peer's sessions from its profile: whether the peer is a worker, when it resumes, how often a task
 //! is tried, limits, the first text; and its groups. The registry keeps a copy, for a peer whose profile is missing or can't be read.
 
+use crate::base::harmless::without_controls;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -113,7 +114,7 @@ impl Policy<'_> {
     pub fn initial_prompt(&self) -> Option<String> {
         let text = self.text("initial_prompt").filter(|text| !text.is_empty())?.replace("\r\n", "\n");
         // It is typed: what no message may hold has no business in it.
-        Some(text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect())
+        Some(without_controls(&text))
     }
 
     /// Further arguments for the agent program.

@@ -58,7 +58,10 @@ impl PeerTable {
         let owner = owner::owner(world.paths)?;
         let unread =
             |name: &Personality| rows.iter().find(|row| row.identity.personality() == name).map(|row| row.queue);
-        let owner = owner.map(|name| (unread(&name).unwrap_or(0), name)).map(|(unread, name)| (name, unread));
+        let owner = owner.map(|name| {
+            let unread = unread(&name).unwrap_or(0);
+            (name, unread)
+        });
         Ok(TopTable { rows, owner })
     }
 

@@ -1,6 +1,7 @@
 //! What the terminal can show: colours or none, lines or plain characters.
 
 use crate::base::AttentionState;
+use crate::operator::table::Hue;
 use ratatui::style::{Color, Modifier, Style};
 
 /// What the terminal can show.
@@ -29,16 +30,13 @@ impl TopLook {
 
     /// A state, in the colours of `iapeer list`.
     pub(crate) fn state(self, state: AttentionState) -> Style {
-        use AttentionState::*;
-        match state {
-            Approval | Question | Login | Dialog | Strange | Hung | CrashLoop => {
-                self.coloured(Color::Red, Modifier::BOLD)
-            }
-            Failing | Limited | Dead | Unknown => self.coloured(Color::Yellow, Modifier::empty()),
-            Draft => self.coloured(Color::Cyan, Modifier::empty()),
-            Working => self.coloured(Color::Green, Modifier::empty()),
-            Idle => Style::new(),
-            Asleep | Stopped => Style::new().add_modifier(Modifier::DIM),
+        match Hue::of(state) {
+            Hue::Needed => self.bad(),
+            Hue::Failed => self.coloured(Color::Yellow, Modifier::empty()),
+            Hue::Writing => self.coloured(Color::Cyan, Modifier::empty()),
+            Hue::Working => self.coloured(Color::Green, Modifier::empty()),
+            Hue::Plain => Style::new(),
+            Hue::Away => Style::new().add_modifier(Modifier::DIM),
         }
     }
 

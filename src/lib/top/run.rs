@@ -28,7 +28,7 @@ pub(crate) fn watch(world: &World<'_>) -> Result<Exit, Failure> {
     events.watch(world.paths, None);
     let mut table = PeerTable::default();
     let first = table.read(world)?;
-    let ended = thread::scope(|scope| {
+    thread::scope(|scope| {
         let workers = Workers::start(scope, world, table, &events);
         let terminal = ScreenTerminal::enter().map_err(failed)?;
         let mut screen = LiveScreen::new(world, state(first), terminal, events, workers, look());
@@ -43,10 +43,7 @@ pub(crate) fn watch(world: &World<'_>) -> Result<Exit, Failure> {
         if is_busy && ended.is_ok() {
             std::process::exit(Exit::Ok as i32);
         }
-        ended
-    })?;
-    Ok(match ended {
-        WhyEnded::Quit | WhyEnded::Signal(_) => Exit::Ok,
+        ended.map(|_| Exit::Ok)
     })
 }
 

@@ -190,14 +190,12 @@ impl<'w, 'a> LiveScreen<'w, 'a> {
         for news in self.workers.news() {
             let now = Instant::now();
             match news {
-                News::Table(Ok(mut table), took) => {
+                News::Table(Ok(table), took) => {
                     self.table_pace.ended(now, took);
-                    for row in &mut table.rows {
-                        row.tokens = self.tokens.get(&row.identity).copied();
-                    }
                     self.state.owner = table.owner;
                     self.state.trouble = None;
                     self.state.take_rows(table.rows);
+                    self.fill_in_tokens();
                 }
                 News::Table(Err(why), took) => {
                     self.table_pace.ended(now, took);
@@ -211,9 +209,7 @@ impl<'w, 'a> LiveScreen<'w, 'a> {
                 News::Tokens(tokens, took) => {
                     self.tokens_pace.ended(now, took);
                     self.tokens = tokens;
-                    for row in &mut self.state.rows {
-                        row.tokens = self.tokens.get(&row.identity).copied();
-                    }
+                    self.fill_in_tokens();
                 }
                 News::Done(done) => {
                     self.state.take_done(&done, self.world.now());
@@ -221,6 +217,12 @@ impl<'w, 'a> LiveScreen<'w, 'a> {
                     self.details_pace.want_at_once();
                 }
             }
+        }
+    }
+
+    fn fill_in_tokens(&mut self) {
+        for row in &mut self.state.rows {
+            row.tokens = self.tokens.get(&row.identity).copied();
         }
     }
 

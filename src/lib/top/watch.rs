@@ -6,6 +6,7 @@ use crate::host::path_watch::PathWatch;
 use crate::host::process::signal_stream;
 use crate::operator::logs;
 use nix::errno::Errno;
+use nix::libc::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -14,9 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// TERM, INT, HUP: the numbers are the same on every system.
-const ENDS: [i32; 3] = [15, 2, 1];
-const WINCH: i32 = nix::libc::SIGWINCH;
+/// The signals that ask to end.
+const ENDS: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
 
 /// Why a wait ended. Several may hold at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl ScreenEvents {
             files: PathWatch::new()?,
             pane_log: None,
             ends: ends?,
-            resized: signal_stream(&[WINCH])?,
+            resized: signal_stream(&[SIGWINCH])?,
             work,
             waker: ScreenWaker(Arc::new(write)),
         };
@@ -83,19 +83,18 @@ impl ScreenEvents {
         self.waker.clone()
     }
 
-    /// Watches the files of the table, and the output of this peer's session. Whether something is watched anew, which
-    /// must be read now.
-    pub(crate) fn watch(&mut self, paths: &Paths, selected: Option<&Identity>) -> bool {
+    /// Watches the files of the table, and the output of this peer's session. What is watched anew must be read then.
+    pub(crate) fn watch(&mut self, paths: &Paths, selected: Option<&Identity>) {
         self.pane_log = selected.map(|identity| paths.pane_log(identity));
         let mut wanted = vec![paths.root().to_owned(), paths.state_dir(), paths.due_dir(), paths.event_log_dir()];
         wanted.extend(logs::files(paths));
         wanted.extend(self.pane_log.clone());
-        self.files.keep(&wanted)
+        self.files.keep(&wanted);
     }
 
     /// Forgets interrupts that came while another program had the terminal: they were meant for that one.
     pub(crate) fn forget_interrupts(&self) {
-        for (_, interrupts) in self.ends.iter().filter(|(signal, _)| *signal == ENDS[1]) {
+        for (_, interrupts) in self.ends.iter().filter(|(signal, _)| *signal == SIGINT) {
             emptied(interrupts);
         }
     }
