@@ -218,7 +218,7 @@ fn arguments(world: &World<'_>, host: &HostName, ssh: &SshHost, own: &HostName) 
         return Err(RelayError::Refused(format!("{host} has no ssh destination: it has to call this host")));
     };
     let mut words: Vec<String> = ["-T", "-o", "BatchMode=yes"].map(str::to_owned).to_vec();
-    for option in ["ConnectTimeout=10", "ServerAliveInterval=10", "ServerAliveCountMax=3"] {
+    for option in ["ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"] {
         words.extend(["-o".into(), option.into()]);
     }
     if ssh.keep_secs > 0 {

@@ -15,8 +15,9 @@ use crate::world::World;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-/// How long the caller may be silent: it is gone where its machine or the link is, and says so to nobody.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How long the caller may be silent: where its machine or the link is gone, nobody says so, and its next call waits for
+/// this one's lock.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Serves the host `caller`, which is on the other end of `input` and `output`, until it ends.
 pub fn receive(

@@ -28,6 +28,9 @@ use std::time::Duration;
 
 /// The shortest and the longest time between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// The longest time between two of the first tries, and how many these are: most links that break are back within
+/// minutes, and what waits for such a link should not wait for a pause as well.
+const SOON: (Duration, u32) = (Duration::from_secs(5), 24);
 
 /// The outbox of one host.
 #[derive(Debug, Clone)]
@@ -57,7 +60,11 @@ pub struct Away {
 impl Away {
     /// The time until the next try after this many have failed.
     pub(crate) fn pause(tries: u32) -> Duration {
-        PAUSES.0.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(PAUSES.1)
+        let doubled = |from: Duration, times: u32, limit| from.saturating_mul(1 << times.min(16)).min(limit);
+        match tries.checked_sub(SOON.1) {
+            None | Some(0) => doubled(PAUSES.0, tries.saturating_sub(1), SOON.0),
+            Some(later) => doubled(SOON.0, later, PAUSES.1),
+        }
     }
 }
 
@@ -174,9 +181,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tries_come_after_a_second_and_then_ever_later_up_to_five_minutes() {
-        let pauses: Vec<u64> = (1..=11).map(|tries| Away::pause(tries).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    fn tries_come_soon_for_minutes_and_then_ever_later_up_to_five_minutes() {
+        let pauses = |tries: std::ops::RangeInclusive<u32>| tries.map(|tries| Away::pause(tries).as_secs());
+        assert_eq!(pauses(1..=5).collect::<Vec<_>>(), [1, 2, 4, 5, 5]);
+        assert_eq!(pauses(23..=32).collect::<Vec<_>>(), [5, 5, 10, 20, 40, 80, 160, 300, 300, 300]);
         assert_eq!(Away::pause(u32::MAX), PAUSES.1);
     }
 

@@ -27,7 +27,7 @@ const TELL: Duration = Duration::from_secs(60);
 /// How long an earlier relay may take to end.
 const TAKEOVER: Duration = Duration::from_secs(10);
 /// The shortest and the longest pause before the next connection: a link that is back is used again soon.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Hands over and takes over until it is killed; it returns only where it can't go on. `say` is told how it stands.
 pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure> {
