@@ -15,6 +15,8 @@ pub mod inherited;
 pub mod kernel_log;
 pub mod limits;
 pub mod managed;
+#[cfg(all(target_env = "musl", panic = "abort"))]
+mod no_unwinding;
 pub mod obstacle;
 mod path_events;
 pub(crate) mod path_watch;
