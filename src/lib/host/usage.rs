@@ -39,7 +39,7 @@ struct Process {
 }
 
 /// What belongs to each of `roots`, the first processes of sessions: their descendants, and the rest of their process
-/// session. One look at all processes. A root that is gone, and every one where there is no `/proc`, is missing.
+/// session. One look at all processes. A root that is gone is missing.
 pub fn of(roots: &[i32]) -> BTreeMap<i32, Usage> {
     if roots.is_empty() {
         return BTreeMap::new();
@@ -83,9 +83,14 @@ fn all() -> BTreeMap<i32, Process> {
     .collect()
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
 fn all() -> BTreeMap<i32, Process> {
-    BTreeMap::new()
+    let per_second = ticks_per_second().unwrap_or(100.0) as u64;
+    let described = super::process::pids().into_iter().filter_map(|pid| {
+        let (stat, (resident, cpu)) = (super::process::stat_of(pid)?, super::process::used(pid, per_second)?);
+        Some((pid, Process { parent: stat.parent, session: stat.session, cpu, resident }))
+    });
+    described.collect()
 }
 
 /// `/proc/PID/stat` (proc(5)): fields are counted from the last parenthesis.

@@ -25,6 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use doing::{Doing, doing};
+#[cfg(target_os = "macos")]
+pub(in crate::host) use platform::{pids, stat as stat_of, used};
 pub(crate) use send::redraw;
 pub(crate) use signals::{end_by, outlive_the_stop, signal_stream};
 use stat::Stat;
