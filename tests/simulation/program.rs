@@ -7,6 +7,7 @@ use iapeer::base::exit::Exit;
 use iapeer::base::identity::{Identity, Topic};
 use iapeer::delivery::{accept, drain};
 use iapeer::operator::control;
+use iapeer::roster::journal::{self, RosterAct};
 use iapeer::roster::{remove, unfinished};
 use iapeer::session::end::Park;
 use iapeer::session::hook::{self, Hook};
@@ -236,6 +237,9 @@ impl Program {
                 if removed.as_ref().is_ok_and(|removed| removed.registered) {
                     laws::at_removed(sim, identity);
                     fleet::create_when_free(&world, identity);
+                } else if is_begun(sim, identity) {
+                    // Whoever comes next goes on with it.
+                    sim.state().unborn.insert(identity.clone(), *force);
                 }
                 removed.map(|removed| format!("{removed:?}"))
             }
@@ -252,14 +256,24 @@ fn finish_verbs(sim: &Arc<Sim>, world: &World<'_>) {
     dropped.iter().for_each(|identity| laws::at_dropped(sim, identity));
 }
 
-/// Makes the peers anew that a killed removal takes out of the registry.
+/// Whether a removal of this peer is begun and not finished.
+fn is_begun(sim: &Sim, identity: &Identity) -> bool {
+    let is_its = |act: &RosterAct| matches!(act, RosterAct::Remove(removal) if removal.name == *identity.personality());
+    journal::pending(&sim.paths).into_iter().any(|intent| is_its(&intent.unwrap().act))
+}
+
+/// Makes the peers anew that a removal which was killed, or could not be finished, takes out of the registry.
 pub fn reborn(sim: &Arc<Sim>) {
     if !sim.state().unborn.is_empty() {
         let machine = Machine(Arc::clone(sim));
         finish_verbs(sim, &World::new(&sim.paths, &sim.settings, &machine, &machine, "test"));
     }
     let removed = std::mem::take(&mut sim.state().unborn);
-    for (identity, _) in removed {
+    for (identity, force) in removed {
+        if is_begun(sim, &identity) {
+            sim.state().unborn.insert(identity, force);
+            continue;
+        }
         let registry = Registry::read(&sim.paths).expect("the registry can be read after any kill");
         if registry.get(identity.personality()).is_none() {
             laws::at_removed(sim, &identity);

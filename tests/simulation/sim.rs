@@ -230,7 +230,7 @@ pub struct State {
     /// A prompt's hook was slower than its whole turn.
     pub slow_hook: bool,
     pub ever_stopped: BTreeSet<Identity>,
-    /// Peers whose removal was killed, and whether it may drop what waits: they may be gone.
+    /// Peers whose removal was killed or could not be finished, and whether it may drop what waits: they may be gone.
     pub unborn: BTreeMap<Identity, bool>,
     /// Messages of which nobody needs to be told: a queue that might hold the notice was removed.
     pub told_less: BTreeSet<MessageId>,
