@@ -111,7 +111,14 @@ pub fn figures() {
             }
             // The first wake answers the dialogs: it is no figure.
             agent.send("warm the caches");
+            agent.wait_idle();
+            // Alone: what two sessions share would count half.
+            println!("{runtime:7} {way:10} memory of its processes: {} MB", agent.memory_mb());
+            agent.home.ok("iapeer-reap", &[&agent.identity, "--no-park"]);
             measured.push((way, agent, Vec::new(), Vec::new()));
+        }
+        for (_, agent, ..) in &measured {
+            agent.send("once more");
         }
         // In turns, so that a load on the machine is one for all.
         for round in 0..5 {
@@ -133,7 +140,6 @@ pub fn figures() {
             };
             show("cold wake to evidence", &cold, 1500);
             show("warm delivery to evidence", &warm, if *way == "typed" { 300 } else { 60 });
-            println!("{runtime:7} {way:10} memory of its processes: {} MB", agent.memory_mb());
             agent.home.ok("iapeer-reap", &[&agent.identity]);
         }
     }
