@@ -5,16 +5,16 @@
 
 mod agents {
     pub mod agent;
-    pub mod app_server;
     pub mod attention;
     pub mod conversation;
     pub mod manners;
     pub mod own;
     pub mod stub;
+    pub mod untyped;
 }
 mod support;
 
-use agents::{app_server, attention, conversation, manners, own};
+use agents::{attention, conversation, manners, own, untyped};
 
 /// One test for each program of a case.
 macro_rules! tried {
@@ -32,11 +32,13 @@ tried! {
     gemini_converses: conversation::converse, "gemini";
     qwen_converses: conversation::converse, "qwen";
     copilot_converses: conversation::converse, "copilot";
+    opencode_converses: conversation::converse, "opencode";
     claude_loses_nothing_that_it_queued: conversation::loses_nothing_that_it_queued, "claude";
     codex_loses_nothing_that_it_queued: conversation::loses_nothing_that_it_queued, "codex";
     gemini_loses_nothing_that_it_queued: conversation::loses_nothing_that_it_queued, "gemini";
     qwen_loses_nothing_that_it_queued: conversation::loses_nothing_that_it_queued, "qwen";
     copilot_loses_nothing_that_it_queued: conversation::loses_nothing_that_it_queued, "copilot";
+    opencode_loses_nothing_that_it_queued: conversation::loses_nothing_that_it_queued, "opencode";
     claude_answers_a_script_that_asks: conversation::asks, "claude";
     codex_answers_a_script_that_asks: conversation::asks, "codex";
     claude_has_manners: manners::has_manners, "claude";
@@ -46,16 +48,19 @@ tried! {
     gemini_keeps_a_draft: manners::keeps_a_draft, "gemini";
     qwen_keeps_a_draft: manners::keeps_a_draft, "qwen";
     copilot_keeps_a_draft: manners::keeps_a_draft, "copilot";
+    opencode_keeps_a_draft: manners::keeps_a_draft, "opencode";
     claude_asks_before_it_acts: attention::asks_before_it_acts, "claude";
     codex_asks_before_it_acts: attention::asks_before_it_acts, "codex";
     gemini_asks_on_its_screen: attention::asks_on_its_screen, "gemini";
     qwen_asks_on_its_screen: attention::asks_on_its_screen, "qwen";
     copilot_asks_on_its_screen: attention::asks_on_its_screen, "copilot";
+    opencode_asks_on_its_screen: attention::asks_on_its_screen, "opencode";
     claude_says_what_failed: attention::says_what_failed, "claude";
     codex_says_what_failed: attention::says_what_failed, "codex";
     gemini_says_what_failed: attention::says_what_failed, "gemini";
     qwen_says_what_failed: attention::says_what_failed, "qwen";
     copilot_says_what_failed: attention::says_what_failed, "copilot";
+    opencode_says_what_failed: attention::says_what_failed, "opencode";
     claude_needs_a_login: attention::needs_a_login, "claude", "run claude once in a terminal and log in";
     codex_needs_a_login: attention::needs_a_login, "codex", "run codex login in a terminal";
 }
@@ -77,7 +82,12 @@ fn codex_hooks_dialog_is_answered() {
 
 #[test]
 fn codex_takes_messages_without_typing() {
-    app_server::codex_takes_messages_without_typing();
+    untyped::codex_takes_messages_without_typing();
+}
+
+#[test]
+fn opencode_takes_messages_without_typing() {
+    untyped::opencode_takes_messages_without_typing();
 }
 
 #[test]

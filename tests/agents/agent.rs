@@ -47,6 +47,7 @@ pub fn known(runtime: &str) -> Known {
             "COPILOT_OFFLINE=true\nCOPILOT_PROVIDER_BASE_URL=URL/v1\nCOPILOT_PROVIDER_TYPE=openai\n\
              COPILOT_PROVIDER_API_KEY=k\nCOPILOT_MODEL=stub-model\n",
         ),
+        "opencode" => of(".local/share/opencode/iapeer", "w1", "interrupted", ""),
         "cline" => of(".cline/data/sessions", "w1", "cancelled", ""),
         other => panic!("{other} is not tried here"),
     }
@@ -134,6 +135,11 @@ impl Agent {
         self.transcripts().iter().any(|path| fs::read_to_string(path).unwrap_or_default().contains(needle))
     }
 
+    /// Whether the model's answer has come to the end of these words. What opencode's plugin writes has no answers.
+    pub fn has_answered(&self, words: &str) -> bool {
+        self.holds(words) || (self.runtime == "opencode" && self.home.screen(&self.identity).contains(words))
+    }
+
     #[track_caller]
     pub fn wait_idle(&self) {
         if self.runtime == "copilot" {
@@ -199,6 +205,16 @@ pub fn set_up(home: &TestHome, runtime: &str, port: u16) {
             let text = json!({"version": 1, "lastUsedProvider": "openai-compatible", "modes": {},
                 "providers": {"openai-compatible": provider}});
             return own(".cline/data/settings", "providers.json", text);
+        }
+        "opencode" => {
+            // It fetches a package for its plugins at each start, and tries that for a minute where there is no network.
+            fs::write(dir.join(".npmrc"), "offline=true\nfetch-retries=0\n").unwrap();
+            let options = json!({"baseURL": format!("http://127.0.0.1:{port}/v1"), "apiKey": "k"});
+            let stub = json!({"npm": "@ai-sdk/openai-compatible", "name": "Stub", "options": options,
+                "models": {"stub-model": {"name": "Stub"}}});
+            let model = "stub/stub-model";
+            let all = json!({"model": model, "small_model": model, "provider": {"stub": stub}});
+            return own(".config/opencode", "opencode.json", all);
         }
         "copilot" => return fs::create_dir(dir.join(".copilot")).unwrap(),
         _ => {}

@@ -48,6 +48,8 @@ impl Stub {
         // Google's code is the status.
         let code = match self.runtime {
             "gemini" => json!(status),
+            // opencode goes by the code alone.
+            "opencode" if status != Some(400) => json!("x"),
             _ => json!("context_length_exceeded"),
         };
         let body = json!({"type": "error", "error": {"type": kind, "message": words, "code": code}});

@@ -7,6 +7,8 @@ words! {
     pub enum DeliveryKind {
         /// By the program's own app-server, beside the terminal: nothing is typed.
         AppServer = "app-server",
+        /// By the program's own HTTP server on the loopback interface: nothing is typed.
+        Http = "http",
         /// Typed into the composer.
         Type = "type",
     }
@@ -14,5 +16,5 @@ words! {
 
 impl DeliveryKind {
     /// All of them, the best first.
-    pub const ALL: [DeliveryKind; 2] = [DeliveryKind::AppServer, DeliveryKind::Type];
+    pub const ALL: [DeliveryKind; 3] = [DeliveryKind::AppServer, DeliveryKind::Http, DeliveryKind::Type];
 }

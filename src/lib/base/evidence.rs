@@ -23,6 +23,8 @@ words! {
         Receipt = "receipt",
         /// The program's own server has said that a turn took it.
         AppServer = "app-server",
+        /// The conversation, asked for by HTTP, has a turn that took it.
+        Http = "http",
     }
 }
 

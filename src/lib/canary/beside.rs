@@ -69,7 +69,7 @@ impl BesidePlan {
         let kind = if why.is_none() { DeliveryKind::AppServer } else { DeliveryKind::Type };
         let argv = if why.is_none() { &self.attached } else { &self.alone };
         // Without the record messages are typed, which works in both cases.
-        let _ = Channel { launch: self.launch.clone(), kind, why }.write(&self.channel);
+        let _ = Channel { launch: self.launch.clone(), kind, why, http: None }.write(&self.channel);
         match argv.split_first() {
             Some((program, arguments)) => become_program(Path::new(program), arguments),
             None => io::ErrorKind::InvalidInput.into(),

@@ -14,6 +14,7 @@ pub mod git;
 pub mod inherited;
 pub mod kernel_log;
 pub mod limits;
+pub(crate) mod loopback;
 pub mod managed;
 #[cfg(all(target_env = "musl", panic = "abort"))]
 mod no_unwinding;

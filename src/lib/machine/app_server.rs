@@ -12,6 +12,7 @@
 //!
 //! The server's own queue is not used: it lasts beyond the session, and a message in it would come a second time.
 
+use super::approval;
 use super::confirm::Evident;
 use super::conversation::{self, Conversation};
 use super::real::RealHost;
@@ -23,7 +24,8 @@ use crate::base::evidence::Evidence;
 use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::store::markers::{Markers, TurnState};
-use crate::world::{Delivery, Landing};
+use crate::world::peer::Peer;
+use crate::world::{Delivery, HostError, Landing};
 use serde_json::json;
 use std::time::Duration;
 
@@ -49,7 +51,6 @@ impl Way for AppServerWay {
     }
 
     fn hand_over(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Landing, Unusable> {
-        let unusable = |why: &dyn std::fmt::Display| Unusable(format!("app-server: {why}"));
         let identity = &delivery.peer.identity;
         let reached = if delivery.resumed { look_up(host, delivery) } else { reach(host, identity).map(Some) };
         let (mut rpc, open) = match reached {
@@ -81,6 +82,28 @@ impl Way for AppServerWay {
             Err(error) => Err(unusable(&error)),
         }
     }
+
+    fn is_busy(&self, host: &RealHost<'_>, peer: &Peer) -> Result<bool, Unusable> {
+        let (_, open) = reach(host, &peer.identity).map_err(|error| unusable(&error))?;
+        Ok(conversation::shown(open).map_err(|error| unusable(&error))?.active)
+    }
+
+    fn interrupt(&self, host: &RealHost<'_>, peer: &Peer, _: &[String]) -> Result<Result<(), HostError>, Unusable> {
+        let told = followed(host, &peer.identity).and_then(|(mut rpc, thread)| {
+            let turn = conversation::running_turn(&mut rpc, &thread.id)?;
+            rpc.ask("turn/interrupt", json!({"threadId": thread.id, "turnId": turn}))
+        });
+        told.map(|_| Ok(())).map_err(|error| unusable(&error))
+    }
+
+    fn answer(&self, host: &RealHost<'_>, identity: &Identity, text: &str, answer: &str) -> Option<String> {
+        let (mut rpc, _) = followed(host, identity).ok()?;
+        approval::tell(host, &mut rpc, text, answer)
+    }
+}
+
+fn unusable(why: &dyn std::fmt::Display) -> Unusable {
+    Unusable(format!("app-server: {why}"))
 }
 
 /// A connection, and the conversations that are open.
@@ -93,24 +116,11 @@ fn reach(host: &RealHost<'_>, identity: &Identity) -> Result<Reached, RpcError> 
 }
 
 /// A connection that follows the conversation of the terminal.
-pub(super) fn followed(host: &RealHost<'_>, identity: &Identity) -> Result<(Rpc, Conversation), RpcError> {
+fn followed(host: &RealHost<'_>, identity: &Identity) -> Result<(Rpc, Conversation), RpcError> {
     let (mut rpc, open) = reach(host, identity)?;
     let thread = conversation::shown(open)?;
     conversation::follow(&mut rpc, &thread.id)?;
     Ok((rpc, thread))
-}
-
-/// Whether a turn is running in the conversation of the terminal.
-pub(super) fn is_busy(host: &RealHost<'_>, identity: &Identity) -> Result<bool, RpcError> {
-    let (_, open) = reach(host, identity)?;
-    Ok(conversation::shown(open)?.active)
-}
-
-/// Interrupts the running turn.
-pub(super) fn interrupt(host: &RealHost<'_>, identity: &Identity) -> Result<(), RpcError> {
-    let (mut rpc, thread) = followed(host, identity)?;
-    let turn = conversation::running_turn(&mut rpc, &thread.id)?;
-    rpc.ask("turn/interrupt", json!({"threadId": thread.id, "turnId": turn})).map(drop)
 }
 
 /// Looks for a message that may have been given before, a moment ago. `None`: a conversation has it.

@@ -15,11 +15,15 @@ use crate::world::{Launch, LaunchWay};
 pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<String>, Failure> {
     let identity = &launch.peer.identity;
     let channel = host.paths.state(identity, StateFile::Channel);
+    let of = |kind, why, http| Channel { launch: launch.name.clone(), kind, why, http };
     let beside = match &launch.way {
         LaunchWay::Type => return Ok(launch.argv.clone()),
         LaunchWay::TypeBecause(why) => {
-            let typed = Channel { launch: launch.name.clone(), kind: DeliveryKind::Type, why: Some(why.clone()) };
-            typed.write(&channel)?;
+            of(DeliveryKind::Type, Some(why.clone()), None).write(&channel)?;
+            return Ok(launch.argv.clone());
+        }
+        LaunchWay::Http(place) => {
+            of(DeliveryKind::Http, None, Some(place.clone())).write(&channel)?;
             return Ok(launch.argv.clone());
         }
         LaunchWay::AppServer(beside) => beside,

@@ -1,14 +1,13 @@
 //! Reading what a session waits for from its screen, and choosing an answer there.
 
 use super::RealHost;
-use super::{app_server, conversation, ready, ways};
+use super::{ready, ways};
 use crate::base::AttentionState;
 use crate::base::clock::{Deadline, wait_for};
 use crate::host::tmux::Key;
 use crate::runtime::{Screen, ScreenState, Step};
 use crate::world::peer::Peer;
 use crate::world::{ChoiceError, HostError, View};
-use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long all of a choice may take.
@@ -41,8 +40,11 @@ pub(super) fn choose(
     text: &str,
     answer: &str,
 ) -> Result<String, ChoiceError> {
-    if let Some(row) = tell_server(host, peer, rule, text, answer)? {
-        return Ok(row);
+    if rule.state == AttentionState::Approval {
+        same(host, peer, rule, text)?;
+        if let Some(told) = ways::answer(host, &peer.identity, text, answer) {
+            return Ok(told);
+        }
     }
     let deadline = Deadline::after(host.clock, PATIENCE);
     let mut moved_to: Option<String> = None;
@@ -83,59 +85,6 @@ pub(super) fn choose(
     Err(ChoiceError::TooSlow)
 }
 
-/// Gives the answer to the session's app-server, where that asks for the very approval that the screen shows. `None`: it
-/// does not, and the answer is chosen on the screen.
-fn tell_server(
-    host: &RealHost<'_>,
-    peer: &Peer,
-    rule: &ScreenState,
-    text: &str,
-    answer: &str,
-) -> Result<Option<String>, ChoiceError> {
-    if rule.state != AttentionState::Approval || !ways::by_server(host, &peer.identity) {
-        return Ok(None);
-    }
-    same(host, peer, rule, text)?;
-    let Ok((mut rpc, _)) = app_server::followed(host, &peer.identity) else { return Ok(None) };
-    let asked: Vec<_> =
-        conversation::approvals(&mut rpc).into_iter().filter(|(_, asks)| is_about(asks, text)).collect();
-    let [(id, asks)] = asked.as_slice() else { return Ok(None) };
-    let Some(decision) = decision(asks, answer) else { return Ok(None) };
-    if rpc.answer(id, json!({"decision": decision})).is_err() {
-        return Ok(None);
-    }
-    let resolved = Deadline::after(host.clock, REACTION);
-    while !resolved.passed(host.clock) {
-        match rpc.next(LOOK) {
-            Ok(Some(told)) if told["method"] == "serverRequest/resolved" && told["params"]["requestId"] == *id => {
-                return Ok(Some(format!("{decision}, told to its app-server")));
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    // Not known to be taken: where the screen still asks, the answer is chosen there.
-    Ok(None)
-}
-
-/// Whether the request is for what the screen shows, which may be cut off there.
-fn is_about(asks: &Value, text: &str) -> bool {
-    let seen = text.trim().trim_start_matches("$ ").trim_end_matches('…').trim();
-    !seen.is_empty() && asks["command"].as_str().is_some_and(|command| command.contains(seen))
-}
-
-/// The decision, in the server's words: where it does not offer to go on after a refusal, the refusal ends the turn.
-fn decision(asks: &Value, answer: &str) -> Option<&'static str> {
-    let offered =
-        |word: &str| asks["availableDecisions"].as_array().is_none_or(|all| all.iter().any(|one| one == word));
-    let words: &[&'static str] = match answer {
-        "allow" => &["accept"],
-        "deny" => &["decline", "cancel"],
-        _ => &[],
-    };
-    words.iter().copied().find(|word| offered(word))
-}
-
 /// The screen, if `rule` still matches it and it still shows `text`.
 fn same(host: &RealHost<'_>, peer: &Peer, rule: &ScreenState, text: &str) -> Result<Screen, ChoiceError> {
     let screen = ready::look(host, peer).map_err(HostError::from)?;
@@ -147,34 +96,4 @@ fn same(host: &RealHost<'_>, peer: &Peer, rule: &ScreenState, text: &str) -> Res
 
 fn press(host: &RealHost<'_>, peer: &Peer, key: &str) -> Result<(), HostError> {
     Ok(host.server(&peer.identity)?.keys(&[Key::named(key)])?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_decision_in_the_servers_words_as_a_table() {
-        let of = |offered: Value, answer: &str| decision(&json!({"availableDecisions": offered}), answer);
-        for (offered, answer, word) in [
-            // Measured with codex-cli 0.171.0.
-            (json!(["accept", {"acceptWithExecpolicyAmendment": {}}, "cancel"]), "allow", Some("accept")),
-            (json!(["accept", {"acceptWithExecpolicyAmendment": {}}, "cancel"]), "deny", Some("cancel")),
-            (json!(["accept", "decline", "cancel"]), "deny", Some("decline")),
-            (json!(null), "deny", Some("decline")),
-            (json!(["cancel"]), "allow", None),
-            (json!(["accept"]), "perhaps", None),
-        ] {
-            assert_eq!(of(offered.clone(), answer), word, "{offered} {answer}");
-        }
-    }
-
-    #[test]
-    fn a_request_is_about_what_the_screen_shows_as_a_table() {
-        let asks = json!({"command": "/bin/bash -lc 'touch x'"});
-        for (text, is) in [("$ touch x", true), ("touch…", true), ("touch y", false), ("", false), ("$ ", false)] {
-            assert_eq!(is_about(&asks, text), is, "{text:?}");
-        }
-        assert!(!is_about(&json!({}), "touch x"));
-    }
 }

@@ -279,7 +279,8 @@ impl Watcher<'_> {
             | Evidence::Asked
             | Evidence::Api
             | Evidence::Receipt
-            | Evidence::AppServer => false,
+            | Evidence::AppServer
+            | Evidence::Http => false,
         })
     }
 

@@ -12,7 +12,7 @@
 
 use super::confirm::{Submit, confirm, shows_only, submit_key};
 use super::draft::{self, ENVELOPE};
-use super::hurry::hurry;
+use super::hurry::{hurry, press};
 use super::ready;
 use super::real::RealHost;
 use super::way::{Unusable, Way};
@@ -27,7 +27,7 @@ use crate::runtime::screen::{Draft, Screen, Sight};
 use crate::runtime::transcript::Baseline;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
-use crate::world::{Delivery, Landing};
+use crate::world::{Delivery, HostError, Landing};
 use std::time::Duration;
 
 /// How long the screen may lag behind the program's state.
@@ -49,6 +49,17 @@ impl Way for Typing {
 
     fn hand_over(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Landing, Unusable> {
         Ok(type_in(host, delivery))
+    }
+
+    fn is_busy(&self, host: &RealHost<'_>, peer: &Peer) -> Result<bool, Unusable> {
+        let rules = peer.manifest.screen.as_ref();
+        Ok(rules.is_some_and(|rules| {
+            ready::look(host, peer).is_ok_and(|screen| matches!(screen.sight(rules), Sight::Input { busy: true, .. }))
+        }))
+    }
+
+    fn interrupt(&self, host: &RealHost<'_>, peer: &Peer, keys: &[String]) -> Result<Result<(), HostError>, Unusable> {
+        Ok(press(host, peer, keys).map_err(HostError::from))
     }
 }
 

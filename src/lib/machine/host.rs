@@ -252,11 +252,7 @@ impl Host for RealHost<'_> {
     }
 
     fn is_busy(&self, peer: &Peer) -> bool {
-        if let Some(busy) = ways::is_busy(self, &peer.identity) {
-            return busy;
-        }
-        let Some(rules) = peer.manifest.screen.as_ref() else { return false };
-        ready::look(self, peer).is_ok_and(|screen| matches!(screen.sight(rules), Sight::Input { busy: true, .. }))
+        ways::is_busy(self, peer)
     }
 
     fn interrupt(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError> {

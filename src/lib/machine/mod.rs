@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod app_server;
+mod approval;
 mod beside;
 mod choose;
 mod compact;
@@ -11,6 +12,8 @@ mod conversation;
 mod deliver;
 mod draft;
 mod host;
+mod http;
+mod http_way;
 mod hurry;
 pub(crate) mod ready;
 mod real;

@@ -2,17 +2,32 @@
 
 use super::real::RealHost;
 use crate::base::DeliveryKind;
-use crate::world::{Delivery, Landing};
+use crate::base::identity::Identity;
+use crate::world::peer::Peer;
+use crate::world::{Delivery, HostError, Landing};
 
-/// A way by which a message goes into a session.
+/// A way by which a message goes into a session, and by which its turn is known and controlled.
 pub(super) trait Way {
     /// Which one it is.
     fn kind(&self) -> DeliveryKind;
 
     /// Hands the message over and waits for evidence.
     fn hand_over(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Landing, Unusable>;
+
+    /// Whether a turn is running.
+    fn is_busy(&self, host: &RealHost<'_>, peer: &Peer) -> Result<bool, Unusable>;
+
+    /// Interrupts the running turn; `keys` are those that do it in the terminal. The inner error is final: no other way is
+    /// tried.
+    fn interrupt(&self, host: &RealHost<'_>, peer: &Peer, keys: &[String]) -> Result<Result<(), HostError>, Unusable>;
+
+    /// Gives `answer`, a word of the manifest's, to the approval that is asked for and about which the screen says `text`.
+    /// Returns what was told to whom; `None`: it was not given, and is to be chosen on the screen.
+    fn answer(&self, _host: &RealHost<'_>, _identity: &Identity, _text: &str, _answer: &str) -> Option<String> {
+        None
+    }
 }
 
-/// Why a way can't be used for a message: the session got nothing of it, so that the next way may be tried.
+/// Why a way can't be used: the session got nothing by it, so that the next way may be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unusable(pub(super) String);

@@ -1,9 +1,9 @@
-//! The ways by which a message goes into a session, tried in order: by the program's app-server, and typed.
+//! The ways by which messages go into a session, tried in order: by the program's own server, and typed.
 
-use super::app_server::{self, AppServerWay};
+use super::app_server::AppServerWay;
 use super::beside;
 use super::deliver::{Typing, to_router};
-use super::hurry;
+use super::http_way::HttpWay;
 use super::real::RealHost;
 use super::way::{Unusable, Way};
 use crate::base::DeliveryKind;
@@ -23,13 +23,11 @@ pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
         return to_router(host, delivery);
     }
     let channel = Channel::of(host.paths, &peer.identity, delivery.launch);
-    let by_server = channel.as_ref().is_some_and(|channel| channel.kind == DeliveryKind::AppServer);
-    let ways: &[&dyn Way] = if by_server { &[&AppServerWay, &Typing] } else { &[&Typing] };
     let mut unusable = None;
-    for way in ways {
+    for way in of(channel.as_ref()) {
         match way.hand_over(host, delivery) {
             Ok(landing) => {
-                note(host, delivery, channel.as_ref(), way.kind(), unusable);
+                note(host, delivery, way.kind(), unusable);
                 return landing;
             }
             Err(Unusable(why)) => unusable = Some(why),
@@ -38,45 +36,55 @@ pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     Landing::Held(Hold::Setup, unusable.unwrap_or_default())
 }
 
-/// Whether an app-server holds the conversation of the peer's session.
-pub(super) fn by_server(host: &RealHost<'_>, identity: &Identity) -> bool {
+/// The ways into the session of `channel`, the best first.
+fn of(channel: Option<&Channel>) -> &'static [&'static dyn Way] {
+    match channel.map(|channel| channel.kind) {
+        Some(DeliveryKind::AppServer) => &[&AppServerWay, &Typing],
+        Some(DeliveryKind::Http) => &[&HttpWay, &Typing],
+        Some(DeliveryKind::Type) | None => &[&Typing],
+    }
+}
+
+/// The ways into the session that the peer has now.
+fn now(host: &RealHost<'_>, identity: &Identity) -> &'static [&'static dyn Way] {
     let launch = SessionRecord::peek(host.paths, identity).and_then(|record| record.launch);
-    Channel::of(host.paths, identity, launch.as_deref()).is_some_and(|channel| channel.kind == DeliveryKind::AppServer)
+    of(Channel::of(host.paths, identity, launch.as_deref()).as_ref())
 }
 
-/// Whether a turn is running, as the session's app-server says. `None`: there is none, or it does not say.
-pub(super) fn is_busy(host: &RealHost<'_>, identity: &Identity) -> Option<bool> {
-    by_server(host, identity).then(|| app_server::is_busy(host, identity).ok())?
+/// Whether a turn is running, as the first way says that can tell.
+pub(super) fn is_busy(host: &RealHost<'_>, peer: &Peer) -> bool {
+    now(host, &peer.identity).iter().find_map(|way| way.is_busy(host, peer).ok()).unwrap_or(false)
 }
 
-/// Interrupts the running turn: by the app-server, else by `keys`.
+/// Interrupts the running turn by the first way that can: by `keys` at last.
 pub(super) fn interrupt(host: &RealHost<'_>, peer: &Peer, keys: &[String]) -> Result<(), HostError> {
-    let identity = &peer.identity;
-    if by_server(host, identity) {
-        match app_server::interrupt(host, identity) {
-            Ok(()) => return Ok(()),
-            Err(why) => tracing::warn!("{identity}: interrupted by keys, since its app-server did not: {why}"),
+    for way in now(host, &peer.identity) {
+        match way.interrupt(host, peer, keys) {
+            Ok(done) => return done,
+            Err(Unusable(why)) => tracing::warn!("{}: interrupted in another way: {why}", peer.identity),
         }
     }
-    Ok(hurry::press(host, peer, keys)?)
+    Ok(())
+}
+
+/// Gives `answer` to the approval about which the screen says `text`, by a way that needs no key. Returns what was told to
+/// whom.
+pub(super) fn answer(host: &RealHost<'_>, identity: &Identity, text: &str, answer: &str) -> Option<String> {
+    now(host, identity).iter().find_map(|way| way.answer(host, identity, text, answer))
 }
 
 /// Says in the log and in `<identity>.channel` that messages go in by another way than the last one, and why.
-fn note(
-    host: &RealHost<'_>,
-    delivery: &Delivery<'_>,
-    before: Option<&Channel>,
-    kind: DeliveryKind,
-    why: Option<String>,
-) {
-    let Some(before) = before.filter(|before| before.kind == DeliveryKind::AppServer) else { return };
-    // The kind stays: the next message tries the server again.
+fn note(host: &RealHost<'_>, delivery: &Delivery<'_>, kind: DeliveryKind, why: Option<String>) {
+    let identity = &delivery.peer.identity;
+    // Read again: a way may have written into it.
+    let before = Channel::of(host.paths, identity, delivery.launch);
+    let Some(before) = before.filter(|before| before.kind != DeliveryKind::Type) else { return };
+    // The kind stays: the next message tries the better way again.
     if before.why == why {
         return;
     }
-    let identity = &delivery.peer.identity;
     beside::log_kind(host, identity, kind, why.as_deref());
-    let now = Channel { why, ..before.clone() };
+    let now = Channel { why, ..before };
     if let Err(error) = now.write(&host.paths.state(identity, StateFile::Channel)) {
         tracing::warn!("{identity}: {error}");
     }

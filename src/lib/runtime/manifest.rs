@@ -74,7 +74,8 @@ pub struct Manifest {
     /// How an MCP server or a plugin of the user's is added to a launch.
     #[serde(default)]
     pub plugins: PluginWays,
-    /// JSON files written for each launch; `{file:NAME}` is the path of one. Strings in them are filled in too.
+    /// JSON files written for each launch; `{file:NAME}` is the path of one. Strings in them are filled in too. One whose
+    /// name has an ending (`plugin.js`) is a text, or a list of its lines.
     #[serde(default)]
     pub files: BTreeMap<String, Value>,
     /// Added to the session's environment.
@@ -139,6 +140,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("telegram", include_str!("builtin/telegram.json")),
 ];
 
+/// Texts that a manifest may name, with their names.
+pub(crate) const TEXTS: &[(&str, &str)] = &[("builtin:opencode.js", include_str!("builtin/opencode.js"))];
+
 /// The built-in runtimes' ids.
 pub(crate) fn built_in() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
@@ -189,6 +193,9 @@ impl Manifest {
         }
         if manifest.delivery.contains(&DeliveryKind::AppServer) && manifest.app_server.is_none() {
             return Err(bad("delivery by app-server needs app_server".into()));
+        }
+        if manifest.delivery.contains(&DeliveryKind::Http) && !manifest.groups.contains_key("http") {
+            return Err(bad("delivery by http needs groups.http".into()));
         }
         if manifest.kind == Kind::Tui && manifest.screen.is_none() {
             return Err(bad("a tui runtime needs screen rules".into()));

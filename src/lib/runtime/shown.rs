@@ -115,7 +115,7 @@ fn told_by(rule: &ScreenState, rows: &[String], now: EpochMs) -> Told {
     };
     let row = rows.iter().rev().find(|row| begins(row)).or_else(|| rows.iter().rev().find(says));
     // The marks at a row's front are no words.
-    let text = row.map(|row| row.trim_start_matches(|c: char| c.is_whitespace() || "●⎿■⚠•".contains(c)).to_owned());
+    let text = row.map(|row| row.trim_start_matches(|c: char| c.is_whitespace() || "●⎿■⚠•┃".contains(c)).to_owned());
     let until = rule.until.iter().find_map(|word| {
         rows.iter().rev().find_map(|row| {
             let (_, time) = row.split_once(word.as_str())?;

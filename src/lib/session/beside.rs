@@ -1,12 +1,16 @@
-//! By which way messages are to go into a new session, and the command lines of an app-server beside it.
+//! By which way messages are to go into a new session, and what the program is started with for it.
 
 use crate::base::DeliveryKind;
+use crate::host::loopback;
+use crate::runtime::Manifest;
 use crate::runtime::manifest::FillError;
+use crate::store::channel::HttpPlace;
 use crate::world::peer::Peer;
 use crate::world::{Beside, LaunchWay, World};
 use std::collections::BTreeMap;
 
-/// The best way that `peer` and its own arguments `extra` allow. `program` is the program of its runtime.
+/// The best way that `peer` and its own arguments `extra` allow, with what it needs added to `values`. Its name is that of
+/// the group of arguments that goes with it. `program` is the program of the peer's runtime.
 pub(crate) fn way(
     world: &World<'_>,
     peer: &Peer,
@@ -16,11 +20,40 @@ pub(crate) fn way(
     extra: &[String],
 ) -> Result<LaunchWay, FillError> {
     let manifest = &peer.manifest;
-    let offers = manifest.delivery.first() == Some(&DeliveryKind::AppServer);
-    let Some(rules) = manifest.app_server.as_ref().filter(|_| offers) else { return Ok(LaunchWay::Type) };
+    let kind = manifest.delivery.first().copied().unwrap_or(DeliveryKind::Type);
+    if kind == DeliveryKind::Type {
+        return Ok(LaunchWay::Type);
+    }
     if peer.policy().types() {
         return Ok(LaunchWay::TypeBecause("the profile says so".into()));
     }
+    if let Some(word) = own_word(manifest, kind, extra) {
+        return Ok(LaunchWay::TypeBecause(format!("the peer's argument {word:?} is in the way")));
+    }
+    match kind {
+        DeliveryKind::AppServer => app_server(world, peer, program, enabled, values, extra),
+        DeliveryKind::Http => Ok(http(values)),
+        DeliveryKind::Type => Ok(LaunchWay::Type),
+    }
+}
+
+/// The first of the peer's own arguments that the group of the way has too.
+fn own_word<'a>(manifest: &Manifest, kind: DeliveryKind, extra: &'a [String]) -> Option<&'a str> {
+    let group = manifest.groups.get(kind.as_str())?;
+    let names = extra.iter().map(|word| word.split_once('=').map_or(word.as_str(), |(name, _)| name));
+    names.into_iter().find(|name| name.starts_with('-') && group.iter().any(|word| word == name))
+}
+
+fn app_server(
+    world: &World<'_>,
+    peer: &Peer,
+    program: &str,
+    enabled: &[&str],
+    values: &mut BTreeMap<String, String>,
+    extra: &[String],
+) -> Result<LaunchWay, FillError> {
+    let manifest = &peer.manifest;
+    let Some(rules) = manifest.app_server.as_ref() else { return Ok(LaunchWay::Type) };
     if let Some(word) = rules.refuses(extra) {
         return Ok(LaunchWay::TypeBecause(format!("the app-server does not take the peer's argument {word:?}")));
     }
@@ -32,4 +65,39 @@ pub(crate) fn way(
     let mut attached = program();
     attached.extend(manifest.spliced(&rules.attach, &BTreeMap::new(), enabled, values, None)?);
     Ok(LaunchWay::AppServer(Beside { server, attached, socket }))
+}
+
+/// A port on which the program is to listen, and a new password for it.
+fn http(values: &mut BTreeMap<String, String>) -> LaunchWay {
+    let place = loopback::free_port().and_then(|port| {
+        Ok(HttpPlace { port, password: loopback::secret()?, session: values.get("session").cloned() })
+    });
+    match place {
+        Ok(place) => {
+            values.insert("http_port".into(), place.port.to_string());
+            values.insert("http_password".into(), place.password.clone());
+            LaunchWay::Http(place)
+        }
+        Err(error) => LaunchWay::TypeBecause(format!("there is no port for its server: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_arguments_that_are_in_the_way_as_a_table() {
+        let manifest: Manifest = serde_json::from_str(include_str!("../runtime/builtin/opencode.json")).unwrap();
+        for (extra, word) in [
+            (&[][..], None),
+            (&["--model", "a/b"], None),
+            (&["--port", "1"], Some("--port")),
+            (&["-x", "--port=1"], Some("--port")),
+            (&["127.0.0.1"], None),
+        ] {
+            let extra: Vec<String> = extra.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(own_word(&manifest, DeliveryKind::Http, &extra), word, "{extra:?}");
+        }
+    }
 }

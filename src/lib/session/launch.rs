@@ -7,7 +7,7 @@ use crate::base::paths::{self, Paths};
 use crate::base::wake::Mode;
 use crate::host::inherited::BASE;
 use crate::host::spawn::shell_quoted;
-use crate::runtime::manifest::{fill, fill_json};
+use crate::runtime::manifest::{TEXTS, fill, fill_json};
 use crate::runtime::{Kind, ManifestError, digests};
 use crate::session::beside;
 use crate::session::extras::{Extras, PluginLaunch};
@@ -19,7 +19,7 @@ use crate::store::launch_env::LaunchEnv;
 use crate::store::open::{self, Rule};
 use crate::world::peer::Peer;
 use crate::world::{Launch, World};
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -163,6 +163,7 @@ pub fn build<'a>(
         ("iapeer_turn_sh".into(), shell_quoted(&bin_dir.join("iapeer-turn").to_string_lossy())),
         ("iapeer_mcp".into(), bin_dir.join("iapeer-mcp").to_string_lossy().into_owned()),
     ]);
+    values.extend(TEXTS.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
     for event in ["start", "prompt", "stop", "end", "failed", "notice", "approval"] {
         values.insert(format!("turn_{event}"), format!("{} {event}", values["iapeer_turn_sh"]));
     }
@@ -202,8 +203,9 @@ pub fn build<'a>(
     }
     let mut argv = vec![program.to_string_lossy().into_owned()];
     let further = [plugins.args, launch_env.start_args].concat();
-    argv.extend(manifest.arguments(&enabled, &values, &further).map_err(bad)?);
     let way = beside::way(world, peer, &argv[0], &enabled, &mut values, &further).map_err(bad)?;
+    enabled.extend(way.group());
+    argv.extend(manifest.arguments(&enabled, &values, &further).map_err(bad)?);
 
     if let Some(long) = argv.iter().map(String::len).find(|len| *len > ARGUMENT_MAX) {
         let why = format!(
@@ -296,13 +298,24 @@ fn write_files(
             }
         }
         paths::create_dirs(&dir)?;
-        let path = dir.join(format!("{name}.json"));
-        let text =
-            serde_json::to_vec_pretty(&content).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        let (path, text) = match name.contains('.') {
+            true => (dir.join(name), text_of(&content).into_bytes()),
+            false => {
+                let text = serde_json::to_vec_pretty(&content);
+                let text = text.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+                (dir.join(format!("{name}.json")), text)
+            }
+        };
         durable::write_atomic(&path, &text)?;
         values.insert(format!("file:{name}"), path.to_string_lossy().into_owned());
     }
     Ok(())
+}
+
+/// The text of a file that is no JSON: a string, or a list of lines.
+fn text_of(content: &Value) -> String {
+    let lines = content.as_array().map(Vec::as_slice).unwrap_or(std::slice::from_ref(content));
+    lines.iter().filter_map(Value::as_str).map(|line| format!("{line}\n")).collect()
 }
 
 /// Assembles the system prompt where the runtime takes one and the peer has doctrine of its own.

@@ -18,6 +18,21 @@ pub struct Channel {
     /// Why it is not a better one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Where the program's own HTTP server is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpPlace>,
+}
+
+/// A program's own HTTP server on the loopback interface, and the conversation that its terminal shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpPlace {
+    /// Where it listens.
+    pub port: u16,
+    /// What it lets in.
+    pub password: String,
+    /// The conversation that the session was started with, or that was opened for its first message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
 }
 
 impl Channel {

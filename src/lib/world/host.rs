@@ -1,7 +1,6 @@
 //! The trait through which the rules use the machine. The real host (`machine`) talks to tmux and reads transcripts; a
 //! simulated host lets tests run days of many peers in a second.
 
-use crate::base::Liveness;
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Evidence;
 use crate::base::exit::{Exit, Failure};
@@ -9,12 +8,14 @@ use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::wake::NothingToResume;
+use crate::base::{DeliveryKind, Liveness};
 use crate::host::ProcessId;
 use crate::host::managed::Managed;
 use crate::host::tmux::PaneId;
 use crate::host::usage::Usage;
 use crate::runtime::transcript::TurnEnd;
 use crate::runtime::{Screen, ScreenState, Told};
+use crate::store::channel::HttpPlace;
 use crate::store::durable::StoreError;
 use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
@@ -250,6 +251,19 @@ pub enum LaunchWay {
     TypeBecause(String),
     /// By an app-server; where that does not come up, `argv` of the launch is started and messages are typed.
     AppServer(Beside),
+    /// By the program's own HTTP server, which it starts with its terminal.
+    Http(HttpPlace),
+}
+
+impl LaunchWay {
+    /// The manifest's group of arguments, and of variables, that goes with it.
+    pub(crate) fn group(&self) -> Option<&'static str> {
+        match self {
+            LaunchWay::Http(_) => Some(DeliveryKind::Http.as_str()),
+            // The app-server and what is attached to it have command lines of their own.
+            LaunchWay::Type | LaunchWay::TypeBecause(_) | LaunchWay::AppServer(_) => None,
+        }
+    }
 }
 
 /// An app-server beside a session's terminal.

@@ -1,4 +1,4 @@
-//! Codex by its app-server.
+//! Delivery without typing: Codex by its app-server, opencode by its HTTP server.
 
 use super::agent::{Agent, PATIENCE, says};
 use crate::support::wait_until;
@@ -7,7 +7,7 @@ use std::fs;
 /// By the app-server beside the terminal: nothing is typed, and a person's draft stays as it is.
 pub fn codex_takes_messages_without_typing() {
     let Some(agent) = Agent::new("codex") else { return };
-    let Agent { home, stub, identity, .. } = &agent;
+    let Agent { home, identity, .. } = &agent;
     home.set("IAPEER_CRASHLOOP_MAX", "1000");
     agent.send("hello one");
     agent.wait_idle();
@@ -18,68 +18,16 @@ pub fn codex_takes_messages_without_typing() {
     let status = home.ok("iapeer", &["status"]);
     assert!(status.stdout.contains("codex-ada by app-server"), "{status}");
 
-    // A half-typed draft in an attached terminal.
-    let target = format!("={identity}:");
-    let person = agent.attached();
-    home.tmux(identity, &["send-keys", "-t", &target, "-l", "half a thought"]);
-    let composed = || home.screen(identity).lines().any(|line| line.trim_end() == "\u{203a} half a thought");
-    wait_until("the draft to show", PATIENCE, composed);
-    for n in 0..20 {
-        let sent = agent.send(&format!("message {n} beside a draft"));
-        stub.asked(sent["id"].as_str().unwrap());
-        wait_until("the draft, as it was", PATIENCE, composed);
-        agent.wait_idle();
-    }
-    assert!(!stub.requests().iter().any(|request| request.to_string().contains("half a thought")));
-
-    // In mid-turn: the answer is not cut short, and the message goes in after it.
-    let slow = agent.send("SLOW:4 slow");
-    stub.asked(slow["id"].as_str().unwrap());
-    let mid = agent.send("in mid-turn");
-    stub.asked(mid["id"].as_str().unwrap());
-    wait_until("the slow answer, whole", PATIENCE, || agent.holds("w6 w7"));
-    agent.wait_idle();
-
-    // Urgent, behind one that is not.
-    let long = agent.send("SLOW:60 long");
-    stub.asked(long["id"].as_str().unwrap());
-    wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains("w1"));
-    home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", "not urgent"]);
-    let urgent = home.run("iapeer-send", &["ada", "--from", "op", "--urgent", "--json", "-m", "urgent"]).json();
-    assert_eq!(urgent["outcome"], "delivered", "{urgent}");
-    stub.asked(urgent["id"].as_str().unwrap());
-    wait_until("the other one too", PATIENCE, || home.queue(identity) == (0, 0, 0));
-    agent.wait_idle();
-    person.signal(nix::sys::signal::Signal::SIGTERM);
-
-    // Killed in mid-turn with messages that wait: each comes once, in its order.
-    let slow = agent.send("SLOW:60 killed");
-    stub.asked(slow["id"].as_str().unwrap());
-    for n in 0..3 {
-        home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", &format!("waits {n}")]);
-    }
+    beside_a_draft(&agent, "\u{203a} half a thought");
     let is_server = |pid: &i32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.contains("app-server\0--listen")
     };
     let servers = || home.processes().into_iter().map(|(pid, _)| pid).filter(is_server).collect::<Vec<i32>>();
     assert!(!servers().is_empty());
-    let pane = home.tmux(identity, &["display-message", "-p", "-t", &target, "#{pane_pid}"]).stdout;
-    let pane = nix::unistd::Pid::from_raw(pane.trim().parse().unwrap());
-    nix::sys::signal::kill(pane, nix::sys::signal::Signal::SIGKILL).unwrap();
-    wait_until("the server's end", PATIENCE, || servers().is_empty());
-    wait_until("all of them to be delivered", 2 * PATIENCE, || {
-        home.ok("iapeer-superviser", &["--only", identity]);
-        home.queue(identity) == (0, 0, 0)
-    });
-    agent.wait_idle();
-    let asked = stub.requests();
-    for n in 0..3 {
-        let times = asked.iter().filter(|request| {
-            request["tools"] != 0 && request["user"].as_str().is_some_and(|user| user.contains(&format!("waits {n}")))
-        });
-        assert_eq!(times.count(), 1, "waits {n}");
-    }
+    let ended = || wait_until("the server's end", PATIENCE, || servers().is_empty());
+    killed_with_messages_that_wait(&agent, ended);
+
     // A dead server is the session's end, and the next message resumes it.
     let server = servers().into_iter().next_back().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), nix::sys::signal::Signal::SIGKILL).unwrap();
@@ -99,4 +47,87 @@ pub fn codex_takes_messages_without_typing() {
     assert!(servers().is_empty());
     agent.wait_idle();
     home.ok("iapeer-reap", &[identity]);
+}
+
+/// opencode by its HTTP server: nothing is typed, and a person's draft stays as it is.
+pub fn opencode_takes_messages_without_typing() {
+    let Some(agent) = Agent::new("opencode") else { return };
+    let Agent { home, identity, .. } = &agent;
+    home.set("IAPEER_CRASHLOOP_MAX", "1000");
+    agent.send("hello one");
+    agent.wait_idle();
+    let status = || home.ok("iapeer", &["status"]).stdout;
+    assert!(status().contains("opencode-ada by http\n"), "{}", status());
+    beside_a_draft(&agent, "  ┃  half a thought");
+    killed_with_messages_that_wait(&agent, || {});
+    assert!(status().contains("opencode-ada by http\n"), "{}", status());
+    home.ok("iapeer-reap", &[identity]);
+}
+
+/// Twenty messages beside a half-typed draft in an attached terminal, one in mid-turn, an urgent one; `composer` is what
+/// the row with the draft shows.
+fn beside_a_draft(agent: &Agent, composer: &str) {
+    let Agent { home, stub, identity, .. } = agent;
+    // A half-typed draft in an attached terminal.
+    let target = format!("={identity}:");
+    let person = agent.attached();
+    home.tmux(identity, &["send-keys", "-t", &target, "-l", "half a thought"]);
+    let composed = || home.screen(identity).lines().any(|line| line.trim_end() == composer);
+    wait_until("the draft to show", PATIENCE, composed);
+    for n in 0..20 {
+        let sent = agent.send(&format!("message {n} beside a draft"));
+        stub.asked(sent["id"].as_str().unwrap());
+        wait_until("the draft, as it was", PATIENCE, composed);
+        agent.wait_idle();
+    }
+    assert!(!stub.requests().iter().any(|request| request.to_string().contains("half a thought")));
+
+    // In mid-turn: the answer is not cut short, and the message goes in after it.
+    let slow = agent.send("SLOW:4 slow");
+    stub.asked(slow["id"].as_str().unwrap());
+    let mid = agent.send("in mid-turn");
+    stub.asked(mid["id"].as_str().unwrap());
+    wait_until("the slow answer, whole", PATIENCE, || agent.has_answered("w6 w7"));
+    agent.wait_idle();
+
+    // Urgent, behind one that is not.
+    let long = agent.send("SLOW:60 long");
+    stub.asked(long["id"].as_str().unwrap());
+    wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains("w1"));
+    home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", "not urgent"]);
+    let urgent = home.run("iapeer-send", &["ada", "--from", "op", "--urgent", "--json", "-m", "urgent"]).json();
+    assert_eq!(urgent["outcome"], "delivered", "{urgent}");
+    stub.asked(urgent["id"].as_str().unwrap());
+    wait_until("the other one too", PATIENCE, || home.queue(identity) == (0, 0, 0));
+    agent.wait_idle();
+    person.signal(nix::sys::signal::Signal::SIGTERM);
+}
+
+/// `ended` is called when the program has been killed.
+fn killed_with_messages_that_wait(agent: &Agent, ended: impl Fn()) {
+    let Agent { home, stub, identity, .. } = agent;
+    let target = format!("={identity}:");
+    // Killed in mid-turn with messages that wait: each comes once, in its order.
+    let slow = agent.send("SLOW:60 killed");
+    stub.asked(slow["id"].as_str().unwrap());
+    for n in 0..3 {
+        home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", &format!("waits {n}")]);
+    }
+    let pane = home.tmux(identity, &["display-message", "-p", "-t", &target, "#{pane_pid}"]).stdout;
+    let pane = nix::unistd::Pid::from_raw(pane.trim().parse().unwrap());
+    nix::sys::signal::kill(pane, nix::sys::signal::Signal::SIGKILL).unwrap();
+    ended();
+    wait_until("all of them to be delivered", 2 * PATIENCE, || {
+        home.ok("iapeer-superviser", &["--only", identity]);
+        home.queue(identity) == (0, 0, 0)
+    });
+    agent.wait_idle();
+    (0..3).for_each(|n| drop(stub.asked(&format!("waits {n}"))));
+    let asked = stub.requests();
+    for n in 0..3 {
+        let times = asked.iter().filter(|request| {
+            request["tools"] != 0 && request["user"].as_str().is_some_and(|user| user.contains(&format!("waits {n}")))
+        });
+        assert_eq!(times.count(), 1, "waits {n}");
+    }
 }
