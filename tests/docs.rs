@@ -24,10 +24,10 @@ fn settings() -> String {
 
 <!-- Written by `UPDATE_DOCS=1 cargo test --test docs` from src/lib/base/settings.rs. -->
 
-Settings are environment variables. A value that can't be read is refused with exit code 78 and the variable's name;
-an empty or blank one means the default. Paths are absolute.
+Settings are environment variables. A value that can't be parsed is refused with exit code 78 and the variable's name;
+an empty or blank value means the default. Paths are absolute.
 
-| variable | default | what it is for |
+| variable | default | meaning |
 |---|---|---|
 ",
     );
@@ -35,11 +35,11 @@ an empty or blank one means the default. Paths are absolute.
         text += &format!("| `{}` | {} | {} |\n", place.name, place.default, place.doc);
     }
     text += "
-Units: `s` seconds (decimals are fine), `ms` whole milliseconds, `days` days; a length of time may have its own unit, as
-in `90s`, `2m`, `1h`, `3d`. `count` and `bytes` whole numbers over zero, `flag` one
-of 1, true, yes, on or 0, false, no, off, `word` one of the words named.
+Units: `s` is seconds (decimals are allowed), `ms` whole milliseconds, `days` days. A duration may also be written with a unit, as in
+`90s`, `2m`, `1h`, `3d`. `count` and `bytes` are whole numbers over zero; `flag` is one of 1, true, yes, on, 0, false, no, off; `word` is one
+of the words in the description.
 
-| variable | default | unit | what it is for |
+| variable | default | unit | meaning |
 |---|---|---|---|
 ";
     for setting in TABLE {

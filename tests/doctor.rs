@@ -90,7 +90,7 @@ fn an_open_root_is_77_and_fix_closes_it() {
 
     let log = home.root().join("peers-profiles.json");
     fs::set_permissions(&log, Permissions::from_mode(0o644)).unwrap();
-    one(&home, "files", "open to others");
+    one(&home, "files", "open to other users");
     assert_eq!(doctor(&home, &["--fix"]).code, 0);
     assert_eq!((mode(&log), findings(&home, "files").len()), (0o600, 0));
 }
@@ -115,7 +115,7 @@ fn tmux_missing_or_old_and_a_runtime_without_a_program_are_69() {
     home.ok("iapeer", &["create", "ann", "--runtime", "claude"]);
     home.ok("iapeer", &["create", "bob", "--runtime", "codex"]);
     home.ok("iapeer", &["create", "eve", "--runtime", "codex"]);
-    assert_eq!(one(&home, "runtime", "no sign of a login")["about"], "claude (ann)");
+    assert_eq!(one(&home, "runtime", "no login was found")["about"], "claude (ann)");
     assert_eq!(one(&home, "runtime", "no program for runtime codex")["about"], "codex (bob, eve)");
     assert_eq!(doctor(&home, &[]).code, 69);
     fs::create_dir_all(home.home().join(".claude")).unwrap();
@@ -134,8 +134,8 @@ fn queues_that_stand_still_are_told_and_left_alone() {
     put(&queue.join("000001"), &json!({"task": "old", "accepted": 1}).to_string());
     put(&queue.join("dead/000002"), &json!({"task": "dead"}).to_string());
     put(&queue.join("corrupt/000003"), "{");
-    one(&home, "queue", "1 message(s) were given up");
-    one(&home, "queue", "1 file(s) in its queue are no messages");
+    one(&home, "queue", "1 dead letter(s)");
+    one(&home, "queue", "1 file(s) in its queue can't be read as messages");
     one(&home, "queue", "wait for a stopped peer");
     fs::remove_file(home.state_dir().join("parrot-ann.stopped")).unwrap();
     one(&home, "queue", "its oldest message waits for");

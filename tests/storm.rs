@@ -160,7 +160,7 @@ fn findings(home: &TestHome) -> Vec<String> {
     let found = home.run("iapeer", &["doctor", "--json"]).json_lines();
     let fine = |line: &serde_json::Value| {
         let what = line["what"].as_str().unwrap_or_default();
-        line["check"] == "units" || line["check"] == "queue" && what.ends_with("given up")
+        line["check"] == "units" || line["check"] == "queue" && what.ends_with("dead letter(s)")
     };
     let wrong = found.iter().filter(|line| line.get("check").is_some() && !fine(line));
     wrong.map(|line| format!("doctor: {line}")).collect()

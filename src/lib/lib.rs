@@ -1,20 +1,20 @@
 //! iapeer keeps a team of AI agent sessions, people and services on one host always reachable.
 //!
-//! The programs in `src/bin` are a page each: they parse arguments, call one function of this library,
-//! print, and set the exit code. The rooms, from the top of the house down (a room may use those above it):
+//! Each program in `src/bin` fits on a page: it parses arguments, calls one function of this library, prints, and sets
+//! the exit code. The library consists of rooms (modules); a room may use only the rooms above it in this table:
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`base`] | names that can't be wrong, settings, paths, the clock, exit codes, output |
+//! | [`base`] | validated names, settings, paths, the clock, exit codes, output |
 //! | [`message`] | the envelope and the limits of a message |
 //! | [`host`] | the machine: tmux, processes, the service manager |
 //! | [`store`] | durable files: locks, registry, profile, session record, markers, queue, event log |
 //! | [`runtime`] | agent programs described as data |
 //! | [`prompt`] | assembling the system prompt |
-//! | [`world`] | what every act is given, and the host behind a trait |
+//! | [`world`] | what every action is given, and the host behind a trait |
 //! | [`canary`] | watching a tmux server, and recording why it died |
-//! | [`people`] | persons: their inboxes, who owns the host, what tells them at once |
-//! | [`mailbox`] | what waits for one peer: tries, tasks, notices, queues |
+//! | [`people`] | persons: their inboxes, the owner of the host, notifying persons at once |
+//! | [`mailbox`] | the messages that wait for one peer: tries, tasks, notices, queues |
 //! | [`session`] | one session's life: wake rule, launch, settle, end |
 //! | [`attention`] | what each peer waits for: the rule, approvals and answers, telling the owner |
 //! | [`units`] | what the service manager runs |
@@ -23,15 +23,15 @@
 //! | [`machine`] | the real host behind the trait |
 //! | [`roster`] | creating, renaming, removing, verifying peers |
 //! | [`operator`] | list, status, logs, control |
-//! | [`doctor`] | what is not in order on this host, and its mends |
+//! | [`doctor`] | finding and mending problems of this host |
 //! | [`fleet`] | a fleet in one file: reading it, comparing the host with it, putting it into effect |
-//! | [`chronicle`] | what has happened: usage, and the timeline as text, SVG and HTML |
+//! | [`chronicle`] | the past: usage, and the timeline as text, SVG and HTML |
 //! | [`parrot`] | the small agent that answers by repeating |
 //! | [`telegram`] | the bridge to Telegram: pairing, both directions, buttons |
-//! | [`relay`] | other hosts: handing over to them, taking over from them |
-//! | [`top`] | the peers on a screen of their own, and the keys to act on them |
-//! | [`cli`] | what the programs share around their one call |
-//! | [`mcp`] | the tool that agents send by |
+//! | [`relay`] | other hosts: handing messages over to them, taking messages from them |
+//! | [`top`] | the peers on a full screen, with keys to act on them |
+//! | [`cli`] | what all programs share before and after their one call |
+//! | [`mcp`] | the tool by which agents send messages |
 
 // Both panic where they can't write: `base::output` has what prints.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]

@@ -489,10 +489,10 @@ impl Office {
             let what = line["what"].as_str().unwrap_or_default();
             // A disk of 64 KiB is full by any measure, and that is said.
             let small_disk = line["check"] == "files" && what.starts_with("its file system is full");
-            let came_back = line["check"] == "host" && what.ends_with("came back");
+            let came_back = line["check"] == "host" && what.ends_with("dead letter(s)");
             line["check"] == "units"
                 || came_back
-                || line["check"] == "queue" && what.ends_with("given up")
+                || line["check"] == "queue" && what.ends_with("dead letter(s)")
                 || small_disk
         };
         let wrong = found.iter().filter(|line| line.get("check").is_some() && !fine(line));

@@ -1,4 +1,4 @@
-//! Time, behind a seam, so that days of fleet life run in a simulation in a second.
+//! The clock, as a trait: in a simulation days of a fleet's life pass in a second.
 
 use chrono::{DateTime, Datelike, Local, SecondsFormat, Utc};
 use nix::time::{ClockId, clock_gettime};
@@ -154,7 +154,8 @@ impl Deadline {
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Polls `ready` until it returns a value or `deadline` passes. The pause between polls is at least `pause` and grows
-/// with the time already waited: a value is noticed at most a sixteenth of that time late, and a long wait costs little.
+/// with the time already waited: a value is noticed at most a sixteenth of that time late, and a long wait costs
+/// little.
 pub fn wait_for<T>(
     clock: &dyn Clock,
     deadline: Deadline,

@@ -1,4 +1,4 @@
-//! By which way messages go into a session.
+//! The ways in which messages go into a session: by an app-server, or typed.
 
 use crate::base::words::words;
 

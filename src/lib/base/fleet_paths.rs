@@ -1,4 +1,4 @@
-//! Where the files of a fleet are: its lock, a peer's role, prices.
+//! The paths of a fleet's files: its lock, a peer's role, the price table.
 
 use crate::base::paths::Paths;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Text from elsewhere on its way to a terminal: what could steer it, or make a line read otherwise than it is, is
-//! shown as an escape.
+//! Makes text from other programs harmless for a terminal: characters that could control the terminal, or change how a
+//! line reads, are replaced by escapes.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! The home of the user this program runs as, where no variable names it.
+//! The home folder of the user that this program runs as, from the user database.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Where below the root is what concerns other hosts.
+//! The paths below the root that concern other hosts.
 
 use crate::base::address::HostName;
 use crate::base::message_id::MessageId;
@@ -21,7 +21,8 @@ impl Paths {
         self.hosts_dir().join(format!("{host}.json"))
     }
 
-    /// `<root>/hosts/<host>.removed`: the file of a host that is being removed. It goes when all that waited is settled.
+    /// `<root>/hosts/<host>.removed`: the file of a host that is being removed. It goes when all that waited is
+    /// settled.
     pub(crate) fn host_removed(&self, host: &HostName) -> PathBuf {
         self.hosts_dir().join(format!("{host}.removed"))
     }
@@ -61,9 +62,9 @@ impl Paths {
         self.history_dir().join(format!("@{host}.jsonl"))
     }
 
-    /// The socket of the connections that ssh keeps (ControlPath), beside those of the sessions; ssh puts 40 hexadecimal
-    /// digits in the place of `%C`, and binds it under that name with a dot and 16 characters more. The error is what is
-    /// wrong with a path that is too long for that, and what to do.
+    /// The socket of the connections that ssh keeps (ControlPath), beside those of the sessions; ssh puts 40
+    /// hexadecimal digits in the place of `%C`, and binds it under that name with a dot and 16 characters more. The
+    /// error is what is wrong with a path that is too long for that, and what to do.
     pub(crate) fn kept_connection(&self) -> Result<PathBuf, String> {
         let path = self.socket_dir().join("ssh-%C");
         let len = path.as_os_str().len() - "%C".len() + 40 + 17;

@@ -1,4 +1,4 @@
-//! Where below the root is what launches are given, and what is left of a tick that could not run.
+//! The paths below the root of the defaults for launches, and of the report about a tick that failed.
 
 use crate::base::paths::Paths;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What every other room stands on: names that can't be wrong, settings, paths, time, exit codes, output.
+//! What every other room uses: validated names, settings, paths, time, exit codes, output.
 
 #![forbid(unsafe_code)]
 

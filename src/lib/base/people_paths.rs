@@ -1,4 +1,4 @@
-//! Where below the root is what people and their questions need.
+//! The paths below the root that concern people and their questions.
 
 use crate::base::identity::Personality;
 use crate::base::paths::Paths;

@@ -1,4 +1,4 @@
-//! What can be said of a process or a session without saying how it was found out.
+//! Facts about a process or a session, independent of how they were determined.
 
 /// Whether something lives. Where the host gave no answer it is `Unknown`, and nothing is concluded from it (D6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Where the files are that a program beside a session's terminal needs.
+//! The paths of the files that an app-server beside a session's terminal needs.
 
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;

@@ -135,23 +135,23 @@ fn bad(name: &str, text: &str, unit: &str, default: &str) -> Failure {
 fn refused(name: &str, text: &str, wanted: &str, default: &str) -> Failure {
     Failure::new(
         Exit::Config,
-        format!("{name}={text:?} can't be read: it wants {wanted}; unset it for the default ({default})"),
+        format!("{name}={text:?} can't be parsed: it must be {wanted}; unset it for the default ({default})"),
     )
 }
 
 /// Further variables, for paths and diagnostics. They are read where they are needed, not into [`Settings`].
 pub const PLACES: &[Setting] = &[
-    place("IAPEER_ROOT", "`~/.iapeer`", "The folder of all state."),
-    place("IAPEER_SOCK_DIR", "`<root>/socks`", "The folder of the tmux sockets."),
+    place("IAPEER_ROOT", "`~/.iapeer`", "The folder that holds all state."),
+    place("IAPEER_SOCK_DIR", "`<root>/socks`", "The folder that holds the tmux sockets."),
     place(
         "IAPEER_TEST_SANDBOX",
         "",
-        "`1` in tests of your own: nothing is written into `~/.iapeer` or your units, and no service manager is asked.",
+        "For your own tests. `1`: iapeer writes nothing to `~/.iapeer` and no units, and asks no service manager.",
     ),
     place(
         "IAPEER_LOG",
         "warn",
-        "Diagnostics on stderr: `error`, `warn`, `info`, `debug`, `trace` or `off`, which is `iapeer-turn`'s default.",
+        "The level of diagnostics on stderr: `error`, `warn`, `info`, `debug`, `trace` or `off` (the default of `iapeer-turn`).",
     ),
     place("IAPEER_TMUX_BIN", "`tmux` on PATH", "The tmux to use."),
     place("IAPEER_CLAUDE_BIN", FOUND, "The program of runtime claude."),
@@ -166,23 +166,23 @@ pub const PLACES: &[Setting] = &[
     place(
         TELEGRAM_API,
         "`https://api.telegram.org`",
-        "Where the Bot API is: a server of your own, or a stub for tests.",
+        "The URL of the Bot API, for your own server, or a stub in tests.",
     ),
-    place("IAPEER_EVENT", "", "Set for `<root>/notify`: what happened."),
-    place("IAPEER_PEER", "", "Set for `<root>/notify`: whom it is about."),
-    place("IAPEER_TEXT", "", "Set for `<root>/notify`: a line for people."),
+    place("IAPEER_EVENT", "", "Set by iapeer when it runs `<root>/notify`: the kind of the event."),
+    place("IAPEER_PEER", "", "Set by iapeer when it runs `<root>/notify`: the peer that the event is about."),
+    place("IAPEER_TEXT", "", "Set by iapeer when it runs `<root>/notify`: the event as one line for people."),
     place(
         "IAPEER_SYSTEMD_USER_DIR",
         "systemd's own folders",
-        "Where units are looked for and written instead; they are written only, never started.",
+        "The folder in which units are looked for and written instead. iapeer then never starts the units that it writes.",
     ),
     place(
         "IAPEER_LAUNCHAGENTS_DIR",
         "`~/Library/LaunchAgents`",
-        "Where launchd agents are looked for and written instead; they are written only, never started.",
+        "The folder in which launchd agents are looked for and written instead. iapeer then never starts the agents that it writes.",
     ),
 ];
-const FOUND: &str = "looked for";
+const FOUND: &str = "searched for";
 
 /// Where the Bot API is.
 pub(crate) const TELEGRAM_API: &str = "IAPEER_TELEGRAM_API";
@@ -193,38 +193,38 @@ const fn place(name: &'static str, default: &'static str, doc: &'static str) -> 
 
 settings! {
     boot_deadline: Seconds -> Duration = "IAPEER_BOOT_DEADLINE_SECS", "240", "s", "How long a starting session may take until its composer is ready.";
-    ready_gate: Seconds -> Duration = "IAPEER_READY_GATE_SECS", "120", "s", "How long the first message may take to show evidence after a cold start.";
-    idle: Seconds -> Duration = "IAPEER_IDLE_SECS", "3600", "s", "A live peer without activity for longer is put to sleep.";
-    resume_max_age: Seconds -> Duration = "IAPEER_RESUME_MAX_AGE_SECS", "86400", "s", "Without a topic, a peer parked for longer comes back fresh.";
-    crashloop_max: Count -> u64 = "IAPEER_CRASHLOOP_MAX", "3", "count", "Deaths within the window after which a peer is left asleep.";
+    ready_gate: Seconds -> Duration = "IAPEER_READY_GATE_SECS", "120", "s", "How long to wait for evidence of the first message after a cold start.";
+    idle: Seconds -> Duration = "IAPEER_IDLE_SECS", "3600", "s", "A live session is put to sleep after this long without activity.";
+    resume_max_age: Seconds -> Duration = "IAPEER_RESUME_MAX_AGE_SECS", "86400", "s", "A peer that has been asleep for longer than this gets a fresh session for a message without a topic.";
+    crashloop_max: Count -> u64 = "IAPEER_CRASHLOOP_MAX", "3", "count", "After this many deaths within the window of the crash-loop guard a peer is left asleep.";
     crashloop_window: Seconds -> Duration = "IAPEER_CRASHLOOP_WINDOW_SECS", "300", "s", "The window of the crash-loop guard.";
-    ephemeral_quiet: Seconds -> Duration = "IAPEER_EPHEMERAL_QUIET_SECS", "20", "s", "A worker that has answered and is quiet for longer is ended.";
-    ephemeral_unarmed: Seconds -> Duration = "IAPEER_EPHEMERAL_UNARMED_IDLE_SECS", "600", "s", "A worker that never answers is ended after this long without activity.";
-    queue_max_attempts: Count -> u64 = "IAPEER_QUEUE_MAX_ATTEMPTS", "5", "count", "Failed deliveries after which a message becomes a dead letter.";
-    hold: DaysOver -> Duration = "IAPEER_HOLD_DAYS", "7", "days", "How long a message is held for what is not its own fault (a draft, a dialog, an unknown screen, the crash-loop guard) before it becomes a dead letter.";
+    ephemeral_quiet: Seconds -> Duration = "IAPEER_EPHEMERAL_QUIET_SECS", "20", "s", "A worker that has answered its task is ended after this long without activity.";
+    ephemeral_unarmed: Seconds -> Duration = "IAPEER_EPHEMERAL_UNARMED_IDLE_SECS", "600", "s", "A worker that has not answered its task is ended after this long without activity.";
+    queue_max_attempts: Count -> u64 = "IAPEER_QUEUE_MAX_ATTEMPTS", "5", "count", "After this many failed tries a message becomes a dead letter.";
+    hold: DaysOver -> Duration = "IAPEER_HOLD_DAYS", "7", "days", "How long a message is held for a reason that lies outside the message (a draft, a dialog, an unknown screen, the crash-loop guard) before it becomes a dead letter.";
     outbox: DaysOver -> Duration = "IAPEER_OUTBOX_DAYS", "7", "days", "How long a message for another host waits for that host, or for its receipt, before it becomes a dead letter.";
-    attachments_max: Count -> u64 = "IAPEER_ATTACHMENTS_MAX_BYTES", "16777216", "bytes", "How large the files that go with a message to another host, or come with one from there, may be together.";
-    midturn_wait: Seconds -> Duration = "IAPEER_MIDTURN_WAIT_SECS", "900", "s", "Where a message can only steer a running turn: how long to wait for the turn's end.";
-    composer_hold: Seconds -> Duration = "IAPEER_COMPOSER_HOLD_SECS", "120", "s", "How long a human's unsent draft holds deliveries after the last keystroke.";
-    submit_timeout: Millis -> Duration = "IAP_TMUX_SUBMIT_TIMEOUT_MS", "4000", "ms", "How long to press the submit key again while the composer still holds the message.";
-    liveness_grace: Millis -> Duration = "IAP_LIVENESS_GRACE_MS", "3000", "ms", "How long to wait for evidence after the composer has cleared.";
-    paste_settle: Millis -> Duration = "IAP_TMUX_PASTE_SETTLE_MS", "250", "ms", "Pause between paste and submit for router peers.";
-    tell_after: Seconds -> Duration = "IAPEER_TELL_AFTER_SECS", "5", "s", "How long a peer must have waited for somebody before its owner is told.";
-    remind: Seconds -> Duration = "IAPEER_REMIND_SECS", "3600", "s", "How long until the owner is told again of what still waits.";
+    attachments_max: Count -> u64 = "IAPEER_ATTACHMENTS_MAX_BYTES", "16777216", "bytes", "The largest total size of the files of one message to or from another host.";
+    midturn_wait: Seconds -> Duration = "IAPEER_MIDTURN_WAIT_SECS", "900", "s", "How long a message waits for the end of a running turn, where the agent's program has no queue and a message would steer the turn.";
+    composer_hold: Seconds -> Duration = "IAPEER_COMPOSER_HOLD_SECS", "120", "s", "How long after the last keystroke a person's unsent draft holds messages.";
+    submit_timeout: Millis -> Duration = "IAP_TMUX_SUBMIT_TIMEOUT_MS", "4000", "ms", "For how long the submit key is pressed again while the composer still contains the message.";
+    liveness_grace: Millis -> Duration = "IAP_LIVENESS_GRACE_MS", "3000", "ms", "How long to wait for evidence after the composer is empty again.";
+    paste_settle: Millis -> Duration = "IAP_TMUX_PASTE_SETTLE_MS", "250", "ms", "The pause between paste and submit for router peers.";
+    tell_after: Seconds -> Duration = "IAPEER_TELL_AFTER_SECS", "5", "s", "How long a peer must have waited for a person before the owner is told.";
+    remind: Seconds -> Duration = "IAPEER_REMIND_SECS", "3600", "s", "How long until the owner is told again of a peer that still waits.";
     approval: Seconds -> Duration = "IAPEER_APPROVAL_SECS", "600", "s", "How long an approval waits for `iapeer answer` before the program asks on its own screen.";
-    hung: Seconds -> Duration = "IAPEER_HUNG_SECS", "900", "s", "A turn without any sign of life for longer is called hung.";
-    limit_look: Seconds -> Duration = "IAPEER_LIMIT_LOOK_SECS", "900", "s", "Where a program does not say when its limit ends, or nobody is logged in: how often it is tried again.";
-    lock_wait: Seconds -> Duration = "IAPEER_LOCK_WAIT_SECS", "30", "s", "How long an operator's verb waits for whoever is at work on a peer; `stop`, `new`, `attach` and `iapeer-wake` wait for a boot too, so for IAPEER_BOOT_DEADLINE_SECS more. After a second each says what it waits for; a `stop` has taken effect by then.";
+    hung: Seconds -> Duration = "IAPEER_HUNG_SECS", "900", "s", "A turn counts as hung after this long without any sign of life.";
+    limit_look: Seconds -> Duration = "IAPEER_LIMIT_LOOK_SECS", "900", "s", "How often delivery is tried again where a program does not say when its limit ends, or where nobody is logged in.";
+    lock_wait: Seconds -> Duration = "IAPEER_LOCK_WAIT_SECS", "30", "s", "How long an operator's verb waits for a program that holds the peer's lock. `stop`, `new`, `attach` and `iapeer-wake` also wait for a boot, IAPEER_BOOT_DEADLINE_SECS longer. After a second each verb prints what it waits for; a `stop` has taken effect by then.";
     tmux_timeout: Seconds -> Duration = "IAPEER_TMUX_TIMEOUT_SECS", "5", "s", "How long one tmux call may take.";
-    end_grace: Seconds -> Duration = "IAPEER_END_GRACE_SECS", "5", "s", "How long what belongs to an ended session may take to go before it is killed.";
-    use_service_manager: ManagerWord -> bool = "IAPEER_SERVICE_MANAGER", "auto", "word", "`auto`: where a systemd user manager answers, each session is a unit of its own. `none`: never.";
-    verbose: Flag -> bool = "IAPEER_SUPERVISE_LOG_VERBOSE", "0", "flag", "Log live and OS-managed peers at each tick too.";
-    lifecycle_log_max: Count -> u64 = "IAPEER_LIFECYCLE_LOG_MAX_BYTES", "5242880", "bytes", "Size at which lifecycle.log and exits.log rotate.";
-    lifecycle_log_keep: Count -> u64 = "IAPEER_LIFECYCLE_LOG_KEEP", "5", "count", "How many rotated files of them are kept.";
-    delivery_log_max: Count -> u64 = "IAPEER_DELIVERY_LOG_MAX_BYTES", "5242880", "bytes", "Size at which delivery.log rotates.";
-    delivery_log_keep: Count -> u64 = "IAPEER_DELIVERY_LOG_KEEP", "5", "count", "How many rotated files of it are kept.";
-    history_days: Days -> u64 = "IAPEER_HISTORY_DAYS", "30", "days", "How long the history of a settled message is kept. 0 keeps what became of messages (30 days), without their bodies.";
-    history_max: Count -> u64 = "IAPEER_HISTORY_MAX_BYTES", "16777216", "bytes", "Size at which a peer's history is put aside as `.jsonl.1`, which replaces the one before.";
+    end_grace: Seconds -> Duration = "IAPEER_END_GRACE_SECS", "5", "s", "How long the processes of an ended session may take to exit before they are killed.";
+    use_service_manager: ManagerWord -> bool = "IAPEER_SERVICE_MANAGER", "auto", "word", "`auto`: each session is a unit of its own where a systemd user manager answers. `none`: no session is a unit.";
+    verbose: Flag -> bool = "IAPEER_SUPERVISE_LOG_VERBOSE", "0", "flag", "Whether each tick also logs peers that are live, and peers that the service manager holds.";
+    lifecycle_log_max: Count -> u64 = "IAPEER_LIFECYCLE_LOG_MAX_BYTES", "5242880", "bytes", "The size at which lifecycle.log and exits.log are rotated.";
+    lifecycle_log_keep: Count -> u64 = "IAPEER_LIFECYCLE_LOG_KEEP", "5", "count", "How many rotated files of each of them are kept.";
+    delivery_log_max: Count -> u64 = "IAPEER_DELIVERY_LOG_MAX_BYTES", "5242880", "bytes", "The size at which delivery.log is rotated.";
+    delivery_log_keep: Count -> u64 = "IAPEER_DELIVERY_LOG_KEEP", "5", "count", "How many rotated files of delivery.log are kept.";
+    history_days: Days -> u64 = "IAPEER_HISTORY_DAYS", "30", "days", "How long the history of a settled message is kept. 0 keeps the outcomes of messages for 30 days, without their bodies.";
+    history_max: Count -> u64 = "IAPEER_HISTORY_MAX_BYTES", "16777216", "bytes", "The size at which a peer's history is renamed to `.jsonl.1`, which replaces the earlier one.";
     compact_done: Millis -> Duration = "IAPEER_COMPACT_DONE_TIMEOUT_MS", "290000", "ms", "How long a compaction may take.";
     compact_poll: Millis -> Duration = "IAPEER_COMPACT_DONE_POLL_MS", "1000", "ms", "How often the transcript is read for the end of a compaction.";
     compact_grace: Millis -> Duration = "IAPEER_COMPACT_READY_GRACE_MS", "5000", "ms", "How long after a compaction to wait for an idle composer.";

@@ -1,4 +1,4 @@
-//! Lengths of time as people write them.
+//! Durations as people write them: `90s`, `10m`, `2h`, `3d`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The words of a wake: how a session starts, why, and what that consumes. The rule that decides it is
-//! `session::rule`; the session record keeps the decision, so that whoever goes on with a boot decides nothing anew.
+//! The words of a wake: how a session starts, why, and which marks the wake consumes. `session::rule` decides; the
+//! session record keeps the decision, so that a program that continues an interrupted boot does not decide again.
 
 use crate::base::identity::Runtime;
 use crate::base::state_file::Marker;

@@ -1,4 +1,4 @@
-//! Starts a canary for every live server that has none, and records an end that nobody saw.
+//! Starts a canary for every live server that has none, and records the end of a server that no canary has watched.
 
 use crate::base::Liveness;
 use crate::base::StateFile;
@@ -79,8 +79,8 @@ pub fn reason(armed: &Armed) -> Option<&str> {
     }
 }
 
-/// Records how a session ended that is gone without an intent, unless its end is recorded already: by its dead pane, or,
-/// where the server is gone too, by the evidence that is left. A failure is logged and does not stop the caller.
+/// Records how a session ended that is gone without an intent, unless its end is recorded already: by its dead pane,
+/// or, where the server is gone too, by the evidence that is left. A failure is logged and does not stop the caller.
 pub(crate) fn record_end(world: &World<'_>, record: &SessionRecord) {
     let Some(server) = record.server else { return };
     if !pane::pane_end(world, &record.identity, server) {

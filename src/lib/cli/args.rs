@@ -1,9 +1,9 @@
 //! The command lines of all programs, one definition each: parsing, `--help`, manual pages and completions. Those of
 //! the programs that deliver messages and keep sessions are in `message_args`.
 //!
-//! An option that belongs to one way of calling a program names the options of the other ways as its conflicts. `requires`
-//! does not suffice: clap ignores it if the required option conflicts with one that was given, and the option would be
-//! accepted without effect.
+//! An option that belongs to one way of calling a program names the options of the other ways as its conflicts.
+//! `requires` does not suffice: clap ignores it if the required option conflicts with one that was given, and the
+//! option would be accepted without effect.
 
 use crate::cli::chronicle_args::ChronicleVerb;
 use crate::cli::fleet_args::FleetVerb;
@@ -20,12 +20,12 @@ pub use crate::cli::telegram_args::Telegram;
 pub(crate) use crate::cli::top::TopArgs;
 pub(crate) use crate::cli::unit_args::{Planned, Units};
 
-/// Hold one always-on peer (telegram, notifier) in the foreground: what its service unit runs. TERM or INT ends its
-/// session.
+/// Hold one always-on peer (telegram, notifier) in the foreground, as its service unit does. TERM or INT ends the
+/// peer's session.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-run", version)]
 pub struct Run {
-    /// Who: NAME, or RUNTIME-NAME.
+    /// The peer: NAME, or RUNTIME-NAME.
     #[arg(value_name = "IDENTITY")]
     pub identity: String,
 }
@@ -35,15 +35,15 @@ pub struct Run {
 #[command(name = "iapeer-mcp", version)]
 pub struct Mcp {}
 
-/// Hook entry: record that a session started, took a prompt, finished or failed a turn, needs somebody, or ends; wait
-/// for the answer to an approval. Reads the agent's JSON on stdin; never exits non-zero.
+/// Called by an agent's hooks: record that a session started, took a prompt, finished or failed a turn, needs a person,
+/// or ends; wait for the answer to an approval. Reads the agent's JSON on stdin; the exit code is always 0.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-turn", version)]
 pub struct TurnArgs {
-    /// Which hook calls.
+    /// The hook that calls.
     #[arg(value_name = "EVENT", value_enum)]
     pub event: TurnEvent,
-    /// What some agents pass as further arguments; ignored.
+    /// Further arguments that some agents pass; ignored.
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub rest: Vec<String>,
 }
@@ -53,25 +53,25 @@ pub struct TurnArgs {
 pub enum TurnEvent {
     /// The session has started.
     Start,
-    /// It took a prompt.
+    /// The session took a prompt.
     Prompt,
-    /// It finished a turn.
+    /// The session finished a turn.
     Stop,
     /// A turn ended in an error.
     Failed,
-    /// It says that it needs somebody.
+    /// The session reports that it needs a person.
     Notice,
-    /// A tool waits for yes or no: waits for `iapeer answer` and prints the decision, or nothing.
+    /// A tool waits for permission: wait for `iapeer answer` and print the decision, or nothing.
     Approval,
-    /// It is about to end.
+    /// The session is about to end.
     End,
 }
 
-/// A small, honest agent in a terminal that answers by repeating.
+/// A small terminal agent that answers by repeating what it is told.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-parrot", version)]
 pub struct Parrot {
-    /// Go on with this session; without an id, with the newest of this folder.
+    /// Continue this session; without an id, the newest session of this folder.
     #[arg(long, value_name = "SESSION_ID", num_args = 0..=1)]
     pub resume: Option<Option<String>>,
     /// Count the bytes of this file as a system prompt.
@@ -80,25 +80,25 @@ pub struct Parrot {
     /// Run PROGRAM start|prompt|stop|failed|notice|approval|end with a JSON object on its standard input.
     #[arg(long, value_name = "PROGRAM")]
     pub hook: Option<PathBuf>,
-    /// Arguments meant for other agents; accepted after the others and not used.
+    /// Arguments that other agents take; accepted and not used.
     #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
     pub extra: Vec<String>,
 }
 
-/// The operator's front: `iapeer VERB` runs `iapeer-VERB` where such a program exists, else a verb of its own;
-/// `iapeer RUNTIME` launches the current folder's peer afresh.
+/// The operator's program: `iapeer VERB` runs a verb of its own, or the program `iapeer-VERB`; `iapeer RUNTIME`
+/// launches the current folder's peer on that runtime, in a fresh session.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(
     after_help = "Programs that are verbs too (`iapeer send --help`): send, drain, superviser, reap, canary, wake, run, telegram, relay, turn, mcp, parrot."
 )]
 pub(crate) struct Front {
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-/// When states are coloured.
+/// When states are shown in colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
     /// On a terminal, unless NO_COLOR is set.
@@ -115,13 +115,13 @@ pub struct Target {
     /// The peer: NAME, or RUNTIME-NAME.
     #[arg(value_name = "PEER", required_unless_present = "all", conflicts_with = "all")]
     pub peer: Option<String>,
-    /// Its runtime.
+    /// The peer's runtime.
     #[arg(value_name = "RT")]
     pub runtime: Option<String>,
     /// Every registered peer.
     #[arg(long)]
     pub all: bool,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
@@ -132,118 +132,118 @@ pub struct One {
     /// The peer: NAME, or RUNTIME-NAME.
     #[arg(value_name = "PEER")]
     pub peer: String,
-    /// Its runtime.
+    /// The peer's runtime.
     #[arg(value_name = "RT")]
     pub runtime: Option<String>,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
 
-/// A runtime, and whose.
+/// A runtime, and the peers that get it.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("whose").required(true).args(["peer", "all"]))]
 pub(crate) struct OfRuntime {
     /// The runtime.
     #[arg(value_name = "RT")]
     pub runtime: String,
-    /// This peer.
+    /// The peer that gets it.
     #[arg(long, value_name = "P")]
     pub peer: Option<String>,
     /// Every registered peer.
     #[arg(long)]
     pub all: bool,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
 
-/// The front's own verbs.
+/// The verbs of `iapeer` itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Make a peer in a folder of its own.
+    /// Create a peer with a folder of its own.
     Create {
-        /// Its name.
+        /// The name.
         #[arg(value_name = "NAME")]
         name: String,
-        /// Its runtime.
+        /// The peer's runtime.
         #[arg(long, value_name = "RT")]
         runtime: Option<String>,
-        /// Its folder. Default: peers/NAME below the root.
+        /// The peer's folder. Default: peers/NAME below the root.
         #[arg(long, value_name = "DIR")]
         path: Option<PathBuf>,
-        /// What it is for.
+        /// What the peer is for, as other peers read it.
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
-        /// artificial, natural or absent.
+        /// The peer's nature: artificial, natural (a person) or absent (a program).
         #[arg(long, value_name = "I")]
         intelligence: Option<String>,
-        /// A stateless worker: a fresh session for each task, one at a time.
+        /// Make the peer a stateless worker: a fresh session for each task, one task at a time.
         #[arg(long)]
         ephemeral: bool,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Make a folder a peer.
+    /// Make a peer of an existing folder.
     Init {
         /// The folder. Default: the current one.
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
-        /// Its runtime.
+        /// The peer's runtime.
         #[arg(long, value_name = "RT")]
         runtime: Option<String>,
-        /// What it is for.
+        /// What the peer is for, as other peers read it.
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Show the peers as a table, those that need somebody first.
+    /// Show the peers as a table; those that need a person come first.
     List {
         /// Only peers in this state.
         #[arg(long, value_name = "STATE")]
         state: Option<String>,
-        /// Only peers that need somebody.
+        /// Only peers that need a person.
         #[arg(long, conflicts_with = "state")]
         trouble: bool,
-        /// The peers of other hosts instead: each is asked.
+        /// Show the peers of other hosts instead; each registered host is asked.
         #[arg(long, conflicts_with_all = ["state", "trouble"])]
         hosts: bool,
-        /// Colour the states. auto: on a terminal, unless NO_COLOR is set.
+        /// Show states in colour. auto: on a terminal, unless NO_COLOR is set.
         #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
         color: Colour,
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Watch the peers on a screen, those that need somebody first, and act on them by keys.
+    /// Watch the peers on a full screen, with keys to act on them; those that need a person come first.
     Top(TopArgs),
-    /// Show who waits for somebody, since when, for what; exit 1 if anybody does.
+    /// Show which peers wait for a person, since when and for what. The exit code is 1 if there are any.
     Attention {
-        /// Go on, and print each change.
+        /// Keep running, and print each change.
         #[arg(short, long)]
         follow: bool,
-        /// Colour the states. auto: on a terminal, unless NO_COLOR is set.
+        /// Show states in colour. auto: on a terminal, unless NO_COLOR is set.
         #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
         color: Colour,
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
-        /// Tell the owner of this identity in time (called by hooks).
+        /// Tell the owner about this identity when it is time (called by hooks).
         #[arg(long, hide = true, value_name = "IDENTITY", conflicts_with_all = ["follow", "json"])]
         tell: Option<String>,
     },
-    /// Answer what a peer waits for: allow or deny an approval, or choose on its screen.
+    /// Answer what a peer waits for: allow or deny an approval, or choose an answer on the peer's screen.
     Answer {
         /// The peer: NAME, or RUNTIME-NAME.
         #[arg(value_name = "PEER")]
         peer: String,
-        /// The request's name, where it has one, then the answer: allow, deny, or a choice that `iapeer attention` names.
+        /// The request's id, where it has one, then the answer: allow, deny, or a choice that `iapeer attention` names.
         #[arg(value_name = "[ID] ANSWER", num_args = 1..=2, required = true)]
         answer: Vec<String>,
-        /// What the model is told of a denial.
+        /// The reason of a denial, which the model is told.
         #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
         message: Option<String>,
         /// Print one JSON object.
@@ -255,35 +255,36 @@ pub(crate) enum Verb {
         /// The peer: NAME, or RUNTIME-NAME.
         #[arg(value_name = "PEER")]
         peer: String,
-        /// Only its last rows that are not blank.
+        /// Only this many of the last rows that are not blank.
         #[arg(short = 'n', long, value_name = "LINES")]
         lines: Option<usize>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Say what is not as it should be on this host, why, and what to do about it.
+    /// Report problems on this host, their causes, and what to do about each.
     Doctor {
-        /// Mend what is safe to mend.
+        /// Mend the problems that can be mended without loss.
         #[arg(long, conflicts_with = "runtime")]
         fix: bool,
-        /// Try a runtime instead: start its program in a scratch session and say which rule matched what on its screens.
+        /// Test a runtime instead: start its program in a scratch session and report which rule matched each of its
+        /// screens.
         #[arg(long, value_name = "RT")]
         runtime: Option<String>,
-        /// Colour the marks. auto: on a terminal, unless NO_COLOR is set.
+        /// Show the marks in colour. auto: on a terminal, unless NO_COLOR is set.
         #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
         color: Colour,
-        /// Print one JSON object a finding, or a screen.
+        /// Print one JSON object per finding, or per screen.
         #[arg(long)]
         json: bool,
     },
     /// Let a stopped peer accept messages again.
     Start(Target),
-    /// Stop a peer: it accepts nothing, its session is parked.
+    /// Stop a peer: it accepts no messages, and its session is ended and can be resumed later.
     Stop(Target),
-    /// Make the next wake a fresh one, so that new prompts are read.
+    /// Make the peer's next wake start a fresh session, which reads changed prompts.
     Refresh(Target),
-    /// End the session and start a fresh one.
+    /// End the peer's session and start a fresh one.
     New(One),
     /// Resume a peer and attach the terminal to its session.
     Attach(One),
@@ -291,27 +292,27 @@ pub(crate) enum Verb {
     Interrupt(One),
     /// Compact the conversation.
     Compact(One),
-    /// Take a peer out of the registry and purge its state. Its folder is kept.
+    /// Remove a peer from the registry and delete its state. Its folder is kept.
     Remove {
-        /// Its name.
+        /// The name.
         #[arg(value_name = "PEER")]
         peer: String,
-        /// Even if it lives or messages wait.
+        /// Even if the peer's session is alive or messages wait.
         #[arg(long)]
         force: bool,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Give a peer another name. Its folder moves along where it is the default one; then its next session is fresh.
+    /// Rename a peer. Its folder is moved too where it is the default one; the peer's next session is then fresh.
     Rename {
-        /// Its name.
+        /// The name.
         #[arg(value_name = "OLD")]
         old: String,
-        /// Its name from now on.
+        /// The new name.
         #[arg(value_name = "NEW")]
         new: String,
-        /// End its session if it lives.
+        /// End the peer's session if it is alive.
         #[arg(long)]
         force: bool,
         /// Print one JSON object.
@@ -327,11 +328,11 @@ pub(crate) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Declare one more runtime. The default stays.
+    /// Add a runtime to those of a peer. The default runtime stays.
     AddRuntime(OfRuntime),
-    /// Make a declared runtime the default.
+    /// Make one of a peer's runtimes its default.
     DefaultRuntime(OfRuntime),
-    /// Show the last tick, sessions, queues, dead letters and unwatched servers.
+    /// Show the last tick, sessions, queues, dead letters, and servers without a canary.
     Status {
         /// Print one JSON object.
         #[arg(long)]
@@ -339,49 +340,49 @@ pub(crate) enum Verb {
     },
     /// Show the event logs, merged by time.
     Logs {
-        /// Only what is about this peer.
+        /// Only lines about this peer.
         #[arg(value_name = "PEER")]
         peer: Option<String>,
-        /// Go on as they grow.
+        /// Keep running, and print new lines as they are written.
         #[arg(short, long)]
         follow: bool,
-        /// Only what is newer: 90s, 10m, 2h, 3d, or a time as 2026-01-31T12:00:00Z.
+        /// Only lines since then: 90s, 10m, 2h, 3d ago, or a time as 2026-01-31T12:00:00Z.
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// For agents: come back in a fresh session.
+    /// For agents: end the own session and start a fresh one.
     SelfFresh {
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// For workers: the task is done although there is nothing to send.
+    /// For workers: the task is done, and there is no answer to send.
     SelfDone {
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Show iapeer at work in a throw-away root: a wake, a reply, a reap, a resume.
+    /// Demonstrate iapeer in a temporary root: a wake, a reply, a reap, a resume.
     Demo {
-        /// The agent to show. Default: the embedded parrot.
+        /// The agent's runtime. Default: the parrot.
         #[arg(long, value_name = "RT", default_value = "parrot")]
         runtime: String,
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Know other hosts, whose peers are then NAME@HOST.
+    /// Register other hosts, whose peers are addressed as NAME@HOST.
     Host {
-        /// What to do.
+        /// The verb.
         #[command(subcommand)]
         act: HostAct,
     },
-    /// Have the service manager run the tick, the drain and the always-on peers.
+    /// Install, show or remove the units by which the service manager runs ticks, drains and always-on peers.
     Units {
-        /// What to do.
+        /// The verb.
         #[command(subcommand)]
         act: Units,
     },
@@ -397,21 +398,21 @@ pub(crate) enum Verb {
         #[arg(long, requires = "dir")]
         json: bool,
     },
-    /// Print the peer name that a text gives. The other programs ask this where a text is not ASCII.
+    /// Print the peer name that a text is normalised to. The other programs run this where a text is not ASCII.
     #[command(hide = true)]
     PeerName {
         /// The text.
         #[arg(value_name = "TEXT", allow_hyphen_values = true)]
         text: String,
     },
-    /// Print names of a kind, one a line: what completions ask for.
+    /// Print names of a kind, one per line, for completions.
     #[command(hide = true)]
     Names {
-        /// Which.
+        /// The kind of name.
         #[arg(value_name = "KIND", value_enum, required = true)]
         kinds: Vec<Names>,
     },
-    /// Finish the verbs that were cut short. The other programs run this where there are some.
+    /// Complete interrupted verbs. The other programs run this where there are some.
     #[command(hide = true)]
     Finish,
     /// Print the version and nothing else.
@@ -429,16 +430,16 @@ pub(crate) enum Verb {
         #[arg(long, requires = "dir")]
         json: bool,
     },
-    /// What has happened.
+    /// Verbs about what has happened.
     #[command(flatten)]
     Chronicle(ChronicleVerb),
-    /// What is done with a fleet file.
+    /// Verbs about a fleet file.
     #[command(flatten)]
     Fleet(FleetVerb),
-    /// What launches are given.
+    /// Verbs about what launches are given.
     #[command(flatten)]
     Launch(LaunchVerb),
-    /// What people do.
+    /// Verbs for people.
     #[command(flatten)]
     People(People),
     /// Run iapeer-VERB, or launch the current folder's peer on a runtime.

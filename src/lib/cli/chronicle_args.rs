@@ -5,21 +5,21 @@ use clap::builder::PossibleValue;
 use clap::{Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// What has happened.
+/// Verbs about what has happened.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChronicleVerb {
-    /// Show what peers have used: turns, time working, messages, and tokens where transcripts tell them.
+    /// Show the usage of peers: turns, working time, messages, and tokens where the transcripts report them.
     Usage {
-        /// Since when: 90s, 10m, 2h, 7d, or a time as 2026-01-31T12:00:00Z.
+        /// Only since then: 90s, 10m, 2h, 7d ago, or a time as 2026-01-31T12:00:00Z.
         #[arg(long, value_name = "WHEN", default_value = "7d")]
         since: String,
-        /// Put together by peer, by day or by model.
+        /// What a row is about: a peer, a day or a model.
         #[arg(long, value_name = "WHAT", value_enum, default_value = "peer")]
         by: UsageBy,
-        /// What tokens cost. Default: prices.json below the root, where there is one.
+        /// The file with the prices of tokens. Default: prices.json below the root, where it exists.
         #[arg(long, value_name = "FILE")]
         prices: Option<PathBuf>,
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
@@ -28,13 +28,13 @@ pub(crate) enum ChronicleVerb {
         /// Only these peers.
         #[arg(value_name = "PEER")]
         peers: Vec<String>,
-        /// Since when: 90s, 10m, 2h, 7d, or a time as 2026-01-31T12:00:00Z.
+        /// Only since then: 90s, 10m, 2h, 7d ago, or a time as 2026-01-31T12:00:00Z.
         #[arg(long, value_name = "WHEN", default_value = "24h")]
         since: String,
-        /// Write a picture; - is stdout.
+        /// Write an SVG picture to this file; - is stdout.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["html", "json"])]
         svg: Option<PathBuf>,
-        /// Write a page that stands alone, with zoom, filter and the table of the peers; - is stdout.
+        /// Write a self-contained HTML page with zoom, filter and a table of the peers to this file; - is stdout.
         #[arg(long, value_name = "FILE", conflicts_with = "json")]
         html: Option<PathBuf>,
         /// Print one JSON object.

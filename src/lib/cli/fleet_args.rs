@@ -3,46 +3,46 @@
 use clap::Subcommand;
 use std::path::PathBuf;
 
-/// What is done with a fleet file.
+/// Verbs about a fleet file.
 #[derive(Debug, Subcommand)]
 pub(crate) enum FleetVerb {
-    /// Make this host as a fleet file says: peers, worktrees, schedules, the owner. Shows what it is about to do first.
+    /// Make this host as a fleet file says: peers, worktrees, schedules, the owner. The plan is shown first.
     Up {
         /// The file. Default: fleet.toml in the current folder.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
-        /// Say what would be done and change nothing.
+        /// Show what would be done, and change nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Remove the peers and schedules that an earlier `up` made and that the file does not have any more, and their
-        /// worktrees where all is committed.
+        /// Remove the peers and schedules that an earlier `up` made and that the file no longer has, and the peers'
+        /// worktrees where everything is committed.
         #[arg(long)]
         prune: bool,
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Stop the peers of a fleet file and remove its schedules; `up` brings them back.
+    /// Stop the peers of a fleet file and remove its schedules; `up` brings both back.
     Down {
         /// The file. Default: fleet.toml in the current folder.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Show how this host differs from a fleet file; exit 1 if it does.
+    /// Show how this host differs from a fleet file. The exit code is 1 if it does.
     Diff {
         /// The file. Default: fleet.toml in the current folder.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Print the fleet file of the peers, schedules and owner that there are.
+    /// Print a fleet file with the present peers, schedules and owner.
     Export {
-        /// Print one JSON object of the same tables.
+        /// Print one JSON object with the same tables.
         #[arg(long)]
         json: bool,
     },

@@ -6,11 +6,11 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Hand messages to other hosts, and take theirs.
+/// Hand messages over to other hosts, and take messages from them.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-relay", version)]
 pub struct Relay {
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub act: RelayAct,
 }
@@ -18,32 +18,33 @@ pub struct Relay {
 /// What it does.
 #[derive(Debug, Subcommand)]
 pub enum RelayAct {
-    /// Call hosts by ssh, hand over what waits for them, and take over what waits there for this host.
+    /// Connect to hosts by ssh, hand over the messages that wait for them, and take the messages that wait there for
+    /// this host.
     Push {
-        /// Which. Default: every host that has an ssh destination.
+        /// The hosts. Default: every host that has an ssh destination.
         #[arg(value_name = "HOST")]
         hosts: Vec<HostName>,
-        /// Only where something waits and a try is due; try again while the pauses are short (what iapeer itself runs).
+        /// Only where messages wait and a try is due; try again while the pauses are short (used by iapeer itself).
         #[arg(long)]
         due: bool,
-        /// Print one JSON object a host.
+        /// Print one JSON object per host.
         #[arg(long)]
         json: bool,
     },
-    /// Be the relay that is always on, for hosts that meet at the NATS server of nats.json: until killed.
+    /// Run the relay for hosts that are reached by the NATS server of nats.json, until it is killed.
     Run,
-    /// Be the far end of a push, on standard input and output: what ssh runs, or a forced command of authorized_keys.
+    /// Run the receiving end of a push on stdin and stdout (run by ssh, or as a forced command of authorized_keys).
     Receive {
-        /// The host that calls. What it gives counts as its own peers', whatever it says.
+        /// The host that connects. The senders of its messages count as peers of this host, whatever the messages say.
         #[arg(long, value_name = "HOST")]
         host: HostName,
     },
-    /// Ask hosts who is there: what `iapeer list --hosts` runs.
+    /// Ask hosts for their peers (used by `iapeer list --hosts`).
     Peers {
-        /// Which. Default: all that are known.
+        /// The hosts. Default: all registered hosts.
         #[arg(value_name = "HOST")]
         hosts: Vec<HostName>,
-        /// Print one JSON object a peer.
+        /// Print one JSON object per peer.
         #[arg(long)]
         json: bool,
     },
@@ -52,60 +53,60 @@ pub enum RelayAct {
 /// What `iapeer host` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostAct {
-    /// Make a host known, or change how it is reached.
+    /// Register a host, or change how it is reached.
     Add {
-        /// Its name among its friends, as its own `hostname` says.
+        /// The host's name, as its own file `hostname` has it.
         #[arg(value_name = "HOST")]
         host: HostName,
-        /// Where ssh finds it: USER@MACHINE. Without it that host calls this one, and gets then what waits for it.
+        /// The ssh destination: USER@MACHINE. Without it messages wait until that host connects to this one.
         #[arg(value_name = "DESTINATION")]
         destination: Option<String>,
-        /// It is reached by the NATS server that nats.json names.
+        /// The host is reached by the NATS server that nats.json names.
         #[arg(long, conflicts_with_all = ["destination", "root", "program", "keep", "fetch", "options"])]
         nats: bool,
-        /// The root there, where it is not the default one.
+        /// The root on that host, where it is not the default one.
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,
-        /// The iapeer-relay there, where it is neither in ~/.local/bin nor on PATH.
+        /// The path of iapeer-relay on that host, where it is neither in ~/.local/bin nor on PATH.
         #[arg(long, value_name = "FILE")]
         program: Option<PathBuf>,
-        /// How long ssh keeps a connection (90s, 10m), so that the next message needs none of its own.
+        /// How long ssh keeps a connection open for further messages: 90s, 10m.
         #[arg(long, value_name = "TIME", default_value = "0", value_parser = of_option)]
         keep: Duration,
-        /// Call it each minute although nothing waits for it: it can't call this host.
+        /// Connect to the host each minute although nothing waits for it, since it can't connect to this host.
         #[arg(long, requires = "destination")]
         fetch: bool,
-        /// Further words for ssh, as in `-- -p 2222`.
+        /// Further arguments of ssh, as in `-- -p 2222`.
         #[arg(last = true, value_name = "WORD", requires = "destination")]
         options: Vec<String>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Show the known hosts, this one first, and what waits for them.
+    /// Show this host, then the registered hosts and how many messages wait for each.
     List {
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Forget a host. With messages that wait for it or for its receipts it is refused.
+    /// Remove a host. Refused while messages wait for the host or for its receipts.
     Remove {
-        /// Which.
+        /// The host.
         #[arg(value_name = "HOST")]
         host: HostName,
-        /// Even then: the messages become dead letters, and their senders are told.
+        /// Remove the host nevertheless: the messages become dead letters, and their senders are told.
         #[arg(long)]
         force: bool,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Send a probe there and back the way of a message, and print how long it took.
+    /// Send a probe to a host and back by the way that messages take, and print how long it took.
     Test {
-        /// Which.
+        /// The host.
         #[arg(value_name = "HOST")]
         host: HostName,
-        /// How long to wait for it: 30s, 2m.
+        /// How long to wait for the probe: 30s, 2m.
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = of_option)]
         wait: Duration,
         /// Print one JSON object.

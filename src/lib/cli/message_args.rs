@@ -7,8 +7,8 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-send", version)]
 pub struct Send {
-    /// The recipients: NAME, RUNTIME-NAME where the runtime matters, NAME@HOST on another host, @TAG for all who have that
-    /// tag, @all for all agents.
+    /// The recipients: NAME, RUNTIME-NAME where the runtime matters, NAME@HOST for a peer on another host, @TAG for all
+    /// peers with that tag, @all for all agents.
     #[arg(value_name = "PEER", required = true)]
     pub to: Vec<String>,
     /// The message. Without it and -f the message is read from stdin.
@@ -17,42 +17,42 @@ pub struct Send {
     /// Read the message from this file; - is stdin.
     #[arg(short = 'f', long, value_name = "FILE")]
     pub message_file: Option<PathBuf>,
-    /// Who sends it. Default: PEER_IDENTITY, else the peer of the current folder, else the host's owner.
+    /// The sender. Default: PEER_IDENTITY, else the peer of the current folder, else the host's owner.
     #[arg(long, value_name = "IDENTITY")]
     pub from: Option<String>,
     /// The recipient's runtime.
     #[arg(long, value_name = "RT")]
     pub runtime: Option<String>,
-    /// What it is about: 200 characters at most.
+    /// The topic of the message: 200 characters at most.
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub topic: Option<String>,
-    /// The message that it answers, by its id.
+    /// The id of the message that this one answers.
     #[arg(long, value_name = "ID")]
     pub re: Option<String>,
-    /// Wait for the answer and print it; the report goes to stderr. Exit 75 when time is over: the answer then comes like any
-    /// other message.
+    /// Wait for the answer and print it; the report goes to stderr. If no answer comes in time the exit code is 75, and
+    /// the answer is delivered later like any other message.
     #[arg(long, conflicts_with_all = ["no_wait", "require"])]
     pub ask: bool,
-    /// A file to go with it, by its absolute path. May be given 20 times.
+    /// The absolute path of a file that goes with the message. May be given 20 times.
     #[arg(long = "attach", visible_alias = "attachment", value_name = "PATH")]
     pub attach: Vec<String>,
-    /// How long to watch it settle, in seconds, or as in 90s, 10m, 2h [default: 60s; 10m with --ask]. Giving up waiting loses
-    /// nothing.
+    /// How long to wait for the outcome, in seconds, or as in 90s, 10m, 2h [default: 60s; 10m with --ask]. The message
+    /// is not lost when this time is over.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub wait: Option<String>,
-    /// Don't watch: say `queued` as soon as it is durable.
+    /// Don't wait: report `queued` as soon as the message is durable.
     #[arg(long, conflicts_with = "wait")]
     pub no_wait: bool,
     /// Steer a running turn instead of waiting for its end.
     #[arg(long)]
     pub urgent: bool,
-    /// Keep nothing, and say so, where an earlier message of this sender to that peer still waits.
+    /// Skip the message, and report that, where an earlier message of this sender to that peer still waits.
     #[arg(long, conflicts_with = "ask")]
     pub no_pile: bool,
-    /// Exit 75 unless it was delivered.
+    /// Exit with code 75 unless the message was delivered.
     #[arg(long, value_name = "WHAT", value_enum)]
     pub require: Option<Require>,
-    /// Print one JSON object a recipient.
+    /// Print one JSON object per recipient.
     #[arg(long)]
     pub json: bool,
 }
@@ -60,52 +60,52 @@ pub struct Send {
 /// What `--require` may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Require {
-    /// Evidence that the session took it.
+    /// Evidence that the session took the message.
     Delivered,
 }
 
-/// Deliver what waits in queues, list it, or settle a dead letter.
+/// Deliver waiting messages, list queues, or settle a dead letter.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-drain", version)]
 #[command(group = ArgGroup::new("act").args(["list", "show", "requeue", "drop"]))]
 pub struct Drain {
-    /// Whose queues: RUNTIME-NAME, or NAME for all its runtimes; to list them also @HOST.
+    /// The peers whose queues are meant: RUNTIME-NAME, or NAME for all its runtimes; with --list also @HOST.
     #[arg(value_name = "IDENTITY")]
     pub identities: Vec<String>,
-    /// Every queue that has something in it.
+    /// Every queue that is not empty.
     #[arg(long, conflicts_with = "identities")]
     pub all: bool,
     /// List waiting, inflight, dead and corrupt items.
     #[arg(long)]
     pub list: bool,
-    /// Print an item as it is kept, its text too, wherever it is.
+    /// Print an item with its text, in whichever folder it is.
     #[arg(long, value_name = "ID", conflicts_with_all = ["identities", "all", "dry_run"])]
     pub show: Option<String>,
     /// Accept dead items again, each at the end of its queue.
     #[arg(long, value_name = "ID", num_args = 1.., conflicts_with_all = ["identities", "all", "dry_run"])]
     pub requeue: Vec<String>,
-    /// Drop a dead item, and print it.
+    /// Print a dead item, then drop it.
     #[arg(long, value_name = "ID", conflicts_with_all = ["identities", "all", "dry_run"])]
     pub drop: Option<String>,
-    /// Say what would be delivered and change nothing.
+    /// Show what would be delivered, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Begin when standard input ends: until then its starter is still writing the message.
+    /// Begin when stdin ends: until then the program that started this drain is still writing the message.
     #[arg(long, hide = true)]
     pub gated: bool,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
 
-/// One tick: look at every session once, decide, act, then have drained what waits.
+/// Run one tick: examine every session once, decide, act, then start drains for waiting messages.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-superviser", version)]
 pub struct Superviser {
     /// Change nothing at all; report every session.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
     /// Only this identity. May be given several times.
@@ -116,39 +116,41 @@ pub struct Superviser {
     pub verbose: bool,
 }
 
-/// Watch one tmux server and record why it died; list recorded deaths.
+/// Watch one tmux server and record why it died, or list recorded deaths.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-canary", version)]
 #[command(group = ArgGroup::new("what").required(true).args(["identity", "ensure", "session_exit", "pane_log", "report"]))]
 pub struct Canary {
-    /// Whose server to watch, in the foreground, until it ends: RUNTIME-NAME.
+    /// Watch the tmux server of this identity (RUNTIME-NAME) in the foreground until it ends.
     #[arg(value_name = "IDENTITY")]
     pub identity: Option<String>,
-    /// Start a canary for each of these, where none watches: spawned, already or failed, a line each.
+    /// Start a canary for each of these identities where none watches. Prints spawned, already or failed, one line for
+    /// each.
     #[arg(long, value_name = "IDENTITY", num_args = 1..)]
     pub ensure: Vec<String>,
-    /// Record that the program of this session has ended (called by the tmux hook), and have the session cleared away.
+    /// Record that the program of this session has ended, and start a tick that removes the session (called by a tmux
+    /// hook).
     #[arg(long, value_name = "IDENTITY")]
     pub session_exit: Option<String>,
-    /// Append what comes on stdin to this file, within bounds (called by tmux, with what the pane's program writes).
+    /// Append stdin to this file, up to a size limit (called by tmux with the output of the pane's program).
     #[arg(long, value_name = "FILE", conflicts_with_all = ["identity", "ensure", "session_exit", "report"])]
     pub pane_log: Option<PathBuf>,
-    /// Its exit status, where there is one.
+    /// The program's exit status, where there is one.
     #[arg(long, value_name = "S", conflicts_with_all = ["identity", "ensure", "report"], allow_hyphen_values = true)]
     pub status: Option<String>,
     /// The signal that ended it, where there is one.
     #[arg(long, value_name = "S", conflicts_with_all = ["identity", "ensure", "report"], allow_hyphen_values = true)]
     pub signal: Option<String>,
-    /// The pid of its tmux server.
+    /// The pid of the session's tmux server.
     #[arg(long, value_name = "PID", conflicts_with_all = ["identity", "ensure", "report"])]
     pub server: Option<i32>,
     /// List recorded deaths, newest first.
     #[arg(long)]
     pub report: bool,
-    /// How many of them at most.
+    /// The largest number of deaths to list.
     #[arg(long, value_name = "N", default_value_t = 20, conflicts_with_all = ["identity", "ensure", "session_exit"])]
     pub last: usize,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
@@ -158,52 +160,52 @@ pub struct Canary {
 #[command(name = "iapeer-reap", version)]
 #[command(group = ArgGroup::new("what").required(true).args(["identities", "idle", "plan"]))]
 pub struct Reap {
-    /// Whose sessions: RUNTIME-NAME, or NAME for all its runtimes.
+    /// The sessions to end: RUNTIME-NAME, or NAME for all its runtimes.
     #[arg(value_name = "IDENTITY")]
     pub identities: Vec<String>,
-    /// Leave them resume-eligible (the default).
+    /// The sessions may be resumed (the default).
     #[arg(long, conflicts_with_all = ["no_park", "idle", "plan"])]
     pub park: bool,
-    /// Their next wake is fresh.
+    /// The peers' next wake starts a fresh session.
     #[arg(long, conflicts_with_all = ["idle", "plan"])]
     pub no_park: bool,
-    /// Why, for the log.
+    /// The reason, for the log.
     #[arg(long, value_name = "TEXT", default_value = "operator", conflicts_with_all = ["idle", "plan"])]
     pub reason: String,
-    /// Every session that has been idle.
+    /// End every idle session.
     #[arg(long)]
     pub idle: bool,
-    /// Idle for longer than this: 90s, 10m, 2h; a bare number is seconds. Default: IAPEER_IDLE_SECS.
+    /// The shortest idle time: 90s, 10m, 2h; a number without a unit is seconds. Default: IAPEER_IDLE_SECS.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["identities", "plan"])]
     pub older_than: Option<String>,
-    /// Say which, and end none.
+    /// Show which sessions would be ended, and end none.
     #[arg(long, conflicts_with_all = ["identities", "plan"])]
     pub dry_run: bool,
-    /// Carry out lines as `iapeer-superviser --json` prints them; - is stdin.
+    /// Carry out the lines of a plan, in the form that `iapeer-superviser --json` prints; - is stdin.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Bring a peer up without a message.
+/// Wake a peer without a message.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-wake", version)]
 pub struct Wake {
     /// The peer: NAME, or RUNTIME-NAME where the runtime matters.
     #[arg(value_name = "PEER")]
     pub peer: String,
-    /// Its runtime.
+    /// The peer's runtime.
     #[arg(long, value_name = "RT")]
     pub runtime: Option<String>,
-    /// With an empty conversation.
+    /// Start an empty conversation.
     #[arg(long, conflicts_with = "resume")]
     pub fresh: bool,
-    /// With its last conversation, or not at all.
+    /// Resume the last conversation; where there is none, the wake fails.
     #[arg(long)]
     pub resume: bool,
-    /// The topic it is woken for.
+    /// The topic by which the wake rule decides.
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub topic: Option<String>,
     /// Print one JSON object.

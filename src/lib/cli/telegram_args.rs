@@ -5,11 +5,11 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The bridge between a person and Telegram: the program of the built-in runtime `telegram`.
+/// The bridge between a person and Telegram, the program of the built-in runtime `telegram`.
 #[derive(Debug, Parser)]
 #[command(name = "iapeer-telegram", version)]
 pub struct Telegram {
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub act: TelegramAct,
 }
@@ -17,16 +17,16 @@ pub struct Telegram {
 /// What it does.
 #[derive(Debug, Subcommand)]
 pub enum TelegramAct {
-    /// Be the bridge of the peer whose session this is (PEER_IDENTITY), until killed.
+    /// Run the bridge for the peer of this session (PEER_IDENTITY), until it is killed.
     Run,
-    /// Connect a person: what `iapeer connect telegram` runs.
+    /// Connect a person (run by `iapeer connect telegram`).
     Connect(ConnectTelegram),
 }
 
-/// Whom `iapeer connect` connects to what.
+/// The services of `iapeer connect`.
 #[derive(Debug, Subcommand)]
 pub enum Connect {
-    /// Through a Telegram bot: its messages come to your phone, and your answers go back.
+    /// Connect a person to a Telegram bot, which shows messages on the person's phone and takes answers.
     Telegram(ConnectTelegram),
 }
 
@@ -36,13 +36,14 @@ pub struct ConnectTelegram {
     /// The person.
     #[arg(value_name = "PERSON")]
     pub person: String,
-    /// The file that holds the bot's token, as BotFather gave it; it is copied, 0600.
+    /// The file with the bot's token, as BotFather gave it; the token is copied (0600).
     #[arg(long, value_name = "FILE")]
     pub token_file: PathBuf,
-    /// The bot speaks for this agent alone. May be given several times. Default: for all agents.
+    /// An agent that the bot is for; other agents are not reached by it. May be given several times. Default: all
+    /// agents.
     #[arg(long = "agent", value_name = "NAME")]
     pub agents: Vec<String>,
-    /// How long to wait until the code is sent to the bot: 90s, 10m.
+    /// How long to wait until the person has sent the code to the bot: 90s, 10m.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = of_option)]
     pub wait: Duration,
     /// Print one JSON object.

@@ -1,17 +1,17 @@
-//! The front's verbs over units.
+//! The command lines of the verbs about units.
 
 use clap::{Args, Subcommand};
 
 /// What `iapeer units` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Units {
-    /// Write the units for this user where they differ, and have them run. Repeat it after an upgrade.
+    /// Write this user's units where they differ, enable and start them. Repeat this after an upgrade.
     Install(Planned),
-    /// Stop and remove them. Sessions and messages stay.
+    /// Stop and remove the units. Sessions and messages stay.
     Uninstall(Planned),
-    /// Show each unit's file, state, last run and next.
+    /// Show each unit's file, state, last run and next run.
     Status {
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
@@ -20,10 +20,10 @@ pub(crate) enum Units {
 /// How to change something.
 #[derive(Debug, Args)]
 pub(crate) struct Planned {
-    /// Say what would be done and change nothing.
+    /// Show what would be done, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,8 +1,8 @@
-//! Accepting what comes from another host: each message once, whatever is sent twice. The key is the message's id: one
-//! that is in the recipient's queue or history is known.
+//! Accepting messages from another host, each one once, however often it is sent: a message is known where its id is in
+//! the recipient's queue or history.
 //!
-//! The ids are read once for each recipient; what comes later is added to them. That is enough because one program alone
-//! takes over what comes from a host (`Arrivals::of` takes the lock).
+//! The ids are read once for each recipient, and the ids of later messages are added. That is enough, since only one
+//! program at a time takes messages from a host (`Arrivals::of` takes the lock).
 
 use crate::base::address::{HostName, Origin};
 use crate::base::evidence::Outcome;
@@ -172,8 +172,8 @@ impl<'w> Arrivals<'w> {
     }
 }
 
-/// The ids of all messages that `identity` has or had. The queue is read before the history, since a message gets its line
-/// there before it leaves the queue, and the waiting ones twice, since an item may move back to them meanwhile.
+/// The ids of all messages that `identity` has or had. The queue is read before the history, since a message gets its
+/// line there before it leaves the queue, and the waiting ones twice, since an item may move back to them meanwhile.
 fn ids_of(world: &World<'_>, identity: &Identity) -> Result<BTreeSet<MessageId>, Failure> {
     let queue = world.queue(identity);
     let mut ids = BTreeSet::new();

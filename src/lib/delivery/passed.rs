@@ -1,6 +1,6 @@
-//! Messages that the program took into a queue of its own, behind the running turn (D39): they are still ours, in
-//! flight, until the transcript or a hook shows that a turn took them. Where the program ends before, they are handed
-//! over again.
+//! Messages that the agent's program took into its own queue, behind the running turn (D39): their items stay in flight
+//! until the transcript or a hook shows that a turn took the message. Where the program ends before that, the message
+//! is handed over again.
 
 use crate::base::StateFile;
 use crate::base::clock::{Deadline, EpochMs, wait_for};

@@ -1,4 +1,4 @@
-//! Whom an accepted message is for, and where it waits.
+//! The recipient of an accepted message, and the queue in which the message waits.
 
 use crate::base::address::{Address, Contact};
 use crate::store::history::History;

@@ -1,4 +1,4 @@
-//! To whom a message goes: peers by name, `@all` (every agent), `@TAG` (every peer with that tag).
+//! The recipients of a message: peers by name, `@all` (every agent), `@TAG` (every peer with that tag).
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality};

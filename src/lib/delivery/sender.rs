@@ -1,4 +1,4 @@
-//! The sender of a message: how it is found.
+//! Determining the sender of a message.
 
 use crate::base::Paths;
 use crate::base::exit::{Exit, Failure};

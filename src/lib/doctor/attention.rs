@@ -37,14 +37,14 @@ fn mend(identity: &crate::base::Identity, now: &Attention) -> String {
         Approval | Question if !now.answers.is_empty() => {
             format!("`iapeer answer {name}{id} {}`, or `iapeer attach {name}`", now.answers.join("|"))
         }
-        Limited => "it goes on when the limit is over; nothing is lost meanwhile".to_owned(),
+        Limited => "it continues when the limit is over; its messages wait until then".to_owned(),
         Login if now.launch.is_none() => format!("log in, then `iapeer-wake {name}`"),
         Login => format!("log in, then `iapeer new {name}`"),
         Failing => format!("the next message tries again; `iapeer peek {name}` shows the error"),
         Hung => format!(
             "`iapeer peek {name}` shows its screen; `iapeer interrupt {name}` or `iapeer new {name}` ends the turn"
         ),
-        CrashLoop => format!("`iapeer-canary --report` says why it dies; `iapeer new {name}` wakes it at once"),
+        CrashLoop => format!("`iapeer-canary --report` says why it died; `iapeer new {name}` wakes it at once"),
         _ => format!("`iapeer attach {name}` and answer it there"),
     }
 }

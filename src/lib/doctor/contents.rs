@@ -40,10 +40,10 @@ pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         let owner = path.strip_prefix(&state).ok().and_then(|below| below.to_str()?.split('.').next()?.parse().ok());
         match owner {
             Some(identity) if !reader => Finding::warn("files", about, what)
-                .todo("`iapeer-superviser` sets it aside and takes up what lives, or --fix does")
+                .todo("`iapeer-superviser` sets it aside and enrols a live session, or --fix does")
                 .mend(move || fleet::settle(world, &identity)),
             Some(identity) => Finding::warn("files", about, what)
-                .todo(format!("correct it, or `iapeer-drain {identity}` moves it out of the way, into corrupt/")),
+                .todo(format!("correct it, or `iapeer-drain {identity}` moves it into corrupt/")),
             None => {
                 Finding::warn("files", about, what).todo("correct it, or move it away; `iapeer-superviser` reads it")
             }
@@ -59,7 +59,7 @@ pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
                 path.display(),
                 format!("{failure}: no session is started until then"),
             )
-            .todo(format!("correct it, or `mv {0} {0}.bad` to do without it", path.display())),
+            .todo(format!("correct it, or `mv {0} {0}.bad` to use the default", path.display())),
         );
     }
     if let Err(failure) = schedule::list(world) {

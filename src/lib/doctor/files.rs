@@ -1,4 +1,4 @@
-//! Ownership and modes below the root, files that were set aside, litter of crashes.
+//! Checks of ownership and modes below the root, of files that were set aside, and of leftovers of crashes.
 
 use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;
@@ -25,7 +25,7 @@ fn private<'a>(dir: &'a Path) -> Option<Finding<'a>> {
     let refused = |what: String| Finding::error("root", Exit::NoPerm, dir.display(), what);
     if !meta.is_dir() {
         return Some(
-            refused("is no folder, so nothing can be kept in it".into())
+            refused("is not a folder, so that no state can be kept".into())
                 .todo(format!("`mv {0} {0}.aside`", dir.display())),
         );
     }
@@ -88,7 +88,7 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     let finding = |unfit: Unfit| {
-        let what = format!("{}: what it should hold is not known", unfit.fault);
+        let what = format!("{}: its content is not known", unfit.fault);
         Finding::error("files", unfit.exit(), unfit.path.display(), what).todo(command(&unfit))
     };
     unseen.into_iter().chain(found.into_iter().map(finding)).collect()
@@ -207,14 +207,17 @@ pub(crate) fn logs<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         let is_log = path.extension().is_some();
         let why = disk::unwritable(&path).or_else(|| (is_log && !meta.is_file()).then(|| "not a regular file".into()));
         if let Some(why) = why {
-            let what = format!("can't be written ({why}): what happens to sessions and messages goes unsaid");
+            let what = format!("can't be written ({why}): events of sessions and messages are not logged");
             let finding = Finding::error("files", Exit::Io, path.display(), what);
             findings.push(if is_log && !meta.is_file() {
                 finding
                     .todo(format!("`mv {0} {0}.aside`, or --fix does it", path.display()))
                     .mend(move || Ok(durable::set_aside(&path, world.now()).map(drop)?))
             } else {
-                finding.todo(format!("`chmod u+rwX {}`, where it is its mode and not its mount", path.display()))
+                finding.todo(format!(
+                    "`chmod u+rwX {}`, if the cause is its mode and not a read-only mount",
+                    path.display()
+                ))
             });
         }
     }
@@ -235,14 +238,14 @@ pub(crate) fn modes<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     }
     let mut findings = Vec::new();
     if let Some(first) = foreign.first() {
-        let what = format!("{} of ours belong to somebody else: we can't write there", count(foreign.len()));
+        let what = format!("{} of iapeer belong to another user: iapeer can't write there", count(foreign.len()));
         findings.push(
             Finding::error("files", Exit::NoPerm, first.display(), what)
                 .todo(format!("`sudo chown -h {me} {}`, and the others", first.display())),
         );
     }
     if let Some((first, _)) = open.first() {
-        let what = format!("{} open to others, who may read what peers say", count(open.len()));
+        let what = format!("{} open to other users, who can read peers' messages", count(open.len()));
         let todo = "`iapeer doctor --fix` closes them";
         findings.push(
             Finding::warn("files", first.display(), what)
@@ -268,12 +271,12 @@ pub(crate) fn set_aside<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         let at = name.rsplit_once(".corrupt-").map(|(_, at)| at).unwrap_or_default();
         !at.is_empty() && at.chars().all(|c| c.is_ascii_digit())
     };
-    let what = "was unreadable and set aside: iapeer goes on without what it said";
+    let what = "was unreadable and set aside: iapeer works without its content";
     ours(world)
         .into_iter()
         .filter(is_aside)
         .map(|path| {
-            let todo = format!("look into it; `rm -r {}` when you have what you want of it", path.display());
+            let todo = format!("look into it, then `rm -r {}`", path.display());
             Finding::warn("files", path.display(), what).todo(todo)
         })
         .collect()

@@ -1,4 +1,4 @@
-//! A finding: one thing that is not as it should be, and the result of mending it.
+//! A finding: one problem, and the result of mending it.
 
 use crate::base::exit::{Exit, Failure, one_line};
 use crate::store::conformance::Severity;
@@ -96,7 +96,7 @@ impl<'a> Finding<'a> {
 
     /// What can't be examined counts as not in order.
     pub(crate) fn unseen(check: &'static str, error: &StoreError) -> Self {
-        let what = format!("{error}: what is in it is not known");
+        let what = format!("{error}: its content is not known");
         let todo = format!("`ls -ld {}` shows its mode and owner: you must be able to read it", error.path().display());
         Finding::error(check, error.exit(), error.path().display(), what).todo(todo)
     }

@@ -57,14 +57,14 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
     let see = format!("`iapeer-drain --list {identity}` shows them");
     let aside = queue.folder(Place::Corrupt);
     if dead > 0 {
-        let what = format!("{dead} message(s) were given up");
+        let what = format!("{dead} dead letter(s)");
         findings.push(
             Finding::warn("queue", identity, what)
                 .todo(format!("{see}; `iapeer-drain --requeue ID` or `iapeer-drain --drop ID`")),
         );
     }
     if corrupt > 0 {
-        let what = format!("{corrupt} file(s) in its queue are no messages");
+        let what = format!("{corrupt} file(s) in its queue can't be read as messages");
         findings.push(Finding::warn("queue", identity, what).todo(format!(
             "`ls -l {}` shows them, each with the reason; look into them, then remove them",
             aside.display()
@@ -117,8 +117,9 @@ fn history_gone<'a>(world: &'a World<'a>, identity: &Identity) -> Option<Finding
     if path.exists() || path.with_extension("jsonl.1").exists() {
         return None;
     }
-    let what = "has taken a message, and its history is gone: what became of messages until now is not known";
-    let todo = format!("bring {0} back from a backup; `touch {0}` begins a new one, and so does --fix", path.display());
+    let what = "has taken a message, and its history is gone: the outcomes of earlier messages are not known";
+    let todo =
+        format!("restore {0} from a backup, or `touch {0}` to begin a new history, as --fix does", path.display());
     Some(Finding::warn("queue", identity, what).todo(todo).mend(move || Ok(durable::publish(&path, b"").map(drop)?)))
 }
 
@@ -154,31 +155,31 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
     let settle = |what: &str| {
         let mended = identity.clone();
         Finding::warn("session", &identity, what)
-            .todo("`iapeer-superviser` clears it away, as the next tick would, or --fix does")
+            .todo("`iapeer-superviser` removes it, as the next tick would, or --fix does")
             .mend(move || settle(world, &mended))
     };
     match world.liveness(&identity, record.as_ref()) {
         Liveness::Unknown => {
-            let what = "tmux does not say whether it lives: it is left alone";
+            let what = "tmux does not say whether the session is alive: it is left as it is";
             vec![Finding::warn("session", &identity, what).todo(format!(
                 "`tmux -S {} ls` may say more; it is probed again by the next tick",
                 world.paths.socket(&identity).display()
             ))]
         }
-        Liveness::Gone if has(StateFile::Teardown) => vec![settle("its deliberate end was cut short")],
+        Liveness::Gone if has(StateFile::Teardown) => vec![settle("its deliberate end was interrupted")],
         Liveness::Gone if record.is_some() => vec![settle("its record names a session that is gone")],
-        Liveness::Gone if has(StateFile::ClaimedDeath) => vec![settle("the record of its death was cut short")],
+        Liveness::Gone if has(StateFile::ClaimedDeath) => vec![settle("the recording of its death was interrupted")],
         Liveness::Gone => vec![],
         Liveness::Alive if !registry.declares(&identity) => {
-            let what = "a session lives for a peer that is not registered";
+            let what = "a session is alive for a peer that is not registered";
             let cwd = record.map_or_else(|| world.paths.peer_dir(identity.personality()), |record| record.cwd);
             vec![
                 Finding::warn("session", &identity, what).todo(format!("`iapeer init {}` registers it", cwd.display())),
             ]
         }
         Liveness::Alive => match &record {
-            _ if has(StateFile::Teardown) => vec![settle("its deliberate end was cut short")],
-            None => vec![settle("it lives without a record, so nobody supervises it")],
+            _ if has(StateFile::Teardown) => vec![settle("its deliberate end was interrupted")],
+            None => vec![settle("its session is alive without a record, so that no tick supervises it")],
             Some(record) if record.phase == Phase::Booting && world.now().since(record.woke_at) > launch_takes => {
                 vec![settle("its launch was cut short")]
             }
@@ -199,8 +200,8 @@ pub(super) fn settle(world: &World<'_>, identity: &Identity) -> Result<(), MendE
 /// A server that lives without its socket: tmux makes it anew when it is told to.
 fn unreachable<'a>(world: &'a World<'a>, identity: &Identity, record: &SessionRecord) -> Option<Finding<'a>> {
     let server = record.server.filter(|_| !world.host.has_trace(identity))?;
-    let what = "its tmux server has no socket: nobody can look at it";
-    let todo = format!("`kill -USR1 {}` has tmux make it anew, or --fix does", server.pid);
+    let what = "its tmux server has no socket: its session can't be reached";
+    let todo = format!("`kill -USR1 {}` makes tmux create it again, or --fix does", server.pid);
     Some(Finding::warn("session", identity, what).todo(todo).mend(move || {
         tmux::recreate_socket(&server);
         Ok(())
@@ -211,9 +212,9 @@ fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>
     if !world.host.has_canaries() || is_seen_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
         return None;
     }
-    let what = "no canary watches its server: the cause of a death would be lost";
+    let what = "no canary watches its server: the cause of a death would not be recorded";
     let finding = Finding::warn("session", &identity, what)
-        .todo(format!("`iapeer-canary --ensure {identity}` sets one, or --fix does"));
+        .todo(format!("`iapeer-canary --ensure {identity}` starts one, or --fix does"));
     Some(finding.mend(move || match arm::reason(&arm::ensure(world, &identity)) {
         Some(why) => Err(MendError::Stands(why.to_owned())),
         None => Ok(()),
@@ -254,7 +255,7 @@ pub(crate) fn leftovers<'a>(
         })
         .map(|(identity, mut kinds)| {
             kinds.sort();
-            let what = format!("is not registered, and has state: {}", kinds.join(", "));
+            let what = format!("is not registered, but has state: {}", kinds.join(", "));
             let about = identity.clone();
             let todo = format!("`iapeer remove {}` removes the files, or --fix does", identity.personality());
             Finding::warn("state", about, what).todo(todo).mend(move || {

@@ -1,4 +1,5 @@
-//! Programs that hold a lock for too long, or that were stopped while they hold one: everything behind them waits.
+//! Programs that hold a lock for too long, or that were suspended while they hold one: all programs that need the lock
+//! wait.
 
 use super::finding::Finding;
 use crate::base::StateFile;
@@ -46,9 +47,9 @@ impl Stuck {
     /// Ending a program of ours loses nothing: whatever it was doing, the next one goes on with.
     fn todo(&self) -> String {
         match self.pid {
-            Some(pid) if self.doing.stopped => format!("`kill -CONT {pid}` has it go on"),
-            Some(pid) => format!("`kill {pid}` ends it, and the next program goes on with what it was doing"),
-            None => "end the program that holds it; the next one goes on with what it was doing".to_owned(),
+            Some(pid) if self.doing.stopped => format!("`kill -CONT {pid}` resumes it"),
+            Some(pid) => format!("`kill {pid}` ends it, and the next program completes its work"),
+            None => "end the program that holds it; the next program completes its work".to_owned(),
         }
     }
 }
@@ -56,8 +57,7 @@ impl Stuck {
 /// A tick that does not end.
 pub(crate) fn tick<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let stuck = stuck(&world.paths.superviser_lock(), status::TICK_IS_DUE)?;
-    let what =
-        format!("hangs, in {}: nobody notices a death, an idle peer, or a message that has to wait", stuck.what());
+    let what = format!("hangs, in {}: no tick notices a death, an idle peer, or a waiting message", stuck.what());
     Some(Finding::error("tick", Exit::TryAgain, "tick", what).todo(stuck.todo()))
 }
 
@@ -66,6 +66,6 @@ pub(crate) fn identity<'a>(world: &'a World<'a>, identity: &Identity) -> Option<
     let settings = world.settings;
     let fine = (settings.boot_deadline + settings.ready_gate).max(settings.midturn_wait);
     let stuck = stuck(&world.paths.state(identity, StateFile::Lock), fine)?;
-    let what = format!("its lock is held by {}: nobody else can reach it", stuck.what());
+    let what = format!("its lock is held by {}: no other program can act on it", stuck.what());
     Some(Finding::warn("state", identity, what).todo(stuck.todo()))
 }

@@ -33,7 +33,8 @@ fn relay<'a>(world: &'a World<'a>, rows: &[HostRow]) -> Option<Finding<'a>> {
     }
     let about = "iapeer-relay";
     if let Err(failure) = NatsFile::needed(world.paths) {
-        let todo = "correct nats.json in the root as docs/hosts.md has it; until then messages for hosts on NATS wait";
+        let todo =
+            "correct nats.json in the root as described in docs/hosts.md; until then messages for hosts on NATS wait";
         return Some(Finding::error("host", failure.exit, about, failure.message).todo(todo));
     }
     if !lock::is_held(&world.paths.relay_lock()) {
@@ -46,7 +47,7 @@ fn relay<'a>(world: &'a World<'a>, rows: &[HostRow]) -> Option<Finding<'a>> {
     let what = format!("for {}: {}", age(world.now(), trouble.since), trouble.why);
     Some(
         Finding::error("host", Exit::TryAgain, about, what)
-            .todo("it tries again by itself; see to nats.json and the server"),
+            .todo("it tries again by itself; check nats.json and the server"),
     )
 }
 
@@ -54,11 +55,12 @@ fn of<'a>(world: &'a World<'a>, row: &HostRow) -> Vec<Finding<'a>> {
     let (host, mut found) = (&row.host, Vec::new());
     let about = format!("@{host}");
     if let Some(why) = &row.wrong {
-        let todo = format!("`iapeer host add {host}` writes it anew");
+        let todo = format!("`iapeer host add {host}` writes it again");
         found.push(Finding::error("host", Exit::Config, &about, why.clone()).todo(todo));
     } else if row.transport == "unknown" && row.waiting > 0 {
-        let what = format!("{} message(s) wait for a host that is not known", row.waiting);
-        let todo = format!("`iapeer host add {host}` makes it known; else they come back after IAPEER_OUTBOX_DAYS");
+        let what = format!("{} message(s) wait for a host that is not registered", row.waiting);
+        let todo =
+            format!("`iapeer host add {host}` registers it; else they become dead letters after IAPEER_OUTBOX_DAYS");
         found.push(Finding::warn("host", &about, what).todo(todo));
     }
     if let Some(away) = row.away.as_ref().filter(|_| row.wrong.is_none()) {
@@ -67,7 +69,7 @@ fn of<'a>(world: &'a World<'a>, row: &HostRow) -> Vec<Finding<'a>> {
         found.push(Finding::warn("host", &about, what).todo(format!("`iapeer host test {host}` tries it now")));
     }
     if row.dead > 0 {
-        let what = format!("{} message(s) came back", row.dead);
+        let what = format!("{} dead letter(s)", row.dead);
         let todo =
             format!("`iapeer-drain --list @{host}` shows them; --requeue ID sends one again, --drop ID drops it");
         found.push(Finding::warn("host", &about, what).todo(todo));

@@ -88,16 +88,17 @@ fn stamp<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let what = match stamp.map(|at| world.now().since(at)) {
         Some(_) if ahead > status::STAMP_AHEAD => {
             let what = format!(
-                "the last one's stamp lies {} in the future: the clock was set back, and nobody knows when it ran",
+                "the time of the last tick is {} in the future: the clock was set back, and when the tick ran is not known",
                 said(ahead)
             );
             return Some(
-                Finding::warn("tick", "tick", what).todo("`iapeer-superviser` stamps it anew, as the next tick would"),
+                Finding::warn("tick", "tick", what)
+                    .todo("`iapeer-superviser` corrects the time, as the next tick would"),
             );
         }
         Some(age) if age <= status::TICK_IS_DUE => return None,
-        Some(age) => format!("the last one was {} ago: nobody notices a death or an idle peer", said(age)),
-        None => "never ran: nobody notices a death, an idle peer, or a message that has to wait".to_owned(),
+        Some(age) => format!("the last one was {} ago: no tick notices a death or an idle peer", said(age)),
+        None => "never ran: no tick notices a death, an idle peer, or a waiting message".to_owned(),
     };
     Some(Finding::warn("tick", "tick", what).todo(each_minute(world)))
 }
@@ -118,14 +119,14 @@ pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Find
         Ok(overview) => {
             for unit in &overview.units {
                 if let Some(trouble) = unit.trouble.as_ref().filter(|_| unit.file != "missing") {
-                    let todo = format!("`journalctl --user -u {}` says more", unit.name);
-                    findings.push(Finding::warn("units", &unit.name, format!("ended badly: {trouble}")).todo(todo));
+                    let todo = format!("`journalctl --user -u {}` shows its log", unit.name);
+                    findings.push(Finding::warn("units", &unit.name, format!("failed: {trouble}")).todo(todo));
                 }
                 if unit.file == "foreign" {
-                    let what = "stands where our unit belongs and is not ours";
+                    let what = "is in the place of iapeer's unit and was not written by iapeer";
                     findings.push(
                         Finding::warn("units", &unit.name, what)
-                            .todo("move it away, then `iapeer units install` puts ours there"),
+                            .todo("move it away, then `iapeer units install` writes iapeer's unit"),
                     );
                 }
             }

@@ -1,4 +1,4 @@
-//! `iapeer doctor`: what is not as it should be on this host, why that matters, and what to do about it.
+//! `iapeer doctor`: the problems of this host, why each matters, and what to do about it.
 //!
 //! Each check works independently and reports findings; no check stops the others. A finding may have a mend: a change
 //! that loses nothing and that a tick, or the owner, could make as well. With `fix` the mends are carried out.

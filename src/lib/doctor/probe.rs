@@ -1,5 +1,5 @@
-//! `iapeer doctor --runtime RT`: starts the program in a scratch session of a throw-away root, and says of every
-//! screen it shows which rule of the manifest matched what.
+//! `iapeer doctor --runtime RT`: starts the program in a session of a temporary root, and reports for every screen that
+//! the program shows which rule of the manifest matched which row.
 
 use crate::base::clock::{Clock, Deadline};
 use crate::base::exit::{Exit, Failure};
@@ -64,7 +64,7 @@ enum ProbeError {
     #[error(transparent)]
     ForAPerson(#[from] ForAPerson),
     /// It did not become ready in time.
-    #[error("never-became-ready: the last screen above is none that the manifest knows as ready")]
+    #[error("never-became-ready: no rule of the manifest matches the last screen above as ready")]
     Never,
 }
 
@@ -140,8 +140,7 @@ fn borrowed(world: &World<'_>, runtime: &Runtime) -> Option<(String, Vec<u8>)> {
 /// Starts `runtime` and reports what is seen until it is ready. A registered peer's `launch.env` may be what logs the
 /// program in, so the program is given one. The error says why it never was.
 pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&Probed)) -> Result<(), Failure> {
-    let made =
-        |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a throw-away root: {error}"));
+    let made = |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a temporary root: {error}"));
     let dir = tempfile::Builder::new().prefix("iapeer-doctor.").tempdir_in("/tmp").map_err(made)?;
     let scratch = Paths::throw_away(&dir.path().join("root"))?;
     scratch.ensure()?;
@@ -154,10 +153,7 @@ pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut
     create::create(&world, &birth)?;
     let peer = Peer::find(&scratch, &name, Some(runtime))?;
     let Some(rules) = peer.manifest.screen.as_ref().filter(|_| peer.manifest.kind == Kind::Tui) else {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("runtime {runtime} has no screen: there is nothing to look at"),
-        ));
+        return Err(Failure::new(Exit::Refused, format!("runtime {runtime} has no screen to test")));
     };
     if let Some((_, bytes)) = &borrowed {
         let path = paths::launch_env_path(peer.cwd(), runtime);

@@ -44,7 +44,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     }
     let found = verify::look(record);
     if found.missing {
-        let what = format!("{} is missing: it runs on what the registry says", card.display());
+        let what = format!("{} is missing: the peer runs by the registry's copy", card.display());
         let todo = format!("`iapeer init {}` writes one, or --fix does", record.cwd.display());
         let missing = Finding::warn("profile", &name, what).todo(todo).mend(anew(world, record));
         return unfit.into_iter().map(|unfit| of_file(&name, unfit)).chain([missing]).collect();
@@ -54,10 +54,15 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
         let what = format!("{}: {} — {}", card.display(), issue.field, issue.message);
         match issue.severity {
             Severity::Error if found.torn => bad(what)
-                .todo("`iapeer doctor --fix` writes it anew from the registry and keeps this file beside it; or correct it")
+                .todo(
+                    "`iapeer doctor --fix` restores it from the registry and keeps this file beside it; or correct it",
+                )
                 .mend(anew(world, record)),
-            Severity::Error => bad(what).todo(format!("correct it in {}: the peer runs on what the registry says until then", card.display())),
-            Severity::Warn if issue.field == "personality" && record.cwd.file_name().is_some_and(|dir| dir != name.as_str()) => {
+            Severity::Error => bad(what)
+                .todo(format!("correct it in {}: until then the peer runs by the registry's copy", card.display())),
+            Severity::Warn
+                if issue.field == "personality" && record.cwd.file_name().is_some_and(|dir| dir != name.as_str()) =>
+            {
                 let named = record.cwd.with_file_name(name.as_str());
                 let todo = format!(
                     "`mv {} {}` and `iapeer init {}` take it back to a folder of its name",
@@ -91,10 +96,10 @@ fn folder_gone<'a>(world: &'a World<'a>, record: &PeerRecord) -> Finding<'a> {
     let finding = Finding::error("profile", Exit::Config, name, what);
     match moved_to(world, record) {
         Some(dir) => finding
-            .todo(format!("`iapeer init {}` takes it up where it is now, or --fix does", dir.display()))
+            .todo(format!("`iapeer init {}` registers its present place, or --fix does", dir.display()))
             .mend(move || Ok(create::init(world, &dir, &Birth::default()).map(drop)?)),
         None => finding.todo(format!(
-            "if it was moved, `iapeer init DIR` takes it up there; else `iapeer create {name} --path {old}` makes the folder anew"
+            "if it was moved, `iapeer init DIR` registers its present place; else `iapeer create {name} --path {old}` makes the folder again"
         )),
     }
 }
@@ -138,7 +143,7 @@ fn plugins<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     let of_all = of_all.policy().enabled();
     let finding = |plugin: String| {
         let whose = if of_all.contains(&plugin.as_str()) { String::new() } else { format!(" {name}") };
-        let what = format!("no agent program knows the plugin {plugin} any more: its sessions start without it");
+        let what = format!("no agent program has the plugin {plugin} any more: its sessions start without it");
         Finding::warn("profile", name, what).todo(format!("configure it again, or `iapeer disable {plugin}{whose}`"))
     };
     missing.into_iter().map(finding).collect()
@@ -155,7 +160,7 @@ fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &VerifyFound) -> 
         let todo = format!("`iapeer rename` changes both; or correct {}", paths::profile_path(&cwd).display());
         return Some(finding.todo(todo));
     }
-    Some(finding.todo("`iapeer verify --fix` takes over what the profile says").mend(move || {
+    Some(finding.todo("`iapeer verify --fix` makes the registry agree with the profile").mend(move || {
         let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
         Profile::migrate(&writer, &cwd)?;
         let done = reindex::reindex_by(world.paths, &writer, Some(&name))?;

@@ -11,13 +11,13 @@ use std::path::Path;
 /// The programs that are needed, each with what does not work without it. A runtime's program has a check of its own.
 const STARTED_BY_OTHERS: [(&str, &str); 8] = [
     ("iapeer-drain", "no message is delivered"),
-    ("iapeer-superviser", "nobody notices a death, an idle peer, or a message that has to wait"),
-    ("iapeer-canary", "nobody records why a session died"),
-    ("iapeer-turn", "agents can't say that they took a message"),
-    ("iapeer-send", "agents without the tool can't answer"),
-    ("iapeer-mcp", "agents have no tool to send with"),
+    ("iapeer-superviser", "no tick notices a death, an idle peer, or a waiting message"),
+    ("iapeer-canary", "the causes of deaths are not recorded"),
+    ("iapeer-turn", "agents can't report that they took a message"),
+    ("iapeer-send", "agents without send_to_peer can't answer"),
+    ("iapeer-mcp", "agents can't send by send_to_peer"),
     ("iapeer-run", "peers that are always on do not start"),
-    ("iapeer-telegram", "no message comes or goes by Telegram"),
+    ("iapeer-telegram", "no message is sent or received by Telegram"),
 ];
 
 /// Programs of ours that can't be run from where this one is.

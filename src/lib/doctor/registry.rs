@@ -31,15 +31,15 @@ pub(crate) fn unusable<'a>(world: &'a World<'a>, error: RegistryError) -> Vec<Fi
     let what = format!("{fault}: no message is accepted and no session started; {known}");
     let mut findings = vec![
         Finding::error("profile", exit, path, what)
-            .todo("`iapeer doctor --fix` writes it anew from the peers' profiles, and keeps the old file aside")
+            .todo("`iapeer doctor --fix` restores it from the peers' profiles, and keeps the old file aside")
             .mend(|| {
                 rebuild::restore(world)?;
                 Ok(())
             }),
     ];
     findings.extend(found.left.into_iter().map(|left| {
-        let what = format!("is not taken into the registry: {}", left.why);
-        Finding::warn("profile", &left.personality, what).todo("`iapeer init DIR` in the folder that is meant")
+        let what = format!("is not added to the registry: {}", left.why);
+        Finding::warn("profile", &left.personality, what).todo("`iapeer init DIR` with the right folder")
     }));
     findings
 }
@@ -47,7 +47,10 @@ pub(crate) fn unusable<'a>(world: &'a World<'a>, error: RegistryError) -> Vec<Fi
 /// Peers that have left something, and that a registry which can be read does not name.
 pub(crate) fn unregistered<'a>(world: &'a World<'a>, records: Vec<PeerRecord>) -> Vec<Finding<'a>> {
     let finding = |record: PeerRecord| {
-        let what = format!("lives in {}, and the registry does not name it: nobody reaches it", record.cwd.display());
+        let what = format!(
+            "has its folder at {}, and the registry does not name it: no message reaches it",
+            record.cwd.display()
+        );
         Finding::warn("profile", &record.personality, what)
             .todo(format!("`iapeer init {}` registers it, or --fix does", record.cwd.display()))
             .mend(move || Ok(rebuild::register(world, record)?))

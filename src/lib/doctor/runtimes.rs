@@ -77,6 +77,6 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     if cfg!(target_os = "macos") || login.is_seen(world.paths, |name| env.get(name).cloned()) {
         return None;
     }
-    let what = "shows no sign of a login: a wake would end at its login screen";
+    let what = "no login was found: a wake would end at its login screen";
     Some(Finding::warn("runtime", runtime, what).todo(login.hint.clone()))
 }

@@ -16,7 +16,7 @@ pub(crate) fn telegram<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         match bots::bots(peer) {
             Err(failure) => found.push(
                 Finding::error("telegram", failure.exit, &peer.identity, failure.message)
-                    .todo(format!("`iapeer connect telegram {name}` writes it anew")),
+                    .todo(format!("`iapeer connect telegram {name}` writes it again")),
             ),
             Ok(bots) if bots.is_empty() => found.push(
                 Finding::warn("telegram", &peer.identity, "no bot is connected: messages to it wait")
@@ -26,7 +26,7 @@ pub(crate) fn telegram<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
                 let trouble = bot.trouble()?;
                 let what = format!("for {}: {}", age(world.now(), trouble.since), trouble.why);
                 let about = format!("{} {}", peer.identity, bot.handle());
-                let todo = "it is tried again by itself; where the token is refused, `iapeer connect telegram` takes a new one";
+                let todo = "the bridge tries again by itself; where the token is refused, give `iapeer connect telegram` a new one";
                 Some(Finding::error("telegram", Exit::Refused, about, what).todo(todo))
             })),
         }

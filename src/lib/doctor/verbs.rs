@@ -16,9 +16,9 @@ pub(crate) fn cut_short<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let finding = |intent: Result<journal::RosterIntent, Failure>| match intent {
         Ok(journal::RosterIntent { act, by, at, .. }) => {
             let names: Vec<&str> = act.names().iter().map(|name| name.as_str()).collect();
-            let what = format!("{} was begun by {by} at {} and cut short", act.describe(), at.utc());
+            let what = format!("{} was begun by {by} at {} and interrupted", act.describe(), at.utc());
             Finding::error("state", Exit::TryAgain, names.join(", "), what)
-                .todo("`iapeer-superviser` finishes it, as the next tick would, or --fix does")
+                .todo("`iapeer-superviser` completes it, as the next tick would, or --fix does")
                 .mend(|| Ok(unfinished::try_finish_all(world, world.settings.lock_wait)?))
         }
         Err(failure) => {

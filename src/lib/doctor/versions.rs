@@ -1,5 +1,5 @@
-//! Agents' programs of another version than what the rules for their screens were measured with: they may show what no rule
-//! knows.
+//! Agents' programs of another version than the one with which their screen rules were measured: such a program may
+//! show a screen that no rule matches.
 
 use super::finding::Finding;
 use crate::base::exit::Failure;
@@ -12,8 +12,10 @@ use crate::world::peer::Peer;
 /// One finding for each runtime that a peer declares.
 pub(crate) fn versions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
     let finding = |(runtime, what): (Runtime, String)| {
-        let todo = format!("`iapeer doctor --runtime {runtime}` tries them, and is content with that version then");
-        Finding::warn("runtime", runtime, format!("{what}: a screen may not be understood, and messages then wait"))
+        let todo = format!(
+            "`iapeer doctor --runtime {runtime}` tests the rules; if they hold, that version is accepted from then on"
+        );
+        Finding::warn("runtime", runtime, format!("{what}: its screens may not be recognised, and messages then wait"))
             .todo(todo)
     };
     drift::drifts(world.paths, registry, Effort::Run).into_iter().map(finding).collect()

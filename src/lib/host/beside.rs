@@ -1,4 +1,4 @@
-//! A server that a program in a terminal needs beside itself: started before it, and ended with it.
+//! A server that a program in a terminal needs: started before that program, and ended with it.
 
 use crate::host::ProcessId;
 use crate::host::process::{self, ExitWatch};

@@ -1,4 +1,4 @@
-//! Another program, run for a bounded time with a text on its standard input.
+//! Running another program for a bounded time, with a text on its standard input.
 
 use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub(crate) enum ChildError {
     #[error("cannot start: {0}")]
     Start(#[source] std::io::Error),
-    #[error("no end within {0:?}")]
+    #[error("it did not end within {0:?}")]
     TimedOut(Duration),
     #[error("interrupted")]
     Cancelled,

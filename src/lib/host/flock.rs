@@ -1,5 +1,5 @@
-//! Who holds a lock file, without touching the lock: to try it would take it for an instant, and a program that tries
-//! it in that instant would think that somebody is at work.
+//! Determines which program holds a lock file, without touching the lock: a try would take the lock for an instant, and
+//! a program that tries the lock in that instant would find it held.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What a program of ours inherited from the program that started it, and must not pass on.
+//! Descriptors and attributes that a program inherited from the program that started it, and must not pass on.
 
 use crate::host::limits;
 use nix::libc;

@@ -1,4 +1,4 @@
-//! Limits of the kernel's on this process (getrlimit(2)), which its children get too.
+//! The kernel's resource limits of this process (getrlimit(2)), which its children inherit.
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 

@@ -1,4 +1,4 @@
-//! Whether a service manager holds a peer (D16): then no program of ours wakes, reaps or drains it.
+//! Whether a service manager holds a peer (D16). No program of iapeer wakes, reaps or drains such a peer.
 
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;

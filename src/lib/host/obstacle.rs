@@ -1,4 +1,4 @@
-//! Why a program can't be run, and what to do about it.
+//! The reason why a program can't be run, and what to do about it.
 
 use nix::unistd::{AccessFlags, access};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Changes of folders and files as the kernel tells them: inotify on Linux, kqueue on macOS.
+//! Changes of folders and files, as the kernel reports them: inotify on Linux, kqueue on macOS.
 
 pub(super) use os::{Handle, PathEvents, number};
 

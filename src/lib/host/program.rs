@@ -1,4 +1,4 @@
-//! Running a program in the foreground: to its end, or in place of this one.
+//! Running a program in the foreground: waiting for its end, or replacing this program by it.
 
 use std::ffi::OsStr;
 use std::io;

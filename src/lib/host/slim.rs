@@ -1,4 +1,4 @@
-//! Giving memory back before a long wait: a program that sleeps for days should hold next to nothing.
+//! Releases memory before a long wait: a program that sleeps for days should hold very little.
 
 /// Gives back memory that can be restored: the resident pages of program files, which the kernel reads again when they
 /// are next needed, and free heap.

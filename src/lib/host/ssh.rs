@@ -1,4 +1,4 @@
-//! A connection by ssh: the program `ssh` with pipes to what it runs on the other machine.
+//! A connection by ssh: the program `ssh`, with pipes to the program that it runs on the other machine.
 
 use crate::host::spawn::find_program;
 use std::fs::File;

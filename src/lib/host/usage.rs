@@ -1,4 +1,4 @@
-//! What the processes of sessions use: resident memory, and CPU time.
+//! The resident memory and CPU time of sessions' processes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,10 +2,10 @@
 //! the terminal stays as it is.
 //!
 //! ```text
-//! may it have been given before?      → its id is looked up first; without an answer it stays in flight
-//! connect, find the conversation      → no: nothing was given, the next way is tried
-//! a turn runs → urgent: steer it; else → held, until the turn's end
-//! turn/start with the message's id    → refused: nothing was given, the next way is tried
+//! may it have been sent before?       → its id is looked up first; without an answer the item stays in flight
+//! connect, find the conversation      → fails: nothing was sent, the next way is tried
+//! a turn runs                         → urgent: steer the turn; else: held until the turn's end
+//! turn/start with the message's id    → refused: nothing was sent, the next way is tried
 //!                                     → no answer: the id is looked up; not found: unknown
 //! evidence: item/started that carries the id, a hook's turn marker, a transcript record
 //! ```

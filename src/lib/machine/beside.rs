@@ -1,4 +1,4 @@
-//! What a session's pane is started with where an app-server is to hold the conversation.
+//! The command line of a session's pane where an app-server is to hold the conversation.
 
 use super::real::RealHost;
 use crate::base::exit::Failure;

@@ -7,8 +7,8 @@
 //! Cleared   the composer was seen without it               seen with it    → Standing
 //! ```
 //!
-//! A message that was typed in mid-turn may go into a queue of the program's own: then it has not landed before a turn
-//! takes it, and nobody waits for that here.
+//! A message that is typed while a turn runs may go into the program's own queue. Then it lands only when a turn takes
+//! it; this module does not wait for that.
 //!
 //! Evidence ends the wait in any state: the message has landed. The end of the session or of the time ends the wait
 //! too: where a last search finds no evidence, the outcome is unknown.

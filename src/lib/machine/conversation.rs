@@ -1,4 +1,4 @@
-//! The conversation that an app-server holds: which one it is, what it has, its turn, and what it asks.
+//! The conversation that an app-server holds: finding it, its items, its running turn, and its requests for approval.
 
 use super::rpc::{Rpc, RpcError};
 use crate::base::message_id::MessageId;
@@ -61,8 +61,8 @@ pub(super) fn follow(rpc: &mut Rpc, thread: &str) -> Result<(), RpcError> {
     rpc.ask("thread/resume", json!({"threadId": thread, "excludeTurns": true})).map(drop)
 }
 
-/// Whether one of the conversations has an item with the message's id. A server that refuses to say has none: it does so
-/// before a conversation's first item.
+/// Whether one of the conversations has an item with the message's id. A server that refuses to say has none: it does
+/// so before a conversation's first item.
 pub(super) fn holds(rpc: &mut Rpc, open: &[Conversation], id: MessageId) -> Result<bool, RpcError> {
     for thread in open {
         let asked = json!({"threadId": thread.id, "limit": ITEMS, "sortDirection": "desc"});

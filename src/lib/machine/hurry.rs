@@ -1,4 +1,4 @@
-//! Making a program take an urgent message at once that it has put into its own queue, behind the running turn.
+//! Makes a program take an urgent message at once, after the program has put the message into its own queue.
 
 use super::ready::{self, RESUBMIT};
 use super::real::RealHost;

@@ -1,4 +1,4 @@
-//! The ledger of one other host's messages: what it has accepted, what its receipts say, what comes back.
+//! The ledger of the messages to one other host: accepted there, settled by a receipt, or given up.
 //!
 //! ```text
 //! waiting ── accepted there ──► in flight ── receipt: delivered ──► history

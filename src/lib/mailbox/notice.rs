@@ -1,4 +1,4 @@
-//! Notices of iapeer's own to a peer: ordinary messages from `system-iapeer` (D28).
+//! Notices from iapeer to a peer: ordinary messages from `system-iapeer` (D28).
 //!
 //! A notice that can't be accepted into its peer's queue now (the peer is stopped, the queue can't be written) waits in
 //! `<root>/state/notices/<identity>.<id>`. The tick, the peer's next drain or `iapeer start` delivers it later.
@@ -87,8 +87,8 @@ pub(crate) fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
     }
 }
 
-/// The peer of `identity`, on another runtime where it has that one no more. `None`: it is gone, by a registry that could
-/// be read.
+/// The peer of `identity`, on another runtime where it has that one no more. `None`: it is gone, by a registry that
+/// could be read.
 fn find(world: &World<'_>, identity: &Identity) -> Result<Option<Peer>, Failure> {
     let registry = Registry::read(world.paths)?;
     let Some(record) = registry.get(identity.personality()) else { return Ok(None) };

@@ -1,5 +1,5 @@
-//! Receipts: what became of a message that came from another host is written into the outbox of that host, before the
-//! message leaves its queue here. A receipt that is written twice has the same id, and counts once.
+//! Receipts: the outcome of a message from another host is written into the outbox for that host, before the message
+//! leaves its queue here. A receipt that is written twice has the same id, and counts once.
 
 use crate::base::address::HostName;
 use crate::base::evidence::{Landed, Outcome};

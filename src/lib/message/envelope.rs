@@ -8,8 +8,9 @@
 //! <message><![CDATA[BODY]]></message>
 //! </iap>
 //! ```
-//! Of a sender on another host P is `NAME@HOST`. Lines end with LF, except the last one. The decoder is anchored at the open tag, parses CDATA sections, reads a bounded
-//! number of characters, and also accepts the short attribute names of later versions.
+//! For a sender on another host P is `NAME@HOST`. Lines end with LF, except the last one. The decoder is anchored at
+//! the open tag, parses CDATA sections, reads a bounded number of characters, and also accepts the short attribute
+//! names of later versions.
 
 use crate::base::address::Origin;
 use crate::base::identity::{Identity, Intelligence, Runtime, Topic};
@@ -60,10 +61,10 @@ pub enum EnvelopeError {
     #[error("no envelope: it does not begin with an <iap …> tag")]
     NoTag,
     /// A required attribute is missing or wrong.
-    #[error("the envelope's {0} is missing or wrong")]
+    #[error("the envelope's {0} is missing or invalid")]
     Attribute(&'static str),
     /// The envelope has no message element.
-    #[error("the envelope holds no message")]
+    #[error("the envelope contains no message")]
     NoMessage,
 }
 

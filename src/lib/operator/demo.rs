@@ -1,4 +1,4 @@
-//! `iapeer demo`: the main job, shown in a throw-away root with the programs themselves. It ends by itself and
+//! `iapeer demo`: shows the main functions in a temporary root, by running the real programs. It ends by itself and
 //! leaves nothing behind.
 
 use crate::base::clock::{Clock, Deadline, SystemClock, wait_for};

@@ -1,4 +1,4 @@
-//! What a verb about one peer on one runtime did.
+//! The result of a verb about one peer on one runtime.
 
 use crate::base::exit::Exit;
 use crate::base::identity::{Identity, Personality, Runtime};

@@ -1,4 +1,4 @@
-//! `iapeer host list`: the other hosts, and what waits for them.
+//! `iapeer host list`: the other hosts, and how many messages wait for each.
 
 use crate::base::HostName;
 use crate::base::exit::Failure;

@@ -1,4 +1,4 @@
-//! The event logs as an operator reads them: all three merged by time, for one peer or all, and as they grow.
+//! `iapeer logs`: the three event logs merged by time, for one peer or all, also following them as they grow.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};

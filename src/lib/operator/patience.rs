@@ -1,4 +1,5 @@
-//! Waiting for whoever is at work on a peer, and saying so: who that is, what it does, for how long at most.
+//! Waiting for the program that holds a peer's lock, and reporting to the operator which program that is, what it does,
+//! and how long the wait may take.
 
 use crate::base::identity::Identity;
 use crate::base::{StateFile, output};
@@ -11,8 +12,8 @@ use std::time::Duration;
 /// What takes no longer needs no explanation.
 const SILENT: Duration = Duration::from_millis(700);
 
-/// Takes the lock of `identity`, waiting at most `wait`. Where that takes a moment, says what is waited for, and what an
-/// interruption leaves, as `leaves` has it.
+/// Takes the lock of `identity`, waiting at most `wait`. Where that takes a moment, says what is waited for, and what
+/// an interruption leaves, as `leaves` has it.
 pub(crate) fn lock<'w>(
     world: &'w World<'_>,
     identity: &Identity,

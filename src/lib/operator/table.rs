@@ -1,4 +1,4 @@
-//! `iapeer list` as a table for people: one row a peer, those that need somebody first, at most 80 columns.
+//! `iapeer list` as a table: one row per peer, those that need a person first, at most 80 columns.
 
 use crate::attention::report::age;
 use crate::base::AttentionState;

@@ -1,4 +1,4 @@
-//! Why the parrot could not start or go on.
+//! The errors for which the parrot can't start or continue.
 
 use crate::base::exit::{Exit, Failure};
 use nix::errno::Errno;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ParrotError {
     /// A `PARROT_*` variable can't be read.
-    #[error("{name}={value:?} can't be read: it wants {wants}; unset it for the default")]
+    #[error("{name}={value:?} can't be parsed: it must be {wants}; unset it for the default")]
     Variable {
         /// The variable.
         name: &'static str,

@@ -1,8 +1,9 @@
-//! The parrot: a small, honest agent that answers by repeating, for trying and testing without an AI account.
+//! The parrot: a small agent that answers by repeating, for trying and testing iapeer without an AI account.
 //!
-//! It is a raw-mode terminal program that behaves as the agent programs do (bracketed paste, a composer with ghost text,
-//! turns, a queue for messages that arrive during a turn, hooks, a transcript, resume), so that every rule of launch and
-//! delivery can be tested against a real terminal. Environment variables make it fail as programs fail in the field (`faults::Faults`).
+//! It is a raw-mode terminal program that behaves as the agent programs do (bracketed paste, a composer with ghost
+//! text, turns, a queue for messages that arrive during a turn, hooks, a transcript, resume), so that every rule of
+//! launch and delivery can be tested against a real terminal. Environment variables make it fail as programs fail in
+//! the field (`faults::Faults`).
 //!
 //! | noun | what it is |
 //! |---|---|

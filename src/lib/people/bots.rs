@@ -1,10 +1,10 @@
 //! The Telegram bots of a person: `<cwd>/.iapeer/runtimes/telegram/bot-<id>/`, a folder each.
 //!
 //! ```text
-//! token         what BotFather gave, 0600; nothing else holds it
-//! bot.json      whose bot it is and with which chat it is paired: a bot without it is none
-//! progress.json up to which update everything is accepted
-//! trouble.json  why nothing comes or goes, where that is so
+//! token         the token from BotFather (0600); no other file has it
+//! bot.json      the bot's person, and the chat with which it is paired; a folder without this file is no bot
+//! progress.json the number of the update up to which all updates are accepted
+//! trouble.json  why messages can't be sent or received, while that is so
 //! ```
 
 use crate::base::address::Contact;

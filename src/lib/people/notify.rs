@@ -1,8 +1,8 @@
 //! Notifying people at once, by `<root>/notify`, a program of the user's.
 //!
-//! It is run detached and never waited for, in a session of its own, for `LIMIT` at most, with the event as JSON on its
-//! standard input and `IAPEER_EVENT`, `IAPEER_PEER` and `IAPEER_TEXT` in its environment. A failure is in
-//! `lifecycle.log`.
+//! The program runs detached, in a process session of its own, for at most `LIMIT`; no caller waits for it. It gets the
+//! event as JSON on its standard input, and `IAPEER_EVENT`, `IAPEER_PEER` and `IAPEER_TEXT` in its environment. A
+//! failure is logged in `lifecycle.log`.
 
 use crate::base::exit::{Exit, Failure, one_line};
 use crate::base::identity::Identity;

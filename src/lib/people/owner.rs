@@ -1,5 +1,5 @@
-//! The owner: the person whose host this is, whose name is in `<root>/owner`. Messages that are sent from outside any
-//! peer's folder are the owner's.
+//! The owner: the person whose name is in `<root>/owner`. The owner is the sender of messages that are sent from
+//! outside any peer's folder.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality};

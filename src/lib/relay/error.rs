@@ -1,4 +1,4 @@
-//! Why nothing could be handed over or taken over.
+//! Errors of handing messages over to another host, and of taking messages from it.
 
 use crate::base::exit::{Exit, Failure};
 

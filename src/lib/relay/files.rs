@@ -1,4 +1,4 @@
-//! The files that go with a message: read in pieces here, put together again there, each in a folder of its message.
+//! The files that go with a message: sent in parts, and assembled on the other host in a folder of the message.
 
 use crate::base::HostName;
 use crate::base::exit::{Exit, Failure};
@@ -79,8 +79,8 @@ fn unfinished(world: &World<'_>, id: MessageId, file: usize) -> PathBuf {
     world.paths.attachments(id).join(format!(".part-{file}"))
 }
 
-/// The host to which the folder of the message `id` belongs: the first that sends a file for that id owns it, so that no
-/// host can change what came with another host's message.
+/// The host to which the folder of the message `id` belongs: the first that sends a file for that id owns it, so that
+/// no host can change what came with another host's message.
 fn owner(world: &World<'_>, id: MessageId) -> Result<Option<Vec<u8>>, Failure> {
     Ok(durable::read_optional(&owner_file(world, id))?)
 }

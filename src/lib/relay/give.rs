@@ -1,5 +1,5 @@
-//! Giving another host what waits for it, in the order of acceptance. Up to [`WINDOW`] messages are on their way at once;
-//! each leaves the outbox when its acknowledgement is back.
+//! Giving another host the messages that wait for it, in the order of acceptance. Up to [`WINDOW`] messages are sent
+//! ahead of their acknowledgements; each message leaves the outbox when its acknowledgement has come.
 
 use crate::mailbox::afar::{self, Outgoing};
 use crate::relay::error::RelayError;

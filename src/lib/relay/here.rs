@@ -1,4 +1,4 @@
-//! Who there is on this host, as other hosts are told.
+//! The peers of this host, as other hosts are told.
 
 use crate::base::exit::Failure;
 use crate::operator::list;

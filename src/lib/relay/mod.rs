@@ -1,12 +1,12 @@
-//! Other hosts: handing over what waits for them, and taking over what they give.
+//! Other hosts: handing over the messages that wait for them, and taking the messages that they give.
 //!
 //! ```text
-//! outbox ─ push ─► ssh ─► receive ─► queue of a peer there      one conversation; then the other way round
+//! outbox ─ push ─► ssh ─► receive ─► queue of a peer there      one connection, then used in the other direction
 //! outbox ─ run ──► a stream of NATS ──► run ─► queue of a peer
 //! ```
 //!
-//! An item leaves the outbox when the other end has acknowledged it, which it does once the item is durable there. Whatever
-//! is sent twice is accepted once.
+//! An item leaves the outbox when the other host has acknowledged it, which happens once the item is durable there. A
+//! message that is sent twice is accepted once.
 
 #![forbid(unsafe_code)]
 

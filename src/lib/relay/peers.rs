@@ -1,4 +1,4 @@
-//! Who there is on which host: `iapeer list --hosts`.
+//! The peers of other hosts, for `iapeer list --hosts`.
 
 use crate::base::HostName;
 use crate::base::exit::{Exit, Failure, one_line};

@@ -1,5 +1,5 @@
-//! Handing over to a host by ssh what waits for it: one connection for all of it, and back the same way what waits there
-//! for this host.
+//! Handing over by ssh the messages that wait for a host. One connection carries all of them, and then the messages
+//! that wait on the other host for this one.
 
 use crate::base::HostName;
 use crate::base::clock::Deadline;

@@ -1,4 +1,5 @@
-//! The far end of a push: takes over what comes on standard input, and gives in turn what waits here for the caller.
+//! The receiving end of a push: takes the messages that come on standard input, then gives the messages that wait here
+//! for the host that connected.
 
 use crate::base::HostName;
 use crate::base::exit::{Exit, Failure};

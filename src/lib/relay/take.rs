@@ -1,4 +1,4 @@
-//! Taking over what another host gives: each message is durable here before it is acknowledged.
+//! Taking messages from another host: each is durable here before it is acknowledged.
 
 use crate::base::HostName;
 use crate::base::exit::Failure;

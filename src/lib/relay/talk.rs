@@ -1,4 +1,4 @@
-//! A conversation with another host over two pipes, line by line.
+//! A connection with another host over two pipes, line by line.
 
 use crate::base::exit::Failure;
 use crate::base::span::said;

@@ -1,12 +1,12 @@
-//! What two hosts say to each other: JSON objects, one a line over ssh, one a message over NATS.
+//! The protocol between two hosts: JSON objects, one per line over ssh, one per message over NATS.
 //!
 //! ```text
 //! {"hello":{"host":"box","version":"0.1.0","protocol":[1,1],"calls":true}}    both, first
 //! {"part":{"id":"…","file":0,"name":"a.png","offset":0,"data":"<base64>"}}    before the message it belongs to
 //! {"message":{"id":"…","seq":7,"to":"bob","from":"claude-alice","body":"…"}}
 //! {"ack":{"id":"…","outcome":"accepted"}}                                      one for each message, in their order
-//! "done"                                                                       it is the other one's turn to give
-//! {"bye":"words"}                                                              why the conversation ends
+//! "done"                                                                       now the other host gives its messages
+//! {"bye":"words"}                                                              why the connection ends
 //! ```
 
 use crate::base::HostName;

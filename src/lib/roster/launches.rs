@@ -1,6 +1,5 @@
-//! What launches are given beside what their runtime needs: switching programs' own memories and the memory slot, and
-//! adding MCP servers and plugins of the user's. For one peer it stands in the peer's profile, for all in
-//! `launch-defaults.json`.
+//! The settings of launches: agent programs' own memory, the memory slot, and the user's MCP servers and plugins. The
+//! settings of one peer are in the peer's profile, those of all peers in `launch-defaults.json`.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};

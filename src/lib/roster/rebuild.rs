@@ -1,7 +1,7 @@
-//! Finding the peers again that a registry does not name: from what is left of it and of its last good copy, from the
+//! Finds the peers that a damaged registry no longer names: from the rest of it and its last good copy, from the
 //! records of sessions, from queues, units and histories, and from the profiles in the folders that these name.
 //!
-//! The registry is a projection of the profiles; what was removed on purpose stays away.
+//! The registry is made from the profiles. Peers that an operator removed are not restored.
 
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Personality, Runtime};

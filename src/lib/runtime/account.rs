@@ -1,4 +1,4 @@
-//! What transcripts tell of work done: tokens, by model, and turns. Read on from where the last reading ended.
+//! Usage according to transcripts: tokens by model, and turns. Each reading continues where the last one ended.
 
 use crate::base::clock::EpochMs;
 use crate::runtime::account_rule::Tokens;

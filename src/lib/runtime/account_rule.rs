@@ -1,10 +1,11 @@
-//! Where transcripts say how many tokens an answer took.
+//! The part of a manifest that says where transcripts report the tokens of an answer.
 
 use super::needle::RecordRule;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Which records say what was used. All pointers are JSON pointers (RFC 6901) into a line; a pointer to nothing is zero.
+/// Which records say what was used. All pointers are JSON pointers (RFC 6901) into a line; a pointer to nothing is
+/// zero.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRule {

@@ -1,4 +1,4 @@
-//! Filling values into the texts of a manifest.
+//! Fills values into the texts of a manifest.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub enum FillError {
         name: String,
     },
     /// The value is none, or no number.
-    #[error("{0:?} names no whole number")]
+    #[error("{0:?} does not give a whole number")]
     NoNumber(String),
 }
 

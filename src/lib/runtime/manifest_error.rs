@@ -35,7 +35,7 @@ pub enum ManifestError {
         source: FillError,
     },
     /// The program it starts is not on this machine.
-    #[error("no program for runtime {runtime}: looked for {looked}; {hint}, or set {variable} to its path")]
+    #[error("no program for runtime {runtime}: searched for {looked}; {hint}, or set {variable} to its path")]
     NoProgram {
         /// The runtime.
         runtime: String,

@@ -1,8 +1,8 @@
-//! Plugins: MCP servers and plugins of the user's that a peer's sessions are started with, beside what iapeer gives them.
+//! The user's MCP servers and plugins that a peer's sessions are started with.
 //!
-//! What a name means is in its spelling: `/folder` is the folder of a plugin, `NAME@MARKETPLACE` an installed plugin,
-//! anything else an MCP server that the user has configured. The manifest says where the program's own files know each
-//! of them, and what has the program load it.
+//! The form of a name says what it means: `/folder` is the folder of a plugin, `NAME@MARKETPLACE` an installed plugin,
+//! any other name an MCP server that the user has configured. The manifest says in which files the program defines each
+//! of them, and which arguments make the program load it.
 
 use super::fill::{FillError, fill};
 use super::login::fill_env;
@@ -91,7 +91,8 @@ impl PluginWays {
 
 impl PluginWay {
     /// The definition of the plugin in the first of the user's files that knows it, `true` where there is nothing to
-    /// say but that. `None`: no file knows it. `values` are those of a launch, `get` looks up a variable of the session.
+    /// say but that. `None`: no file knows it. `values` are those of a launch, `get` looks up a variable of the
+    /// session.
     pub(crate) fn definition(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! By which way messages are to go into a new session, and what the program is started with for it.
+//! Decides in which way messages go into a new session, and makes the command lines that this way needs.
 
 use crate::base::DeliveryKind;
 use crate::host::loopback;

@@ -1,4 +1,4 @@
-//! Whether the rules for a peer's program were measured with the version that is installed.
+//! Whether the rules for a peer's program were measured with the installed version.
 
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Runtime};
@@ -26,8 +26,8 @@ pub(crate) enum Effort {
     Run,
 }
 
-/// What is to be said of the version of the peer's program: `is version 2.1.333, newer than …`. `None` where its rules were
-/// measured with this version, or [tried](note_tried) with it since, or where the version is not known.
+/// What is to be said of the version of the peer's program: `is version 2.1.333, newer than …`. `None` where its rules
+/// were measured with this version, or [tried](note_tried) with it since, or where the version is not known.
 pub(crate) fn drift(paths: &Paths, peer: &Peer, effort: Effort) -> Option<String> {
     if peer.manifest.kind != Kind::Tui || peer.manifest.measured.is_empty() {
         return None;

@@ -1,5 +1,5 @@
-//! What a peer's launches are given beside what its runtime needs: its program's own memory switched on or off, and MCP
-//! servers and plugins of the user's. The profile says so, else the host's defaults; plugins of both count.
+//! The settings of a peer's launches: whether its program's own memory is on or off, and the user's MCP servers and
+//! plugins. The profile decides, else the host's defaults; plugins of both are added.
 
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;

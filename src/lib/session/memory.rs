@@ -1,7 +1,7 @@
 //! The memory slot of the system prompt: what the user's program `<root>/memory` prints for a peer that is started.
 //!
-//! The program runs in the peer's folder, reads who is started as JSON on its standard input, and has ten seconds. The
-//! peer is started whatever becomes of it; `ev=memory-provision` in `lifecycle.log` says how it went.
+//! The program runs in the peer's folder, gets the peer as JSON on its standard input, and has ten seconds. The peer is
+//! started even if the program fails; `ev=memory-provision` in `lifecycle.log` has the result.
 
 use crate::base::exit::one_line;
 use crate::base::harmless::without_controls;

@@ -1,4 +1,4 @@
-//! The seed: what a fresh session is told first, where the profile has an `initial_prompt`.
+//! The seed: the text that a fresh session is told first, where the profile has an `initial_prompt`.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;

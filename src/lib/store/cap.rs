@@ -1,4 +1,4 @@
-//! Keeping an append-only file bounded while somebody else appends to it.
+//! Bounds the size of a file while another program appends to it.
 
 use crate::store::open::NO_WAIT_NO_LINK;
 use std::fs::{File, FileTimes, OpenOptions};

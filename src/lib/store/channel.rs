@@ -1,4 +1,4 @@
-//! `<identity>.channel`: by which way messages go into a session, and why not by a better one.
+//! `<identity>.channel`: in which way messages go into a session, and why not by the program's app-server.
 
 use crate::base::delivery_kind::DeliveryKind;
 use crate::base::identity::Identity;

@@ -18,7 +18,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// It is done, and may not outlive a power cut: the last step, which makes it durable, failed.
-    #[error("{} is {what}, but that may not outlive a power cut: cannot sync its folder: {source}", path.display())]
+    #[error("{} is {what}, but a power cut may undo that: cannot sync its folder: {source}", path.display())]
     Unsynced {
         /// What was done, as a participle.
         what: &'static str,
@@ -112,19 +112,19 @@ pub enum Fault {
     #[error("is a {0}, not a folder")]
     NoFolder(&'static str),
     /// It has more bytes than any file of its kind.
-    #[error("has {0} bytes, over the {1} that are read")]
+    #[error("has {0} bytes, more than the {1} that are read")]
     Large(u64, u64),
     /// Somebody else owns it.
     #[error("belongs to uid {0}, not to you (uid {1})")]
     Owner(u32, u32),
     /// Others may write it.
-    #[error("may be written by others (mode {0:04o})")]
+    #[error("is writable by others (mode {0:04o})")]
     Open(u32),
     /// It is a folder, and what is in it is not known.
     #[error("can't be listed ({0})")]
     Unlisted(io::ErrorKind),
     /// Its owner may not read it.
-    #[error("may not be read by its owner (mode {0:04o})")]
+    #[error("can't be read by its owner (mode {0:04o})")]
     Shut(u32),
 }
 

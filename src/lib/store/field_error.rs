@@ -1,4 +1,4 @@
-//! What is wrong with what stands in a profile, in the registry or in a queue's item.
+//! Errors in the fields of a profile, of the registry or of a queue's item.
 
 use crate::base::identity::{NameError, Personality};
 use crate::store::open::Fault;
@@ -82,13 +82,13 @@ pub enum RegistryFault {
     #[error("not a JSON object")]
     NotAnObject,
     /// Its peers are something else: taken for nobody, they would be written over.
-    #[error("its peers are no list: a later version may have written it")]
+    #[error("its peers are not a list: a later version may have written it")]
     Peers,
     /// One of its records can't be used.
     #[error(transparent)]
     Record(#[from] RecordFault),
     /// Two records have one name.
-    #[error("peer {0} stands in it twice")]
+    #[error("peer {0} is in it twice")]
     Twice(Personality),
 }
 

@@ -1,4 +1,4 @@
-//! Which messages a history knows, whatever became of them.
+//! The ids of all messages in a history, of any outcome.
 
 use super::history::History;
 use super::open::{self, Rule};

@@ -1,4 +1,4 @@
-//! Other hosts: `<root>/hosts/<host>.json` says how each is reached, `<root>/hostname` what this one is called.
+//! Other hosts: `<root>/hosts/<host>.json` says how each is reached; `<root>/hostname` has the name of this host.
 
 use crate::base::address::HostName;
 use crate::base::exit::{Exit, Failure};

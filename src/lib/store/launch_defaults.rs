@@ -1,4 +1,4 @@
-//! What counts for the launches of every peer whose profile says nothing else: `<root>/launch-defaults.json`, an object
+//! The defaults for launches of peers whose profile does not say otherwise: `<root>/launch-defaults.json`, an object
 //! with the keys `native_memory`, `memory_plugin` and `enable` of a profile.
 
 use crate::base::exit::{Exit, Failure};

@@ -1,4 +1,5 @@
-//! `<root>/nats.json`: which NATS server hosts meet at, and how this host is let in. Mode 0600: it may name secrets.
+//! `<root>/nats.json`: the NATS server by which hosts exchange messages, and this host's credentials. Mode 0600, since
+//! it may hold secrets.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::paths::Paths;

@@ -1,16 +1,16 @@
-//! The outbox of one other host: what waits for it, what was handed over and awaits its receipt, and since when the host
-//! is away.
+//! The outbox of one other host: messages that wait for the host, messages that were handed over and await their
+//! receipts, and since when the host is away.
 //!
 //! ```text
-//! <host>.queue/NNNNNN             waits
-//! <host>.queue/inflight/NNNNNN    the host has accepted it, and has not told what became of it
-//! <host>.queue/dead/NNNNNN        it came back: the reason is in the item
+//! <host>.queue/NNNNNN             a waiting message
+//! <host>.queue/inflight/NNNNNN    a message that the host has accepted, and whose receipt is missing
+//! <host>.queue/dead/NNNNNN        a dead letter: the reason is in the item
 //! <host>.files/<id>/NAME          copies of attachments, until the host has them
-//! <host>.away                     the last try failed: since when, why, when the next one is due
-//! <host>.lock                     held by the one program that hands over
-//! <host>.settle.lock              held for the moment in which an item moves and its line is written
-//! <host>.receive.lock             held by the one program that takes over what comes from that host
-//! run.lock, run.away              of the relay that is always on: held by it; what keeps it from its server
+//! <host>.away                     exists while tries fail: since when, why, when the next try is due
+//! <host>.lock                     held by the one program that hands messages over
+//! <host>.settle.lock              held while an item moves and its line is written
+//! <host>.receive.lock             held by the one program that takes messages from that host
+//! run.lock, run.away              of the relay that is always on: its lock; why it can't reach its server
 //! ```
 
 use crate::base::address::HostName;

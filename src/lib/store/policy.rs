@@ -1,5 +1,6 @@
 //! The policy for a peer's sessions from its profile: whether the peer is a worker, when it resumes, how often a task
-//! is tried, limits, the first text; and its groups. The registry keeps a copy, for a peer whose profile is missing or can't be read.
+//! is tried, limits, the first text; and the peer's groups. The registry keeps a copy, for a peer whose profile is
+//! missing or unreadable.
 
 use crate::base::harmless::without_controls;
 use serde_json::{Map, Value};

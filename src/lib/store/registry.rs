@@ -1,5 +1,4 @@
-//! `<root>/peers-profiles.json`, the registry: all peers of the host, as a projection of their own profiles (spec 03,
-//! D17).
+//! `<root>/peers-profiles.json`, the registry: all peers of the host, made from their profiles (spec 03, D17).
 //!
 //! It is written only under one lock. Unknown keys of a record are kept.
 
@@ -185,8 +184,8 @@ impl Registry {
     }
 
     /// Gives the peer named `old` the name `new` and the folder `cwd`, in one write. Refused where `old` is gone or
-    /// `new` is taken; `carry` carries along what goes by the name, once that is known: nobody takes it meanwhile. A peer
-    /// that has been renamed so already is left as it is.
+    /// `new` is taken; `carry` carries along what goes by the name, once that is known: nobody takes it meanwhile. A
+    /// peer that has been renamed so already is left as it is.
     pub fn rename(
         paths: &Paths,
         (old, new): (&Personality, &Personality),

@@ -1,5 +1,5 @@
-//! `<root>/peers-profiles.json.bak`, the registry's last good copy, and the marks of peers that were removed on purpose:
-//! what a registry that was lost is restored from (`registry_remains`), besides the profiles themselves.
+//! `<root>/peers-profiles.json.bak`, the registry's last good copy, and the marks of peers that an operator removed. A
+//! lost registry is restored from these and the profiles (`registry_remains`).
 
 use crate::base::identity::Personality;
 use crate::base::paths::{self, Paths};

@@ -1,4 +1,4 @@
-//! Why the registry can't be used.
+//! Errors for which the registry can't be used.
 
 use crate::base::exit::{Exit, Failure};
 use crate::store::durable::StoreError;

@@ -1,4 +1,4 @@
-//! What is left of a registry that can't be used, and putting another one in its place.
+//! Reads the rest of a registry that can't be used, and replaces that registry by a restored one.
 
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;

@@ -1,4 +1,4 @@
-//! A tick that could not run: its trace, for hosts where nobody sees what cron's or a timer's programs say.
+//! The record of a failed tick, for hosts where nobody reads the output of cron's or a timer's programs.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;

@@ -1,4 +1,5 @@
-//! What a tick does for other hosts: has handed over what waits, where a try is due, and bounds how long it waits.
+//! The tick's work for other hosts: starts the relay where messages wait and a try is due, and gives up messages that
+//! have waited for too long.
 
 use crate::base::HostName;
 use crate::base::exit::Failure;

@@ -1,4 +1,5 @@
-//! Buttons under what iapeer tells the owner of: an approval, a question. A press answers as `iapeer answer` does.
+//! Buttons under the messages that tell the owner of an approval or a question. A press answers as `iapeer answer`
+//! does.
 
 use crate::attention::{answer, tell};
 use crate::base::exit::Failure;

@@ -1,5 +1,5 @@
-//! `iapeer connect telegram`: checks the token, pairs the person's chat by a one-time code, writes what the bridge needs,
-//! and has it started. Nothing is written before the chat is paired.
+//! `iapeer connect telegram`: checks the token, pairs the person's chat by a one-time code, writes the bridge's files,
+//! and has the bridge started. Nothing is written before the chat is paired.
 
 use crate::base::clock::Deadline;
 use crate::base::exit::{Exit, Failure};

@@ -1,4 +1,4 @@
-//! The bridge to Telegram: what runs behind a peer on the built-in runtime `telegram`.
+//! The bridge to Telegram: the program of the built-in runtime `telegram`.
 //!
 //! ```text
 //! queue ─ outbound ─► api ─► Telegram      settled when the API has said that it took a message

@@ -1,4 +1,4 @@
-//! How long to wait after a failure: twice as long after each further one.
+//! How long to wait after a failure: each further failure doubles the wait.
 
 use std::time::Duration;
 

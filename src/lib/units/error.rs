@@ -1,4 +1,4 @@
-//! Why a unit was not changed.
+//! Errors for which a unit was not changed.
 
 use crate::base::exit::{Exit, Failure};
 use crate::host::managed::Managed;
@@ -20,7 +20,7 @@ pub enum UnitError {
     #[error("{0}")]
     Unreachable(String),
     /// The unit is somebody else's.
-    #[error("held by {0} through a unit that is not ours: use {0} itself")]
+    #[error("managed by {0} through a unit that iapeer did not write: use {0} itself")]
     Foreign(Managed),
     /// Its file is gone.
     #[error("its unit {0} is gone: `iapeer units install` writes it")]

@@ -1,7 +1,7 @@
 //! `iapeer schedule`: messages that the operating system sends by timers and when a path changes.
 //!
-//! `<root>/schedules/NAME.json` says to whom and when, `NAME.txt` holds the text, which stands on no command line. The
-//! service manager's files are written from them; where there is no manager, the line for a crontab is.
+//! `<root>/schedules/NAME.json` has the recipient and the trigger, `NAME.txt` the text, which is on no command line.
+//! The service manager's files are written from these; without a service manager, a line for a crontab is printed.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Personality, Topic};

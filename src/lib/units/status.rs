@@ -1,4 +1,4 @@
-//! How the units stand, and what the whole is in want of.
+//! The state of the units, and what is missing for them to work.
 
 use super::install::{always_on, stopped, wanted};
 use crate::base::exit::Failure;

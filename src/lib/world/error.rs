@@ -63,7 +63,7 @@ pub enum ChoiceError {
     #[error("the list does not react to keys")]
     Deaf,
     /// The cursor did not get to the answer in time.
-    #[error("the list did not get to the answer in time: nothing was confirmed")]
+    #[error("the cursor did not reach the answer in time: nothing was confirmed")]
     TooSlow,
 }
 
@@ -74,7 +74,7 @@ pub enum CompactError {
     #[error(transparent)]
     Host(#[from] HostError),
     /// The runtime reports no end of a compaction.
-    #[error("runtime {0} has no transcript to tell the end of a compaction by")]
+    #[error("runtime {0} has no transcript that shows the end of a compaction")]
     NoTranscript(Runtime),
     /// A turn runs.
     #[error("a turn is running; try again when it is over")]

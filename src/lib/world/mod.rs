@@ -1,5 +1,5 @@
-//! The seam between the rules and the machine: what every act is given ([`World`]), and the host behind a trait
-//! ([`Host`]), so that the simulation can stand in for the machine.
+//! The interface between the rules and the machine: [`World`], which every action is given, and the trait [`Host`],
+//! which the simulation implements too.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What a build with the feature `failpoints` can be told about its steps, by the environment:
+//! The environment variables by which a build with the feature `failpoints` is told what to do at its steps:
 //!
 //! ```text
 //! IAPEER_FAILPOINT=[PROGRAM/]NAME[:N]       die (abort) at the N-th passing of NAME: `before.POINT` or `after.POINT`

@@ -2,8 +2,8 @@
 //! code that makes one.
 //!
 //! A build with the feature `failpoints` can be told to die at a step, to fail it, or to record it (`failpoints.rs`);
-//! every other build does the operation and nothing else. A crash is a death between two steps, so whoever tries each
-//! step in turn has tried them all.
+//! every other build does the operation and nothing else. Every crash is a death between two steps: a test that dies at
+//! each step in turn has tried every crash.
 
 #[cfg(feature = "failpoints")]
 pub mod failpoints;

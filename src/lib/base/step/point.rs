@@ -1,4 +1,4 @@
-//! What a step does, and a name for each place in the code that makes one.
+//! The kinds of steps, and a name for each place in the code that makes a step.
 
 use std::path::Path;
 

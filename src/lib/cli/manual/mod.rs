@@ -1,5 +1,5 @@
-//! Manual pages and completions of all programs, from what is there anyway: the command lines in [`super::args`], the
-//! pages under `docs/`, the table of settings.
+//! Manual pages and completions of all programs, generated from the command lines in [`super::args`], the pages under
+//! `docs/` and the table of settings.
 //!
 //! `programs` lists the programs; `page` lays one page out; `markdown` turns the Markdown of `docs/` into roff.
 

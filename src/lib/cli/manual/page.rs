@@ -1,4 +1,4 @@
-//! One manual page: what `docs/` says, laid out as manual pages are, with options, settings and files filled in.
+//! One manual page: the text of a page under `docs/`, with options, settings and files filled in.
 
 use super::markdown::{self, Block};
 use super::programs::{ManualProgram, PROGRAMS};

@@ -1,4 +1,4 @@
-//! Processes by `/proc` (proc(5)).
+//! Facts about processes from `/proc` (proc(5)).
 
 use super::stat::Stat;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Processes by `libproc` (proc_pidinfo, proc_listallpids).
+//! Facts about processes from `libproc` (proc_pidinfo, proc_listallpids).
 
 use super::stat::Stat;
 use nix::libc;

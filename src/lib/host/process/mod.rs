@@ -1,4 +1,4 @@
-//! Processes that can't be mistaken for another: pid and start time.
+//! Processes, identified by pid and start time, so that none is mistaken for a later one with the same pid.
 
 mod doing;
 #[cfg(target_os = "linux")]

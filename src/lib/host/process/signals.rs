@@ -1,4 +1,4 @@
-//! Signals to this very program.
+//! Handling the signals that this program gets.
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use std::io;

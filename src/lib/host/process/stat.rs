@@ -1,4 +1,4 @@
-//! What the platform tells of a process.
+//! The facts that the platform reports about a process.
 
 /// A process as the kernel describes it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

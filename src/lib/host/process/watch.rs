@@ -1,4 +1,4 @@
-//! Being told when a process ends, without asking again and again: pidfd on Linux, kqueue on macOS.
+//! Waiting for the end of a process without polling: pidfd on Linux, kqueue on macOS.
 
 use super::{ProcessId, liveness};
 use crate::base::{Liveness, ProcessEnd};

@@ -1,5 +1,5 @@
-//! Times of the week as people write them, for service managers that don't take systemd's words: `hourly`, `daily`,
-//! `weekly`, `monthly`, `HH:MM`, `Mon..Fri HH:MM`, `Mon,Thu HH:MM`, `*-*-DD HH:MM`. systemd understands all of them.
+//! Calendar times as people write them, for service managers that don't take systemd's syntax: `hourly`, `daily`,
+//! `weekly`, `monthly`, `HH:MM`, `Mon..Fri HH:MM`, `Mon,Thu HH:MM`, `*-*-DD HH:MM`. systemd understands all of these.
 
 use super::error::ScheduleError;
 

@@ -1,4 +1,4 @@
-//! Why the service manager did not do what was asked of it.
+//! Errors of the service manager.
 
 use crate::base::exit::{Exit, Failure};
 use crate::host::command::CommandError;
@@ -26,7 +26,7 @@ pub enum ServiceError {
         said: String,
     },
     /// launchd did not load a job, however often it was asked to.
-    #[error("{tries} bootstrap attempts failed (last: {said})")]
+    #[error("{tries} bootstrap tries failed (last: {said})")]
     NotLoaded {
         /// How often it was asked.
         tries: usize,
@@ -51,12 +51,12 @@ pub enum ScheduleError {
     )]
     SystemdAlone(String),
     /// cron takes a day of the month and a day of the week as one or the other.
-    #[error("cron can't do a day of the month and of the week together")]
+    #[error("cron can't combine a day of the month with a day of the week")]
     BothDays,
     /// cron knows times only.
     #[error("cron can't watch a path")]
     Path,
     /// cron's fields can't say it.
-    #[error("cron can't do that interval: give minutes that divide an hour, or hours that divide a day")]
+    #[error("cron can't run at that interval: give minutes that divide an hour, or hours that divide a day")]
     Interval,
 }

@@ -1,4 +1,4 @@
-//! Where service managers look for this user's units, and whether a test run keeps everybody away from them.
+//! The folders in which service managers look for this user's units, and whether a test run forbids using them.
 
 use crate::base::paths::Paths;
 use std::path::PathBuf;
@@ -19,8 +19,8 @@ pub(crate) fn unit_folders(paths: &Paths) -> Vec<PathBuf> {
     }
 }
 
-/// Whether no service manager is to be asked: a test run, or one of those folders is named by a variable, and then it is
-/// none that a service manager looks at.
+/// Whether no service manager is to be asked: a test run, or one of those folders is named by a variable, and then it
+/// is none that a service manager looks at.
 pub(crate) fn is_sandbox() -> bool {
     is_test_run() || has_own_folder()
 }

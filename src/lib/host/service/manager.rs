@@ -1,4 +1,4 @@
-//! One face for systemd and launchd: load and unload what was written for them, and see how it stands.
+//! One interface to systemd and launchd: loading and unloading units, and reading their state.
 
 use super::error::ServiceError;
 use super::state::{Lingering, Seen};

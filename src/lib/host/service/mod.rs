@@ -1,8 +1,8 @@
 //! The operating system's service manager: systemd's user manager, launchd.
 //!
-//! [`systemd`] runs sessions as transient units and asks about units; [`unit_files`] and [`launchd`] write what is
-//! shipped in `units/` and `plists/` for one user; [`ServiceTarget`] says for which. What is installed when is the business
-//! of the room `units`.
+//! [`systemd`] runs sessions as transient units and reads the state of units; [`unit_files`] and [`launchd`] write the
+//! files that are shipped in `units/` and `plists/` for one user, whom [`ServiceTarget`] names. The room `units`
+//! decides what is installed when.
 
 mod calendar;
 mod error;

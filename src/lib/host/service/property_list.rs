@@ -1,4 +1,4 @@
-//! Property lists, which launchd reads its agents from.
+//! Property lists, the format of launchd's agents.
 
 use plist::{Dictionary, Value, XmlWriteOptions};
 

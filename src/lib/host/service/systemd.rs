@@ -1,4 +1,4 @@
-//! systemd's user manager: transient units for sessions, and what it says of units.
+//! systemd's user manager: transient units for sessions, and the state of units.
 
 use crate::host::command::{self, CommandError, Ran};
 use crate::host::service::error::ServiceError;

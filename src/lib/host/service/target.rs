@@ -1,4 +1,4 @@
-//! For whom service files are written, and how such a file stands.
+//! The user for whom service files are written, and the state of such a file.
 
 use crate::base::paths::Paths;
 use std::path::{Path, PathBuf};

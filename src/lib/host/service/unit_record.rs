@@ -1,5 +1,5 @@
-//! What systemd and the journal have on record of a unit whose program has ended. Half an answer is evidence too: nothing
-//! here is an error.
+//! The facts that systemd and the journal have recorded about a unit whose program has ended. An incomplete answer is
+//! evidence too, so no function here returns an error.
 
 use crate::host::command::ask;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! tmux's errors, sorted. Only "no server" and "no session" mean that a session is gone; whatever is not clearly
-//! one of them is something else ("any tmux error = session missing" killed nine live agents elsewhere).
+//! tmux's errors, classified. Only "no server" and "no session" mean that a session is gone; every other error means
+//! something else ("any tmux error = session missing" killed nine live agents elsewhere).
 
 use crate::base::exit::{Exit, Failure};
 use std::time::Duration;
@@ -20,13 +20,13 @@ pub enum TmuxError {
     #[error("no such tmux session")]
     NoSession,
     /// A server with that session lives already.
-    #[error("the tmux session lives already")]
+    #[error("the tmux session is alive already")]
     AlreadyRunning,
     /// The pane's program has ended; typing into it would be lost or crash the server.
     #[error("the program in the pane has ended")]
     PaneDead,
     /// The pane stays in a mode of tmux's; text would be commands there, or be taken apart.
-    #[error("the pane stays in a mode of tmux's (copy mode, a chooser, the clock)")]
+    #[error("the pane stays in a tmux mode (copy mode, a chooser, the clock)")]
     InMode,
     /// The command line is longer than tmux takes.
     #[error("tmux {call}: the command line has {bytes} bytes, and tmux takes about 16,000: shorten the folders' names")]

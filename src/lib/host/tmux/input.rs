@@ -1,5 +1,5 @@
-//! What may be typed into a session (D33): an envelope, a manifest's control text, or a draft that stood there before.
-//! Nothing else has a type.
+//! The texts that may be typed into a session (D33): an envelope, a manifest's control text, or a draft that was in the
+//! composer before. There is no type for any other text.
 
 use super::TmuxError;
 

@@ -23,7 +23,7 @@ impl fmt::Display for PaneId {
 
 /// A text that is no pane's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no pane's id (%N)")]
+#[error("{0:?} is not a pane's id (%N)")]
 pub struct NotAPane(String);
 
 impl FromStr for PaneId {

@@ -1,4 +1,4 @@
-//! A tmux client that waits as long as its server lives: how it ends tells how the server did.
+//! A tmux client that waits for as long as its server lives: its exit status shows how the server ended.
 
 use super::Server;
 use std::io;

@@ -1,4 +1,4 @@
-//! The connection, and what it says of itself.
+//! The connection to the NATS server, and its state.
 
 use crate::base::HostName;
 use crate::base::exit::Failure;

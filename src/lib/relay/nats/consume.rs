@@ -1,4 +1,4 @@
-//! From the stream into the queues: each message is acknowledged once it is durable here.
+//! Takes messages from the stream into the queues of peers: each is acknowledged once it is durable on this host.
 
 use crate::base::HostName;
 use crate::base::evidence::Outcome;

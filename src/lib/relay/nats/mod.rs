@@ -1,14 +1,14 @@
-//! Hosts that meet at a NATS server with JetStream.
+//! Hosts that exchange messages by a NATS server with JetStream.
 //!
 //! ```text
 //! iapeer.from.<sender's host>.<host>   a message; a host may publish on iapeer.from.<itself>.> alone
-//! consumer to-<host>                   durable, pull: what is for that host, from all others, in order, one at a time
-//! iapeer.peers.<host>                  in the stream <stream>_PEERS: the newest list of who is there, kept by that host
+//! consumer to-<host>                   durable, pull: the messages for that host, in order, one at a time
+//! iapeer.peers.<host>                  in the stream <stream>_PEERS: the newest list of that host's peers
 //! ```
 //!
-//! A message is handed over when the stream has acknowledged it, under its id as `Nats-Msg-Id`; it leaves the stream when
-//! its host has accepted it durably. The server's deduplication window is a help; what makes a message arrive once is the
-//! receiver's queue and history.
+//! A message counts as handed over when the stream has acknowledged it; its id is its `Nats-Msg-Id`. It leaves the
+//! stream when its host has accepted it durably. That a message arrives once does not depend on the server's
+//! deduplication window, but on the ids in the recipient's queue and history.
 
 mod connect;
 mod consume;

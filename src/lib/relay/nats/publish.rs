@@ -1,5 +1,5 @@
-//! From the outboxes into the stream: one message after the other, each handed over on the stream's acknowledgement, so
-//! that none overtakes another.
+//! Publishes the messages of the outboxes to the stream, one after the other: the next one is sent when the stream has
+//! acknowledged the one before, so that their order is kept.
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
@@ -18,8 +18,8 @@ use crate::world::World;
 use async_nats::jetstream::message::PublishMessage;
 use std::time::Duration;
 
-/// Publishes what waits for each host that is reached by NATS. What fails for one host is noted, and is no reason to leave
-/// the others out. With `is_new` the connection is: what failed by another one is tried again at once.
+/// Publishes what waits for each host that is reached by NATS. What fails for one host is noted, and is no reason to
+/// leave the others out. With `is_new` the connection is: what failed by another one is tried again at once.
 pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection, is_new: bool) -> Result<(), Failure> {
     for host in hosts::known_hosts(world.paths)? {
         if !matches!(HostFile::read(world.paths, &host), Ok(Some(HostFile::Nats))) {

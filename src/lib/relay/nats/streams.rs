@@ -1,4 +1,4 @@
-//! The streams and this host's consumer: made where they are missing, checked where they are there.
+//! The streams and this host's consumer: created where they are missing, else checked.
 
 use crate::base::HostName;
 use crate::relay::error::RelayError;
