@@ -25,11 +25,15 @@ fn what_is_started_for_each_message_links_no_client_of_a_network_and_no_screen()
         let symbols = Command::new("nm").arg(support::bin(program)).output().unwrap();
         assert!(symbols.status.success(), "{}", String::from_utf8_lossy(&symbols.stderr));
         let symbols = String::from_utf8_lossy(&symbols.stdout).into_owned();
-        let crates = ["async_nats", "rustls", "ureq", "ratatui", "crossterm"];
+        let crates = ["async_nats", "rustls", "ureq", "ratatui", "crossterm", "tungstenite"];
         crates.into_iter().filter(|name| symbols.contains(name)).collect::<Vec<_>>()
     };
-    for program in ["iapeer-send", "iapeer-drain", "iapeer-mcp", "iapeer-turn", "iapeer-wake", "iapeer-superviser"] {
+    for program in ["iapeer-send", "iapeer-mcp", "iapeer-turn", "iapeer-canary"] {
         assert_eq!(heavy(program), [""; 0], "{program}");
+    }
+    // Those that give messages to sessions talk to app-servers on this machine.
+    for program in ["iapeer-drain", "iapeer-wake", "iapeer-superviser"] {
+        assert_eq!(heavy(program), ["tungstenite"], "{program}");
     }
     assert!(heavy("iapeer-relay").contains(&"async_nats") && heavy("iapeer-telegram").contains(&"ureq"));
     assert!(heavy("iapeer").contains(&"ratatui") && !heavy("iapeer-relay").contains(&"ratatui"));

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     }
     match lone_identity() {
         Some(identity) => iapeer::base::output::run("iapeer-canary", || {
-            cli::with_world("iapeer-canary", Access::Write, |world| {
+            cli::with_world_without_input("iapeer-canary", Access::Write, |world| {
                 // Many a name (code-review) reads like an identity.
                 match SessionRecord::peek(world.paths, &identity) {
                     Some(_) => watch::watch(world, &identity),
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
                 }
             })
         }),
-        None => cli::main("iapeer-canary", access, run),
+        None => cli::main_without_input("iapeer-canary", access, run),
     }
 }
 
@@ -75,9 +75,9 @@ fn beside() -> Option<(PathBuf, Option<i32>)> {
 fn keep_beside(file: &std::path::Path, program: Option<i32>) -> ExitCode {
     let read = || BesidePlan::read(file).map_err(|error| Failure::io("read", file, &error));
     iapeer::base::output::run("iapeer-canary", || match program {
-        Some(program) => {
-            cli::with_world("iapeer-canary", Access::Write, |world| read()?.keep(world, program).map(|()| Exit::Ok))
-        }
+        Some(program) => cli::with_world_without_input("iapeer-canary", Access::Write, |world| {
+            read()?.keep(world, program).map(|()| Exit::Ok)
+        }),
         None => {
             let plan = read()?;
             let error = plan.run(file);

@@ -32,7 +32,7 @@ pub(crate) mod top;
 mod unit_args;
 pub mod verbs;
 
-use crate::base::clock::SystemClock;
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::exit::{self, Exit, Failure};
 use crate::base::harmless::{harmless, harmless_json};
 use crate::base::normalize;
@@ -77,8 +77,30 @@ pub fn main<A: Parser>(
     main_noting(program, access, body, |_| ())
 }
 
+/// [`main`] for a program that does not act on sessions: see [`RealHost::without_input`].
+pub fn main_without_input<A: Parser>(
+    program: &'static str,
+    access: impl FnOnce(&A) -> Access,
+    body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
+) -> ExitCode {
+    main_on(|paths, settings, clock| RealHost::without_input(paths, settings, clock), program, access, body, |_| ())
+}
+
 /// [`main`] with a failure handed to `failed` before it is said, also where there was no world to run `body` in.
 pub fn main_noting<A: Parser>(
+    program: &'static str,
+    access: impl FnOnce(&A) -> Access,
+    body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
+    failed: impl FnOnce(&Failure),
+) -> ExitCode {
+    main_on(|paths, settings, clock| RealHost::new(paths, settings, clock), program, access, body, failed)
+}
+
+/// Makes the host that a program's world is given.
+type NewHost = for<'a> fn(&'a Paths, &'a Settings, &'a dyn Clock) -> RealHost<'a>;
+
+fn main_on<A: Parser>(
+    host: NewHost,
     program: &'static str,
     access: impl FnOnce(&A) -> Access,
     body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
@@ -96,12 +118,30 @@ pub fn main_noting<A: Parser>(
     output::run(program, || {
         init_logging(LevelFilter::WARN)?;
         let access = access(&arguments);
-        with_world(program, access, |world| body(arguments, world)).inspect_err(failed)
+        world_on(host, program, access, |world| body(arguments, world)).inspect_err(failed)
     })
 }
 
 /// Opens settings, root and host for `program` and runs `body`.
 pub fn with_world(
+    program: &'static str,
+    access: Access,
+    body: impl FnOnce(&World<'_>) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    world_on(|paths, settings, clock| RealHost::new(paths, settings, clock), program, access, body)
+}
+
+/// [`with_world`] for a program that does not act on sessions: see [`RealHost::without_input`].
+pub fn with_world_without_input(
+    program: &'static str,
+    access: Access,
+    body: impl FnOnce(&World<'_>) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    world_on(|paths, settings, clock| RealHost::without_input(paths, settings, clock), program, access, body)
+}
+
+fn world_on(
+    host: NewHost,
     program: &'static str,
     access: Access,
     body: impl FnOnce(&World<'_>) -> Result<Exit, Failure>,
@@ -120,7 +160,7 @@ pub fn with_world(
         Access::Unchecked => {}
     }
     let clock = SystemClock::default();
-    let host = RealHost::new(&paths, &settings, &clock);
+    let host = host(&paths, &settings, &clock);
     let world = World::new(&paths, &settings, &clock, &host, program);
     // Nearly always there is no such folder, and asking costs one call.
     if access == Access::Write && paths.intents_dir().exists() {

@@ -1,7 +1,7 @@
 //! The real host: implements the trait with tmux, processes and transcripts.
 
 use super::real::RealHost;
-use super::{beside, choose, compact, ready, unit, ways};
+use super::{beside, choose, compact, ready, unit};
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
@@ -248,15 +248,15 @@ impl Host for RealHost<'_> {
     }
 
     fn deliver(&self, delivery: &Delivery<'_>) -> Landing {
-        ways::deliver(self, delivery)
+        self.input.deliver(self, delivery)
     }
 
     fn is_busy(&self, peer: &Peer) -> bool {
-        ways::is_busy(self, peer)
+        self.input.is_busy(self, peer)
     }
 
     fn interrupt(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError> {
-        ways::interrupt(self, peer, keys)
+        self.input.interrupt(self, peer, keys)
     }
 
     fn compact(&self, peer: &Peer, text: &str) -> Result<(), CompactError> {
@@ -298,7 +298,7 @@ impl Host for RealHost<'_> {
     }
 
     fn choose(&self, peer: &Peer, rule: &ScreenState, text: &str, answer: &str) -> Result<String, ChoiceError> {
-        choose::choose(self, peer, rule, text, answer)
+        self.input.choose(self, peer, rule, text, answer)
     }
 
     fn last_output(&self, identity: &Identity) -> Option<EpochMs> {

@@ -15,6 +15,7 @@ mod host;
 mod http;
 mod http_way;
 mod hurry;
+mod input;
 pub(crate) mod ready;
 mod real;
 mod rpc;

@@ -6,25 +6,56 @@ use crate::base::paths::Paths;
 use crate::base::settings::Settings;
 use crate::host::service::UserManager;
 use crate::host::tmux::{PaneId, Server, Tmux, TmuxError};
+use crate::runtime::ScreenState;
 use crate::runtime::transcript::Transcripts;
 use crate::session::transcripts;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
+use crate::world::{ChoiceError, Delivery, HostError, Landing};
 use std::sync::OnceLock;
+
+/// How a program acts on the conversation of a live session. For each function: [`crate::world::Host`].
+pub(super) trait SessionInput: Send + Sync {
+    /// Hands a message over and waits for evidence.
+    fn deliver(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing;
+
+    /// Whether a turn is running, as the session's server or its screen says.
+    fn is_busy(&self, host: &RealHost<'_>, peer: &Peer) -> bool;
+
+    /// Interrupts the running turn.
+    fn interrupt(&self, host: &RealHost<'_>, peer: &Peer, keys: &[String]) -> Result<(), HostError>;
+
+    /// Chooses `answer` on the screen of `rule`, which showed `text`.
+    fn choose(
+        &self,
+        host: &RealHost<'_>,
+        peer: &Peer,
+        rule: &ScreenState,
+        text: &str,
+        answer: &str,
+    ) -> Result<String, ChoiceError>;
+}
 
 /// This machine.
 pub struct RealHost<'a> {
     pub(crate) paths: &'a Paths,
     pub(crate) settings: &'a Settings,
     pub(crate) clock: &'a dyn Clock,
+    /// How this program acts on the conversations of live sessions.
+    pub(super) input: &'static dyn SessionInput,
     tmux: OnceLock<Result<Tmux, TmuxError>>,
     manager: OnceLock<Option<UserManager>>,
 }
 
 impl<'a> RealHost<'a> {
-    /// This machine, with the files below `paths`.
-    pub fn new(paths: &'a Paths, settings: &'a Settings, clock: &'a dyn Clock) -> Self {
-        RealHost { paths, settings, clock, tmux: OnceLock::new(), manager: OnceLock::new() }
+    /// This machine, with the files below `paths`; `input` acts on the conversations of live sessions.
+    pub(super) fn with_input(
+        paths: &'a Paths,
+        settings: &'a Settings,
+        clock: &'a dyn Clock,
+        input: &'static dyn SessionInput,
+    ) -> Self {
+        RealHost { paths, settings, clock, input, tmux: OnceLock::new(), manager: OnceLock::new() }
     }
 
     /// tmux, looked up once.
