@@ -17,9 +17,9 @@ use crate::world::peer::Peer;
 pub(crate) enum Addressee {
     /// This peer.
     Peer(Box<Peer>),
-    /// A peer on another host, which is known.
+    /// A peer on another host, which is registered.
     Afar(Address),
-    /// Nobody: the message answers one that this identity sent, which is no peer, and this host has no owner.
+    /// No recipient: the message answers one of this identity, which is not a peer, and this host has no owner.
     Nobody(Identity),
 }
 

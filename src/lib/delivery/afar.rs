@@ -23,11 +23,11 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-/// What became of a message for another host.
+/// The outcome of accepting a message for another host.
 pub(crate) enum Kept {
-    /// It is durable in the outbox.
+    /// The message is durable in the outbox.
     Accepted(Box<Item>, Seq),
-    /// It was not kept: this earlier one still waits.
+    /// The message was not kept: this earlier one still waits.
     Skipped(Box<Item>),
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn accept(
         return Ok(Kept::Skipped(Box::new(earlier)));
     }
     let from: Origin = sender.identity.clone().into();
-    // What was refused leaves nothing.
+    // A refused message leaves no files.
     let forget = || drop(durable::remove_tree(&outbox.files(id)));
     let copies = copy_files(world, &outbox, id, &message.attachments).inspect_err(|_| forget())?;
     let item = Item {
@@ -105,8 +105,8 @@ fn copy_files(world: &World<'_>, outbox: &Outbox, id: MessageId, from: &[String]
     Ok(copies)
 }
 
-/// Forgets `host`. Where messages wait for it or for its receipts they become dead letters with `force`, and it is refused
-/// without. Returns how many there were.
+/// Removes `host`. Where messages wait for the host or for its receipts, they become dead letters with `force`; without
+/// `force` the removal is refused. Returns how many messages there were.
 pub fn forget(world: &World<'_>, host: &HostName, force: bool) -> Result<usize, Failure> {
     let (file, removed) = (world.paths.host_file(host), world.paths.host_removed(host));
     if durable::exists(&removed)? && !durable::exists(&file)? {
@@ -126,12 +126,12 @@ pub fn forget(world: &World<'_>, host: &HostName, force: bool) -> Result<usize, 
         );
         return Err(Failure::new(Exit::Refused, why));
     }
-    // From here on the removal is finished, by this program, the next call or a tick.
+    // From here on the removal will be completed: by this program, the next call or a tick.
     durable::move_file(&file, &removed)?;
     finish_forgetting(world, host)
 }
 
-/// Finishes the removal of `host`, where one was begun: what waits comes back. Returns how many messages those were.
+/// Completes an interrupted removal of `host`: its messages become dead letters. Returns how many messages there were.
 pub fn finish_forgetting(world: &World<'_>, host: &HostName) -> Result<usize, Failure> {
     let removed = world.paths.host_removed(host);
     if !durable::exists(&removed)? {
@@ -142,18 +142,18 @@ pub fn finish_forgetting(world: &World<'_>, host: &HostName) -> Result<usize, Fa
     Ok(count)
 }
 
-/// A probe's way there and back.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Probed {
     /// The host.
     pub host: HostName,
     /// How it is reached: `ssh` or `nats`.
     pub transport: &'static str,
-    /// How long it took there and back, in milliseconds.
+    /// How long the probe took to the host and back, in milliseconds.
     pub ms: u64,
 }
 
-/// Sends a probe to `host` the way of a message, and waits at most `wait` until its receipt is back.
+/// Sends a probe to `host` in the way of a message, and waits at most `wait` for its receipt.
 pub(crate) fn probe(world: &World<'_>, host: &HostName, wait: Duration) -> Result<Probed, Failure> {
     let transport = HostFile::known(world.paths, host)?.transport();
     let outbox = world.outbox(host);
@@ -161,7 +161,7 @@ pub(crate) fn probe(world: &World<'_>, host: &HostName, wait: Duration) -> Resul
     let probe = Item::new(nobody(), Intelligence::Absent, "probe".into(), world.now());
     let probe = Item { errand: Some(Errand::Probe), ..probe };
     let seq = outbox.queue.accept(&probe, world.clock)?;
-    // A person waits: what failed before does not put this try off.
+    // A person waits: earlier failures do not delay this try.
     outbox.note_back();
     let not_started = world.start_push(host).err();
     let deadline = Deadline::after(world.clock, if not_started.is_some() { Duration::ZERO } else { wait });
@@ -173,7 +173,7 @@ pub(crate) fn probe(world: &World<'_>, host: &HostName, wait: Duration) -> Resul
         }
     });
     let failed = |why: String| {
-        // It is of no use any more.
+        // The probe is no longer of use.
         for place in [Place::Waiting, Place::Inflight] {
             let _ = outbox.queue.remove(place, seq);
         }

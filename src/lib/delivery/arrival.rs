@@ -34,7 +34,7 @@ pub(crate) struct Arrival {
     pub from: Identity,
     /// The sender's nature.
     pub from_intelligence: Intelligence,
-    /// What it is about.
+    /// The topic.
     pub topic: Option<Topic>,
     /// The message that it answers.
     pub re: Option<MessageId>,
@@ -48,18 +48,18 @@ pub(crate) struct Arrival {
     pub errand: Option<Errand>,
 }
 
-/// What became of an arrival.
+/// The outcome of an arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// It is durable here.
+    /// The message is durable here.
     Accepted,
-    /// It was accepted before.
+    /// The message was accepted before.
     Known,
-    /// It can't be accepted, now or later: why, in words for its sender.
+    /// The message can't be accepted, now or later; the reason, for its sender.
     Refused(String),
 }
 
-/// What comes from one host.
+/// The messages that come from one host.
 pub(crate) struct Arrivals<'w> {
     world: &'w World<'w>,
     host: HostName,
@@ -70,7 +70,7 @@ pub(crate) struct Arrivals<'w> {
 }
 
 impl<'w> Arrivals<'w> {
-    /// Begins to take over what comes from `host`; waits at most `patience` for another program that does.
+    /// Begins to take messages from `host`; waits at most `patience` for another program that does so.
     pub(crate) fn of(world: &'w World<'w>, host: &HostName, patience: Duration) -> Result<Arrivals<'w>, Failure> {
         crate::base::paths::create_dirs(&world.paths.outbox_dir())?;
         let lock = world.outbox(host).receive_lock();
@@ -85,7 +85,7 @@ impl<'w> Arrivals<'w> {
         })
     }
 
-    /// Accepts `arrival` durably. An error is one that passes: the arrival may be sent again.
+    /// Accepts `arrival` durably. An error is temporary: the arrival may be sent again.
     pub(crate) fn take(&mut self, arrival: Arrival) -> Result<Taken, Failure> {
         let taken = match &arrival.errand {
             Some(Errand::Receipt(receipt)) => {
@@ -101,7 +101,7 @@ impl<'w> Arrivals<'w> {
         }
     }
 
-    /// Has delivered what was accepted since the last call.
+    /// Starts the delivery of the messages that were accepted since the last call.
     pub(crate) fn start_drains(&mut self) {
         for identity in std::mem::take(&mut self.undelivered) {
             if !self.world.is_held(&identity) {
@@ -113,7 +113,7 @@ impl<'w> Arrivals<'w> {
     fn accept(&mut self, arrival: Arrival) -> Result<Taken, Failure> {
         let world = self.world;
         let registry = Registry::read(world.paths)?;
-        // The host speaks for its own peers alone: whatever it says, they are of that host.
+        // A host sends only in the name of its own peers: whatever it says, the senders are peers of that host.
         let from = Origin::afar(arrival.from.clone(), self.host.clone());
         if arrival.to.contains('@') {
             let why = format!("{:?} is no peer of this host, and it passes nothing on", arrival.to);
@@ -149,7 +149,7 @@ impl<'w> Arrivals<'w> {
         Ok(Taken::Accepted)
     }
 
-    /// Whether `peer` has, or had, the message `id`, on whichever of its runtimes.
+    /// Whether `peer` has, or had, the message `id`, on any of its runtimes.
     fn is_known(&mut self, peer: &Peer, id: MessageId) -> Result<bool, Failure> {
         for runtime in &peer.record.runtimes {
             let identity = Identity::new(runtime.clone(), peer.identity.personality().clone());
@@ -164,7 +164,7 @@ impl<'w> Arrivals<'w> {
         Ok(false)
     }
 
-    /// Writes the receipt of what is delivered to nobody.
+    /// Writes the receipt of an arrival that is delivered to no peer.
     fn landed(&self, arrival: &Arrival) -> Result<(), Failure> {
         let outcome = Outcome::Delivered;
         let receipt = Receipt { about: arrival.id, seq: arrival.seq, outcome, landed: None, reason: None };
@@ -186,7 +186,7 @@ fn ids_of(world: &World<'_>, identity: &Identity) -> Result<BTreeSet<MessageId>,
     Ok(ids)
 }
 
-/// Whether a failure may be gone at the next try.
+/// Whether the next try may succeed after this failure.
 fn passes(exit: Exit) -> bool {
     matches!(exit, Exit::Io | Exit::CantCreate | Exit::TryAgain | Exit::Internal | Exit::NoPerm)
 }

@@ -16,26 +16,26 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use std::time::Duration;
 
-/// Why such a message is not delivered yet.
+/// The reason why such a message is not delivered yet.
 pub(crate) const BEHIND_THE_TURN: &str = "the program has it in its own queue, behind the running turn";
-/// How often the transcript is asked at the end of a turn whether the next one took a message.
+/// How often the transcript is read at the end of a turn to see whether the next turn took a message.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a drain watches whether the running turn takes what was passed to it; later, the end of the turn starts
 /// another drain. A sender watches for a minute.
 const WATCH: Duration = Duration::from_secs(60);
 
-/// What became of a message that was passed to the program.
+/// The state of a message that was passed to the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whereabouts {
-    /// It still stands in the program's queue.
+    /// The message is still in the program's queue.
     Queued,
-    /// The program works on nothing, and no turn took the message: the program has lost it.
+    /// No turn runs, and no turn took the message: the program has lost it.
     Lost,
     /// A turn has taken it.
     Taken,
 }
 
-/// When a turn took the message, where there is evidence that one did. A hook that speaks of a queue proves nothing.
+/// When a turn took the message, where there is evidence of that. A hook that reports a queued message is no evidence.
 pub(crate) fn taken(world: &World<'_>, peer: &Peer, item: &Item) -> Option<EpochMs> {
     let announces = peer.manifest.keys.midturn.announces && peer.manifest.transcript.is_some();
     let hooked = || turn_of(world, &peer.identity, None).filter(|turn| turn.taken.contains(&item.id));
@@ -52,12 +52,12 @@ pub(crate) fn note_taken(world: &World<'_>, peer: &Peer, item: &Item, at: EpochM
     }
 }
 
-/// Determines what became of `item`, which was passed to the session of `record`.
+/// Determines the state of `item`, which was passed to the session of `record`.
 pub(crate) fn whereabouts(world: &World<'_>, peer: &Peer, item: &Item, record: &SessionRecord) -> Whereabouts {
     if Activity::from_files(world, peer, record).quiet() == Quiet::Working {
         return Whereabouts::Queued;
     }
-    // The turn is over: the next one takes the message in a moment, and the transcript shows it a moment later.
+    // The turn has ended: the next turn takes the message shortly after, and the transcript shows that a moment later.
     let deadline = Deadline::after(world.clock, world.settings.liveness_grace);
     if wait_for(world.clock, deadline, LOOK, || taken(world, peer, item)).is_some() {
         return Whereabouts::Taken;
@@ -87,8 +87,7 @@ fn all(queue: &Queue) -> Result<Vec<Item>, Failure> {
     Ok(found)
 }
 
-/// What may show that a turn took a message: the state of the turn that the hooks told of, and how far the transcript
-/// has grown.
+/// The signs that a turn took a message: the state of the turn according to the hooks, and the size of the transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Signs(Option<TurnState>, u64);
 

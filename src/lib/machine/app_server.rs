@@ -33,7 +33,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a server may call a turn running whose end the hook has reported: the hook is called before the end.
 const ENDING: Duration = Duration::from_secs(3);
-/// How long a message that was given may take to be found by its id, or its turn to show as running: measured 0.15 s.
+/// How long it may take until a sent message is found by its id, or its turn shows as running: measured 0.15 s.
 const FOUND: Duration = Duration::from_millis(1500);
 /// Pause between two searches of files for evidence while the server says nothing.
 const LOOK: Duration = Duration::from_millis(5);
@@ -56,14 +56,14 @@ impl Way for AppServerWay {
         let (mut rpc, open) = match reached {
             Ok(None) => return Ok(Landing::Landed { by: Evidence::AppServer, forced: false }),
             Ok(Some(reached)) => reached,
-            // Typed, a message that it has would come twice.
+            // If the server has the message, typing it would deliver it twice.
             Err(error) if delivery.resumed => {
                 return Ok(Landing::Unknown(format!("app-server: whether it has the message is not known: {error}")));
             }
             Err(error) => return Err(unusable(&error)),
         };
         let thread = conversation::shown(open).map_err(|error| unusable(&error))?;
-        // Before the first turn there is nothing to follow: then a hook or the transcript tells.
+        // Before the first turn there is nothing to follow: then a hook or the transcript is the evidence.
         let _ = conversation::follow(&mut rpc, &thread.id);
         if thread.waits {
             return Ok(Landing::Held(Hold::Attention, "the agent waits for an answer".into()));
@@ -75,7 +75,7 @@ impl Way for AppServerWay {
         let evident = Evident::of(host, delivery);
         match give(&mut rpc, &thread.id, running, delivery) {
             Ok(()) => Ok(await_item(host, &mut rpc, delivery, &evident)),
-            // Whether the server has it is not known: it must not be given once more before that is.
+            // Whether the server has the message is not known: it must not be sent again before that is known.
             Err(RpcError::NoAnswer(why)) => Ok(search(host, delivery, &evident, &why)),
             // A turn that has ended meanwhile can't be steered; the next try starts one.
             Err(RpcError::Refused { .. }) if running => Ok(Landing::Held(Hold::Turn, A_TURN_RUNS.into())),
@@ -106,7 +106,7 @@ fn unusable(why: &dyn std::fmt::Display) -> Unusable {
     Unusable(format!("app-server: {why}"))
 }
 
-/// A connection, and the conversations that are open.
+/// A connection, and the open conversations.
 type Reached = (Rpc, Vec<Conversation>);
 
 fn reach(host: &RealHost<'_>, identity: &Identity) -> Result<Reached, RpcError> {
@@ -123,7 +123,7 @@ fn followed(host: &RealHost<'_>, identity: &Identity) -> Result<(Rpc, Conversati
     Ok((rpc, thread))
 }
 
-/// Looks for a message that may have been given before, a moment ago. `None`: a conversation has it.
+/// Searches for a message that may have been sent a moment ago. `None`: a conversation has it.
 fn look_up(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Option<Reached>, RpcError> {
     let deadline = Deadline::after(host.clock, FOUND);
     let mut rpc = Rpc::connect(&host.paths.app_socket(&delivery.peer.identity), PATIENCE)?;
@@ -140,13 +140,13 @@ fn look_up(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Option<Reache
     }
 }
 
-/// Whether the running turn is at its end, and ends: a hook has reported so.
+/// Whether the running turn is about to end: a hook has reported its end.
 fn ends(host: &RealHost<'_>, rpc: &mut Rpc, thread: &str, delivery: &Delivery<'_>) -> bool {
     let turn = Markers::of(host.paths, &delivery.peer.identity).turn();
     let over = turn.is_some_and(|turn| turn.launch.as_deref() == delivery.launch && turn.state == TurnState::Idle);
     let deadline = Deadline::after(host.clock, ENDING);
     while over && !deadline.passed(host.clock) {
-        // The end may have come before the connection was told of anything.
+        // The turn may have ended before the connection got any notification.
         let read = rpc.ask("thread/read", json!({"threadId": thread})).unwrap_or_default();
         if read["thread"]["status"]["type"] != "active" {
             return !read.is_null();
@@ -156,7 +156,7 @@ fn ends(host: &RealHost<'_>, rpc: &mut Rpc, thread: &str, delivery: &Delivery<'_
     false
 }
 
-/// Gives the message to the conversation: as a new turn, or into the running one.
+/// Sends the message to the conversation: as a new turn, or into the running turn.
 fn give(rpc: &mut Rpc, thread: &str, running: bool, delivery: &Delivery<'_>) -> Result<(), RpcError> {
     let input = json!([{"type": "text", "text": delivery.text, "text_elements": []}]);
     let mut params = json!({"threadId": thread, "clientUserMessageId": delivery.id.to_string(), "input": input});
@@ -167,7 +167,7 @@ fn give(rpc: &mut Rpc, thread: &str, running: bool, delivery: &Delivery<'_>) -> 
     rpc.ask("turn/steer", params).map(drop)
 }
 
-/// The server has not been given the message yet.
+/// The message was not sent to the server.
 fn not_asked(error: RpcError) -> RpcError {
     match error {
         RpcError::NoAnswer(why) => RpcError::NotAsked(why),
@@ -202,8 +202,8 @@ fn is_start_of(told: &serde_json::Value, delivery: &Delivery<'_>) -> bool {
     told["method"] == "item/started" && conversation::carries(&told["params"]["item"], delivery.id)
 }
 
-/// Searches for a message that was given, and of which the server did not say that it has it, for the reason `why`:
-/// evidence in files, or its id in the conversation.
+/// Searches for a message that was sent and that the server did not confirm, for the reason `why`: by evidence in
+/// files, or by its id in the conversation.
 fn search(host: &RealHost<'_>, delivery: &Delivery<'_>, evident: &Evident<'_>, why: &str) -> Landing {
     let deadline = Deadline::after(host.clock, grace(host, delivery));
     let gone = Deadline::after(host.clock, FOUND);
@@ -215,7 +215,7 @@ fn search(host: &RealHost<'_>, delivery: &Delivery<'_>, evident: &Evident<'_>, w
             .and_then(|(mut rpc, open)| conversation::holds(&mut rpc, &open, delivery.id));
         match found {
             Ok(true) => return Landing::Landed { by: Evidence::AppServer, forced: false },
-            // The server has ended: what it had taken is in the transcript.
+            // The server has ended: a message that it had taken is in the transcript.
             Err(RpcError::NotAsked(_)) if gone.passed(host.clock) => break,
             _ => host.clock.sleep(SEARCH),
         }

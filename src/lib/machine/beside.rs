@@ -11,7 +11,8 @@ use crate::store::channel::Channel;
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::world::{Launch, LaunchWay};
 
-/// The command line for the pane. Writes what it needs, and why messages are typed where they need not be.
+/// The command line for the pane. Writes the files that it needs, and why messages are typed although the program has
+/// an app-server.
 pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<String>, Failure> {
     let identity = &launch.peer.identity;
     let channel = host.paths.state(identity, StateFile::Channel);
@@ -47,14 +48,14 @@ pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<Strin
     Ok(vec![text(&program), "--beside".into(), text(&file)])
 }
 
-/// Says in the log by which way messages go into the session that is ready now.
+/// Logs in which way messages go into the session, which is ready now.
 pub(super) fn tell(host: &RealHost<'_>, launch: &Launch<'_>) {
     let identity = &launch.peer.identity;
     let Some(channel) = Channel::of(host.paths, identity, Some(&launch.name)) else { return };
     log_kind(host, identity, channel.kind, channel.why.as_deref());
 }
 
-/// Says in the log by which way messages go into a session, and why not by a better one.
+/// Logs in which way messages go into a session, and why not by the app-server.
 pub(super) fn log_kind(host: &RealHost<'_>, identity: &Identity, kind: DeliveryKind, why: Option<&str>) {
     let event = Event::new("delivery-kind").field("identity", identity).field("kind", kind).maybe("why", why);
     EventLog::new(host.paths, host.settings).append(Log::Lifecycle, host.clock, &event);

@@ -5,9 +5,9 @@ use crate::base::message_id::MessageId;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How many of a conversation's last items are searched for a message that may have been given before.
+/// How many of a conversation's last items are searched for a message that may have been sent before.
 const ITEMS: u32 = 200;
-/// How long the requests of a conversation that somebody begins to follow may take to come: some milliseconds.
+/// How long it may take until the open requests of a newly followed conversation come: some milliseconds.
 const REQUESTS: Duration = Duration::from_millis(300);
 
 /// A conversation.
@@ -51,18 +51,18 @@ pub(super) fn shown(mut open: Vec<Conversation>) -> Result<Conversation, RpcErro
     match (open.pop(), open.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => Err(RpcError::NotAsked("it has no conversation open".into())),
-        // Which of them the terminal shows, the server does not say.
+        // The server does not say which of them the terminal shows.
         (Some(_), false) => Err(RpcError::NotAsked("several conversations are open".into())),
     }
 }
 
-/// Has the connection told of a conversation's items and requests. Before its first turn there is nothing to follow.
+/// Subscribes to a conversation's items and requests. Before its first turn there is nothing to follow.
 pub(super) fn follow(rpc: &mut Rpc, thread: &str) -> Result<(), RpcError> {
     rpc.ask("thread/resume", json!({"threadId": thread, "excludeTurns": true})).map(drop)
 }
 
-/// Whether one of the conversations has an item with the message's id. A server that refuses to say has none: it does
-/// so before a conversation's first item.
+/// Whether one of the conversations has an item with the message's id. The server refuses the request before a
+/// conversation's first item: then there is none.
 pub(super) fn holds(rpc: &mut Rpc, open: &[Conversation], id: MessageId) -> Result<bool, RpcError> {
     for thread in open {
         let asked = json!({"threadId": thread.id, "limit": ITEMS, "sortDirection": "desc"});
@@ -79,7 +79,7 @@ pub(super) fn holds(rpc: &mut Rpc, open: &[Conversation], id: MessageId) -> Resu
     Ok(false)
 }
 
-/// Whether `item` is a user's message that was given with this id.
+/// Whether `item` is a user's message that was sent with this id.
 pub(super) fn carries(item: &Value, id: MessageId) -> bool {
     item["type"] == "userMessage" && item["clientId"] == id.to_string()
 }

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
-/// Why there is no answer.
+/// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RpcError {
-    /// The request was not written: the server knows nothing of it.
+    /// The request was not written: the server has not got it.
     #[error("{0}")]
     NotAsked(String),
     /// The request was written, or may have been, and no answer came.
@@ -56,7 +56,7 @@ impl Rpc {
         Ok(rpc)
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request, and waits for its answer.
     pub(super) fn ask(&mut self, method: &'static str, params: Value) -> Result<Value, RpcError> {
         self.asked += 1;
         let id = self.asked;
@@ -71,7 +71,7 @@ impl Rpc {
                 Ok(None) => return Err(no_answer("it is silent")),
                 Err(error) => return Err(no_answer(&error)),
             };
-            // A request of the server's has a method too; nobody here answers it, others who are connected do.
+            // A request of the server has a method too; it is left to the other clients.
             if message.get("method").is_some() {
                 self.told.push_back(message);
             } else if message["id"] == id {

@@ -21,7 +21,7 @@ use crate::store::queue::{Errand, Item, Place, Receipt, Seq};
 use crate::world::World;
 use std::time::Duration;
 
-/// How long another program may take to write down what became of one item.
+/// How long another program may take to write the outcome of one item.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An item of an outbox.
@@ -53,7 +53,7 @@ pub(crate) fn settle(world: &World<'_>, outbox: &Outbox, receipt: &Receipt) -> R
     let _lock = FileLock::acquire_unsigned(&outbox.settle_lock(), PATIENCE, world.clock)?;
     let Some(Outgoing { place, seq, item }) = find(outbox, receipt.seq, receipt.about)? else { return Ok(()) };
     if receipt.outcome == Outcome::Dead {
-        // A dead letter that is dead there too stays one.
+        // A dead letter stays one where its receipt says `dead` too.
         let reason = receipt.reason.as_deref().unwrap_or("it is a dead letter there");
         let reason = format!("{}: {reason}", outbox.host);
         return if place == Place::Dead { Ok(()) } else { bury_locked(world, outbox, place, seq, item, &reason) };
@@ -75,7 +75,7 @@ fn find(outbox: &Outbox, seq: Seq, id: MessageId) -> Result<Option<Outgoing>, Fa
             return Ok(Some(Outgoing { place, seq, item }));
         }
     }
-    // It was requeued here or there, under another number.
+    // The message was requeued here or there, under another number.
     for place in [Place::Dead, Place::Inflight, Place::Waiting] {
         if let Some(seq) = outbox.queue.find_in(place, id)? {
             return Ok(outbox.queue.peek(place, seq).map(|item| Outgoing { place, seq, item }));
@@ -100,7 +100,7 @@ fn bury_locked(
 ) -> Result<(), Failure> {
     let queue = &outbox.queue;
     if item.errand.is_some() {
-        // Nobody waits for its return but a probe, which is told by the history.
+        // Only a probe waits for the return of an errand, and it reads the history.
         item.reason = Some(reason.to_owned());
         record(world, outbox, seq, &item, Outcome::Dead, None);
         queue.remove(place, seq)?;
@@ -123,7 +123,7 @@ fn bury_locked(
     Ok(())
 }
 
-/// Makes dead letters of all that waits, or awaits its receipt. Returns how many there were.
+/// Makes dead letters of all messages that wait, or await their receipts. Returns how many there were.
 pub(crate) fn come_back(world: &World<'_>, outbox: &Outbox, reason: &str) -> Result<usize, Failure> {
     let mut count = 0;
     for place in [Place::Inflight, Place::Waiting] {
@@ -136,8 +136,8 @@ pub(crate) fn come_back(world: &World<'_>, outbox: &Outbox, reason: &str) -> Res
     Ok(count)
 }
 
-/// Completes interrupted burials, and buries what has waited, or has awaited its receipt, for too long. Removes what
-/// crashes left.
+/// Completes interrupted burials, and buries messages that have waited, or have awaited their receipts, for too long.
+/// Removes leftovers of crashes.
 pub(crate) fn tend(world: &World<'_>, outbox: &Outbox) -> Result<(), Failure> {
     let queue = &outbox.queue;
     queue.tend(durable::LITTER_AGE)?;
@@ -148,7 +148,7 @@ pub(crate) fn tend(world: &World<'_>, outbox: &Outbox) -> Result<(), Failure> {
             let days = age.as_secs_f64() / 86_400.0;
             let reason = match (&item.reason, place) {
                 (Some(reason), _) if item.notice.is_some() => reason.clone(),
-                // They are in the order of acceptance: none behind it is older.
+                // The items are in the order of acceptance: no later one is older.
                 _ if age <= world.settings.outbox => break,
                 (_, Place::Inflight) => {
                     format!("{} accepted it {days:.1} days ago, and never told the rest", outbox.host)

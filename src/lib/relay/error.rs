@@ -2,16 +2,16 @@
 
 use crate::base::exit::{Exit, Failure};
 
-/// Why a conversation with another host came to nothing. In each case what waits, waits.
+/// Why a connection with another host failed. In each case the waiting messages keep waiting.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum RelayError {
-    /// Something on this host.
+    /// A failure on this host.
     #[error("{0}")]
     Here(Failure),
     /// The other host can't be reached, or the connection has ended.
     #[error("{0}")]
     Away(String),
-    /// The other host refuses this one, or does not speak its language.
+    /// The other host refuses this one, or speaks no common version of the protocol.
     #[error("{0}")]
     Refused(String),
 }

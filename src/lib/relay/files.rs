@@ -18,14 +18,14 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// How many bytes of a file go into one piece.
+/// The number of bytes of a file in one part.
 const PIECE: usize = 256 * 1024;
 
-/// Why the files of a message can't be read, or not be taken.
+/// Why the files of a message can't be read or stored.
 pub(crate) enum FileTrouble {
-    /// They never can.
+    /// The failure is permanent.
     Refused(String),
-    /// They can't now.
+    /// A later try may succeed.
     Here(Failure),
 }
 
@@ -35,7 +35,7 @@ impl From<Failure> for FileTrouble {
     }
 }
 
-/// The files of `item`, each piece given to `send`.
+/// Reads the files of `item` and passes each part to `send`.
 pub(crate) fn read<E: From<Failure>>(
     item: &Item,
     mut send: impl FnMut(FilePart) -> Result<(), E>,
@@ -57,7 +57,7 @@ pub(crate) fn read<E: From<Failure>>(
             if let Err(error) = (&mut file).take(PIECE as u64).read_to_end(&mut piece) {
                 return Ok(Err(gone(&error)));
             }
-            // An empty file has one piece, too.
+            // An empty file has one part too.
             if piece.is_empty() && size > 0 {
                 break;
             }
@@ -89,7 +89,8 @@ fn owner_file(world: &World<'_>, id: MessageId) -> PathBuf {
     world.paths.attachments(id).join(".from")
 }
 
-/// Makes the folder of the message `id` that of `host`, if it is nobody's. Whether it is that of `host` then.
+/// Makes `host` the owner of the folder of the message `id`, if the folder has no owner yet. Returns whether `host`
+/// owns it.
 fn own(world: &World<'_>, host: &HostName, id: MessageId) -> Result<bool, Failure> {
     let name = host.as_str().as_bytes();
     if let Some(of) = owner(world, id)? {
@@ -102,7 +103,7 @@ fn own(world: &World<'_>, host: &HostName, id: MessageId) -> Result<bool, Failur
     }
 }
 
-/// Takes a piece. One that does not fit is refused with its message, when that comes.
+/// Stores a part. Where a part does not fit, its message is refused when the message comes.
 pub(crate) fn take(world: &World<'_>, host: &HostName, part: &FilePart) -> Result<(), Failure> {
     let Ok(data) = STANDARD.decode(&part.data) else { return Ok(()) };
     let end = part.offset.saturating_add(data.len() as u64);
@@ -120,7 +121,7 @@ pub(crate) fn take(world: &World<'_>, host: &HostName, part: &FilePart) -> Resul
     step::write_at(Point::PartWrite, &file, &path, &data, part.offset).map_err(failed)
 }
 
-/// Puts the files of the message `id` where they belong, durably, and answers their paths.
+/// Moves the files of the message `id` durably into the message's folder, and returns their paths.
 pub(crate) fn complete(
     world: &World<'_>,
     host: &HostName,
@@ -145,7 +146,7 @@ pub(crate) fn complete(
         let dir = world.paths.attachments(id).join(at.to_string());
         let (path, part) = (dir.join(&head.name), unfinished(world, id, at));
         let size = |path: &Path| path.symlink_metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
-        // It may have come, and been placed, before.
+        // The file may have been received and moved before.
         if size(&path) != Some(head.size) {
             let bytes = open::read(&part, Rule { max, ..Rule::STATE }).ok().flatten().unwrap_or_default();
             if bytes.len() as u64 != head.size || !part.is_file() {

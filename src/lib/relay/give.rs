@@ -12,13 +12,13 @@ use crate::world::World;
 use std::collections::VecDeque;
 use std::io::Write;
 
-/// What is on its way through one conversation.
+/// The messages that were sent over one connection and are not acknowledged yet.
 pub(crate) struct Giver<'a, W: Write> {
     pub(crate) world: &'a World<'a>,
     pub(crate) outbox: &'a Outbox,
     pub(crate) talk: &'a mut Talk<W>,
     on_the_way: VecDeque<(Seq, Item)>,
-    /// How many the other host has accepted.
+    /// The number of items that the other host has accepted.
     pub(crate) given: usize,
 }
 
@@ -27,7 +27,7 @@ impl<'a, W: Write> Giver<'a, W> {
         Giver { world, outbox, talk, on_the_way: VecDeque::new(), given: 0 }
     }
 
-    /// Gives what waits, and what comes meanwhile. The caller holds the outbox's lock.
+    /// Sends the items that wait, and those that are accepted meanwhile. The caller holds the outbox's lock.
     pub(crate) fn give(&mut self) -> Result<(), RelayError> {
         loop {
             let waiting = self.outbox.queue.list(Place::Waiting).map_err(|error| RelayError::Here(error.into()))?;
@@ -53,7 +53,7 @@ impl<'a, W: Write> Giver<'a, W> {
         let here = |failure: crate::base::exit::Failure| RelayError::Here(failure);
         let queue = &self.outbox.queue;
         let Some(item) = queue.read(Place::Waiting, seq).map_err(|error| here(error.into()))? else { return Ok(()) };
-        // A burial that was cut short.
+        // An interrupted burial.
         if let Some(reason) = item.reason.clone().filter(|_| item.notice.is_some()) {
             return self.come_back(seq, item, &reason);
         }
@@ -92,7 +92,7 @@ impl<'a, W: Write> Giver<'a, W> {
     }
 }
 
-/// Does what `ack` says about the item numbered `seq`. Returns whether the other host has it.
+/// Carries out what `ack` says about the item numbered `seq`. Returns whether the other host has the item.
 pub(crate) fn conclude(world: &World<'_>, outbox: &Outbox, seq: Seq, item: Item, ack: Ack) -> Result<bool, RelayError> {
     match ack.outcome {
         AckOutcome::Accepted | AckOutcome::Known => {
@@ -110,7 +110,7 @@ pub(crate) fn conclude(world: &World<'_>, outbox: &Outbox, seq: Seq, item: Item,
     }
 }
 
-/// `item` for its way, without its files.
+/// `item` in the form of the protocol, without its files.
 pub(crate) fn parcel(seq: Seq, item: &Item) -> Parcel {
     Parcel {
         id: item.id,

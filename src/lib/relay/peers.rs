@@ -11,7 +11,7 @@ use serde::Serialize;
 /// A peer of another host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PeerAfar {
-    /// What it is written to by: NAME@HOST.
+    /// Its address: NAME@HOST.
     pub address: String,
     /// Its host.
     pub host: HostName,
@@ -28,7 +28,7 @@ impl PeerAfar {
     }
 }
 
-/// The peers of `host`, which is asked.
+/// Asks `host` for its peers.
 pub fn peers(world: &World<'_>, host: &HostName) -> Result<Vec<PeerAfar>, Failure> {
     let there = match HostFile::known(world.paths, host)? {
         HostFile::Ssh(ssh) if ssh.destination.is_some() => push::peers(world, host, &ssh)?,

@@ -23,23 +23,23 @@ use std::time::Duration;
 
 /// How long the other end may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
-/// A program waits for the next try itself up to this pause; later ones are the tick's.
+/// Up to this pause the program itself waits for the next try; later tries are started by the tick.
 const OWN_PAUSE: Duration = Duration::from_secs(32);
-/// How long the connection to a host that can't call this one is kept for the receipts of what it was given.
+/// How long the connection to a host that can't connect to this one is kept open for receipts.
 const LINGER: Duration = Duration::from_secs(60);
-/// How often that host is asked for them.
+/// How often that host is asked for receipts.
 const ASK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// What one push came to.
+/// The result of one push.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Pushed {
     /// The host.
     pub host: String,
     /// How many messages and receipts that host has accepted.
     pub given: usize,
-    /// How many this host has accepted from there.
+    /// How many messages and receipts this host has accepted from that one.
     pub taken: usize,
-    /// Another program is at it: `pid N (program)`.
+    /// The program that is already handing over to the host: `pid N (program)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub busy: Option<String>,
 }
@@ -57,13 +57,13 @@ impl Pushed {
 /// Who asks for a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// A person: now, once, even if nothing waits.
+    /// A person: the push is tried once, at once, even if nothing waits.
     Now,
-    /// A program: when it is due, and again until it has worked or the pauses get long.
+    /// A program: the push is tried when a try is due, and again until it succeeds or the pauses get long.
     WhenDue,
 }
 
-/// Pushes to `host`, and takes over what waits there for this host.
+/// Pushes to `host`, and takes the messages that wait there for this host.
 pub fn push(world: &World<'_>, host: &HostName, asked: Asked) -> Result<Pushed, Failure> {
     let mut ssh = way(world, host)?;
     crate::base::paths::create_dirs(&world.paths.outbox_dir())?;
@@ -86,13 +86,13 @@ pub fn push(world: &World<'_>, host: &HostName, asked: Asked) -> Result<Pushed, 
                     }
                     tracing::info!("{host}: {error}; again in {}", said(pause));
                     world.clock.sleep(pause);
-                    // The way may have been corrected meanwhile.
+                    // The destination may have been corrected meanwhile.
                     ssh = way(world, host)?;
                     continue;
                 }
             }
         }
-        // What was accepted while the lock was held was left to this program.
+        // Messages that were accepted while the lock was held are left to this program.
         if asked == Asked::Now || !outbox.is_due(world.now()) || !has_waiting(&outbox)? {
             return Ok(pushed);
         }
@@ -153,7 +153,7 @@ fn try_once(
     })
 }
 
-/// Takes over what the other host gives, until it says that this is all.
+/// Takes the messages that the other host gives, until it says that these are all.
 fn their_turn(talk: &mut Talk<ChildStdin>, taker: &mut Taker<'_>) -> Result<(), RelayError> {
     talk.say(&WireLine::Done)?;
     loop {
@@ -169,7 +169,7 @@ fn their_turn(talk: &mut Talk<ChildStdin>, taker: &mut Taker<'_>) -> Result<(), 
     }
 }
 
-/// The peers of `host`, which is asked over ssh.
+/// Asks `host` by ssh for its peers.
 pub(crate) fn peers(world: &World<'_>, host: &HostName, ssh: &SshHost) -> Result<Vec<PeerThere>, Failure> {
     let asked = converse(world, host, ssh, |talk, _| {
         talk.say(&WireLine::AskPeers)?;
@@ -181,7 +181,7 @@ pub(crate) fn peers(world: &World<'_>, host: &HostName, ssh: &SshHost) -> Result
     Ok(asked?)
 }
 
-/// Calls `host`, agrees on a version, and has `speak` go on.
+/// Connects to `host`, agrees on a version, and calls `speak`.
 fn converse<T>(
     world: &World<'_>,
     host: &HostName,
@@ -203,7 +203,7 @@ fn converse<T>(
         talk.say(&WireLine::Hello(talk::own_hello(world, &HostFile::Ssh(ssh.clone()))?))?;
         speak(&mut talk, &hello)
     })();
-    // Closing the pipe ends the far end, and ssh with it.
+    // Closing the pipe ends the program on the other host, and thus ssh.
     drop(talk);
     let complaint = running.end();
     said.map_err(|error| match error {
@@ -238,7 +238,8 @@ fn arguments(world: &World<'_>, host: &HostName, ssh: &SshHost, own: &HostName) 
     Ok(words)
 }
 
-/// What runs there, in the words of a POSIX shell within those of any login shell. A forced command takes its place.
+/// The command that runs on the other host: a POSIX shell script, quoted for any login shell. A forced command replaces
+/// it.
 fn remote_command(ssh: &SshHost, own: &HostName) -> String {
     let root = ssh.root.iter().map(|root| format!("IAPEER_ROOT={} ", quoted(&root.to_string_lossy())));
     let root: String = root.collect();

@@ -20,7 +20,7 @@ use std::time::Duration;
 /// this one's lock.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Serves the host `caller`, which is on the other end of `input` and `output`, until it ends.
+/// Serves the host `caller`, which is at the other end of `input` and `output`, until the connection ends.
 pub fn receive(
     world: &World<'_>,
     caller: &HostName,
@@ -30,7 +30,7 @@ pub fn receive(
     let mut talk = Talk::new(input, output, SILENCE);
     let served = serve(world, caller, &mut talk);
     if let Err(RelayError::Here(Failure { message, .. }) | RelayError::Refused(message)) = &served {
-        // The caller tells its own people.
+        // The caller reports the error on its own host.
         let _ = talk.say(&WireLine::Bye(message.clone())).and_then(|()| talk.flush());
     }
     served.map(|()| Exit::Ok).map_err(Failure::from)
@@ -53,7 +53,7 @@ fn serve<W: Write>(world: &World<'_>, caller: &HostName, talk: &mut Talk<W>) -> 
     let busy = |failure: Failure| RelayError::Refused(format!("{own}: {failure}"));
     let mut taker = Taker::of(world, caller).map_err(busy)?;
     let served = exchange(world, &world.outbox(caller), talk, &mut taker);
-    // However the conversation ended, what was accepted is delivered.
+    // Accepted messages are delivered, however the connection ended.
     taker.start_drains();
     served
 }
@@ -82,7 +82,7 @@ fn exchange<W: Write>(
             WireLine::AskPeers => talk.say(&WireLine::Peers(here::peers(world)?))?,
             WireLine::Done => {
                 taker.start_drains();
-                // Where another program hands over to that host, it goes on doing so.
+                // Another program that is handing over to that host continues.
                 if let Ok(_lock) = FileLock::acquire(&outbox.lock(), world.program, Duration::ZERO, world.clock) {
                     Giver::new(world, outbox, talk).give()?;
                     outbox.note_back();

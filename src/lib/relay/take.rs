@@ -8,10 +8,10 @@ use crate::relay::wire::{Ack, AckOutcome, FilePart, Parcel};
 use crate::world::World;
 use std::time::Duration;
 
-/// How long a program may wait for another one that takes over from the same host.
+/// How long a program waits for another one that takes messages from the same host.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Takes over what comes from one host.
+/// Takes the messages that come from one host.
 pub(crate) struct Taker<'w> {
     world: &'w World<'w>,
     host: HostName,
@@ -21,19 +21,19 @@ pub(crate) struct Taker<'w> {
 }
 
 impl<'w> Taker<'w> {
-    /// For what comes from `host`. No other program takes over from that host as long as this exists.
+    /// For the messages of `host`. While this exists, no other program takes messages from that host.
     pub(crate) fn of(world: &'w World<'w>, host: &HostName) -> Result<Taker<'w>, Failure> {
         Ok(Taker { world, host: host.clone(), arrivals: Arrivals::of(world, host, PATIENCE)?, accepted: 0 })
     }
 
-    /// Takes a piece of a file. Where that fails, the message that needs it has to be sent again.
+    /// Stores a part of a file. Where that fails, the message that the file belongs to has to be sent again.
     pub(crate) fn part(&self, part: &FilePart) {
         if let Err(failure) = files::take(self.world, &self.host, part) {
             tracing::warn!("{failure}");
         }
     }
 
-    /// Takes a message and answers the acknowledgement.
+    /// Accepts a message and returns its acknowledgement.
     pub(crate) fn message(&mut self, parcel: Parcel) -> Ack {
         let id = parcel.id;
         let ack = |outcome, reason| Ack { id, outcome, reason };
@@ -62,7 +62,7 @@ impl<'w> Taker<'w> {
         }
     }
 
-    /// Has delivered what was accepted.
+    /// Starts the delivery of the accepted messages.
     pub(crate) fn start_drains(&mut self) {
         self.arrivals.start_drains();
     }

@@ -10,23 +10,23 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// The longest line that is read: a piece of a file has a third of that, a message less.
+/// The longest line that is read: a part of a file takes a third of that, a message less.
 const LINE_MAX: u64 = 1 << 20;
-/// How many lines may have been read and not been heard: more acknowledgements than are ever on their way, so that both
-/// sides never wait for each other to read, and no more memory than that many lines of the longest kind.
+/// How many lines may be read ahead: more than there are ever unacknowledged messages, so that the two sides never wait
+/// for each other to read; this also bounds the memory.
 const AHEAD: usize = 2 * WINDOW;
 /// How many lines a login on the other machine may print before iapeer says hello.
 const BANNER: usize = 100;
 
-/// What was read.
+/// A line that was read.
 enum Heard {
     Line(Box<WireLine>),
-    /// No line of ours.
+    /// A line that is not of the protocol.
     Noise(String),
     Broken(String),
 }
 
-/// The conversation.
+/// The connection.
 pub(crate) struct Talk<W: Write> {
     heard: Receiver<Heard>,
     out: BufWriter<W>,
@@ -35,15 +35,15 @@ pub(crate) struct Talk<W: Write> {
 }
 
 impl<W: Write> Talk<W> {
-    /// A conversation that hears from `input` and says into `output`.
+    /// A connection that reads from `input` and writes to `output`.
     pub(crate) fn new(input: impl Read + Send + 'static, output: W, patience: Duration) -> Talk<W> {
         let (sender, heard) = sync_channel(AHEAD);
-        // It ends when nothing more comes, or nobody listens.
+        // The thread ends at the end of the input, or when nothing receives its lines any more.
         std::thread::spawn(move || listen(BufReader::new(input), &sender));
         Talk { heard, out: BufWriter::new(output), patience }
     }
 
-    /// Says a line. It is on its way once [`Talk::flush`] or a wait for the other side follows.
+    /// Writes a line. The line is sent by [`Talk::flush`] or by a wait for the other side.
     pub(crate) fn say(&mut self, line: &WireLine) -> Result<(), RelayError> {
         let text = serde_json::to_string(line).map_err(|error| RelayError::Away(error.to_string()))?;
         writeln!(self.out, "{text}").map_err(|error| broken(&error))
@@ -53,12 +53,12 @@ impl<W: Write> Talk<W> {
         self.out.flush().map_err(|error| broken(&error))
     }
 
-    /// The next line, if one has come already.
+    /// The next line, if one has already come.
     pub(crate) fn heard(&mut self) -> Result<Option<WireLine>, RelayError> {
         self.heard.try_recv().map_or(Ok(None), |heard| understood(heard).map(Some))
     }
 
-    /// The next line. `None`: the other side has ended.
+    /// The next line. `None`: the other side has closed the connection.
     pub(crate) fn hear(&mut self) -> Result<Option<WireLine>, RelayError> {
         self.flush()?;
         match self.heard.recv_timeout(self.patience) {
@@ -70,12 +70,12 @@ impl<W: Write> Talk<W> {
         }
     }
 
-    /// [`Talk::hear`] where the end is too early.
+    /// [`Talk::hear`] where the end of the connection is an error.
     pub(crate) fn expect(&mut self) -> Result<WireLine, RelayError> {
         self.hear()?.ok_or_else(|| RelayError::Away("the connection ended".into()))
     }
 
-    /// The other side's hello, with what its machine printed before left out.
+    /// The other side's hello; lines that the machine's login printed before are skipped.
     pub(crate) fn greeted(&mut self) -> Result<Hello, RelayError> {
         self.flush()?;
         let mut noise = None;
@@ -99,7 +99,7 @@ impl<W: Write> Talk<W> {
     }
 }
 
-/// What this host says of itself to `host`.
+/// The hello of this host to `host`.
 pub(crate) fn own_hello(world: &World<'_>, file: &HostFile) -> Result<Hello, Failure> {
     let calls = match file {
         HostFile::Ssh(SshHost { destination, .. }) => destination.is_some(),

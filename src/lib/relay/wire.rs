@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// The oldest and the newest version of this protocol that this program speaks.
 pub(crate) const PROTOCOL: (u32, u32) = (1, 1);
 
-/// How many messages may be on their way in one conversation.
+/// How many messages may be sent ahead of their acknowledgements.
 pub(crate) const WINDOW: usize = 64;
 
 /// One line.
@@ -70,12 +70,12 @@ impl Hello {
     }
 }
 
-/// A piece of a file that goes with a message.
+/// A part of a file that goes with a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FilePart {
     /// The message.
     pub(crate) id: MessageId,
-    /// Which of its files, from 0.
+    /// The index of the file, from 0.
     pub(crate) file: usize,
     pub(crate) name: String,
     pub(crate) offset: u64,
@@ -117,15 +117,15 @@ pub(crate) struct Parcel {
 }
 
 words! {
-    /// What became of a message that was handed over.
+    /// The outcome of a message that was handed over.
     pub(crate) enum AckOutcome {
-        /// It is durable there.
+        /// The message is durable there.
         Accepted = "accepted",
-        /// It was durable there before.
+        /// The message was durable there before.
         Known = "known",
-        /// It can't be accepted: its sender has to be told.
+        /// The message can't be accepted: its sender has to be told.
         Refused = "refused",
-        /// It can't be accepted now: it has to be sent again, and so has all that follows.
+        /// The message can't be accepted now: it and all later ones have to be sent again.
         Later = "later",
     }
 }
@@ -139,7 +139,7 @@ pub(crate) struct Ack {
     pub(crate) reason: Option<String>,
 }
 
-/// A peer, as its host tells another one of it.
+/// A peer, as its host describes it to another host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PeerThere {
     /// Its name there.

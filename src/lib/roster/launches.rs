@@ -17,10 +17,10 @@ use crate::world::peer::{Peer, unknown_in};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What can be switched on and off.
+/// A setting that can be switched on and off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
-    /// The memory that an agent program keeps by itself.
+    /// The agent program's own memory.
     NativeMemory,
     /// The memory slot of the system prompt.
     MemoryPlugin,
@@ -46,10 +46,10 @@ impl Switch {
 /// Whose launches: those of one peer, or (`None`) those of every peer that does not say otherwise.
 pub type Whose<'a> = Option<&'a Personality>;
 
-/// Something that is said of one peer's launches or (`None`) of every peer's.
+/// A setting of one peer's launches or (`None`) of every peer's.
 pub type OfLaunches<T> = (Option<Personality>, T);
 
-/// What every peer, and each peer that says something itself, is set to.
+/// The default, and the setting of each peer that has one of its own.
 pub fn switched(world: &World<'_>, switch: Switch) -> Result<Vec<OfLaunches<Option<bool>>>, Failure> {
     let mut all = vec![(None, switch.said(LaunchDefaults::read(world.paths)?.policy()))];
     for peer in default_peers(world)? {
@@ -59,7 +59,7 @@ pub fn switched(world: &World<'_>, switch: Switch) -> Result<Vec<OfLaunches<Opti
     Ok(all)
 }
 
-/// Sets a switch; `to` is `None` for what the host's defaults, or the program itself, say.
+/// Sets a switch; with `to` `None` the host's default, or the program's own configuration, applies.
 pub fn switch(world: &World<'_>, switch: Switch, whose: Whose<'_>, to: Option<bool>) -> Result<(), Failure> {
     let value = to.map_or(Value::Null, |on| if on { "on".into() } else { "off".into() });
     if let Some(name) = whose.filter(|_| to.is_some()) {
@@ -85,7 +85,7 @@ pub fn switch(world: &World<'_>, switch: Switch, whose: Whose<'_>, to: Option<bo
     set(world, whose, switch.key(), |_| Ok(value))
 }
 
-/// The plugins of every peer, and of each peer that has some itself.
+/// The plugins for every peer, and those of each peer that has some of its own.
 pub fn enabled(world: &World<'_>) -> Result<Vec<OfLaunches<Vec<String>>>, Failure> {
     let mut all = vec![(None, plugins_of(LaunchDefaults::read(world.paths)?.policy()))];
     for peer in default_peers(world)? {
@@ -95,8 +95,8 @@ pub fn enabled(world: &World<'_>) -> Result<Vec<OfLaunches<Vec<String>>>, Failur
     Ok(all)
 }
 
-/// Adds a plugin to launches. Refused where no file of the user's knows it, or the runtimes can't be given it. Whether
-/// it was not there yet.
+/// Adds a plugin to launches. Refused where no file of the user defines it, or the runtimes don't support it. Returns
+/// whether it was not enabled before.
 pub fn enable(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<bool, Failure> {
     if !is_plugin(plugin) {
         let why = "a plugin is the name of an MCP server, NAME@MARKETPLACE, or the absolute path of a plugin's folder";
@@ -138,7 +138,7 @@ fn add(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<bool, Failur
     Ok(new)
 }
 
-/// Takes a plugin away from launches.
+/// Removes a plugin from launches.
 pub fn disable(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<(), Failure> {
     let for_all = LaunchDefaults::read(world.paths)?.policy().enabled().contains(&plugin);
     set(world, whose, "enable", |mut known| {
@@ -157,7 +157,7 @@ pub fn disable(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<(), 
     })
 }
 
-/// The plugins of `peer` that no file of the user's knows (any more).
+/// The plugins of `peer` that no file of the user defines (any more).
 pub(crate) fn missing(world: &World<'_>, peer: &Peer) -> Result<Vec<String>, Failure> {
     let extras = Extras::of(world.paths, peer)?;
     let mut missing = Vec::new();
@@ -169,7 +169,8 @@ pub(crate) fn missing(world: &World<'_>, peer: &Peer) -> Result<Vec<String>, Fai
     Ok(missing)
 }
 
-/// Whether a file of the user's knows the plugin, as a launch of `peer` would see it; the files go to `looked`.
+/// Whether a file of the user defines the plugin, as a launch of `peer` would find it; the names of the files are added
+/// to `looked`.
 fn knows(world: &World<'_>, peer: &Peer, plugin: &str, looked: &mut Vec<String>) -> Result<bool, Failure> {
     let Some(way) = peer.manifest.plugins.way(plugin) else { return Ok(false) };
     let own = launch::launch_env(peer)?.vars;
@@ -188,7 +189,8 @@ fn set(
     key: &str,
     change: impl FnOnce(Vec<String>) -> Result<Value, Failure>,
 ) -> Result<(), Failure> {
-    // Read and written under one lock: of two who change it at once, neither undoes what the other did.
+    // Read and written under one lock, so that of two programs that change it at once neither undoes the other's
+    // change.
     let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
     let Some(name) = whose else {
         let known = plugins_of(LaunchDefaults::read(world.paths)?.policy());

@@ -22,7 +22,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The peers that were found, and the folders that may hold one and can't be used.
+/// The peers that were found, and the folders that may belong to a peer but can't be used.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     /// The peers, by name.
@@ -42,10 +42,10 @@ impl Recovered {
     }
 }
 
-/// The runtimes that each name has state of.
+/// For each name, the runtimes of which there is state.
 type Traces = BTreeMap<Personality, BTreeSet<Runtime>>;
 
-/// Looks for peers wherever one may have left something.
+/// Searches all places where a peer may have left files.
 pub(crate) fn recover(world: &World<'_>) -> Recovered {
     let remains = registry_remains::remains(world.paths);
     let traces = traces(world);
@@ -78,7 +78,7 @@ fn of_folder(world: &World<'_>, folder: &Path, traces: &Traces, found: &mut Reco
     let (name, record) = match Profile::read(&cwd) {
         Ok(Some(profile)) => (profile.personality().clone(), Ok(PeerRecord::from_profile(&profile, &cwd))),
         other => {
-            // A folder without a profile is one of a peer only where the peer has left something.
+            // A folder without a profile counts as a peer's folder only where the peer has left other files.
             let Some(name) = by_folder.filter(|name| other.is_err() || traces.contains_key(name)) else { return };
             let why = other.err().map(|error| error.to_string()).unwrap_or_default();
             let record = traces.get(&name).and_then(|runtimes| bare(&name, runtimes, &cwd)).ok_or(why);
@@ -102,7 +102,7 @@ fn of_folder(world: &World<'_>, folder: &Path, traces: &Traces, found: &mut Reco
     }
 }
 
-/// A record by what the traces say alone.
+/// A record made only from the remaining files.
 fn bare(name: &Personality, runtimes: &BTreeSet<Runtime>, cwd: &Path) -> Option<PeerRecord> {
     let default = runtimes.first()?;
     PeerRecord::parse(&json!({"personality": name, "default_runtime": default, "runtimes": runtimes, "cwd": cwd})).ok()
@@ -115,7 +115,7 @@ fn sessions(world: &World<'_>) -> Vec<SessionRecord> {
     files.filter_map(|(identity, file)| durable::peek_json(&world.paths.state(&identity, file))).collect()
 }
 
-/// Who has left something: state other than a lock, a history, or a unit of ours.
+/// The peers that have left files: state other than a lock, a history, or a unit of iapeer.
 fn traces(world: &World<'_>) -> Traces {
     let mut traces = Traces::new();
     let mut note = |identity: Identity| {
@@ -140,7 +140,8 @@ fn traces(world: &World<'_>) -> Traces {
     traces
 }
 
-/// Writes a registry of all that was found in place of one that can't be used. Where that is now, if it was kept aside.
+/// Replaces a registry that can't be used by one of all peers that were found. Returns where the old file is, if it was
+/// kept.
 pub(crate) fn restore(world: &World<'_>) -> Result<(Recovered, Option<PathBuf>), Failure> {
     let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
     let found = recover(world);
@@ -148,7 +149,7 @@ pub(crate) fn restore(world: &World<'_>) -> Result<(Recovered, Option<PathBuf>),
     Ok((found, aside))
 }
 
-/// Peers that a registry which can be read does not name, and that have left something.
+/// Peers that a readable registry does not name, and that have left files.
 pub(crate) fn unregistered(world: &World<'_>, registry: &Registry) -> Vec<PeerRecord> {
     let traces = traces(world);
     let unknown = traces.keys().any(|name| registry.get(name).is_none());

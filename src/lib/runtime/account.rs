@@ -19,13 +19,13 @@ pub(crate) struct ModelAnswer {
     pub tokens: Tokens,
 }
 
-/// What the transcripts of one peer tell, as far as they have been read.
+/// Usage according to the transcripts of one peer, as far as they have been read.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     files: BTreeMap<PathBuf, FileAccount>,
 }
 
-/// What one transcript tells.
+/// Usage according to one transcript.
 #[derive(Debug, Default)]
 struct FileAccount {
     /// Up to which byte it has been read.
@@ -39,7 +39,7 @@ struct FileAccount {
 }
 
 impl Account {
-    /// Reads what the transcripts have gained. Those that were not written since `since` are left out.
+    /// Reads the new records of the transcripts. Transcripts that were not written since `since` are left out.
     pub(crate) fn read(&mut self, transcripts: &Transcripts<'_>, since: EpochMs) {
         for path in transcripts.written_since(since) {
             let file = self.files.entry(path.clone()).or_default();
@@ -51,13 +51,13 @@ impl Account {
         }
     }
 
-    /// All answers. Of several rules that hold for a file's records the first one counts.
+    /// All answers. Where several rules hold for a file's records, the first one counts.
     pub(crate) fn answers(&self) -> impl Iterator<Item = &ModelAnswer> {
         let first = |file: &'_ FileAccount| file.answers.iter().position(|(found, _)| !found.is_empty());
         self.files.values().flat_map(move |file| first(file).map(|rule| &file.answers[rule].0)).flatten()
     }
 
-    /// When turns began and ended, the oldest first. One that runs ends with the last record.
+    /// When turns began and ended, the oldest first. A running turn ends with the last record.
     pub(crate) fn turns(&self) -> Vec<(EpochMs, EpochMs)> {
         let open = |file: &FileAccount| Some((file.running?, file.last?));
         let all = self.files.values().flat_map(|file| file.turns.iter().copied().chain(open(file)));
@@ -76,12 +76,12 @@ impl FileAccount {
         let Some(at) = record_time(record, &rules.timestamp) else { return };
         self.last = self.last.max(Some(at));
         if matches_any(record, &rules.turn_start) {
-            // What is said while a turn runs belongs to it.
+            // Records that are written while a turn runs belong to that turn.
             self.running.get_or_insert(at);
         } else if matches_any(record, &rules.turn_end)
             && let Some(began) = self.running.take()
         {
-            // A clock that was set back, or a record that lies: no turn ends before it began.
+            // The clock may have been set back, or a record may be wrong: no turn ends before it began.
             self.turns.push((began, at.max(began)));
         }
         self.answers.resize_with(rules.tokens.len(), Default::default);
@@ -122,7 +122,7 @@ mod tests {
         fs::create_dir_all(transcripts.dir()).unwrap();
         let path = transcripts.dir().join("a.jsonl");
         let mut account = Account::default();
-        // Line by line: what is read on is what is read at once.
+        // Reading line by line in several calls gives the same as reading all in one call.
         for line in lines {
             let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
             writeln!(file, "{}", line.replace("CWD", cwd.to_str().unwrap())).unwrap();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// How a program is given each kind of plugin. What is absent it can't be given.
+/// How each kind of plugin is added to a launch of a program. A missing kind is not supported.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginWays {
@@ -27,14 +27,15 @@ pub struct PluginWays {
     pub folder: Option<PluginWay>,
 }
 
-/// How a program is given one kind of plugin.
+/// How one kind of plugin is added to a launch of a program.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginWay {
-    /// Where the user's own files know it; the first that does counts. Without any, the name is taken as it is.
+    /// The user's own files that may define the plugin; the first that does counts. Without any, the name itself is
+    /// used.
     #[serde(default)]
     pub from: Vec<PluginSource>,
-    /// Arguments that have the program load it; `{plugin}` is the name.
+    /// Arguments that make the program load the plugin; `{plugin}` is its name.
     #[serde(default)]
     pub args: Vec<String>,
     /// Where its definition goes in the files that are written for each launch.
@@ -42,16 +43,16 @@ pub struct PluginWay {
     pub into: Option<PluginPlace>,
 }
 
-/// A file of the user's that knows plugins.
+/// A file of the user that defines plugins.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginSource {
     /// Where; `{home}`, `{cwd}` and `{env:NAME:DEFAULT}` are filled in.
     pub path: String,
-    /// The keys that lead to the definitions in a JSON file; the definition is then what stands there by its name.
+    /// The keys that lead to the object with the definitions in a JSON file; its keys are the plugins' names.
     #[serde(default)]
     pub at: Vec<String>,
-    /// In place of keys: what stands in the file where it knows the plugin.
+    /// In place of keys: the text that the file contains where it defines the plugin.
     #[serde(default)]
     pub contains: Option<String>,
 }
@@ -62,7 +63,7 @@ pub struct PluginSource {
 pub struct PluginPlace {
     /// The file's name in the manifest.
     pub file: String,
-    /// The key of the object that the definition goes into, by its name.
+    /// The key of the object into which the definition is put, under its name.
     pub at: String,
 }
 
@@ -79,7 +80,7 @@ pub(crate) fn is_plugin(text: &str) -> bool {
 }
 
 impl PluginWays {
-    /// How the plugin `name` is given to the program, if it can be.
+    /// How the plugin `name` is added to a launch, if the program supports its kind.
     pub(crate) fn way(&self, name: &str) -> Option<&PluginWay> {
         match name {
             _ if name.starts_with('/') => self.folder.as_ref(),
@@ -138,7 +139,8 @@ impl PluginSource {
         values: &BTreeMap<String, String>,
         get: impl Fn(&str) -> Option<String>,
     ) -> Option<Value> {
-        // A program's own file: links are its affair, waiting for a FIFO's writer is not ours.
+        // The file belongs to the agent's program, so that links are allowed; but iapeer must not wait for the writer
+        // of a FIFO.
         let rule = Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT };
         let bytes = open::read(&self.path(values, get), rule).ok()??;
         if let Some(words) = &self.contains {

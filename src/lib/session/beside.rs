@@ -9,8 +9,8 @@ use crate::world::peer::Peer;
 use crate::world::{Beside, LaunchWay, World};
 use std::collections::BTreeMap;
 
-/// The best way that `peer` and its own arguments `extra` allow, with what it needs added to `values`. Its name is that of
-/// the group of arguments that goes with it. `program` is the program of the peer's runtime.
+/// The first way of the manifest that `peer` and its own arguments `extra` allow. The values that the way needs are added
+/// to `values`. The way's name is that of its group of arguments. `program` is the program of the peer's runtime.
 pub(crate) fn way(
     world: &World<'_>,
     peer: &Peer,

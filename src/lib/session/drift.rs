@@ -17,17 +17,17 @@ use std::time::Duration;
 /// How long a program may take to print its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How the version of a program is found out.
+/// How the version of a program is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// By what is installed; the program is not run.
+    /// From the installed files; the program is not run.
     Look,
-    /// Where what is installed does not tell, the program is asked.
+    /// Where the installed files do not say, the program is run.
     Run,
 }
 
-/// What is to be said of the version of the peer's program: `is version 2.1.333, newer than …`. `None` where its rules
-/// were measured with this version, or [tried](note_tried) with it since, or where the version is not known.
+/// The remark about the version of the peer's program: `is version 2.1.333, newer than …`. `None` where its rules were
+/// measured with this version, or [tried](note_tried) with it since, or where the version is not known.
 pub(crate) fn drift(paths: &Paths, peer: &Peer, effort: Effort) -> Option<String> {
     if peer.manifest.kind != Kind::Tui || peer.manifest.measured.is_empty() {
         return None;
@@ -37,7 +37,7 @@ pub(crate) fn drift(paths: &Paths, peer: &Peer, effort: Effort) -> Option<String
     (tried(paths, &peer.manifest.runtime).as_deref() != Some(version.as_str())).then_some(drift)
 }
 
-/// [`drift`] for each runtime that a peer declares, where there is something to say.
+/// [`drift`] for each runtime that a peer declares, where there is a remark.
 pub(crate) fn drifts(paths: &Paths, registry: &Registry, effort: Effort) -> Vec<(Runtime, String)> {
     let mut one_of_each: BTreeMap<&Runtime, &PeerRecord> = BTreeMap::new();
     for record in registry.peers() {

@@ -10,10 +10,10 @@ use crate::world::peer::Peer;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What one peer's launches are given.
+/// The settings of one peer's launches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Extras {
-    /// Whether its program keeps a memory of its own; `None`: as the program does by itself.
+    /// Whether its program keeps a memory of its own; `None`: as the program is configured.
     pub(crate) native_memory: Option<bool>,
     /// Whether the memory slot of its system prompt is filled.
     pub(crate) memory_plugin: bool,
@@ -21,14 +21,14 @@ pub(crate) struct Extras {
     pub(crate) plugins: Vec<String>,
 }
 
-/// What a launch has to do for the plugins.
+/// The changes of a launch that its plugins need.
 #[derive(Debug, Default)]
 pub(crate) struct PluginLaunch {
     /// Further arguments.
     pub(crate) args: Vec<String>,
     /// Definitions, by name, for the files of the launch.
     pub(crate) entries: Vec<(PluginPlace, String, Value)>,
-    /// Plugins that the user's own files do not know (any more).
+    /// Plugins that the user's own files do not define (any more).
     pub(crate) missing: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn has_native_memory(manifest: &Manifest) -> bool {
 }
 
 impl Extras {
-    /// Those of `peer`.
+    /// The settings of `peer`.
     pub(crate) fn of(paths: &Paths, peer: &Peer) -> Result<Extras, Failure> {
         let defaults = LaunchDefaults::read(paths)?;
         let (host, own) = (defaults.policy(), peer.policy());
@@ -61,8 +61,8 @@ impl Extras {
         self.native_memory.map(|on| if on { "native_memory_on" } else { "native_memory_off" })
     }
 
-    /// What `peer`'s launch does for the plugins: `values` are the launch's, `get` looks up a variable of the session.
-    /// What its runtime can't be given is left out.
+    /// The changes of `peer`'s launch that its plugins need: `values` are those of the launch, `get` looks up a
+    /// variable of the session. Plugins that the runtime does not support are left out.
     pub(crate) fn plugins_of(
         &self,
         peer: &Peer,

@@ -17,15 +17,16 @@ use std::time::Duration;
 
 /// How long the program may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How much of what it prints is taken, in bytes.
+/// The largest part of its output that is used, in bytes.
 const KEPT: u64 = 64 * 1024;
 
-/// Where the program is. `None`: there is none, or it may not be executed.
+/// The path of the program. `None`: it does not exist, or is not executable.
 pub(crate) fn program(world: &World<'_>) -> Option<PathBuf> {
     find_program(&world.paths.memory_program().to_string_lossy(), None)
 }
 
-/// What the program prints for `peer`, run with `environment`; `None` where that is nothing, or the program failed.
+/// The output of the program for `peer`, run with `environment`; `None` where the output is empty or the program
+/// failed.
 pub(crate) fn slot(world: &World<'_>, peer: &Peer, mut environment: BTreeMap<String, String>) -> Option<String> {
     let began = world.clock.monotonic();
     let log = |state: &str, exit: Option<i32>, detail: Option<String>| {

@@ -8,14 +8,14 @@ use crate::store::durable::{self, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The way of messages into one session. JSON, one line.
+/// The way in which messages go into one session. JSON, one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
-    /// The launch that it belongs to: what is left of an earlier launch says nothing.
+    /// The launch that it belongs to: a file of an earlier launch is ignored.
     pub launch: String,
     /// The way.
     pub kind: DeliveryKind,
-    /// Why it is not a better one.
+    /// Why messages do not go by the program's app-server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Where the program's own HTTP server is.

@@ -21,8 +21,8 @@ pub enum HostFile {
 /// A host that is reached by ssh.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshHost {
-    /// `user@machine`, as ssh takes it. `None`: this host can't call that one; what waits for that one is taken over
-    /// when that one calls.
+    /// `user@machine`, as ssh takes it. `None`: this host can't connect to that one; messages for that one are handed
+    /// over when it connects to this host.
     #[serde(default)]
     pub destination: Option<String>,
     /// Further arguments for ssh.
@@ -37,7 +37,7 @@ pub struct SshHost {
     /// For how many seconds ssh keeps the connection (ControlPersist); 0: each push connects anew.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub keep_secs: u32,
-    /// Whether a tick calls that host although nothing waits for it: that one can't call this one.
+    /// Whether a tick connects to that host although nothing waits for it, since that host can't connect to this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fetch: bool,
 }
@@ -55,7 +55,7 @@ impl HostFile {
         }
     }
 
-    /// Reads the file of `host`. `None`: this host knows no such host.
+    /// Reads the file of `host`. `None`: the host is not registered.
     pub fn read(paths: &Paths, host: &HostName) -> Result<Option<HostFile>, Failure> {
         let path = paths.host_file(host);
         let Some(bytes) = durable::read_optional(&path)? else { return Ok(None) };
@@ -66,7 +66,7 @@ impl HostFile {
         file.fault().map_or(Ok(Some(file)), |why| Err(bad(&why)))
     }
 
-    /// What ssh would take for something else.
+    /// Refuses a value that ssh would take for an option.
     fn fault(&self) -> Option<&'static str> {
         let HostFile::Ssh(ssh) = self else { return None };
         let mut words = ssh.destination.iter().chain(&ssh.options);
@@ -77,12 +77,12 @@ impl HostFile {
         ssh.destination.as_ref().filter(|text| is_wrong(text)).map(|_| "the destination is no user@machine")
     }
 
-    /// [`HostFile::read`] for a host that must be known.
+    /// [`HostFile::read`] for a host that must be registered.
     pub fn known(paths: &Paths, host: &HostName) -> Result<HostFile, Failure> {
         HostFile::read(paths, host)?.ok_or_else(|| unknown(host))
     }
 
-    /// Writes the file of `host`. One that could not be read again is refused, and the earlier one stays.
+    /// Writes the file of `host`. Content that could not be read again is refused, and the earlier file stays.
     pub fn write(&self, paths: &Paths, host: &HostName) -> Result<(), Failure> {
         if let Some(why) = self.fault() {
             return Err(Failure::new(Exit::Usage, format!("{host}: {why}")));
@@ -95,7 +95,7 @@ impl HostFile {
     }
 }
 
-/// What is said of a host that has no file.
+/// The error for a host that has no file.
 pub fn unknown(host: &HostName) -> Failure {
     let todo = "`iapeer host list` shows the hosts, `iapeer host add` makes one known";
     Failure::new(Exit::NoPeer, format!("no host named {:?}: {todo}", host.as_str()))
@@ -109,7 +109,7 @@ pub(crate) fn known_hosts(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     Ok(hosts)
 }
 
-/// The hosts whose removal was begun and is not finished, by name.
+/// The hosts whose removal was interrupted, by name.
 pub fn half_removed(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     let names = durable::names_of(&paths.hosts_dir())?;
     Ok(names.iter().filter_map(|name| name.strip_suffix(".removed")?.parse().ok()).collect())

@@ -9,12 +9,13 @@ use crate::store::open::{self, Rule, without_bom};
 use crate::store::policy::Policy;
 use serde_json::{Map, Value};
 
-/// The content of the file. A missing file says nothing.
+/// The content of the file. A missing file sets nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LaunchDefaults(Map<String, Value>);
 
 impl LaunchDefaults {
-    /// Reads the file. One that is no JSON object is an error that names it: sessions are started by what it says.
+    /// Reads the file. A file that is not a JSON object is an error that names it, since sessions are started by these
+    /// settings.
     pub(crate) fn read(paths: &Paths) -> Result<LaunchDefaults, Failure> {
         let path = paths.launch_defaults();
         let Some(bytes) = open::read(&path, Rule::DOCUMENT)? else { return Ok(LaunchDefaults::default()) };
@@ -23,7 +24,7 @@ impl LaunchDefaults {
         })
     }
 
-    /// What it says, as a profile would say it.
+    /// The settings, in the form of a profile.
     pub(crate) fn policy(&self) -> Policy<'_> {
         Policy(&self.0)
     }

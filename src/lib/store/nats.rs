@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The server, and how this host is let in.
+/// The server, and this host's credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NatsFile {
@@ -38,7 +38,7 @@ pub struct NatsFile {
     /// On how many servers of a cluster the stream is kept.
     #[serde(default = "one")]
     pub replicas: usize,
-    /// How much the stream may hold. Where it is full, messages wait at their senders.
+    /// The largest size of the stream in bytes. While the stream is full, messages wait at their senders' hosts.
     #[serde(default = "gibibyte")]
     pub max_bytes: i64,
 }
@@ -75,7 +75,7 @@ impl NatsFile {
         self.creds.iter().chain(&self.nkey).try_for_each(|path| check_private(path))
     }
 
-    /// [`NatsFile::read`] where there has to be one.
+    /// [`NatsFile::read`] where the file must exist.
     pub(crate) fn needed(paths: &Paths) -> Result<NatsFile, Failure> {
         let missing = || {
             let why = format!("there is no {}: docs/hosts.md shows one", paths.nats().display());

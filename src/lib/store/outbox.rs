@@ -37,9 +37,9 @@ const SOON: (Duration, u32) = (Duration::from_secs(5), 24);
 pub struct Outbox {
     /// The host.
     pub host: HostName,
-    /// What waits for it.
+    /// The queue of messages for it.
     pub queue: Queue,
-    /// What became of what left the queue.
+    /// The outcomes of the messages that left the queue.
     pub history: History,
     paths: Paths,
 }
@@ -53,7 +53,7 @@ pub struct Away {
     pub tries: u32,
     /// When the next try is due.
     pub next: EpochMs,
-    /// Why the last one failed.
+    /// Why the last try failed.
     pub why: String,
 }
 
@@ -75,12 +75,12 @@ impl Outbox {
         Outbox { host: host.clone(), queue: Queue::outbox(paths, host), history, paths: paths.clone() }
     }
 
-    /// The lock of the program that hands over.
+    /// The lock of the program that hands messages over.
     pub(crate) fn lock(&self) -> PathBuf {
         self.paths.outbox(&self.host, "lock")
     }
 
-    /// The lock of the program that takes over.
+    /// The lock of the program that takes messages.
     pub(crate) fn receive_lock(&self) -> PathBuf {
         self.paths.outbox(&self.host, "receive.lock")
     }
@@ -94,7 +94,7 @@ impl Outbox {
         self.paths.outbox(&self.host, "files")
     }
 
-    /// The lock of whoever moves an item and writes what became of it.
+    /// The lock of a program that moves an item and writes its outcome.
     pub(crate) fn settle_lock(&self) -> PathBuf {
         self.paths.outbox(&self.host, "settle.lock")
     }
@@ -107,7 +107,7 @@ impl Outbox {
         Trouble(self.away_file())
     }
 
-    /// Since when the host is away; `None`: the last try worked, or there was none.
+    /// Since when the host is away; `None`: the last try succeeded, or there was none.
     pub fn away(&self) -> Option<Away> {
         self.trouble().noted()
     }
@@ -121,12 +121,12 @@ impl Outbox {
     pub(crate) fn note_back(&self) {
         self.trouble().over();
     }
-    /// Whether a try is due now: after a failed one not before its time. A clock that was set back delays none.
+    /// Whether a try is due now. A clock that was set back delays no try.
     pub(crate) fn is_due(&self, now: EpochMs) -> bool {
         self.away().is_none_or(|away| away.next <= now || away.next > now.plus(PAUSES.1))
     }
 
-    /// How many items wait, and how many were handed over without a receipt so far.
+    /// How many items wait, and how many were handed over and have no receipt yet.
     pub fn counts(&self) -> Result<(usize, usize), StoreError> {
         Ok((self.queue.list(Place::Waiting)?.len(), self.queue.list(Place::Inflight)?.len()))
     }
@@ -137,12 +137,12 @@ impl Outbox {
 pub(crate) struct Trouble(PathBuf);
 
 impl Trouble {
-    /// What keeps the relay that is always on from its server.
+    /// Why the always-on relay can't reach its server.
     pub(crate) fn of(paths: &Paths) -> Trouble {
         Trouble(paths.relay_trouble())
     }
 
-    /// What was noted last; `None`: all is well.
+    /// The last failure that was noted; `None`: the last try succeeded.
     pub(crate) fn noted(&self) -> Option<Away> {
         durable::read_json(&self.0).ok().flatten()
     }
@@ -168,7 +168,7 @@ impl Trouble {
     }
 }
 
-/// The hosts that have an outbox, known or not, by name.
+/// The hosts that have an outbox, registered or not, by name.
 pub(crate) fn hosts_with_outbox(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     let names = durable::names_of(&paths.outbox_dir())?;
     let mut hosts: Vec<HostName> = names.iter().filter_map(|name| name.strip_suffix(".queue")?.parse().ok()).collect();

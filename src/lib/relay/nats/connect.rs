@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long one request to the server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the connection has said last that is no good news.
+/// The last error that the connection reported.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Complaint(Arc<Mutex<Option<String>>>);
 
@@ -26,13 +26,13 @@ impl Complaint {
             event => Some(event.to_string()),
         };
         let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Why it is down is worth more than that it is.
+        // The reason why the connection is down says more than the fact that it is down.
         if said.is_none() || last.is_none() || !matches!(event, Event::Disconnected) {
             *last = said;
         }
     }
 
-    /// `why`, with what the connection has said.
+    /// `why`, with the last error of the connection.
     pub(crate) fn about(&self, why: &dyn std::fmt::Display) -> RelayError {
         let last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         RelayError::Away(match &*last {
@@ -55,7 +55,7 @@ pub(crate) async fn connect(file: &NatsFile, own: &HostName) -> Result<Connectio
     let addresses: Vec<ServerAddr> =
         file.url.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>().map_err(|error| away(&error))?;
     let noted = complaint.clone();
-    // Only this host may read what is answered to it.
+    // Only this host may read the answers to its requests.
     let mut options = ConnectOptions::new()
         .name(format!("iapeer-relay of {own}"))
         .custom_inbox_prefix(format!("_INBOX.{own}"))
@@ -88,7 +88,7 @@ pub(crate) async fn connect(file: &NatsFile, own: &HostName) -> Result<Connectio
         options = options.nkey(String::from_utf8_lossy(&there(path)?).trim().to_owned());
     }
     if let Some(ca) = &file.ca {
-        // The library does not say which file it misses.
+        // The library's error does not name the missing file.
         there(ca)?;
         options = options.add_root_certificates(ca.clone());
     }

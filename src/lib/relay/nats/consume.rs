@@ -18,12 +18,12 @@ use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// For how long nothing more may come before what was accepted is delivered.
+/// After this long without a further message, the delivery of the accepted ones is started.
 const PAUSE: Duration = Duration::from_millis(5);
-/// After how long a message is given again that can't be accepted now.
+/// After this long the server sends a message again that could not be accepted.
 const LATER: Duration = Duration::from_secs(5);
 
-/// Takes over what comes, until the connection or the consumer is gone.
+/// Takes the messages that come, until the connection or the consumer is gone.
 pub(crate) async fn go_on(world: &World<'_>, at: &Connection, consumer: &PullConsumer) -> Result<(), RelayError> {
     let mut takers: BTreeMap<HostName, Taker<'_>> = BTreeMap::new();
     let stream = consumer.stream().max_messages_per_batch(64).heartbeat(Duration::from_secs(5));
@@ -55,11 +55,11 @@ async fn one<'w>(
         tracing::warn!("{}: {failure}; it is given again", message.subject);
         AckKind::Nak(Some(LATER))
     });
-    // The server has to know: what it believes to be unacknowledged holds up all that follows.
+    // The acknowledgement must reach the server: an unacknowledged message blocks all later ones.
     message.double_ack_with(kind).await.map_err(|error| at.complaint.about(&error))
 }
 
-/// Takes a message, and answers what the server is told. An error is one that passes.
+/// Takes a message, and returns the answer to the server. An error is temporary.
 fn take<'w>(
     world: &'w World<'w>,
     takers: &mut BTreeMap<HostName, Taker<'w>>,
@@ -70,7 +70,7 @@ fn take<'w>(
         return Ok(AckKind::Term);
     };
     if !takers.contains_key(&from) {
-        // Whoever the server lets publish as a host is one.
+        // The server's permissions decide who may publish in the name of a host.
         if HostFile::read(world.paths, &from)?.is_none() {
             HostFile::Nats.write(world.paths, &from)?;
         }
@@ -95,7 +95,7 @@ fn parcel_taken(world: &World<'_>, from: &HostName, taker: &mut Taker<'_>, parce
             tracing::warn!("{about} of {from}: {}; it is given again", ack.reason.unwrap_or_default());
             return Ok(AckKind::Nak(Some(LATER)));
         }
-        // Nobody waits for a receipt of a receipt.
+        // There are no receipts for receipts.
         AckOutcome::Refused if is_receipt => {}
         AckOutcome::Refused => {
             let (outcome, reason) = (Outcome::Dead, ack.reason);

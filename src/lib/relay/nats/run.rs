@@ -22,14 +22,15 @@ use tokio::sync::Notify;
 
 /// How long it looks at nothing where nothing is accepted.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often the others are told who is here, where that has changed.
+/// How often the list of this host's peers is published, where it has changed.
 const TELL: Duration = Duration::from_secs(60);
 /// How long an earlier relay may take to end.
 const TAKEOVER: Duration = Duration::from_secs(10);
 /// The shortest and the longest pause before the next connection: a link that is back is used again soon.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
-/// Hands over and takes over until it is killed; it returns only where it can't go on. `say` is told how it stands.
+/// Hands messages over and takes messages until it is killed; it returns only where it can't continue. `say` gets its
+/// state as text.
 pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure> {
     let file = NatsFile::needed(world.paths)?;
     let own = hosts::own_name(world.paths)?;
@@ -70,7 +71,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     built.map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
 }
 
-/// Has `changed` told when a message is accepted for a host.
+/// Sends to `changed` when a message is accepted for a host.
 fn watch(dir: &Path, changed: &Arc<Notify>) -> Result<(), Failure> {
     let watch = DirWatch::on(dir).map_err(|error| Failure::io("watch", dir, &error))?;
     let changed = changed.clone();
@@ -94,7 +95,7 @@ async fn give(world: &World<'_>, own: &HostName, at: &Connection, changed: &Noti
     }
 }
 
-/// Tells the others who is here.
+/// Publishes the list of this host's peers.
 async fn tell(world: &World<'_>, own: &HostName, at: &Connection) -> Result<(), RelayError> {
     let mut told = Vec::new();
     loop {
@@ -107,7 +108,7 @@ async fn tell(world: &World<'_>, own: &HostName, at: &Connection) -> Result<(), 
             };
             match acknowledged {
                 Ok(()) => told = now,
-                // Messages go on without it.
+                // Messages are transferred without the list too.
                 Err(error) => tracing::warn!("who is here is not told: {error}"),
             }
         }
@@ -115,7 +116,7 @@ async fn tell(world: &World<'_>, own: &HostName, at: &Connection) -> Result<(), 
     }
 }
 
-/// The peers of `host`, as that has told them last.
+/// The peers of `host`, by the last list that it published.
 pub(crate) fn peers(world: &World<'_>, host: &HostName) -> Result<Vec<PeerThere>, Failure> {
     let file = NatsFile::needed(world.paths)?;
     let own = hosts::own_name(world.paths)?;

@@ -8,21 +8,21 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 use std::time::Duration;
 
-/// How long the server tells a message that is published again from a new one.
+/// For how long the server recognises a message that is published again.
 const DUPLICATES: Duration = Duration::from_secs(120);
-/// After how long without an acknowledgement a message is given again.
+/// After this long without an acknowledgement the server sends a message again.
 const GIVEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// How much the lists of peers may take together: a thousand hosts of a hundred peers need a third of that. The server
-/// sets it aside, as it does for messages.
+/// reserves that size, as it does for messages.
 const LISTS_MAX: i64 = 64 << 20;
 
-/// The subject of what `from` sends to `to`.
+/// The subject of messages from `from` to `to`.
 pub(crate) fn subject(from: &HostName, to: &HostName) -> String {
     format!("iapeer.from.{from}.{to}")
 }
 
-/// The host that a message on `subject` comes from: the server lets nobody else publish there.
+/// The host from which a message on `subject` comes: the server's permissions let no other host publish there.
 pub(crate) fn sender(subject: &str) -> Option<HostName> {
     subject.strip_prefix("iapeer.from.")?.split('.').next()?.parse().ok()
 }
@@ -43,7 +43,7 @@ pub(crate) async fn messages(at: &Connection, file: &NatsFile, keep: Duration) -
         description: Some("messages between hosts of iapeer; each leaves it when its host has accepted it".into()),
         subjects: vec!["iapeer.from.*.*".into()],
         retention: RetentionPolicy::WorkQueue,
-        // A full stream refuses; what it has is never thrown away for something newer.
+        // A full stream refuses new messages and never discards old ones.
         discard: DiscardPolicy::New,
         max_bytes: file.max_bytes,
         max_age: keep,
@@ -69,7 +69,7 @@ pub(crate) async fn messages(at: &Connection, file: &NatsFile, keep: Duration) -
     }
 }
 
-/// The stream of who is where: one message a host, the newest.
+/// The stream of the lists of peers: one message per host, the newest.
 pub(crate) async fn peers(at: &Connection, file: &NatsFile) -> Result<Stream, RelayError> {
     let wanted = Config {
         name: peers_stream(file),
@@ -85,7 +85,7 @@ pub(crate) async fn peers(at: &Connection, file: &NatsFile) -> Result<Stream, Re
 
 async fn made(at: &Connection, wanted: Config) -> Result<Stream, RelayError> {
     let name = wanted.name.clone();
-    // Most hosts need not be allowed to make streams.
+    // Most hosts need no permission to create streams.
     match at.context.get_stream(&name).await {
         Ok(stream) => Ok(stream),
         Err(_) => {
@@ -96,7 +96,7 @@ async fn made(at: &Connection, wanted: Config) -> Result<Stream, RelayError> {
     }
 }
 
-/// What is for `own`: in order and one at a time, so that none passes another that has to be given again.
+/// The messages for `own`, in order and one at a time, so that none overtakes one that has to be sent again.
 pub(crate) async fn consumer(at: &Connection, file: &NatsFile, own: &HostName) -> Result<PullConsumer, RelayError> {
     let wanted = pull::Config {
         durable_name: Some(format!("to-{own}")),
