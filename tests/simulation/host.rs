@@ -22,8 +22,8 @@ use iapeer::store::markers::Turn as Marked;
 use iapeer::store::{SessionRecord, StoreError};
 use iapeer::world::peer::Peer;
 use iapeer::world::{
-    CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, Processes, StartError,
-    TerminalTimes, TranscriptTimes,
+    CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, Processes, TerminalTimes,
+    TranscriptTimes,
 };
 use std::path::Path;
 use std::time::Duration;
@@ -155,7 +155,7 @@ impl Host for Machine {
         Ok(())
     }
 
-    fn start(&self, launch: &Launch<'_>) -> Result<Processes, StartError> {
+    fn start(&self, launch: &Launch<'_>) -> Result<Processes, Failure> {
         self.0.point();
         let identity = &launch.peer.identity;
         let server = {
@@ -169,7 +169,7 @@ impl Host for Machine {
             if boot == Boot::NoStart {
                 truth.failed_starts += 1;
                 state.note(format!("{identity} does not start"));
-                return Err(StartError { exit: Exit::TryAgain, reason: "the server did not start".into() });
+                return Err(Failure::new(Exit::TryAgain, "the server did not start"));
             }
             let server = ProcessId { pid: serial, start: mono };
             let name = launch.env.iter().find(|(key, _)| key == "PEER_LAUNCH").map(|(_, value)| value.clone());

@@ -221,14 +221,18 @@ fn watch(
                     ready::answer(host, launch.peer, &screen, dialog)?;
                 }
             }
-            Err(LookTrouble::Ended { why, last }) => {
+            Err(LookTrouble::Ended { what, last }) => {
                 let said = ready::last_words(host, launch).or(last).unwrap_or_default();
                 // A program that ends at once may have said why in words that the manifest knows.
                 let known = Screen::of_last_words(&said);
                 if let Sight::Dialog(dialog) = known.sight(rules) {
                     ready::answer(host, launch.peer, &known, dialog)?;
                 }
-                return Err(ProbeError::Ended(if said.is_empty() { why } else { format!("{why}: {said}") }));
+                return Err(ProbeError::Ended(if said.is_empty() {
+                    what.to_string()
+                } else {
+                    format!("{what}: {said}")
+                }));
             }
             Err(LookTrouble::Passing) => {}
         }

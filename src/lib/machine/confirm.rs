@@ -263,7 +263,7 @@ impl Watcher<'_> {
                 Noticed::Composer { holds }
             }
             Err(LookTrouble::Passing) => Noticed::Nothing,
-            Err(LookTrouble::Ended { why, .. }) => Noticed::Ended(why),
+            Err(LookTrouble::Ended { what, .. }) => Noticed::Ended(what.to_string()),
         }
     }
 

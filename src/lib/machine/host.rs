@@ -27,7 +27,7 @@ use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use crate::world::{
     Begin, ChoiceError, CompactError, Delivery, Host, HostError, Landing, Launch, NotReady, NotStarted, PaneEnd,
-    Processes, StartError, TerminalTimes, TranscriptTimes, View,
+    Processes, TerminalTimes, TranscriptTimes, View,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -209,27 +209,24 @@ impl Host for RealHost<'_> {
         self.paths.check_socket(&peer.identity)
     }
 
-    fn start(&self, launch: &Launch<'_>) -> Result<Processes, StartError> {
-        let failed = |error: TmuxError| StartError { exit: error.exit(), reason: error.to_string() };
-        let argv =
-            beside::argv(self, launch).map_err(|failure| StartError { exit: failure.exit, reason: failure.message })?;
+    fn start(&self, launch: &Launch<'_>) -> Result<Processes, Failure> {
+        let argv = beside::argv(self, launch)?;
         let log_dir = self.paths.pane_log_dir();
-        paths::create_dirs(&log_dir).map_err(|error| StartError { exit: error.exit, reason: error.message })?;
+        paths::create_dirs(&log_dir)?;
         let spec = StartSpec {
             cwd: launch.peer.cwd().to_owned(),
-            argv: shortened(self, &launch.peer.identity, &argv)
-                .map_err(|failure| StartError { exit: failure.exit, reason: failure.message })?,
+            argv: shortened(self, &launch.peer.identity, &argv)?,
             env: launch.env.iter().map(|(key, value)| (key.into(), value.into())).collect(),
             pane_log: pane_log(&launch.pane_log),
             on_exit: exit_hook(self, &launch.peer.identity),
             killed_by: Some(self.paths.state(&launch.peer.identity, StateFile::KilledBy)),
         };
         let identity = &launch.peer.identity;
-        let server = self.new_server(identity).map_err(failed)?;
+        let server = self.new_server(identity)?;
         let (started, unit) = match unit::start(self, launch.peer, &server, &spec)? {
             Some((started, unit)) => (started, Some(unit)),
             // tmux makes a process session of its own, and the units that may start it leave it alone.
-            None => (server.start(&spec).map_err(failed)?, None),
+            None => (server.start(&spec)?, None),
         };
         let event = Event::new("launch")
             .field("identity", identity)

@@ -15,6 +15,7 @@ use crate::store::markers::Markers;
 use crate::store::pane_log;
 use crate::world::peer::Peer;
 use crate::world::{HostError, Launch, NotReady};
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 /// Pause between two readings of a booting session's screen: short at first, since some sessions are ready in
@@ -52,8 +53,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
         }
         let screen = match look(host, peer) {
             Ok(screen) => screen,
-            Err(LookTrouble::Ended { why, last }) => {
-                let why = why.replacen("ended", "ended during boot", 1);
+            Err(LookTrouble::Ended { what, last }) => {
                 let said = last_words(host, launch).or(last);
                 // A program that ends at once may have said why in words that the manifest knows: nothing has crashed.
                 let known = Screen::of_last_words(said.as_deref().unwrap_or_default());
@@ -65,7 +65,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
                         hold: Some(hold_of(dialog)),
                     });
                 }
-                return Err(with_tail(&why, said.as_deref().unwrap_or(&tail)).into());
+                return Err(with_tail(&what.during(" during boot"), said.as_deref().unwrap_or(&tail)).into());
             }
             Err(LookTrouble::Passing) => {
                 clock.sleep(LATER_LOOKS);
@@ -178,10 +178,34 @@ fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
     name.is_some() && turn.is_some_and(|turn| turn.launch.as_deref() == name)
 }
 
+/// What of a session has ended.
+pub(crate) enum WhatEnded {
+    /// The session.
+    Session,
+    /// The program in its pane, and how.
+    Program(String),
+}
+
+impl WhatEnded {
+    /// As words; `when` follows the verb, after a blank.
+    fn during(&self, when: &str) -> String {
+        match self {
+            WhatEnded::Session => format!("the session ended{when}"),
+            WhatEnded::Program(how) => format!("the program ended{when} ({how})"),
+        }
+    }
+}
+
+impl Display for WhatEnded {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.during(""))
+    }
+}
+
 /// Why a reading of the screen failed.
 pub(crate) enum LookTrouble {
-    /// The session is gone or its pane is dead, with the reason and the last rows of its screen.
-    Ended { why: String, last: Option<String> },
+    /// The session is gone or its pane is dead; the last rows of its screen.
+    Ended { what: WhatEnded, last: Option<String> },
     /// tmux did not answer properly; the next reading may succeed.
     Passing,
 }
@@ -189,7 +213,7 @@ pub(crate) enum LookTrouble {
 impl From<LookTrouble> for HostError {
     fn from(trouble: LookTrouble) -> Self {
         match trouble {
-            LookTrouble::Ended { why, .. } => HostError::Ended(why),
+            LookTrouble::Ended { what, .. } => HostError::Ended(what.to_string()),
             LookTrouble::Passing => HostError::Silent,
         }
     }
@@ -208,18 +232,16 @@ pub(crate) struct ForAPerson {
 /// Reads a session's screen once.
 pub(crate) fn look(host: &RealHost<'_>, peer: &Peer) -> Result<Screen, LookTrouble> {
     let trouble = |error| match error {
-        TmuxError::NoServer | TmuxError::NoSession => {
-            LookTrouble::Ended { why: "the session ended".into(), last: None }
-        }
+        TmuxError::NoServer | TmuxError::NoSession => LookTrouble::Ended { what: WhatEnded::Session, last: None },
         _ => LookTrouble::Passing,
     };
     let server = host.server(&peer.identity).map_err(trouble)?;
     let survey = server.survey(true).map_err(trouble)?;
     let look = host.with_ending(&server, survey.look);
-    let ended = look.pane_dead.then(|| format!("the program ended ({})", look.ending()));
+    let ended = look.pane_dead.then(|| WhatEnded::Program(look.ending()));
     let screen = Screen { styled: survey.screen, title: look.title, host: look.host, width: look.width };
-    if let Some(why) = ended {
-        return Err(LookTrouble::Ended { why, last: Some(screen.tail()) });
+    if let Some(what) = ended {
+        return Err(LookTrouble::Ended { what, last: Some(screen.tail()) });
     }
     Ok(screen)
 }

@@ -13,7 +13,6 @@ use crate::host::tmux::{Server, StartSpec, Started};
 use crate::store::durable;
 use crate::store::profile::Limits;
 use crate::store::session_record::SessionRecord;
-use crate::world::StartError;
 use crate::world::peer::Peer;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -45,12 +44,9 @@ pub(crate) fn start(
     peer: &Peer,
     server: &Server<'_>,
     spec: &StartSpec,
-) -> Result<Option<(Started, String)>, StartError> {
+) -> Result<Option<(Started, String)>, Failure> {
     let Some(manager) = host.manager() else { return Ok(None) };
-    let failed = |exit, reason: String| StartError { exit, reason };
-    let argv = server.start_command(spec).map_err(|error| failed(error.exit(), error.to_string()))?;
-    let argv =
-        script(host, &peer.identity, &spec.cwd, &argv).map_err(|failure| failed(failure.exit, failure.message))?;
+    let argv = script(host, &peer.identity, &spec.cwd, &server.start_command(spec)?)?;
     let name = Name::of(host, &peer.identity);
     let limits = peer.policy().limits();
     let properties = properties(&limits);
@@ -83,7 +79,7 @@ pub(crate) fn start(
         Err(refused) => {
             manager.reset(&unit);
             let exit = if matches!(refused, StartRefused::BadProperty(_)) { Exit::Config } else { Exit::TryAgain };
-            return Err(failed(exit, format!("{}: {refused} (journalctl --user -u {unit})", peer.identity)));
+            return Err(Failure::new(exit, format!("{}: {refused} (journalctl --user -u {unit})", peer.identity)));
         }
     }
     match server.started() {
@@ -92,7 +88,7 @@ pub(crate) fn start(
             // Nobody would ever end it.
             let _ = manager.stop(&unit, host.settings.end_grace);
             manager.reset(&unit);
-            Err(failed(error.exit(), error.to_string()))
+            Err(error.into())
         }
     }
 }

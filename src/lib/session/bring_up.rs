@@ -227,8 +227,7 @@ fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Resu
     let name = launching::new_launch_name(world);
     let launch = launching::build(world, peer, decision.mode, &name, prompt.as_deref()).map_err(setup)?;
     clear_last_session(world, peer)?;
-    let processes = world.host.start(&launch).map_err(|error| {
-        let failure = Failure::from(error);
+    let processes = world.host.start(&launch).map_err(|failure| {
         world.lifecycle(&Event::new("wake-failed").field("identity", identity).field("reason", &failure));
         // A program that can't be started counts as a death. Where tmux was only slow and the session is alive after
         // all, the next settling of this identity enrols it.

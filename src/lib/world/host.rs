@@ -3,7 +3,7 @@
 
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Evidence;
-use crate::base::exit::{Exit, Failure};
+use crate::base::exit::Failure;
 use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
@@ -76,8 +76,9 @@ pub trait Host: Send + Sync {
     /// Checks whether a session of this peer could be started: tmux and the program of its runtime are installed.
     fn preflight(&self, peer: &Peer) -> Result<(), Failure>;
 
-    /// Starts a session. When this returns, its server answers; the agent may still be booting.
-    fn start(&self, launch: &Launch<'_>) -> Result<Processes, StartError>;
+    /// Starts a session. When this returns, its server answers; the agent may still be booting. The error's exit code is
+    /// 69 or 78 where the host lacks something, 75 where another try may help.
+    fn start(&self, launch: &Launch<'_>) -> Result<Processes, Failure>;
 
     /// Waits until a started session is ready for input.
     fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady>;
@@ -198,15 +199,6 @@ pub struct TerminalTimes {
     pub keystroke: Option<EpochMs>,
 }
 
-/// A session that did not start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StartError {
-    /// The exit code: 69 where the host lacks something, 75 where another try may help.
-    pub exit: Exit,
-    /// The reason, on one line.
-    pub reason: String,
-}
-
 /// A session that did not become ready for input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
@@ -319,12 +311,6 @@ pub enum Landing {
     Unknown(String),
     /// Nothing was typed, because of the message itself: the failure counts as a try.
     Failed(String),
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        Failure::new(error.exit, error.reason)
-    }
 }
 
 /// How a pane's program ended, as tmux reports it; both fields are `None` where tmux does not.

@@ -12,8 +12,8 @@ pub mod world;
 pub use error::{ChoiceError, CompactError, HostError, NotStarted};
 pub(crate) use host::Begin;
 pub use host::{
-    Beside, Delivery, Host, Landing, Launch, LaunchWay, NotReady, PaneEnd, Processes, StartError, TerminalTimes,
-    TranscriptTimes, View,
+    Beside, Delivery, Host, Landing, Launch, LaunchWay, NotReady, PaneEnd, Processes, TerminalTimes, TranscriptTimes,
+    View,
 };
 pub use peer::Peer;
 pub use world::{Held, World};
