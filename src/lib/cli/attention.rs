@@ -10,6 +10,7 @@ use crate::cli::args::Colour;
 use crate::cli::hosts;
 use crate::host::dir_watch::DirWatch;
 use crate::operator::{hosts as operator_hosts, list as listing, table};
+use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
 use serde_json::json;
@@ -37,7 +38,8 @@ pub(crate) fn list(
             AttentionState::named(word).ok_or_else(|| usage(format!("{word:?} is no state: {}", all())))
         })
         .transpose()?;
-    let mut peers = listing::peers(world)?;
+    let registry = Registry::read(world.paths)?;
+    let mut peers = listing::peers_of(world, &registry)?;
     let none = peers.is_empty();
     peers.retain(|peer| wanted.is_none_or(|state| peer.state == state) && (!trouble || peer.state.is_trouble()));
     if json {
@@ -58,7 +60,7 @@ pub(crate) fn list(
     // A host that has none to know is not asked for.
     let rows = operator_hosts::rows(world).unwrap_or_default();
     rows.iter().filter_map(hosts::waiting_line).for_each(cli::say);
-    for note in listing::drifts(world)? {
+    for note in listing::drifts(world, &registry) {
         output::complain(&format!("note: {note}"));
     }
     Ok(Exit::Ok)

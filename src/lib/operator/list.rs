@@ -23,10 +23,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 
-/// A line for each runtime whose program is another version than what its rules were measured with.
-pub(crate) fn drifts(world: &World<'_>) -> Result<Vec<String>, Failure> {
-    let drifts = drift::drifts(world.paths, &Registry::read(world.paths)?, Effort::Look);
-    Ok(drifts.into_iter().map(|(runtime, what)| format!("{runtime} {what}")).collect())
+/// A line for each runtime of `registry` whose program is another version than what its rules were measured with.
+pub(crate) fn drifts(world: &World<'_>, registry: &Registry) -> Vec<String> {
+    let drifts = drift::drifts(world.paths, registry, Effort::Look);
+    drifts.into_iter().map(|(runtime, what)| format!("{runtime} {what}")).collect()
 }
 
 /// How a peer stands on one runtime.
@@ -170,9 +170,13 @@ const WORTH_A_THREAD: usize = 200;
 
 /// Every registered peer, by name.
 pub fn peers(world: &World<'_>) -> Result<Vec<Listed>, Failure> {
-    let registry = Registry::read(world.paths)?;
+    peers_of(world, &Registry::read(world.paths)?)
+}
+
+/// Every peer of `registry`, by name.
+pub(crate) fn peers_of(world: &World<'_>, registry: &Registry) -> Result<Vec<Listed>, Failure> {
     let files = Files::read(world)?;
-    let mut listed = all_listed(world, &registry, &files);
+    let mut listed = all_listed(world, registry, &files);
     let panes: Vec<i32> = listed.iter().flat_map(|peer| &peer.runtimes).filter_map(|on| on.pane).collect();
     let usage = world.host.usage(&panes);
     for peer in &mut listed {
