@@ -48,6 +48,16 @@ fn usage_counts_turns_messages_and_tokens_and_costs_what_the_user_says() {
     assert_eq!(models[0]["usage"]["cost"].as_f64().unwrap(), models[0]["usage"]["tokens"]["output"].as_f64().unwrap());
     assert!(home.ok("iapeer", &["usage"]).stdout.lines().next().unwrap().ends_with("EUR"));
 
+    // The timeline shows the same numbers: as text, in the picture, and in the data of the page.
+    let tokens = &bob["usage"]["tokens"];
+    let told = home.ok("iapeer", &["timeline", "bob"]).stdout;
+    assert!(told.lines().nth(1).unwrap().ends_with("TURNS   MSGS DEATHS     IN CACHED    OUT"), "{told}");
+    let row: Vec<&str> = told.lines().nth(2).unwrap().split_whitespace().rev().take(3).collect();
+    assert_eq!(row, [tokens["output"].to_string(), "-".into(), tokens["input"].to_string()], "{told}");
+    let picture = home.ok("iapeer", &["timeline", "--svg", "-"]).stdout;
+    let title = format!("tokens of parrot-bob: {} in, 0 cached, {} out", tokens["input"], tokens["output"]);
+    assert!(picture.contains(&title) && picture.contains("tokens of all: "), "{title} in {picture}");
+
     let later = home.ok("iapeer", &["usage", "--since", "2100-01-01T00:00:00Z", "--json"]).json_lines();
     assert_eq!((&later.last().unwrap()["total"]["sent"], later.len()), (&json!(0), 4));
     fs::write(home.root().join("prices.json"), r#"{"models":{"par*":{"input":-1,"output":1}}}"#).unwrap();

@@ -30,6 +30,7 @@ pub mod state_file;
 pub mod step;
 pub mod wake;
 pub(crate) mod words;
+pub(crate) mod xml;
 
 pub use action::{Action, Consequence};
 pub use address::{Address, Contact, HostName, Origin};

@@ -1,7 +1,7 @@
 //! The timeline as one page of HTML, with its data, style and script in it: it loads nothing and sends nothing.
 
 use crate::base::exit::{Exit, Failure};
-use crate::chronicle::svg::escaped;
+use crate::base::xml::escaped;
 use crate::chronicle::timeline::Timeline;
 use crate::operator::list::Listed;
 use serde_json::json;

@@ -2,18 +2,23 @@
 //! under the pointer.
 
 use crate::base::clock::EpochMs;
+use crate::base::xml::escaped;
 use crate::chronicle::story::{SessionBar, WaitSpan};
 use crate::chronicle::text::{most, ticks};
 use crate::chronicle::timeline::{Lane, MessageMark, Timeline};
+use crate::chronicle::usage_table::{TOKEN_COLUMNS, amount, token_counts};
+use crate::runtime::Tokens;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
-const WIDTH: u64 = 1200;
+const WIDTH: u64 = 1340;
 const LEFT: u64 = 170;
 const TOP: u64 = 56;
 const LANE: u64 = 24;
 const DEPTH: u64 = 56;
-const PLOT: u64 = WIDTH - LEFT - 20;
+/// The width of a column of tokens.
+const COUNT: u64 = 50;
+const PLOT: u64 = WIDTH - LEFT - 20 - COUNT * TOKEN_COLUMNS.len() as u64;
 /// So many messages are drawn as lines from sender to recipient; more would hide the lanes.
 const LINES_MAX: usize = 400;
 
@@ -47,6 +52,10 @@ pub fn svg(timeline: &Timeline) -> String {
             writeln!(out, "<line class=\"grid\" x1=\"{x}\" y1=\"{TOP}\" x2=\"{x}\" y2=\"{bottom}\"/>")?;
             writeln!(out, "<text class=\"dim\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{label}</text>", TOP - 8)?;
         }
+        for (n, title) in (1..).zip(TOKEN_COLUMNS) {
+            let x = LEFT + PLOT + COUNT * n;
+            writeln!(out, "<text class=\"dim\" x=\"{x}\" y=\"{}\" text-anchor=\"end\">{title}</text>", TOP - 8)?;
+        }
         let rows: HashMap<&str, u64> =
             timeline.lanes.iter().zip(0..).map(|(lane, n)| (lane.identity.as_str(), TOP + LANE * n)).collect();
         ways(&mut out, timeline, &rows, &x)?;
@@ -56,6 +65,9 @@ pub fn svg(timeline: &Timeline) -> String {
             let marks = marks.get(lane.identity.as_str()).map(Vec::as_slice).unwrap_or_default();
             draw_lane(&mut out, lane, marks, rows[lane.identity.as_str()], &x)?;
         }
+        let mut total = Tokens::default();
+        timeline.lanes.iter().for_each(|lane| total.add(lane.tokens));
+        draw_tokens(&mut out, "all", total, TOP + LANE * timeline.lanes.len() as u64)?;
         draw_depth(&mut out, timeline, TOP + LANE * timeline.lanes.len() as u64 + 14)?;
         legend(&mut out, height - 14)?;
         writeln!(out, "</svg>")
@@ -121,6 +133,19 @@ fn draw_lane(out: &mut String, lane: &Lane, messages: &[&MessageMark], y: u64, x
             death.at.local(),
             top + 12
         )?;
+    }
+    draw_tokens(out, &lane.identity, lane.tokens, y)?;
+    writeln!(out, "</g>")
+}
+
+/// The tokens that `whose` sent, read from a cache and answered, behind the lane at `y`.
+fn draw_tokens(out: &mut String, whose: &str, tokens: Tokens, y: u64) -> std::fmt::Result {
+    let counts = token_counts(tokens);
+    let told: Vec<String> = counts.iter().zip(TOKEN_COLUMNS).map(|(count, title)| format!("{count} {title}")).collect();
+    write!(out, "<g class=\"tokens\"><title>tokens of {}: {}</title>", escaped(whose), told.join(", "))?;
+    for (n, count) in (1..).zip(counts) {
+        let x = LEFT + PLOT + COUNT * n;
+        write!(out, "<text x=\"{x}\" y=\"{}\" text-anchor=\"end\">{}</text>", y + 15, amount(count))?;
     }
     writeln!(out, "</g>")
 }
@@ -239,20 +264,4 @@ fn legend(out: &mut String, y: u64) -> std::fmt::Result {
         x += 24 + 6 * text.len() as u64;
     }
     Ok(())
-}
-
-/// `text` as XML has it; what XML can't hold at all is left out.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
-            c => out.push(c),
-        }
-    }
-    out
 }

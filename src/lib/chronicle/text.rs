@@ -3,39 +3,37 @@
 use crate::base::clock::EpochMs;
 use crate::chronicle::story::{Began, Finish};
 use crate::chronicle::timeline::{Lane, Timeline};
-use crate::chronicle::usage_table::amount;
+use crate::chronicle::usage_table::{TOKEN_COLUMNS, amount, token_counts};
 
 /// What each sign means, the ones that hide others last.
 const LEGEND: &str = "[ fresh  ( resumed  < worker  - session  = turn  ? waits for somebody  ] ended  x died";
 /// Steps of the row of the queues.
 const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// Columns behind the picture: turns, messages, deaths, tokens.
-const COUNTS: usize = 4 * 7;
+/// The width of a number behind the picture.
+const COUNT: usize = 7;
+/// From this width on all columns of tokens are shown, below it the answered ones alone.
+const ROOMY: usize = 100;
 
 /// The lines, at most `width` columns wide.
 pub fn lines(timeline: &Timeline, width: usize) -> Vec<String> {
     let name = timeline.lanes.iter().map(|lane| lane.identity.chars().count()).max().unwrap_or(0).clamp(6, 24);
-    let columns = width.saturating_sub(name + 2 + COUNTS).max(20);
+    let skipped = if width < ROOMY { TOKEN_COLUMNS.len() - 1 } else { 0 };
+    let titles = [&["turns", "msgs", "deaths"], &TOKEN_COLUMNS[skipped..]].concat();
+    let columns = width.saturating_sub(name + 2 + COUNT * titles.len()).max(20);
     let scale = Scale { since: timeline.since.0, length: timeline.length(), columns };
     let from = timeline.since.local();
     let mut lines =
         vec![format!("{from} to {}, a column is {}", timeline.until.local(), span(scale.length / columns as u64))];
-    lines.push(format!(
-        "{:<name$}  {:<columns$}{:>7}{:>7}{:>7}{:>7}",
-        "",
-        hours(&scale),
-        "TURNS",
-        "MSGS",
-        "DEATHS",
-        "OUT"
-    ));
+    let titles: String = titles.iter().map(|title| format!("{:>COUNT$}", title.to_uppercase())).collect();
+    lines.push(format!("{:<name$}  {:<columns$}{titles}", "", hours(&scale)));
     for lane in &timeline.lanes {
         let messages = timeline.messages.iter().filter(|message| message.to == lane.identity).count() as u64;
         let deaths = lane.story.deaths.len() as u64;
-        let counts = [lane.turns.len() as u64, messages, deaths, lane.tokens.output]
-            .map(|count| format!("{:>7}", amount(count)));
+        let tokens = token_counts(lane.tokens);
+        let counts = [&[lane.turns.len() as u64, messages, deaths], &tokens[skipped..]].concat();
+        let counts: String = counts.into_iter().map(|count| format!("{:>COUNT$}", amount(count))).collect();
         let label: String = lane.identity.chars().take(name).collect();
-        lines.push(format!("{label:<name$}  {}{}", row(lane, &scale), counts.concat()));
+        lines.push(format!("{label:<name$}  {}{counts}", row(lane, &scale)));
     }
     lines.push(format!("{:<name$}  {}", "queues", depth(timeline, &scale)));
     lines.push(LEGEND.to_owned());

@@ -1,11 +1,22 @@
 //! Usage as a table for people.
 
 use crate::chronicle::usage::{UsageRow, Used};
+use crate::runtime::Tokens;
+
+/// In which columns tokens are shown.
+pub(crate) const TOKEN_COLUMNS: [&str; 3] = ["in", "cached", "out"];
+
+/// The numbers for [`TOKEN_COLUMNS`]: what was sent, which includes what was written to a cache, what was read from one,
+/// and what was answered.
+pub(crate) fn token_counts(tokens: Tokens) -> [u64; 3] {
+    [tokens.input.saturating_add(tokens.written), tokens.cached, tokens.output]
+}
 
 /// The lines: a header, the rows, the sum. `currency` is given where prices are.
 pub fn lines(used: &Used, by: &str, currency: Option<&str>) -> Vec<String> {
     let mut header = vec![by.to_uppercase()];
-    header.extend(["TURNS", "WORKING", "RECEIVED", "SENT", "IN", "CACHED", "OUT"].map(str::to_owned));
+    header.extend(["TURNS", "WORKING", "RECEIVED", "SENT"].map(str::to_owned));
+    header.extend(TOKEN_COLUMNS.map(str::to_uppercase));
     header.extend(currency.map(|currency| if currency.is_empty() { "COST".to_owned() } else { currency.to_owned() }));
     let mut rows = vec![header];
     rows.extend(used.rows.iter().chain([&used.total]).map(|row| cells(row, currency.is_some())));
@@ -23,17 +34,14 @@ pub fn lines(used: &Used, by: &str, currency: Option<&str>) -> Vec<String> {
 
 fn cells(row: &UsageRow, priced: bool) -> Vec<String> {
     let count = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
-    let tokens = row.tokens;
     let mut cells = vec![
         row.name.clone(),
         count(row.turns),
         row.working_secs.map_or("-".to_owned(), span),
         count(row.received),
         count(row.sent),
-        amount(tokens.input.saturating_add(tokens.written)),
-        amount(tokens.cached),
-        amount(tokens.output),
     ];
+    cells.extend(token_counts(row.tokens).map(amount));
     if priced {
         let more = if row.unpriced { "+" } else { "" };
         cells.push(

@@ -15,6 +15,7 @@
 use crate::base::address::Origin;
 use crate::base::identity::{Identity, Intelligence, Runtime, Topic};
 use crate::base::message_id::MessageId;
+use crate::base::xml;
 
 /// Longest open tag in characters. A topic of 200 quotes has 1,200 characters once it is escaped, and the decoder must
 /// be able to read whatever the encoder writes.
@@ -76,10 +77,10 @@ impl Envelope {
             self.from.contact(),
             self.from.runtime(),
             self.intelligence,
-            escape(&self.ts)
+            xml::escaped(&self.ts)
         );
         if let Some(topic) = &self.topic {
-            tag.push_str(&format!(" topic=\"{}\"", escape(topic.as_str())));
+            tag.push_str(&format!(" topic=\"{}\"", xml::escaped(topic.as_str())));
         }
         if let Some(id) = self.id {
             tag.push_str(&format!(" id=\"{id}\""));
@@ -213,7 +214,7 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
         let at = from + at;
         if at == 0 || tag[..at].ends_with(char::is_whitespace) {
             let value = &tag[at + wanted.len()..];
-            return value.find('"').map(|end| unescape(&value[..end]));
+            return value.find('"').map(|end| xml::unescaped(&value[..end]));
         }
         from = at + wanted.len();
     }
@@ -250,14 +251,6 @@ fn content(text: &str, names: &[&str]) -> Option<String> {
 
 fn cdata(text: &str) -> String {
     format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>"))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn unescape(text: &str) -> String {
-    text.replace("&gt;", ">").replace("&lt;", "<").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Property lists, the format of launchd's agents.
 
+use crate::base::xml;
 use plist::{Dictionary, Value, XmlWriteOptions};
 
-/// `text` as a value, without the control characters that XML forbids.
+/// `text` as a value, without the characters that XML can't hold.
 pub(super) fn text(text: &str) -> Value {
-    Value::String(text.chars().filter(|c| matches!(c, '\t' | '\n' | '\r') || *c >= ' ').collect())
+    Value::String(text.chars().filter(|c| xml::is_allowed(*c)).collect())
 }
 
 /// The values as an array.

@@ -1,0 +1,46 @@
+//! Text in XML.
+
+/// Whether XML 1.0 can hold `c` at all, however it is written (its section 2.2).
+pub(crate) fn is_allowed(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// `text` as it stands between tags or in an attribute's double quotes; what XML can't hold is left out.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().filter(|c| is_allowed(*c)) {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The text that [`escaped`] has made `text` of.
+pub(crate) fn unescaped(text: &str) -> String {
+    text.replace("&gt;", ">").replace("&lt;", "<").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_as_a_table() {
+        for (text, wanted) in [
+            ("plain 'é' 漢", "plain 'é' 漢"),
+            ("a<b> & \"c\" ]]>", "a&lt;b&gt; &amp; &quot;c&quot; ]]&gt;"),
+            ("&amp;", "&amp;amp;"),
+            ("two\nlines\t", "two\nlines\t"),
+            ("\0esc\u{1b}[31m \u{fffe}\u{ffff}", "esc[31m "),
+        ] {
+            assert_eq!(escaped(text), wanted, "{text:?}");
+            let kept: String = text.chars().filter(|c| is_allowed(*c)).collect();
+            assert_eq!(unescaped(wanted), kept, "{text:?}");
+        }
+    }
+}
