@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::killing::{has_strace, killed_alone_at};
-use support::{Output, PATIENCE, TestHome, wait_until};
+use support::{Output, PATIENCE, Terminal, TestHome, wait_until};
 
 /// A home with a repository that holds the examples.
 fn home() -> TestHome {
@@ -51,7 +51,12 @@ fn example(home: &TestHome, name: &str) -> String {
 
 /// Writes a fleet file, and returns its path.
 fn file(home: &TestHome, text: &str) -> String {
-    let path = home.dir().join("team.toml");
+    named_file(home, "team", text)
+}
+
+/// The same, of the fleet `name`.
+fn named_file(home: &TestHome, name: &str, text: &str) -> String {
+    let path = home.dir().join(format!("{name}.toml"));
     fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -397,4 +402,54 @@ fn other_hosts_are_made_known_and_changed() {
     assert!(changed.stdout.contains("options: [\"-p\",\"2222\"] → [\"-p\",\"2223\"]"), "{changed}");
     let gone = home.ok("iapeer", &["up", "--prune", &file(&home, "[peers.al]\nruntime = \"parrot\"\n")]);
     assert!(gone.stdout.contains("remove  schedule far") && home.root().join("hosts/box.json").exists(), "{gone}");
+}
+
+#[test]
+fn what_another_fleet_manages_is_taken_over_only_where_somebody_says_so() {
+    let home = home();
+    let daily = |every: &str| format!("[schedules.daily]\nto = \"bob\"\nevery = \"{every}\"\nmessage = \"m\"\n");
+    let bob = "[peers.bob]\nruntime = \"parrot\"\n";
+    let one = named_file(&home, "one", &format!("{bob}{}", daily("1d")));
+    let theirs = format!("[peers.ann]\nruntime = \"parrot\"\n{bob}tags = [\"x\"]\n{}", daily("2d"));
+    let two = named_file(&home, "two", &theirs);
+    home.ok("iapeer", &["up", &one]);
+    let state = || {
+        let read = |name: &str| fs::read_to_string(home.root().join(name)).unwrap();
+        let profile = fs::read_to_string(home.cwd("bob").join(".iapeer/peer-profile.json")).unwrap();
+        (read("peers-profiles.json"), read("schedules/daily.json"), profile, home.root().join("peers/ann").exists())
+    };
+    let before = state();
+    let dry = home.ok("iapeer", &["up", "--dry-run", &two]);
+    assert!(dry.stdout.contains("change  bob  (taken over from the fleet one)"), "{dry}");
+    assert!(dry.stdout.contains("change  schedule daily  (taken over from the fleet one)"), "{dry}");
+    for words in [&["up", &two][..], &["up", "--json", &two], &["up", "--prune", &two]] {
+        let said = home.run("iapeer", words);
+        refused(
+            &said,
+            69,
+            &["the fleet one manages bob, daily", "--take-over", "name = \"one\"", "nothing was changed"],
+        );
+        assert_eq!(state(), before);
+    }
+    let person = Terminal::running(&home, &["sh"]);
+    for (answer, end) in [("", "ended with 69"), ("n", "ended with 69"), ("y", "ended with 0")] {
+        person.types(&format!("clear; iapeer up {two}; echo ended with $?"));
+        person.enter();
+        person.shows("[y/N]");
+        assert_eq!(state(), before);
+        person.types(answer);
+        person.enter();
+        person.shows(end);
+        assert_eq!(state() == before, answer != "y");
+    }
+    nothing_to_do(&home, &two);
+    // What is another fleet's is not stopped with this one.
+    let down = home.ok("iapeer", &["down", &one]);
+    assert!(
+        down.stdout.contains("keep    bob  (managed by the fleet two") && !home.state("parrot-bob", "stopped"),
+        "{down}"
+    );
+    let back = home.ok("iapeer", &["up", "--take-over", &one]);
+    assert!(back.stdout.contains("change  bob  (taken over from the fleet two)"), "{back}");
+    nothing_to_do(&home, &one);
 }

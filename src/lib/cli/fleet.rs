@@ -11,8 +11,9 @@ use crate::fleet::step::FleetStep;
 use crate::fleet::{ask, down, export};
 use crate::world::World;
 use serde_json::json;
-use std::io;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
 /// What a verb may do to the root.
 pub(crate) fn access(verb: &FleetVerb) -> Access {
@@ -26,7 +27,7 @@ pub(crate) fn access(verb: &FleetVerb) -> Access {
 pub(crate) fn run(world: &World<'_>, verb: FleetVerb) -> Result<Exit, Failure> {
     let file = |given: Option<PathBuf>| given.unwrap_or_else(|| DEFAULT_FILE.into());
     match verb {
-        FleetVerb::Up { file: given, dry_run: true, prune, json } => {
+        FleetVerb::Up { file: given, dry_run: true, prune, json, take_over: _ } => {
             let plan = plan(world, &Fleet::read(world, &file(given))?, prune)?;
             show(&plan, json, |_| true);
             if !json {
@@ -34,7 +35,11 @@ pub(crate) fn run(world: &World<'_>, verb: FleetVerb) -> Result<Exit, Failure> {
             }
             Ok(Exit::Ok)
         }
-        FleetVerb::Up { file: given, dry_run: false, prune, json } => up(world, &file(given), prune, json),
+        FleetVerb::Up { file: given, dry_run: false, prune, take_over, json } => {
+            let file = file(given);
+            let consent = |plan: &FleetPlan| if take_over { Ok(()) } else { consent(plan, &file) };
+            up(world, &file, prune, json, consent)
+        }
         FleetVerb::Down { file: given, json } => {
             let mut any = false;
             let exit = down::down(world, &Fleet::read(world, &file(given))?, |step| {
@@ -86,8 +91,37 @@ fn show(plan: &FleetPlan, json: bool, wanted: impl Fn(&FleetStep) -> bool) {
     }
 }
 
-fn up(world: &World<'_>, file: &std::path::Path, prune: bool, json: bool) -> Result<Exit, Failure> {
-    let plan = apply::up(world, file, prune, |told| match told {
+/// Asks whoever is at the terminal whether what other fleets manage may be taken over. Refused where nobody is.
+fn consent(plan: &FleetPlan, file: &Path) -> Result<(), Failure> {
+    let mut fleets: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for step in plan.takeovers() {
+        fleets.entry(step.takes_from.as_deref().unwrap_or_default()).or_default().push(&step.name);
+    }
+    let each = fleets.iter().map(|(fleet, names)| format!("the fleet {fleet} manages {}", names.join(", ")));
+    let what = each.collect::<Vec<_>>().join(", ");
+    let first = fleets.keys().next().copied().unwrap_or_default();
+    let refused = |why: String| Err(Failure::new(Exit::Refused, format!("{why}; nothing was changed")));
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        let take = format!("`iapeer up {} --take-over` takes over what this file names", file.display());
+        return refused(format!("{what}: {take}, or say name = {first:?} in [fleet] if it is that fleet's file"));
+    }
+    output::complain(&format!("{what}: take over what this file names? [y/N]"));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::NoInput, format!("stdin: {error}")))?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => refused("not taken over".to_owned()),
+    }
+}
+
+fn up(
+    world: &World<'_>,
+    file: &Path,
+    prune: bool,
+    json: bool,
+    consent: impl FnOnce(&FleetPlan) -> Result<(), Failure>,
+) -> Result<Exit, Failure> {
+    let plan = apply::up(world, file, prune, consent, |told| match told {
         FleetTold::Planned(plan) if json => {
             for step in &plan.steps {
                 cli::tell(true, &json!({ "planned": step }), String::new);

@@ -18,6 +18,10 @@ pub(crate) enum FleetVerb {
         /// worktrees where everything is committed.
         #[arg(long)]
         prune: bool,
+        /// Take over peers and schedules that another fleet manages. Without this option `up` asks at a terminal, and refuses
+        /// where there is none.
+        #[arg(long)]
+        take_over: bool,
         /// Print one JSON object per line.
         #[arg(long)]
         json: bool,

@@ -26,17 +26,22 @@ pub enum FleetTold<'t> {
     Done(&'t FleetStep),
 }
 
-/// Makes the host as the file at `path` says. Another program that does so is waited for.
+/// Makes the host as the file at `path` says. Another program that does so is waited for. Where something is taken over
+/// from another fleet, `consent` is asked first, after the plan was told; its error ends this with nothing changed.
 pub fn up(
     world: &World<'_>,
     path: &Path,
     prune: bool,
+    consent: impl FnOnce(&FleetPlan) -> Result<(), Failure>,
     mut tell: impl FnMut(FleetTold<'_>),
 ) -> Result<FleetPlan, Failure> {
     let lock = FileLock::acquire(&world.paths.fleet_lock(), world.program, world.settings.lock_wait, world.clock)?;
     let fleet = Fleet::read(world, path)?;
     let plan = plan(world, &fleet, prune)?;
     tell(FleetTold::Planned(&plan));
+    if plan.takeovers().next().is_some() {
+        consent(&plan)?;
+    }
     let todo: Vec<&FleetStep> = plan.steps.iter().filter(|step| step.changes()).collect();
     for (done, step) in todo.iter().enumerate() {
         let failed = |failure: Failure| {

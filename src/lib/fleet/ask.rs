@@ -3,6 +3,7 @@
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Personality, Runtime};
 use crate::base::normalize;
+use crate::fleet::file::default_name;
 use crate::host::about;
 use crate::host::git::GitRepository;
 use crate::people::owner;
@@ -10,6 +11,7 @@ use crate::roster::create;
 use crate::runtime::Kind;
 use crate::runtime::Manifest;
 use crate::store::durable::{self, Published};
+use crate::store::registry::Registry;
 use crate::world::World;
 use std::io::BufRead;
 use std::path::Path;
@@ -19,6 +21,8 @@ struct FleetAnswers {
     owner: Personality,
     runtime: Runtime,
     agents: Vec<Personality>,
+    /// The other fleet that manages the owner, who is then left to it.
+    owner_in: Option<String>,
     /// Each agent works in a worktree of the repository that the file stands in.
     worktrees: bool,
 }
@@ -37,7 +41,8 @@ pub(crate) fn new_fleet(
     }
     let dir = std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))?;
     let dir = dir.parent().unwrap_or(Path::new("/")).to_owned();
-    let answers = ask(world, &dir, input, &mut say)?;
+    let name = default_name(&dir.join(path.file_name().unwrap_or_default()));
+    let answers = ask(world, &dir, &name, input, &mut say)?;
     // For other users to read like any text of a project, if the umask lets them.
     match durable::publish(path, text(&answers).as_bytes())? {
         Published::Done => Ok(()),
@@ -48,6 +53,7 @@ pub(crate) fn new_fleet(
 fn ask(
     world: &World<'_>,
     dir: &Path,
+    fleet: &str,
     input: &mut dyn BufRead,
     say: &mut dyn FnMut(&str),
 ) -> Result<FleetAnswers, Failure> {
@@ -81,7 +87,10 @@ fn ask(
         return Err(usage(format!("{owner} is your own name: choose another for the agent")));
     }
     let worktrees = GitRepository::of(dir).is_ok_and(|repository| repository.has_commit("HEAD"));
-    Ok(FleetAnswers { owner, runtime, agents, worktrees })
+    let registry = Registry::read(world.paths)?;
+    let managed = registry.get(&owner).and_then(|record| record.policy().fleet());
+    let owner_in = managed.filter(|other| *other != fleet).map(str::to_owned);
+    Ok(FleetAnswers { owner, runtime, agents, owner_in, worktrees })
 }
 
 fn usage(why: String) -> Failure {
@@ -96,12 +105,15 @@ fn personality(text: &str) -> Result<Personality, Failure> {
 }
 
 fn text(answers: &FleetAnswers) -> String {
-    let FleetAnswers { owner, runtime, agents, worktrees } = answers;
+    let FleetAnswers { owner, runtime, agents, owner_in, worktrees } = answers;
+    let person = match owner_in {
+        Some(other) => format!("# [peers.{owner}] is in the file of the fleet {other}.\n"),
+        None => format!("[peers.{owner}]\nruntime = \"person\"\n"),
+    };
     let mut text = format!(
         "# A fleet of iapeer. `iapeer up` makes the host as this file says, `iapeer diff` shows what differs.\n\
          # All keys: docs/fleet.md; for editors: share/iapeer/fleet.schema.json.\n\n\
-         [fleet]\nowner = \"{owner}\"\n\n[fleet.defaults]\nruntime = \"{runtime}\"\n\n\
-         [peers.{owner}]\nruntime = \"person\"\n"
+         [fleet]\nowner = \"{owner}\"\n\n[fleet.defaults]\nruntime = \"{runtime}\"\n\n{person}"
     );
     for name in agents {
         text.push_str(&format!("\n[peers.{name}]\ndescription = \"what {name} is for, as the others read it\"\n"));

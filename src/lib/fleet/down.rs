@@ -7,10 +7,12 @@ use crate::fleet::file::Fleet;
 use crate::fleet::step::{FleetAction, FleetKind, FleetStep, FleetWork};
 use crate::operator::control;
 use crate::runtime::Kind;
+use crate::store::registry::Registry;
 use crate::units::schedule;
 use crate::world::World;
 
-/// Stops the peers of `fleet` and removes its schedules; what is done is told. The answer: the worst exit code.
+/// Stops the peers of `fleet`, but for those that another fleet manages, and removes its schedules; what is done is told.
+/// The answer: the worst exit code.
 pub fn down(world: &World<'_>, fleet: &Fleet, mut tell: impl FnMut(&FleetStep)) -> Result<Exit, Failure> {
     let mut worst = Exit::Ok;
     for known in schedule::list(world)? {
@@ -20,7 +22,14 @@ pub fn down(world: &World<'_>, fleet: &Fleet, mut tell: impl FnMut(&FleetStep)) 
             tell(&FleetStep::new(FleetKind::Schedule, FleetAction::Remove, &name, FleetWork::Nothing));
         }
     }
+    let registry = Registry::read(world.paths)?;
     for peer in &fleet.peers {
+        let managed = registry.get(&peer.name).and_then(|record| record.policy().fleet());
+        if let Some(other) = managed.filter(|other| *other != fleet.name) {
+            let step = FleetStep::new(FleetKind::Peer, FleetAction::Keep, &peer.name, FleetWork::Nothing);
+            tell(&step.noted(format!("managed by the fleet {other}: `iapeer stop {}` stops it", peer.name)));
+            continue;
+        }
         for on in peers(world, &peer.name)? {
             // A person is not off the air because the agents are.
             if on.manifest.kind == Kind::Mailbox || world.markers(&on.identity).is_stopped() {

@@ -78,7 +78,7 @@ fn read_owner(reading: Reading<'_>, text: &str) -> Result<Personality, FleetErro
 }
 
 /// The file's own name, or its folder's where that says nothing.
-fn default_name(file: &Path) -> String {
+pub(crate) fn default_name(file: &Path) -> String {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let folder = || file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
     let told = if stem == "fleet" { folder() } else { stem };

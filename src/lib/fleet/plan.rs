@@ -33,6 +33,11 @@ impl FleetPlan {
     pub fn changes(&self) -> bool {
         self.steps.iter().any(FleetStep::changes)
     }
+
+    /// The steps that take something over from another fleet.
+    pub fn takeovers(&self) -> impl Iterator<Item = &FleetStep> {
+        self.steps.iter().filter(|step| step.takes_from.is_some())
+    }
 }
 
 /// Compares the host with the file. With `prune` what the file does not have any more is removed.
@@ -186,6 +191,7 @@ fn shape(
     let fields = compare::differences(record, peer)?;
     if !fields.is_empty() {
         let step = FleetStep::new(FleetKind::Peer, FleetAction::Change, &name, work).with(fields);
+        let step = step.taking(record.policy().fleet(), &fleet.name);
         let live = identities(record).any(|identity| settle::is_live(world, &identity));
         let note =
             format!("its session runs: the change takes effect at its next start, `iapeer new {name}` starts it now");

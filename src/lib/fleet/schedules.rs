@@ -47,7 +47,7 @@ pub(crate) fn plan(
     for wanted in &fleet.schedules {
         check_recipient(world, registry, fleet, &wanted.schedule)?;
         let known = there.iter().find(|known| known.schedule.name == wanted.schedule.name);
-        steps.push(one(world, known, wanted)?);
+        steps.push(one(world, fleet, known, wanted)?);
     }
     let is_gone = |known: &&Scheduled| {
         let ours = known.schedule.fleet.as_deref() == Some(fleet.name.as_str());
@@ -66,7 +66,12 @@ pub(crate) fn plan(
     Ok(steps)
 }
 
-fn one(world: &World<'_>, known: Option<&Scheduled>, wanted: &FleetSchedule) -> Result<FleetStep, Failure> {
+fn one(
+    world: &World<'_>,
+    fleet: &Fleet,
+    known: Option<&Scheduled>,
+    wanted: &FleetSchedule,
+) -> Result<FleetStep, Failure> {
     let FleetSchedule { schedule, text } = wanted;
     let name = &schedule.name;
     let work = || FleetWork::Schedule(Box::new(schedule.clone()), text.clone());
@@ -94,6 +99,8 @@ fn one(world: &World<'_>, known: Option<&Scheduled>, wanted: &FleetSchedule) -> 
     }
     Ok(match fields.is_empty() {
         true => FleetStep::new(FleetKind::Schedule, FleetAction::Leave, name, FleetWork::Nothing),
-        false => FleetStep::new(FleetKind::Schedule, FleetAction::Change, name, work()).with(fields),
+        false => FleetStep::new(FleetKind::Schedule, FleetAction::Change, name, work())
+            .with(fields)
+            .taking(is.fleet.as_deref(), &fleet.name),
     })
 }

@@ -92,6 +92,9 @@ pub struct FleetStep {
     /// Values that change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldChange>,
+    /// The other fleet that has managed it until now, and from which it is taken over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takes_from: Option<String>,
     /// What else is to be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -116,11 +119,17 @@ pub(crate) enum FleetWork {
 
 impl FleetStep {
     pub(crate) fn new(kind: FleetKind, action: FleetAction, name: impl ToString, work: FleetWork) -> FleetStep {
-        FleetStep { kind, action, name: name.to_string(), fields: Vec::new(), note: None, work }
+        FleetStep { kind, action, name: name.to_string(), fields: Vec::new(), takes_from: None, note: None, work }
     }
 
     pub(crate) fn with(self, fields: Vec<FieldChange>) -> FleetStep {
         FleetStep { fields, ..self }
+    }
+
+    /// The same step, which takes what it changes over from `other`, unless that is `own`.
+    pub(crate) fn taking(self, other: Option<&str>, own: &str) -> FleetStep {
+        let other = other.filter(|other| *other != own).map(str::to_owned);
+        FleetStep { takes_from: other, ..self }
     }
 
     pub(crate) fn noted(self, note: impl Into<String>) -> FleetStep {
@@ -136,8 +145,10 @@ impl FleetStep {
     pub fn line(&self) -> String {
         let what = if self.kind == FleetKind::Peer { String::new() } else { format!("{} ", self.kind) };
         let mut line = format!("  {:<7} {what}{}", self.action.as_str(), self.name);
-        if let Some(note) = &self.note {
-            line.push_str(&format!("  ({note})"));
+        let taken = self.takes_from.as_ref().map(|other| format!("taken over from the fleet {other}"));
+        let notes: Vec<String> = taken.into_iter().chain(self.note.clone()).collect();
+        if !notes.is_empty() {
+            line.push_str(&format!("  ({})", notes.join("; ")));
         }
         self.fields.iter().for_each(|field| line.push_str(&format!("\n            {}", field.line())));
         line
