@@ -105,11 +105,11 @@ fn accept_or_log<'w>(world: &World<'w>, message: Message, id: MessageId) -> Resu
         let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };
         let event = Event::new("delivery")
             .field("id", id)
+            .field("path", if world.program == "iapeer-mcp" { "mcp" } else { "cli" })
             .maybe("caller", from.or_else(|| std::env::var("PEER_IDENTITY").ok()))
             .field("to", to)
             .field("outcome", outcome)
             .field("ok", false)
-            .field("path", if world.program == "iapeer-mcp" { "mcp" } else { "cli" })
             .field("err", &failure.message);
         world.delivery(&event);
     })

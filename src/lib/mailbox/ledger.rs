@@ -320,6 +320,9 @@ impl<'a> Ledger<'a> {
         landed: Option<&Landed>,
         error: Option<&str>,
     ) {
+        let queued = outcome == TryOutcome::Queued;
+        let kind = if self.peer.is_ephemeral() { "ephemeral" } else { "composer" };
+        let depth = || self.queue.list(Place::Waiting).ok().map(|waiting| waiting.len());
         let event = Event::new("delivery")
             .field("id", item.id)
             .field("caller", &item.from)
@@ -331,6 +334,9 @@ impl<'a> Ledger<'a> {
             .field("woke", woke.is_some())
             .maybe("mode", woke.map(|woken| woken.mode))
             .maybe("cause", woke.map(|woken| woken.cause))
+            .field("queued", queued)
+            .maybe("qkind", queued.then_some(kind))
+            .maybe("qd", queued.then(depth).flatten())
             .maybe("forced", landed.and_then(|landed| landed.forced.then_some(true)))
             .maybe("held", item.held.filter(|_| error.is_some()).map(|held| held.why))
             .maybe("attempts", (item.attempts > 0).then_some(item.attempts))

@@ -79,22 +79,23 @@ impl Line {
 }
 
 /// The fields of a log that are numbers. A name or a reason of digits alone is none.
-const NUMBERS: [&str; 15] = [
+const NUMBERS: [&str; 16] = [
     "ms",
     "len",
+    "att",
     "server",
     "server_pid",
     "wait_rc",
     "dead_status",
     "rc",
+    "exit",
+    "nice",
     "depth",
     "seq",
     "attempts",
-    "queued",
-    "topics",
-    "pid",
+    "redelivered",
     "qd",
-    "waiting",
+    "changed",
 ];
 
 fn number(key: &str, value: &str) -> Option<Value> {

@@ -205,9 +205,9 @@ fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
     let event = Event::new("supervise")
         .field("identity", identity)
         .field("action", Action::Canary)
+        .maybe("reason", reason.as_ref())
         .field("state", &armed)
-        .field("origin", "retrofit")
-        .maybe("reason", reason.as_ref());
+        .field("origin", "retrofit");
     world.lifecycle(&event);
     Some(plain(identity, Action::Canary, Some(consequence), reason))
 }
