@@ -130,13 +130,8 @@ pub fn another_host(office: &mut Office) {
     let far = TestHome::new();
     far.ok("iapeer", &["create", "me", "--runtime", "person"]);
     let home = &office.home;
-    let ssh = home.dir().join("ssh");
-    fs::create_dir(&ssh).unwrap();
-    fs::write(ssh.join("ssh"), "#!/bin/sh\nfor last; do :; done\nexec /bin/sh -c \"$last\"\n").unwrap();
-    fs::set_permissions(ssh.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
     for (at, name, other, root) in [(home, "laptop", "box", far.root()), (&far, "box", "laptop", home.root())] {
-        let path = at.cmd("env").get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
-        at.set("PATH", format!("{}:{}", ssh.display(), path.to_str().unwrap()));
+        super::ssh::that_runs_here(at);
         fs::write(at.root().join("hostname"), format!("{name}\n")).unwrap();
         let program = bin("iapeer-relay");
         let file = json!({"transport": "ssh", "destination": "there", "root": root, "program": program});

@@ -32,6 +32,16 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Gives a home an ssh that runs its command on this machine.
+pub fn that_runs_here(home: &TestHome) {
+    let dir = home.dir().join("ssh-here");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("ssh"), "#!/bin/sh\nfor last; do :; done\nexec /bin/sh -c \"$last\"\n").unwrap();
+    fs::set_permissions(dir.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = home.cmd("env").get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
+    home.set("PATH", format!("{}:{}", dir.display(), path.to_str().unwrap()));
+}
+
 impl SshHome {
     /// A home called `name`, with the person `me`.
     pub fn new(name: &'static str) -> SshHome {

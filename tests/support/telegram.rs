@@ -102,12 +102,17 @@ pub fn connecting(home: &TestHome, more: &[&str]) -> (Running, String) {
     let file = home.dir().join("token");
     let words = ["connect", "telegram", "me", "--token-file", file.to_str().unwrap()];
     let connect = home.spawn("iapeer", &[&words, more].concat());
-    let code = wait_for("the code", PATIENCE, || {
+    let code = code(&connect);
+    (connect, code)
+}
+
+/// The code that has to be sent for what connects.
+pub fn code(connect: &Running) -> String {
+    wait_for("the code", PATIENCE, || {
         let said = connect.stderr();
         let line = said.lines().find(|line| line.contains("@Stub_bot"))?.to_owned();
         Some(line.rsplit(' ').next()?.trim().to_owned())
-    });
-    (connect, code)
+    })
 }
 
 /// Connects `me` by the code.
