@@ -1,8 +1,8 @@
 //! Whatever breaks is named by `iapeer doctor`, with the command that mends it; following that advice word for word,
 //! round after round, leaves nothing to say, and a message that was accepted before is delivered in the end.
 //!
-//! Each scenario is a row: how the home is before, what is broken, by which words doctor names it, and what a person
-//! does where the advice is no command.
+//! Each scenario is a row: how the home is before, what is broken, by which words doctor names it, and, for the one thing
+//! that no command can decide, what a person does with what the advised command prints.
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
@@ -42,16 +42,14 @@ struct Scenario {
     damage: fn(&TestHome) -> bool,
     /// How one of doctor's findings names it, before anything mends it.
     named: &'static str,
-    /// What a person does about a finding whose advice is no command: `true` where something was done.
-    by_hand: fn(&TestHome, &str) -> bool,
+    /// What a person does with what the advised command prints.
+    then: fn(&TestHome, &str),
 }
 
-fn nothing(_: &TestHome, _: &str) -> bool {
-    false
-}
+fn nothing(_: &TestHome, _: &str) {}
 
 const fn row(name: &'static str, ann: Ann, named: &'static str, damage: fn(&TestHome) -> bool) -> Scenario {
-    Scenario { name, ann, disk: false, damage, named, by_hand: nothing }
+    Scenario { name, ann, disk: false, damage, named, then: nothing }
 }
 
 use Ann::{Lives, Sleeps};
@@ -133,63 +131,31 @@ const SCENARIOS: &[Scenario] = &[
         fs::write(&clock, noted.to_string()).unwrap();
         shift_stamp(home, -86_400)
     }),
-    Scenario {
-        by_hand: |home, what| {
-            let hit = what.contains("no program for runtime");
-            if hit {
-                home.unset("IAPEER_PARROT_BIN");
-            }
-            hit
-        },
-        ..row("a program is gone", Sleeps, "no program for runtime", |home| {
-            home.set("IAPEER_PARROT_BIN", home.dir().join("no-parrot"));
-            true
-        })
-    },
-    Scenario {
-        by_hand: |home, what| {
-            let hit = what.contains("tmux");
-            if hit {
-                home.unset("IAPEER_TMUX_BIN");
-            }
-            hit
-        },
-        ..row("tmux is away", Sleeps, "tmux", |home| {
-            home.set("IAPEER_TMUX_BIN", home.dir().join("no-tmux"));
-            true
-        })
-    },
-    Scenario {
-        by_hand: |home, what| {
-            // The cause is a person's; the command that is advised then is followed.
-            if what.starts_with("crash-loop") {
-                home.launch_env("ann", &[]);
-            }
-            false
-        },
-        ..row("a program ends at once", Sleeps, "crash-loop", |home| {
-            home.launch_env("ann", &[("PARROT_CRASH", "boot")]);
-            wait_until("the guard", PATIENCE, || {
-                home.run("iapeer-drain", &[ANN]);
-                home.run("iapeer-superviser", &[]);
-                findings(home).iter().any(|finding| word(finding, "what").starts_with("crash-loop"))
-            });
-            true
-        })
-    },
-    Scenario {
-        by_hand: |home, what| {
-            if what.starts_with("login") {
-                home.launch_env("ann", &[]);
-            }
-            false
-        },
-        ..row("a login screen", Sleeps, "login for", |home| {
-            home.launch_env("ann", &[("PARROT_DIALOG", "login")]);
+    row("a program is gone", Sleeps, "no program for runtime", |home| {
+        home.set("IAPEER_PARROT_BIN", home.dir().join("no-parrot"));
+        true
+    }),
+    row("tmux is away", Sleeps, "tmux", |home| {
+        home.set("IAPEER_TMUX_BIN", home.dir().join("no-tmux"));
+        true
+    }),
+    row("a program ends at once", Sleeps, "crash-loop", |home| {
+        let program = home.dir().join("parrot");
+        fs::write(&program, "#!/bin/sh\necho 'a library is missing' >&2\nexit 127\n").unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        home.set("IAPEER_PARROT_BIN", program);
+        wait_until("the guard", PATIENCE, || {
             home.run("iapeer-drain", &[ANN]);
-            true
-        })
-    },
+            home.run("iapeer-superviser", &[]);
+            findings(home).iter().any(|finding| word(finding, "what").starts_with("crash-loop"))
+        });
+        true
+    }),
+    row("a login screen", Sleeps, "login for", |home| {
+        home.launch_env("ann", &[("PARROT_DIALOG", "login")]);
+        home.run("iapeer-drain", &[ANN]);
+        true
+    }),
     row("a rename was killed", Sleeps, "renaming ann to eve", |home| {
         let peers = home.root().join("peers");
         let intent = serde_json::json!({"v": 1, "by": "iapeer", "at": 1, "verb": "rename", "old": "ann", "new": "eve",
@@ -204,7 +170,15 @@ const SCENARIOS: &[Scenario] = &[
     }),
     Scenario {
         disk: true,
-        by_hand: |home, what| what.contains("is full") && fs::remove_file(home.root().join("fill")).is_ok(),
+        // The largest file that is named, which somebody has to decide about.
+        then: |home, printed| {
+            let paths = printed.lines().filter_map(|line| line.split_once('\t')).map(|(_, path)| PathBuf::from(path));
+            let largest = paths.rev().find(|path| path.is_file());
+            if let Some(largest) = largest {
+                assert_eq!(largest, home.root().join("fill"));
+                fs::remove_file(largest).unwrap();
+            }
+        },
         ..row("the disk is full", Lives, "its file system is full", |home| {
             let mut file = fs::File::create(home.root().join("fill")).unwrap();
             while file.write_all(&[0; 4096]).is_ok() {}
@@ -252,19 +226,18 @@ fn word<'a>(finding: &'a Value, key: &str) -> &'a str {
     finding[key].as_str().unwrap()
 }
 
-/// Follows the advice of one finding: its commands, word for word, or by hand.
+/// Follows the advice of one finding: its commands, word for word.
 fn follow(home: &TestHome, scenario: &Scenario, finding: &Value) -> String {
     let todo = word(finding, "todo");
     assert!(!todo.is_empty(), "{}: nothing to do about {finding}", scenario.name);
-    if (scenario.by_hand)(home, word(finding, "what")) {
-        return format!("by hand: {todo}");
-    }
     let all: Vec<&str> = finding["commands"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
     assert!(!all.is_empty(), "{}: no command in {finding}", scenario.name);
     let run = |command: &&str| {
         let mut shell = home.cmd("sh");
         shell.args(["-c", command]);
-        format!("{command}: {}", home.start(shell, None).wait(PATIENCE))
+        let ran = home.start(shell, None).wait(PATIENCE);
+        (scenario.then)(home, &ran.stdout);
+        format!("{command}: {ran}")
     };
     all.iter().map(run).collect()
 }

@@ -25,8 +25,10 @@ fn main() -> ExitCode {
     };
     let resume = args.resume.map(|id| id.map_or(ResumeRequest::Newest, ResumeRequest::Id));
     let options = Options { resume, system_prompt: args.system_prompt_file, hook: args.hook };
-    match parrot::run(options) {
-        Ok(ending) => {
+    let ran = if args.login { parrot::log_in().map(|()| None) } else { parrot::run(options).map(Some) };
+    match ran {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(ending)) => {
             ending.words.iter().for_each(|words| parrot::last_words(words));
             ExitCode::from(ending.code)
         }

@@ -1,9 +1,8 @@
 //! The command lines of all programs, one definition each: parsing, `--help`, manual pages and completions. Those of
 //! the programs that deliver messages and keep sessions are in `message_args`.
 //!
-//! An option that belongs to one way of calling a program names the options of the other ways as its conflicts.
-//! `requires` does not suffice: clap ignores it if the required option conflicts with one that was given, and the
-//! option would be accepted without effect.
+//! An option that belongs to one way of calling a program names the options of the other ways as its conflicts: clap
+//! ignores `requires` if the required option conflicts with a given one, and the option would have no effect.
 
 use crate::cli::chronicle_args::ChronicleVerb;
 use crate::cli::fleet_args::FleetVerb;
@@ -80,6 +79,9 @@ pub struct Parrot {
     /// Run PROGRAM start|prompt|stop|failed|notice|approval|end with a JSON object on its standard input.
     #[arg(long, value_name = "PROGRAM")]
     pub hook: Option<PathBuf>,
+    /// Log in, then end: from then on PARROT_DIALOG=login shows no screen.
+    #[arg(long)]
+    pub login: bool,
     /// Arguments that other agents take; accepted and not used.
     #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
     pub extra: Vec<String>,

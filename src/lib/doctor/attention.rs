@@ -1,11 +1,12 @@
 //! Peers that wait for a person, each with what to do about it: reported at once, and not only when many messages wait.
 
-use super::Finding;
+use super::{Finding, replace, runtimes};
 use crate::attention::report::{self, age};
-use crate::base::{AttentionState, StateFile};
+use crate::base::{AttentionState, Identity, StateFile, paths};
 use crate::store::attention::{self, Attention};
 use crate::store::state_files::identities_with;
 use crate::world::World;
+use crate::world::peer::Peer;
 
 /// One finding for each.
 pub(crate) fn attention<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
@@ -23,13 +24,13 @@ pub(crate) fn attention<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             let about = row.tool.map_or(row.text.clone(), |tool| format!("{tool}: {}", row.text));
             let until = row.until.map(|at| format!(", until {at}")).unwrap_or_default();
             let what = format!("{} for {} ({about}){until}", now.state, age(world.now(), now.since));
-            Finding::warn("attention", &identity, what).todo(mend(&identity, &now))
+            Finding::warn("attention", &identity, what).todo(mend(world, &identity, &now))
         })
         .collect()
 }
 
 /// The command that mends it.
-fn mend(identity: &crate::base::Identity, now: &Attention) -> String {
+fn mend(world: &World<'_>, identity: &Identity, now: &Attention) -> String {
     use AttentionState::*;
     let name = identity.personality();
     let id = now.id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
@@ -38,13 +39,34 @@ fn mend(identity: &crate::base::Identity, now: &Attention) -> String {
             format!("`iapeer answer {name}{id} {}`, or `iapeer attach {name}`", now.answers.join("|"))
         }
         Limited => "it continues when the limit is over; its messages wait until then".to_owned(),
-        Login if now.launch.is_none() => format!("log in, then `iapeer-wake {name}`"),
-        Login => format!("log in, then `iapeer new {name}`"),
+        Login => {
+            let peer = Peer::of(world.paths, identity).ok();
+            let log_in = peer.and_then(|peer| runtimes::login_command(world, &peer));
+            let log_in = log_in.unwrap_or_else(|| "log in".to_owned());
+            let verb = if now.launch.is_none() { "iapeer-wake" } else { "iapeer new" };
+            format!("{log_in}, then `{verb} {name}`")
+        }
         Failing => format!("the next message tries again; `iapeer peek {name}` shows the error"),
         Hung => format!(
             "`iapeer peek {name}` shows its screen; `iapeer interrupt {name}` or `iapeer new {name}` ends the turn"
         ),
-        CrashLoop => format!("`iapeer-canary --report` says why it died; `iapeer new {name}` wakes it at once"),
+        CrashLoop => crash_loop(world, identity),
         _ => format!("`iapeer attach {name}` and answer it there"),
+    }
+}
+
+/// What to do about a peer that has died too often: where its program does not even say its version, that is why.
+fn crash_loop(world: &World<'_>, identity: &Identity) -> String {
+    let name = identity.personality();
+    let report = format!("`iapeer-canary --report` says why it died; `iapeer new {name}` wakes it at once");
+    let Ok(peer) = Peer::of(world.paths, identity) else { return report };
+    if let Some(why) = replace::does_not_run(world, &peer) {
+        let replace = replace::agent(world, &peer);
+        return format!("its program does not run, {why}: {replace}; then `iapeer new {name}` wakes it at once");
+    }
+    let own = paths::launch_env_path(peer.cwd(), identity.runtime());
+    match own.exists() {
+        true => format!("{report}; its own variables and arguments are in {}", own.display()),
+        false => report,
     }
 }

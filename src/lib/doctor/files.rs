@@ -186,7 +186,7 @@ pub(crate) fn disks<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         let full = |left: String| {
             let what = format!("its file system is full ({left} left): no message is accepted and no session started");
             Finding::error("files", Exit::Io, dir.display(), what)
-                .todo(format!("free some space: `du -xk {} | sort -n | tail` shows what takes it", dir.display()))
+                .todo(format!("free some space: `du -axk {} | sort -n | tail` shows what takes it", dir.display()))
         };
         if space.bytes < ROOM {
             findings.push(full(format!("{} KiB", space.bytes / 1024)));

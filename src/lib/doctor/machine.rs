@@ -2,6 +2,7 @@
 
 use super::finding::Finding;
 use super::holders;
+use super::replace;
 use crate::base::exit::{Exit, Failure};
 use crate::base::span::said;
 use crate::host::service::Manager;
@@ -26,10 +27,14 @@ pub(crate) fn tmux<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         Ok(tmux) => tmux,
         Err(error) => {
             let failure = Failure::from(error);
-            return vec![
-                Finding::error("tmux", Exit::Refused, "tmux", failure.message)
-                    .todo("install it (apt-get install tmux, brew install tmux)"),
-            ];
+            let todo = match Tmux::beside_the_named() {
+                Some((named, other)) => {
+                    let put = replace::put_there(&named, &other);
+                    format!("{put} has IAPEER_TMUX_BIN lead to the one that is there, or unset IAPEER_TMUX_BIN")
+                }
+                None => replace::install("tmux"),
+            };
+            return vec![Finding::error("tmux", Exit::Refused, "tmux", failure.message).todo(todo)];
         }
     };
     let program = tmux.program().display().to_string();

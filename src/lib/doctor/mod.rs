@@ -18,6 +18,7 @@ pub mod probe;
 mod profiles;
 mod programs;
 mod registry;
+mod replace;
 mod runtimes;
 mod telegram;
 mod verbs;

@@ -1,6 +1,7 @@
 //! The runtimes that registered peers declare: manifest, program, login.
 
 use super::finding::Finding;
+use super::replace;
 use crate::base::identity::{Identity, Runtime};
 use crate::base::paths;
 use crate::runtime::Kind;
@@ -40,6 +41,15 @@ pub(crate) fn runtimes<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fin
         .collect()
 }
 
+/// The command that logs in to the program of `peer`, in words; `None` where its manifest knows none.
+pub(crate) fn login_command(world: &World<'_>, peer: &Peer) -> Option<String> {
+    let args = &peer.manifest.login.as_ref().filter(|login| !login.args.is_empty())?.args;
+    let program = launch::find_program(world.paths, peer, &launch::allowed(launch::environment())).ok()?;
+    let words = [program.to_string_lossy().into_owned()].into_iter().chain(args.clone());
+    let words: Vec<String> = words.map(|word| replace::word(&word)).collect();
+    Some(format!("`{}` logs in", words.join(" ")))
+}
+
 fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     let runtime = &peer.manifest.runtime;
     // The program of a bridge is named by its unit, not by ours; a mailbox has none.
@@ -53,8 +63,9 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     }
     let mut env = launch::allowed(launch::environment());
     if let Err(failure) = launch::find_program(world.paths, peer, &env) {
-        let todo = format!("install it, or set IAPEER_{}_BIN to its path", runtime.as_str().to_uppercase());
-        return Some(Finding::error("runtime", failure.exit, runtime, failure.message).todo(todo));
+        return Some(
+            Finding::error("runtime", failure.exit, runtime, failure.message).todo(replace::agent(world, peer)),
+        );
     }
     if let Err(failure) = world.paths.check_socket(&peer.identity) {
         let todo =
@@ -78,5 +89,5 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
         return None;
     }
     let what = "no login was found: a wake would end at its login screen";
-    Some(Finding::warn("runtime", runtime, what).todo(login.hint.clone()))
+    Some(Finding::warn("runtime", runtime, what).todo(login_command(world, peer).unwrap_or_else(|| login.hint.clone())))
 }

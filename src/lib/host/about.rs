@@ -1,5 +1,6 @@
 //! The names of this machine and its user, and the version of the operating system.
 
+use crate::host::spawn::find_program;
 use std::process::Command;
 
 /// The version of the operating system: `12`, `14.5`; `unknown` where it has none.
@@ -42,6 +43,26 @@ pub(crate) fn hostname() -> String {
         .and_then(|name| name.split('.').next().map(str::to_owned))
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "unknown".into())
+}
+
+/// How each package manager installs, the first of which is there.
+const INSTALLERS: [(&str, &str); 6] = [
+    ("brew", "brew install"),
+    ("apt-get", "sudo apt-get install"),
+    ("dnf", "sudo dnf install"),
+    ("pacman", "sudo pacman -S"),
+    ("zypper", "sudo zypper install"),
+    ("apk", "sudo apk add"),
+];
+
+/// The command that installs `package` here. `None`: no package manager is known.
+pub(crate) fn install_command(package: &str) -> Option<String> {
+    let path = std::env::var_os("PATH");
+    let is_there = |(name, _): &&(&str, &str)| find_program(name, path.as_deref()).is_some();
+    let (_, install) = INSTALLERS.iter().find(is_there)?;
+    // Who is root needs no sudo, which may not be there.
+    let install = if nix::unistd::geteuid().is_root() { install.trim_start_matches("sudo ") } else { install };
+    Some(format!("{install} {package}"))
 }
 
 #[cfg(test)]

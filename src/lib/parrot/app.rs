@@ -2,7 +2,7 @@
 
 use super::agent::{After, Agent};
 use super::composer::ParrotComposer;
-use super::dialog::{DialogAnswer, ParrotDialog};
+use super::dialog::{DialogAnswer, DialogKind, ParrotDialog};
 use super::error::ParrotError;
 use super::faults::{Crash, Faults, Hang, crash};
 use super::history::Conversation;
@@ -12,7 +12,7 @@ use super::options::{Options, ParrotExit, ResumeRequest};
 use super::record::Record;
 use super::screen::Frame;
 use super::terminal::{Awaited, Events, Terminal};
-use super::transcript::{ParrotSaid, Transcript, sessions_dir};
+use super::transcript::{ParrotSaid, Transcript, login_of, sessions_dir};
 use crate::base::exit::one_line;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
@@ -70,7 +70,7 @@ struct App {
 
 /// Runs a session in this terminal until it ends.
 pub fn run(options: Options) -> Result<ParrotExit, ParrotError> {
-    let faults = Faults::read(|name| std::env::var_os(name))?;
+    let mut faults = Faults::read(|name| std::env::var_os(name))?;
     Terminal::check()?;
     let record = faults.record.as_deref().map(Record::open).transpose()?;
     let cwd =
@@ -84,6 +84,9 @@ pub fn run(options: Options) -> Result<ParrotExit, ParrotError> {
         }
     }
     let dir = sessions_dir(std::env::home_dir())?;
+    if login_of(&dir).exists() {
+        faults.dialogs.retain(|dialog| *dialog != DialogKind::Login);
+    }
     let (transcript, said, source) = match &options.resume {
         None => (Transcript::new(&dir, &cwd), Vec::new(), "startup"),
         Some(which) => {

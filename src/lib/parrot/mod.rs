@@ -42,3 +42,4 @@ pub use error::ParrotError;
 pub use faults::{Hang, VARIABLES};
 pub use options::{Options, ParrotExit, ResumeRequest};
 pub use terminal::last_words;
+pub use transcript::log_in;

@@ -37,6 +37,19 @@ pub(crate) fn sessions_dir(home: Option<PathBuf>) -> Result<PathBuf, ParrotError
     Ok(home.join(".iapeer-parrot/sessions"))
 }
 
+/// Notes that the user has logged in: `PARROT_DIALOG=login` shows nothing from now on.
+pub fn log_in() -> Result<(), ParrotError> {
+    let dir = sessions_dir(std::env::home_dir())?;
+    let path = login_of(&dir);
+    let written = std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(&path, ""));
+    written.map_err(|source| ParrotError::File { what: "write", path, source })
+}
+
+/// The file that says so, beside the sessions in `dir`.
+pub(crate) fn login_of(dir: &Path) -> PathBuf {
+    dir.with_file_name("logged-in")
+}
+
 impl Transcript {
     /// A new session in `cwd`; nothing is written yet.
     pub(crate) fn new(dir: &Path, cwd: &str) -> Transcript {

@@ -16,6 +16,9 @@ pub struct Login {
     /// Variables of the session that replace a login.
     #[serde(default)]
     pub env: Vec<String>,
+    /// Arguments that have the program log in, in a terminal of the user's.
+    #[serde(default)]
+    pub args: Vec<String>,
     /// How to log in.
     pub hint: String,
 }
@@ -32,8 +35,11 @@ pub struct LoginFile {
 }
 
 impl Login {
-    /// Whether there is any sign. `get` looks a variable of the session up.
+    /// Whether there is any sign, or none is known. `get` looks a variable of the session up.
     pub(crate) fn is_seen(&self, paths: &Paths, get: impl Fn(&str) -> Option<String>) -> bool {
+        if self.env.is_empty() && self.files.is_empty() {
+            return true;
+        }
         let is_set = |name: &String| get(name).is_some_and(|value| !value.is_empty());
         self.env.iter().any(is_set) || self.files.iter().any(|file| file.says_so(paths, &get))
     }

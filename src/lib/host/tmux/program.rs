@@ -29,6 +29,14 @@ impl Tmux {
         program.map(|program| Tmux { program, timeout }).ok_or(TmuxError::NotFound { named })
     }
 
+    /// Where `IAPEER_TMUX_BIN` names no program, and there is another one: the path that it names, and the other's.
+    pub fn beside_the_named() -> Option<(PathBuf, PathBuf)> {
+        let named = PathBuf::from(std::env::var_os("IAPEER_TMUX_BIN")?);
+        let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(FALLBACK_PATH));
+        let other = find_program("tmux", Some(&path))?;
+        (named.is_absolute() && named != other).then_some((named, other))
+    }
+
     /// The program's path.
     pub fn program(&self) -> &Path {
         &self.program
