@@ -27,7 +27,9 @@ fn home() -> TestHome {
         "files": {"servers": {"known": {"iapeer": 1}}},
         "plugins": {
             "server": {"from": [{"path": "{home}/servers.json", "at": ["servers"]}], "into": {"file": "servers", "at": "known"}},
-            "folder": {"args": ["folder", "{plugin}"]},
+            "folder": {"args": ["folder", "{plugin}"], "servers": {
+                "manifest": "about.json", "file": "own.json", "at": "servers", "called": "{plugin_name}.{server}",
+                "variable": "PLUGIN_ROOT", "into": {"file": "servers", "at": "known"}}},
         },
     });
     fs::write(dir.join("runtime.json"), manifest.to_string()).unwrap();
@@ -172,6 +174,37 @@ fn servers_and_plugins_of_the_users_are_added_to_launches() {
     for (bad, code) in [("no such", 64), ("tool@market", 69), ("/no/such/folder", 66)] {
         assert_eq!(home.run("iapeer", &["enable", bad, "ann"]).code, code, "{bad}");
     }
+}
+
+/// As Claude Code loads no server but those it is given, a plugin's own are given to it by name.
+#[test]
+fn the_servers_that_a_plugin_brings_come_with_it() {
+    let home = home();
+    let servers = || {
+        home.ok("iapeer-wake", &["ann", "--fresh"]);
+        home.ok("iapeer-reap", &["ann", "--no-park"]);
+        let path = home.root().join("cache/iapeer/launch").join(ANN).join("servers.json");
+        serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap()["known"].clone()
+    };
+    let folder = home.home().join("a lint");
+    fs::create_dir(&folder).unwrap();
+    let own = json!({"servers": {"notes": {"command": "${PLUGIN_ROOT}/notes", "args": ["${PLUGIN_ROOT}"]}}});
+    fs::write(folder.join("own.json"), own.to_string()).unwrap();
+    fs::write(folder.join("about.json"), json!({"name": "lint"}).to_string()).unwrap();
+    home.ok("iapeer", &["enable", folder.to_str().unwrap(), "ann"]);
+    let notes = json!({"command": folder.join("notes"), "args": [folder], "env": {"PLUGIN_ROOT": folder}});
+    assert_eq!(servers(), json!({"iapeer": 1, "lint.notes": notes}));
+    // What can't be understood is left out, and named.
+    fs::write(folder.join("own.json"), "{torn").unwrap();
+    assert_eq!(servers(), json!({"iapeer": 1}));
+    let logged = home.log("lifecycle.log").into_iter().find(|line| line["ev"] == "plugin-servers").unwrap();
+    assert!(logged["reason"].contains("own.json can't be understood"), "{logged:?}");
+    let findings = home.run("iapeer", &["doctor", "--json"]).json_lines();
+    let named =
+        |finding: &&Value| finding["what"].as_str().is_some_and(|what| what.contains("own.json can't be understood"));
+    assert!(findings.iter().any(|finding| named(&finding)), "{findings:?}");
+    home.ok("iapeer", &["disable", folder.to_str().unwrap(), "ann"]);
+    assert_eq!(servers(), json!({"iapeer": 1}));
 }
 
 /// What sessions are started by is never half read: the message waits, and doctor names the file.

@@ -1,6 +1,7 @@
 //! The peers' profiles, and whether the registry agrees with them.
 
 use super::finding::{Finding, MendError};
+use super::replace;
 use crate::base::exit::Exit;
 use crate::base::identity::Personality;
 use crate::base::paths;
@@ -130,23 +131,23 @@ fn of_file<'a>(name: &Personality, unfit: Unfit) -> Finding<'a> {
     }
 }
 
-/// Plugins with which its sessions are to be started, and which are not known (any more).
+/// Plugins with which its sessions are to be started, and are not, or not wholly.
 fn plugins<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     let name = &record.personality;
-    let mut missing = BTreeSet::new();
+    let mut troubled = BTreeSet::new();
     for runtime in &record.runtimes {
         // A runtime or a profile that can't be read has a finding of its own.
         let Ok(peer) = Peer::find(world.paths, name, Some(runtime)) else { continue };
-        missing.extend(launches::missing(world, &peer).unwrap_or_default());
+        troubled.extend(launches::troubled(world, &peer).unwrap_or_default());
     }
     let of_all = LaunchDefaults::read(world.paths).unwrap_or_default();
     let of_all = of_all.policy().enabled();
-    let finding = |plugin: String| {
+    let finding = |(plugin, what): (String, String)| {
         let whose = if of_all.contains(&plugin.as_str()) { String::new() } else { format!(" {name}") };
-        let what = format!("no agent program has the plugin {plugin} any more: its sessions start without it");
-        Finding::warn("profile", name, what).todo(format!("configure it again, or `iapeer disable {plugin}{whose}`"))
+        let plugin = replace::word(&plugin);
+        Finding::warn("profile", name, what).todo(format!("correct that, or `iapeer disable {plugin}{whose}`"))
     };
-    missing.into_iter().map(finding).collect()
+    troubled.into_iter().map(finding).collect()
 }
 
 fn drift<'a>(world: &'a World<'a>, record: &PeerRecord, found: &VerifyFound) -> Option<Finding<'a>> {

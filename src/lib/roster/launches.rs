@@ -157,27 +157,36 @@ pub fn disable(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<(), 
     })
 }
 
-/// The plugins of `peer` that no file of the user defines (any more).
-pub(crate) fn missing(world: &World<'_>, peer: &Peer) -> Result<Vec<String>, Failure> {
-    let extras = Extras::of(world.paths, peer)?;
-    let mut missing = Vec::new();
-    for plugin in extras.plugins.into_iter().filter(|plugin| peer.manifest.plugins.way(plugin).is_some()) {
-        if !knows(world, peer, &plugin, &mut Vec::new())? {
-            missing.push(plugin);
-        }
-    }
-    Ok(missing)
+/// The plugins of `peer` that its launches are not given as they should be, each with what is wrong.
+pub(crate) fn troubled(world: &World<'_>, peer: &Peer) -> Result<Vec<(String, String)>, Failure> {
+    let [values, vars] = seen_by(world, peer)?;
+    let launch = Extras::of(world.paths, peer)?.plugins_of(peer, &values, |name| vars.get(name).cloned())?;
+    let missing = launch.missing.into_iter().map(|plugin| {
+        let what = format!("no agent program has the plugin {plugin} any more: its sessions start without it");
+        (plugin, what)
+    });
+    let bad = launch.bad.into_iter().map(|(plugin, bad)| {
+        let what = format!("{bad}: its sessions start without the MCP servers of the plugin {plugin}");
+        (plugin, what)
+    });
+    Ok(missing.chain(bad).collect())
+}
+
+/// The folders and the variables by which a launch of `peer` looks for plugins.
+fn seen_by(world: &World<'_>, peer: &Peer) -> Result<[BTreeMap<String, String>; 2], Failure> {
+    let mut vars = launch::allowed(launch::environment());
+    vars.extend(launch::launch_env(peer)?.vars);
+    let home = vars.get("HOME").cloned().unwrap_or_else(|| world.paths.home().to_string_lossy().into_owned());
+    let values = BTreeMap::from([("home".into(), home), ("cwd".into(), peer.cwd().to_string_lossy().into_owned())]);
+    Ok([values, vars])
 }
 
 /// Whether a file of the user defines the plugin, as a launch of `peer` would find it; the names of the files are added
 /// to `looked`.
 fn knows(world: &World<'_>, peer: &Peer, plugin: &str, looked: &mut Vec<String>) -> Result<bool, Failure> {
     let Some(way) = peer.manifest.plugins.way(plugin) else { return Ok(false) };
-    let own = launch::launch_env(peer)?.vars;
-    let inherited = launch::allowed(launch::environment());
-    let get = |name: &str| own.get(name).or_else(|| inherited.get(name)).cloned();
-    let home = get("HOME").unwrap_or_else(|| world.paths.home().to_string_lossy().into_owned());
-    let values = BTreeMap::from([("home".into(), home), ("cwd".into(), peer.cwd().to_string_lossy().into_owned())]);
+    let [values, vars] = seen_by(world, peer)?;
+    let get = |name: &str| vars.get(name).cloned();
     looked.extend(way.places(&values, get).iter().map(|path| path.display().to_string()));
     Ok(way.definition(plugin, &values, get).is_some())
 }

@@ -15,6 +15,8 @@ pub mod login;
 pub mod manifest;
 mod manifest_error;
 mod needle;
+pub(crate) mod plugin_servers;
+pub(crate) mod plugin_source;
 pub(crate) mod plugins;
 mod program;
 mod records;

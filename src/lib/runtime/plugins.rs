@@ -5,8 +5,8 @@
 //! of them, and which arguments make the program load it.
 
 use super::fill::{FillError, fill};
-use super::login::fill_env;
-use crate::store::open::{self, Rule};
+use super::plugin_servers::PluginServers;
+use super::plugin_source::{PluginPlace, PluginSource};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,30 +41,9 @@ pub struct PluginWay {
     /// Where its definition goes in the files that are written for each launch.
     #[serde(default)]
     pub into: Option<PluginPlace>,
-}
-
-/// A file of the user that defines plugins.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PluginSource {
-    /// Where; `{home}`, `{cwd}` and `{env:NAME:DEFAULT}` are filled in.
-    pub path: String,
-    /// The keys that lead to the object with the definitions in a JSON file; its keys are the plugins' names.
+    /// The MCP servers that it brings itself, where the program does not load them.
     #[serde(default)]
-    pub at: Vec<String>,
-    /// In place of keys: the text that the file contains where it defines the plugin.
-    #[serde(default)]
-    pub contains: Option<String>,
-}
-
-/// A place in a file for a launch.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PluginPlace {
-    /// The file's name in the manifest.
-    pub file: String,
-    /// The key of the object into which the definition is put, under its name.
-    pub at: String,
+    pub servers: Option<PluginServers>,
 }
 
 /// Whether `text` can name a plugin.
@@ -126,39 +105,6 @@ impl PluginWay {
         values.insert("plugin".into(), name.to_owned());
         self.args.iter().map(|word| fill(word, &values)).collect()
     }
-}
-
-impl PluginSource {
-    fn path(&self, values: &BTreeMap<String, String>, get: impl Fn(&str) -> Option<String>) -> PathBuf {
-        PathBuf::from(fill_env(&filled(&self.path, values), get))
-    }
-
-    fn definition(
-        &self,
-        name: &str,
-        values: &BTreeMap<String, String>,
-        get: impl Fn(&str) -> Option<String>,
-    ) -> Option<Value> {
-        // The file belongs to the agent's program, so that links are allowed; but iapeer must not wait for the writer
-        // of a FIFO.
-        let rule = Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT };
-        let bytes = open::read(&self.path(values, get), rule).ok()??;
-        if let Some(words) = &self.contains {
-            let words = words.replace("{plugin}", name);
-            return String::from_utf8_lossy(&bytes).contains(&words).then_some(Value::Bool(true));
-        }
-        let whole: Value = serde_json::from_slice(&bytes).ok()?;
-        let all = self.at.iter().try_fold(&whole, |at, key| at.get(filled(key, values)))?;
-        all.get(name).cloned()
-    }
-}
-
-/// A text with the folders of the launch in it.
-fn filled(text: &str, values: &BTreeMap<String, String>) -> String {
-    ["home", "cwd"].iter().fold(text.to_owned(), |text, name| {
-        let value = values.get(*name).map(String::as_str).unwrap_or_default();
-        text.replace(&format!("{{{name}}}"), value)
-    })
 }
 
 #[cfg(test)]

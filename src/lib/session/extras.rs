@@ -3,7 +3,8 @@
 
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;
-use crate::runtime::plugins::PluginPlace;
+use crate::runtime::plugin_servers::BadPlugin;
+use crate::runtime::plugin_source::PluginPlace;
 use crate::runtime::{Manifest, ManifestError};
 use crate::store::launch_defaults::LaunchDefaults;
 use crate::world::peer::Peer;
@@ -30,6 +31,8 @@ pub(crate) struct PluginLaunch {
     pub(crate) entries: Vec<(PluginPlace, String, Value)>,
     /// Plugins that the user's own files do not define (any more).
     pub(crate) missing: Vec<String>,
+    /// Plugins whose own servers are left out, and why.
+    pub(crate) bad: Vec<(String, BadPlugin)>,
 }
 
 /// Whether the program has a memory of its own that can be switched.
@@ -80,6 +83,13 @@ impl Extras {
             let bad = |source| ManifestError::Fill { runtime: peer.manifest.runtime.clone(), source };
             launch.args.extend(args.map_err(bad)?);
             launch.entries.extend(way.into.clone().map(|place| (place, name.clone(), definition)));
+            let Some(servers) = &way.servers else { continue };
+            match servers.of(name, values, &get) {
+                Ok(found) => launch
+                    .entries
+                    .extend(found.into_iter().map(|(server, definition)| (servers.into.clone(), server, definition))),
+                Err(bad) => launch.bad.push((name.clone(), bad)),
+            }
         }
         Ok(launch)
     }

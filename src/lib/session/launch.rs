@@ -189,6 +189,10 @@ pub fn build<'a>(
     for name in &plugins.missing {
         world.lifecycle(&Event::new("plugin-missing").field("identity", &peer.identity).field("plugin", name));
     }
+    for (name, bad) in &plugins.bad {
+        let event = Event::new("plugin-servers").field("identity", &peer.identity).field("plugin", name);
+        world.lifecycle(&event.field("reason", bad));
+    }
     write_files(world, peer, &mut values, &plugins)?;
     let bad = |source| ManifestError::Fill { runtime: manifest.runtime.clone(), source };
     let sums = digests(&manifest.digests, &values).map_err(bad)?;
