@@ -1,6 +1,7 @@
 //! The screen while it lives: what happens, what is read, when it is drawn.
 
 use crate::base::identity::Identity;
+use crate::base::step;
 use crate::host::program;
 use crate::session::launch;
 use crate::top::draw::{Brush, draw};
@@ -113,6 +114,7 @@ impl<'w, 'a> LiveScreen<'w, 'a> {
     }
 
     fn obey(&mut self, typed: Typed) -> io::Result<Option<WhyEnded>> {
+        step::panic_point("top.key");
         let followup = match typed {
             Typed::Key(key) => self.state.press(&key, self.world.now()),
             Typed::Paste(text) => {
@@ -234,6 +236,10 @@ impl<'w, 'a> LiveScreen<'w, 'a> {
         state.page = usize::from(plan.list.height.saturating_sub(1));
         state.roomy = plan.roomy;
         state.scroll();
-        self.terminal.canvas.draw(|frame| draw(frame, state, &plan, brush)).map(drop)
+        let drawn = self.terminal.canvas.draw(|frame| {
+            draw(frame, state, &plan, brush);
+            step::panic_point("top.draw");
+        });
+        drawn.map(drop)
     }
 }

@@ -52,12 +52,18 @@ impl ScreenTerminal {
     /// Takes the terminal over.
     pub(crate) fn enter() -> io::Result<ScreenTerminal> {
         static HOOK: Once = Once::new();
-        // A program that panics may abort, which drops nothing.
+        // A release aborts after a panic, which drops nothing: the hook is the last code that runs. Every other build
+        // ends there too. Whatever thread it is that panicked, without it the screen would go on half alive.
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
-                leave();
+                // No other thread draws from here on.
+                let _silent = stdout().lock();
+                let was_taken = leave();
                 before(panic);
+                if was_taken {
+                    std::process::abort();
+                }
             }));
         });
         let canvas = Terminal::new(CrosstermBackend::new(stdout()))?;
@@ -97,13 +103,14 @@ impl Drop for ScreenTerminal {
 /// Whether the terminal is taken over: it is left once, for leaving it moves the cursor.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Leaves the terminal as it was. Where it is gone by now, there is nobody to tell.
-fn leave() {
-    if !TAKEN.swap(false, Ordering::Relaxed) {
-        return;
+/// Leaves the terminal as it was, and says whether it was taken over. Where it is gone by now, there is nobody to tell.
+fn leave() -> bool {
+    let was_taken = TAKEN.swap(false, Ordering::Relaxed);
+    if was_taken {
+        let _ = execute!(stdout(), DisableBracketedPaste, style::ResetColor, LeaveAlternateScreen, cursor::Show);
+        let _ = terminal::disable_raw_mode();
     }
-    let _ = execute!(stdout(), DisableBracketedPaste, style::ResetColor, LeaveAlternateScreen, cursor::Show);
-    let _ = terminal::disable_raw_mode();
+    was_taken
 }
 
 /// What is typed. The terminal may cut its stream anywhere.

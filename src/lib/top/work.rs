@@ -1,6 +1,7 @@
 //! The threads that read and do: none of them keeps a key waiting.
 
 use crate::base::identity::Identity;
+use crate::base::step;
 use crate::host::program;
 use crate::session::launch;
 use crate::top::errand::{ErrandDone, KeyErrand};
@@ -82,6 +83,7 @@ impl Workers {
             for of in wanted {
                 let began = Instant::now();
                 let known = known.get_or_insert_with(|| PeerDetails::open(world));
+                step::panic_point("top.read");
                 let read = known.read(world, &of);
                 if !own.tell(News::Details(read, began.elapsed())) {
                     return;

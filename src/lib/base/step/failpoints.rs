@@ -5,6 +5,7 @@
 //! IAPEER_FAILPOINT=list                     print every NAME, and leave
 //! IAPEER_FAULT=[PROGRAM/]OP:N:ERRNO         fail the N-th step of the kind OP with ERRNO (a write: after half of it)
 //! IAPEER_FAULT_MARK, IAPEER_FAILPOINT_MARK  a file that is made when that happens; while it is there it does not happen again
+//! IAPEER_PANIC=PLACE[:N]                    panic at the N-th passing of a place that `panic_point` names
 //! IAPEER_TRACE=FILE                         append each step that was made to FILE, as a line of JSON
 //! ```
 //!
@@ -71,6 +72,7 @@ struct Plan {
     kill: Option<(String, u32)>,
     fault: Option<(String, u32, Errno)>,
     trace: Option<PathBuf>,
+    panic: Option<(String, u32)>,
 }
 
 fn program() -> String {
@@ -86,10 +88,11 @@ impl Plan {
             Some((of, rest)) => (of == program()).then(|| rest.to_owned()),
             None => Some(text),
         };
-        let kill = given("IAPEER_FAILPOINT").and_then(ours).map(|text| match text.split_once(':') {
+        let nth = |text: String| match text.split_once(':') {
             Some((name, n)) => (name.to_owned(), n.parse().unwrap_or(0)),
             None => (text, 1),
-        });
+        };
+        let kill = given("IAPEER_FAILPOINT").and_then(ours).map(nth);
         let fault = given("IAPEER_FAULT").and_then(ours).and_then(|text| {
             let mut parts = text.split(':');
             let (op, n) = (parts.next()?.to_owned(), parts.next()?.parse().ok()?);
@@ -102,7 +105,7 @@ impl Plan {
             };
             Some((op, n, errno))
         });
-        Plan { kill, fault, trace: given("IAPEER_TRACE").map(PathBuf::from) }
+        Plan { kill, fault, trace: given("IAPEER_TRACE").map(PathBuf::from), panic: given("IAPEER_PANIC").map(nth) }
     }
 }
 
@@ -110,10 +113,11 @@ impl Plan {
 struct Count {
     kill: u32,
     fault: u32,
+    panic: u32,
 }
 
 static PLAN: OnceLock<Plan> = OnceLock::new();
-static COUNT: Mutex<Count> = Mutex::new(Count { kill: 0, fault: 0 });
+static COUNT: Mutex<Count> = Mutex::new(Count { kill: 0, fault: 0, panic: 0 });
 
 fn count() -> std::sync::MutexGuard<'static, Count> {
     COUNT.lock().unwrap_or_else(PoisonError::into_inner)
@@ -153,6 +157,20 @@ fn fault_at(plan: &Plan, act: &Act<'_>) -> Option<io::Error> {
         count.fault
     };
     (passed == *nth && once("IAPEER_FAULT_MARK", op)).then(|| (*errno).into())
+}
+
+/// Panics where the environment asks for it at the place `name`.
+pub(super) fn panic_at(name: &str) {
+    let Some((wanted, nth)) = &PLAN.get_or_init(Plan::read).panic else { return };
+    if wanted != name {
+        return;
+    }
+    let passed = {
+        let mut count = count();
+        count.panic += 1;
+        count.panic
+    };
+    assert_ne!(passed, *nth, "asked for at {name}");
 }
 
 #[track_caller]

@@ -27,6 +27,14 @@ fn step<T>(point: Point, act: Act<'_>, run: impl FnOnce() -> io::Result<T>) -> i
     }
 }
 
+/// A place at which a build with the feature `failpoints` can be told to panic, as a mistake in the code would.
+pub(crate) fn panic_point(name: &str) {
+    #[cfg(feature = "failpoints")]
+    failpoints::panic_at(name);
+    #[cfg(not(feature = "failpoints"))]
+    let _ = name;
+}
+
 /// Opens `path` with `options`, to which 0600 for a new file is added.
 #[track_caller]
 pub(crate) fn open(point: Point, path: &Path, options: &mut OpenOptions) -> io::Result<File> {
