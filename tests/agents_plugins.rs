@@ -148,3 +148,21 @@ fn claude_is_given_what_was_enabled() {
 fn codex_is_given_what_was_enabled() {
     is_given_what_was_enabled("codex", ("cmdline", "features.memories=false"));
 }
+
+#[test]
+fn claude_is_given_the_servers_that_a_plugins_folder_brings() {
+    let Some((home, stub)) = set_up("claude") else { return };
+    let folder = home.home().join("lint");
+    fs::create_dir_all(folder.join(".claude-plugin")).unwrap();
+    fs::write(folder.join(".claude-plugin/plugin.json"), json!({"name": "lint", "version": "1.0.0"}).to_string())
+        .unwrap();
+    std::os::unix::fs::symlink(support::bin("iapeer-mcp"), folder.join("server")).unwrap();
+    let own = json!({"mcpServers": {"words": {"command": "${CLAUDE_PLUGIN_ROOT}/server", "args": []}}});
+    fs::write(folder.join(".mcp.json"), own.to_string()).unwrap();
+    home.ok("iapeer", &["enable", folder.to_str().unwrap(), "ada"]);
+    turn(&home, &stub, "claude-ada", "hello one");
+    // The program may ask its model before every server has started.
+    turn(&home, &stub, "claude-ada", "hello two");
+    assert!(stub.knows("iapeer") && stub.knows("plugin_lint_words"), "{}", home.screen("claude-ada"));
+    home.ok("iapeer-reap", &["ada"]);
+}
