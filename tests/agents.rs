@@ -61,6 +61,10 @@ tried! {
     qwen_says_what_failed: attention::says_what_failed, "qwen";
     copilot_says_what_failed: attention::says_what_failed, "copilot";
     opencode_says_what_failed: attention::says_what_failed, "opencode";
+    gemini_tries_again: attention::tries_again, "gemini";
+    qwen_tries_again: attention::tries_again, "qwen";
+    copilot_tries_again: attention::tries_again, "copilot";
+    opencode_tries_again: attention::tries_again, "opencode";
     claude_needs_a_login: attention::needs_a_login, "claude", "run claude once in a terminal and log in";
     codex_needs_a_login: attention::needs_a_login, "codex", "run codex login in a terminal";
 }
@@ -88,6 +92,11 @@ fn codex_takes_messages_without_typing() {
 #[test]
 fn opencode_takes_messages_without_typing() {
     untyped::opencode_takes_messages_without_typing();
+}
+
+#[test]
+fn qwen_takes_messages_without_typing() {
+    untyped::qwen_takes_messages_without_typing();
 }
 
 #[test]

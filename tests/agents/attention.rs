@@ -121,6 +121,37 @@ pub fn says_what_failed(runtime: &'static str) {
     home.ok("iapeer-reap", &[identity]);
 }
 
+/// A program that tries again what may pass (a limit, an overloaded service) works until it succeeds: the turn goes on, and what
+/// comes meanwhile waits for its end.
+pub fn tries_again(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, stub, identity, .. } = &agent;
+    agent.send("hello one");
+    agent.wait_idle();
+    for status in [429, 503] {
+        stub.fail(Some(status));
+        let before = stub.requests().len();
+        agent.send(&format!("fails with {status}"));
+        // A program may ask about something else first, as Gemini CLI does.
+        let tries = || stub.requests().len() - before;
+        wait_until("another try", 2 * PATIENCE, || tries() > 1);
+        eprintln!("{runtime} {status}: {} {:?}", agent.state(), waiting(home));
+        // Copilot shows nothing of it, and has no hooks that tell.
+        if runtime != "copilot" {
+            assert_eq!(agent.state(), "working", "{status}: {}", home.screen(identity));
+        }
+        stub.fail(None);
+        let before = tries();
+        wait_until("a try that succeeds", 2 * PATIENCE, || tries() > before);
+        wait_until("the end of the turn", PATIENCE, || agent.state() == "idle");
+        let next = agent.send("and again");
+        stub.asked(next["id"].as_str().unwrap());
+        wait_until("the end of the next turn", PATIENCE, || agent.state() == "idle");
+        assert!(waiting(home).is_empty(), "{:?}", waiting(home));
+    }
+    home.ok("iapeer-reap", &[identity]);
+}
+
 /// Where nobody has logged in, the wake fails and says what to do, and the message waits.
 pub fn needs_a_login(runtime: &'static str, wanted: &str) {
     let Some(agent) = Agent::new(runtime) else { return };

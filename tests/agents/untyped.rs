@@ -1,4 +1,4 @@
-//! Delivery without typing: Codex by its app-server, opencode by its HTTP server.
+//! Delivery without typing: Codex by its app-server, opencode by its HTTP server, Qwen Code by a file.
 
 use super::agent::{Agent, PATIENCE, says};
 use crate::support::wait_until;
@@ -18,7 +18,7 @@ pub fn codex_takes_messages_without_typing() {
     let status = home.ok("iapeer", &["status"]);
     assert!(status.stdout.contains("codex-ada by app-server"), "{status}");
 
-    beside_a_draft(&agent, "\u{203a} half a thought");
+    beside_a_draft(&agent, "\u{203a} half a thought", true);
     let is_server = |pid: &i32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.contains("app-server\0--listen")
@@ -58,27 +58,45 @@ pub fn opencode_takes_messages_without_typing() {
     agent.wait_idle();
     let status = || home.ok("iapeer", &["status"]).stdout;
     assert!(status().contains("opencode-ada by http\n"), "{}", status());
-    beside_a_draft(&agent, "  ┃  half a thought");
+    beside_a_draft(&agent, "  ┃  half a thought", true);
     killed_with_messages_that_wait(&agent, || {});
     assert!(status().contains("opencode-ada by http\n"), "{}", status());
     home.ok("iapeer-reap", &[identity]);
 }
 
-/// Twenty messages beside a half-typed draft in an attached terminal, one in mid-turn, an urgent one; `composer` is what
+/// Qwen Code by the file that it reads: nothing is typed, and a person's draft stays as it is.
+pub fn qwen_takes_messages_without_typing() {
+    let Some(agent) = Agent::new("qwen") else { return };
+    let Agent { home, identity, .. } = &agent;
+    home.set("IAPEER_CRASHLOOP_MAX", "1000");
+    agent.send("hello one");
+    agent.wait_idle();
+    let status = || home.ok("iapeer", &["status"]).stdout;
+    assert!(status().contains("qwen-ada by file\n"), "{}", status());
+    // What is urgent in mid-turn is typed, and waits for the draft.
+    beside_a_draft(&agent, "* half a thought", false);
+    killed_with_messages_that_wait(&agent, || {});
+    home.ok("iapeer-reap", &[identity]);
+}
+
+/// Twenty messages beside a half-typed draft in an attached terminal, one in mid-turn, an urgent one where
+/// `urgent` says so; `composer` is what
 /// the row with the draft shows.
-fn beside_a_draft(agent: &Agent, composer: &str) {
+fn beside_a_draft(agent: &Agent, composer: &str, urgent: bool) {
     let Agent { home, stub, identity, .. } = agent;
+    // The composer is not empty: it says less than it does elsewhere.
+    let over = || wait_until("the turn to be over", PATIENCE, || agent.state() == "idle");
     // A half-typed draft in an attached terminal.
     let target = format!("={identity}:");
     let person = agent.attached();
     home.tmux(identity, &["send-keys", "-t", &target, "-l", "half a thought"]);
-    let composed = || home.screen(identity).lines().any(|line| line.trim_end() == composer);
+    let composed = || home.screen(identity).lines().any(|line| line.trim_end_matches([' ', '\u{200b}']) == composer);
     wait_until("the draft to show", PATIENCE, composed);
     for n in 0..20 {
         let sent = agent.send(&format!("message {n} beside a draft"));
         stub.asked(sent["id"].as_str().unwrap());
         wait_until("the draft, as it was", PATIENCE, composed);
-        agent.wait_idle();
+        over();
     }
     assert!(!stub.requests().iter().any(|request| request.to_string().contains("half a thought")));
 
@@ -88,18 +106,20 @@ fn beside_a_draft(agent: &Agent, composer: &str) {
     let mid = agent.send("in mid-turn");
     stub.asked(mid["id"].as_str().unwrap());
     wait_until("the slow answer, whole", PATIENCE, || agent.has_answered("w6 w7"));
-    agent.wait_idle();
+    over();
 
-    // Urgent, behind one that is not.
-    let long = agent.send("SLOW:60 long");
-    stub.asked(long["id"].as_str().unwrap());
-    wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains("w1"));
-    home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", "not urgent"]);
-    let urgent = home.run("iapeer-send", &["ada", "--from", "op", "--urgent", "--json", "-m", "urgent"]).json();
-    assert_eq!(urgent["outcome"], "delivered", "{urgent}");
-    stub.asked(urgent["id"].as_str().unwrap());
-    wait_until("the other one too", PATIENCE, || home.queue(identity) == (0, 0, 0));
-    agent.wait_idle();
+    if urgent {
+        // Urgent, behind one that is not.
+        let long = agent.send("SLOW:60 long");
+        stub.asked(long["id"].as_str().unwrap());
+        wait_until("the answer to begin", PATIENCE, || home.screen(identity).contains("w1"));
+        home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", "not urgent"]);
+        let urgent = home.run("iapeer-send", &["ada", "--from", "op", "--urgent", "--json", "-m", "urgent"]).json();
+        assert_eq!(urgent["outcome"], "delivered", "{urgent}");
+        stub.asked(urgent["id"].as_str().unwrap());
+        wait_until("the other one too", PATIENCE, || home.queue(identity) == (0, 0, 0));
+        over();
+    }
     person.signal(nix::sys::signal::Signal::SIGTERM);
 }
 

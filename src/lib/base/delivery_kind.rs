@@ -9,6 +9,8 @@ words! {
         AppServer = "app-server",
         /// By the program's own HTTP server on the loopback interface: nothing is typed.
         Http = "http",
+        /// By a file that the program reads while it runs: nothing is typed.
+        File = "file",
         /// Typed into the composer.
         Type = "type",
     }
@@ -16,5 +18,6 @@ words! {
 
 impl DeliveryKind {
     /// All of them, the best first.
-    pub const ALL: [DeliveryKind; 3] = [DeliveryKind::AppServer, DeliveryKind::Http, DeliveryKind::Type];
+    pub const ALL: [DeliveryKind; 4] =
+        [DeliveryKind::AppServer, DeliveryKind::Http, DeliveryKind::File, DeliveryKind::Type];
 }

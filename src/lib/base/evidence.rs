@@ -25,6 +25,8 @@ words! {
         AppServer = "app-server",
         /// The conversation, asked for by HTTP, has a turn that took it.
         Http = "http",
+        /// The program's file of events has it.
+        File = "file",
     }
 }
 

@@ -10,6 +10,16 @@ impl Paths {
         self.socket_dir().join(format!("app-iap-{identity}.sock"))
     }
 
+    /// The file from which the program of a session reads messages.
+    pub fn command_file(&self, identity: &Identity) -> PathBuf {
+        self.launch_files(identity).join("commands.jsonl")
+    }
+
+    /// The file in which the program of a session says what its turns take.
+    pub fn echo_file(&self, identity: &Identity) -> PathBuf {
+        self.launch_files(identity).join("echoes.jsonl")
+    }
+
     /// What the app-server of the last launch printed.
     pub fn app_server_log(&self, identity: &Identity) -> PathBuf {
         self.launch_files(identity).join("app-server.log")

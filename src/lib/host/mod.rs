@@ -6,6 +6,7 @@ pub(crate) mod beside;
 pub mod cgroup;
 pub(crate) mod child;
 pub(crate) mod command;
+pub(crate) mod command_file;
 pub mod dir_watch;
 pub mod disk;
 pub(crate) mod flock;

@@ -17,13 +17,12 @@ use super::confirm::Evident;
 use super::conversation::{self, Conversation};
 use super::real::RealHost;
 use super::rpc::{Rpc, RpcError};
-use super::way::{Unusable, Way};
+use super::way::{ENDING, Unusable, Way, is_over};
 use crate::base::DeliveryKind;
 use crate::base::clock::Deadline;
 use crate::base::evidence::Evidence;
 use crate::base::hold::Hold;
 use crate::base::identity::Identity;
-use crate::store::markers::{Markers, TurnState};
 use crate::world::peer::Peer;
 use crate::world::{Delivery, HostError, Landing};
 use serde_json::json;
@@ -31,8 +30,6 @@ use std::time::Duration;
 
 /// How long an answer may take; it takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a server may call a turn running whose end the hook has reported: the hook is called before the end.
-const ENDING: Duration = Duration::from_secs(3);
 /// How long it may take until a sent message is found by its id, or its turn shows as running: measured 0.15 s.
 const FOUND: Duration = Duration::from_millis(1500);
 /// Pause between two searches of files for evidence while the server says nothing.
@@ -142,8 +139,7 @@ fn look_up(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Option<Reache
 
 /// Whether the running turn is about to end: a hook has reported its end.
 fn ends(host: &RealHost<'_>, rpc: &mut Rpc, thread: &str, delivery: &Delivery<'_>) -> bool {
-    let turn = Markers::of(host.paths, &delivery.peer.identity).turn();
-    let over = turn.is_some_and(|turn| turn.launch.as_deref() == delivery.launch && turn.state == TurnState::Idle);
+    let over = is_over(host, delivery);
     let deadline = Deadline::after(host.clock, ENDING);
     while over && !deadline.passed(host.clock) {
         // The turn may have ended before the connection got any notification.

@@ -6,6 +6,7 @@ use crate::base::identity::Identity;
 use crate::base::paths;
 use crate::base::{DeliveryKind, StateFile};
 use crate::canary::beside::BesidePlan;
+use crate::host::command_file;
 use crate::session::launch;
 use crate::store::channel::Channel;
 use crate::store::event_log::{Event, EventLog, Log};
@@ -25,6 +26,15 @@ pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<Strin
         }
         LaunchWay::Http(place) => {
             of(DeliveryKind::Http, None, Some(place.clone())).write(&channel)?;
+            return Ok(launch.argv.clone());
+        }
+        LaunchWay::File => {
+            let files = [host.paths.command_file(identity), host.paths.echo_file(identity)];
+            paths::create_dirs(&host.paths.launch_files(identity))?;
+            for file in files {
+                command_file::create(&file).map_err(|error| Failure::io("create", &file, &error))?;
+            }
+            of(DeliveryKind::File, None, None).write(&channel)?;
             return Ok(launch.argv.clone());
         }
         LaunchWay::AppServer(beside) => beside,

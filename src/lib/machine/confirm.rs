@@ -280,7 +280,8 @@ impl Watcher<'_> {
             | Evidence::Api
             | Evidence::Receipt
             | Evidence::AppServer
-            | Evidence::Http => false,
+            | Evidence::Http
+            | Evidence::File => false,
         })
     }
 

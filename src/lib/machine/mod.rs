@@ -11,6 +11,7 @@ mod confirm;
 mod conversation;
 mod deliver;
 mod draft;
+mod file_way;
 mod host;
 mod http;
 mod http_way;

@@ -3,8 +3,10 @@
 use super::real::RealHost;
 use crate::base::DeliveryKind;
 use crate::base::identity::Identity;
+use crate::store::markers::{Markers, TurnState};
 use crate::world::peer::Peer;
 use crate::world::{Delivery, HostError, Landing};
+use std::time::Duration;
 
 /// A way by which a message goes into a session, and by which its turn is known and controlled.
 pub(super) trait Way {
@@ -26,6 +28,15 @@ pub(super) trait Way {
     fn answer(&self, _host: &RealHost<'_>, _identity: &Identity, _text: &str, _answer: &str) -> Option<String> {
         None
     }
+}
+
+/// How long a running turn may show whose end a hook has reported: the hook is called before the end.
+pub(super) const ENDING: Duration = Duration::from_secs(3);
+
+/// Whether a hook has reported the end of the session's last turn.
+pub(super) fn is_over(host: &RealHost<'_>, delivery: &Delivery<'_>) -> bool {
+    let turn = Markers::of(host.paths, &delivery.peer.identity).turn();
+    turn.is_some_and(|turn| turn.launch.as_deref() == delivery.launch && turn.state == TurnState::Idle)
 }
 
 /// Why a way can't be used: the session got nothing by it, so that the next way may be tried.

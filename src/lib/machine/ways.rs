@@ -3,6 +3,7 @@
 use super::app_server::AppServerWay;
 use super::beside;
 use super::deliver::{Typing, to_router};
+use super::file_way::FileWay;
 use super::http_way::HttpWay;
 use super::real::RealHost;
 use super::way::{Unusable, Way};
@@ -41,6 +42,7 @@ fn of(channel: Option<&Channel>) -> &'static [&'static dyn Way] {
     match channel.map(|channel| channel.kind) {
         Some(DeliveryKind::AppServer) => &[&AppServerWay, &Typing],
         Some(DeliveryKind::Http) => &[&HttpWay, &Typing],
+        Some(DeliveryKind::File) => &[&FileWay, &Typing],
         Some(DeliveryKind::Type) | None => &[&Typing],
     }
 }

@@ -194,8 +194,10 @@ impl Manifest {
         if manifest.delivery.contains(&DeliveryKind::AppServer) && manifest.app_server.is_none() {
             return Err(bad("delivery by app-server needs app_server".into()));
         }
-        if manifest.delivery.contains(&DeliveryKind::Http) && !manifest.groups.contains_key("http") {
-            return Err(bad("delivery by http needs groups.http".into()));
+        for kind in [DeliveryKind::Http, DeliveryKind::File] {
+            if manifest.delivery.contains(&kind) && !manifest.groups.contains_key(kind.as_str()) {
+                return Err(bad(format!("delivery by {kind} needs groups.{kind}")));
+            }
         }
         if manifest.kind == Kind::Tui && manifest.screen.is_none() {
             return Err(bad("a tui runtime needs screen rules".into()));

@@ -34,5 +34,6 @@ pub use app_server::AppServer;
 pub(crate) use app_server::digests;
 pub use attention::{ScreenState, Told};
 pub use manifest::{Kind, Manifest, ManifestError};
+pub(crate) use records::lines_from;
 pub use screen::{Draft, Screen, Sight};
 pub use shown::{Shown, Step};

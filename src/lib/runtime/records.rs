@@ -28,7 +28,7 @@ pub(super) fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
 
 /// The complete lines of `path` from byte `from` on, and how many bytes each took. One that is longer than a record can be
 /// is passed over: it is empty.
-pub(super) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = (Vec<u8>, u64)> {
+pub(crate) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = (Vec<u8>, u64)> {
     let mut reader = open::open(path, TRANSCRIPT).ok().flatten().and_then(|(mut file, _)| {
         file.seek(SeekFrom::Start(from)).ok()?;
         Some(BufReader::new(file))

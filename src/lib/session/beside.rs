@@ -33,6 +33,15 @@ pub(crate) fn way(
     match kind {
         DeliveryKind::AppServer => app_server(world, peer, program, enabled, values, extra),
         DeliveryKind::Http => Ok(http(values)),
+        DeliveryKind::File => {
+            for (name, path) in [
+                ("command_file", world.paths.command_file(&peer.identity)),
+                ("echo_file", world.paths.echo_file(&peer.identity)),
+            ] {
+                values.insert(name.into(), path.to_string_lossy().into_owned());
+            }
+            Ok(LaunchWay::File)
+        }
         DeliveryKind::Type => Ok(LaunchWay::Type),
     }
 }

@@ -245,6 +245,8 @@ pub enum LaunchWay {
     AppServer(Beside),
     /// By the program's own HTTP server, which it starts with its terminal.
     Http(HttpPlace),
+    /// By a file that the program reads.
+    File,
 }
 
 impl LaunchWay {
@@ -252,6 +254,7 @@ impl LaunchWay {
     pub(crate) fn group(&self) -> Option<&'static str> {
         match self {
             LaunchWay::Http(_) => Some(DeliveryKind::Http.as_str()),
+            LaunchWay::File => Some(DeliveryKind::File.as_str()),
             // The app-server and what is attached to it have command lines of their own.
             LaunchWay::Type | LaunchWay::TypeBecause(_) | LaunchWay::AppServer(_) => None,
         }
