@@ -72,7 +72,7 @@ pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure>
                 false => warm::round(&mut ledger)?,
             };
             drop(lock);
-            match warm::next(&queue, round, &before)? {
+            match warm::next(world, &peer, &queue, round, &before)? {
                 Next::Leave if passed::watch(world, &peer, &queue, &mut seen)? => Next::Recheck,
                 next => next,
             }

@@ -15,6 +15,7 @@ use crate::session::activity::{Activity, Quiet};
 use crate::session::bring_up::Up;
 use crate::session::settle::{self, Standing};
 use crate::store::event_log::Event;
+use crate::store::markers::TurnState;
 use crate::store::queue::{Item, Passed, Place, Queue};
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
@@ -40,11 +41,19 @@ pub(crate) enum WarmRound {
     Stuck,
 }
 
-/// Decides on another round: only where a message was accepted during this one. A message that could not be delivered
-/// waits for the next tick.
-pub(crate) fn next(queue: &Queue, round: WarmRound, before: &RoundStart) -> Result<Next, Failure> {
+/// Decides on another round, without the lock: only where a message was accepted during this one, or a turn ended, since the
+/// drain that was started then found the lock taken. A message that could not be delivered waits for the next tick.
+pub(crate) fn next(
+    world: &World<'_>,
+    peer: &Peer,
+    queue: &Queue,
+    round: WarmRound,
+    before: &RoundStart,
+) -> Result<Next, Failure> {
     let newest = queue.list(Place::Waiting)?.last().copied();
-    let more = newest.is_some() && (round == WarmRound::Emptied || newest > before.newest);
+    let turn = world.markers(&peer.identity).turn();
+    let ended = turn != before.turn && turn.is_some_and(|turn| turn.state == TurnState::Idle);
+    let more = newest.is_some() && (round == WarmRound::Emptied || newest > before.newest || ended);
     Ok(if more { Next::Recheck } else { Next::Leave })
 }
 
