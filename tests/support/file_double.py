@@ -38,7 +38,8 @@ SESSION = 'file-%x' % time.time_ns()
 TRANSCRIPT = os.path.join(os.environ['HOME'], '.iapeer-parrot/sessions', SESSION + '.jsonl')
 
 def write(kind, **more):
-    now = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime()) + '.%03dZ' % (time.time() % 1 * 1000)
+    at = time.time()
+    now = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at)) + '.%03dZ' % (at % 1 * 1000)
     os.makedirs(os.path.dirname(TRANSCRIPT), mode=0o700, exist_ok=True)
     if not os.path.exists(TRANSCRIPT):
         append(TRANSCRIPT, {'type': 'session', 'id': SESSION, 'model': 'parrot', 'cwd': os.getcwd(), 'timestamp': now})

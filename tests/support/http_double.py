@@ -74,7 +74,8 @@ class Conversation:
         return message['info']['id']
 
     def write(self, kind, **more):
-        now = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime()) + '.%03dZ' % (time.time() % 1 * 1000)
+        at = time.time()
+        now = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at)) + '.%03dZ' % (at % 1 * 1000)
         if not os.path.exists(self.file):
             append(self.file, {'type': 'session', 'id': self.id, 'model': 'parrot', 'cwd': os.getcwd(), 'timestamp': now})
         append(self.file, {'type': kind, 'timestamp': now, **more})
