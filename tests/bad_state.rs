@@ -153,11 +153,11 @@ fn spoil(bad: &str, path: &Path, was: &[u8]) -> bool {
             later["peers"] = json!({"of": ["another", "shape"]});
             fs::write(path, later.to_string()).unwrap();
         }
-        "folder" => fs::create_dir(path).unwrap(),
-        "fifo" => nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
-        "device" => symlink("/dev/zero", path).unwrap(),
-        "loop" => symlink(path, path).unwrap(),
-        "nothing" => symlink("/nonexistent/file", path).unwrap(),
+        "folder" => in_its_place(path, || fs::create_dir(path)),
+        "fifo" => in_its_place(path, || Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU)?)),
+        "device" => in_its_place(path, || symlink("/dev/zero", path)),
+        "loop" => in_its_place(path, || symlink(path, path)),
+        "nothing" => in_its_place(path, || symlink("/nonexistent/file", path)),
         "huge" => fs::File::create(path).unwrap().set_len(300 << 20).unwrap(),
         "foreign" => {
             fs::write(path, was).unwrap();
@@ -178,6 +178,17 @@ fn spoil(bad: &str, path: &Path, was: &[u8]) -> bool {
         fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     }
     true
+}
+
+/// Makes what a regular file has to give way to: a live session's programs may write that file anew in between.
+fn in_its_place(path: &Path, make: impl Fn() -> std::io::Result<()>) {
+    loop {
+        clear(path);
+        match make() {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => return made.unwrap(),
+        }
+    }
 }
 
 fn clear(path: &Path) {
