@@ -184,7 +184,7 @@ fn a_message_in_mid_turn_waits_for_the_turn_and_is_not_lost() {
 /// What bob's program has put into its own queue, behind a long turn.
 #[track_caller]
 fn passed(home: &TestHome, body: &str) {
-    let sent = home.run("iapeer-send", &["bob", "--from", "alice", "--wait", "0.5", "-m", body]);
+    let sent = home.run("iapeer-send", &["bob", "--from", "alice", "--wait", "2", "-m", body]);
     assert!(sent.stdout.contains("in its own queue, behind the running turn"), "{sent}");
 }
 

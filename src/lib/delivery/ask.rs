@@ -32,6 +32,9 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(2);
 /// How long one search waits for another program that holds the asker's identity.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How long the report of an answered question waits for the question's settlement: an agent may answer before the drain that
+/// delivered the question has recorded its delivery.
+const SETTLEMENT: Duration = Duration::from_secs(1);
 
 /// What became of a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -143,7 +146,7 @@ fn look(
         if ledger.drop_duplicate(&entry)? {
             continue;
         }
-        let report = pending[at].accepted.report(world, Duration::ZERO, None);
+        let report = pending[at].accepted.report(world, SETTLEMENT, None);
         tell(&AskAnswered { report, answer: Some(letter) })?;
         if peer.is_mailbox() {
             Inbox::of(peer.cwd()).file_read(&entry.item)?;
