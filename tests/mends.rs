@@ -185,6 +185,32 @@ const SCENARIOS: &[Scenario] = &[
             true
         })
     },
+    row("the owner is nobody", Sleeps, "is no person here", |home| put(&home.root().join("owner"), "ghost\n")),
+    row("a schedule writes to nobody", Sleeps, "can send nothing", |home| {
+        home.ok("iapeer", &["create", "eve", "--runtime", "parrot"]);
+        home.ok("iapeer", &["schedule", "add", "daily", "--to", "eve", "--on-calendar", "03:30", "-m", "x"]);
+        home.run("iapeer", &["remove", "eve"]).code == 0
+    }),
+    row("a schedule is cut", Sleeps, "schedules/daily.json: ", |home| {
+        home.ok("iapeer", &["schedule", "add", "daily", "--to", "ann", "--on-calendar", "03:30", "-m", "x"]);
+        cut(&home.root().join("schedules/daily.json"))
+    }),
+    row("the notifier is not executable", Sleeps, "is not executable", |home| {
+        put(&home.root().join("notify"), "#!/bin/sh\n")
+    }),
+    row("a person's inbox is a file", Sleeps, "is not a folder", |home| {
+        home.ok("iapeer", &["create", "me", "--runtime", "person"]);
+        put(&home.root().join("peers/me/inbox"), "")
+    }),
+    row("a line of launch.env says nothing", Sleeps, "neither NAME=VALUE nor a comment", |home| {
+        let path = home.root().join("peers/ann/.iapeer/runtimes/parrot/launch.env");
+        let text = fs::read_to_string(&path).unwrap();
+        put(&path, &format!("{text}PARROT_TURN_MS 5\n"))
+    }),
+    row("a queue is a file", Lives, "parrot-bob.queue", |home| put(&home.state_dir().join("parrot-bob.queue"), "")),
+    row("the histories are a file", Lives, "/history", |home| a_file(&home.root().join("history"))),
+    row("the cache is a file", Sleeps, "/cache", |home| a_file(&home.root().join("cache"))),
+    row("the logs are a file", Lives, "/logs", |home| a_file(&home.root().join("logs"))),
     row("the root is open to others", Sleeps, "is open to others", |home| {
         fs::set_permissions(home.root(), Permissions::from_mode(0o755)).is_ok()
     }),
@@ -200,6 +226,18 @@ fn copy(home: &TestHome) -> PathBuf {
 
 fn profile(home: &TestHome) -> PathBuf {
     home.root().join("peers/ann/.iapeer/peer-profile.json")
+}
+
+/// Writes a file as private as ours are.
+fn put(path: &std::path::Path, text: &str) -> bool {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).is_ok()
+}
+
+/// Has a file stand where a folder was.
+fn a_file(path: &std::path::Path) -> bool {
+    fs::rename(path, path.with_extension("kept")).unwrap();
+    put(path, "")
 }
 
 /// Cuts a file in the middle.

@@ -8,7 +8,6 @@ use crate::store::launch_defaults::LaunchDefaults;
 use crate::store::markers::Intent;
 use crate::store::queue;
 use crate::store::session_record::SessionRecord;
-use crate::units::schedule;
 use crate::world::World;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -60,13 +59,6 @@ pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
                 format!("{failure}: no session is started until then"),
             )
             .todo(format!("correct it, or `mv {0} {0}.bad` to use the default", path.display())),
-        );
-    }
-    if let Err(failure) = schedule::list(world) {
-        let dir = world.paths.schedules_dir();
-        findings.push(
-            Finding::error("files", failure.exit, dir.display(), failure.message)
-                .todo("`iapeer schedule list` says which; correct it or move it away"),
         );
     }
     findings

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, MendOutcome};
 use super::{
-    attention, contents, files, fleet, hosts, machine, profiles, programs, registry, runtimes, telegram, verbs,
+    attention, contents, files, fleet, hosts, machine, named, profiles, programs, registry, runtimes, telegram, verbs,
     versions,
 };
 use crate::base::exit::{Exit, Failure};
@@ -105,6 +105,7 @@ pub(crate) fn examine<'a>(
     take(fleet::queues(world, &registry, &half_done));
     take(fleet::sessions(world, &registry));
     take(attention::attention(world));
+    take(named::named(world, &registry));
     take(telegram::telegram(world));
     take(hosts::hosts(world));
     take(fleet::leftovers(world, &registry, &apart));

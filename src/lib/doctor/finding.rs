@@ -7,7 +7,7 @@ use crate::store::lock::LockError;
 use crate::store::profile::ProfileError;
 use serde::Serialize;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The result of `--fix` for a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,6 +89,24 @@ impl Symptom {
     }
 }
 
+/// The file that stands where a folder should be, where that is why the path can't be examined.
+fn in_the_way(error: &StoreError) -> Option<PathBuf> {
+    let StoreError::Io { source, path, .. } = error else { return None };
+    // A slash at the end would have the file itself not be found.
+    let path: PathBuf = path.components().collect();
+    let is_no_folder = |path: &&Path| path.metadata().is_ok_and(|meta| !meta.is_dir());
+    let found = || path.ancestors().find(is_no_folder).map(Path::to_owned);
+    (source.kind() == io::ErrorKind::NotADirectory).then(found)?
+}
+
+/// What to do about what can't be examined.
+pub(super) fn to_see(error: &StoreError) -> String {
+    match in_the_way(error) {
+        Some(file) => format!("`mv {0} {0}.aside`, then look into it there", file.display()),
+        None => format!("`ls -ld {}` shows its mode and owner: you must be able to read it", error.path().display()),
+    }
+}
+
 impl<'a> Finding<'a> {
     pub(crate) fn error(check: &'static str, exit: Exit, about: impl ToString, what: impl Into<String>) -> Symptom {
         Symptom { check, severity: Severity::Error, about: about.to_string(), what: what.into(), exit }
@@ -97,8 +115,7 @@ impl<'a> Finding<'a> {
     /// What can't be examined counts as not in order.
     pub(crate) fn unseen(check: &'static str, error: &StoreError) -> Self {
         let what = format!("{error}: its content is not known");
-        let todo = format!("`ls -ld {}` shows its mode and owner: you must be able to read it", error.path().display());
-        Finding::error(check, error.exit(), error.path().display(), what).todo(todo)
+        Finding::error(check, error.exit(), error.path().display(), what).todo(to_see(error))
     }
 
     pub(crate) fn warn(check: &'static str, about: impl ToString, what: impl Into<String>) -> Symptom {

@@ -1,6 +1,6 @@
 //! Checks of queues, sessions, and the state of peers that no longer exist.
 
-use super::finding::{Finding, MendError};
+use super::finding::{Finding, MendError, to_see};
 use super::holders;
 use crate::base::Liveness;
 use crate::base::identity::{Identity, Personality};
@@ -9,7 +9,7 @@ use crate::base::{Marker, StateFile};
 use crate::canary::arm;
 use crate::host::tmux;
 use crate::session::settle;
-use crate::store::durable;
+use crate::store::durable::{self, StoreError};
 use crate::store::lock::is_seen_held;
 use crate::store::queue::Place;
 use crate::store::registry::Registry;
@@ -47,11 +47,12 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
         match (count(Place::Waiting), count(Place::Inflight), count(Place::Dead), count(Place::Corrupt)) {
             (Ok(waiting), Ok(inflight), Ok(dead), Ok(corrupt)) => (waiting, inflight, dead, corrupt),
             (waiting, inflight, dead, corrupt) => {
-                let errors = [waiting, inflight, dead, corrupt].into_iter().filter_map(Result::err);
-                let todo = format!("`ls -ld {}` shows its mode", queue.dir().display());
-                return errors
-                    .map(|e| Finding::error("queue", e.exit(), identity, e.to_string()).todo(&todo))
-                    .collect();
+                // What keeps one of these folders from being listed nearly always keeps all of them.
+                let error = [waiting, inflight, dead, corrupt].into_iter().find_map(Result::err);
+                let finding = |error: StoreError| {
+                    Finding::error("queue", error.exit(), identity, error.to_string()).todo(to_see(&error))
+                };
+                return error.into_iter().map(finding).collect();
             }
         };
     let see = format!("`iapeer-drain --list {identity}` shows them");
@@ -86,8 +87,7 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
         return findings;
     }
     let stopped = world.markers(identity).has(Marker::Stopped).unwrap_or_else(|error| {
-        let todo = format!("`ls -l {}` shows its mode", world.paths.state_dir().display());
-        findings.push(Finding::error("state", error.exit(), identity, error.to_string()).todo(todo));
+        findings.push(Finding::error("state", error.exit(), identity, error.to_string()).todo(to_see(&error)));
         true
     });
     for (place, how) in [(Place::Waiting, "waits"), (Place::Inflight, "has been handed over without evidence")] {
@@ -118,8 +118,11 @@ fn history_gone<'a>(world: &'a World<'a>, identity: &Identity) -> Option<Finding
         return None;
     }
     let what = "has taken a message, and its history is gone: the outcomes of earlier messages are not known";
-    let todo =
-        format!("restore {0} from a backup, or `touch {0}` to begin a new history, as --fix does", path.display());
+    let begin = match path.parent().filter(|dir| !dir.exists()) {
+        Some(dir) => format!("mkdir -m 700 {} && touch {}", dir.display(), path.display()),
+        None => format!("touch {}", path.display()),
+    };
+    let todo = format!("restore {} from a backup, or `{begin}` to begin a new history, as --fix does", path.display());
     Some(Finding::warn("queue", identity, what).todo(todo).mend(move || Ok(durable::publish(&path, b"").map(drop)?)))
 }
 

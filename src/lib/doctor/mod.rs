@@ -14,6 +14,7 @@ mod fleet;
 mod holders;
 mod hosts;
 mod machine;
+mod named;
 pub mod probe;
 mod profiles;
 mod programs;

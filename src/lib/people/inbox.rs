@@ -30,6 +30,11 @@ impl Inbox {
         Inbox { cwd: cwd.to_owned() }
     }
 
+    /// The folder of all the letters of the person in `cwd`.
+    pub(crate) fn folder_of(cwd: &Path) -> PathBuf {
+        cwd.join("inbox")
+    }
+
     fn folder(&self, unread: bool) -> PathBuf {
         self.cwd.join(if unread { "inbox/new" } else { "inbox/read" })
     }

@@ -27,19 +27,22 @@ impl LaunchEnv {
         Ok(bytes.map(|bytes| LaunchEnv::parse(&String::from_utf8_lossy(without_bom(&bytes)))))
     }
 
+    /// The numbers of the lines of a file that [`LaunchEnv::parse`] passes over though somebody meant something by them. A
+    /// file that can't be read has none.
+    pub(crate) fn passed_over(path: &Path) -> Vec<usize> {
+        let bytes = open::read(path, Rule::LAUNCH_ENV).ok().flatten().unwrap_or_default();
+        let text = String::from_utf8_lossy(without_bom(&bytes)).into_owned();
+        let is_lost = |line: &str| !line.is_empty() && !line.starts_with('#') && variable(line).is_none();
+        let numbered = text.lines().map(str::trim).zip(1..);
+        numbered.filter(|(line, _)| is_lost(line)).map(|(_, number)| number).collect()
+    }
+
     /// `KEY=VALUE` or `export KEY=VALUE`; blank lines and `#` lines are passed over, and so is what is neither; one
     /// pair of matching quotes around a value is taken off; nothing is interpolated; later keys win.
     pub(crate) fn parse(text: &str) -> LaunchEnv {
         let mut parsed = LaunchEnv::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
-            let line = exported.unwrap_or(line).trim_start();
-            let Some((key, value)) = line.split_once('=') else { continue };
-            let key = key.trim_end();
-            if !is_name(key) {
-                continue;
-            }
-            let value = value.trim();
+            let Some((key, value)) = variable(line) else { continue };
             let unquoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(value);
             parsed.vars.insert(key.to_owned(), unquoted.to_owned());
         }
@@ -50,6 +53,14 @@ impl LaunchEnv {
         }
         parsed
     }
+}
+
+/// The name and the value of a line that sets a variable.
+fn variable(line: &str) -> Option<(&str, &str)> {
+    let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    let (key, value) = exported.unwrap_or(line).trim_start().split_once('=')?;
+    let key = key.trim_end();
+    is_name(key).then_some((key, value.trim()))
 }
 
 pub(crate) fn is_name(key: &str) -> bool {
