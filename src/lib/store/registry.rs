@@ -337,7 +337,7 @@ mod tests {
                 assert!(failure.message.contains("doctor --fix"), "{failure}");
             }
             std::fs::write(paths.registry(), r#"{"version":9,"peers":{"bob":{}}}"#).unwrap();
-            assert!(Registry::read(paths).unwrap_err().to_string().contains("no list"));
+            assert!(Registry::read(paths).unwrap_err().to_string().contains("not a list"));
             for fine in [r#"{"version":1}"#, r#"{"version":99,"peers":[]}"#, r#"{"peers":{}}"#] {
                 std::fs::write(paths.registry(), fine).unwrap();
                 assert!(Registry::read(paths).unwrap().peers().is_empty(), "{fine}");
