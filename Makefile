@@ -75,7 +75,7 @@ soak: ## the long forms of the proofs: hours; prints the figures of docs/reliabi
 test-agents: ## drive the real agent programs (npm, some 1.2 GB once, into a cache) against a stub
 	tools/test-agents
 
-lint: ## formatting, clippy, documentation, shell scripts, units, launchd agents, formula, workflow
+lint: ## formatting, clippy, types for macOS, documentation, shell scripts, units, launchd agents, formula, workflow
 	tools/lint
 
 deny: ## advisories, licences and sources of the dependencies (cargo-deny, compiled once where it is missing)
