@@ -19,79 +19,29 @@ DIR/faults is a list of {"method", "do", "quiet", "times"}: what goes wrong with
   "quiet" a message that is taken shows in no hook and no transcript, and no item is told of
   "times" how often; once where it says nothing, for ever where it is 0
 """
-import base64, glob, hashlib, json, os, re, signal, socket, struct, subprocess, sys, threading, time
-
-def value(name):
-    return sys.argv[sys.argv.index(name) + 1]
+import base64, glob, hashlib, json, os, re, signal, socket, struct, sys, threading, time
+sys.dont_write_bytecode = True
+from double import CWD, LOCK, SESSIONS, Session, append, fault, first_word, hold, path, value
 
 if sys.argv[1] == '--parrot':
     os.execv(sys.argv[2], sys.argv[2:])
 
-SOCKET, HOOK, DIR = value('--listen'), value('--hook'), value('--dir')
-CWD = os.getcwd()
-LOCK = threading.RLock()
-
-def path(name):
-    return os.path.join(DIR, name)
-
-def append(file, record):
-    with open(file, 'a') as out:
-        out.write(json.dumps(record, ensure_ascii=False) + '\n')
-
-def fault(method):
-    """The fault for this request, which is used up."""
-    with LOCK:
-        try:
-            with open(path('faults')) as file:
-                faults = json.load(file)
-        except FileNotFoundError:
-            return {}
-        for one in faults:
-            if one['method'] != method:
-                continue
-            one.setdefault('times', 1)
-            if one['times'] > 0:
-                one['times'] -= 1
-                if one['times'] == 0:
-                    faults.remove(one)
-                with open(path('faults.new'), 'w') as file:
-                    json.dump(faults, file)
-                os.rename(path('faults.new'), path('faults'))
-            return one
-        return {}
-
-class Conversation:
+class Conversation(Session):
     """One conversation, and who follows it."""
 
     def __init__(self):
         self.items, self.followers, self.flags = [], [], []
         self.turn, self.turns, self.asked, self.decision, self.noted = None, 0, {}, None, None
         self.over = threading.Event()
-        folder = os.path.join(os.environ['HOME'], '.iapeer-parrot/sessions')
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        known = sorted(glob.glob(folder + '/*.jsonl'), key=os.path.getmtime)
+        known = sorted(glob.glob(SESSIONS + '/*.jsonl'), key=os.path.getmtime)
         of_here = [one for one in known if json.loads(open(one).readline())['cwd'] == CWD]
-        self.file = of_here[-1] if of_here else None
-        self.id = os.path.basename(self.file)[:-6] if self.file else hashlib.sha256(os.urandom(8)).hexdigest()[:26]
-        if self.file:
+        new = hashlib.sha256(os.urandom(8)).hexdigest()[:26]
+        super().__init__(os.path.basename(of_here[-1])[:-6] if of_here else new, value('--hook'))
+        if of_here:
             for line in open(self.file):
                 record = json.loads(line)
                 if record['type'] == 'user':
                     self.items.append({'type': 'userMessage', 'clientId': record.get('client')})
-        else:
-            self.file = os.path.join(folder, self.id + '.jsonl')
-
-    def write(self, kind, **more):
-        at = time.time()
-        now = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at)) + '.%03dZ' % (at % 1 * 1000)
-        if not os.path.exists(self.file):
-            append(self.file, {'type': 'session', 'id': self.id, 'model': 'parrot', 'cwd': CWD, 'timestamp': now})
-        append(self.file, {'type': kind, 'timestamp': now, **more})
-
-    def hook(self, word, event, **more):
-        told = {'hook_event_name': event, 'session_id': self.id, 'transcript_path': self.file, 'cwd': CWD, **more}
-        done = subprocess.run([HOOK, word], input=json.dumps(told).encode(), stdout=subprocess.PIPE)
-        return done.stdout.decode()
 
     def status(self):
         return {'type': 'active', 'activeFlags': self.flags} if self.turn else {'type': 'idle'}
@@ -120,16 +70,14 @@ class Conversation:
         if not quiet:
             self.tell({'method': 'item/started', 'params': {'threadId': self.id, 'item': item}})
             self.write('user', text=text, client=client)
-            self.hook('prompt', 'UserPromptSubmit', prompt=text)
+            self.hook('prompt', hook_event_name='UserPromptSubmit', prompt=text)
         noted.set()
         if not new:
             return
-        body = re.search(r'<!\[CDATA\[(\w*)', text)
-        word = body[1] if body else ''
+        word = first_word(text)
         error = None
         if word == 'HOLD':
-            while not os.path.exists(path('release')) and not self.over.is_set():
-                time.sleep(0.005)
+            hold(self.over.is_set)
         elif word == 'ASK':
             self.approve()
         elif word == 'LIMIT':
@@ -146,11 +94,12 @@ class Conversation:
                     self.write('turn_end')
             self.turn = None
         if not quiet and not stopped and not error:
-            self.hook('stop', 'Stop')
+            self.hook('stop', hook_event_name='Stop')
 
     def approve(self):
         self.flags = ['waitingOnApproval']
-        said = self.hook('approval', 'PermissionRequest', tool_name='Bash', tool_input={'command': 'rm crackers'})
+        said = self.hook('approval', hook_event_name='PermissionRequest', tool_name='Bash',
+                         tool_input={'command': 'rm crackers'})
         decision = json.loads(said)['hookSpecificOutput']['decision']['behavior'] if said.strip() else None
         if decision is None:
             self.decision = None
@@ -234,7 +183,7 @@ class Client:
 
     def request(self, number, method, params):
         append(path('asked'), {'method': method, 'params': params})
-        wrong = fault(method)
+        wrong = fault(lambda one: one['method'] == method)
         what, quiet = wrong.get('do'), wrong.get('quiet', False)
         if what == 'silent':
             return
@@ -298,9 +247,9 @@ if os.path.exists(path('missing')):
     sys.exit('the double does not start')
 CONVERSATION = Conversation()
 listener = socket.socket(socket.AF_UNIX)
-listener.bind(SOCKET)
+listener.bind(value('--listen'))
 listener.listen(64)
-CONVERSATION.hook('start', 'SessionStart')
+CONVERSATION.hook('start', hook_event_name='SessionStart')
 while True:
     connection, _ = listener.accept()
     threading.Thread(target=Client(connection).serve, daemon=True).start()

@@ -18,51 +18,19 @@ DIR/faults is a list of {"path", "do", "quiet", "times"}: what goes wrong with t
   "quiet" a message that is taken shows in no hook and no transcript
   "times" how often; once where it says nothing, for ever where it is 0
 """
-import base64, glob, json, os, re, signal, subprocess, sys, threading, time
+import base64, glob, json, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+sys.dont_write_bytecode = True
+from double import LOCK, Session, append, die_with_the_terminal, fault, first_word, hold, others, path, value
 
-def value(name):
-    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else None
+PARROT, PORT = value('--parrot'), value('--port')
 
-PARROT, HOOK, DIR, PORT = value('--parrot'), value('--turn'), value('--dir'), value('--port')
-LOCK = threading.RLock()
-
-def path(name):
-    return os.path.join(DIR, name)
-
-def append(file, record):
-    with open(file, 'a') as out:
-        out.write(json.dumps(record, ensure_ascii=False) + '\n')
-
-def fault(asked):
-    """The fault for a request of this path, which is used up."""
-    with LOCK:
-        try:
-            with open(path('faults')) as file:
-                faults = json.load(file)
-        except FileNotFoundError:
-            return {}
-        for one in faults:
-            if not asked.endswith(one['path']):
-                continue
-            one.setdefault('times', 1)
-            if one['times'] > 0:
-                one['times'] -= 1
-                if one['times'] == 0:
-                    faults.remove(one)
-                with open(path('faults.new'), 'w') as file:
-                    json.dump(faults, file)
-                os.rename(path('faults.new'), path('faults'))
-            return one
-        return {}
-
-class Conversation:
+class Conversation(Session):
     """One conversation. What it holds is in the transcript, and what is quiet in a file that no one else knows."""
 
     def __init__(self, name):
-        folder = os.path.join(os.environ['HOME'], '.iapeer-parrot/sessions')
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        self.id, self.file, self.kept = name, os.path.join(folder, name + '.jsonl'), path(name + '.messages')
+        super().__init__(name, value('--turn'))
+        self.kept = path(name + '.messages')
         self.busy, self.over, self.noted, self.permission = False, threading.Event(), None, None
         self.messages = [json.loads(line) for line in open(self.kept)] if os.path.exists(self.kept) else []
 
@@ -72,17 +40,6 @@ class Conversation:
         self.messages.append(message)
         append(self.kept, message)
         return message['info']['id']
-
-    def write(self, kind, **more):
-        at = time.time()
-        now = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at)) + '.%03dZ' % (at % 1 * 1000)
-        if not os.path.exists(self.file):
-            append(self.file, {'type': 'session', 'id': self.id, 'model': 'parrot', 'cwd': os.getcwd(), 'timestamp': now})
-        append(self.file, {'type': kind, 'timestamp': now, **more})
-
-    def hook(self, word, **more):
-        told = {'session_id': self.id, 'transcript_path': self.file, 'cwd': os.getcwd(), **more}
-        subprocess.run([HOOK, word], input=json.dumps(told).encode(), stdout=subprocess.DEVNULL)
 
     def take(self, text, quiet):
         with LOCK:
@@ -102,11 +59,9 @@ class Conversation:
             self.write('user', text=text)
             self.hook('prompt', prompt=text)
         noted.set()
-        body = re.search(r'<!\[CDATA\[(\w*)', text)
-        word = body[1] if body else ''
+        word = first_word(text)
         if word == 'HOLD':
-            while not os.path.exists(path('release')) and not self.over.is_set():
-                time.sleep(0.005)
+            hold(self.over.is_set)
         elif word == 'ASK':
             self.permission = {'id': 'per_1', 'sessionID': self.id, 'permission': 'bash', 'patterns': ['rm crackers']}
             while self.permission and not self.over.is_set():
@@ -151,21 +106,21 @@ class Handler(BaseHTTPRequestHandler):
         wanted = 'Basic ' + base64.b64encode(('opencode:' + os.environ['OPENCODE_SERVER_PASSWORD']).encode()).decode()
         if self.headers['Authorization'] != wanted:
             return self.say(401, {'error': 'who are you?'})
-        wrong = fault(asked)
+        wrong = fault(lambda one: asked.endswith(one['path']))
         what, quiet = wrong.get('do'), wrong.get('quiet', False)
         if what == 'silent':
             return time.sleep(60)
         if what in ('error', 'refuse'):
             return self.say(500 if what == 'error' else 400, {'error': 'the double\nrefuses'})
         if what == 'die':
-            self.die()
+            die_with_the_terminal()
         if what == 'kill':
             return os.kill(asker(self.client_address[1]), signal.SIGKILL)
         status, answer = self.answer(asked, body, quiet)
         if what in ('take-and-die', 'take-and-kill', 'take-and-error'):
             NOW['it'].noted.wait()
         if what == 'take-and-die':
-            self.die()
+            die_with_the_terminal()
         if what == 'take-and-kill':
             return os.kill(asker(self.client_address[1]), signal.SIGKILL)
         if what == 'take-and-error':
@@ -174,10 +129,6 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return self.connection.shutdown(2)
         self.say(status, answer)
-
-    def die(self):
-        os.kill(os.getppid(), signal.SIGKILL)
-        os._exit(7)
 
     def say(self, status, answer):
         self.close_connection = True
@@ -227,8 +178,6 @@ def serve():
     server.daemon_threads = True
     server.serve_forever()
 
-rest = [word for n, word in enumerate(sys.argv[1:], 1)
-        if not any(word == name or sys.argv[n - 1] == name for name in ('--parrot', '--turn', '--dir', '--session', '--port'))]
 if PORT and not os.path.exists(path('missing')) and os.fork() == 0:
     serve()
-os.execv(PARROT, [PARROT, *rest])
+os.execv(PARROT, [PARROT, *others('--parrot', '--turn', '--dir', '--session', '--port')])

@@ -21,6 +21,7 @@ pub mod scenario;
 pub mod ssh;
 pub mod telegram;
 mod terminal;
+pub mod untyped;
 
 pub use chance::Chance;
 pub use reading::{LogLine, bodies_in, count_items, logfmt};
