@@ -104,10 +104,7 @@ fn awaits_a_message(
     launch: Option<&str>,
     input: &Value,
 ) -> Result<(), Failure> {
-    let running = || {
-        let turn = world.markers(identity).turn();
-        turn.filter(|turn| turn.state == TurnState::Busy && turn.launch.as_deref() == launch)
-    };
+    let running = || world.markers(identity).turn_of(launch).filter(|turn| turn.state == TurnState::Busy);
     let Some(begun) = running() else { return Ok(()) };
     world.clock.sleep(LATE.saturating_sub(world.now().since(begun.at)).min(LATE));
     let peer = Peer::of(world.paths, identity)?;

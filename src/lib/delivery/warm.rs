@@ -51,9 +51,11 @@ pub(crate) fn next(
     before: &RoundStart,
 ) -> Result<Next, Failure> {
     let newest = queue.list(Place::Waiting)?.last().copied();
-    let turn = world.markers(&peer.identity).turn();
-    let ended = turn != before.turn && turn.is_some_and(|turn| turn.state == TurnState::Idle);
-    let more = newest.is_some() && (round == WarmRound::Emptied || newest > before.newest || ended);
+    let ended = || {
+        let turn = world.markers(&peer.identity).turn();
+        turn != before.turn && turn.is_some_and(|turn| turn.state == TurnState::Idle)
+    };
+    let more = newest.is_some() && (round == WarmRound::Emptied || newest > before.newest || ended());
     Ok(if more { Next::Recheck } else { Next::Leave })
 }
 

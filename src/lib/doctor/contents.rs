@@ -1,7 +1,7 @@
 //! State files whose content can't be understood: the next program that reads such a file sets it aside, and goes on
 //! without its content.
 
-use super::finding::Finding;
+use super::finding::{Finding, moved};
 use super::fleet;
 use crate::store::durable;
 use crate::store::launch_defaults::LaunchDefaults;
@@ -58,7 +58,7 @@ pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
                 path.display(),
                 format!("{failure}: no session is started until then"),
             )
-            .todo(format!("correct it, or `mv {0} {0}.bad` to use the default", path.display())),
+            .todo(format!("correct it, or {} to use the default", moved(&path, "bad"))),
         );
     }
     findings

@@ -1,6 +1,6 @@
 //! Checks of ownership and modes below the root, of files that were set aside, and of leftovers of crashes.
 
-use super::finding::{Finding, MendError};
+use super::finding::{Finding, MendError, moved};
 use crate::base::exit::Exit;
 use crate::host::disk;
 use crate::store::durable;
@@ -24,10 +24,7 @@ fn private<'a>(dir: &'a Path) -> Option<Finding<'a>> {
     let me = nix::unistd::geteuid().as_raw();
     let refused = |what: String| Finding::error("root", Exit::NoPerm, dir.display(), what);
     if !meta.is_dir() {
-        return Some(
-            refused("is not a folder, so that no state can be kept".into())
-                .todo(format!("`mv {0} {0}.aside`", dir.display())),
-        );
+        return Some(refused("is not a folder, so that no state can be kept".into()).todo(moved(dir, "aside")));
     }
     if meta.uid() != me {
         let what = format!("belongs to uid {}, not to you (uid {me}): every program refuses it", meta.uid());
@@ -99,7 +96,7 @@ pub(super) fn command(unfit: &Unfit) -> String {
     let path = unfit.path.display();
     match unfit.fault {
         Fault::Kind(_) | Fault::NoFolder(_) | Fault::Link | Fault::Large(..) => {
-            format!("`mv {path} {path}.aside`, then look into it there")
+            format!("{}, then look into it there", moved(&unfit.path, "aside"))
         }
         Fault::Owner(_, me) => format!("`sudo chown {me} {path}`, or move it away"),
         Fault::Open(_) => format!("`chmod go-w {path}`"),
@@ -211,7 +208,7 @@ pub(crate) fn logs<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             let finding = Finding::error("files", Exit::Io, path.display(), what);
             findings.push(if is_log && !meta.is_file() {
                 finding
-                    .todo(format!("`mv {0} {0}.aside`, or --fix does it", path.display()))
+                    .todo(format!("{}, or --fix does it", moved(&path, "aside")))
                     .mend(move || Ok(durable::set_aside(&path, world.now()).map(drop)?))
             } else {
                 finding.todo(format!(

@@ -99,10 +99,15 @@ fn in_the_way(error: &StoreError) -> Option<PathBuf> {
     (source.kind() == io::ErrorKind::NotADirectory).then(found)?
 }
 
+/// The command that moves `path` out of the way: to the same name with this `ending`.
+pub(super) fn moved(path: &Path, ending: &str) -> String {
+    format!("`mv {0} {0}.{ending}`", path.display())
+}
+
 /// What to do about what can't be examined.
 pub(super) fn to_see(error: &StoreError) -> String {
     match in_the_way(error) {
-        Some(file) => format!("`mv {0} {0}.aside`, then look into it there", file.display()),
+        Some(file) => format!("{}, then look into it there", moved(&file, "aside")),
         None => format!("`ls -ld {}` shows its mode and owner: you must be able to read it", error.path().display()),
     }
 }

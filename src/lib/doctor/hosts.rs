@@ -1,6 +1,7 @@
 //! Other hosts: those that are away, those whose file is wrong, and messages that came back.
 
 use super::Finding;
+use super::finding::moved;
 use crate::attention::report::age;
 use crate::base::exit::Exit;
 use crate::operator::hosts::{self, HostRow};
@@ -18,8 +19,11 @@ pub(crate) fn hosts<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         }
         Err(failure) => {
             let path = world.paths.hostname();
-            let todo =
-                format!("write the name of this host into {}, or `mv {0} {0}.bad` for its default", path.display());
+            let todo = format!(
+                "write the name of this host into {}, or {} for its default",
+                path.display(),
+                moved(&path, "bad")
+            );
             vec![Finding::error("host", failure.exit, path.display(), failure.message).todo(todo)]
         }
     }

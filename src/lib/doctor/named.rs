@@ -1,19 +1,18 @@
 //! Files that name what is not there, or that can't be used as they are: the owner, schedules, the program that notifies,
 //! the variables of launches, the inboxes of persons. No program fails because of them, so that nothing else says it.
 
-use super::finding::Finding;
+use super::finding::{Finding, moved};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality};
 use crate::base::paths;
 use crate::delivery::addressee::Addressee;
-use crate::people::{Inbox, owner};
+use crate::people::{Inbox, notify, owner};
 use crate::store::durable;
 use crate::store::launch_env::LaunchEnv;
 use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
-use crate::units::schedule::Schedule;
+use crate::units::schedule::{self, Schedule};
 use crate::world::World;
-use std::os::unix::fs::PermissionsExt;
 
 /// All of these findings.
 pub(crate) fn named<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
@@ -45,13 +44,12 @@ fn owner_there<'a>(world: &'a World<'a>, registry: &Registry) -> Option<Finding<
 }
 
 fn schedules<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
-    let dir = world.paths.schedules_dir();
-    let names = durable::names_of(&dir).unwrap_or_default();
-    let names = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse::<Personality>().ok());
-    names.filter_map(|name| schedule(world, registry, &name)).collect()
+    // A folder that can't be listed has a finding of its own.
+    let names = schedule::names(world).unwrap_or_default();
+    names.iter().filter_map(|name| of_schedule(world, registry, name)).collect()
 }
 
-fn schedule<'a>(world: &'a World<'a>, registry: &Registry, name: &Personality) -> Option<Finding<'a>> {
+fn of_schedule<'a>(world: &'a World<'a>, registry: &Registry, name: &Personality) -> Option<Finding<'a>> {
     let path = world.paths.schedule(name);
     match Schedule::read(world, name) {
         Ok(schedule) => {
@@ -65,7 +63,7 @@ fn schedule<'a>(world: &'a World<'a>, registry: &Registry, name: &Personality) -
         // What is no regular file has a finding of its own.
         Err(Failure { exit: Exit::Config, message, .. }) => Some(
             Finding::error("files", Exit::Config, path.display(), message)
-                .todo(format!("correct it, or `mv {0} {0}.bad` to be without this schedule", path.display())),
+                .todo(format!("correct it, or {} to be without this schedule", moved(&path, "bad"))),
         ),
         Err(_) => None,
     }
@@ -73,14 +71,10 @@ fn schedule<'a>(world: &'a World<'a>, registry: &Registry, name: &Personality) -
 
 fn notifier<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let path = world.paths.notify();
-    let meta = path.metadata().ok()?;
-    if meta.is_file() && meta.permissions().mode() & 0o111 != 0 {
-        return None;
-    }
-    let (what, todo) = if meta.is_file() {
-        ("is not executable: it is run for nothing", format!("`chmod u+x {}`", path.display()))
-    } else {
-        ("is no program: nothing is run", format!("`mv {0} {0}.aside`", path.display()))
+    let meta = path.metadata().ok().filter(|_| notify::program(world).is_none())?;
+    let (what, todo) = match meta.is_file() {
+        true => ("is not executable: it is run for nothing", format!("`chmod u+x {}`", path.display())),
+        false => ("is no program: nothing is run", moved(&path, "aside")),
     };
     Some(Finding::warn("files", path.display(), what).todo(todo))
 }
@@ -94,11 +88,11 @@ fn of_peer<'a>(record: &PeerRecord) -> Vec<Finding<'a>> {
         let todo = format!("correct it, or `sed -i.bak '{line}s/^/# /' {}` has it be a comment", path.display());
         found.push(Finding::warn("profile", path.display(), what).todo(todo));
     }
-    let inbox = Inbox::folder_of(&record.cwd);
+    let inbox = Inbox::of(&record.cwd).dir();
     if inbox.symlink_metadata().is_ok_and(|_| !inbox.is_dir()) {
         let what = format!("is not a folder: no message to {} can be filed", record.personality);
-        let todo = format!("`mv {0} {0}.aside`", inbox.display());
-        found.push(Finding::error("files", Exit::CantCreate, inbox.display(), what).todo(todo));
+        let finding = Finding::error("files", Exit::CantCreate, inbox.display(), what);
+        found.push(finding.todo(moved(&inbox, "aside")));
     }
     found
 }

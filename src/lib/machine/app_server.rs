@@ -17,7 +17,7 @@ use super::confirm::Evident;
 use super::conversation::{self, Conversation};
 use super::real::RealHost;
 use super::rpc::{Rpc, RpcError};
-use super::way::{ENDING, Unusable, Way, is_over};
+use super::way::{ENDING, Unusable, Way, held_by_the_turn, is_over, patience};
 use crate::base::DeliveryKind;
 use crate::base::clock::Deadline;
 use crate::base::evidence::Evidence;
@@ -36,8 +36,6 @@ const FOUND: Duration = Duration::from_millis(1500);
 const LOOK: Duration = Duration::from_millis(5);
 /// Pause between two searches for the id of a message whose answer was lost.
 const SEARCH: Duration = Duration::from_millis(50);
-
-const A_TURN_RUNS: &str = "a turn is running, and the message goes in at its end";
 
 /// By the app-server beside the terminal.
 pub(super) struct AppServerWay;
@@ -67,7 +65,7 @@ impl Way for AppServerWay {
         }
         let running = thread.active && !ends(host, &mut rpc, &thread.id, delivery);
         if running && (delivery.resumed || !delivery.urgent) {
-            return Ok(Landing::Held(Hold::Turn, A_TURN_RUNS.into()));
+            return Ok(held_by_the_turn());
         }
         let evident = Evident::of(host, delivery);
         match give(&mut rpc, &thread.id, running, delivery) {
@@ -75,7 +73,7 @@ impl Way for AppServerWay {
             // Whether the server has the message is not known: it must not be sent again before that is known.
             Err(RpcError::NoAnswer(why)) => Ok(search(host, delivery, &evident, &why)),
             // A turn that has ended meanwhile can't be steered; the next try starts one.
-            Err(RpcError::Refused { .. }) if running => Ok(Landing::Held(Hold::Turn, A_TURN_RUNS.into())),
+            Err(RpcError::Refused { .. }) if running => Ok(held_by_the_turn()),
             Err(error) => Err(unusable(&error)),
         }
     }
@@ -171,13 +169,9 @@ fn not_asked(error: RpcError) -> RpcError {
     }
 }
 
-fn grace(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Duration {
-    if delivery.boot { host.settings.ready_gate } else { host.settings.submit_timeout + host.settings.liveness_grace }
-}
-
 /// Waits for evidence that a turn took the message.
 fn await_item(host: &RealHost<'_>, rpc: &mut Rpc, delivery: &Delivery<'_>, evident: &Evident<'_>) -> Landing {
-    let deadline = Deadline::after(host.clock, grace(host, delivery));
+    let deadline = Deadline::after(host.clock, patience(host, delivery));
     while !deadline.passed(host.clock) {
         match rpc.next(LOOK) {
             Ok(Some(told)) if is_start_of(&told, delivery) => {
@@ -201,7 +195,7 @@ fn is_start_of(told: &serde_json::Value, delivery: &Delivery<'_>) -> bool {
 /// Searches for a message that was sent and that the server did not confirm, for the reason `why`: by evidence in
 /// files, or by its id in the conversation.
 fn search(host: &RealHost<'_>, delivery: &Delivery<'_>, evident: &Evident<'_>, why: &str) -> Landing {
-    let deadline = Deadline::after(host.clock, grace(host, delivery));
+    let deadline = Deadline::after(host.clock, patience(host, delivery));
     let gone = Deadline::after(host.clock, FOUND);
     while !deadline.passed(host.clock) {
         if let Some(by) = evident.now() {

@@ -1,4 +1,4 @@
-//! The command line of a session's pane where an app-server is to hold the conversation.
+//! The command line of a session's pane, and the record of the way by which messages go into the session.
 
 use super::real::RealHost;
 use crate::base::exit::Failure;
@@ -10,35 +10,38 @@ use crate::host::command_file;
 use crate::session::launch;
 use crate::store::channel::Channel;
 use crate::store::event_log::{Event, EventLog, Log};
-use crate::world::{Launch, LaunchWay};
+use crate::world::{Beside, Launch, LaunchWay};
+use std::path::{Path, PathBuf};
 
-/// The command line for the pane. Writes the files that it needs, and why messages are typed although the program has
-/// an app-server.
+/// The command line for the pane. Writes the files that it needs, and by which way messages go in.
 pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<String>, Failure> {
     let identity = &launch.peer.identity;
     let channel = host.paths.state(identity, StateFile::Channel);
-    let of = |kind, why, http| Channel { launch: launch.name.clone(), kind, why, http };
-    let beside = match &launch.way {
+    let (kind, why, http) = match &launch.way {
         LaunchWay::Type => return Ok(launch.argv.clone()),
-        LaunchWay::TypeBecause(why) => {
-            of(DeliveryKind::Type, Some(why.clone()), None).write(&channel)?;
-            return Ok(launch.argv.clone());
-        }
-        LaunchWay::Http(place) => {
-            of(DeliveryKind::Http, None, Some(place.clone())).write(&channel)?;
-            return Ok(launch.argv.clone());
-        }
+        LaunchWay::AppServer(beside) => return beside_canary(host, launch, beside, channel),
+        LaunchWay::TypeBecause(why) => (DeliveryKind::Type, Some(why.clone()), None),
+        LaunchWay::Http(place) => (DeliveryKind::Http, None, Some(place.clone())),
         LaunchWay::File => {
-            let files = [host.paths.command_file(identity), host.paths.echo_file(identity)];
             paths::create_dirs(&host.paths.launch_files(identity))?;
-            for file in files {
+            for file in [host.paths.command_file(identity), host.paths.echo_file(identity)] {
                 command_file::create(&file).map_err(|error| Failure::io("create", &file, &error))?;
             }
-            of(DeliveryKind::File, None, None).write(&channel)?;
-            return Ok(launch.argv.clone());
+            (DeliveryKind::File, None, None)
         }
-        LaunchWay::AppServer(beside) => beside,
     };
+    Channel { launch: launch.name.clone(), kind, why, http }.write(&channel)?;
+    Ok(launch.argv.clone())
+}
+
+/// The command line of the canary that runs the app-server beside the terminal, and writes `channel`.
+fn beside_canary(
+    host: &RealHost<'_>,
+    launch: &Launch<'_>,
+    beside: &Beside,
+    channel: PathBuf,
+) -> Result<Vec<String>, Failure> {
+    let identity = &launch.peer.identity;
     let plan = BesidePlan {
         identity: identity.clone(),
         launch: launch.name.clone(),
@@ -54,7 +57,7 @@ pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<Strin
     let file = dir.join("beside.json");
     plan.write(&file)?;
     let program = launch::bin_dir().join("iapeer-canary");
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let text = |path: &Path| path.to_string_lossy().into_owned();
     Ok(vec![text(&program), "--beside".into(), text(&file)])
 }
 

@@ -15,6 +15,7 @@
 
 use super::ready::{self, LookTrouble, RESUBMIT};
 use super::real::RealHost;
+use super::way::patience;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::evidence::Evidence;
 use crate::host::tmux::{Key, TmuxError};
@@ -116,7 +117,6 @@ pub(super) fn confirm(
     let Submit { busy, forced, pressed, hurried } = submit;
     let shows_only = shows_only(delivery);
     let pressing = host.settings.submit_timeout;
-    let grace = if delivery.boot { host.settings.ready_gate } else { pressing + host.settings.liveness_grace };
     let mut watcher = Watcher {
         host,
         delivery,
@@ -128,15 +128,15 @@ pub(super) fn confirm(
         in_turn: busy && !delivery.boot,
         hurried,
     };
-    let deadline = Deadline::after(clock, grace);
+    let deadline = Deadline::after(clock, patience(host, delivery));
     let mut state = match (shows_only, pressed) {
         (true, _) => Submitted::Unshown,
         (false, false) => Submitted::Standing,
         (false, true) => Submitted::Sent,
     };
     loop {
-        let patience = if state == Submitted::Unshown { watcher.keep_pressing } else { deadline };
-        let noticed = if patience.passed(clock) { Noticed::TimeUp } else { watcher.notice(state) };
+        let end = if state == Submitted::Unshown { watcher.keep_pressing } else { deadline };
+        let noticed = if end.passed(clock) { Noticed::TimeUp } else { watcher.notice(state) };
         match next(state, noticed, shows_only) {
             Next::Wait(after) => state = after,
             Next::Landed(by) => return Landing::Landed { by, forced },
@@ -171,7 +171,7 @@ impl<'a> Evident<'a> {
 
     /// The evidence, if there is some by now.
     pub(super) fn now(&self) -> Option<Evidence> {
-        let turn = self.markers.turn().filter(|turn| turn.launch.as_deref() == self.delivery.launch);
+        let turn = self.markers.turn_of(self.delivery.launch);
         if turn.is_some_and(|turn| turn.taken.contains(&self.delivery.id)) {
             return Some(Evidence::Hook);
         }
@@ -303,8 +303,7 @@ impl Watcher<'_> {
     }
 
     fn turn(&self) -> Option<Turn> {
-        let markers = Markers::of(self.host.paths, &self.delivery.peer.identity);
-        markers.turn().filter(|turn| turn.launch.as_deref() == self.delivery.launch)
+        Markers::of(self.host.paths, &self.delivery.peer.identity).turn_of(self.delivery.launch)
     }
 }
 

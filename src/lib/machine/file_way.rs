@@ -16,11 +16,10 @@ use super::confirm::Evident;
 use super::draft::ENVELOPE;
 use super::ready::{self, LookTrouble};
 use super::real::RealHost;
-use super::way::{ENDING, Unusable, Way, is_over};
+use super::way::{ENDING, Unusable, Way, held_by_the_turn, is_over, patience};
 use crate::base::DeliveryKind;
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::evidence::Evidence;
-use crate::base::hold::Hold;
 use crate::base::message_id::MessageId;
 use crate::host::command_file;
 use crate::runtime::lines_from;
@@ -66,17 +65,14 @@ impl Way for FileWay {
             if delivery.urgent && !delivery.resumed {
                 return Err(unusable(&"an urgent message in mid-turn is typed"));
             }
-            return Ok(Landing::Held(Hold::Turn, "a turn is running, and the message goes in at its end".into()));
+            return Ok(held_by_the_turn());
         }
         let from = std::fs::metadata(&echoes).map_err(|error| unusable(&format!("no file of events: {error}")))?.len();
         let evident = Evident::of(host, delivery);
         let line = json!({"type": "submit", "text": delivery.text}).to_string();
         command_file::append(&host.paths.command_file(&peer.identity), &line).map_err(|error| unusable(&error))?;
-        let settings = host.settings;
-        let patience =
-            if delivery.boot { settings.ready_gate } else { settings.submit_timeout + settings.liveness_grace };
         let taken = || evident.now().or_else(|| echoed(&echoes, from, delivery.id).then_some(Evidence::File));
-        Ok(match wait_for(host.clock, Deadline::after(host.clock, patience), LOOK, taken) {
+        Ok(match wait_for(host.clock, Deadline::after(host.clock, patience(host, delivery)), LOOK, taken) {
             Some(by) => Landing::Landed { by, forced: false },
             None => Landing::Unknown("file: the program was given the message, and no turn took it".into()),
         })
@@ -120,8 +116,7 @@ fn ends(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<bool, Unusable> 
 
 /// Evidence of a message that may have been given before.
 fn seen_before(host: &RealHost<'_>, delivery: &Delivery<'_>, echoes: &Path) -> Option<Evidence> {
-    let turn = Markers::of(host.paths, &delivery.peer.identity).turn();
-    let turn = turn.filter(|turn| turn.launch.as_deref() == delivery.launch);
+    let turn = Markers::of(host.paths, &delivery.peer.identity).turn_of(delivery.launch);
     if turn.is_some_and(|turn| turn.taken.contains(&delivery.id)) {
         return Some(Evidence::Hook);
     }

@@ -15,7 +15,7 @@
 use super::confirm::Evident;
 use super::http::{HttpError, HttpServer};
 use super::real::RealHost;
-use super::way::{Unusable, Way};
+use super::way::{Unusable, Way, held_by_the_turn, patience};
 use crate::base::clock::{Deadline, wait_for};
 use crate::base::evidence::Evidence;
 use crate::base::hold::Hold;
@@ -42,8 +42,6 @@ const LOOK: Duration = Duration::from_millis(5);
 const SEARCH: Duration = Duration::from_millis(50);
 /// How many of a conversation's last messages are searched for one that may have been given before.
 const MESSAGES: u32 = 60;
-
-const A_TURN_RUNS: &str = "a turn is running, and the message goes in at its end";
 
 /// By the HTTP server of the program in the terminal.
 pub(super) struct HttpWay;
@@ -74,7 +72,7 @@ impl Way for HttpWay {
         if talk.is_busy(&session).map_err(|error| unusable(&error))? {
             let ended = delivery.urgent && !delivery.resumed && talk.abort(host, &session);
             if !ended {
-                return Ok(Landing::Held(Hold::Turn, A_TURN_RUNS.into()));
+                return Ok(held_by_the_turn());
             }
         }
         let evident = Evident::of(host, delivery);
@@ -133,7 +131,7 @@ impl Talk {
         let place = Channel::of(host.paths, identity, launch).and_then(|channel| channel.http);
         let place = place.ok_or_else(|| unusable(&"its port is not known"))?;
         // A person may have opened another conversation since.
-        let turn = Markers::of(host.paths, identity).turn().filter(|turn| turn.launch.as_deref() == launch);
+        let turn = Markers::of(host.paths, identity).turn_of(launch);
         let session = turn.and_then(|turn| turn.session).or_else(|| place.session.clone());
         Ok(Talk { server: HttpServer::at(&place, PATIENCE), session })
     }
@@ -212,10 +210,7 @@ impl Talk {
         evident: &Evident<'_>,
         why: Option<&str>,
     ) -> Landing {
-        let settings = host.settings;
-        let patience =
-            if delivery.boot { settings.ready_gate } else { settings.submit_timeout + settings.liveness_grace };
-        let deadline = Deadline::after(host.clock, patience);
+        let deadline = Deadline::after(host.clock, patience(host, delivery));
         let gone = Deadline::after(host.clock, FOUND);
         while !deadline.passed(host.clock) {
             match self.stood(session, delivery.id) {

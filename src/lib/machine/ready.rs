@@ -174,8 +174,7 @@ fn launch_name<'l>(launch: &'l Launch<'_>) -> Option<&'l str> {
 /// Whether the program that this launch started has called its start hook.
 fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
     let name = launch_name(launch);
-    let turn = Markers::of(host.paths, &launch.peer.identity).turn();
-    name.is_some() && turn.is_some_and(|turn| turn.launch.as_deref() == name)
+    name.is_some() && Markers::of(host.paths, &launch.peer.identity).turn_of(name).is_some()
 }
 
 /// What of a session has ended.

@@ -2,6 +2,7 @@
 
 use super::real::RealHost;
 use crate::base::DeliveryKind;
+use crate::base::hold::Hold;
 use crate::base::identity::Identity;
 use crate::store::markers::{Markers, TurnState};
 use crate::world::peer::Peer;
@@ -35,8 +36,19 @@ pub(super) const ENDING: Duration = Duration::from_secs(3);
 
 /// Whether a hook has reported the end of the session's last turn.
 pub(super) fn is_over(host: &RealHost<'_>, delivery: &Delivery<'_>) -> bool {
-    let turn = Markers::of(host.paths, &delivery.peer.identity).turn();
-    turn.is_some_and(|turn| turn.launch.as_deref() == delivery.launch && turn.state == TurnState::Idle)
+    let turn = Markers::of(host.paths, &delivery.peer.identity).turn_of(delivery.launch);
+    turn.is_some_and(|turn| turn.state == TurnState::Idle)
+}
+
+/// How long evidence is waited for that a turn took a message that was given.
+pub(super) fn patience(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Duration {
+    let settings = host.settings;
+    if delivery.boot { settings.ready_gate } else { settings.submit_timeout + settings.liveness_grace }
+}
+
+/// Nothing is given while a turn runs: a program's own queue is lost with the program, or outlives the session.
+pub(super) fn held_by_the_turn() -> Landing {
+    Landing::Held(Hold::Turn, "a turn is running, and the message goes in at its end".into())
 }
 
 /// Why a way can't be used: the session got nothing by it, so that the next way may be tried.

@@ -28,7 +28,9 @@ pub(crate) fn deliver(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing {
     for way in of(channel.as_ref()) {
         match way.hand_over(host, delivery) {
             Ok(landing) => {
-                note(host, delivery, way.kind(), unusable);
+                if channel.is_some() {
+                    note(host, delivery, way.kind(), unusable);
+                }
                 return landing;
             }
             Err(Unusable(why)) => unusable = Some(why),

@@ -30,13 +30,13 @@ impl Inbox {
         Inbox { cwd: cwd.to_owned() }
     }
 
-    /// The folder of all the letters of the person in `cwd`.
-    pub(crate) fn folder_of(cwd: &Path) -> PathBuf {
-        cwd.join("inbox")
+    /// The folder of all letters.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.cwd.join("inbox")
     }
 
     fn folder(&self, unread: bool) -> PathBuf {
-        self.cwd.join(if unread { "inbox/new" } else { "inbox/read" })
+        self.dir().join(if unread { "new" } else { "read" })
     }
 
     /// The folder, made durably where it is missing.
@@ -44,7 +44,7 @@ impl Inbox {
         let dir = self.folder(unread);
         if !dir.is_dir() {
             paths::create_dirs(&dir)?;
-            for parent in [self.cwd.join("inbox"), self.cwd.clone()] {
+            for parent in [self.dir(), self.cwd.clone()] {
                 durable::sync_dir(&parent)?;
             }
         }

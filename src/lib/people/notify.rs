@@ -66,7 +66,7 @@ impl Notification {
 }
 
 /// Where the program is. `None`: there is none, or it may not be executed.
-fn program(world: &World<'_>) -> Option<PathBuf> {
+pub(crate) fn program(world: &World<'_>) -> Option<PathBuf> {
     find_program(&world.paths.notify().to_string_lossy(), None)
 }
 

@@ -67,11 +67,16 @@ impl Keys {
 }
 
 /// A list, or its only element.
-pub(crate) fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::String(one) => Ok(vec![one]),
-        list => serde_json::from_value(list).map_err(serde::de::Error::custom),
-    }
+pub(crate) fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let list = match serde_json::Value::deserialize(deserializer)? {
+        list @ serde_json::Value::Array(_) => list,
+        one => vec![one].into(),
+    };
+    serde_json::from_value(list).map_err(serde::de::Error::custom)
 }
 
 pub(crate) fn enter() -> String {

@@ -2,8 +2,8 @@
 //! by name too.
 
 use super::fill::fill;
-use super::plugin_source::{PluginPlace, PluginSource};
-use crate::store::open::{self, Rule};
+use super::plugin_source::{PluginPlace, PluginSource, read};
+use crate::store::open::without_bom;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -111,10 +111,8 @@ impl PluginServers {
 /// The object in a file of a plugin's; `None`: there is no such file.
 fn object(path: &Path) -> Result<Option<Map<String, Value>>, BadPlugin> {
     let bad = || BadPlugin(path.to_owned());
-    // A program's own file: links are its affair, waiting for a FIFO's writer is not ours.
-    let rule = Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT };
-    let Some(bytes) = open::read(path, rule).map_err(|_| bad())? else { return Ok(None) };
-    serde_json::from_slice(open::without_bom(&bytes)).map(Some).map_err(|_| bad())
+    let Some(bytes) = read(path).map_err(|_| bad())? else { return Ok(None) };
+    serde_json::from_slice(without_bom(&bytes)).map(Some).map_err(|_| bad())
 }
 
 /// Replaces `from` in every text of `value`.

@@ -1,11 +1,12 @@
 //! The user's files that define plugins, and the places in the files of a launch that take the definitions.
 
 use super::login::fill_env;
+use crate::store::durable::StoreError;
 use crate::store::open::{self, Rule};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file of the user that defines plugins.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,10 +43,7 @@ impl PluginSource {
         values: &BTreeMap<String, String>,
         get: impl Fn(&str) -> Option<String>,
     ) -> Option<Value> {
-        // The file belongs to the agent's program, so that links are allowed; but iapeer must not wait for the writer
-        // of a FIFO.
-        let rule = Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT };
-        let bytes = open::read(&self.path(values, get), rule).ok()??;
+        let bytes = read(&self.path(values, get)).ok()??;
         if let Some(words) = &self.contains {
             let words = words.replace("{plugin}", name);
             return String::from_utf8_lossy(&bytes).contains(&words).then_some(Value::Bool(true));
@@ -54,6 +52,12 @@ impl PluginSource {
         let all = self.at.iter().try_fold(&whole, |at, key| at.get(filled(key, values)))?;
         all.get(name).cloned()
     }
+}
+
+/// What is in a file of an agent's program or of a plugin; `None`: there is no such file. Links are allowed in it, but
+/// iapeer must not wait for the writer of a FIFO.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    open::read(path, Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT })
 }
 
 /// A text with the folders of the launch in it.

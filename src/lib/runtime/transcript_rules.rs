@@ -1,9 +1,10 @@
 //! The part of a manifest that says where transcripts are and how to read them.
 
 use super::account_rule::TokenRule;
+use super::keys::one_or_more;
 use super::needle::RecordRule;
 use crate::runtime::attention::RecordState;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 /// Where transcripts are and what is in their records. All pointers are JSON pointers (RFC 6901) into a line.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,7 +26,7 @@ pub struct TranscriptRules {
     #[serde(default)]
     pub session_is_folder: bool,
     /// What else that record must say, by one of these rules: a program may keep other threads' files in the same place.
-    #[serde(default, deserialize_with = "one_or_several")]
+    #[serde(default, deserialize_with = "one_or_more")]
     pub only: Vec<RecordRule>,
     /// The time of a record: an ISO string, or a number of milliseconds.
     #[serde(default = "timestamp")]
@@ -54,20 +55,6 @@ pub struct TranscriptRules {
     /// Records that tell of a usage or rate limit.
     #[serde(default)]
     pub limits: Vec<RecordState>,
-}
-
-/// A rule, or a list of them.
-fn one_or_several<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<RecordRule>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Given {
-        One(RecordRule),
-        Several(Vec<RecordRule>),
-    }
-    Ok(match Given::deserialize(given)? {
-        Given::One(rule) => vec![rule],
-        Given::Several(rules) => rules,
-    })
 }
 
 fn timestamp() -> String {

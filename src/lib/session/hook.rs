@@ -43,7 +43,7 @@ pub fn record(
     let markers = world.markers(identity);
     let input: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
     let text = |key: &str| input.get(key).and_then(Value::as_str);
-    let previous = markers.turn().filter(|turn| turn.launch.as_deref() == launch);
+    let previous = markers.turn_of(launch);
     let mut taken = previous.as_ref().map(|turn| turn.taken.clone()).unwrap_or_default();
     let mut queued = previous.as_ref().map(|turn| turn.queued.clone()).unwrap_or_default();
     let mut id = previous.as_ref().and_then(|turn| turn.id);
@@ -91,9 +91,7 @@ fn announces(world: &World<'_>, identity: &Identity) -> bool {
 /// queues a message does not call it again when it takes the message, after the end of the turn before.
 pub(crate) fn took(world: &World<'_>, identity: &Identity, launch: Option<&str>, id: MessageId, at: EpochMs) {
     let markers = world.markers(identity);
-    let Some(turn) = markers.turn().filter(|turn| turn.launch.as_deref() == launch && turn.queued.contains(&id)) else {
-        return;
-    };
+    let Some(turn) = markers.turn_of(launch).filter(|turn| turn.queued.contains(&id)) else { return };
     let mut turn = Turn { id: Some(id), ..turn };
     turn.queued.retain(|queued| *queued != id);
     turn.taken.push(id);

@@ -273,6 +273,11 @@ impl<'a> Markers<'a> {
         durable::peek_json(&self.path(StateFile::Turn))
     }
 
+    /// The last turn event, if it is of this launch: one of an earlier session says nothing of this one.
+    pub(crate) fn turn_of(&self, launch: Option<&str>) -> Option<Turn> {
+        self.turn().filter(|turn| turn.launch.as_deref() == launch)
+    }
+
     /// Writes the turn event, without syncing it: a power cut that loses the event ends the session too.
     pub(crate) fn write_turn(&self, turn: &Turn) -> Result<(), StoreError> {
         durable::write_volatile(&self.path(StateFile::Turn), &json_line(turn))

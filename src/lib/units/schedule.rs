@@ -9,7 +9,7 @@ use crate::base::paths;
 use crate::host::service::schedule::{self, ScheduleTrigger, ScheduledRun};
 use crate::host::service::{FileStanding, Manager, Seen, ServiceError, ServiceFile, ServiceTarget, folders, is_ours};
 use crate::session::launch;
-use crate::store::durable;
+use crate::store::durable::{self, StoreError};
 use crate::store::event_log::Event;
 use crate::units::install;
 use crate::world::World;
@@ -186,12 +186,18 @@ fn start(world: &World<'_>, manager: Manager, files: &[ServiceFile]) -> Result<(
     files.first().map_or(Ok(()), |file| manager.load(file, changed, world.clock)).map_err(refused)
 }
 
-/// Every schedule, by name, and how it stands.
-pub fn list(world: &World<'_>) -> Result<Vec<Scheduled>, Failure> {
+/// The names of all schedules, in order.
+pub(crate) fn names(world: &World<'_>) -> Result<Vec<Personality>, StoreError> {
     let names = durable::names_of(&world.paths.schedules_dir())?;
     let mut names: Vec<Personality> =
         names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
     names.sort();
+    Ok(names)
+}
+
+/// Every schedule, by name, and how it stands.
+pub fn list(world: &World<'_>) -> Result<Vec<Scheduled>, Failure> {
+    let names = names(world)?;
     names.iter().map(|name| Schedule::read(world, name).map(|schedule| seen(world, schedule))).collect()
 }
 

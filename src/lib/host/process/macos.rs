@@ -4,17 +4,24 @@ use super::stat::Stat;
 use nix::libc;
 use std::mem;
 
-pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    // SAFETY: zeroed is a valid value of this plain C struct, and proc_pidinfo writes at most its size.
+/// What the kernel says of a process.
+///
+/// # Safety
+/// `T` is the plain C struct that proc_pidinfo(pid, `flavor`) writes.
+unsafe fn told<T>(pid: i32, flavor: libc::c_int) -> Option<T> {
+    let size = mem::size_of::<T>() as libc::c_int;
+    // SAFETY: zeroed is a valid value of a plain C struct, and proc_pidinfo writes at most its size.
     let (info, written) = unsafe {
-        let mut info: libc::proc_bsdinfo = mem::zeroed();
-        let size = mem::size_of::<libc::proc_bsdinfo>() as libc::c_int;
-        let written = libc::proc_pidinfo(pid, libc::PROC_PIDTBSDINFO, 0, (&raw mut info).cast(), size);
+        let mut info: T = mem::zeroed();
+        let written = libc::proc_pidinfo(pid, flavor, 0, (&raw mut info).cast(), size);
         (info, written)
     };
-    if written as usize != mem::size_of::<libc::proc_bsdinfo>() {
-        return None;
-    }
+    (written == size).then_some(info)
+}
+
+pub(crate) fn stat(pid: i32) -> Option<Stat> {
+    // SAFETY: that is what this flavor writes.
+    let info: libc::proc_bsdinfo = unsafe { told(pid, libc::PROC_PIDTBSDINFO) }?;
     let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).map_or(0, nix::unistd::Pid::as_raw);
     Some(Stat {
         zombie: info.pbi_status == libc::SZOMB,
@@ -36,16 +43,8 @@ pub(crate) fn name(pid: i32) -> Option<String> {
 
 /// What it uses: resident memory in bytes, and CPU time so far in clock ticks of `per_second`. Another user's is not told.
 pub(crate) fn used(pid: i32, per_second: u64) -> Option<(u64, u64)> {
-    // SAFETY: zeroed is a valid value of this plain C struct, and proc_pidinfo writes at most its size.
-    let (info, written) = unsafe {
-        let mut info: libc::proc_taskinfo = mem::zeroed();
-        let size = mem::size_of::<libc::proc_taskinfo>() as libc::c_int;
-        let written = libc::proc_pidinfo(pid, libc::PROC_PIDTASKINFO, 0, (&raw mut info).cast(), size);
-        (info, written)
-    };
-    if written as usize != mem::size_of::<libc::proc_taskinfo>() {
-        return None;
-    }
+    // SAFETY: that is what this flavor writes.
+    let info: libc::proc_taskinfo = unsafe { told(pid, libc::PROC_PIDTASKINFO) }?;
     let (numerator, denominator) = timebase();
     let time = u128::from(info.pti_total_user) + u128::from(info.pti_total_system);
     let ticks = time * u128::from(numerator) * u128::from(per_second) / (u128::from(denominator) * 1_000_000_000);
