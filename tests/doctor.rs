@@ -249,3 +249,33 @@ fn units_that_are_missing_are_told() {
     let output = doctor(&home, &[]);
     assert!(output.code == 0 && output.stdout.contains("iapeer units install"), "{output}");
 }
+
+#[test]
+fn what_only_looks_wrong_is_not_named() {
+    let home = home();
+    home.parrot("ann", &[]);
+    // The folder is the agent's own.
+    fs::write(home.cwd("ann").join("inbox"), "notes").unwrap();
+    home.ok("iapeer", &["create", "me", "--runtime", "person"]);
+    home.ok("iapeer", &["host", "add", "box", "me@box.example"]);
+    for (name, to) in [("all", "@all"), ("some", "@nobody-has-this-tag"), ("one", "parrot-ann"), ("own", "me")] {
+        home.ok("iapeer", &["schedule", "add", name, "--to", to, "--on-calendar", "03:30", "-m", "x"]);
+    }
+    // As a fleet file has it.
+    let path = home.root().join("schedules/own.json");
+    let schedule = fs::read_to_string(&path).unwrap();
+    put(&path, &schedule.replace("\"me\"", "\"bob@box\""));
+    put(&home.cwd("ann").join(".iapeer/runtimes/parrot/launch.env"), "# A=1\n\nexport B=2\nC = 3\nD=\n");
+    home.ok("iapeer-superviser", &[]);
+    let found = doctor(&home, &["--json"]).json_lines();
+    let named: Vec<&Value> = found
+        .iter()
+        .filter(|line| ["files", "profile"].contains(&line["check"].as_str().unwrap_or_default()))
+        .collect();
+    assert!(named.is_empty(), "{named:#?}");
+    // The same of a person, and of a host that is not known.
+    fs::write(home.cwd("me").join("inbox"), "").unwrap();
+    put(&path, &schedule.replace("\"me\"", "\"bob@elsewhere\""));
+    one(&home, "files", "no message to me can be filed");
+    one(&home, "files", "the schedule own can send nothing");
+}

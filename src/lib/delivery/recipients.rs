@@ -37,13 +37,14 @@ pub fn resolve(world: &World<'_>, given: Vec<String>, from: Option<&str>) -> Res
     Ok(names)
 }
 
+/// Whether `to` names a group. One without members now may have some when the message is sent.
+pub(crate) fn is_group(to: &str) -> bool {
+    to.strip_prefix('@').is_some_and(|group| group == "all" || group.parse::<Tag>().is_ok())
+}
+
 /// Refuses a name that is now neither a peer's nor a group's.
 pub fn check(world: &World<'_>, to: &str) -> Result<(), Failure> {
-    match to.strip_prefix('@') {
-        // A group without members now may have some when the message is sent.
-        Some(group) if group == "all" || group.parse::<Tag>().is_ok() => Ok(()),
-        _ => Peer::named(world.paths, to, None).map(drop),
-    }
+    if is_group(to) { Ok(()) } else { Peer::named(world.paths, to, None).map(drop) }
 }
 
 fn members(registry: &Registry, group: &str, sender: &Personality) -> Result<Vec<String>, Failure> {

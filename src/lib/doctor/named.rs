@@ -6,6 +6,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality};
 use crate::base::paths;
 use crate::delivery::addressee::Addressee;
+use crate::delivery::recipients;
 use crate::people::{Inbox, notify, owner};
 use crate::store::durable;
 use crate::store::launch_env::LaunchEnv;
@@ -13,13 +14,14 @@ use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::units::schedule::{self, Schedule};
 use crate::world::World;
+use crate::world::peer::Peer;
 
 /// All of these findings.
 pub(crate) fn named<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
     let mut found: Vec<Finding<'a>> = owner_there(world, registry).into_iter().collect();
     found.extend(schedules(world, registry));
     found.extend(notifier(world));
-    found.extend(registry.peers().iter().flat_map(of_peer));
+    found.extend(registry.peers().iter().flat_map(|record| of_peer(world, record)));
     found
 }
 
@@ -53,11 +55,12 @@ fn of_schedule<'a>(world: &'a World<'a>, registry: &Registry, name: &Personality
     let path = world.paths.schedule(name);
     match Schedule::read(world, name) {
         Ok(schedule) => {
-            let failure = Addressee::of(world, registry, &schedule.to, None, &nobody().into()).err()?;
+            let one = Some(&schedule.to).filter(|to| !recipients::is_group(to))?;
+            let failure = Addressee::of(world, registry, one, None, &nobody().into()).err()?;
             let what = format!("the schedule {name} can send nothing: {failure}");
             Some(
                 Finding::error("files", failure.exit, path.display(), what)
-                    .todo(format!("`iapeer schedule remove {name}`, or `iapeer create {}`", schedule.to)),
+                    .todo(format!("`iapeer schedule remove {name}`, or create the recipient again")),
             )
         }
         // What is no regular file has a finding of its own.
@@ -79,20 +82,24 @@ fn notifier<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     Some(Finding::warn("files", path.display(), what).todo(todo))
 }
 
-fn of_peer<'a>(record: &PeerRecord) -> Vec<Finding<'a>> {
+fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     let mut found = Vec::new();
     for runtime in &record.runtimes {
         let path = paths::launch_env_path(&record.cwd, runtime);
-        let Some(line) = LaunchEnv::passed_over(&path).first().copied() else { continue };
-        let what = format!("line {line} is neither NAME=VALUE nor a comment: it has no effect");
-        let todo = format!("correct it, or `sed -i.bak '{line}s/^/# /' {}` has it be a comment", path.display());
-        found.push(Finding::warn("profile", path.display(), what).todo(todo));
-    }
-    let inbox = Inbox::of(&record.cwd).dir();
-    if inbox.symlink_metadata().is_ok_and(|_| !inbox.is_dir()) {
-        let what = format!("is not a folder: no message to {} can be filed", record.personality);
-        let finding = Finding::error("files", Exit::CantCreate, inbox.display(), what);
-        found.push(finding.todo(moved(&inbox, "aside")));
+        if let Some(line) = LaunchEnv::passed_over(&path).first() {
+            let what = format!("line {line} is neither NAME=VALUE nor a comment: it has no effect");
+            let todo = format!("correct it, or `sed -i.bak '{line}s/^/# /' {}` has it be a comment", path.display());
+            found.push(Finding::warn("profile", path.display(), what).todo(todo));
+        }
+        // A file of that name in the folder of an agent is the agent's affair.
+        let inbox = Inbox::of(&record.cwd).dir();
+        let is_filed =
+            || Peer::find(world.paths, &record.personality, Some(runtime)).is_ok_and(|peer| peer.is_mailbox());
+        if inbox.symlink_metadata().is_ok_and(|_| !inbox.is_dir()) && is_filed() {
+            let what = format!("is not a folder: no message to {} can be filed", record.personality);
+            let finding = Finding::error("files", Exit::CantCreate, inbox.display(), what);
+            found.push(finding.todo(moved(&inbox, "aside")));
+        }
     }
     found
 }

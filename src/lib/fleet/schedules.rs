@@ -3,12 +3,12 @@
 use crate::base::HostName;
 use crate::base::exit::Failure;
 use crate::base::identity::Personality;
+use crate::delivery::recipients;
 use crate::fleet::error::FleetError;
 use crate::fleet::file::Fleet;
 use crate::fleet::schedule::FleetSchedule;
 use crate::fleet::step::{FieldChange, FleetAction, FleetKind, FleetStep, FleetWork};
 use crate::store::hosts;
-use crate::store::profile_update::Tag;
 use crate::store::registry::Registry;
 use crate::units::schedule::{self, Schedule, Scheduled};
 use crate::world::World;
@@ -18,7 +18,7 @@ use crate::world::peer::split_name;
 fn check_recipient(world: &World<'_>, registry: &Registry, fleet: &Fleet, wanted: &Schedule) -> Result<(), FleetError> {
     let to = wanted.to.as_str();
     let known = match to.strip_prefix('@') {
-        Some(group) => group == "all" || group.parse::<Tag>().is_ok(),
+        Some(_) => recipients::is_group(to),
         None if to.contains('@') => {
             let host = to.rsplit('@').next().and_then(|host| host.parse::<HostName>().ok());
             let known = |host: &HostName| hosts::HostFile::read(world.paths, host).is_ok_and(|file| file.is_some());
