@@ -1,4 +1,4 @@
-//! The ways in which messages go into a session: by an app-server, or typed.
+//! The ways in which messages go into a session: by the program's own server or file, or typed.
 
 use crate::base::words::words;
 

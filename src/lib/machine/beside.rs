@@ -68,7 +68,7 @@ pub(super) fn tell(host: &RealHost<'_>, launch: &Launch<'_>) {
     log_kind(host, identity, channel.kind, channel.why.as_deref());
 }
 
-/// Logs in which way messages go into a session, and why not by the app-server.
+/// Logs in which way messages go into a session, and why not in a better one.
 pub(super) fn log_kind(host: &RealHost<'_>, identity: &Identity, kind: DeliveryKind, why: Option<&str>) {
     let event = Event::new("delivery-kind").field("identity", identity).field("kind", kind).maybe("why", why);
     EventLog::new(host.paths, host.settings).append(Log::Lifecycle, host.clock, &event);
