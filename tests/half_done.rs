@@ -271,6 +271,27 @@ fn a_remove_without_force_leaves_a_peer_that_has_accepted_a_message_meanwhile() 
 }
 
 #[test]
+fn an_intent_that_is_torn_is_said_once_in_a_line_and_holds_nobody_up() {
+    let home = TestHome::new();
+    home.set("IAPEER_SERVICE_MANAGER", "none");
+    home.parrot("bob", &[]);
+    home.parrot("ann", &[]);
+    let dir = home.root().join("state/intents");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
+    fs::write(dir.join("rename-ann"), r#"{"v": 1, "by": "#).unwrap();
+    fs::set_permissions(dir.join("rename-ann"), Permissions::from_mode(0o600)).unwrap();
+    let warning = format!(" WARN {} is no intent: ", dir.join("rename-ann").display());
+    for words in [&["iapeer-send", "ann", "--from", "bob", "-m", "hi"][..], &["iapeer", "tag", "bob", "add", "x"]] {
+        let done = home.ok(words[0], &words[1..]);
+        assert!(done.stderr.starts_with(&warning) && done.stderr.lines().count() == 1, "{done}");
+    }
+    home.set("IAPEER_LOG", "error");
+    let quiet = home.ok("iapeer-send", &["ann", "--from", "bob", "-m", "hi"]);
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
 fn an_error_behind_the_point_of_no_return_says_what_is_and_undoes_nothing() {
     if !has_strace() {
         return;

@@ -107,8 +107,7 @@ const SCENARIOS: &[Scenario] = &[
     }),
     row("a tick hangs", Sleeps, "hangs, in pid", |home| {
         let lock = home.root().join("state/superviser.lock");
-        let script =
-            "exec 9>>$0; flock 9; echo \"pid $$ (iapeer-superviser)\" >$0; touch -d '1 hour ago' $0; exec sleep 600";
+        let script = "exec 9>>\"$0\"; flock 9; echo \"pid $$ (iapeer-superviser)\" >\"$0\"; touch -d '1 hour ago' \"$0\"; exec sleep 600";
         let mut holder = home.cmd("sh");
         holder.args(["-c", script]).arg(&lock);
         std::mem::forget(home.start(holder, None));
@@ -168,6 +167,15 @@ const SCENARIOS: &[Scenario] = &[
         fs::set_permissions(dir.join("rename-ann"), Permissions::from_mode(0o600)).unwrap();
         fs::rename(peers.join("ann"), peers.join("eve")).is_ok()
     }),
+    row("the intent of a rename is cut", Sleeps, "how far the verb came is not known", |home| {
+        let dir = home.root().join("state/intents");
+        fs::create_dir_all(&dir).unwrap();
+        fs::set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
+        let intent = dir.join("rename-ann");
+        fs::write(&intent, r#"{"v":1,"by":"iapeer","at":1,"verb":"ren"#).unwrap();
+        fs::set_permissions(&intent, Permissions::from_mode(0o600)).unwrap();
+        fs::rename(home.root().join("peers/ann"), home.root().join("peers/eve")).is_ok()
+    }),
     Scenario {
         disk: true,
         // The largest file that is named, which somebody has to decide about.
@@ -190,6 +198,12 @@ const SCENARIOS: &[Scenario] = &[
         home.ok("iapeer", &["create", "eve", "--runtime", "parrot"]);
         home.ok("iapeer", &["schedule", "add", "daily", "--to", "eve", "--on-calendar", "03:30", "-m", "x"]);
         home.run("iapeer", &["remove", "eve"]).code == 0
+    }),
+    row("the prices are cut", Sleeps, "`iapeer usage` fails until then", |home| {
+        put(&home.root().join("prices.json"), r#"{"currency": "USD", "mod"#)
+    }),
+    row("the prices are a folder", Sleeps, "is a folder, not a regular file", |home| {
+        fs::create_dir(home.root().join("prices.json")).is_ok()
     }),
     row("a schedule is cut", Sleeps, "schedules/daily.json: ", |home| {
         home.ok("iapeer", &["schedule", "add", "daily", "--to", "ann", "--on-calendar", "03:30", "-m", "x"]);
@@ -281,7 +295,8 @@ fn follow(home: &TestHome, scenario: &Scenario, finding: &Value) -> String {
 }
 
 fn play(scenario: &Scenario) {
-    let home = TestHome::new();
+    // Advice is followed by a shell: each path in it has to be quoted.
+    let home = TestHome::named("it's `a` $root.");
     home.set("IAPEER_SERVICE_MANAGER", "none");
     let disk = scenario.disk.then(|| SmallDisk::mount_with(&home.root(), "size=3m,mode=700"));
     if disk.as_ref().is_some_and(Option::is_none) {

@@ -23,9 +23,9 @@
 //! | [`machine`] | the real host behind the trait |
 //! | [`roster`] | creating, renaming, removing, verifying peers |
 //! | [`operator`] | list, status, logs, control |
+//! | [`chronicle`] | the past: usage, and the timeline as text, SVG and HTML |
 //! | [`doctor`] | finding and mending problems of this host |
 //! | [`fleet`] | a fleet in one file: reading it, comparing the host with it, putting it into effect |
-//! | [`chronicle`] | the past: usage, and the timeline as text, SVG and HTML |
 //! | [`parrot`] | the small agent that answers by repeating |
 //! | [`telegram`] | the bridge to Telegram: pairing, both directions, buttons |
 //! | [`relay`] | other hosts: handing messages over to them, taking messages from them |

@@ -149,9 +149,14 @@ impl TestHome {
     /// A fresh home under `/tmp`, whose path is short enough for the socket of the longest identity.
     #[track_caller]
     pub fn new() -> TestHome {
+        TestHome::named("iap.")
+    }
+
+    /// In a folder whose name begins with `prefix`.
+    pub fn named(prefix: &str) -> TestHome {
         // Short, since sockets are in it.
         let place = std::env::var("IAPEER_TEST_DIR").unwrap_or("/tmp".into());
-        let made = tempfile::Builder::new().prefix("iap.").rand_bytes(6).tempdir_in(place).expect("it is writable");
+        let made = tempfile::Builder::new().prefix(prefix).rand_bytes(6).tempdir_in(place).expect("it is writable");
         // Canonical, since programs print canonical paths (/tmp is a link on macOS). From here Drop removes it.
         let dir = made.keep().canonicalize().expect("the folder just made is there");
         for name in ["home", "root", "tmp", "out"] {

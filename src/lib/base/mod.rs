@@ -25,6 +25,7 @@ pub mod process;
 mod registry_paths;
 mod session_paths;
 pub mod settings;
+pub(crate) mod shell;
 pub mod span;
 pub mod state_file;
 pub mod step;

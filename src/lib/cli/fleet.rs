@@ -2,6 +2,7 @@
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::output;
+use crate::base::shell;
 use crate::cli::fleet_args::FleetVerb;
 use crate::cli::{self, Access};
 use crate::fleet::apply::{self, FleetTold};
@@ -78,7 +79,7 @@ pub(crate) fn run(world: &World<'_>, verb: FleetVerb) -> Result<Exit, Failure> {
                 false => cli::say(question),
             })?;
             cli::tell(json, &json!({ "file": path }), || {
-                format!("{} is written: look at it, then `iapeer up {0}`", path.display())
+                format!("{} is written: look at it, then `iapeer up {}`", path.display(), shell::path(&path))
             });
             Ok(Exit::Ok)
         }
@@ -102,7 +103,7 @@ fn consent(plan: &FleetPlan, file: &Path) -> Result<(), Failure> {
     let first = fleets.keys().next().copied().unwrap_or_default();
     let refused = |why: String| Err(Failure::new(Exit::Refused, format!("{why}; nothing was changed")));
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        let take = format!("`iapeer up {} --take-over` takes over what this file names", file.display());
+        let take = format!("`iapeer up {} --take-over` takes over what this file names", shell::path(file));
         return refused(format!("{what}: {take}, or say name = {first:?} in [fleet] if it is that fleet's file"));
     }
     output::complain(&format!("{what}: take over what this file names? [y/N]"));

@@ -180,7 +180,11 @@ static FINISHER: OnceLock<fn(&World<'_>)> = OnceLock::new();
 fn ask_front_to_finish(_: &World<'_>) {
     let front = launch::bin_dir().join("iapeer");
     match program::output(&front, &["finish"], std::env::vars_os()) {
-        Ok(said) => String::from_utf8_lossy(&said.stderr).lines().for_each(|line| tracing::warn!("{line}")),
+        // Its lines have their level already.
+        Ok(said) if tracing::enabled!(tracing::Level::WARN) => {
+            String::from_utf8_lossy(&said.stderr).lines().for_each(output::complain);
+        }
+        Ok(_) => {}
         Err(error) => {
             let front = front.display();
             tracing::warn!("a verb was cut short, and {front} can't finish it: {error}; install the whole set");

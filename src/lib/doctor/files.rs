@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, MendError, moved};
 use crate::base::exit::Exit;
+use crate::base::shell;
 use crate::host::disk;
 use crate::store::durable;
 use crate::store::event_log::Log;
@@ -30,13 +31,13 @@ fn private<'a>(dir: &'a Path) -> Option<Finding<'a>> {
         let what = format!("belongs to uid {}, not to you (uid {me}): every program refuses it", meta.uid());
         return Some(
             refused(what)
-                .todo(format!("`sudo chown {me} {}`, or set IAPEER_ROOT to a folder of your own", dir.display())),
+                .todo(format!("`sudo chown {me} {}`, or set IAPEER_ROOT to a folder of your own", shell::path(dir))),
         );
     }
     let mode = meta.mode() & 0o7777;
     (mode & 0o077 != 0).then(|| {
         refused(format!("is open to others (mode {mode:04o}): every program refuses it"))
-            .todo(format!("`chmod 700 {}`, or --fix does it", dir.display()))
+            .todo(format!("`chmod 700 {}`, or --fix does it", shell::path(dir)))
             .mend(move || close(dir, 0o700))
     })
 }
@@ -58,6 +59,7 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         .filter_map(|path| open::fault(path, Rule::STATE))
         .collect();
     found.extend(open::fault(&world.paths.registry_copy(), Rule::REGISTRY));
+    found.extend(open::fault(&world.paths.prices(), Rule::DOCUMENT));
     let mut unseen = Vec::new();
     let mut todo: Vec<PathBuf> = ["state", "history", "schedules", "hosts", "logs", "cache", "runtimes"]
         .iter()
@@ -93,7 +95,7 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
 
 /// What to do about a file that is not used.
 pub(super) fn command(unfit: &Unfit) -> String {
-    let path = unfit.path.display();
+    let path = shell::path(&unfit.path);
     match unfit.fault {
         Fault::Kind(_) | Fault::NoFolder(_) | Fault::Link | Fault::Large(..) => {
             format!("{}, then look into it there", moved(&unfit.path, "aside"))
@@ -175,7 +177,7 @@ pub(crate) fn disks<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         seen.push(meta.dev());
         if disk::is_read_only(&dir) {
             let what = "its file system is mounted read-only: no message is accepted and no session started";
-            let todo = format!("`sudo mount -o remount,rw {}`, once its cause is known", dir.display());
+            let todo = format!("`sudo mount -o remount,rw {}`, once its cause is known", shell::path(&dir));
             findings.push(Finding::error("files", Exit::Io, dir.display(), what).todo(todo));
             continue;
         }
@@ -183,7 +185,7 @@ pub(crate) fn disks<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         let full = |left: String| {
             let what = format!("its file system is full ({left} left): no message is accepted and no session started");
             Finding::error("files", Exit::Io, dir.display(), what)
-                .todo(format!("free some space: `du -axk {} | sort -n | tail` shows what takes it", dir.display()))
+                .todo(format!("free some space: `du -axk {} | sort -n | tail` shows what takes it", shell::path(&dir)))
         };
         if space.bytes < ROOM {
             findings.push(full(format!("{} KiB", space.bytes / 1024)));
@@ -213,7 +215,7 @@ pub(crate) fn logs<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             } else {
                 finding.todo(format!(
                     "`chmod u+rwX {}`, if the cause is its mode and not a read-only mount",
-                    path.display()
+                    shell::path(&path)
                 ))
             });
         }
@@ -238,7 +240,7 @@ pub(crate) fn modes<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         let what = format!("{} of iapeer belong to another user: iapeer can't write there", count(foreign.len()));
         findings.push(
             Finding::error("files", Exit::NoPerm, first.display(), what)
-                .todo(format!("`sudo chown -h {me} {}`, and the others", first.display())),
+                .todo(format!("`sudo chown -h {me} {}`, and the others", shell::path(first))),
         );
     }
     if let Some((first, _)) = open.first() {
@@ -273,7 +275,7 @@ pub(crate) fn set_aside<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         .into_iter()
         .filter(is_aside)
         .map(|path| {
-            let todo = format!("look into it, then `rm -r {}`", path.display());
+            let todo = format!("look into it, then `rm -r {}`", shell::path(&path));
             Finding::warn("files", path.display(), what).todo(todo)
         })
         .collect()

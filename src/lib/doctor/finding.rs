@@ -1,6 +1,7 @@
 //! A finding: one problem, and the result of mending it.
 
 use crate::base::exit::{Exit, Failure, one_line};
+use crate::base::shell;
 use crate::store::conformance::Severity;
 use crate::store::durable::StoreError;
 use crate::store::lock::LockError;
@@ -101,14 +102,15 @@ fn in_the_way(error: &StoreError) -> Option<PathBuf> {
 
 /// The command that moves `path` out of the way: to the same name with this `ending`.
 pub(super) fn moved(path: &Path, ending: &str) -> String {
-    format!("`mv {0} {0}.{ending}`", path.display())
+    let aside = PathBuf::from(format!("{}.{ending}", path.display()));
+    format!("`mv {} {}`", shell::path(path), shell::path(&aside))
 }
 
 /// What to do about what can't be examined.
 pub(super) fn to_see(error: &StoreError) -> String {
     match in_the_way(error) {
         Some(file) => format!("{}, then look into it there", moved(&file, "aside")),
-        None => format!("`ls -ld {}` shows its mode and owner: you must be able to read it", error.path().display()),
+        None => format!("`ls -ld {}` shows its mode and owner: you must be able to read it", shell::path(error.path())),
     }
 }
 

@@ -4,6 +4,7 @@ use super::finding::{Finding, MendError, to_see};
 use super::holders;
 use crate::base::Liveness;
 use crate::base::identity::{Identity, Personality};
+use crate::base::shell;
 use crate::base::span::said;
 use crate::base::{Marker, StateFile};
 use crate::canary::arm;
@@ -68,7 +69,7 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
         let what = format!("{corrupt} file(s) in its queue can't be read as messages");
         findings.push(Finding::warn("queue", identity, what).todo(format!(
             "`ls -l {}` shows them, each with the reason; look into them, then remove them",
-            aside.display()
+            shell::path(&aside)
         )));
     }
     if inflight == 0 {
@@ -119,8 +120,8 @@ fn history_gone<'a>(world: &'a World<'a>, identity: &Identity) -> Option<Finding
     }
     let what = "has taken a message, and its history is gone: the outcomes of earlier messages are not known";
     let begin = match path.parent().filter(|dir| !dir.exists()) {
-        Some(dir) => format!("mkdir -m 700 {} && touch {}", dir.display(), path.display()),
-        None => format!("touch {}", path.display()),
+        Some(dir) => format!("mkdir -m 700 {} && touch {}", shell::path(dir), shell::path(&path)),
+        None => format!("touch {}", shell::path(&path)),
     };
     let todo = format!("restore {} from a backup, or `{begin}` to begin a new history, as --fix does", path.display());
     Some(Finding::warn("queue", identity, what).todo(todo).mend(move || Ok(durable::publish(&path, b"").map(drop)?)))
@@ -166,7 +167,7 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
             let what = "tmux does not say whether the session is alive: it is left as it is";
             vec![Finding::warn("session", &identity, what).todo(format!(
                 "`tmux -S {} ls` may say more; it is probed again by the next tick",
-                world.paths.socket(&identity).display()
+                shell::path(&world.paths.socket(&identity))
             ))]
         }
         Liveness::Gone if has(StateFile::Teardown) => vec![settle("its deliberate end was interrupted")],
@@ -177,7 +178,8 @@ fn session<'a>(world: &'a World<'a>, registry: &Registry, identity: Identity) ->
             let what = "a session is alive for a peer that is not registered";
             let cwd = record.map_or_else(|| world.paths.peer_dir(identity.personality()), |record| record.cwd);
             vec![
-                Finding::warn("session", &identity, what).todo(format!("`iapeer init {}` registers it", cwd.display())),
+                Finding::warn("session", &identity, what)
+                    .todo(format!("`iapeer init {}` registers it", shell::path(&cwd))),
             ]
         }
         Liveness::Alive => match &record {

@@ -5,11 +5,14 @@ use super::finding::{Finding, moved};
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality};
 use crate::base::paths;
+use crate::base::shell;
+use crate::chronicle::prices::Prices;
 use crate::delivery::addressee::Addressee;
 use crate::delivery::recipients;
 use crate::people::{Inbox, notify, owner};
 use crate::store::durable;
 use crate::store::launch_env::LaunchEnv;
+use crate::store::open::{self, Rule};
 use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::units::schedule::{self, Schedule};
@@ -21,6 +24,7 @@ pub(crate) fn named<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Findin
     let mut found: Vec<Finding<'a>> = owner_there(world, registry).into_iter().collect();
     found.extend(schedules(world, registry));
     found.extend(notifier(world));
+    found.extend(prices(world));
     found.extend(registry.peers().iter().flat_map(|record| of_peer(world, record)));
     found
 }
@@ -76,10 +80,23 @@ fn notifier<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let path = world.paths.notify();
     let meta = path.metadata().ok().filter(|_| notify::program(world).is_none())?;
     let (what, todo) = match meta.is_file() {
-        true => ("is not executable: it is run for nothing", format!("`chmod u+x {}`", path.display())),
+        true => ("is not executable: it is run for nothing", format!("`chmod u+x {}`", shell::path(&path))),
         false => ("is no program: nothing is run", moved(&path, "aside")),
     };
     Some(Finding::warn("files", path.display(), what).todo(todo))
+}
+
+/// The prices of tokens: a table that can't be read keeps `iapeer usage` from answering.
+fn prices<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
+    let path = world.paths.prices();
+    if open::fault(&path, Rule::DOCUMENT).is_some() {
+        // `files::unfit` names it.
+        return None;
+    }
+    let Failure { exit, message } = Prices::read(&path).err()?;
+    let what = format!("{message}: `iapeer usage` fails until then");
+    let todo = format!("correct it, or {} to do without prices", moved(&path, "bad"));
+    Some(Finding::error("files", exit, path.display(), what).todo(todo))
 }
 
 fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
@@ -88,7 +105,8 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
         let path = paths::launch_env_path(&record.cwd, runtime);
         if let Some(line) = LaunchEnv::passed_over(&path).first() {
             let what = format!("line {line} is neither NAME=VALUE nor a comment: it has no effect");
-            let todo = format!("correct it, or `sed -i.bak '{line}s/^/# /' {}` has it be a comment", path.display());
+            let todo =
+                format!("correct it, or `sed -i.bak '{line}s/^/# /' {}` has it be a comment", shell::path(&path));
             found.push(Finding::warn("profile", path.display(), what).todo(todo));
         }
         // A file of that name in the folder of an agent is the agent's affair.

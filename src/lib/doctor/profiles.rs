@@ -1,10 +1,10 @@
 //! The peers' profiles, and whether the registry agrees with them.
 
 use super::finding::{Finding, MendError};
-use super::replace;
 use crate::base::exit::Exit;
 use crate::base::identity::Personality;
 use crate::base::paths;
+use crate::base::shell;
 use crate::roster::create::{self, Birth};
 use crate::roster::launches;
 use crate::roster::verify::{self, VerifyFound};
@@ -46,7 +46,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     let found = verify::look(record);
     if found.missing {
         let what = format!("{} is missing: the peer runs by the registry's copy", card.display());
-        let todo = format!("`iapeer init {}` writes one, or --fix does", record.cwd.display());
+        let todo = format!("`iapeer init {}` writes one, or --fix does", shell::path(&record.cwd));
         let missing = Finding::warn("profile", &name, what).todo(todo).mend(anew(world, record));
         return unfit.into_iter().map(|unfit| of_file(&name, unfit)).chain([missing]).collect();
     }
@@ -67,9 +67,9 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
                 let named = record.cwd.with_file_name(name.as_str());
                 let todo = format!(
                     "`mv {} {}` and `iapeer init {}` take it back to a folder of its name",
-                    record.cwd.display(),
-                    named.display(),
-                    named.display()
+                    shell::path(&record.cwd),
+                    shell::path(&named),
+                    shell::path(&named)
                 );
                 Finding::warn("profile", &name, what).todo(todo)
             }
@@ -97,10 +97,11 @@ fn folder_gone<'a>(world: &'a World<'a>, record: &PeerRecord) -> Finding<'a> {
     let finding = Finding::error("profile", Exit::Config, name, what);
     match moved_to(world, record) {
         Some(dir) => finding
-            .todo(format!("`iapeer init {}` registers its present place, or --fix does", dir.display()))
+            .todo(format!("`iapeer init {}` registers its present place, or --fix does", shell::path(&dir)))
             .mend(move || Ok(create::init(world, &dir, &Birth::default()).map(drop)?)),
         None => finding.todo(format!(
-            "if it was moved, `iapeer init DIR` registers its present place; else `iapeer create {name} --path {old}` makes the folder again"
+            "if it was moved, `iapeer init DIR` registers its present place; else `iapeer create {name} --path {}` makes the folder again",
+            shell::path(&record.cwd)
         )),
     }
 }
@@ -144,7 +145,7 @@ fn plugins<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     let of_all = of_all.policy().enabled();
     let finding = |(plugin, what): (String, String)| {
         let whose = if of_all.contains(&plugin.as_str()) { String::new() } else { format!(" {name}") };
-        let plugin = replace::word(&plugin);
+        let plugin = shell::word(&plugin);
         Finding::warn("profile", name, what).todo(format!("correct that, or `iapeer disable {plugin}{whose}`"))
     };
     troubled.into_iter().map(finding).collect()

@@ -2,6 +2,7 @@
 
 use super::finding::Finding;
 use crate::base::exit::{Exit, Failure};
+use crate::base::shell;
 use crate::roster::rebuild;
 use crate::store::StoreError;
 use crate::store::registry::{PeerRecord, RegistryError};
@@ -18,10 +19,10 @@ pub(crate) fn unusable<'a>(world: &'a World<'a>, error: RegistryError) -> Vec<Fi
     let Failure { exit, message } = Failure::from(error);
     let path = world.paths.registry().display().to_string();
     if !mendable {
-        return vec![
-            Finding::error("profile", exit, &path, message)
-                .todo(format!("`ls -l {path}` shows its mode and owner: you must be able to read it")),
-        ];
+        return vec![Finding::error("profile", exit, &path, message).todo(format!(
+            "`ls -l {}` shows its mode and owner: you must be able to read it",
+            shell::path(&world.paths.registry())
+        ))];
     }
     let found = rebuild::recover(world);
     let fault = message.split(": `iapeer").next().unwrap_or_default();
@@ -52,7 +53,7 @@ pub(crate) fn unregistered<'a>(world: &'a World<'a>, records: Vec<PeerRecord>) -
             record.cwd.display()
         );
         Finding::warn("profile", &record.personality, what)
-            .todo(format!("`iapeer init {}` registers it, or --fix does", record.cwd.display()))
+            .todo(format!("`iapeer init {}` registers it, or --fix does", shell::path(&record.cwd)))
             .mend(move || Ok(rebuild::register(world, record)?))
     };
     records.into_iter().map(finding).collect()

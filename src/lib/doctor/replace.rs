@@ -1,6 +1,6 @@
 //! Programs that are not where they are named, or that do not run: the commands that put a working one there.
 
-use crate::host::spawn::shell_quoted;
+use crate::base::shell;
 use crate::host::{about, command};
 use crate::session::launch;
 use crate::world::World;
@@ -11,19 +11,12 @@ use std::time::Duration;
 /// How long a program may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A word of a command for people: in quotes where a shell needs them.
-pub(crate) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { shell_quoted(text) }
-}
-
 /// The command that makes `named` lead to `found`. What stands there is kept aside.
 pub(crate) fn put_there(named: &Path, found: &Path) -> String {
-    let [at, of, aside] =
-        [named.to_owned(), found.to_owned(), with_ending(named)].map(|path| word(&path.to_string_lossy()));
+    let [at, of, aside] = [named.to_owned(), found.to_owned(), with_ending(named)].map(|path| shell::path(&path));
     let folder = named.parent().filter(|folder| !folder.is_dir());
     let first = match folder {
-        Some(folder) => format!("mkdir -p {} && ", word(&folder.to_string_lossy())),
+        Some(folder) => format!("mkdir -p {} && ", shell::path(folder)),
         None if named.symlink_metadata().is_ok() => format!("mv {at} {aside} && "),
         None => String::new(),
     };
@@ -60,7 +53,7 @@ pub(crate) fn does_not_run(world: &World<'_>, peer: &Peer) -> Option<String> {
         Ok(ran) if ran.success => None,
         Ok(ran) => {
             let said = if ran.stderr.is_empty() { String::new() } else { format!(" ({})", ran.stderr) };
-            Some(format!("`{} --version` fails{said}", program.display()))
+            Some(format!("`{} --version` fails{said}", shell::path(&program)))
         }
         Err(error) => Some(error.to_string()),
     }

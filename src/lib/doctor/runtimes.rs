@@ -4,6 +4,7 @@ use super::finding::Finding;
 use super::replace;
 use crate::base::identity::{Identity, Runtime};
 use crate::base::paths;
+use crate::base::shell;
 use crate::runtime::Kind;
 use crate::session::launch;
 use crate::store::StoreError;
@@ -46,7 +47,7 @@ pub(crate) fn login_command(world: &World<'_>, peer: &Peer) -> Option<String> {
     let args = &peer.manifest.login.as_ref().filter(|login| !login.args.is_empty())?.args;
     let program = launch::find_program(world.paths, peer, &launch::allowed(launch::environment())).ok()?;
     let words = [program.to_string_lossy().into_owned()].into_iter().chain(args.clone());
-    let words: Vec<String> = words.map(|word| replace::word(&word)).collect();
+    let words: Vec<String> = words.map(|word| shell::word(&word)).collect();
     Some(format!("`{}` logs in", words.join(" ")))
 }
 

@@ -1,5 +1,6 @@
 //! The reason why a program can't be run, and what to do about it.
 
+use crate::base::shell;
 use nix::unistd::{AccessFlags, access};
 use std::fmt;
 use std::io;
@@ -53,7 +54,7 @@ impl Obstacle {
         match self.kind {
             ObstacleKind::Missing | ObstacleKind::NotAFile => "install iapeer again".into(),
             ObstacleKind::Unreachable(_) => format!("check the folders of {}", self.program.display()),
-            ObstacleKind::NotExecutable => format!("`chmod 755 {}`", self.program.display()),
+            ObstacleKind::NotExecutable => format!("`chmod 755 {}`", shell::path(&self.program)),
             ObstacleKind::NoExec => "remount it with exec, or install iapeer elsewhere".into(),
         }
     }

@@ -206,11 +206,6 @@ fn c_strings(words: impl Iterator<Item = OsString>) -> Result<Vec<CString>, NulE
     words.map(|word| CString::new(word.into_vec())).collect()
 }
 
-/// A word as it is written in a shell's command line to arrive unchanged.
-pub(crate) fn shell_quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 /// Finds an executable: a path as it is, a name in `path` (the value of PATH).
 pub fn find_program(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
     if name.contains('/') {
@@ -233,6 +228,7 @@ mod tests {
     use crate::base::clock::{Deadline, SystemClock, wait_for};
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::getsid;
+    use std::process::Command;
     use std::time::Duration;
 
     #[test]
@@ -323,8 +319,13 @@ mod tests {
     }
 
     #[test]
-    fn quoting_survives_a_quote() {
-        assert_eq!(shell_quoted("/a b/it's"), r"'/a b/it'\''s'");
+    fn a_shell_takes_a_word_unchanged() {
+        for odd in ["", "a b", "it's", "`id`", "a`b'c $HOME \\ \"d\" *", "~x", "#x", "a\tb", "é"] {
+            let word = crate::base::shell::word(odd);
+            assert!(!word.contains('`'), "{word}");
+            let shell = Command::new("sh").args(["-c", &format!("printf %s {word}")]).output().unwrap();
+            assert_eq!(String::from_utf8(shell.stdout).unwrap(), odd, "{word}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
+use crate::base::shell;
 use crate::base::wake::NothingToResume;
 use crate::base::{Liveness, StateFile};
 use crate::host::ProcessId;
@@ -67,7 +68,7 @@ fn shortened(host: &RealHost<'_>, identity: &Identity, argv: &[String]) -> Resul
     if argv.iter().map(|word| word.len() + 1).sum::<usize>() <= ARGV_MAX {
         return Ok(argv.iter().map(OsString::from).collect());
     }
-    let words: Vec<String> = argv.iter().map(|word| spawn::shell_quoted(word)).collect();
+    let words: Vec<String> = argv.iter().map(|word| shell::quoted(word)).collect();
     let script = unit::write_script(host, identity, "program.sh", &format!("exec {}\n", words.join(" ")))?;
     Ok(vec!["/bin/sh".into(), script.into()])
 }

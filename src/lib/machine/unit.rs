@@ -4,11 +4,11 @@ use super::real::RealHost;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
 use crate::base::paths;
+use crate::base::shell;
 use crate::host::ProcessId;
 use crate::host::process;
 use crate::host::service::systemd::{self, SessionUnit, StartRefused};
 use crate::host::service::{UserManager, unit_result};
-use crate::host::spawn::shell_quoted;
 use crate::host::tmux::{Server, StartSpec, Started};
 use crate::store::durable;
 use crate::store::profile::Limits;
@@ -119,9 +119,9 @@ fn clear(host: &RealHost<'_>, manager: &UserManager, unit: &str, description: &s
 /// systemd 252 writes the command line of a transient unit to a file that it can't read back where it has `\;` or quotes
 /// in it; a daemon-reload between start and exec then starts something else, or nothing.
 fn script(host: &RealHost<'_>, identity: &Identity, cwd: &Path, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
-    let words: Option<Vec<String>> = argv.iter().map(|word| Some(shell_quoted(word.to_str()?))).collect();
+    let words: Option<Vec<String>> = argv.iter().map(|word| Some(shell::quoted(word.to_str()?))).collect();
     let words = words.ok_or_else(|| Failure::new(Exit::Config, format!("{identity}: a path is not in UTF-8")))?;
-    let text = format!("cd -- {} && exec {}\n", shell_quoted(&cwd.to_string_lossy()), words.join(" "));
+    let text = format!("cd -- {} && exec {}\n", shell::quoted(&cwd.to_string_lossy()), words.join(" "));
     Ok(vec!["/bin/sh".into(), write_script(host, identity, "start.sh", &text)?.into()])
 }
 

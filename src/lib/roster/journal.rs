@@ -246,27 +246,37 @@ impl<'w> Journal<'w> {
     }
 }
 
-/// The intents that are there: of verbs at work, and of those that were cut short. An error names an unreadable one.
-pub fn pending(paths: &Paths) -> Vec<Result<RosterIntent, Failure>> {
+/// An intent that can't be read, or that has no meaning.
+#[derive(Debug)]
+pub struct BadIntent {
+    /// Its file. The folder, where that can't be listed.
+    pub path: PathBuf,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// The intents that are there: of running verbs, and of interrupted ones.
+pub fn pending(paths: &Paths) -> Vec<Result<RosterIntent, BadIntent>> {
     let dir = paths.intents_dir();
     let mut names = match durable::names_of(&dir) {
         Ok(names) => names,
-        Err(error) => return vec![Err(error.into())],
+        Err(error) => return vec![Err(BadIntent { path: dir, failure: error.into() })],
     };
     names.retain(|name| !durable::is_temp(name));
     names.sort();
-    let read = |name: String| -> Option<Result<RosterIntent, Failure>> {
+    let read = |name: String| -> Option<Result<RosterIntent, BadIntent>> {
         let path = dir.join(name);
         let bytes = match durable::read_optional(&path) {
             Ok(bytes) => bytes?,
-            Err(error) => return Some(Err(error.into())),
+            Err(error) => return Some(Err(BadIntent { path, failure: error.into() })),
         };
-        let bad = |why: String| Failure::new(Exit::Config, format!("{} is no intent: {why}", path.display()));
-        Some(match serde_json::from_slice::<RosterIntent>(&bytes) {
-            Ok(intent) if intent.v == 1 => Ok(intent),
-            Ok(intent) => Err(bad(format!("its version {} is newer than 1", intent.v))),
-            Err(error) => Err(bad(error.to_string())),
-        })
+        let why = match serde_json::from_slice::<RosterIntent>(&bytes) {
+            Ok(intent) if intent.v == 1 => return Some(Ok(intent)),
+            Ok(intent) => format!("its version {} is newer than 1", intent.v),
+            Err(error) => error.to_string(),
+        };
+        let failure = Failure::new(Exit::Config, format!("{} is no intent: {why}", path.display()));
+        Some(Err(BadIntent { path, failure }))
     };
     names.into_iter().filter_map(read).collect()
 }

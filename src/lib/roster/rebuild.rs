@@ -5,6 +5,7 @@
 
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Personality, Runtime};
+use crate::base::shell;
 use crate::base::{StateFile, normalize, paths};
 use crate::host::service::Manager;
 use crate::store::durable;
@@ -96,7 +97,7 @@ fn of_folder(world: &World<'_>, folder: &Path, traces: &Traces, found: &mut Reco
         (Ok(_), None) if name.is_reserved() => found.leave(&name, "the name is reserved".to_owned()),
         (Ok(record), None) => drop(found.peers.insert(name, record)),
         (Err(why), None) => {
-            let again = format!("correct the file, then `iapeer init {}`", cwd.display());
+            let again = format!("correct the file, then `iapeer init {}`", shell::path(&cwd));
             found.leave(&name, format!("{why}: {again}"));
         }
     }

@@ -10,6 +10,7 @@ use crate::base::StateFile;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Personality};
 use crate::base::paths;
+use crate::base::shell;
 use crate::mailbox::notice;
 use crate::people::owner;
 use crate::roster::create;
@@ -317,7 +318,10 @@ fn refuse_out_of_sync(record: &PeerRecord) -> Result<(), Failure> {
         None if !record.cwd.is_dir() => {
             format!("the folder of {name} is gone: bring {cwd} back, or `iapeer remove {name}`")
         }
-        None => format!("{name} has no .iapeer/peer-profile.json in {cwd}: `iapeer init {cwd}` makes one"),
+        None => format!(
+            "{name} has no .iapeer/peer-profile.json in {cwd}: `iapeer init {}` makes one",
+            shell::path(&record.cwd)
+        ),
     };
     Err(Failure::new(Exit::Config, why))
 }

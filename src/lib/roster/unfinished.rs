@@ -28,7 +28,7 @@ pub(crate) fn try_finish_all(world: &World<'_>, wait: Duration) -> Result<(), Fa
     };
     let mut first = Ok(());
     for intent in journal::pending(world.paths) {
-        let finished = intent.and_then(|intent| finish(world, &journal, &intent));
+        let finished = intent.map_err(|bad| bad.failure).and_then(|intent| finish(world, &journal, &intent));
         first = first.and(finished);
     }
     journal.tidy();

@@ -4,9 +4,9 @@
 use crate::base::exit::{Exit, Failure};
 use crate::base::home;
 use crate::base::paths::{self, Paths};
+use crate::base::shell;
 use crate::base::wake::Mode;
 use crate::host::inherited::BASE;
-use crate::host::spawn::shell_quoted;
 use crate::runtime::manifest::{TEXTS, fill, fill_json};
 use crate::runtime::{Kind, ManifestError, digests};
 use crate::session::beside;
@@ -160,7 +160,7 @@ pub fn build<'a>(
         ("identity".into(), peer.identity.to_string()),
         ("personality".into(), peer.identity.personality().to_string()),
         ("iapeer_turn".into(), bin_dir.join("iapeer-turn").to_string_lossy().into_owned()),
-        ("iapeer_turn_sh".into(), shell_quoted(&bin_dir.join("iapeer-turn").to_string_lossy())),
+        ("iapeer_turn_sh".into(), shell::quoted(&bin_dir.join("iapeer-turn").to_string_lossy())),
         ("iapeer_mcp".into(), bin_dir.join("iapeer-mcp").to_string_lossy().into_owned()),
     ]);
     values.extend(TEXTS.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));

@@ -158,11 +158,8 @@ pub fn crontab(target: &ServiceTarget, run: ScheduledRun<'_>) -> Result<String, 
 /// A word of a crontab's command: quoted for the shell, and `%`, which cron takes for a line end, escaped.
 fn cron_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=".contains(c);
-    let word = if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        crate::host::spawn::shell_quoted(word)
-    };
+    let word =
+        if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { crate::base::shell::quoted(word) };
     word.replace('%', "\\%")
 }
 

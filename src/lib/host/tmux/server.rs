@@ -3,8 +3,8 @@
 use super::quote::{Timed, escape_semicolon, format_escaped, tmux_quoted};
 use super::survey::{CLIENT, LOOK, PaneLook, Survey};
 use super::{Input, Key, PaneId, Tmux, TmuxError};
+use crate::base::shell;
 use crate::host::ProcessId;
-use crate::host::spawn::shell_quoted;
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher};
@@ -196,7 +196,7 @@ impl Server<'_> {
             let hook = format!("if-shell -F '{ours}' {{ run-shell -b {} }}", tmux_quoted(&hook));
             command(&["set-hook", "-g", "pane-died", &hook]);
         }
-        let log = spec.pane_log.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
+        let log = spec.pane_log.iter().map(|word| shell::quoted(word)).collect::<Vec<_>>().join(" ");
         if !log.is_empty() {
             command(&["pipe-pane", "-O", "-t", &pane, &format!("exec {}", format_escaped(&log, Timed::Yes))]);
         }
@@ -385,9 +385,9 @@ fn leave_modes(pane: &str) -> String {
 /// A word of the exit hook, for the shell that tmux starts after it has filled in the formats.
 fn exit_word(word: &ExitWord) -> String {
     match word {
-        ExitWord::Text(text) => shell_quoted(&format_escaped(text, Timed::No)),
-        ExitWord::Set(name, text) => format!("{name}={}", shell_quoted(&format_escaped(text, Timed::No))),
-        ExitWord::Value(option, variable) => shell_quoted(&format!("{option}#{{{variable}}}")),
+        ExitWord::Text(text) => shell::quoted(&format_escaped(text, Timed::No)),
+        ExitWord::Set(name, text) => format!("{name}={}", shell::quoted(&format_escaped(text, Timed::No))),
+        ExitWord::Value(option, variable) => shell::quoted(&format!("{option}#{{{variable}}}")),
     }
 }
 
