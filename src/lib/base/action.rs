@@ -5,17 +5,17 @@ use crate::base::words::words;
 words! {
     /// What a tick does about one session.
     pub enum Action {
-        /// The service manager holds it: it is left alone.
+        /// The service manager runs the peer: the session is left alone.
         SkippedLaunchd = "skipped-launchd",
         /// A stopped peer's session is gone, as it should be.
         SkippedStopped = "skipped-stopped",
-        /// The agent ended its session to come back fresh.
+        /// The agent has ended its session and asked for a fresh one.
         NeedsEagerFresh = "needs-eager-fresh",
         /// The session died: its death was recorded.
         ReapedGone = "reaped-gone",
-        /// A worker was ended that is done, or that never came to an end.
+        /// A worker was ended, since it has answered its task or has not answered it in time.
         ReapedEphemeral = "reaped-ephemeral",
-        /// An idle session was put to sleep, or one that lived although its peer is stopped.
+        /// An idle session was put to sleep, or the session of a stopped peer was ended.
         ReapedIdle = "reaped-idle",
         /// The session lives.
         Alive = "alive",
@@ -35,12 +35,12 @@ words! {
 }
 
 impl Action {
-    /// Whether it is reported without `-v`.
+    /// Whether the action is reported without `-v`.
     pub(crate) fn is_news(self) -> bool {
         !matches!(self, Action::Alive | Action::SkippedLaunchd)
     }
 
-    /// Whether it changes something.
+    /// Whether the action changes something.
     pub(crate) fn acts(self) -> bool {
         !matches!(
             self,
@@ -50,9 +50,9 @@ impl Action {
 }
 
 words! {
-    /// What comes of an [`Action`].
+    /// The consequence of an [`Action`].
     pub enum Consequence {
-        /// The service manager holds the peer: it is only read.
+        /// The service manager runs the peer: a tick reads its state and changes nothing.
         ReadOnlyH4 = "read-only-h4",
         /// The peer resumes when it is started again.
         ResumeOnStart = "resume-on-start",
@@ -64,7 +64,7 @@ words! {
         OperatorHaltEnforced = "operator-halt-enforced",
         /// The worker had answered and was quiet.
         EphemeralDone = "ephemeral-done",
-        /// The worker did not answer within its bound.
+        /// The worker had not answered, and was quiet for IAPEER_EPHEMERAL_UNARMED_IDLE_SECS.
         EphemeralUnarmedBound = "ephemeral-unarmed-bound",
         /// The next message resumes the session.
         ResumeEligible = "resume-eligible",

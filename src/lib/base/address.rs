@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bob@box               an address: the peer bob, or RUNTIME-NAME, on the host box
-//! claude-alice@laptop   an origin: who sent a message that came from the host laptop; without @HOST it is of this host
+//! claude-alice@laptop   an origin: the sender of a message from the host laptop; without @HOST, a sender on this host
 //! ```
 
 use crate::base::identity::{Identity, NameError, Personality, Runtime, name_type};
@@ -11,14 +11,14 @@ use std::fmt;
 use std::str::FromStr;
 
 name_type!(
-    /// A host's name among its friends: one `a-z`, then up to 31 of `a-z 0-9 -`.
+    /// The name by which other hosts know a host: one `a-z`, then up to 31 of `a-z 0-9 -`.
     HostName, Host, |text: &str| text.parse::<Personality>().is_ok()
 );
 
 /// Longest name before the `@`: a runtime, a dash and a personality.
 const NAME_MAX: usize = 65;
 
-/// A peer on another host: `NAME@HOST` or `RUNTIME-NAME@HOST`. Which of the two the name is, the other host knows.
+/// A peer on another host: `NAME@HOST` or `RUNTIME-NAME@HOST`. Only the other host can tell which of the two it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
@@ -39,7 +39,7 @@ impl Address {
         }
     }
 
-    /// `NAME` or `RUNTIME-NAME`, as the other host is asked for it.
+    /// `NAME` or `RUNTIME-NAME`, as it is sent to the other host.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -49,7 +49,7 @@ impl Address {
         &self.host
     }
 
-    /// Whether `origin` is this peer, on whichever of its runtimes.
+    /// Whether `origin` is this peer: with `NAME@HOST` on any of its runtimes, with `RUNTIME-NAME@HOST` on that one.
     pub fn is(&self, origin: &Origin) -> bool {
         let (name, identity) = (self.name.as_str(), origin.identity());
         origin.host() == Some(&self.host) && (name == identity.personality().as_str() || name == identity.as_str())
@@ -103,12 +103,12 @@ impl Origin {
         &self.identity
     }
 
-    /// The host; `None`: this one.
+    /// The sender's host; `None`: this host.
     pub fn host(&self) -> Option<&HostName> {
         self.host.as_ref()
     }
 
-    /// The identity, where it is of this host.
+    /// The identity, where the sender is on this host.
     pub fn here(&self) -> Option<&Identity> {
         self.host.is_none().then_some(&self.identity)
     }
@@ -123,7 +123,7 @@ impl Origin {
         self.identity.runtime()
     }
 
-    /// What an answer to it is addressed to.
+    /// The address for an answer to this sender.
     pub fn contact(&self) -> Contact {
         Contact { name: self.personality().clone(), host: self.host.clone() }
     }
@@ -135,7 +135,7 @@ impl From<Identity> for Origin {
     }
 }
 
-/// An identity alone is one of this host.
+/// An identity without a host is a peer of this host.
 impl PartialEq<Identity> for Origin {
     fn eq(&self, identity: &Identity) -> bool {
         self.here() == Some(identity)
@@ -188,7 +188,7 @@ impl Contact {
         &self.name
     }
 
-    /// Its host; `None`: this one.
+    /// The peer's host; `None`: this host.
     pub fn host(&self) -> Option<&HostName> {
         self.host.as_ref()
     }

@@ -1,5 +1,5 @@
 //! The words for what a peer is doing and what it waits for: the `state` of `<identity>.attention`, of `iapeer
-//! attention` and of `iapeer list`. The rule that decides it is `attention::rule`.
+//! attention` and of `iapeer list`. `attention::rule` decides which state a peer is in.
 
 use crate::base::words::words;
 
@@ -43,7 +43,7 @@ words! {
 }
 
 impl AttentionState {
-    /// All states, those that need somebody most first: the order of `iapeer list`.
+    /// All states, the most urgent first: the order of `iapeer list`.
     pub(crate) const ALL: [AttentionState; 16] = {
         use AttentionState::*;
         [
@@ -57,29 +57,29 @@ impl AttentionState {
         AttentionState::ALL.into_iter().find(|state| state.as_str() == word)
     }
 
-    /// Its place in the order of [`AttentionState::ALL`].
+    /// The state's place in [`AttentionState::ALL`].
     pub(crate) fn rank(self) -> usize {
         AttentionState::ALL.iter().position(|state| *state == self).unwrap_or_default()
     }
 
-    /// Whether somebody should know of it: `iapeer attention` lists it, and the owner is told.
+    /// Whether a person should know of the state: `iapeer attention` lists the peer, and the owner is told.
     pub(crate) fn is_trouble(self) -> bool {
         use AttentionState::*;
         matches!(self, Approval | Question | Login | Dialog | Strange | Hung | CrashLoop | Failing | Limited)
     }
 
-    /// Whether messages wait until it is over: they would not be taken, or be lost.
+    /// Whether messages are held while the state lasts: the session would not take them, or would lose them.
     pub(crate) fn holds_messages(self) -> bool {
         use AttentionState::*;
         matches!(self, Approval | Question | Login | Dialog | Strange | Limited)
     }
 
-    /// Whether it ended the turn in which it came.
+    /// Whether a turn in which the state begins ends with it.
     pub(crate) fn ends_a_turn(self) -> bool {
         matches!(self, AttentionState::Failing | AttentionState::Limited | AttentionState::Login)
     }
 
-    /// Whether a session in it stands in the middle of something and must not be put to sleep.
+    /// Whether a session in this state is in the middle of something and must not be put to sleep.
     pub(crate) fn keeps_awake(self) -> bool {
         use AttentionState::*;
         matches!(self, Approval | Question | Dialog | Strange | Hung)
@@ -87,7 +87,7 @@ impl AttentionState {
 }
 
 words! {
-    /// What a state was read off, best first.
+    /// What a state was determined from, the most reliable sign first.
     pub enum Sign {
         /// A hook of ours.
         Hook = "hook",

@@ -1,4 +1,4 @@
-//! The clock, as a trait: in a simulation days of a fleet's life pass in a second.
+//! The clock, as a trait, so that in a simulation days of a fleet's life pass in a second.
 
 use chrono::{DateTime, Datelike, Local, SecondsFormat, Utc};
 use nix::time::{ClockId, clock_gettime};
@@ -34,7 +34,7 @@ impl EpochMs {
     }
 
     fn time(self) -> DateTime<Utc> {
-        // A file may hold any number; one that no calendar needs shows as the epoch instead of ending the program.
+        // A file may contain any number: a time from the year 9999 on is shown as 1970, instead of a panic.
         let time = i64::try_from(self.0).ok().and_then(DateTime::from_timestamp_millis);
         time.filter(|time| time.year() < 9999).unwrap_or_default()
     }
@@ -83,8 +83,8 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> EpochMs;
     /// Time since some fixed point; it never goes back. For deadlines.
     fn monotonic(&self) -> Duration;
-    /// How long the machine has been up, asleep or not: the same for all programs of one boot, whatever becomes of the
-    /// wall clock.
+    /// Time since the machine booted, including the time it was asleep: the same for all programs of one boot, and
+    /// independent of the wall clock.
     fn uptime(&self) -> Duration {
         self.monotonic()
     }
@@ -114,7 +114,7 @@ impl Clock for SystemClock {
     }
 
     fn uptime(&self) -> Duration {
-        // macOS counts the time asleep in the one that it calls monotonic.
+        // On macOS CLOCK_MONOTONIC includes the time asleep.
         #[cfg(target_os = "linux")]
         let id = ClockId::CLOCK_BOOTTIME;
         #[cfg(not(target_os = "linux"))]
@@ -134,7 +134,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The deadline `after` from now, however long that is.
+    /// The deadline `after` from now; a sum that is too large never passes.
     pub fn after(clock: &dyn Clock, after: Duration) -> Self {
         Deadline { at: clock.monotonic().saturating_add(after) }
     }
@@ -144,7 +144,7 @@ impl Deadline {
         clock.monotonic() >= self.at
     }
 
-    /// What is left of it, zero when it has passed.
+    /// The time until the deadline, zero when it has passed.
     pub fn left(&self, clock: &dyn Clock) -> Duration {
         self.at.saturating_sub(clock.monotonic())
     }
@@ -153,8 +153,8 @@ impl Deadline {
 /// Longest pause between two polls.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Polls `ready` until it returns a value or `deadline` passes. The pause between polls is at least `pause` and grows
-/// with the time already waited: a value is noticed at most a sixteenth of that time late, and a long wait costs
+/// Polls `ready` until it returns a value or `deadline` passes. The pause between polls is a sixteenth of the time
+/// already waited, at least `pause` and at most 50 ms (or `pause`): a value is noticed soon, and a long wait costs
 /// little.
 pub fn wait_for<T>(
     clock: &dyn Clock,

@@ -13,19 +13,19 @@ words! {
         Transcript = "transcript",
         /// The composer held the paste and cleared after the submit key.
         Composer = "composer",
-        /// It is filed in the recipient's mailbox.
+        /// The message is filed in the recipient's mailbox.
         Mailbox = "mailbox",
-        /// It was printed for whoever had asked and waited for it.
+        /// The message, an answer, was printed for the program that waited for it.
         Asked = "asked",
-        /// The service behind a bridge has said that it took it.
+        /// The service behind a bridge has confirmed that it took the message.
         Api = "api",
-        /// The host that it was sent to has said that it was delivered there, in a word that this version does not know.
+        /// The recipient's host has confirmed the delivery there, by evidence that this version has no word for.
         Receipt = "receipt",
-        /// The program's own server has said that a turn took it.
+        /// The program's own server has said that a turn took the message.
         AppServer = "app-server",
-        /// The conversation, asked for by HTTP, has a turn that took it.
+        /// The conversation, as read by HTTP, has a turn that took the message.
         Http = "http",
-        /// The program's file of events has it.
+        /// The program's file of events says that a turn took the message.
         File = "file",
     }
 }
@@ -33,7 +33,7 @@ words! {
 words! {
     /// What became of a message that left its queue: it is not delivered again, unless an operator requeues a dead letter.
     pub enum Outcome {
-        /// There is evidence that the session took it.
+        /// There is evidence that the recipient has the message.
         Delivered = "delivered",
         /// It is a dead letter.
         Dead = "dead",
@@ -49,10 +49,10 @@ words! {
 pub struct Landed {
     /// What proved it.
     pub evidence: Evidence,
-    /// A person's draft had to make way (D14).
+    /// A person's draft had to make way for the message (D14).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
-    /// How the session was woken for it; absent where the session lived.
+    /// How the session was woken for the message; absent where the session lived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// Why the session was woken so.

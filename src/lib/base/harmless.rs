@@ -3,13 +3,13 @@
 
 use std::fmt::Write;
 
-/// Whether a character does something to a terminal instead of being shown: control characters, and those that turn the
-/// direction of writing.
+/// Whether `c` controls a terminal instead of being shown: a control character, or one that changes the direction of
+/// writing.
 pub fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `text` with what [`steers`] escaped; line ends and tabs stay.
+/// `text` with each character that [`steers`] escaped; line ends and tabs stay.
 pub fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -22,12 +22,13 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
-/// `text` without control characters; line ends and tabs stay: what a message may hold.
+/// `text` without control characters, as a message may contain it; line ends and tabs stay.
 pub(crate) fn without_controls(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
-/// JSON with what [`steers`] escaped. It stands in strings only, where the escape means the same.
+/// `text`, which is JSON on one line, with each character that [`steers`] escaped. Such characters occur only in
+/// strings, where the escape means the same.
 pub(crate) fn harmless_json(text: String) -> String {
     if !text.chars().any(steers) {
         return text;
@@ -35,7 +36,7 @@ pub(crate) fn harmless_json(text: String) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) {
-            // All of them are in the basic plane. Writing to a String can't fail.
+            // Each is in the basic multilingual plane, so that four digits are enough. Writing to a String can't fail.
             let _ = write!(out, "\\u{:04x}", c as u32);
         } else {
             out.push(c);

@@ -1,15 +1,15 @@
-//! Why a message is held: what its peer's state has to become before anybody may try to deliver it.
+//! Why a message is held: the state of its peer that has to end before a try to deliver the message makes sense.
 
 use crate::base::clock::EpochMs;
 use crate::base::words::words;
 use serde::{Deserialize, Serialize};
 
 words! {
-    /// What holds a message (D38). None of it is the message's own fault: no try is counted.
+    /// What holds a message (D38). None of these is the message's own fault, so that no try is counted.
     pub enum Hold {
         /// A person's draft stands in the composer.
         Draft = "draft",
-        /// A turn is running, and a message now would cut it short or might be its own.
+        /// A turn is running: a message now would cut it short, or the message may be what started it.
         Turn = "turn",
         /// The pane stays in a mode of tmux's: copy mode, a chooser, the clock.
         Mode = "tmux-mode",
@@ -17,11 +17,11 @@ words! {
         Dialog = "dialog",
         /// The program asks for a login.
         Login = "login",
-        /// The screen is none that the manifest knows: a menu, a limit, something new.
+        /// The manifest does not know the screen: a menu, a limit, something new.
         Screen = "unknown-screen",
         /// The session ended before anything was typed: the next try wakes the peer again.
         Ended = "session-ended",
-        /// tmux does not answer, or is not there.
+        /// tmux does not answer, or is not installed.
         Terminal = "no-terminal",
         /// The peer waits for somebody, or for the end of a limit: `<identity>.attention` says what.
         Attention = "attention",
@@ -39,6 +39,6 @@ words! {
 pub struct HeldSince {
     /// What holds it now.
     pub why: Hold,
-    /// When the first hold began that no try has interrupted.
+    /// When the message was first held since the last counted try.
     pub since: EpochMs,
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// What the machine's list of users says. Not getpwuid: in a statically linked program it needs the machine's own C
-/// library after all.
+/// The user's home by `/etc/passwd`. getpwuid is not used, since even in a statically linked program it needs the
+/// machine's own C library.
 pub(crate) fn of_user() -> Option<PathBuf> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
     find(&users, nix::unistd::geteuid().as_raw())

@@ -6,7 +6,7 @@ use crate::base::paths::{Paths, SOCKET_PATH_MAX};
 use std::path::PathBuf;
 
 impl Paths {
-    /// `<root>/hostname`: this host's name among its friends.
+    /// `<root>/hostname`: the name by which other hosts know this host.
     pub fn hostname(&self) -> PathBuf {
         self.root().join("hostname")
     }
@@ -21,13 +21,13 @@ impl Paths {
         self.hosts_dir().join(format!("{host}.json"))
     }
 
-    /// `<root>/hosts/<host>.removed`: the file of a host that is being removed. It goes when all that waited is
-    /// settled.
+    /// `<root>/hosts/<host>.removed`: the file of a host that is being removed. The file is removed when every message
+    /// for that host is settled.
     pub(crate) fn host_removed(&self, host: &HostName) -> PathBuf {
         self.hosts_dir().join(format!("{host}.removed"))
     }
 
-    /// `<root>/state/outbox`: what waits for other hosts.
+    /// `<root>/state/outbox`: the messages that wait for other hosts.
     pub(crate) fn outbox_dir(&self) -> PathBuf {
         self.state_root().join("outbox")
     }
@@ -37,7 +37,7 @@ impl Paths {
         self.outbox_dir().join(format!("{host}.{suffix}"))
     }
 
-    /// `<root>/nats.json`: the NATS server that hosts meet at.
+    /// `<root>/nats.json`: the NATS server by which hosts exchange messages.
     pub fn nats(&self) -> PathBuf {
         self.root().join("nats.json")
     }
@@ -47,24 +47,24 @@ impl Paths {
         self.outbox_dir().join("run.lock")
     }
 
-    /// What keeps that relay from its server.
+    /// Why the relay that is always on can't reach its NATS server.
     pub(crate) fn relay_trouble(&self) -> PathBuf {
         self.outbox_dir().join("run.away")
     }
 
-    /// The file that is replaced where something was accepted for a host on NATS: what that relay watches.
+    /// The file that is replaced when a message for a host on NATS is accepted; the relay that is always on watches it.
     pub(crate) fn relay_kick(&self) -> PathBuf {
         self.outbox_dir().join("kick")
     }
 
-    /// `<root>/history/@<host>.jsonl`: what became of each message to that host. No identity has such a name.
+    /// `<root>/history/@<host>.jsonl`: what became of each message to that host. No identity begins with `@`.
     pub(crate) fn outbox_history(&self, host: &HostName) -> PathBuf {
         self.history_dir().join(format!("@{host}.jsonl"))
     }
 
-    /// The socket of the connections that ssh keeps (ControlPath), beside those of the sessions; ssh puts 40
-    /// hexadecimal digits in the place of `%C`, and binds it under that name with a dot and 16 characters more. The
-    /// error is what is wrong with a path that is too long for that, and what to do.
+    /// The socket of a connection that ssh keeps open (ControlPath), beside the sessions' sockets. ssh replaces `%C` by
+    /// 40 hexadecimal digits, and binds the socket under a name that is longer by a dot and 16 characters. The error
+    /// says that the path is too long for this, and what to do.
     pub(crate) fn kept_connection(&self) -> Result<PathBuf, String> {
         let path = self.socket_dir().join("ssh-%C");
         let len = path.as_os_str().len() - "%C".len() + 40 + 17;
@@ -97,7 +97,7 @@ mod tests {
         let paths = |dir: String| Paths::read(|name| (name == "IAPEER_ROOT").then(|| dir.clone().into())).unwrap();
         let path = paths("/home/me/.iapeer".into()).kept_connection().unwrap();
         assert_eq!(path, PathBuf::from("/home/me/.iapeer/socks/ssh-%C"));
-        // The longest one that fits, and the first that does not: the rest is `/socks/ssh-`, and what ssh adds.
+        // The longest root that fits, and one byte more: `/socks/ssh-` and what ssh adds follow the root.
         let longest = SOCKET_PATH_MAX - "/socks/ssh-".len() - 57;
         assert!(paths(format!("/{}", "x".repeat(longest - 1))).kept_connection().is_ok());
         let why = paths(format!("/{}", "x".repeat(longest))).kept_connection().unwrap_err();

@@ -88,7 +88,7 @@ name_type!(
 );
 
 impl Personality {
-    /// Whether it is iapeer's own name: notices come from it, and no peer has it (D41).
+    /// Whether this is iapeer's own name, the sender of notices; no peer may have it (D41).
     pub(crate) fn is_reserved(&self) -> bool {
         self.0 == "iapeer"
     }

@@ -9,7 +9,7 @@ impl Paths {
         self.root().join("state/superviser.failed")
     }
 
-    /// `<root>/launch-defaults.json`: what counts for the launches of every peer whose profile says nothing else.
+    /// `<root>/launch-defaults.json`: what applies to the launches of every peer whose profile says nothing else.
     pub fn launch_defaults(&self) -> PathBuf {
         self.root().join("launch-defaults.json")
     }

@@ -10,19 +10,19 @@ const MAX: usize = 32;
 /// Symbols that mean a word: `№2` becomes `no-2`.
 const SYMBOLS: &[(char, &str)] = &[('№', "No.")];
 
-/// What [`normalize`] asks where a text is not ASCII.
+/// The function that [`normalize`] calls for a text that is not ASCII.
 static OTHER_SCRIPTS: OnceLock<fn(&str) -> String> = OnceLock::new();
 
-/// Has `by` give the slug of each text that is not ASCII: [`by_table`], or a function that asks a program which has the
-/// table. The table takes half a megabyte, and is linked into a program only where that calls [`by_table`]. The first
-/// call counts; before it a text that is not ASCII gives no name.
+/// Sets the function that makes the slug of a text that is not ASCII: [`by_table`], or one that asks a program which
+/// has the table. The table takes half a megabyte, and is linked only into a program that calls [`by_table`]. The first
+/// call counts; before that call, a text that is not ASCII gives an empty slug.
 pub(crate) fn other_scripts(by: fn(&str) -> String) {
     // Only a second call fails.
     let _ = OTHER_SCRIPTS.set(by);
 }
 
-/// The slug of `text`: lower-case ASCII letters, digits and single dashes, at most 32 characters. Nothing is
-/// invented: a leading digit stays, and what has no letters or digits gives an empty text.
+/// The slug of `text`: lower-case ASCII letters, digits and single dashes, at most 32 characters. Nothing is invented:
+/// a leading digit stays, and a text without letters or digits gives an empty slug.
 pub(crate) fn normalize(text: &str) -> String {
     match OTHER_SCRIPTS.get() {
         _ if text.is_ascii() => slug(text),
@@ -85,8 +85,8 @@ fn is_syllable(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3134f}' | '\u{ac00}'..='\u{d7a3}')
 }
 
-/// Letters, digits of any script, and what belongs to a letter without a sound of its own (combining marks, joiners,
-/// variation selectors): those vanish instead of splitting a word.
+/// Whether `c` is ASCII, a letter or digit of any script, or a character without a sound of its own (combining marks,
+/// joiners, variation selectors), which vanishes instead of splitting a word.
 fn is_written(c: char) -> bool {
     let circled = matches!(c, '\u{2460}'..='\u{24ff}' | '\u{2776}'..='\u{2793}' | '\u{3200}'..='\u{32ff}' | '\u{1f100}'..='\u{1f2ff}');
     !circled && (c.is_ascii() || c.is_alphanumeric()) || any_ascii::any_ascii_char(c).is_empty()

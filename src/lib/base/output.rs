@@ -23,7 +23,7 @@ pub fn say(line: impl AsRef<str>) {
     }
 }
 
-/// Tells a person at a terminal how far a slow act has come; elsewhere it says nothing.
+/// Prints on stderr how far a slow operation has come; prints nothing where stderr is not a terminal.
 pub(crate) fn progress(line: &str) {
     if io::stderr().is_terminal() {
         complain(line);
@@ -52,7 +52,7 @@ pub fn note(printed: io::Result<()>) {
 
 fn print(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    // Standard output writes at each line end by itself: a text of many lines goes out whole.
+    // Stdout is line-buffered and passes on everything up to the last line end at once: many lines are one write.
     out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush())
 }
 

@@ -1,4 +1,4 @@
-//! The layout of the root. No other module but `registry_paths` builds a path under the root.
+//! The layout of the root. Paths under the root are built here and in the `*_paths` modules beside this one.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::home;
@@ -39,7 +39,8 @@ impl Paths {
         })
     }
 
-    /// `Paths::from_env` with `get` in place of the environment.
+    /// `Paths::from_env` with `get` in place of the environment. Fails (78) where a path is not absolute, or where
+    /// neither `IAPEER_ROOT` nor `HOME` is set.
     pub fn read(get: impl Fn(&str) -> Option<PathBuf>) -> Result<Paths, Failure> {
         let absolute = |name: &str| match get(name).and_then(trimmed) {
             Some(path) if path.is_absolute() => Ok(Some(path)),
@@ -154,7 +155,7 @@ impl Paths {
         self.state_dir().join(format!("{identity}.{file}"))
     }
 
-    /// `<root>/state/due`: a mark for each identity that a tick has to look at.
+    /// `<root>/state/due`: a mark for each identity that a tick has to examine.
     pub(crate) fn due_dir(&self) -> PathBuf {
         self.root.join("state/due")
     }
@@ -169,7 +170,7 @@ impl Paths {
         self.root.join("owner")
     }
 
-    /// The program that is run for the same.
+    /// The program that is run when the owner is told.
     pub fn notify(&self) -> PathBuf {
         self.root.join("notify")
     }
@@ -184,7 +185,7 @@ impl Paths {
         self.root.join("history")
     }
 
-    /// What the clocks said at the last tick.
+    /// The readings of the wall clock and of the uptime at the last tick.
     pub fn clocks(&self) -> PathBuf {
         self.root.join("state/clock")
     }
@@ -194,12 +195,12 @@ impl Paths {
         self.root.join("state/notices")
     }
 
-    /// What the verbs that move several things are about to do.
+    /// The intents of the verbs that move several things: what such a verb is about to do.
     pub(crate) fn intents_dir(&self) -> PathBuf {
         self.root.join("state/intents")
     }
 
-    /// The lock of these verbs.
+    /// The lock of the verbs that move several things.
     pub(crate) fn intents_lock(&self) -> PathBuf {
         self.root.join("state/intents.lock")
     }
@@ -239,7 +240,7 @@ impl Paths {
         self.root.join(format!("cache/iapeer/prompts/{identity}.md"))
     }
 
-    /// The folder of the files that a runtime's manifest has written for each launch.
+    /// The folder of the files that the runtime's manifest has iapeer write for each launch.
     pub(crate) fn launch_files(&self, identity: &Identity) -> PathBuf {
         self.root.join(format!("cache/iapeer/launch/{identity}"))
     }

@@ -25,7 +25,7 @@ impl Paths {
         self.removed_dir().join(name.as_str())
     }
 
-    /// The folder of these marks.
+    /// The folder of the marks of removed peers.
     pub(crate) fn removed_dir(&self) -> PathBuf {
         self.state_root().join("removed")
     }

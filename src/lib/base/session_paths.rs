@@ -1,4 +1,4 @@
-//! The paths of the files that an app-server beside a session's terminal needs.
+//! The paths of the files by which messages go into a session without being typed: the ways app-server and file.
 
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;
@@ -15,7 +15,7 @@ impl Paths {
         self.launch_files(identity).join("commands.jsonl")
     }
 
-    /// The file in which the program of a session says what its turns take.
+    /// The file in which the program of a session records its events, among them the messages that its turns take.
     pub fn echo_file(&self, identity: &Identity) -> PathBuf {
         self.launch_files(identity).join("echoes.jsonl")
     }

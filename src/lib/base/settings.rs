@@ -14,9 +14,9 @@ pub struct Setting {
     pub name: &'static str,
     /// Default, as it would be written in the environment.
     pub default: &'static str,
-    /// `s`, `ms`, `bytes`, `count`, `flag` or `word`; empty where there is none.
+    /// `s`, `ms`, `days`, `bytes`, `count`, `flag` or `word`; empty where there is none.
     pub unit: &'static str,
-    /// What it is for.
+    /// What the setting is for.
     pub doc: &'static str,
 }
 
@@ -24,7 +24,7 @@ trait Parse: Sized {
     fn parse(text: &str) -> Option<Self>;
 }
 
-/// Seconds, or a number of `s`, `m`, `h` or `d`; decimals are fine. Must be over zero.
+/// Seconds, or a number with the unit `s`, `m`, `h` or `d`; decimals are fine. Must be over zero.
 struct Seconds(Duration);
 impl Parse for Seconds {
     fn parse(text: &str) -> Option<Self> {
@@ -32,7 +32,7 @@ impl Parse for Seconds {
     }
 }
 
-/// Whole milliseconds, or a number of `s`, `m`, `h` or `d`; zero is fine.
+/// Whole milliseconds, or a number with the unit `s`, `m`, `h` or `d`; zero is fine.
 struct Millis(Duration);
 impl Parse for Millis {
     fn parse(text: &str) -> Option<Self> {
@@ -50,7 +50,7 @@ impl Parse for Count {
     }
 }
 
-/// A whole number.
+/// A whole number of days; zero is fine.
 struct Days(u64);
 impl Parse for Days {
     fn parse(text: &str) -> Option<Self> {
@@ -58,7 +58,7 @@ impl Parse for Days {
     }
 }
 
-/// Days, or a number of `s`, `m`, `h` or `d`; decimals are fine. Must be over zero.
+/// Days, or a number with the unit `s`, `m`, `h` or `d`; decimals are fine. Must be over zero.
 struct DaysOver(Duration);
 impl Parse for DaysOver {
     fn parse(text: &str) -> Option<Self> {
@@ -68,7 +68,7 @@ impl Parse for DaysOver {
     }
 }
 
-/// `1`, `true`, `yes` or `0`, `false`, `no`, empty.
+/// `1`, `true`, `yes`, `on`, or `0`, `false`, `no`, `off`, empty; in any case.
 struct Flag(bool);
 impl Parse for Flag {
     fn parse(text: &str) -> Option<Self> {
@@ -184,7 +184,7 @@ pub const PLACES: &[Setting] = &[
 ];
 const FOUND: &str = "searched for";
 
-/// Where the Bot API is.
+/// The variable that has the URL of Telegram's Bot API.
 pub(crate) const TELEGRAM_API: &str = "IAPEER_TELEGRAM_API";
 
 const fn place(name: &'static str, default: &'static str, doc: &'static str) -> Setting {

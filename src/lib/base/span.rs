@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Seconds, or a number of `s`, `m`, `h` or `d`.
+/// The duration that `text` names: seconds, or a number with the unit `s`, `m`, `h` or `d`. `None` for anything else.
 pub fn span(text: &str) -> Option<Duration> {
     let (number, unit) = match text.char_indices().next_back()? {
         (at, 's') => (&text[..at], 1.0),
@@ -14,7 +14,7 @@ pub fn span(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok()
 }
 
-/// A length of time for people, in one unit: `90s`, `2m`, `1h`, `3d`. What is left over of the unit is not said.
+/// A length of time for people, in one unit and rounded down: `90s`, `2m`, `1h`, `3d`.
 pub fn said(length: Duration) -> String {
     let secs = length.as_secs();
     match secs {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A marker: its existence is the fact; its content (an ISO time) is for people and for ages.
+/// A marker: its existence is the fact; its content (an ISO time) is for people and for computing its age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Marker {
@@ -10,7 +10,7 @@ pub enum Marker {
     Stopped,
     /// The session was put to sleep deliberately: it may be resumed.
     IdleReaped,
-    /// The session asked for a fresh one at once.
+    /// The session asked to be replaced by a fresh one at once.
     NewEager,
     /// The next wake must be fresh, so that the session reads new prompts.
     Refresh,
@@ -27,7 +27,7 @@ pub enum StateFile {
     ClaimedDeath,
     /// A marker.
     Marker(Marker),
-    /// The earlier system's name of [`Marker::Refresh`].
+    /// The name that the earlier system used for [`Marker::Refresh`].
     FreshNext,
     /// The ring of deaths that the crash-loop guard counts.
     Deaths,
@@ -47,9 +47,9 @@ pub enum StateFile {
     TellLock,
     /// The folder of the approvals that are asked for, and of their answers.
     Approval,
-    /// When the session's screen was looked at, and what moved.
+    /// The signs of life that were observed when the session's screen was last read.
     Looked,
-    /// The launch whose program has fetched our MCP tool.
+    /// The id of the launch whose program has listed our MCP tool.
     Tool,
     /// The end that was recorded last, with its cause.
     LastDeath,

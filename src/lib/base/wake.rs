@@ -31,9 +31,9 @@ words! {
         CrashOrSelfClose = "crash-or-self-close",
         /// Not parked, and there is no transcript.
         FirstWake = "first-wake",
-        /// Parked, and it speaks for a person.
+        /// Parked, and the peer speaks for a person.
         IdleReapedHuman = "idle-reaped-human",
-        /// The same, with nothing to resume.
+        /// Parked, the peer speaks for a person, and there is nothing to resume.
         IdleReapedHumanNoResume = "idle-reaped-human-no-resume",
         /// Parked, and the profile forbids resuming.
         IdleReapedNever = "idle-reaped-never",
@@ -54,10 +54,10 @@ words! {
     }
 }
 
-/// A profile's say about resuming without or across topics.
+/// What a profile says about resuming for a message without a topic, or with another topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ResumePolicy {
-    /// Without a topic resume; with one resume only if the last session knew it.
+    /// Resume for a message without a topic; for one with a topic only if the last session knew that topic.
     #[default]
     Default,
     /// Always resume.
@@ -71,7 +71,7 @@ pub enum ResumePolicy {
 /// Why there is no conversation to resume.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NothingToResume {
-    /// The runtime has no way to.
+    /// The runtime has no way to resume.
     #[error("runtime {0} can't resume")]
     Runtime(Runtime),
     /// There was no conversation.
@@ -94,7 +94,7 @@ pub struct Decision {
     pub consume: Vec<Marker>,
 }
 
-/// How a session that is up was started for the caller.
+/// How and why the session that the caller asked for was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Woken {
     /// How it started.

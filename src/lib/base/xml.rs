@@ -1,11 +1,11 @@
 //! Text in XML.
 
-/// Whether XML 1.0 can hold `c` at all, however it is written (its section 2.2).
+/// Whether XML 1.0 allows `c` in any form, escaped or not (its section 2.2).
 pub(crate) fn is_allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// `text` as it stands between tags or in an attribute's double quotes; what XML can't hold is left out.
+/// `text` as written between tags or in an attribute's double quotes; characters that XML does not allow are left out.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars().filter(|c| is_allowed(*c)) {
@@ -20,7 +20,7 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// The text that [`escaped`] has made `text` of.
+/// The text from which [`escaped`] has made `text`.
 pub(crate) fn unescaped(text: &str) -> String {
     text.replace("&gt;", ">").replace("&lt;", "<").replace("&quot;", "\"").replace("&amp;", "&")
 }

@@ -4,7 +4,7 @@
 //! IAPEER_FAILPOINT=[PROGRAM/]NAME[:N]       die (abort) at the N-th passing of NAME: `before.POINT` or `after.POINT`
 //! IAPEER_FAILPOINT=list                     print every NAME, and leave
 //! IAPEER_FAULT=[PROGRAM/]OP:N:ERRNO         fail the N-th step of the kind OP with ERRNO (a write: after half of it)
-//! IAPEER_FAULT_MARK, IAPEER_FAILPOINT_MARK  a file that is made when that happens; while it is there it does not happen again
+//! IAPEER_FAULT_MARK, IAPEER_FAILPOINT_MARK  a file that is made at the fault or death; if it exists, neither happens
 //! IAPEER_PANIC=PLACE[:N]                    panic at the N-th passing of a place that `panic_point` names
 //! IAPEER_TRACE=FILE                         append each step that was made to FILE, as a line of JSON
 //! ```
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// What watches the steps of a thread: it is called before each.
+/// A function that watches the steps of a thread: it is called before each step.
 pub(crate) type Watcher = Rc<dyn Fn(Point, &Act<'_>)>;
 
 thread_local! {
@@ -35,7 +35,7 @@ pub fn watch(watcher: Option<Watcher>) {
 }
 
 impl Act<'_> {
-    /// The word for its kind, as `IAPEER_FAULT` has it.
+    /// The word for the step's kind, as `IAPEER_FAULT` has it.
     pub fn op(&self) -> &'static str {
         match self {
             Act::Open(_) => "open",
@@ -109,7 +109,7 @@ impl Plan {
     }
 }
 
-/// Counts down what is still to come.
+/// How often this program has passed each of the places that the plan names.
 struct Count {
     kill: u32,
     fault: u32,
@@ -123,7 +123,7 @@ fn count() -> std::sync::MutexGuard<'static, Count> {
     COUNT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Claims what is to happen once: whether the file that `variable` names was not there yet.
+/// Claims what is to happen once: true where this call made the file that `variable` names, or where none is named.
 fn once(variable: &str, what: &str) -> bool {
     let Some(path) = std::env::var_os(variable) else { return true };
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -198,7 +198,7 @@ pub(super) fn step<T>(point: Point, act: Act<'_>, run: impl FnOnce() -> io::Resu
     result
 }
 
-/// Makes a step and records it, one at a time of all programs: the record's order is that of the steps.
+/// Makes a step and records it, under a lock that all programs share: the records are in the order of the steps.
 fn traced<T>(
     trace: &Path,
     point: Point,

@@ -1,9 +1,9 @@
-//! The steps by which files change for good: one function for each kind of operation, one name for each place in the
-//! code that makes one.
+//! The steps by which files change for good: one function for each kind of step, and one name ([`Point`]) for each
+//! place in the code that makes a step.
 //!
 //! A build with the feature `failpoints` can be told to die at a step, to fail it, or to record it (`failpoints.rs`);
-//! every other build does the operation and nothing else. Every crash is a death between two steps: a test that dies at
-//! each step in turn has tried every crash.
+//! every other build makes the step and nothing else. Every crash is a death between two steps, so that a test that
+//! dies at each step in turn has tried every crash.
 
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
@@ -35,13 +35,13 @@ pub(crate) fn panic_point(name: &str) {
     let _ = name;
 }
 
-/// Opens `path` with `options`, to which 0600 for a new file is added.
+/// Opens `path` with `options`; a new file gets mode 0600.
 #[track_caller]
 pub(crate) fn open(point: Point, path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     step(point, Act::Open(path), || options.mode(0o600).open(path))
 }
 
-/// Writes `bytes` to `file`, which is `path`, where it stands: at its start, or, opened for appending, at its end.
+/// Writes `bytes` to `file`, which is `path` and whose offset is at its start.
 #[track_caller]
 pub(crate) fn write(point: Point, mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     step(point, Act::Write(path, Some(0), bytes), || file.write_all(bytes))
@@ -114,7 +114,7 @@ pub(crate) fn rmdir(point: Point, dir: &Path) -> io::Result<()> {
     step(point, Act::Rmdir(dir), || fs::remove_dir(dir))
 }
 
-/// Says that the lock at `path` is about to be asked for.
+/// The step before the lock at `path` is asked for. Does nothing by itself.
 #[track_caller]
 pub(crate) fn lock(point: Point, path: &Path) -> io::Result<()> {
     step(point, Act::Lock(path), || Ok(()))

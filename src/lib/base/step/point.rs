@@ -15,7 +15,7 @@ macro_rules! points {
             /// All of them.
             pub(crate) const ALL: &[Point] = &[$(Point::$variant,)*];
 
-            /// Its name: what writes, and the step.
+            /// The point's name: what changes the file, and the step.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Point::$variant => $name,)*
@@ -28,43 +28,43 @@ macro_rules! points {
 points! {
     /// A temporary file is made.
     TempOpen = "temp.open",
-    /// It gets its content.
+    /// The temporary file gets its content.
     TempWrite = "temp.write",
-    /// Its content is made durable.
+    /// The temporary file's content is made durable.
     TempSync = "temp.sync",
-    /// It is taken away again, because something failed.
+    /// The temporary file is removed, because something failed.
     TempDiscard = "temp.discard",
-    /// It replaces a file durably.
+    /// The temporary file replaces a file durably.
     ReplaceRename = "replace.rename",
     /// The folder of a replaced file is made durable.
     ReplaceSyncDir = "replace.sync-dir",
-    /// It replaces a file that a power cut may take back.
+    /// The temporary file replaces a file; a power cut may undo this.
     VolatileRename = "volatile.rename",
-    /// It gets its second name, by which it is found.
+    /// The temporary file gets its second name, the one by which it is found.
     PublishLink = "publish.link",
     /// The folder of a published file is made durable.
     PublishSyncDir = "publish.sync-dir",
     /// A published file whose folder can't be made durable is taken back.
     PublishTakeBack = "publish.take-back",
-    /// The first name of a published file goes.
+    /// The temporary name of a published file is removed.
     PublishUnlinkTemp = "publish.unlink-temp",
     /// A file is moved.
     MoveRename = "move.rename",
-    /// The folder that it is in now is made durable.
+    /// The folder that a moved file is in now is made durable.
     MoveSyncTo = "move.sync-to",
-    /// The folder that it was in is made durable.
+    /// The folder that a moved file was in is made durable.
     MoveSyncFrom = "move.sync-from",
     /// A file is removed.
     RemoveUnlink = "remove.unlink",
     /// The folder of a removed file is made durable.
     RemoveSyncDir = "remove.sync-dir",
-    /// A file of a folder that goes as a whole is removed, or one that goes with others.
+    /// A file is removed together with its folder or with other files.
     TreeUnlink = "tree.unlink",
-    /// A folder that goes as a whole is removed, once it is empty.
+    /// A folder that is removed with its content is removed, once it is empty.
     TreeRmdir = "tree.rmdir",
-    /// A folder is removed where nothing is in it.
+    /// A folder is removed because nothing is in it any more.
     EmptyRmdir = "empty.rmdir",
-    /// What a crash left is removed.
+    /// A file that a crash left is removed.
     SweepUnlink = "sweep.unlink",
     /// A folder is made.
     MkdirMake = "mkdir.make",
@@ -72,33 +72,33 @@ points! {
     MkdirSyncParent = "mkdir.sync-parent",
     /// The folders above a queue are made durable, before its first message.
     QueueSyncAbove = "queue.sync-above",
-    /// The queue's folder is made durable, since another one in it was used for the first time.
+    /// The queue's folder is made durable, since a folder in it was used for the first time.
     QueueSyncDir = "queue.sync-dir",
     /// The number of the next message is noted.
     SeqWrite = "seq.write",
-    /// What stood behind the noted number is cut off.
+    /// What follows the noted number in the file is cut off.
     SeqTruncate = "seq.truncate",
     /// An item that was put into a queue by hand gets the name by which it is found.
     AdoptLink = "adopt.link",
-    /// The name that it had goes.
+    /// The name that such an item had is removed.
     AdoptUnlink = "adopt.unlink",
     /// The folder of the marks is made.
     DueMkdir = "due.mkdir",
     /// A peer is marked for the next tick.
     DueMark = "due.mark",
-    /// The mark is taken away.
+    /// The mark of a peer is removed.
     DueUnmark = "due.unmark",
     /// A history is opened, and made where it is missing.
     HistoryOpen = "history.open",
-    /// A full history is put aside.
+    /// A full history is renamed.
     HistoryRotate = "history.rotate",
     /// A line is appended to a history.
     HistoryAppend = "history.append",
     /// An event log is opened, and made where it is missing.
     LogOpen = "log.open",
-    /// An older event log moves one number up.
+    /// An older event log gets the next higher number.
     LogShift = "log.shift",
-    /// A full event log is put aside.
+    /// A full event log is renamed.
     LogRotate = "log.rotate",
     /// A line is appended to an event log.
     LogAppend = "log.append",
@@ -110,7 +110,7 @@ points! {
     LockOpen = "lock.open",
     /// A lock is asked for.
     LockTake = "lock.take",
-    /// The notes of what Telegram has are opened, and made where they are missing.
+    /// The file of notes about what Telegram has taken is opened, and made where it is missing.
     NoteOpen = "note.open",
     /// What Telegram has taken is noted.
     NoteAppend = "note.append",
@@ -118,17 +118,17 @@ points! {
     NoteSync = "note.sync",
     /// An unfinished file that comes from another host is opened, and made where it is missing.
     PartOpen = "part.open",
-    /// A piece of it is written.
+    /// A part of that file is written.
     PartWrite = "part.write",
-    /// It is removed, once the whole file has its place.
+    /// The unfinished file is removed, once the whole file is in its place.
     PartRemove = "part.remove",
-    /// What kept a host from being reached is over.
+    /// The note that a host can't be reached is removed.
     AwayRemove = "away.remove",
     /// A hook has taken the answer to its request.
     AnswerTake = "answer.take",
-    /// A request that is over goes, and so does its answer.
+    /// A request that is over is removed, and so is its answer.
     AnswerRemove = "answer.remove",
-    /// A question that somebody waited for is over.
+    /// A question whose asker has stopped waiting is removed.
     AskRemove = "ask.remove",
 }
 
@@ -137,7 +137,7 @@ points! {
 pub enum Act<'a> {
     /// Opens a file; makes it where it is missing.
     Open(&'a Path),
-    /// Writes to a file, from this place on; `None`: at its end.
+    /// Writes to a file, from this byte on; `None`: at its end.
     Write(&'a Path, Option<u64>, &'a [u8]),
     /// Cuts a file to a length.
     Truncate(&'a Path, u64),
