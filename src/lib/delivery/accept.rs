@@ -41,8 +41,8 @@ pub struct Accepted<'w> {
 
 impl Accepted<'_> {
     /// Has the message delivered by a drain, or handed over to its host. Returns the reason where no program could be
-    /// started. None is needed while another program holds the identity's lock: that program checks the queue again after
-    /// it has released the lock.
+    /// started. No drain is started while another program holds the identity's lock: that program checks the queue
+    /// again after it has released the lock.
     pub fn deliver(&mut self, world: &World<'_>) -> Option<NotStarted> {
         match (self.ready.take(), &self.to) {
             (Some(begin), _) => begin().err(),
@@ -68,10 +68,10 @@ impl Accepted<'_> {
 
 /// What accepting a message came to.
 pub enum Acceptance<'w> {
-    /// It is durable.
+    /// The message is durable.
     Accepted(Box<Accepted<'w>>),
-    /// There is nothing to deliver: it answers what nobody reads answers to, or with [`Message::no_pile`] an earlier one
-    /// of its sender still waits.
+    /// The message was not kept: it answers a message of iapeer's own and nobody reads such answers, or with
+    /// [`Message::no_pile`] an earlier message of its sender still waits.
     NotKept(SendReport),
 }
 
@@ -92,13 +92,13 @@ pub fn send(world: &World<'_>, message: Message) -> Result<SendReport, Failure> 
     Ok(accepted.report(world, wait, not_started))
 }
 
-/// Accepts `message`: everything that can forbid it is asked, then it is made durable.
+/// Accepts `message`: checks every rule that can refuse the message, then makes the message durable.
 pub fn accept<'w>(world: &World<'w>, message: Message) -> Result<Acceptance<'w>, Failure> {
     let id = message.ask.unwrap_or_else(|| MessageId::generate(world.now()));
     accept_or_log(world, message, id)
 }
 
-/// [`accept_as`]; of a message that was not kept, the log has a line too.
+/// [`accept_as`], with a line in the log for a message that is refused or can't be made durable.
 fn accept_or_log<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<Acceptance<'w>, Failure> {
     let (to, from) = (message.to.clone(), message.from.clone());
     accept_as(world, message, id).inspect_err(|failure| {
@@ -115,8 +115,8 @@ fn accept_or_log<'w>(world: &World<'w>, message: Message, id: MessageId) -> Resu
     })
 }
 
-/// [`accept`] under an id that the caller derives from where the message comes from: `None` where the recipient has that
-/// message already, or had it. Whoever calls is alone with this id.
+/// [`accept`] under an id that the caller derives from where the message comes from. `None`: the recipient has or had a
+/// message with this id. The caller ensures that no other program uses this id at the same time.
 pub(crate) fn accept_once<'w>(
     world: &World<'w>,
     message: Message,
@@ -151,7 +151,8 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     limits::check_attachments(&message.attachments)?;
     let is_question = message.ask.is_some();
     let arm = || {
-        // A worker that asks a question goes on once it has the answer: the question does not answer its own task.
+        // A worker that asks a question goes on once it has the answer: the question does not count as the answer to
+        // its task.
         if let Some(record) = sender.record.as_ref().filter(|_| !is_question) {
             tasks::arm(world, &sender.identity, record);
         }
@@ -218,10 +219,10 @@ fn not_kept(error: QueueError) -> Failure {
     }
 }
 
-/// Whether a peer is held by a unit of ours.
+/// Whether a unit that iapeer has written runs the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeldByUnit {
-    /// That unit starts it, and a drain then.
+    /// The unit starts the peer, and then a drain is started.
     Yes,
     No,
 }
@@ -253,7 +254,7 @@ pub(crate) fn refuse_unstartable(world: &World<'_>, peer: &Peer, held: HeldByUni
     if held == HeldByUnit::Yes || peer.is_mailbox() {
         return Ok(());
     }
-    // Whether the session lives costs more to ask, and almost every program is where it should be.
+    // Almost every program is where it should be, and probing the session costs more: so the session is probed last.
     world.host.preflight(peer).or_else(|why| if settle::is_live(world, &peer.identity) { Ok(()) } else { Err(why) })
 }
 

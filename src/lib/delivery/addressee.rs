@@ -19,7 +19,8 @@ pub(crate) enum Addressee {
     Peer(Box<Peer>),
     /// A peer on another host, which is registered.
     Afar(Address),
-    /// No recipient: the message answers one of this identity, which is not a peer, and this host has no owner.
+    /// No recipient: the message answers one of this identity, which is not a peer, and this host has no owner but the
+    /// sender.
     Nobody(Identity),
 }
 
@@ -35,7 +36,7 @@ impl Addressee {
         if let Some((name, host)) = to.split_once('@') {
             let bad = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, error.to_string());
             let host: HostName = host.parse().map_err(|error| bad(&error))?;
-            // A message for a peer of this very host needs no other one.
+            // A message for a peer of this very host does not go through another host.
             if host == hosts::own_name(world.paths)? {
                 return Addressee::of(world, registry, name, runtime, from);
             }

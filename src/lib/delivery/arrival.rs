@@ -36,15 +36,15 @@ pub(crate) struct Arrival {
     pub from_intelligence: Intelligence,
     /// The topic.
     pub topic: Option<Topic>,
-    /// The message that it answers.
+    /// The message that this one answers.
     pub re: Option<MessageId>,
-    /// Whether it is to steer a running turn.
+    /// Whether the message is to steer a running turn.
     pub urgent: bool,
     /// The files that came with it, by their paths here.
     pub attachments: Vec<String>,
     /// Its text.
     pub body: String,
-    /// Set where it is no message of a peer's.
+    /// Set where this is not a peer's message but a receipt or a probe.
     pub errand: Option<Errand>,
 }
 

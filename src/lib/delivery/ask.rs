@@ -30,7 +30,7 @@ use std::time::Duration;
 
 /// The first pause between two searches for an answer.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long one search waits for another program that holds the asker's identity.
+/// How long one search waits for another program that holds the lock of the asker's identity.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How long the report of an answered question waits for the question's settlement: an agent may answer before the drain that
 /// delivered the question has recorded its delivery.

@@ -1,5 +1,5 @@
 //! Delivering the messages that wait for one identity: into its live session, or by waking the peer. The identity's
-//! lock allows one drain at a time; no other code types messages.
+//! lock allows one drain at a time; no other code hands messages to a session.
 //!
 //! A drain takes the lock, does one round, releases the lock, and checks the queue again: the drain of a message that
 //! was accepted during the round found the lock taken and left the message to this drain. Peers and workers share the
@@ -41,7 +41,8 @@ pub enum Drained {
 pub fn drain(world: &World<'_>, identity: &Identity) -> Result<Drained, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     let queue = world.queue(identity);
-    // Before the lock is tried: the program that holds it checks, after it has released the lock, for adopted items only.
+    // Before the lock is tried: where another program holds the lock, its later check of the queue sees adopted items
+    // only.
     queue.adopt()?;
     notice::give_waiting(world, Some(identity));
     let mut ledger = Ledger::new(world, &peer, &queue);

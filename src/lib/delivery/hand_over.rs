@@ -1,4 +1,4 @@
-//! Handing a message to its peer's session: wakes the peer where it is asleep, then types the message.
+//! Handing a message to its peer's session: wakes the peer where it is asleep, then has the host hand the message over.
 
 use crate::base::exit::Failure;
 use crate::base::hold::Hold;
@@ -83,7 +83,7 @@ pub(crate) fn hand_over(ledger: &mut Ledger<'_>, entry: Entry) -> Result<HandedO
     Ok(HandedOver::Tried(Box::new(Tried { entry, record: up.record, woke: up.woke, landing })))
 }
 
-/// Types `text` into the session and waits for evidence.
+/// Has the host hand `text` to the session, in the best way that the session has, and waits for evidence.
 pub(crate) fn deliver(ledger: &Ledger<'_>, item: &Item, text: &str, up: &Up, composer: ComposerState) -> Landing {
     ledger.world.host.deliver(&Delivery {
         peer: ledger.peer,
@@ -97,11 +97,11 @@ pub(crate) fn deliver(ledger: &Ledger<'_>, item: &Item, text: &str, up: &Up, com
     })
 }
 
-/// The text to type: the envelope, after the seed where the session is fresh and the profile has a seed.
+/// The text to hand over: the envelope, after the seed where the session is fresh and the profile has a seed.
 fn first_text(peer: &Peer, item: &Item, up: &Up) -> String {
     let text = envelope(peer, item);
     match (up.woke, peer.initial_prompt()) {
-        // The item may be the seed itself: it must not be said twice.
+        // The item may be the seed itself: the session must not get the seed twice.
         (Some(Woken { mode: Mode::Fresh, .. }), Some(seed)) if item.task != seed => {
             format!("{}\n\n{text}", seed::envelope(peer, &seed, item.accepted))
         }

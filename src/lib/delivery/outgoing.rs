@@ -17,7 +17,7 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use std::time::Duration;
 
-/// How long the bridge waits for another program that holds the identity.
+/// How long the bridge waits for another program that holds the identity's lock.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the queue has for the bridge.
@@ -87,7 +87,7 @@ pub(crate) fn head(world: &World<'_>, peer: &Peer, queue: &Queue) -> Result<Head
     Ok(head)
 }
 
-/// Settles `entry`, or gives it back with the reason; does nothing where the message has left the queue meanwhile. A
+/// Settles, holds or gives back `entry`, as `sent` says; does nothing where the message has left the queue meanwhile. A
 /// message that was sent is also filed among the messages that the person has read.
 pub(crate) fn conclude(world: &World<'_>, peer: &Peer, queue: &Queue, entry: Entry, sent: Sent) -> Result<(), Failure> {
     let _lock = world.lock_to_deliver(&peer.identity, PATIENCE)?;

@@ -9,9 +9,9 @@ use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::World;
 use std::time::Duration;
 
-/// What takes no longer needs no telling.
+/// A delivery that takes no longer than this is not reported.
 const SILENT: Duration = Duration::from_secs(1);
-/// How often the state of the session is read for this.
+/// How often the state of the session is read while a delivery is reported.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// A delivery that is watched.
@@ -24,13 +24,13 @@ pub(super) struct Progress<'w> {
 }
 
 impl<'w> Progress<'w> {
-    /// Of a delivery to `identity` that begins now.
+    /// Begins to watch a delivery to `identity`.
     pub(super) fn of(world: &'w World<'w>, identity: &'w Identity) -> Progress<'w> {
         let began = world.clock.monotonic();
         Progress { world, identity, began, next: began + SILENT, said: String::new() }
     }
 
-    /// Says the step that the item in `place` is at, where it is another one than was said last.
+    /// Prints the step that the item in `place` has reached, where it differs from the step printed last.
     pub(super) fn tell(&mut self, place: Settled) {
         let now = self.world.clock.monotonic();
         if now < self.next {

@@ -25,7 +25,7 @@ impl Recipient {
         }
     }
 
-    /// The history that tells what became of it.
+    /// The history that tells what became of the message.
     pub(crate) fn history(&self, world: &World<'_>) -> History {
         match self {
             Recipient::Here(peer) => world.history(&peer.identity),
@@ -33,7 +33,7 @@ impl Recipient {
         }
     }
 
-    /// The peer by its name.
+    /// The recipient as `NAME` or `NAME@HOST`. `None`: an address whose name is too long for this.
     pub(crate) fn contact(&self) -> Option<Contact> {
         match self {
             Recipient::Here(peer) => Some(peer.identity.personality().clone().into()),

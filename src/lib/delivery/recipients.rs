@@ -9,7 +9,8 @@ use crate::store::registry::{PeerRecord, Registry};
 use crate::world::World;
 use crate::world::peer::{Peer, split_name};
 
-/// The recipients that `given` names, each once, in that order. A group does not hold the sender.
+/// The recipients that `given` names, each once, in that order. A group does not include the sender; a group without
+/// other members is refused (67).
 pub fn resolve(world: &World<'_>, given: Vec<String>, from: Option<&str>) -> Result<Vec<String>, Failure> {
     // Nearly every message has one recipient: for that case nothing is read twice.
     if given.len() == 1 && !given[0].starts_with('@') {
@@ -37,7 +38,7 @@ pub fn resolve(world: &World<'_>, given: Vec<String>, from: Option<&str>) -> Res
     Ok(names)
 }
 
-/// Whether `to` names a group. One without members now may have some when the message is sent.
+/// Whether `to` names a group. A group without members counts too: it may have some when the message is sent.
 pub(crate) fn is_group(to: &str) -> bool {
     to.strip_prefix('@').is_some_and(|group| group == "all" || group.parse::<Tag>().is_ok())
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_micros(250);
 
 words! {
-    /// What a sender is told of an accepted message.
+    /// What a sender is told about a message.
     pub enum SendOutcome {
         /// The message was delivered.
         Delivered = "delivered",
@@ -52,7 +52,7 @@ pub struct SendReport {
     pub cause: Option<String>,
     /// How many messages wait for this peer.
     pub waiting: usize,
-    /// Why the message is not delivered yet.
+    /// Why the message is not delivered yet, or was not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How long accepting and watching took, in milliseconds.
@@ -60,7 +60,7 @@ pub struct SendReport {
 }
 
 impl SendReport {
-    /// The report for a message that was not kept because `earlier` still waits in `queue`.
+    /// The report for a message that was not kept because `earlier`, of the same sender, still waits for `to`.
     pub(crate) fn skipped(world: &World<'_>, to: &Recipient, earlier: &Item) -> SendReport {
         let why = Some("an earlier one still waits".into());
         SendReport { reason: why, ..SendReport::of(SendOutcome::Skipped, world, to, earlier) }
@@ -73,7 +73,7 @@ impl SendReport {
     }
 
     /// The report for the message `id`, which answers a message of `answered`: `answered` is no peer, and this host has
-    /// no owner.
+    /// no owner but the sender.
     pub(crate) fn noted(answered: Identity, id: MessageId) -> SendReport {
         let why = format!("nobody reads an answer to {answered}: it is no peer, and this host has no owner");
         SendReport { reason: Some(why), ..SendReport::bare(SendOutcome::Noted, answered.to_string(), id) }
@@ -126,8 +126,8 @@ impl Watched<'_> {
         SendReport { reason, ..SendReport::of(outcome, self.world, self.to, self.item) }
     }
 
-    /// Watches the item until it settles or `wait` is over. Where no program could be started (`not_started`) it is
-    /// looked at once: another program may have delivered it all the same.
+    /// Watches the item until it settles or `wait` is over. Where no program could be started (`not_started`), the item
+    /// is checked without waiting: another program may have delivered it all the same.
     pub(crate) fn report(&self, wait: Duration, not_started: Option<NotStarted>) -> SendReport {
         let Watched { world, to, item: _, seq } = *self;
         let queue = to.queue(world);
@@ -150,8 +150,9 @@ impl Watched<'_> {
                     in_flight = Some(now);
                     return Some(Settled::Gone);
                 }
-                // A failed try is not repeated before the next tick, so waiting longer is of no use. What the program has in
-                // its own queue or waits for a turn's end may be taken at any time, and what is being buried is a dead letter in a moment.
+                // A failed try is not repeated before the next tick, so waiting longer is of no use. But a message that
+                // the program has in its own queue, or that waits for the end of a turn, may be taken at any time, and
+                // an item with a notice becomes a dead letter in a moment.
                 let turn = now.held.is_some_and(|held| held.why == Hold::Turn);
                 let goes_on = now.passed.is_some() || turn || now.notice.is_some();
                 last_reason = now.reason.filter(|_| now.notice.is_none()).or_else(|| self.away(at));

@@ -72,7 +72,7 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
             break;
         }
     }
-    // What is urgent does not wait for the end of a turn that keeps another message in flight.
+    // An urgent message does not wait for the end of a turn that keeps another message in flight.
     while let Some(entry) = ledger.head_of(|item| !stuck || item.urgent)? {
         if let Some((hold, why)) = hold::reason(ledger.world, ledger.peer)? {
             ledger.hold(entry, None, TryOutcome::Queued, hold, &why)?;
@@ -97,8 +97,8 @@ pub(crate) fn round(ledger: &mut Ledger<'_>) -> Result<WarmRound, Failure> {
     Ok(if stuck || ledger.queue.has_waiting()? { WarmRound::Stuck } else { WarmRound::Emptied })
 }
 
-/// Settles the item that an earlier drain typed or was about to type. While its outcome is unknown, no other item may
-/// be delivered before it.
+/// Settles the item that an earlier drain handed over or was about to hand over. While its outcome is unknown, no other
+/// item may be delivered before it.
 fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
     if ledger.finish_burial(&entry)? || ledger.drop_duplicate(&entry)? || ledger.finish_settling(&entry)? {
@@ -143,8 +143,8 @@ fn resolve_unknown(ledger: &mut Ledger<'_>, mut entry: Entry) -> Result<Fate, Fa
     }
 }
 
-/// Settles an item that was passed to a live session, which may have lost it, or may be another one than that which
-/// had it.
+/// Settles an item that was passed to a program's own queue, while a session is alive. The program may have lost the
+/// item, or this may be a later session.
 fn resolve_passed(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecord) -> Result<Fate, Failure> {
     let (world, peer) = (ledger.world, ledger.peer);
     if entry.item.passed.as_ref().is_some_and(|passed| passed.launch != record.launch) {
@@ -158,14 +158,14 @@ fn resolve_passed(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionReco
         }
         Whereabouts::Taken => resolve_unknown(ledger, entry),
         Whereabouts::Lost => {
-            // A person who takes it out of the program's queue, or a program that puts it back into the composer.
+            // A person has taken it out of the program's queue, or the program has put it back into the composer.
             entry.item.passed = None;
             retry_unknown(ledger, entry, record)
         }
     }
 }
 
-/// Types an item whose outcome is unknown again, into the session that is still alive: its text may still be in the
+/// Hands an item whose outcome is unknown over again, to the session that is still alive: its text may still be in the
 /// composer.
 fn retry_unknown(ledger: &mut Ledger<'_>, mut entry: Entry, record: SessionRecord) -> Result<Fate, Failure> {
     entry.item.redelivered += 1;
