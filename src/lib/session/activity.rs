@@ -23,7 +23,7 @@ pub struct Activity {
     pub turn: Option<Turn>,
     /// The terminal's times, where they were asked for.
     pub terminal: Option<TerminalTimes>,
-    /// A message was typed into the session, and whether the session took it is not known yet.
+    /// A message was handed to the session, and whether the session took it is not known yet.
     pub in_flight: bool,
 }
 
@@ -102,8 +102,8 @@ impl Activity {
     }
 }
 
-/// Whether the record ended this very turn. Its place in the file tells, which no clock that is set back can
-/// change; its time does where the place is not known.
+/// Whether the transcript record `end` ended this very turn. Its position in the file decides, since no clock that is
+/// set back can change the position; where the position is not known, its time decides.
 fn ends(end: &TurnEnd, turn: &Turn) -> bool {
     match (turn.written, end.position) {
         (Some(written), Some(position)) if position < written => false,
@@ -113,7 +113,8 @@ fn ends(end: &TurnEnd, turn: &Turn) -> bool {
     }
 }
 
-/// The last turn event of this launch; an event of an earlier session does not count.
+/// The last turn event of this launch; an event of an earlier session does not count. Without `launch` the last event
+/// of any.
 pub(crate) fn turn_of(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> Option<Turn> {
     world.markers(identity).turn().filter(|turn| launch.is_none() || turn.launch.as_deref() == launch)
 }

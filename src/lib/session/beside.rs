@@ -9,8 +9,9 @@ use crate::world::peer::Peer;
 use crate::world::{Beside, LaunchWay, World};
 use std::collections::BTreeMap;
 
-/// The first way of the manifest that `peer` and its own arguments `extra` allow. The values that the way needs are added
-/// to `values`. The way's name is that of its group of arguments. `program` is the program of the peer's runtime.
+/// The first way that the manifest names or, where the profile of `peer` or its own arguments `extra` don't allow that
+/// way, typing. The values that the way needs are added to `values`. The way's name is that of its group of arguments.
+/// `program` is the program of the peer's runtime.
 pub(crate) fn way(
     world: &World<'_>,
     peer: &Peer,
@@ -46,7 +47,7 @@ pub(crate) fn way(
     }
 }
 
-/// The first of the peer's own arguments that the group of the way has too.
+/// The first of the peer's own arguments that the way's group of arguments contains too.
 fn own_word<'a>(manifest: &Manifest, kind: DeliveryKind, extra: &'a [String]) -> Option<&'a str> {
     let group = manifest.groups.get(kind.as_str())?;
     let names = extra.iter().map(|word| word.split_once('=').map_or(word.as_str(), |(name, _)| name));
@@ -76,7 +77,7 @@ fn app_server(
     Ok(LaunchWay::AppServer(Beside { server, attached, socket }))
 }
 
-/// A port on which the program is to listen, and a new password for it.
+/// The way http: a free port on which the program is to listen, and a new password. Where there is no port, typing.
 fn http(values: &mut BTreeMap<String, String>) -> LaunchWay {
     let place = loopback::free_port().and_then(|port| {
         Ok(HttpPlace { port, password: loopback::secret()?, session: values.get("session").cloned() })

@@ -49,10 +49,11 @@ pub struct Up {
 pub(crate) struct NotUp {
     /// The error for the caller.
     pub failure: Failure,
-    /// Whether a session was started and did not become ready; else a state of the peer forbade the start.
+    /// Whether a start was tried: the session could not be started, or did not become ready. Else a state of the peer
+    /// forbade the start.
     pub tried: bool,
-    /// What holds the message for which the peer was to be woken; `None`: the failure counts as the message's try, or
-    /// nothing holds the message.
+    /// What holds the message for which the peer was to be woken. `None`: where a start was tried, the failure counts
+    /// as the message's try; else the message just stays in the queue.
     pub hold: Option<Hold>,
 }
 
@@ -93,9 +94,9 @@ pub enum Guard {
 /// On whose behalf a peer is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// Any other program: a peer that the service manager holds is not woken.
+    /// Any other program: a peer that the service manager runs is not woken.
     Anybody,
-    /// The program by which the service manager holds the peer.
+    /// The program by which the service manager runs the peer.
     Holder,
 }
 
@@ -133,7 +134,8 @@ fn standing(world: &World<'_>, peer: &Peer, call: Call<'_>) -> Result<Option<Ses
         Standing::Live(record) => return Ok(Some(record)),
         Standing::Asleep => {}
     }
-    // A peer that is held and asleep is started only by the program that holds it; one that is alive takes messages.
+    // A peer that the service manager runs is started only by the service manager's program; once alive it takes
+    // messages.
     if let Some(by) = world.host.managed_by(identity).filter(|_| call.caller == Caller::Anybody) {
         return Err(refuse::refuse_managed(world, peer, by, "launchd-managed-mid-wake").into());
     }
@@ -403,7 +405,7 @@ fn failed_boot(world: &World<'_>, peer: &Peer, record: &SessionRecord, not_ready
     let event = Event::new("wake-failed").field("identity", identity).field("reason", reason).maybe("held", *hold);
     world.lifecycle(&event);
     let ended = if hold.is_some() {
-        // The marks stay: once the person has logged in, the next wake decides the same again.
+        // The marks stay: once the person has acted, the next wake decides the same again.
         end::end(world, identity, Some(record), &End::new(reason).keep_marks())
     } else {
         arm::record_end(world, record);

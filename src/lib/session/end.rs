@@ -60,7 +60,8 @@ impl<'a> End<'a> {
     }
 }
 
-/// Ends the session of `identity` deliberately.
+/// Ends the session of `identity` deliberately. Fails (75) where a process of the session can't be ended: the intent
+/// then stays, and the next settling tries again.
 pub fn end(
     world: &World<'_>,
     identity: &Identity,
@@ -96,7 +97,7 @@ fn announce(world: &World<'_>, identity: &Identity, intent: &Intent) -> Result<(
     )
 }
 
-/// Lets a full disk keep nothing but its own note.
+/// Lets the end go on where a full disk keeps a note from being written: a warning says `what` is not on record.
 fn noted(identity: &Identity, what: &str, written: Result<(), StoreError>) -> Result<(), Failure> {
     match written {
         Err(error) if error.is_full() => {

@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 /// The settings of one peer's launches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Extras {
-    /// Whether its program keeps a memory of its own; `None`: as the program is configured.
+    /// Whether the peer's program keeps a memory of its own; `None`: as the program is configured.
     pub(crate) native_memory: Option<bool>,
-    /// Whether the memory slot of its system prompt is filled.
+    /// Whether the memory slot of the peer's system prompt is filled.
     pub(crate) memory_plugin: bool,
     /// The names of plugins, each once.
     pub(crate) plugins: Vec<String>,

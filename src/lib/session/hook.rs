@@ -50,7 +50,8 @@ pub fn record(
     if hook == Hook::Prompt {
         let ids = envelope::message_ids(text("prompt").unwrap_or_default());
         id = ids.last().copied();
-        // A turn that was interrupted may count as running here; then the transcript tells what the hook might have told.
+        // A turn that was interrupted may still count as running here; then the message counts as queued, and the
+        // transcript shows the turn that took it.
         let in_turn = previous.as_ref().is_some_and(|turn| turn.state == TurnState::Busy);
         let into = if in_turn && announces(world, identity) { &mut queued } else { &mut taken };
         into.extend(ids);
@@ -116,14 +117,16 @@ pub fn belongs(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> 
     }
 }
 
-/// How long the first turn of a session is held back for our tool.
+/// How long the first turn of a session is delayed until the program has our tool.
 const TOOL_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a program may take from fetching the tool to having it at hand. Claude Code's first start in a folder asked
-/// its model without it 0.45 s after it had fetched it; 0.6 s were enough (measured under load).
+/// How long a program may take from fetching the tool until it offers the tool to its model. In its first start in a
+/// folder Claude Code asked its model without the tool 0.45 s after it had fetched the tool; 0.6 s were enough
+/// (measured under load).
 const TOOL_SETTLES: Duration = Duration::from_millis(800);
 
-/// Holds a prompt back until the agent has our tool: one that connects to its servers in the background would ask its
-/// model about the first message without it. The prompt has been recorded by then, so nobody waits for evidence.
+/// Delays a prompt until the agent has our tool: a program that connects to its MCP servers in the background would ask
+/// its model about the first message without the tool. The prompt has been recorded by then, so that no drain waits for
+/// evidence meanwhile.
 pub fn hold_for_tool(world: &World<'_>, identity: &Identity, launch: &str) {
     let manifest = Manifest::load(world.paths, identity.runtime());
     if !manifest.is_ok_and(|manifest| manifest.screen.is_some_and(|screen| screen.tool)) {

@@ -25,8 +25,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Variables that a session gets from the program that starts it. Nothing else of that environment reaches it:
-/// it may be another agent's, with that agent's secrets.
+/// Variables that a session gets from the program that starts it. Nothing else of that program's environment reaches
+/// the session: it may be the environment of another agent, with that agent's secrets.
 const ALLOWED: &[&str] = &[
     "HOME",
     "USER",
@@ -51,13 +51,13 @@ const ALLOWED: &[&str] = &[
 ];
 const ALLOWED_PREFIXES: &[&str] = &["LC_", "IAPEER_", "IAP_"];
 
-/// What a session is told about itself.
+/// The variables that tell a session about itself.
 const OWN: [&str; 4] = ["PEER_PERSONALITY", "PEER_RUNTIME", "PEER_IDENTITY", "PEER_LAUNCH"];
 
-/// How many seconds longer than the approval hook itself the program waits for it.
+/// How many seconds longer the agent's program waits for the approval hook than the hook may take.
 const HOOK_MARGIN: u64 = 30;
 
-/// Where programs are looked for when the caller's PATH is missing.
+/// The folders in which programs are searched for, besides those of the caller's PATH.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin";
 
 /// The part of `environment` that may reach a session or a detached program of ours.
@@ -107,7 +107,7 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
     given.chain(home.and_then(|home| Some(("HOME".to_owned(), home.into_os_string().into_string().ok()?))))
 }
 
-/// The folder this program was started from: where its siblings are.
+/// The folder that this program is in, and iapeer's other programs are.
 pub fn bin_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
@@ -127,7 +127,7 @@ pub(crate) fn new_launch_name(world: &World<'_>) -> String {
 /// The longest argument that Linux passes to a program, in bytes (MAX_ARG_STRLEN).
 const ARGUMENT_MAX: usize = (128 << 10) - 1;
 
-/// What to start for `peer`. `prompt` is the assembled system prompt's file, where there is one.
+/// The launch of `peer`, not yet started. `prompt` is the assembled system prompt's file, where there is one.
 pub fn build<'a>(
     world: &World<'_>,
     peer: &'a Peer,
@@ -242,7 +242,8 @@ pub fn build<'a>(
     env.insert("PEER_LAUNCH".into(), name.to_owned());
     env.retain(|key, _| !["CLAUDECODE", "TMUX", "TMUX_PANE"].contains(&key.as_str()));
     let pane_log = world.paths.pane_log(&peer.identity);
-    // tmux's side of it would wait for a FIFO's reader for as long as the session lives.
+    // If the log were a FIFO, the program by which tmux writes the log would wait for a reader as long as the session
+    // lives.
     if let Some(unfit) = open::fault(&pane_log, Rule { max: u64::MAX, ..Rule::LOG }) {
         return Err(Failure::new(unfit.exit(), format!("{} is not started: {unfit}", peer.identity)));
     }
@@ -338,7 +339,7 @@ pub(crate) fn write_prompt(world: &World<'_>, peer: &Peer) -> Result<Option<Path
     Ok(Some(path))
 }
 
-/// The conversation's id in the name of its transcript: the UUID it ends with, else all of it.
+/// The conversation's id in the name of its transcript: the UUID at the name's end, else the whole name.
 fn session_id(reference: &str) -> &str {
     let tail = reference.len().checked_sub(36).and_then(|at| reference.get(at..));
     let is_uuid = |text: &&str| {

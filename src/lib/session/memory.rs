@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// How long the program may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// The largest part of its output that is used, in bytes.
+/// The largest part of the program's output that is used, in bytes.
 const KEPT: u64 = 64 * 1024;
 
 /// The path of the program. `None`: it does not exist, or is not executable.

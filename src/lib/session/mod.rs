@@ -1,5 +1,5 @@
 //! The life of one session: the wake rule, launching, settling (recording what happened to the session), ending.
-//! Callers hold the identity's lock.
+//! Callers of `bring_up`, `settle` and `end` hold the identity's lock.
 
 #![forbid(unsafe_code)]
 

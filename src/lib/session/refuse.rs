@@ -6,7 +6,7 @@ use crate::store::event_log::Event;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// Refuses what the peer's nature or state forbids: a mailbox, stopped, or held by the service manager.
+/// Refuses a wake that the peer's nature or state forbids: it is a mailbox, stopped, or run by the service manager.
 pub(crate) fn refuse_by_state(world: &World<'_>, peer: &Peer) -> Result<(), Failure> {
     refuse_mailbox(peer)?;
     if let Some(by) = world.host.managed_by(&peer.identity) {
@@ -44,7 +44,7 @@ pub(crate) fn refuse_mid_wake(world: &World<'_>, peer: &Peer) -> Result<(), Fail
     Ok(())
 }
 
-/// The refusal of a peer that the service manager holds, with its line in the log.
+/// The refusal to wake a peer that the service manager runs, with its line in the log.
 pub(crate) fn refuse_managed(world: &World<'_>, peer: &Peer, by: Managed, cause: &'static str) -> Failure {
     world.lifecycle(&wake_event(peer, "refused", cause).field("by", by));
     let why = format!("{} is launchd-managed (by {by}): it is always on and not woken by messages", peer.identity);

@@ -23,7 +23,7 @@ pub struct WakeSeen<'a> {
     pub request: WakeRequest,
     /// `.refresh` is set.
     pub refresh: bool,
-    /// The profile makes it a stateless worker.
+    /// The profile makes the peer a stateless worker.
     pub ephemeral: bool,
     /// How long the peer has been parked; `None`: it was not parked.
     pub parked: Option<Duration>,
@@ -37,11 +37,12 @@ pub struct WakeSeen<'a> {
     pub topics: &'a [Topic],
     /// Whether there is a conversation to resume, with the agent's name for it.
     pub transcript: Result<Option<String>, NothingToResume>,
-    /// A peer that was parked for longer, and is woken without a topic, starts fresh.
+    /// A peer that was parked for longer than this, and is woken without a topic, starts fresh.
     pub max_age: Duration,
 }
 
-/// The wake rule (spec 06.2 with D1). First match wins. The error is a wake that was asked to resume and can't.
+/// The wake rule (spec 06.2 with D1). First match wins. The error: the caller asked to resume, and there is nothing to
+/// resume.
 pub fn decide(seen: &WakeSeen<'_>) -> Result<Decision, NothingToResume> {
     let fresh =
         |cause, consume: &[Marker]| Decision { mode: Mode::Fresh, cause, reference: None, consume: consume.to_vec() };

@@ -1,4 +1,4 @@
-//! The seed: the text that a fresh session is told first, where the profile has an `initial_prompt`.
+//! The seed: the text that a fresh session gets first, where the profile has an `initial_prompt`.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
@@ -9,7 +9,7 @@ use crate::store::queue::{Item, nobody};
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// The first words to a fresh session, as an envelope: nothing else may reach a composer first (D33).
+/// The seed as an envelope: no other text may be the first that is typed into a composer (D33).
 pub(crate) fn envelope(peer: &Peer, text: &str, at: EpochMs) -> String {
     let envelope = Envelope {
         from: nobody().into(),

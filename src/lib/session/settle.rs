@@ -39,7 +39,7 @@ pub enum Mended {
     Death(&'static str, String),
     /// The session of a stopped peer was gone.
     Stopped,
-    /// A session had ended itself to come back fresh.
+    /// A session had ended itself and asked for a fresh one.
     EagerFresh,
     /// A launch whose launcher died was ended.
     FailedLaunch,
@@ -47,9 +47,9 @@ pub enum Mended {
     ClaimedElsewhere,
 }
 
-/// Brings the files of `identity` in line with what lives, and says where the session stands.
+/// Brings the files of `identity` in line with its live processes, and returns the session's state and the repair.
 ///
-/// Each repair leaves its line in the log, whichever program made it.
+/// Each repair is logged, whichever program makes it.
 pub fn settle(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Failure> {
     let settled = mend(world, identity)?;
     log_mended(world, identity, &settled.1);
@@ -166,14 +166,14 @@ fn mend(world: &World<'_>, identity: &Identity) -> Result<(Standing, Mended), Fa
     }
 }
 
-/// Whether `record` is of a boot that has taken longer than any boot may: where nobody holds the lock, its launcher is
-/// gone.
+/// Whether `record` is of a boot that has taken longer than any boot may. Where no other program holds the lock, the
+/// launcher of such a boot is gone.
 pub(crate) fn is_failed_launch(world: &World<'_>, record: &SessionRecord) -> bool {
     let patience = world.settings.boot_deadline + world.settings.ready_gate;
     record.phase == Phase::Booting && world.now().since(record.woke_at) > patience
 }
 
-/// Records that a session we launched is gone without an intent (rows 2 to 4 of 07.2).
+/// Records that a session with a record is gone and no intent announced its end (rows 2 to 4 of 07.2).
 fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failure> {
     let identity = &record.identity;
     let markers = world.markers(identity);
@@ -189,15 +189,15 @@ fn record_end(world: &World<'_>, record: &SessionRecord) -> Result<Mended, Failu
     let died_at = record.died_at.unwrap_or_else(|| world.now());
     let dead = SessionRecord { died_at: Some(died_at), ..record.clone() };
     dead.write(world.paths)?;
-    // The rename decides who records it, even against a program that ignores the lock.
+    // The rename decides which program records the death, even against one that ignores the lock.
     if !SessionRecord::claim_death(world.paths, identity)? {
         return Ok(Mended::ClaimedElsewhere);
     }
     Ok(if finish_claim(world, &dead)? { Mended::EagerFresh } else { death })
 }
 
-/// Counts a claimed death and removes what the session left. Returns whether the session had ended itself to come back
-/// fresh.
+/// Counts a claimed death and removes what the session left. Returns whether the session had ended itself and asked for
+/// a fresh one, which counts as no death.
 fn finish_claim(world: &World<'_>, record: &SessionRecord) -> Result<bool, Failure> {
     let identity = &record.identity;
     let markers = world.markers(identity);
@@ -227,7 +227,7 @@ fn end_leftover(world: &World<'_>, record: &SessionRecord) -> Result<(), Failure
     end::end(world, &record.identity, Some(record), &End::new(why).keep_marks())
 }
 
-/// Ends a server that keeps a dead pane and has no record: a launch that was cut short left it.
+/// Ends a server that keeps a dead pane and has no record: an interrupted launch left it.
 fn clear_dead_pane(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     if !world.host.has_trace(identity) {
         return Ok(());
