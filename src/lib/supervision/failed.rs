@@ -16,15 +16,15 @@ pub(crate) struct FailedTick {
     pub(crate) why: String,
 }
 
-/// Notes that a tick could not run: whoever has it run each minute (cron) may throw away what it says.
+/// Notes that a tick could not run: the program that starts it each minute (cron) may discard what the tick prints.
 pub fn note_failed(failure: &Failure) {
     let Ok(paths) = Paths::from_env() else { return };
     let failed = FailedTick { at: EpochMs::from(std::time::SystemTime::now()), why: failure.message.clone() };
-    // Where not even this can be written, `iapeer doctor` finds out by itself.
+    // Where not even this can be written, `iapeer doctor` finds by the time of the last tick that none runs.
     let _ = serde_json::to_vec(&failed).map(|text| durable::write_volatile(&paths.superviser_failed(), &text));
 }
 
-/// Takes that note away: a tick has run.
+/// Removes the note about a failed tick, since a tick has run.
 pub fn note_done(world: &World<'_>) -> Result<(), Failure> {
     let note = world.paths.superviser_failed();
     if note.exists() {

@@ -1,5 +1,5 @@
-//! The tick's work for other hosts: starts the relay where messages wait and a try is due, and gives up messages that
-//! have waited for too long.
+//! The tick's work for other hosts: starts the relay where a try is due and messages wait or are to be fetched, and
+//! gives up messages that have waited for too long.
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
@@ -13,12 +13,12 @@ use crate::store::{StoreError, durable};
 use crate::world::World;
 use std::collections::BTreeSet;
 
-/// Which hosts are attended to.
+/// What a tick does for each host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// Those for which something waits.
+    /// It starts the relay where that is due.
     Waiting,
-    /// Each one, with what is too old.
+    /// It also completes interrupted burials, gives up messages that are too old, and removes what crashes left.
     Full,
 }
 
@@ -60,7 +60,7 @@ fn attend_to(world: &World<'_>, outbox: &Outbox, look: Look) -> Result<(), Failu
     Ok(())
 }
 
-/// Removes files that came with messages, once the history of those is dropped.
+/// Removes files that came with messages, once they are older than any message that the histories keep.
 fn sweep_attachments(world: &World<'_>) -> Result<(), StoreError> {
     let bound = history::age_bound(world.settings);
     for entry in durable::entries_of(&world.paths.attachments_dir())? {

@@ -52,7 +52,7 @@ impl Reaped {
     }
 }
 
-/// Ends the session of `identity`, whatever it is doing.
+/// Ends the session of `identity`, whatever the session is doing.
 pub fn by_name(world: &World<'_>, identity: &Identity, park: Park, why: &str) -> Reaped {
     guarded(world, identity, |world| match settle::settle(world, identity)?.0 {
         Standing::Live(record) => end(world, identity, &record, park, why),
@@ -190,8 +190,8 @@ fn guarded(world: &World<'_>, identity: &Identity, act: impl FnOnce(&World<'_>) 
     guarded_unless(false, world, identity, act)
 }
 
-/// Runs `act` under the identity's lock (without it where `dry`), skips peers that the service manager holds, and turns
-/// an error into a [`Reaped`].
+/// Runs `act` under the identity's lock (without the lock where `dry`), skips peers that the service manager runs, and
+/// turns an error into a [`Reaped`].
 fn guarded_unless(
     dry: bool,
     world: &World<'_>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What was observed of one session.
 #[derive(Debug, Clone)]
 pub struct SessionSeen {
-    /// Whether the service manager holds the peer.
+    /// Whether the service manager runs the peer.
     pub managed: bool,
     /// Whether the session is alive.
     pub liveness: Liveness,
@@ -33,7 +33,7 @@ pub struct SessionSeen {
 /// How long a session may be quiet before the rule ends it.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The bound for a worker that has not answered.
+    /// The bound for a worker that has not answered; it ends one that has answered, too.
     pub unarmed: Duration,
     /// The bound for every other session.
     pub idle: Duration,

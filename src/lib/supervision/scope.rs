@@ -109,7 +109,7 @@ fn with_any_of(world: &World<'_>, files: &[StateFile]) -> Result<BTreeSet<Identi
     Ok(files.iter().flat_map(|file| identities_among(&names, *file)).collect())
 }
 
-/// Removes the mark of `identity` if that has nothing a tick would have to examine.
+/// Removes the mark of `identity` if a tick would find nothing to do for the identity.
 fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
     let is_at_rest = || {
         !OF_A_SESSION

@@ -53,7 +53,7 @@ pub struct Judged {
     /// How long the session had been quiet, in whole seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_secs: Option<u64>,
-    /// Which service manager or program holds the identity, if any.
+    /// The service manager that runs the peer, or the program that holds the identity's lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The pid of the session's server: a plan is carried out only on this very server.
@@ -95,8 +95,8 @@ impl TickOptions {
 
 /// One tick. `tell` is called once per reported session. The caller holds the superviser's lock, except for a dry run.
 ///
-/// While the registry can't be read, nobody is known to be a peer: deaths are recorded, but no session is ended or
-/// started, no queue is touched, and the error is returned at the end.
+/// While the registry can't be read, it is not known which identities are peers: deaths are recorded, but no session is
+/// ended or started, no queue is touched, and the error is returned at the end.
 pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judged)) -> Result<TickSummary, Failure> {
     let started = world.clock.monotonic();
     let verbose = options.verbose || options.dry_run || world.settings.verbose;
@@ -107,7 +107,8 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     }
     let look = Scope::of(world, &options.only);
     let all = look.sessions(world)?;
-    // Once for all that is only looked at: with a thousand sessions, reading it for each is most of a tick.
+    // Read once for all sessions that are only examined: with a thousand sessions, a read for each is most of a tick's
+    // time.
     let registry = LazyCell::new(|| Registry::read(world.paths).map_err(Failure::from));
     let mut summary = TickSummary::default();
     for identity in &all {
@@ -176,7 +177,7 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
 
 /// Determines what a peer waits for, and tells the owner where that is due.
 fn attend(world: &World<'_>, registry: &Registry, identity: &Identity) -> Result<(), Failure> {
-    // A peer that the service manager holds is only observed.
+    // A peer that the service manager runs is left alone: what it waits for is not determined.
     if world.host.managed_by(identity).is_some() {
         return Ok(());
     }
@@ -380,7 +381,7 @@ fn observe(
     Ok((observed, None))
 }
 
-/// Starts a fresh session of a peer that ended its session in order to come back fresh. The mark is removed before the
+/// Starts a fresh session of a peer that ended its session and asked for a fresh one. The mark is removed before the
 /// start, so that a start that fails is not repeated for ever. The runtime is resolved anew (pitfall 31).
 fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
     let attempt = || -> Result<(), Failure> {
@@ -406,7 +407,7 @@ fn relaunch(world: &World<'_>, identity: &Identity, patience: Duration) {
 }
 
 /// Removes temporary files that a crash left in the queue, and starts a drain where an item waits or is in flight.
-/// Returns whether one was started.
+/// Returns whether a drain was started.
 fn kick(world: &World<'_>, identity: &Identity) -> Result<bool, StoreError> {
     if !world.queue(identity).tend(durable::LITTER_AGE)? || world.markers(identity).is_stopped() {
         return Ok(false);
@@ -432,7 +433,7 @@ fn log(world: &World<'_>, judged: &Judged, dry_run: bool) {
     world.lifecycle(&event);
 }
 
-/// When the last tick ran, for `iapeer status`.
+/// When the last tick ran, by the time of its lock file.
 pub(crate) fn last_tick(paths: &crate::base::Paths) -> Option<EpochMs> {
     std::fs::metadata(paths.superviser_lock()).and_then(|meta| meta.modified()).ok().map(EpochMs::from)
 }
