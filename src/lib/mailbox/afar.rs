@@ -31,7 +31,8 @@ pub(crate) struct Outgoing {
     pub(crate) item: Item,
 }
 
-/// The host has accepted the item numbered `seq`: a message awaits its receipt from now on.
+/// Records that the host has accepted the item numbered `seq`: a message awaits its receipt from now on; a receipt is
+/// done and is removed.
 pub(crate) fn handed_over(world: &World<'_>, outbox: &Outbox, seq: Seq, item: &Item) -> Result<(), Failure> {
     if matches!(item.errand, Some(Errand::Receipt(_))) {
         outbox.queue.remove(Place::Waiting, seq)?;
@@ -100,7 +101,7 @@ fn bury_locked(
 ) -> Result<(), Failure> {
     let queue = &outbox.queue;
     if item.errand.is_some() {
-        // Only a probe waits for the return of an errand, and it reads the history.
+        // Of the errands only a probe is waited for, by a program that reads the history.
         item.reason = Some(reason.to_owned());
         record(world, outbox, seq, &item, Outcome::Dead, None);
         queue.remove(place, seq)?;

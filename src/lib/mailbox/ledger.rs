@@ -25,7 +25,7 @@ words! {
         Delivered = "delivered",
         /// The message waits.
         Queued = "queued",
-        /// The message was typed, and there is no evidence that the session took it.
+        /// The message was handed over, and there is no evidence that the session took it.
         Unknown = "unknown",
         /// The message is a dead letter.
         Dead = "dead",
@@ -65,7 +65,7 @@ pub(crate) struct Entry {
 pub(crate) enum GivenBack {
     /// The item waits again, at its place in the order.
     Waits,
-    /// The item is a dead letter: it had all its tries, or was held for too long.
+    /// The item is a dead letter: its last try failed, or it was held for too long.
     Buried,
 }
 
@@ -129,8 +129,8 @@ impl<'a> Ledger<'a> {
     }
 
     /// Settles a message that was delivered: appends its line to the history, then removes the item. Where the history
-    /// can't be written, the item stays in flight with the reason and the evidence of delivery; such an item does not
-    /// block the messages behind it.
+    /// can't be written, the item stays in its place with the reason and the evidence of delivery; such an item does
+    /// not block the messages behind it.
     pub(crate) fn settle(&mut self, mut entry: Entry, landed: Landed) -> Result<(), Failure> {
         self.log(&entry.item, TryOutcome::Delivered, Some(&landed), None);
         entry.item.landed.get_or_insert(self.world.now());
@@ -165,7 +165,7 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Notes in the item that a worker took it as its task: the item stays in flight until the worker answers.
+    /// Notes in the item that a worker took it as its task. The item stays in flight until the worker answers.
     pub(crate) fn settle_taken(&mut self, mut entry: Entry, landed: Landed) -> Result<(), Failure> {
         entry.item.landed = Some(self.world.now());
         entry.item.landing = Some(landed);
@@ -198,7 +198,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Holds an item for a reason that is not its own fault: no try is counted, and the item keeps its place in the
-    /// order. An item in flight of which nothing was typed waits again; one that may have been typed (`outcome` is
+    /// order. An item in flight that was not handed over waits again; one that may have been handed over (`outcome` is
     /// `Unknown`) stays in flight. An item that is held for longer than the settings allow becomes a dead letter.
     pub(crate) fn hold(
         &mut self,
@@ -209,7 +209,7 @@ impl<'a> Ledger<'a> {
         reason: &str,
     ) -> Result<GivenBack, Failure> {
         let now = self.world.now();
-        // A time in the future counts as now; and time by which the clock was set forward has not passed.
+        // A time in the future counts as now; time by which the clock was set forward does not count.
         let since = entry.item.held.map_or(now, |held| held.since.min(now));
         let since = since.max(self.world.clock_set_at().unwrap_or_default());
         if now.since(since) > self.world.settings.hold {
@@ -232,7 +232,7 @@ impl<'a> Ledger<'a> {
         Ok(GivenBack::Waits)
     }
 
-    /// Counts a failed try and puts the item back to its place in the order, or buries it when it had all its tries.
+    /// Counts a failed try and puts the item back to its place in the order, or buries it where that was its last try.
     pub(crate) fn give_back(&mut self, entry: Entry, reason: &str) -> Result<GivenBack, Failure> {
         self.give_back_within(entry, reason, self.world.settings.queue_max_attempts)
     }

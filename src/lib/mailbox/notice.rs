@@ -87,8 +87,8 @@ pub(crate) fn give_waiting(world: &World<'_>, only: Option<&Identity>) {
     }
 }
 
-/// The peer of `identity`, on another runtime where it has that one no more. `None`: it is gone, by a registry that
-/// could be read.
+/// The peer of `identity`, on another of its runtimes where it no longer has that one. `None`: the registry could be
+/// read and has no such peer.
 fn find(world: &World<'_>, identity: &Identity) -> Result<Option<Peer>, Failure> {
     let registry = Registry::read(world.paths)?;
     let Some(record) = registry.get(identity.personality()) else { return Ok(None) };

@@ -52,13 +52,13 @@ pub struct QueueRow {
     pub reason: Option<String>,
 }
 
-/// Whose queue it is.
+/// Whose queue a queue is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub enum QueueOf {
     /// A peer's.
     Peer(Identity),
-    /// What waits for another host.
+    /// Another host's: the outbox for it.
     Host(HostName),
 }
 
@@ -77,7 +77,7 @@ impl QueueOf {
         }
     }
 
-    /// Starts what delivers or hands over.
+    /// Starts the program that delivers the messages of the queue, or hands them over.
     fn kick(&self, world: &World<'_>) {
         match self {
             QueueOf::Peer(identity) => drop(world.kick(identity)),
@@ -139,8 +139,8 @@ impl QueueRow {
     }
 }
 
-/// The identities named, each as `RUNTIME-NAME` or, for all its runtimes, `NAME`; where none is named, every one that has
-/// a queue. While the registry can't be used, nobody counts as unknown.
+/// The identities named, each as `RUNTIME-NAME` or, for all its runtimes, `NAME`; where none is named, every one that
+/// has a queue. Where the registry can't be read, only `RUNTIME-NAME` is understood, and is not checked.
 pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Failure> {
     if named.is_empty() {
         return Ok(identities_with(world.paths, StateFile::Queue)?);
@@ -158,7 +158,7 @@ pub fn chosen(world: &World<'_>, named: &[String]) -> Result<Vec<Identity>, Fail
     Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-/// The identities, where each is written as one.
+/// The identities, where each of `named` is written as `RUNTIME-NAME`.
 fn by_letter(named: &[String]) -> Option<Vec<Identity>> {
     named.iter().map(|text| text.parse().ok()).collect()
 }
@@ -181,8 +181,8 @@ pub fn all_chosen(world: &World<'_>, named: &[String]) -> Result<Vec<QueueOf>, F
     Ok(queues)
 }
 
-/// All items in these queues; with `heads`, only the items that a drain would take up. A name that is no
-/// peer's and has no queue is refused, since it is probably misspelled.
+/// All items in these queues; with `heads`, only the items that a drain would take up. A name that is no peer's and has
+/// no queue is refused (67), since it is probably misspelled.
 pub fn list(world: &World<'_>, queues: &[QueueOf], heads: bool) -> Result<Vec<QueueRow>, Failure> {
     let places: &[Place] = if heads { &[Place::Inflight, Place::Waiting] } else { &Place::ALL };
     let mut rows = Vec::new();
@@ -222,7 +222,7 @@ pub fn list(world: &World<'_>, queues: &[QueueOf], heads: bool) -> Result<Vec<Qu
     Ok(rows)
 }
 
-/// How many messages wait for `identity` because it is stopped.
+/// How many messages wait for `identity` because the peer is stopped; 0 where it is not.
 pub fn held_back(world: &World<'_>, identity: &Identity) -> Result<usize, Failure> {
     if !world.markers(identity).is_stopped() {
         return Ok(0);
@@ -251,13 +251,13 @@ fn no_dead_letter(id: &str, place: Place, identity: &QueueOf) -> Failure {
 /// One item with its text, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShownItem {
-    /// Whose queue it is in.
+    /// Whose queue the item is in.
     pub identity: QueueOf,
-    /// Its place in the queue.
+    /// The item's place in the queue.
     pub place: Place,
-    /// Its number.
+    /// The item's number.
     pub seq: Seq,
-    /// When it was accepted, UTC.
+    /// When the message was accepted, UTC.
     pub accepted_at: String,
     /// The item, as its file has it.
     pub item: Item,
@@ -291,7 +291,7 @@ pub fn show(world: &World<'_>, id: &str) -> Result<ShownItem, Failure> {
 }
 
 /// Accepts a dead letter again and starts a drain. Where the message waits already, because an earlier call was
-/// interrupted, only the rest of the dead letter is removed.
+/// interrupted, only the dead letter is removed.
 pub fn requeue(world: &World<'_>, id: &str) -> Result<QueueRow, Failure> {
     let (identity, place, seq) = find(world, id)?;
     let queue = identity.queue(world);

@@ -38,7 +38,8 @@ pub(crate) fn put(world: &World<'_>, host: &HostName, receipt: &Receipt) -> Resu
     Ok(())
 }
 
-/// The number under which the far host knows the message, taken: the receipt has been written.
+/// Removes from `item` the number under which the other host knows the message, since the receipt has been written, and
+/// returns the number.
 pub(crate) fn taken(item: &mut Item) -> Option<Seq> {
     item.far_seq.take_if(|_| item.from.host().is_some())
 }

@@ -38,8 +38,8 @@ pub(crate) fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> 
 }
 
 /// Settles tasks whose worker ended without an answer: a task goes back to the head of the queue while the profile's
-/// `max_attempts` allows another try, else it becomes a dead letter and the sender is told once. A task without
-/// evidence that a worker took it goes back in any case.
+/// `max_attempts` allows another try, else it becomes a dead letter and the sender is told once. For a task without
+/// evidence that a worker took it, the limit of tries is that of any message (IAPEER_QUEUE_MAX_ATTEMPTS).
 pub(crate) fn give_back_unanswered(world: &World<'_>, peer: &Peer, queue: &Queue, why: &str) -> Result<(), Failure> {
     Ledger::new(world, peer, queue).give_back_unanswered(why)
 }
@@ -81,9 +81,9 @@ impl Ledger<'_> {
     }
 }
 
-/// Sets the mark that a worker has answered (`.ephemeral-armed`). Called for every sender; does nothing where the
-/// sender is no worker, or where the message comes from a process of an earlier session, which answers no task of this
-/// session.
+/// Sets the mark that a worker has answered (`.ephemeral-armed`), starts a drain, and returns whether the mark was set.
+/// Called for every sender; does nothing where the sender is no worker, or where the message comes from a process of an
+/// earlier session, which answers no task of this session.
 pub(crate) fn arm(world: &World<'_>, caller: &Identity, record: &PeerRecord) -> bool {
     let current = SessionRecord::peek(world.paths, caller).and_then(|record| record.launch);
     if let (Some(current), Ok(own)) = (current, std::env::var("PEER_LAUNCH"))
