@@ -8,8 +8,8 @@
 //! <message><![CDATA[BODY]]></message>
 //! </iap>
 //! ```
-//! For a sender on another host P is `NAME@HOST`. Lines end with LF, except the last one. The decoder is anchored at
-//! the open tag, parses CDATA sections, reads a bounded number of characters, and also accepts the short attribute
+//! For a sender on another host P is `NAME@HOST`. Lines end with LF, except the last one. The decoder starts at the
+//! open tag, which has at most `MAX_TAG` characters, parses CDATA sections, and also accepts the short attribute
 //! names of later versions.
 
 use crate::base::address::Origin;
@@ -32,16 +32,16 @@ pub enum Instruction {
     Send,
 }
 
-/// A message as it is typed into a session.
+/// A message as it is handed to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Who sent it.
+    /// The sender.
     pub from: Origin,
     /// The sender's nature.
     pub intelligence: Intelligence,
-    /// When it was accepted: local ISO time with offset.
+    /// When the message was accepted: local ISO time with offset.
     pub ts: String,
-    /// What it is about.
+    /// The message's topic.
     pub topic: Option<Topic>,
     /// The message's id; envelopes of the earlier system have none.
     pub id: Option<MessageId>,
@@ -49,7 +49,7 @@ pub struct Envelope {
     pub re: Option<MessageId>,
     /// How often the message may have been delivered before.
     pub redelivered: Option<u32>,
-    /// Absolute paths.
+    /// The attachments, as absolute paths.
     pub attachments: Vec<String>,
     /// The text.
     pub body: String,
@@ -113,7 +113,7 @@ impl Envelope {
         lines.join("\n")
     }
 
-    /// Reads the envelope that `text` begins with, after white space.
+    /// Reads the envelope that `text` begins with, after white space. What follows the envelope is ignored.
     pub fn decode(text: &str) -> Result<Envelope, EnvelopeError> {
         let (tag, rest) = open_tag(text.trim_start()).ok_or(EnvelopeError::NoTag)?;
         let attribute = |long: &str, short: &str| attribute(tag, long).or_else(|| attribute(tag, short));
@@ -156,8 +156,8 @@ fn origin(runtime: Runtime, named: &str) -> Result<Origin, EnvelopeError> {
     }
 }
 
-/// The ids of all envelopes in `text`, in order, with any other text around them. An envelope quoted in a body does not
-/// count, since it stands inside CDATA; prose that looks like an open tag does not hide an envelope after it.
+/// The ids of all envelopes in `text`, in order; any other text may be around them. An envelope quoted in a body does
+/// not count, since it is inside CDATA; prose that looks like an open tag does not hide an envelope after it.
 pub(crate) fn message_ids(text: &str) -> Vec<MessageId> {
     let mut ids = Vec::new();
     let mut inside = false;
@@ -170,7 +170,8 @@ pub(crate) fn message_ids(text: &str) -> Vec<MessageId> {
             inside = true;
             at = text.len() - after.len();
         } else if inside && here.starts_with(CDATA) {
-            // The text was cut off inside a body: everything that follows belongs to that body.
+            // A CDATA section without an end: the text was cut off inside a body, and everything that follows belongs
+            // to that body.
             let Some(end) = here.find(CDATA_END) else { break };
             at += end;
         } else if here.starts_with("</iap>") {
@@ -221,8 +222,8 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     None
 }
 
-/// The content of the first element of one of these names that opens outside CDATA: its CDATA sections and raw text
-/// together, up to the close tag outside CDATA.
+/// The content of the first element of one of these names whose open tag is outside CDATA: its CDATA sections and raw
+/// text together, up to the first close tag outside CDATA.
 fn content(text: &str, names: &[&str]) -> Option<String> {
     let envelope = find_outside_cdata(text, "</iap>").map_or(text, |end| &text[..end]);
     let (name, start) = names

@@ -1,4 +1,4 @@
-//! The limits of a message, checked once, when it is accepted.
+//! The limits of a message, checked once, when the message is accepted.
 
 use crate::base::exit::{Exit, Failure};
 use std::fs::OpenOptions;
