@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A question about a session that the host did not answer, or an end of a session that is not complete.
+/// A question about a session that the host could not answer, or an action on it that the host could not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A tmux call failed.
@@ -41,10 +41,10 @@ impl From<HostError> for Failure {
     }
 }
 
-/// An answer that was not given on a screen.
+/// Why an answer was not given on a session's screen.
 #[derive(Debug, thiserror::Error)]
 pub enum ChoiceError {
-    /// The screen can't be seen, or no key be pressed.
+    /// The screen can't be read, or a key can't be pressed.
     #[error(transparent)]
     Host(#[from] HostError),
     /// The runtime has no screen rules.
@@ -70,7 +70,7 @@ pub enum ChoiceError {
 /// A compaction that was not done, or whose end is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
-    /// The screen can't be seen, or nothing be typed.
+    /// The screen can't be read, or nothing can be typed.
     #[error(transparent)]
     Host(#[from] HostError),
     /// The runtime reports no end of a compaction.
@@ -88,7 +88,7 @@ pub enum CompactError {
     /// The transcript did not show the end of the compaction in time.
     #[error("compact did not complete within {}ms (no transcript compact marker; pane tail: {tail})", waited.as_millis())]
     NotDone {
-        /// How long it had.
+        /// How long the compaction was waited for.
         waited: Duration,
         /// The screen's last rows.
         tail: String,
@@ -104,10 +104,10 @@ impl From<CompactError> for Failure {
 /// A program that did not start: one line, why and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
-    /// One of ours.
+    /// One of iapeer's programs.
     #[error(transparent)]
     Ours(#[from] SpawnError),
-    /// The owner's.
+    /// The owner's program, `<root>/notify`.
     #[error("{}: {source}", program.display())]
     Owners {
         /// The program.

@@ -25,11 +25,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Lets a program begin that was made ready. Says whether it runs.
+/// Lets a program begin that was made ready. The error says why the program does not run.
 pub(crate) type Begin<'a> = Box<dyn FnOnce() -> Result<(), NotStarted> + 'a>;
 
-/// The host as the lifecycle sees it. The real one talks to tmux and reads transcripts; the simulated one lets
-/// whole days of fleet life run in a second.
+/// The machine, as the rules use it.
 pub trait Host: Send + Sync {
     /// Probes whether the session is alive: by the pid and start time of the server in `record`, else by asking tmux.
     fn liveness(&self, identity: &Identity, record: Option<&SessionRecord>) -> Liveness;
@@ -63,7 +62,8 @@ pub trait Host: Send + Sync {
     /// Whether the peer's transcripts contain this message's id.
     fn carries(&self, peer: &Peer, id: MessageId) -> bool;
 
-    /// When a turn of the peer took this message, by its transcript; 1970 where that does not say when.
+    /// When a turn of the peer took this message, by the peer's transcript; 1970 where the transcript does not say
+    /// when.
     fn taken_at(&self, peer: &Peer, id: MessageId) -> Option<EpochMs> {
         self.carries(peer, id).then(EpochMs::default)
     }
@@ -83,7 +83,7 @@ pub trait Host: Send + Sync {
     /// Waits until a started session is ready for input.
     fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady>;
 
-    /// Types a message into a live session and waits for evidence.
+    /// Hands a message to a live session, in the best way that the session has, and waits for evidence.
     fn deliver(&self, delivery: &Delivery<'_>) -> Landing;
 
     /// Whether a turn is running, according to the session's screen.
@@ -144,15 +144,15 @@ pub trait Host: Send + Sync {
     /// Starts one of iapeer's programs, detached from the caller.
     fn detach(&self, program: &str, arguments: &[&str]) -> Result<(), NotStarted>;
 
-    /// Starts a detached drain that does not look at the queue of `identity` before it is let begin, so that it can be
-    /// loaded while there is still something to do. The answer lets it begin; so does dropping the answer, and the end
-    /// of this program.
+    /// Starts a detached drain that does not read the queue of `identity` before it is told to begin, so that its
+    /// program is loaded while the caller still works. Calling the returned function tells it to begin; so does
+    /// dropping the function, and the end of this program.
     fn ready_drain<'a>(&'a self, identity: &Identity) -> Begin<'a> {
         let identity = identity.clone();
         Box::new(move || self.detach("iapeer-drain", &[identity.as_str()]))
     }
 
-    /// Whether a service manager holds this peer, which, and through whose unit (D16).
+    /// Whether a service manager runs this peer, which one, and through whose unit (D16).
     fn managed_by(&self, identity: &Identity) -> Option<Managed>;
 
     /// The id of this boot of the machine.
@@ -173,11 +173,11 @@ pub struct View {
 pub struct Processes {
     /// The tmux server.
     pub server: ProcessId,
-    /// The first process of its pane, if that is alive.
+    /// The first process of the session's pane, if that process is alive.
     pub pane: Option<ProcessId>,
-    /// Its pane's name on the server.
+    /// The pane's name on the server.
     pub pane_id: Option<PaneId>,
-    /// The systemd unit it runs in.
+    /// The systemd unit in which the server runs; `None`: it runs in no unit of its own.
     pub unit: Option<String>,
 }
 
@@ -186,11 +186,11 @@ pub struct Processes {
 pub struct TranscriptTimes {
     /// The newest record's time.
     pub last: Option<EpochMs>,
-    /// The newest record that ended a turn, where one runs.
+    /// The newest record that ended a turn; read only where a turn runs according to the hooks.
     pub turn_end: Option<TurnEnd>,
 }
 
-/// Times asked of tmux.
+/// Times that tmux has reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TerminalTimes {
     /// When the window last changed.
@@ -204,8 +204,8 @@ pub struct TerminalTimes {
 pub struct NotReady {
     /// The reason, with the last rows of the screen.
     pub reason: String,
-    /// What the session waits for, where it is alive and waits for a person (a login, an unknown dialog). That counts
-    /// neither as a death nor as a try of the message for which the peer was woken.
+    /// What the session waits for, where it is alive and waits for a person (a login, an unknown dialog). Such a boot
+    /// counts neither as a death nor as a try of the message for which the peer was woken.
     pub hold: Option<Hold>,
 }
 
@@ -222,7 +222,7 @@ pub struct Launch<'a> {
     pub peer: &'a Peer,
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Its whole environment.
+    /// The program's whole environment.
     pub env: Vec<(String, String)>,
     /// The file to which the pane's output is logged.
     pub pane_log: PathBuf,
@@ -250,7 +250,7 @@ pub enum LaunchWay {
 }
 
 impl LaunchWay {
-    /// The manifest's group of arguments, and of variables, that goes with it.
+    /// The manifest's group of arguments, and of variables, that belongs to the way.
     pub(crate) fn group(&self) -> Option<&'static str> {
         match self {
             LaunchWay::Http(_) => Some(DeliveryKind::Http.as_str()),
@@ -289,39 +289,39 @@ pub struct Delivery<'a> {
     pub urgent: bool,
     /// When the message was accepted.
     pub accepted: EpochMs,
-    /// Whether an interrupted delivery may have left the message in the composer.
+    /// Whether an interrupted delivery may have handed the message over before, or left it in the composer.
     pub resumed: bool,
 }
 
 /// What became of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Landing {
-    /// There is evidence that the session took it.
+    /// There is evidence that the session took the message.
     Landed {
         /// What the evidence was.
         by: Evidence,
         /// A person's draft had to make way (D14).
         forced: bool,
     },
-    /// The program has it in its own queue, behind the running turn: no turn took it yet.
+    /// The program has the message in its own queue, behind the running turn: no turn has taken it yet.
     Queued {
         /// A person's draft had to make way (D14).
         forced: bool,
     },
-    /// Nothing was typed: this hold forbids it for now, for this reason.
+    /// Nothing was handed over: this hold forbids it for now, for this reason.
     Held(Hold, String),
-    /// The message was typed, or may have been, and there is no evidence that the session took it.
+    /// The message was or may have been handed over, and there is no evidence that the session took it.
     Unknown(String),
-    /// Nothing was typed, because of the message itself: the failure counts as a try.
+    /// Nothing was handed over, because of the message itself: the failure counts as a try.
     Failed(String),
 }
 
 /// How a pane's program ended, as tmux reports it; both fields are `None` where tmux does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PaneEnd {
-    /// Its exit status.
+    /// The program's exit status.
     pub status: Option<i32>,
-    /// The signal that ended it.
+    /// The signal that ended the program.
     pub signal: Option<i32>,
 }
 

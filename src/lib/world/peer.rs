@@ -19,14 +19,15 @@ pub struct Peer {
     pub identity: Identity,
     /// Its record in the registry.
     pub record: PeerRecord,
-    /// Its profile. `None`: missing or unreadable; the registry's copy or the safe defaults count.
+    /// Its profile. `None`: missing or unreadable; the registry's copy of its settings, or the defaults, apply.
     pub profile: Option<Profile>,
     /// Its runtime.
     pub manifest: Manifest,
 }
 
 impl Peer {
-    /// The peer named `name`, on `runtime` or on the one that 06.1 picks.
+    /// The peer named `name`, on `runtime`, else on its default runtime (06.1). Fails where no such peer is registered
+    /// (67), or the peer does not declare `runtime` (64).
     pub fn find(paths: &Paths, name: &Personality, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
         let registry = Registry::read(paths)?;
         let record = registry.get(name).ok_or_else(|| unknown_in(&registry, name))?.clone();
@@ -39,8 +40,8 @@ impl Peer {
         Peer::find(paths, identity.personality(), Some(identity.runtime()))
     }
 
-    /// [`Peer::of`] with a registry that has been read already; a peer that is missing there is searched in a newly
-    /// read one.
+    /// [`Peer::of`] with a registry that has been read already; a peer that is missing there is searched for in the
+    /// registry as it is now.
     pub(crate) fn of_in(paths: &Paths, registry: &Registry, identity: &Identity) -> Result<Peer, Failure> {
         let Some(record) = registry.get(identity.personality()) else { return Peer::of(paths, identity) };
         let runtime = resolve_runtime(record, Some(identity.runtime()))?;
@@ -59,7 +60,7 @@ impl Peer {
         Ok(identities.filter_map(read).collect())
     }
 
-    /// The peer that an argument names: `NAME`, or `RUNTIME-NAME` where that is no peer's name but an identity.
+    /// The peer that an argument names: `NAME`, or `RUNTIME-NAME` where no peer has that name.
     pub fn named(paths: &Paths, text: &str, runtime: Option<&Runtime>) -> Result<Peer, Failure> {
         Peer::named_in(paths, &Registry::read(paths)?, text, runtime)
     }
@@ -133,7 +134,7 @@ impl Peer {
         }
     }
 
-    /// When it resumes.
+    /// When its sessions resume the last conversation.
     pub(crate) fn resume_policy(&self) -> ResumePolicy {
         match self.policy().resume() {
             Some(Resume::Always) => ResumePolicy::Always,
@@ -143,7 +144,7 @@ impl Peer {
         }
     }
 
-    /// What a fresh session is told first.
+    /// The text that a fresh session gets first.
     pub fn initial_prompt(&self) -> Option<String> {
         self.policy().initial_prompt()
     }
@@ -154,7 +155,7 @@ impl Peer {
     }
 }
 
-/// What is said of a peer that is not registered.
+/// The error for a peer that is not registered.
 pub fn unknown(name: &Personality) -> Failure {
     Failure::new(
         Exit::NoPeer,
@@ -165,7 +166,8 @@ pub fn unknown(name: &Personality) -> Failure {
     )
 }
 
-/// Splits what a person typed into a name and a runtime. A registered name wins over an identity of that spelling.
+/// Splits what a person typed into a name and a runtime. A registered name takes precedence over an identity of the
+/// same spelling.
 pub(crate) fn split_name(
     registry: &Registry,
     text: &str,
@@ -188,12 +190,12 @@ pub(crate) fn split_name(
     if let Ok(name) = text.parse() {
         return Ok((name, runtime.cloned()));
     }
-    // As somebody wrote it: `Bob`, `Code Review`.
+    // A name as people write it: `Bob`, `Code Review`.
     normalize::personality_from(text).map(|name| (name, runtime.cloned())).map_err(|_| bad())
 }
 
-/// The identities that an argument names: `RUNTIME-NAME`, or `NAME` for all its runtimes. One that is not registered (any
-/// more) counts where it `has_state`.
+/// The identities that an argument names: `RUNTIME-NAME`, or `NAME` for all its runtimes. An identity that is not, or
+/// no longer, registered counts where `has_state` says that it has state files.
 pub(crate) fn identities_of(
     registry: &Registry,
     text: &str,
@@ -226,13 +228,13 @@ pub(crate) fn unknown_in(registry: &Registry, name: &Personality) -> Failure {
     }
 }
 
-/// The name that `typed` is probably a slip of: a letter or two more, less, or another, in a name that is long enough.
+/// The name that was probably meant by `typed`: at most two letters differ, in a name of fewer than five letters one.
 fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let near = |name: &&str| slips(typed, name) <= if name.len() < 5 { 1 } else { 2 };
     names.filter(near).min_by_key(|name| slips(typed, name))
 }
 
-/// How many letters have to be put in, taken out, changed or exchanged with their neighbour to make `a` of `b`.
+/// How many letters have to be inserted, removed, changed or swapped with their neighbor to turn `b` into `a`.
 fn slips(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
@@ -251,14 +253,14 @@ fn slips(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
-/// Whether an identity is meant, and not a peer of such a name: its peer is registered, and its runtime is one, declared
-/// or not.
+/// Whether an identity is meant, and not a name of this spelling: the identity is declared, or its peer is registered
+/// and its runtime is built in.
 fn is_meant(registry: &Registry, identity: &Identity) -> bool {
     let known = || built_in().any(|runtime| runtime == identity.runtime().as_str());
     registry.declares(identity) || (registry.get(identity.personality()).is_some() && known())
 }
 
-/// Refuses to act as `name` where `PEER_PERSONALITY` says that somebody else acts here.
+/// Refuses (78) to act as `name` where `PEER_PERSONALITY` names another peer.
 pub(crate) fn refuse_another(name: &Personality) -> Result<(), Failure> {
     let said = std::env::var_os("PEER_PERSONALITY").map(|value| value.to_string_lossy().into_owned());
     match said.filter(|said| !said.trim().is_empty()) {
@@ -270,8 +272,8 @@ pub(crate) fn refuse_another(name: &Personality) -> Result<(), Failure> {
     }
 }
 
-/// The peer that an argument names to a verb which is for all of it: `NAME`, or `RUNTIME-NAME` where it has no other
-/// runtime.
+/// The peer that is named as the argument of a verb for a whole peer: `NAME`, or `RUNTIME-NAME` where the peer has no
+/// other runtime.
 pub(crate) fn whole_peer(registry: &Registry, text: &str) -> Result<Personality, Failure> {
     let (name, runtime) = split_name(registry, text, None)?;
     let (Some(record), Some(runtime)) = (registry.get(&name), runtime) else { return Ok(name) };

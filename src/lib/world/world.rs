@@ -21,7 +21,7 @@ use crate::world::error::NotStarted;
 use crate::world::host::Host;
 use std::time::Duration;
 
-/// The time between a first probe that finds a session gone and the second one (D6).
+/// The time between a first probe that finds a session gone and the second probe (D6).
 const SECOND_LOOK: Duration = Duration::from_millis(250);
 
 /// Paths, settings, time, host, logs: passed to everything.
@@ -84,18 +84,20 @@ impl<'a> World<'a> {
         History::of(self.paths, self.settings, identity)
     }
 
-    /// What waits for another host, and what became of what was handed over.
+    /// The messages that wait for another host, and the outcomes of those that were handed over.
     pub fn outbox(&self, host: &HostName) -> Outbox {
         Outbox::of(self.paths, self.settings, host)
     }
 
-    /// Has a program hand over what waits for `host`, where this host can call that one by itself. A program that holds
-    /// the outbox looks again once it has released it. The always-on relay sees by itself what waits for a host on NATS.
+    /// Starts a program that hands over the messages for `host`, where this host can call that host. A program that
+    /// holds the outbox's lock checks the outbox again after it has released the lock. Messages for a host on NATS are
+    /// left to the relay that is always on.
     pub(crate) fn start_push(&self, host: &HostName) -> Result<(), NotStarted> {
         let calls = match HostFile::read(self.paths, host) {
             Ok(Some(HostFile::Ssh(ssh))) => ssh.destination.is_some(),
             Ok(Some(HostFile::Nats)) => {
-                // A failure only makes the relay see it later: it looks by itself every few seconds.
+                // A failure only makes the relay see the message later: it checks the outboxes by itself every few
+                // seconds.
                 let _ = durable::write_volatile(&self.paths.relay_kick(), b"");
                 false
             }
