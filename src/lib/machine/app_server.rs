@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Pause between two searches for the id of a message whose answer was lost.
 const SEARCH: Duration = Duration::from_millis(50);
 
-/// By the app-server beside the terminal.
+/// The way app-server: by the server beside the terminal.
 pub(super) struct AppServerWay;
 
 impl Way for AppServerWay {
@@ -135,7 +135,7 @@ fn look_up(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Option<Reache
     }
 }
 
-/// Whether the running turn is about to end: a hook has reported its end.
+/// Whether the running turn ends: waits for that where a hook has reported the turn's end.
 fn ends(host: &RealHost<'_>, rpc: &mut Rpc, thread: &str, delivery: &Delivery<'_>) -> bool {
     let over = is_over(host, delivery);
     let deadline = Deadline::after(host.clock, ENDING);
@@ -161,7 +161,7 @@ fn give(rpc: &mut Rpc, thread: &str, running: bool, delivery: &Delivery<'_>) -> 
     rpc.ask("turn/steer", params).map(drop)
 }
 
-/// The message was not sent to the server.
+/// The error of a request that was made before the message was sent: even without an answer, the message was not sent.
 fn not_asked(error: RpcError) -> RpcError {
     match error {
         RpcError::NoAnswer(why) => RpcError::NotAsked(why),

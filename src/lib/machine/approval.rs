@@ -9,11 +9,12 @@ use std::time::Duration;
 
 /// How long the server may take to say that the approval is settled.
 const REACTION: Duration = Duration::from_secs(3);
-/// How long a notification is waited for at a time.
+/// How long one wait for a notification lasts.
 const LOOK: Duration = Duration::from_millis(30);
 
-/// Gives `answer` to the server, where it asks for the very approval about which the screen says `text`. Returns what it
-/// was told; `None`: it does not ask for it, or is not known to have taken the answer.
+/// Gives `answer` to the server, where the server asks for the very approval about which the screen says `text`.
+/// Returns a text for people: the answer, and what it was given to. `None`: the server does not ask for that approval,
+/// or is not known to have taken the answer.
 pub(super) fn tell(host: &RealHost<'_>, rpc: &mut Rpc, text: &str, answer: &str) -> Option<String> {
     let asked: Vec<_> = conversation::approvals(rpc).into_iter().filter(|(_, asks)| is_about(asks, text)).collect();
     let [(id, asks)] = asked.as_slice() else { return None };

@@ -13,7 +13,8 @@ use crate::store::event_log::{Event, EventLog, Log};
 use crate::world::{Beside, Launch, LaunchWay};
 use std::path::{Path, PathBuf};
 
-/// The command line for the pane. Writes the files that it needs, and by which way messages go in.
+/// Returns the command line for the pane. Writes the files that the launch needs, and `<identity>.channel`, which says
+/// by which way messages go into the session.
 pub(super) fn argv(host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Vec<String>, Failure> {
     let identity = &launch.peer.identity;
     let channel = host.paths.state(identity, StateFile::Channel);

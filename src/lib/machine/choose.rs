@@ -14,8 +14,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a list may take to react to a key.
 const REACTION: Duration = Duration::from_secs(3);
-/// How long the cursor must stand on the wanted row before it is confirmed: Claude Code draws it before its key handler
-/// knows of the move (measured).
+/// How long the cursor must stand on the wanted row before the row is confirmed: Claude Code draws the cursor before
+/// its key handler knows of the move (measured).
 const SETTLED: Duration = Duration::from_millis(400);
 /// Pause between two readings of the screen.
 const LOOK: Duration = Duration::from_millis(30);
@@ -32,7 +32,8 @@ pub(super) fn view(host: &RealHost<'_>, peer: &Peer) -> Result<View, HostError> 
     Ok(View { screen, attached })
 }
 
-/// Chooses `answer` on the screen of `rule`, which said `text`.
+/// Chooses `answer` on the screen of `rule`, which said `text`. An approval is answered by a way that needs no key,
+/// where the session has one.
 pub(super) fn choose(
     host: &RealHost<'_>,
     peer: &Peer,

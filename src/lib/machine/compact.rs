@@ -9,7 +9,7 @@ use crate::world::peer::Peer;
 use crate::world::{CompactError, HostError};
 use std::time::Duration;
 
-/// How long a screen may lag behind what it shows.
+/// How long the screen may lag behind the program's state.
 const REPAINT: Duration = Duration::from_secs(1);
 
 /// Types control text into an idle, empty composer, and waits until the transcript says that a compaction is done.

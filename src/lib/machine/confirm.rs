@@ -152,7 +152,7 @@ pub(super) fn confirm(
     }
 }
 
-/// What may show that a turn took a message that was not typed: a hook, the transcript.
+/// The search for evidence that a turn took a message that was not typed: a hook, the transcript.
 pub(super) struct Evident<'a> {
     delivery: &'a Delivery<'a>,
     markers: Markers<'a>,
@@ -161,8 +161,8 @@ pub(super) struct Evident<'a> {
 }
 
 impl<'a> Evident<'a> {
-    /// From now on. A transcript that has the message already is no evidence here: a message that may have been given
-    /// before is looked up first.
+    /// The search from now on. A transcript that has the message already is no evidence here: a message that may have
+    /// been given before is looked up first.
     pub(super) fn of(host: &'a RealHost<'a>, delivery: &'a Delivery<'a>) -> Evident<'a> {
         let transcripts = host.transcripts(delivery.peer);
         let baseline = transcripts.as_ref().map(Transcripts::baseline).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How many of a conversation's last items are searched for a message that may have been sent before.
 const ITEMS: u32 = 200;
-/// How long it may take until the open requests of a newly followed conversation come: some milliseconds.
+/// How long the open requests of a newly followed conversation may take to come; they take some milliseconds.
 const REQUESTS: Duration = Duration::from_millis(300);
 
 /// A conversation.
@@ -46,7 +46,7 @@ pub(super) fn open(rpc: &mut Rpc) -> Result<Vec<Conversation>, RpcError> {
     Ok(found)
 }
 
-/// The conversation that the terminal shows.
+/// The conversation that the terminal shows: the only one of `open`. An error where there are none or several.
 pub(super) fn shown(mut open: Vec<Conversation>) -> Result<Conversation, RpcError> {
     match (open.pop(), open.is_empty()) {
         (Some(only), true) => Ok(only),
@@ -56,7 +56,7 @@ pub(super) fn shown(mut open: Vec<Conversation>) -> Result<Conversation, RpcErro
     }
 }
 
-/// Subscribes to a conversation's items and requests. Before its first turn there is nothing to follow.
+/// Subscribes to a conversation's items and requests. Fails before the conversation's first turn.
 pub(super) fn follow(rpc: &mut Rpc, thread: &str) -> Result<(), RpcError> {
     rpc.ask("thread/resume", json!({"threadId": thread, "excludeTurns": true})).map(drop)
 }

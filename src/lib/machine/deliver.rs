@@ -39,7 +39,7 @@ const OBSTACLE: Duration = Duration::from_secs(5);
 /// Pause between two readings of a composer with another message of ours.
 const ANOTHER_LOOK: Duration = Duration::from_millis(30);
 
-/// By typing it into the composer.
+/// The way typed: into the composer.
 pub(super) struct Typing;
 
 impl Way for Typing {
@@ -108,7 +108,7 @@ enum Sighting<'r> {
     Hold(Hold, &'static str),
     /// A dialog is in the place of the composer.
     Dialog(Screen, &'r Dialog),
-    /// A screen that the manifest does not know, or one in the middle of a repaint: the pane's process.
+    /// A screen that the manifest does not know, or one in the middle of a repaint; with the pane's process.
     Strange(Option<i32>),
     /// The program has ended, for this reason.
     Ended(String),
@@ -255,7 +255,7 @@ fn is_another(draft: &Draft, delivery: &Delivery<'_>, clients: &[Client]) -> boo
     }
 }
 
-/// Whether the message is pasted in parts: what stands in the composer may lack some of them.
+/// Whether the message is pasted in parts: the text in the composer may lack some of them.
 fn in_parts(delivery: &Delivery<'_>) -> bool {
     delivery.peer.manifest.parts(delivery.text).len() > 1
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a press of the clear key may take to show. Claude Code's footer speaks of that key for a second.
+/// How long a press of the clear key may take to show. Claude Code's footer shows a hint about that key for a second.
 const REACTION: Duration = Duration::from_secs(3);
 /// How often the clear key is pressed at most: Codex needs two presses for each line.
 const PRESSES: usize = 200;
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long the composer may take to be free of the message for which the draft was moved.
 const FREE: Duration = Duration::from_secs(5);
 
-/// What every message begins with: no person's draft.
+/// How every message begins: a text that begins so is no person's draft.
 pub(super) const ENVELOPE: &str = "<iap ";
 
 /// `<identity>.draft`: the draft that was moved out of the composer.
@@ -48,7 +48,7 @@ fn draft_on(screen: &Screen, rules: &ScreenRules) -> Option<Draft> {
     }
 }
 
-/// Clears the draft on `screen` from the composer, after writing it to the file: together with a message it would be
+/// Clears the draft on `screen` from the composer, after writing it to the file: draft and message together would be
 /// one garbled text. Returns whether the composer is empty now.
 pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &ScreenRules, screen: &Screen) -> bool {
     let keys = &delivery.peer.manifest.keys.clear;
@@ -72,8 +72,8 @@ pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Sc
         tracing::warn!("{}: the draft stays, since it can't be kept: {error}", delivery.peer.identity);
         return false;
     }
-    // A line below a blank one is no part of what is known as the draft, and is cleared first: any change is progress. A
-    // second C-c would end most programs.
+    // The screen's draft ends at a blank line, and the keys clear the lines below that first: any change of the rows is
+    // progress. With C-c only a change of the draft counts, since a second C-c would end most programs.
     let by_draft = keys.iter().any(|key| key == "C-c");
     let state = |screen: &Screen| match by_draft {
         true => (draft_on(screen, rules), Vec::new()),
@@ -89,8 +89,8 @@ pub(crate) fn put_aside(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Sc
     true
 }
 
-/// Presses `keys` until the composer on `screen` is empty: the screen then, or `None` where it does not become so. `state`:
-/// the draft, and what else shows that a press had an effect.
+/// Presses `keys` until the composer on `screen` is empty, and returns the screen then. `None`: the composer does not
+/// become empty. `state` returns the draft, and what else shows that a press had an effect.
 fn clear(
     host: &RealHost<'_>,
     delivery: &Delivery<'_>,
@@ -116,7 +116,8 @@ fn clear(
     None
 }
 
-/// Writes the draft to the file, behind what was `kept` there. Text that an earlier try could not clear is in it already.
+/// Writes the draft to the file, behind what was `kept` there. A draft that an earlier try kept and could not clear is
+/// not added again.
 fn keep(host: &RealHost<'_>, delivery: &Delivery<'_>, kept: Option<&Aside>, text: &str) -> Result<(), StoreError> {
     let path = path(host, delivery);
     let launch = delivery.launch.map(str::to_owned);

@@ -31,16 +31,16 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a program may take to take up what it was given before: it reads its file twice a second.
+/// How long a program may take to read a line that was added before: it reads its file twice a second.
 const READ: Duration = Duration::from_secs(3);
 /// Pause between two searches of files for evidence.
 const LOOK: Duration = Duration::from_millis(5);
 /// Pause between two readings of a screen that is about to change.
 const REPAINT: Duration = Duration::from_millis(30);
-/// Pause between two searches of all that the program has said.
+/// Pause between two searches of the whole file of events.
 const SEARCH: Duration = Duration::from_millis(200);
 
-/// By a file that the program reads.
+/// The way file: by a file that the program reads.
 pub(super) struct FileWay;
 
 impl Way for FileWay {
@@ -91,7 +91,7 @@ fn unusable(why: &dyn std::fmt::Display) -> Unusable {
     Unusable(format!("file: {why}"))
 }
 
-/// Whether the screen, which shows the composer, shows a running turn, and what is in the composer.
+/// Whether the screen shows a running turn, and what is in the composer. An error where the screen shows no composer.
 fn sight(host: &RealHost<'_>, peer: &Peer) -> Result<(bool, Draft), Unusable> {
     let rules = peer.manifest.screen.as_ref().ok_or_else(|| unusable(&"its screen is not known"))?;
     match ready::look(host, peer).map(|screen| screen.sight(rules)) {
@@ -102,7 +102,7 @@ fn sight(host: &RealHost<'_>, peer: &Peer) -> Result<(bool, Draft), Unusable> {
     }
 }
 
-/// Whether the running turn is at its end, and ends: a hook has reported so.
+/// Whether the running turn ends: waits for that where a hook has reported the turn's end.
 fn ends(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<bool, Unusable> {
     let deadline = Deadline::after(host.clock, ENDING);
     while is_over(host, delivery) && !deadline.passed(host.clock) {

@@ -60,7 +60,7 @@ fn pane_log(log: &Path) -> Vec<String> {
     [program.as_path(), Path::new("--pane-log"), log].map(|word| word.to_string_lossy().into_owned()).into()
 }
 
-/// Longest command line that a session is started with outright: tmux takes 16,384 bytes for all that starts a server.
+/// Longest command line, in bytes, that is given to tmux itself: tmux takes 16,384 bytes for all that starts a server.
 const ARGV_MAX: usize = 8_000;
 
 /// `argv`, or, where that is longer than tmux takes, the command line that runs it from a file.
@@ -74,7 +74,7 @@ fn shortened(host: &RealHost<'_>, identity: &Identity, argv: &[String]) -> Resul
 }
 
 impl RealHost<'_> {
-    /// What a program of ours is started with.
+    /// The environment in which iapeer's own programs are started.
     fn own_environment(&self) -> Vec<(OsString, OsString)> {
         let mut environment = launch::allowed(launch::environment());
         environment.insert("IAPEER_ROOT".into(), self.paths.root().to_string_lossy().into_owned());
@@ -226,7 +226,8 @@ impl Host for RealHost<'_> {
         let server = self.new_server(identity)?;
         let (started, unit) = match unit::start(self, launch.peer, &server, &spec)? {
             Some((started, unit)) => (started, Some(unit)),
-            // tmux makes a process session of its own, and the units that may start it leave it alone.
+            // tmux puts the server into a process session of its own, and the units of iapeer's programs, which may
+            // start it, leave it alive (KillMode=process).
             None => (server.start(&spec)?, None),
         };
         let event = Event::new("launch")
@@ -333,7 +334,7 @@ impl Host for RealHost<'_> {
         let names: Vec<&str> = environment.iter().filter_map(|(name, _)| name.to_str()).collect();
         let (program, arguments) = match unit::escape(self, &path, arguments, &names) {
             Some(escape) => {
-                // What starts the program in our place does not tell us that it can't be run.
+                // systemd-run does not report that the program can't be run.
                 Obstacle::to(&path).map_or(Ok(()), |obstacle| Err(SpawnError::Obstacle(obstacle)))?;
                 escape
             }
@@ -346,13 +347,13 @@ impl Host for RealHost<'_> {
         let words = vec!["--gated".into(), identity.as_str().into()];
         let identity = identity.clone();
         let detach = move || self.detach("iapeer-drain", &[identity.as_str()]);
-        // What starts it in our place does not pass a gate on.
+        // systemd-run does not pass the gate, an inherited pipe, on.
         if unit::has_to_escape(self, "iapeer-drain") {
             return Box::new(detach);
         }
         match Gated::start(launch::bin_dir().join("iapeer-drain"), words, self.own_environment()) {
             Ok(gated) => Box::new(|| Ok(gated.begin()?)),
-            // No pipe or no thread is to be had.
+            // No pipe or no thread could be made.
             Err(_) => Box::new(detach),
         }
     }

@@ -11,15 +11,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// The longest answer that is read.
+/// The longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 64 << 20;
-/// Who asks, as opencode's server wants to be told by default.
+/// The user's name that opencode's server expects by default.
 const USER: &str = "opencode";
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum HttpError {
-    /// There is no connection: the server knows nothing of the request.
+    /// The request was not sent.
     #[error("{0}")]
     NotAsked(String),
     /// The request was written, or may have been, and no answer came.
@@ -113,7 +113,7 @@ fn read(stream: &mut TcpStream, end: Instant) -> Result<(u16, Vec<u8>), String> 
     }
 }
 
-/// The answer that `all` holds, status and body; `None` while some of it is missing. `closed`: no more will come.
+/// The answer in `all`, status and body; `None` while some of it is missing. `closed`: no more will come.
 fn answer(all: &[u8], closed: bool) -> Result<Option<(u16, Vec<u8>)>, String> {
     let mut headers = [EMPTY_HEADER; 64];
     let mut response = Response::new(&mut headers);
@@ -151,7 +151,7 @@ fn chunks(mut rest: &[u8]) -> Result<Option<Vec<u8>>, String> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let Some(chunk) = rest.get(skip..skip.saturating_add(size)) else { return Ok(None) };
         body.extend_from_slice(chunk);
-        // Behind a chunk comes an end of line.
+        // An end of line follows each chunk.
         let Some(after) = rest.get(skip + size + 2..) else { return Ok(None) };
         rest = after;
     }

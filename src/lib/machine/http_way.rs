@@ -32,7 +32,7 @@ use std::time::Duration;
 
 /// How long an answer may take; it takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a server may call a turn running that was aborted.
+/// How long a server may still report an aborted turn as running.
 const ENDING: Duration = Duration::from_secs(3);
 /// How long a message that was given may take to be found in the conversation.
 const FOUND: Duration = Duration::from_millis(1500);
@@ -40,10 +40,10 @@ const FOUND: Duration = Duration::from_millis(1500);
 const LOOK: Duration = Duration::from_millis(5);
 /// Pause between two requests about one message.
 const SEARCH: Duration = Duration::from_millis(50);
-/// How many of a conversation's last messages are searched for one that may have been given before.
+/// How many of a conversation's last messages are searched for a message that may have been given before.
 const MESSAGES: u32 = 60;
 
-/// By the HTTP server of the program in the terminal.
+/// The way http: by the HTTP server of the program in the terminal.
 pub(super) struct HttpWay;
 
 impl Way for HttpWay {
@@ -56,7 +56,7 @@ impl Way for HttpWay {
         match talk.stood_before(host, delivery) {
             Ok(Stood::Taken) => return Ok(Landing::Landed { by: Evidence::Http, forced: false }),
             Ok(Stood::Absent | Stood::Stored) => {}
-            // Typed, a message that it has would come twice.
+            // If the server has the message, typing it would deliver it twice.
             Err(error) if delivery.resumed => {
                 return Ok(Landing::Unknown(format!("http: whether it has the message is not known: {error}")));
             }
@@ -79,7 +79,7 @@ impl Way for HttpWay {
         let parts = json!({"parts": [{"type": "text", "text": delivery.text}]});
         match talk.server.post(&format!("/session/{session}/prompt_async"), &parts) {
             Ok(_) => Ok(talk.await_turn(host, delivery, &session, &evident, None)),
-            // Whether the server has it is not known: it must not be given once more before that is.
+            // Whether the server has the message is not known: it must not be given again before that is known.
             Err(HttpError::NoAnswer(why)) => Ok(talk.await_turn(host, delivery, &session, &evident, Some(&why))),
             Err(error @ HttpError::Refused { status: 500.., .. }) => match talk.settled(host, delivery, &session) {
                 Ok(Stood::Absent) => Err(unusable(&error)),
@@ -141,7 +141,7 @@ impl Talk {
         Talk::of(host, identity, launch.as_deref())
     }
 
-    /// What the conversation knows of a message that may have been given before.
+    /// What the conversation has of a message that may have been given before.
     fn stood_before(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Result<Stood, HttpError> {
         match &self.session {
             Some(session) if delivery.resumed => self.settled(host, delivery, session),
@@ -149,7 +149,8 @@ impl Talk {
         }
     }
 
-    /// What the conversation knows of a message that was given a moment ago, once that no longer changes.
+    /// What the conversation has of a message that was given a moment ago: asked until a turn takes the message or time
+    /// is over.
     fn settled(&self, host: &RealHost<'_>, delivery: &Delivery<'_>, session: &str) -> Result<Stood, HttpError> {
         let deadline = Deadline::after(host.clock, FOUND);
         loop {
@@ -187,7 +188,7 @@ impl Talk {
         Ok(all[session]["type"].as_str().is_some_and(|kind| kind != "idle"))
     }
 
-    /// What the conversation asks a person for.
+    /// The approval that the conversation asks a person for, if any.
     fn asks(&self, session: &str) -> Result<Option<Value>, HttpError> {
         let mut all = self.server.get("/permission")?;
         let list = all.as_array_mut().map(std::mem::take).unwrap_or_default();
@@ -201,7 +202,8 @@ impl Talk {
             && wait_for(host.clock, patience, SEARCH, || self.is_busy(session).ok().filter(|busy| !busy)).is_some()
     }
 
-    /// Waits for evidence that a turn took the message. `why`: the server did not say that it has it.
+    /// Waits for evidence that a turn took the message. `why`: the reason why it is not known that the server has the
+    /// message.
     fn await_turn(
         &self,
         host: &RealHost<'_>,
@@ -215,7 +217,7 @@ impl Talk {
         while !deadline.passed(host.clock) {
             match self.stood(session, delivery.id) {
                 Ok(Stood::Taken) => return Landing::Landed { by: Evidence::Http, forced: false },
-                // The server has ended: what a turn had taken is in the transcript.
+                // The server has ended: a message that a turn had taken is in the transcript.
                 Err(HttpError::NotAsked(_)) if gone.passed(host.clock) => break,
                 _ => {}
             }
@@ -227,18 +229,18 @@ impl Talk {
     }
 }
 
-/// What a conversation knows of a message.
+/// What a conversation has of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stood {
     /// Nothing.
     Absent,
-    /// It has the message, and no turn has begun to answer it.
+    /// The message, which no turn has begun to answer.
     Stored,
-    /// A turn has begun to answer it.
+    /// The message, and the turn that has begun to answer it.
     Taken,
 }
 
-/// What `messages`, a conversation's last ones, say of message `id`.
+/// What a conversation, whose last messages are `messages`, has of message `id`.
 fn stood(messages: &Value, id: MessageId) -> Stood {
     let envelope = format!("id=\"{id}\"");
     let all = || messages.as_array().into_iter().flatten();

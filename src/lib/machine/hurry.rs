@@ -33,8 +33,8 @@ pub(crate) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Screen
         return;
     }
     let patience = Deadline::after(clock, PATIENCE);
-    // What interrupts is another command where it is pressed again: Qwen Code and Gemini CLI put what was queued back into
-    // the composer, and a second Escape would clear it.
+    // Keys that interrupt are pressed again only after a long wait, since a second press is another command: Qwen Code
+    // and Gemini CLI put a queued message back into the composer, and a second Escape would clear the composer.
     let reaction = if keys.urgent == keys.interrupt { PATIENCE } else { RESUBMIT };
     while !keys.urgent.is_empty() && !patience.passed(clock) {
         clock.sleep(PAUSE);
@@ -46,7 +46,8 @@ pub(crate) fn hurry(host: &RealHost<'_>, delivery: &Delivery<'_>, rules: &Screen
             return;
         }
     }
-    // An interrupted program takes up what is queued (Claude Code does, 12 of 12). Once: a second press is another command.
+    // An interrupted program takes the queued message (Claude Code does, 12 of 12). The keys are pressed once: a second
+    // press is another command.
     if !keys.interrupt.is_empty() && queued(RESUBMIT) == Some(true) {
         tracing::warn!("{}: urgent, and its keys do nothing: the turn is interrupted", delivery.peer.identity);
         let _ = press(host, delivery.peer, &keys.interrupt);
@@ -69,8 +70,9 @@ pub(super) fn press(host: &RealHost<'_>, peer: &Peer, names: &[String]) -> Resul
     server.keys(&names.iter().map(|name| Key::named(name)).collect::<Vec<_>>())
 }
 
-/// Whether what was submitted waits for the end of a turn; `None` while the screen does not say. While it is
-/// still in the composer the screen does not tell whether a turn runs: Claude Code speaks of the paste in that place.
+/// Whether the submitted message waits for the end of a turn; `None`: the screen does not tell. While the message is
+/// still in the composer, the screen does not tell whether a turn runs: in that place Claude Code shows a hint about
+/// the paste.
 fn waits(screen: &Screen, rules: &ScreenRules, marks: &[String]) -> Option<bool> {
     match screen.sight(rules) {
         Sight::Input { draft: Draft::Empty, busy: true } if marks.is_empty() || screen.shows_any(marks) => Some(true),

@@ -26,7 +26,7 @@ impl<'a> RealHost<'a> {
     }
 }
 
-/// By the program's own server, else by the session's terminal.
+/// Acts by the program's own server or file, else by the session's terminal.
 struct AllInput;
 
 impl SessionInput for AllInput {
@@ -54,7 +54,7 @@ impl SessionInput for AllInput {
     }
 }
 
-/// Not at all.
+/// Acts on no conversation.
 struct NoInput;
 
 const NONE: &str = "types nothing in this program";

@@ -1,4 +1,4 @@
-//! The real host: starts sessions on this machine, waits until they are ready, types messages into them, and ends them.
+//! The real host: starts sessions on this machine, waits until they are ready, hands messages to them, and ends them.
 
 #![forbid(unsafe_code)]
 

@@ -22,16 +22,16 @@ use std::time::Duration;
 /// milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LATER_LOOKS: Duration = Duration::from_millis(150);
-/// How long a dialog may take to react to a key before that counts as lost.
+/// How long a dialog may take to react to a key before the key counts as lost.
 const REACTION: Duration = Duration::from_secs(3);
 /// How long the cursor must stand on the wanted row before the choice is confirmed.
 const SETTLED: Duration = Duration::from_millis(400);
-/// How long the submit key may take to show before it is pressed again.
+/// How long the submit key may take to have a visible effect before it is pressed again.
 pub(crate) const RESUBMIT: Duration = Duration::from_millis(450);
 /// Pause between two readings of the screen after the submit key.
 const REACTION_LOOK: Duration = Duration::from_millis(30);
 
-/// Waits until `peer`'s session is ready for input. The error is the reason, with the screen's tail.
+/// Waits until the session of `launch` is ready for input. The error is the reason, with the screen's tail.
 pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady> {
     let peer = launch.peer;
     if peer.manifest.kind == Kind::Router {
@@ -116,7 +116,7 @@ pub(crate) fn await_ready(host: &RealHost<'_>, launch: &Launch<'_>, patience: Du
     Err(NotReady { reason, hold })
 }
 
-/// What takes no longer needs no telling.
+/// A boot that takes no longer than this is not reported.
 const SILENT: Duration = Duration::from_secs(1);
 
 /// How far a boot has come, for a person who waits for it at a terminal: each step once, after a second of silence.
@@ -144,7 +144,7 @@ impl Steps<'_> {
     }
 }
 
-/// The hold for messages while `dialog` is not answered: the names that manifests give to dialogs about a login say so.
+/// The hold for messages while `dialog` is not answered. A dialog about a login is known by its name.
 pub(crate) fn hold_of(dialog: &Dialog) -> Hold {
     if ["login", "logged"].iter().any(|word| dialog.name.contains(word)) { Hold::Login } else { Hold::Dialog }
 }
@@ -177,16 +177,16 @@ fn start_hook_called(host: &RealHost<'_>, launch: &Launch<'_>) -> bool {
     name.is_some() && Markers::of(host.paths, &launch.peer.identity).turn_of(name).is_some()
 }
 
-/// What of a session has ended.
+/// The part of a session that has ended.
 pub(crate) enum WhatEnded {
     /// The session.
     Session,
-    /// The program in its pane, and how.
+    /// The program in the session's pane, and how it ended.
     Program(String),
 }
 
 impl WhatEnded {
-    /// As words; `when` follows the verb, after a blank.
+    /// As words; `when` follows the verb immediately, so that it is empty or begins with a blank.
     fn during(&self, when: &str) -> String {
         match self {
             WhatEnded::Session => format!("the session ended{when}"),
@@ -203,7 +203,7 @@ impl Display for WhatEnded {
 
 /// Why a reading of the screen failed.
 pub(crate) enum LookTrouble {
-    /// The session is gone or its pane is dead; the last rows of its screen.
+    /// The session is gone or its pane is dead; `last`: the last rows of its screen.
     Ended { what: WhatEnded, last: Option<String> },
     /// tmux did not answer properly; the next reading may succeed.
     Passing,
@@ -250,7 +250,7 @@ pub(crate) fn answer(host: &RealHost<'_>, peer: &Peer, screen: &Screen, dialog: 
     let reply = reply(peer, dialog);
     let key = match &reply {
         DialogReply::Fail(why) => return Err(ForAPerson { dialog: dialog.name.clone(), why: why.clone() }),
-        // Resolved above.
+        // `reply` resolves these.
         DialogReply::Profile(_) => return Ok(()),
         DialogReply::Press(key) => key,
         DialogReply::Choose(choice) => match screen.cursor_row(&choice.cursor) {

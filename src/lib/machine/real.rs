@@ -14,7 +14,7 @@ use crate::world::peer::Peer;
 use crate::world::{ChoiceError, Delivery, HostError, Landing};
 use std::sync::OnceLock;
 
-/// How a program acts on the conversation of a live session. For each function: [`crate::world::Host`].
+/// How a program acts on the conversation of a live session. [`crate::world::Host`] says more about each function.
 pub(super) trait SessionInput: Send + Sync {
     /// Hands a message over and waits for evidence.
     fn deliver(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing;

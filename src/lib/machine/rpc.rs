@@ -12,13 +12,13 @@ use tungstenite::{Error, HandshakeError, Message, WebSocket};
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RpcError {
-    /// The request was not written: the server has not got it.
+    /// The request was not sent.
     #[error("{0}")]
     NotAsked(String),
     /// The request was written, or may have been, and no answer came.
     #[error("{0}")]
     NoAnswer(String),
-    /// The server refused it.
+    /// The server refused the request.
     #[error("it refuses {method}: {message}")]
     Refused {
         /// The request.

@@ -17,7 +17,7 @@ use crate::world::peer::Peer;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What a session's unit is called, and whose it is.
+/// The names that a session's unit may have, and the description that tells whose unit it is.
 struct Name {
     plain: String,
     of_this_root: String,
@@ -31,7 +31,7 @@ impl Name {
         let hash = root.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         Name {
             plain: format!("iapeer-{identity}"),
-            // An identity has no dot: this is nobody else's name.
+            // An identity has no dot, so that no other session has this name.
             of_this_root: format!("iapeer-{identity}.{hash:08x}"),
             description: format!("iapeer session {identity} ({root})"),
         }
@@ -85,7 +85,7 @@ pub(crate) fn start(
     match server.started() {
         Ok(started) => Ok(Some((started, unit))),
         Err(error) => {
-            // Nobody would ever end it.
+            // No other program would ever end this unit.
             let _ = manager.stop(&unit, host.settings.end_grace);
             manager.reset(&unit);
             Err(error.into())
@@ -93,10 +93,10 @@ pub(crate) fn start(
     }
 }
 
-/// Makes the name of a leftover of ours free: the session it belonged to is gone, or we would not be here. `false`:
-/// it belongs to another root, or to nobody we know, and is left alone.
+/// Frees the name of a unit that an earlier session of this identity and root has left: no session is started while
+/// that one is alive. `false`: the unit belongs to another root or to an unknown program, and is left alone.
 fn clear(host: &RealHost<'_>, manager: &UserManager, unit: &str, description: &str) -> bool {
-    // None: it has gone meanwhile.
+    // `None`: the unit has gone meanwhile.
     let Some(left) = unit_result(unit) else { return true };
     if left.description != description {
         tracing::debug!("{unit} is another one's ({}): taking a name of our own", left.description);
@@ -114,10 +114,10 @@ fn clear(host: &RealHost<'_>, manager: &UserManager, unit: &str, description: &s
     true
 }
 
-/// Writes `argv` into a file, and gives the command line that runs it in `cwd`.
+/// Writes `argv` into a script, and returns the command line that runs the script in `cwd`.
 ///
-/// systemd 252 writes the command line of a transient unit to a file that it can't read back where it has `\;` or quotes
-/// in it; a daemon-reload between start and exec then starts something else, or nothing.
+/// systemd 252 writes the command line of a transient unit to a file, and can't read the file back where the command
+/// line contains `\;` or quotes; a daemon-reload between start and exec then starts something else, or nothing.
 fn script(host: &RealHost<'_>, identity: &Identity, cwd: &Path, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
     let words: Option<Vec<String>> = argv.iter().map(|word| Some(shell::quoted(word.to_str()?))).collect();
     let words = words.ok_or_else(|| Failure::new(Exit::Config, format!("{identity}: a path is not in UTF-8")))?;
@@ -125,7 +125,7 @@ fn script(host: &RealHost<'_>, identity: &Identity, cwd: &Path, argv: &[OsString
     Ok(vec!["/bin/sh".into(), write_script(host, identity, "start.sh", &text)?.into()])
 }
 
-/// Writes a script for this launch of `identity`, and gives its path.
+/// Writes a script for this launch of `identity`, and returns its path.
 pub(crate) fn write_script(
     host: &RealHost<'_>,
     identity: &Identity,
@@ -145,13 +145,13 @@ fn properties(limits: &Limits) -> Vec<String> {
     all.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))).collect()
 }
 
-/// The unit of a session: of the server while that lives, else what the record says of it.
+/// The unit of a session: the unit in which its server runs, else the one that the record names.
 fn of(host: &RealHost<'_>, identity: &Identity, server: Option<ProcessId>) -> Option<String> {
     let living = server
         .filter(|server| process::ProcessId::of(server.pid) == Some(*server))
         .and_then(|server| systemd::unit_of(server.pid));
     let name = Name::of(host, identity);
-    // A server that was started by hand, or without a manager, is in its starter's unit: never end that.
+    // A server that was started by hand, or without a manager, is in the unit of its starter, which must not be ended.
     let is_session =
         |unit: &String| unit.strip_suffix(".service").is_some_and(|u| u == name.plain || u == name.of_this_root);
     living.filter(is_session).or_else(|| {
@@ -164,8 +164,8 @@ pub(crate) fn of_server(host: &RealHost<'_>, identity: &Identity, server: Proces
     of(host, identity, Some(server))
 }
 
-/// Ends the unit of a session and everything in it, where there is one. What can't be had from the manager is made up
-/// for by the caller, who ends processes by pid.
+/// Ends the unit of a session and everything in it, where there is one. Where the manager fails, the caller's end of
+/// the processes by pid is enough.
 pub(crate) fn end(host: &RealHost<'_>, identity: &Identity, server: Option<ProcessId>) {
     let Some(unit) = of(host, identity, server) else { return };
     let Some(manager) = host.manager() else { return };
@@ -174,7 +174,8 @@ pub(crate) fn end(host: &RealHost<'_>, identity: &Identity, server: Option<Proce
         return;
     }
     let stopped = if systemd::own_unit().as_deref() == Some(unit.as_str()) {
-        // An agent's program that ends its own session is in the unit that it stops: it has until the unit's grace is over.
+        // A program that ends the session in which it runs is itself in the unit that it stops: it has until the unit's
+        // stop grace is over.
         process::outlive_the_stop();
         manager.stop_soon(&unit)
     } else {
@@ -188,15 +189,16 @@ pub(crate) fn end(host: &RealHost<'_>, identity: &Identity, server: Option<Proce
     }
 }
 
-/// Whether the end of its caller's unit or login would be the end of a program of ours, and must not be.
+/// Whether `program`, one of iapeer's, has to be started outside the caller's unit, so that it outlives the unit or
+/// login.
 pub(crate) fn has_to_escape(host: &RealHost<'_>, program: &str) -> bool {
-    // A drain that ends with its sender's unit is made up for by the next; only a session, when it is its own end that
-    // is asked for, must not take its drain along. A canary has nobody to take its place at once.
+    // A drain that ends with its sender's unit is replaced by the next drain; but one that was started in a session's
+    // unit may have to end that very session, and must not end with it. No program would replace a canary at once.
     host.settings.use_service_manager && systemd::has_socket() && (program == "iapeer-canary" || systemd::in_our_unit())
 }
 
-/// How a program of ours is started so that the end of its caller's unit or login is not its end. `None`: no manager is
-/// at hand, or plain starting will do.
+/// The command line that starts one of iapeer's programs outside the caller's unit. `None`: there is no manager, or the
+/// program may be started as usual.
 pub(crate) fn escape(
     host: &RealHost<'_>,
     program: &Path,
@@ -209,7 +211,7 @@ pub(crate) fn escape(
     if !has_to_escape(host, &name) {
         return None;
     }
-    // No identity ends so: a personality begins with a letter.
+    // No session's unit has this name: a personality begins with a letter, and this name ends with numbers.
     let unit = format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     Some((systemd::systemd_run()?, systemd::escape_words(&unit, program, arguments, variables)))
 }

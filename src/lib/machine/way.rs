@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// A way by which a message goes into a session, and by which its turn is known and controlled.
 pub(super) trait Way {
-    /// Which one it is.
+    /// The kind of this way.
     fn kind(&self) -> DeliveryKind;
 
     /// Hands the message over and waits for evidence.
@@ -24,14 +24,15 @@ pub(super) trait Way {
     /// tried.
     fn interrupt(&self, host: &RealHost<'_>, peer: &Peer, keys: &[String]) -> Result<Result<(), HostError>, Unusable>;
 
-    /// Gives `answer`, a word of the manifest's, to the approval that is asked for and about which the screen says `text`.
-    /// Returns what was told to whom; `None`: it was not given, and is to be chosen on the screen.
+    /// Gives `answer`, a word of the manifest's, to the approval about which the screen says `text`. Returns a text for
+    /// people: the answer, and what it was given to. `None`: the answer was not given, and is to be chosen on the
+    /// screen.
     fn answer(&self, _host: &RealHost<'_>, _identity: &Identity, _text: &str, _answer: &str) -> Option<String> {
         None
     }
 }
 
-/// How long a running turn may show whose end a hook has reported: the hook is called before the end.
+/// How long a turn may still show as running after a hook has reported its end: the hook is called before the end.
 pub(super) const ENDING: Duration = Duration::from_secs(3);
 
 /// Whether a hook has reported the end of the session's last turn.
@@ -40,13 +41,14 @@ pub(super) fn is_over(host: &RealHost<'_>, delivery: &Delivery<'_>) -> bool {
     turn.is_some_and(|turn| turn.state == TurnState::Idle)
 }
 
-/// How long evidence is waited for that a turn took a message that was given.
+/// How long to wait for evidence that a turn took a message that was handed over.
 pub(super) fn patience(host: &RealHost<'_>, delivery: &Delivery<'_>) -> Duration {
     let settings = host.settings;
     if delivery.boot { settings.ready_gate } else { settings.submit_timeout + settings.liveness_grace }
 }
 
-/// Nothing is given while a turn runs: a program's own queue is lost with the program, or outlives the session.
+/// The message is not handed over while a turn runs: a program's own queue is lost with the program, or outlives the
+/// session.
 pub(super) fn held_by_the_turn() -> Landing {
     Landing::Held(Hold::Turn, "a turn is running, and the message goes in at its end".into())
 }

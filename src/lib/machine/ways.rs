@@ -1,4 +1,4 @@
-//! The ways by which messages go into a session, tried in order: by the program's own server, and typed.
+//! The ways by which messages go into a session, tried in order: by the program's own server or file, then typed.
 
 use super::app_server::AppServerWay;
 use super::beside;
@@ -49,18 +49,18 @@ fn of(channel: Option<&Channel>) -> &'static [&'static dyn Way] {
     }
 }
 
-/// The ways into the session that the peer has now.
+/// The ways into the peer's current session.
 fn now(host: &RealHost<'_>, identity: &Identity) -> &'static [&'static dyn Way] {
     let launch = SessionRecord::peek(host.paths, identity).and_then(|record| record.launch);
     of(Channel::of(host.paths, identity, launch.as_deref()).as_ref())
 }
 
-/// Whether a turn is running, as the first way says that can tell.
+/// Whether a turn is running, by the first way that can tell.
 pub(super) fn is_busy(host: &RealHost<'_>, peer: &Peer) -> bool {
     now(host, &peer.identity).iter().find_map(|way| way.is_busy(host, peer).ok()).unwrap_or(false)
 }
 
-/// Interrupts the running turn by the first way that can: by `keys` at last.
+/// Interrupts the running turn by the first way that can; the last way presses `keys`.
 pub(super) fn interrupt(host: &RealHost<'_>, peer: &Peer, keys: &[String]) -> Result<(), HostError> {
     for way in now(host, &peer.identity) {
         match way.interrupt(host, peer, keys) {
@@ -71,16 +71,16 @@ pub(super) fn interrupt(host: &RealHost<'_>, peer: &Peer, keys: &[String]) -> Re
     Ok(())
 }
 
-/// Gives `answer` to the approval about which the screen says `text`, by a way that needs no key. Returns what was told to
-/// whom.
+/// Gives `answer` to the approval about which the screen says `text`, by a way that needs no key. Returns a text for
+/// people: the answer, and what it was given to.
 pub(super) fn answer(host: &RealHost<'_>, identity: &Identity, text: &str, answer: &str) -> Option<String> {
     now(host, identity).iter().find_map(|way| way.answer(host, identity, text, answer))
 }
 
-/// Says in the log and in `<identity>.channel` that messages go in by another way than the last one, and why.
+/// Records in the log and in `<identity>.channel` that this message went in by another way than the last one, and why.
 fn note(host: &RealHost<'_>, delivery: &Delivery<'_>, kind: DeliveryKind, why: Option<String>) {
     let identity = &delivery.peer.identity;
-    // Read again: a way may have written into it.
+    // The file is read again: a way may have written to it.
     let before = Channel::of(host.paths, identity, delivery.launch);
     let Some(before) = before.filter(|before| before.kind != DeliveryKind::Type) else { return };
     // The kind stays: the next message tries the better way again.
