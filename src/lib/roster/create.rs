@@ -35,13 +35,13 @@ pub struct Birth {
     pub description: Option<String>,
     /// Its nature.
     pub intelligence: Option<Intelligence>,
-    /// A stateless worker.
+    /// Whether the peer is a stateless worker.
     pub ephemeral: bool,
     /// What a fleet file says about it.
     pub terms: Option<Terms>,
 }
 
-/// What was made.
+/// The peer that was created or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Born {
     /// Its name.
@@ -55,13 +55,13 @@ pub struct Born {
     /// Whether the peer was there already.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub existed: bool,
-    /// What this changed of a peer that was there already.
+    /// The fields that this changed, of a peer that was there already.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<&'static str>,
-    /// It is the owner of this host from now on.
+    /// Whether the peer has become the owner of this host.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub owner: bool,
-    /// What became of the unit that holds it, where it is always on.
+    /// What became of the peer's unit, where the peer is always on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitStep>,
 }
@@ -100,7 +100,7 @@ pub(crate) fn shape(world: &World<'_>, name: &Personality, cwd: &Path, birth: &B
     provision(world, name, cwd, birth)
 }
 
-/// Refuses what [`shape`] would refuse, and changes nothing. The answer: the runtime that the peer gets.
+/// Refuses what [`shape`] would refuse, and changes nothing. Returns the manifest of the runtime that the peer gets.
 pub(crate) fn check(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Manifest, Failure> {
     refuse_reserved(name)?;
     refuse_encoding(cwd)?;
@@ -113,7 +113,7 @@ pub(crate) fn check(world: &World<'_>, name: &Personality, cwd: &Path, birth: &B
     refuse(world, known, name, cwd, birth).map(|founded| founded.manifest)
 }
 
-/// Makes the folder `dir` a peer.
+/// Makes the folder `dir` a peer, with the name in its profile or, without a profile, the folder's name.
 pub fn init(world: &World<'_>, dir: &Path, birth: &Birth) -> Result<Born, Failure> {
     let cwd = std::fs::canonicalize(dir).map_err(|error| Failure::io("find", dir, &error))?;
     let folder = cwd.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -167,12 +167,12 @@ fn refuse_encoding(cwd: &Path) -> Result<(), Failure> {
     Err(Failure::new(Exit::DataErr, why))
 }
 
-/// Finishes a peer whose making was cut short.
+/// Completes an interrupted create or change.
 pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, creation: &Creation) -> Result<(), Failure> {
     let Creation { name, cwd, runtime, description, intelligence, ephemeral, terms } = creation.clone();
     let birth = Birth { name: None, runtime: Some(runtime), path: None, description, intelligence, ephemeral, terms };
     match carry_out(world, &name, &cwd, &birth, |_| Ok(())) {
-        // The folder or the name has become another's: then this peer is not made.
+        // The folder or the name now belongs to another peer: this peer is not made.
         Err(failure) if [Exit::Refused, Exit::Usage].contains(&failure.exit) => {
             tracing::warn!("{name} was not made: {failure}");
         }
@@ -182,7 +182,7 @@ pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, creation: &Creati
     Ok(())
 }
 
-/// The steps. Each may be repeated. `begin` is called with the runtime, once everything that may refuse was asked.
+/// The steps. Each may be repeated. `begin` is called with the runtime, after every check that may refuse the peer.
 fn carry_out(
     world: &World<'_>,
     name: &Personality,
@@ -206,7 +206,7 @@ fn carry_out(
     Ok(Born { personality: name.clone(), runtime, identity, cwd, existed, changed, owner, unit })
 }
 
-/// The fields in which the record of a peer that was there already becomes another one.
+/// The fields of `known` that differ once `record` has been merged into it.
 fn changes(known: &PeerRecord, record: &PeerRecord) -> Vec<&'static str> {
     let mut after = known.clone();
     after.merge(record.clone());
@@ -220,7 +220,7 @@ fn changes(known: &PeerRecord, record: &PeerRecord) -> Vec<&'static str> {
     changed
 }
 
-/// What a peer is made from, once nothing refuses it.
+/// What a peer is made from, after every check.
 struct Founded {
     existing: Option<Profile>,
     manifest: Manifest,
@@ -235,7 +235,7 @@ fn refuse(
     cwd: &Path,
     birth: &Birth,
 ) -> Result<Founded, Failure> {
-    // A profile that is gone comes back as far as the registry knows it.
+    // A missing profile is restored, as far as the registry has its content.
     let existing = Profile::read(cwd)?.or_else(|| known?.to_profile());
     if let Some(profile) = existing.as_ref().filter(|profile| profile.personality() != name) {
         return Err(Failure::new(
@@ -255,7 +255,7 @@ fn refuse(
         None => Intelligence::default_for(&runtime),
     });
     fits(world, name, &manifest, intelligence)?;
-    // One that changes its nature changes it on all its runtimes.
+    // A peer that changes its nature changes it on all its runtimes.
     for other in existing.iter().filter(|_| was != Some(intelligence)).flat_map(Profile::runtimes) {
         fits(world, name, &Manifest::load(world.paths, other)?, intelligence)?;
     }
@@ -265,7 +265,7 @@ fn refuse(
     Ok(Founded { existing, manifest, intelligence })
 }
 
-/// Makes the folder with its profile and doctrine. Everything that may refuse comes first.
+/// Makes the folder with its profile and doctrine. Every check that may refuse the peer comes first.
 fn furnish(
     world: &World<'_>,
     writer: &OneWriter,
@@ -307,7 +307,7 @@ fn furnish(
     Ok((profile, manifest))
 }
 
-/// Refuses the name that notices come from.
+/// Refuses (64) the name from which notices come.
 pub(crate) fn refuse_reserved(name: &Personality) -> Result<(), Failure> {
     if !name.is_reserved() {
         return Ok(());
@@ -316,7 +316,7 @@ pub(crate) fn refuse_reserved(name: &Personality) -> Result<(), Failure> {
     Err(Failure::new(Exit::Usage, why))
 }
 
-/// Refuses a peer that its runtime is not for, or whose socket would have no address.
+/// Refuses a nature that the runtime is not for (64), and a name whose socket path would be too long (78).
 pub(crate) fn fits(
     world: &World<'_>,
     name: &Personality,
@@ -333,8 +333,8 @@ pub(crate) fn fits(
     world.paths.check_socket(&Identity::new(runtime.clone(), name.clone()))
 }
 
-/// The runtime of a folder that names none: by its own marks, else the one agent that is installed, else the
-/// embedded parrot.
+/// The runtime of a folder that names none: by the folder's marks (`.claude`, `.codex`), else the first of claude and
+/// codex that is installed, else parrot.
 pub(crate) fn choose_runtime(world: &World<'_>, cwd: &Path) -> Result<Runtime, Failure> {
     let installed = |name: &str| {
         let manifest = name.parse().ok().and_then(|runtime: Runtime| Manifest::load(world.paths, &runtime).ok());
@@ -367,7 +367,7 @@ fn put_role(cwd: &Path, role: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The peer's own doctrine, where it has none: its existence is what makes a session get a system prompt.
+/// Writes the peer's own doctrine, where there is none: a session gets a system prompt only where this file exists.
 fn doctrine(cwd: &Path, name: &Personality, manifest: &Manifest) -> Result<(), Failure> {
     let path = cwd.join(".iapeer/IAPEER.md");
     if manifest.kind != Kind::Tui || path.exists() {
@@ -378,7 +378,7 @@ fn doctrine(cwd: &Path, name: &Personality, manifest: &Manifest) -> Result<(), F
          Answer with `iapeer-send NAME --re ID --message-file -` (text on stdin; ID is that of the message you answer){}.\n",
         if manifest.mcp { ", or with the tool `send_to_peer` and its `re`" } else { "" }
     );
-    // One that somebody writes meanwhile is theirs.
+    // A file that somebody has written meanwhile stays.
     durable::publish(&path, text.as_bytes())?;
     Ok(())
 }

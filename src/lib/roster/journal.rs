@@ -25,11 +25,11 @@ use std::time::Duration;
 pub struct RosterIntent {
     /// Version of the format.
     v: u32,
-    /// The program that began it.
+    /// The program that began the verb.
     pub by: String,
-    /// When it began.
+    /// When the verb began.
     pub at: EpochMs,
-    /// What is done.
+    /// The verb.
     #[serde(flatten)]
     pub act: RosterAct,
 }
@@ -42,7 +42,7 @@ pub enum RosterAct {
     Create(Creation),
     /// Giving a peer another name.
     Rename(Renaming),
-    /// Taking a peer away.
+    /// Removing a peer.
     Remove(Removal),
 }
 
@@ -61,7 +61,7 @@ pub struct Creation {
     /// Its nature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intelligence: Option<Intelligence>,
-    /// A stateless worker.
+    /// Whether the peer is a stateless worker.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ephemeral: bool,
     /// What a fleet file says about it.
@@ -69,7 +69,7 @@ pub struct Creation {
     pub terms: Option<Terms>,
 }
 
-/// What a fleet file says about a peer, besides what every new peer is given.
+/// What a fleet file says about a peer, in addition to what every new peer has.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// Keys of its profile; `null` removes a key.
@@ -109,30 +109,30 @@ pub struct Followed {
     pub from: Identity,
     /// Its identity afterwards.
     pub to: Identity,
-    /// Whether the mark that it may be resumed goes along.
+    /// Whether the mark that the peer is parked, and may be resumed, is moved too.
     pub parked: bool,
-    /// Its conversation stays with the old folder.
+    /// Whether its conversation stays with the old folder.
     pub forgets: bool,
 }
 
-/// A peer to be taken away.
+/// A peer to be removed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Removal {
     /// Its name.
     pub name: Personality,
-    /// Its record in the registry; absent where only its state was left.
+    /// Its record in the registry; absent where the peer was not registered and only its state was left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Value>,
     /// Its identities.
     pub identities: Vec<Identity>,
-    /// Those that were stopped before: they stay so where the peer has to stay.
+    /// Those that were stopped before: where the peer has to stay, these stay stopped.
     pub stopped: Vec<Identity>,
-    /// Messages that wait are dropped.
+    /// Whether messages that wait are dropped.
     pub force: bool,
 }
 
 impl RosterAct {
-    /// The names it is about.
+    /// The names that the verb is about.
     pub fn names(&self) -> Vec<&Personality> {
         match self {
             RosterAct::Create(creation) => vec![&creation.name],
@@ -160,9 +160,9 @@ impl RosterAct {
         }
     }
 
-    /// What is said where a step failed: what was done stays, and is gone on with.
+    /// The error where a step failed: completed steps stay, and the rest is carried out later.
     pub(crate) fn unfinished(&self, failure: &Failure) -> Failure {
-        // A hint that is true of the failed step alone.
+        // This hint is true of the failed step, not of the verb.
         let why = failure.message.replace(", nothing was changed", "");
         let what = self.describe();
         let again = match self {
@@ -176,7 +176,7 @@ impl RosterAct {
     }
 }
 
-/// The journal, held: nobody else begins or finishes a verb meanwhile.
+/// The journal, with its lock held: no other program begins or completes a verb meanwhile.
 #[derive(Debug)]
 pub(crate) struct Journal<'w> {
     world: &'w World<'w>,
@@ -226,7 +226,8 @@ impl<'w> Journal<'w> {
         }
     }
 
-    /// Removes the intent of `act`, which is done. One that can't be removed is carried out once more, to no effect.
+    /// Removes the intent of `act`, which is done. An intent that can't be removed is carried out once more, to no
+    /// effect.
     pub(crate) fn done(&self, act: &RosterAct) {
         let dir = self.world.paths.intents_dir();
         if let Err(error) = durable::remove(&dir.join(act.file_name())) {
@@ -235,11 +236,11 @@ impl<'w> Journal<'w> {
         self.tidy();
     }
 
-    /// Removes what a kill left of an intent that was never published, and the folder where it is empty: then nobody
-    /// has to look into it. The program that holds the journal is the only writer there.
+    /// Removes what a kill left of an intent that was never published, and the folder where it is empty, so that later
+    /// programs need not read it. The program that holds the journal's lock is the only writer there.
     pub(crate) fn tidy(&self) {
         let dir = self.world.paths.intents_dir();
-        // Litter that can't be seen stays litter.
+        // Where the folder can't be read, its temporary files stay.
         let names = durable::names_of(&dir).unwrap_or_default();
         durable::sweep(&dir, &names, Duration::ZERO);
         durable::remove_if_empty(&dir);

@@ -59,7 +59,8 @@ pub fn switched(world: &World<'_>, switch: Switch) -> Result<Vec<OfLaunches<Opti
     Ok(all)
 }
 
-/// Sets a switch; with `to` `None` the host's default, or the program's own configuration, applies.
+/// Sets a switch; with `to` `None` the host's default, or the program's own configuration, applies. Refused (69) where
+/// none of the peer's runtimes has what is switched.
 pub fn switch(world: &World<'_>, switch: Switch, whose: Whose<'_>, to: Option<bool>) -> Result<(), Failure> {
     let value = to.map_or(Value::Null, |on| if on { "on".into() } else { "off".into() });
     if let Some(name) = whose.filter(|_| to.is_some()) {
@@ -95,8 +96,8 @@ pub fn enabled(world: &World<'_>) -> Result<Vec<OfLaunches<Vec<String>>>, Failur
     Ok(all)
 }
 
-/// Adds a plugin to launches. Refused where no file of the user defines it, or the runtimes don't support it. Returns
-/// whether it was not enabled before.
+/// Adds a plugin to launches. Refused where no file of the user defines it (66), or no runtime supports it (69).
+/// Returns whether the plugin is newly enabled.
 pub fn enable(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<bool, Failure> {
     if !is_plugin(plugin) {
         let why = "a plugin is the name of an MCP server, NAME@MARKETPLACE, or the absolute path of a plugin's folder";
@@ -138,7 +139,7 @@ fn add(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<bool, Failur
     Ok(new)
 }
 
-/// Removes a plugin from launches.
+/// Removes a plugin from launches. Refused (66) where it is not enabled for them.
 pub fn disable(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<(), Failure> {
     let for_all = LaunchDefaults::read(world.paths)?.policy().enabled().contains(&plugin);
     set(world, whose, "enable", |mut known| {
@@ -157,7 +158,7 @@ pub fn disable(world: &World<'_>, plugin: &str, whose: Whose<'_>) -> Result<(), 
     })
 }
 
-/// The plugins of `peer` that its launches are not given as they should be, each with what is wrong.
+/// The plugins that launches of `peer` do not get, or not completely, each with what is wrong.
 pub(crate) fn troubled(world: &World<'_>, peer: &Peer) -> Result<Vec<(String, String)>, Failure> {
     let [values, vars] = seen_by(world, peer)?;
     let launch = Extras::of(world.paths, peer)?.plugins_of(peer, &values, |name| vars.get(name).cloned())?;
@@ -191,15 +192,15 @@ fn knows(world: &World<'_>, peer: &Peer, plugin: &str, looked: &mut Vec<String>)
     Ok(way.definition(plugin, &values, get).is_some())
 }
 
-/// Writes what `change` makes of the list that stands at `key` (other values count as an empty one).
+/// Sets `key` to what `change` returns for the list of plugins that are enabled now.
 fn set(
     world: &World<'_>,
     whose: Whose<'_>,
     key: &str,
     change: impl FnOnce(Vec<String>) -> Result<Value, Failure>,
 ) -> Result<(), Failure> {
-    // Read and written under one lock, so that of two programs that change it at once neither undoes the other's
-    // change.
+    // Read and written under one lock, so that of two programs that change the settings at once neither undoes the
+    // other's change.
     let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
     let Some(name) = whose else {
         let known = plugins_of(LaunchDefaults::read(world.paths)?.policy());

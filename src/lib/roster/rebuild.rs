@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Recovered {
     /// The peers, by name.
     pub(crate) peers: BTreeMap<Personality, PeerRecord>,
-    /// What was left out.
+    /// The peers that were left out, and why.
     pub(crate) left: Vec<Left>,
 }
 
@@ -141,8 +141,8 @@ fn traces(world: &World<'_>) -> Traces {
     traces
 }
 
-/// Replaces a registry that can't be used by one of all peers that were found. Returns where the old file is, if it was
-/// kept.
+/// Replaces a registry that can't be used by a registry of all peers that were found. Returns the path of the old file,
+/// if that was kept.
 pub(crate) fn restore(world: &World<'_>) -> Result<(Recovered, Option<PathBuf>), Failure> {
     let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
     let found = recover(world);
@@ -150,7 +150,8 @@ pub(crate) fn restore(world: &World<'_>) -> Result<(Recovered, Option<PathBuf>),
     Ok((found, aside))
 }
 
-/// Peers that a readable registry does not name, and that have left files.
+/// Peers that a readable registry does not name and that have left files; where it names no peer at all, all that are
+/// found.
 pub(crate) fn unregistered(world: &World<'_>, registry: &Registry) -> Vec<PeerRecord> {
     let traces = traces(world);
     let unknown = traces.keys().any(|name| registry.get(name).is_none());
@@ -164,7 +165,7 @@ pub(crate) fn unregistered(world: &World<'_>, registry: &Registry) -> Vec<PeerRe
     recover(world).peers.into_values().filter(is_one).collect()
 }
 
-/// Puts a peer into the registry that is not there.
+/// Puts a peer that is missing in the registry back into it.
 pub(crate) fn register(world: &World<'_>, record: PeerRecord) -> Result<(), Failure> {
     Registry::put_back(world.paths, record, world.program, world.clock)
 }

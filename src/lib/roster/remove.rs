@@ -21,18 +21,18 @@ use std::path::PathBuf;
 /// What `remove` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Removed {
-    /// Whether it was registered.
+    /// Whether the peer was registered.
     pub registered: bool,
-    /// State files that were purged.
+    /// The names of the state files that were deleted.
     pub purged: Vec<String>,
     /// The working folder, which is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<PathBuf>,
 }
 
-/// Takes a peer out of the registry and purges its state; of one that is not registered, the state that was left. A
-/// live one, or one with messages waiting, only with `force`. One that is always on is taken away from its service
-/// manager first: its unit would start again what is gone.
+/// Removes a peer from the registry, and its state; for a name that is not registered, the state that was left. A peer
+/// that is alive, or for which messages wait, is removed only with `force`, else refused (69). The unit of an always-on
+/// peer is removed first, since it would start the peer again.
 pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Removed, Failure> {
     let journal = Journal::open(world, &[name])?;
     let record = Registry::read(world.paths)?.get(name).cloned();
@@ -85,7 +85,7 @@ pub fn remove(world: &World<'_>, name: &Personality, force: bool) -> Result<Remo
     Ok(Removed { registered: record.is_some(), purged, kept })
 }
 
-/// Finishes a removal that was cut short.
+/// Completes an interrupted removal.
 pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, removal: &Removal) -> Result<(), Failure> {
     let mut locks = Vec::new();
     for identity in &removal.identities {
@@ -103,18 +103,19 @@ pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, removal: &Removal
     Ok(())
 }
 
-/// Takes an always-on peer away from its service manager, and then its lock: what holds the peer needs that to end the
-/// session.
+/// Removes the unit of an always-on peer, then takes the peer's lock. In this order, since the unit's program needs the
+/// lock to end the session.
 fn release<'w>(world: &'w World<'_>, identity: &Identity) -> Result<Held<'w>, Failure> {
     install::release(world, identity)?;
     Ok(world.lock(identity, world.settings.lock_wait)?)
 }
 
-/// Why a peer stays although it was to be removed: it has accepted messages meanwhile.
+/// Why a peer that was to be removed stays: messages for it were accepted meanwhile.
 struct StaysFor(Failure);
 
-/// The steps. Each may be repeated. The state goes before the record: where it can't, the peer is still there to be
-/// removed. What keeps senders out until then goes last, with what one of them may have put in just before.
+/// The steps. Each may be repeated. The state is removed before the record, so that a peer whose state can't be removed
+/// is still registered and can be removed later. `.stopped`, which keeps senders out until then, is removed last, with
+/// what a sender may have written just before.
 fn carry_out(world: &World<'_>, removal: &Removal) -> Result<Result<Vec<String>, StaysFor>, Failure> {
     let Removal { name, identities, force, .. } = removal;
     for identity in identities {
@@ -146,7 +147,7 @@ fn carry_out(world: &World<'_>, removal: &Removal) -> Result<Result<Vec<String>,
     Ok(Ok(purged))
 }
 
-/// Leaves a peer registered, and on the air where it was: for messages that it has accepted.
+/// Puts a peer back as it was, because of accepted messages: registered, and not stopped unless it was stopped before.
 fn stay(world: &World<'_>, removal: &Removal, why: Failure) -> Result<StaysFor, Failure> {
     if let Some(record) = removal.record.as_ref().and_then(|record| PeerRecord::parse(record).ok()) {
         Registry::put_back(world.paths, record, world.program, world.clock)?;
@@ -157,8 +158,8 @@ fn stay(world: &World<'_>, removal: &Removal, why: Failure) -> Result<StaysFor, 
     Ok(StaysFor(why))
 }
 
-/// Deletes the queue of `identity`, unless a message waits that must not be dropped. Nobody accepts one meanwhile:
-/// acceptance is ordered by the lock that is held here. The answer: the name of what was deleted.
+/// Deletes the queue of `identity`, unless a message waits that must not be dropped. No message is accepted meanwhile,
+/// since acceptance needs the lock that is held here. Returns the name of the queue's folder, or the refusal.
 fn purge_queue(
     world: &World<'_>,
     identity: &Identity,
@@ -176,7 +177,7 @@ fn purge_queue(
     Ok(Ok(Some(format!("{identity}.{}", StateFile::Queue.suffix()))))
 }
 
-/// Identities of that name that have state, whether or not it is declared (any more).
+/// Identities of that name that have state, whether or not the peer (still) declares them.
 fn left_over(world: &World<'_>, name: &Personality) -> Result<Vec<Identity>, Failure> {
     let dir = world.paths.state_dir();
     let names = durable::names_of(&dir)?;
@@ -185,7 +186,7 @@ fn left_over(world: &World<'_>, name: &Personality) -> Result<Vec<Identity>, Fai
     Ok(identities.filter(|identity| identity.personality() == name).collect())
 }
 
-/// Takes the lock of an identity and looks whether it may go.
+/// Takes the lock of an identity, and checks whether the identity may be removed.
 fn claim<'w>(world: &'w World<'_>, identity: &Identity, force: bool) -> Result<Held<'w>, Failure> {
     let (name, runtime) = (identity.personality(), identity.runtime());
     let lock = world.lock(identity, world.settings.lock_wait)?;
@@ -219,8 +220,9 @@ fn refuse_waiting(world: &World<'_>, identity: &Identity, force: bool) -> Result
     Err(Failure::new(Exit::Refused, why))
 }
 
-/// Deletes every state file of `identity`, by the dot-delimited prefix: `claude-bob` is not `claude-bob2`. Lock
-/// files stay, since two holders of two files of one name would both think they are alone.
+/// Deletes every state file of `identity`, by the dot-delimited prefix: `claude-bob` is not `claude-bob2`. Lock files
+/// stay, since a program that holds a deleted one and a program that holds a new one would both believe they are alone.
+/// Returns the names of the deleted files.
 pub(crate) fn purge(world: &World<'_>, identity: &Identity) -> Result<Vec<String>, Failure> {
     purge_but(world, identity, None)
 }
@@ -244,7 +246,7 @@ fn purge_but(world: &World<'_>, identity: &Identity, keep: Option<Marker>) -> Re
     Ok(purged)
 }
 
-/// Whether a file among the state is more than a lock, which stays.
+/// Whether a file in the state folder is not a lock. Locks stay.
 fn is_state(name: &str) -> bool {
     !name.ends_with("lock")
 }

@@ -30,7 +30,7 @@ use crate::world::peer::Peer;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-/// What goes along whether the peer is parked or not: what waits for it, and what an operator has said about it.
+/// The state files that are moved whether the peer is parked or not: the waiting messages, and the operator's marks.
 const GOES_ALONG: &[StateFile] =
     &[StateFile::Queue, StateFile::Marker(Marker::Stopped), StateFile::Marker(Marker::Refresh), StateFile::FreshNext];
 
@@ -45,7 +45,7 @@ pub struct Renamed {
     pub cwd: PathBuf,
     /// Whether the folder moved.
     pub moved: bool,
-    /// State files of its old sessions that were purged.
+    /// The names of the state files of its old sessions that were deleted.
     pub purged: Vec<String>,
     /// Identities whose conversation stays with the old folder: their next session is fresh.
     pub forgets: Vec<Identity>,
@@ -66,7 +66,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
     let journal = Journal::open(world, &[old, new])?;
     let registry = Registry::read(world.paths)?;
     let Some(record) = registry.get(old).cloned() else {
-        // Asked for again: an earlier try was finished by somebody else.
+        // The same rename again: an earlier try was completed by another program.
         let renamed = registry.get(new).filter(|record| record.formerly.as_ref() == Some(old));
         return renamed.map(|record| Renamed::already(world, old, record)).ok_or_else(|| registry::gone(old));
     };
@@ -122,7 +122,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
         Ok(())
     };
     let purged = carry_out(world, renaming, begin).map_err(|failure| {
-        // Before that nothing was changed; afterwards nothing is taken back.
+        // Before the intent nothing was changed; after it, completed steps are not undone.
         if begun.get() { act.unfinished(&failure) } else { failure }
     })?;
     journal.done(&act);
@@ -131,7 +131,7 @@ pub fn rename(world: &World<'_>, old: &Personality, new: &Personality, force: bo
     Ok(Renamed { old: old.clone(), new: new.clone(), moved: is_default, cwd, purged, forgets: forgets.collect() })
 }
 
-/// Finishes a rename that was cut short.
+/// Completes an interrupted rename.
 pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, renaming: &Renaming) -> Result<(), Failure> {
     let act = RosterAct::Rename(renaming.clone());
     let registry = Registry::read(world.paths)?;
@@ -145,7 +145,7 @@ pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, renaming: &Renami
         for identity in [from, to] {
             locks.push(world.lock(identity, world.settings.lock_wait)?);
         }
-        // One that was woken since: its state is about to go.
+        // A peer that was woken since is ended: its state is about to be moved.
         if let Standing::Live(live) = settle::settle(world, from)?.0 {
             end::end(world, from, Some(&live), &End::new("rename").park(Park::Yes))?;
         }
@@ -159,7 +159,7 @@ pub(crate) fn finish(world: &World<'_>, journal: &Journal<'_>, renaming: &Renami
     Ok(())
 }
 
-/// What is to be done: observed before anything moves.
+/// The plan of a rename, made before anything is moved.
 fn plan(
     world: &World<'_>,
     record: &PeerRecord,
@@ -175,7 +175,7 @@ fn plan(
         Followed {
             from: from.clone(),
             to: to.clone(),
-            // What an earlier peer left in a folder of that name is not to be resumed.
+            // A conversation that an earlier peer left in a folder of the new name must not be resumed.
             parked: !moves || !finds(cwd),
             forgets: moves && finds(&record.cwd),
         }
@@ -189,15 +189,15 @@ fn plan(
     }
 }
 
-/// The state files that go along. The mark that a peer is parked too: the next wake resumes, or says that there is
-/// nothing to resume.
+/// The state files that are moved to the new name. Usually this includes the mark that the peer is parked: the next
+/// wake then resumes, or says that there is nothing to resume.
 fn going_along(identity: &Followed) -> impl Iterator<Item = StateFile> {
     let resumes: &[StateFile] =
         if identity.parked { &[StateFile::Marker(Marker::IdleReaped), StateFile::Topics] } else { &[] };
     GOES_ALONG.iter().chain(resumes).copied()
 }
 
-/// Refuses what would stop the rename half-way: something at a new name that a file can't replace.
+/// Refuses (74) what would stop the rename half-way: a folder in the place to which a state file is to be moved.
 fn refuse_taken_names(world: &World<'_>, identity: &Followed) -> Result<(), Failure> {
     for file in going_along(identity).filter(|file| world.paths.state(&identity.from, *file).exists()) {
         let to = world.paths.state(&identity.to, file);
@@ -210,7 +210,7 @@ fn refuse_taken_names(world: &World<'_>, identity: &Followed) -> Result<(), Fail
 }
 
 /// The steps. Each may be repeated: what is done already is left as it is. `begin` is called once it is known that the
-/// new name is free. Returns the state files that were purged.
+/// new name is free. Returns the names of the state files that were deleted.
 fn carry_out(
     world: &World<'_>,
     renaming: &Renaming,
@@ -222,7 +222,7 @@ fn carry_out(
         move_folder(renaming)?;
         Profile::rename(writer, to, new)?;
         for identity in identities {
-            // What goes along is to be looked at under its new name.
+            // A tick has to examine the identity under its new name.
             Due::of(world.paths).mark(&identity.to)?;
             for file in going_along(identity) {
                 if file == StateFile::Queue && world.paths.state(&identity.to, file).exists() {
@@ -236,12 +236,14 @@ fn carry_out(
         }
         Ok(())
     };
-    // Written last: the registry is what everybody finds a peer by. Its lock keeps the new name free until then.
+    // The registry is written last, since every program finds a peer by it. Its lock keeps the new name free until
+    // then.
     Registry::rename(world.paths, (old, new), to, world.program, world.clock, carry)?;
     owner::follow_rename(world.paths, old, new)?;
     let mut purged = Vec::new();
     for identity in identities {
-        // What somebody wrote to the old name after its queue had moved and before the registry said so.
+        // Messages that were accepted for the old name after its queue had been moved and before the registry was
+        // written.
         follow(world, identity)?;
         world.history(&identity.from).rename(&world.history(&identity.to))?;
         purged.extend(remove::purge(world, &identity.from)?);
@@ -278,13 +280,13 @@ fn move_folder(renaming: &Renaming) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes along, message by message, what is in the old queue where there is a new one already. A message that has come
-/// along or was settled there is left behind. In flight meanwhile: a sender who looks for its message must find it in
-/// one place or the other.
+/// Moves the messages of the old queue, one by one, into the new queue. A message that the new queue has, or that was
+/// settled there, is only removed. Waiting messages are put in flight first: a sender that finds its peer gone
+/// withdraws a message that waits, and keeps one that it finds in flight or in the new queue.
 fn follow(world: &World<'_>, identity: &Followed) -> Result<(), Failure> {
     let (old, new) = (world.queue(&identity.from), world.queue(&identity.to));
     let history = world.history(&identity.to);
-    // A session may have seen these.
+    // A session may have seen the messages that were in flight before.
     let seen = old.list(Place::Inflight)?;
     for seq in old.list(Place::Waiting)? {
         old.shift(seq, Place::Waiting, Place::Inflight)?;

@@ -44,7 +44,7 @@ pub enum Change {
     Default,
 }
 
-/// Changes one peer, or all.
+/// Changes one peer, or all. Returns a result for each.
 pub fn change(
     world: &World<'_>,
     change: Change,
@@ -78,12 +78,13 @@ pub fn change(
 
 fn one(world: &World<'_>, change: Change, manifest: &Manifest, record: &PeerRecord) -> Result<&'static str, Failure> {
     let runtime = &manifest.runtime;
-    // A bridge is what its runtime makes it: it neither gains nor swaps one.
+    // A peer that is not an agent, such as a bridge, is what its runtime makes it: it gets no other runtime.
     let own = Manifest::load(world.paths, &record.default_runtime)?;
     if own.kind != Kind::Tui || manifest.kind != Kind::Tui {
         return Ok("skipped-infra-peer");
     }
-    // Read and written under one lock: of two who declare a runtime at once, neither undoes what the other did.
+    // Read and written under one lock, so that of two programs that change the profile at once neither undoes the
+    // other's change.
     let writer = OneWriter::acquire(world.paths, world.program, world.clock)?;
     let profile = Profile::read(&record.cwd)?.ok_or_else(|| {
         Failure::new(Exit::Config, format!("{} holds no profile: `iapeer init` makes one", record.cwd.display()))

@@ -7,22 +7,23 @@ use crate::store::event_log::Event;
 use crate::world::World;
 use std::time::Duration;
 
-/// How long a program that is started waits for a verb at work: it takes milliseconds once its intent is written.
+/// How long a starting program waits for a verb at work: a verb takes milliseconds once its intent is written.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Finishes every verb that was cut short, for a program that is about to do something else. What can't be finished now
-/// is said, and stays for a later one.
+/// Completes every interrupted verb, for a program that is about to do something else. A verb that can't be completed
+/// now is reported on stderr and left to a later program.
 pub fn finish_all(world: &World<'_>) {
     if let Err(failure) = try_finish_all(world, PATIENCE) {
         tracing::warn!("{failure}");
     }
 }
 
-/// The same; the error is that of the first one that can't be finished.
+/// [`finish_all`], which waits at most `wait` for a verb at work. The error is that of the first verb that can't be
+/// completed.
 pub(crate) fn try_finish_all(world: &World<'_>, wait: Duration) -> Result<(), Failure> {
     let journal = match Journal::take(world, wait) {
         Ok(journal) => journal,
-        // Somebody is at work on it.
+        // Another program is at work on the verbs.
         Err(failure) if failure.exit == Exit::TryAgain => return Ok(()),
         Err(failure) => return Err(failure),
     };

@@ -1,4 +1,4 @@
-//! Whether profiles are well-formed and the registry agrees with them; and making it agree.
+//! Checks whether profiles are well-formed and the registry agrees with them, and mends what does not agree.
 
 use crate::base::exit::Failure;
 use crate::base::identity::Personality;
@@ -18,21 +18,21 @@ use std::path::PathBuf;
 /// What was found about one peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyFound {
-    /// Whose profile.
+    /// The peer.
     pub personality: Personality,
-    /// What is wrong in it.
+    /// What is wrong in the peer's profile.
     pub issues: Vec<Issue>,
-    /// Fields in which the registry differs from it.
+    /// Fields in which the registry differs from the profile.
     pub drift: Vec<&'static str>,
-    /// There is no profile in its folder.
+    /// Whether there is no profile in the peer's folder.
     pub missing: bool,
-    /// The profile is no JSON object: it can be restored from the registry.
+    /// Whether the profile is no JSON object, and can be restored from the registry.
     #[serde(skip)]
     pub(crate) torn: bool,
 }
 
 impl VerifyFound {
-    /// Whether something in it is an error.
+    /// Whether an issue of the profile is an error.
     pub(crate) fn is_bad(&self) -> bool {
         self.issues.iter().any(|issue| issue.severity == Severity::Error)
     }
@@ -52,7 +52,7 @@ pub struct Report {
     /// Peers that the registry did not name and that were found again, with `--fix` put back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<Personality>,
-    /// Where a registry that could not be used is kept.
+    /// The path to which a registry that could not be used was moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aside: Option<PathBuf>,
 }
@@ -73,7 +73,8 @@ pub struct Reconciled {
     pub untouched: Vec<Personality>,
 }
 
-/// Looks at every registered peer; with `fix` migrates legacy keys and rewrites what drifted.
+/// Examines every registered peer. With `fix` also restores a registry that can't be used, missing peers and torn
+/// profiles, migrates legacy keys, and rewrites records that differ from their profiles.
 pub fn verify(world: &World<'_>, fix: bool) -> Result<Report, Failure> {
     let mut report = Report::default();
     if fix {
@@ -131,7 +132,8 @@ pub(crate) fn restore_profile(world: &World<'_>, record: &PeerRecord) -> Result<
     Ok(Profile::restore(&writer, record)?.1)
 }
 
-/// Migrates one profile and takes over what it says. What fails with one peer keeps no other from being mended.
+/// Migrates one profile, and copies what it says into the registry. A failure is noted in `done`: others are mended all
+/// the same.
 fn mend(world: &World<'_>, record: &PeerRecord, found: &VerifyFound, done: &mut Reconciled) {
     let personality = &record.personality;
     let mut left = |failure: Failure| {
@@ -158,7 +160,7 @@ fn mend(world: &World<'_>, record: &PeerRecord, found: &VerifyFound, done: &mut 
     }
 }
 
-/// Looks at one peer. A profile that can't be read is an error of that peer.
+/// Examines one peer. A profile that can't be read is an issue of that peer.
 pub(crate) fn look(record: &PeerRecord) -> VerifyFound {
     let mut found = VerifyFound {
         personality: record.personality.clone(),
