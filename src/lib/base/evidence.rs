@@ -11,7 +11,7 @@ words! {
         Hook = "hook",
         /// A transcript record written after the paste carries the id.
         Transcript = "transcript",
-        /// The composer held the paste and cleared after the submit key.
+        /// The composer contained the paste, and was empty after the submit key.
         Composer = "composer",
         /// The message is filed in the recipient's mailbox.
         Mailbox = "mailbox",
@@ -35,11 +35,11 @@ words! {
     pub enum Outcome {
         /// There is evidence that the recipient has the message.
         Delivered = "delivered",
-        /// It is a dead letter.
+        /// The message is a dead letter.
         Dead = "dead",
         /// Another host has accepted it, and has not told yet what became of it there.
         HandedOver = "handed-over",
-        /// It was a dead letter, and an operator dropped it.
+        /// The message was a dead letter, and an operator dropped it.
         Dropped = "dropped",
     }
 }

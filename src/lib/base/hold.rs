@@ -37,7 +37,7 @@ words! {
 /// Since when a message is held, and by what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldSince {
-    /// What holds it now.
+    /// What holds the message now.
     pub why: Hold,
     /// When the message was first held since the last counted try.
     pub since: EpochMs,

@@ -36,7 +36,8 @@ impl MessageId {
         EpochMs(self.0.timestamp_ms())
     }
 
-    /// An id for something that was made at `made` and has none of its own: the same inputs give the same id.
+    /// An id for something that was made at `made` and has none of its own. The same inputs give the same id, as long
+    /// as Rust's `DefaultHasher`, whose algorithm is not specified, stays the same.
     pub fn of(made: EpochMs, what: &impl Hash) -> MessageId {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);

@@ -63,7 +63,7 @@ pub(crate) fn say_done(line: &str, done: &str) {
     say(line);
 }
 
-/// Whether stdout still has a reader: a program that waits for more to print can stop when it has none.
+/// Whether stdout still has a reader: without one, a program that waits for more to print can stop.
 pub(crate) fn is_heard() -> bool {
     let out = io::stdout();
     // POLLERR and POLLHUP are always reported; no event needs to be requested.

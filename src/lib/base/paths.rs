@@ -74,7 +74,8 @@ impl Paths {
         check_private(&self.socket_dir)
     }
 
-    /// Refuses what [`Paths::ensure`] refuses, but creates nothing. A missing root is fine: it is empty.
+    /// Refuses (77) a root or socket folder that belongs to someone else or is open to others, for a program that only
+    /// reads. Creates nothing; a missing root counts as empty.
     pub fn check(&self) -> Result<(), Failure> {
         [&self.root, &self.socket_dir].into_iter().filter(|dir| dir.exists()).try_for_each(|dir| check_private(dir))
     }
@@ -266,7 +267,7 @@ pub(crate) fn launch_env_path(cwd: &Path, runtime: &Runtime) -> PathBuf {
     cwd.join(format!(".iapeer/runtimes/{runtime}/launch.env"))
 }
 
-/// The path that a variable holds, without the white space around it. A blank variable counts as unset.
+/// The path in a variable, without the white space around it. A blank variable counts as unset.
 fn trimmed(given: PathBuf) -> Option<PathBuf> {
     match given.to_str().map(str::trim) {
         Some("") => None,

@@ -7,7 +7,7 @@ use crate::base::span::span;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
-/// One row of the table, for `--help`, man pages and `iapeer doctor`.
+/// One row of the table, for the man pages and the page of settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Environment variable.

@@ -11,7 +11,8 @@ pub struct Message {
     pub to: String,
     /// The recipient's runtime; `None`: its default one.
     pub runtime: Option<Runtime>,
-    /// Who sends the message; `None`: the session's identity, else the peer of the current folder.
+    /// Who sends the message; `None`: the session's identity, else the peer of the current folder, else the host's
+    /// owner.
     pub from: Option<String>,
     /// The body.
     pub body: String,

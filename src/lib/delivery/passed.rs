@@ -20,8 +20,8 @@ use std::time::Duration;
 pub(crate) const BEHIND_THE_TURN: &str = "the program has it in its own queue, behind the running turn";
 /// How often the transcript is read at the end of a turn to see whether the next turn took a message.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a drain watches whether the running turn takes what was passed to it; later, the end of the turn starts
-/// another drain. A sender watches for a minute.
+/// How long a drain watches whether the running turn takes the messages in the program's queue; later, the end of the
+/// turn starts another drain. A sender watches for a minute.
 const WATCH: Duration = Duration::from_secs(60);
 
 /// The state of a message that was passed to the program.

@@ -1,5 +1,5 @@
-//! Handing a message to a conversation that an app-server holds (Codex): nothing is typed, so that a person's draft in
-//! the terminal stays as it is.
+//! Handing a message to a conversation on an app-server (Codex): nothing is typed, so that a person's draft in the
+//! terminal stays as it is.
 //!
 //! ```text
 //! may it have been sent before?       → its id is looked up first; without an answer the item stays in flight

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Unshown   typed; the composer has not shown it yet       seen with it    → Standing
-//! Standing  the composer holds it: the key is pressed      seen without it → Cleared
+//! Standing  the composer has it: the key is pressed        seen without it → Cleared
 //! Sent      the key went along with the paste              seen with it → Standing, without it → Cleared
 //! Cleared   the composer was seen without it               seen with it    → Standing
 //! ```
@@ -105,7 +105,7 @@ fn next(state: Submitted, noticed: Noticed, shows_only: bool) -> Next {
     }
 }
 
-/// Presses the submit key and waits for evidence, pressing again while the composer still holds the message.
+/// Presses the submit key and waits for evidence, pressing again while the composer still contains the message.
 pub(super) fn confirm(
     host: &RealHost<'_>,
     delivery: &Delivery<'_>,

@@ -1,4 +1,4 @@
-//! The conversation that an app-server holds: finding it, its items, its running turn, and its requests for approval.
+//! A conversation on an app-server: finding it, its items, its running turn, and its requests for approval.
 
 use super::rpc::{Rpc, RpcError};
 use crate::base::message_id::MessageId;

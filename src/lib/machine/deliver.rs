@@ -5,7 +5,7 @@
 //!         a person's draft → held, then put aside; a running turn that could only be steered → held
 //! paste (bracketed, guarded, by the same tmux process) → settle → submit key
 //! evidence: a hook's turn marker or a transcript record that carries the id
-//!           the composer still holds it → the key again, up to the submit timeout
+//!           the composer still contains it → the key again, up to the submit timeout
 //!           neither → unknown
 //! a draft that was put aside is put back
 //! ```

@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(ids, ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "01BX5ZZKBKACTAV9WEVGEMMVS0"]);
         // A long prompt may be cut off by the agent: the open tag is enough.
         assert_eq!(message_ids(&first[..250]).len(), 1);
-        // Prose around it may hold anything.
+        // Prose around an envelope may contain anything.
         for prose in ["<iap from=\"a\" runtime=\"b\"> is how it begins", "<![CDATA[", "</iap>", "[Image #1] "] {
             assert_eq!(message_ids(&format!("{prose}\n{third}")).len(), 1, "{prose}");
         }

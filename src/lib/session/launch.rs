@@ -83,8 +83,8 @@ fn with_back(path: &str, usual: &str) -> String {
     given.iter().copied().chain(lacks).collect::<Vec<_>>().join(":")
 }
 
-/// The values to which programs of ours in the session set the `changed` variables back before they pass the
-/// environment on.
+/// Variables with the original values of the `changed` ones: iapeer's programs in the session restore these values
+/// before they pass the environment on.
 fn bases<'a>(
     changed: impl Iterator<Item = &'a String>,
     environment: &BTreeMap<String, String>,

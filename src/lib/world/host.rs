@@ -218,7 +218,7 @@ impl From<String> for NotReady {
 /// A session to start.
 #[derive(Debug)]
 pub struct Launch<'a> {
-    /// Whose session.
+    /// The peer whose session is started.
     pub peer: &'a Peer,
     /// The program and its arguments.
     pub argv: Vec<String>,
