@@ -61,11 +61,11 @@ pub enum StateFile {
     KilledBy,
     /// The folder of the message queue.
     Queue,
-    /// The lock of everything that starts, ends or types into the session.
+    /// The lock of every program that starts or ends the session, or hands messages to it.
     Lock,
     /// The lock of the canary that watches the session's server.
     CanaryLock,
-    /// The lock of the one drain that watches an answered worker.
+    /// The lock of the one drain that watches an answered worker, or messages in the program's own queue.
     WatchLock,
     /// The lock of whoever records a death.
     DeathLock,

@@ -1,9 +1,9 @@
 //! One round of a drain over the queue of a stateless worker: a fresh session for each task, one task at a time (D9,
 //! D27).
 //!
-//! A task stays in `inflight/` from the moment a worker took it until the worker answers (by `iapeer-send`, the MCP
-//! tool or `self-done`, which set the mark `.ephemeral-armed`). Once the worker is quiet after its answer, its session
-//! is ended and a new session is started for the next task.
+//! A task stays in `inflight/` from its hand-over to a worker until the worker answers (by `iapeer-send`, the MCP tool
+//! or `self-done`, which set the mark `.ephemeral-armed`). Once the worker is quiet after its answer, its session is
+//! ended and a new session is started for the next task.
 
 use crate::attention::hold;
 use crate::base::exit::Failure;
@@ -41,16 +41,16 @@ pub(crate) enum WorkerRound {
     /// Nothing more can be done now: the worker works on a task that it has not answered, nothing waits, or a state of
     /// the peer forbids delivery.
     Done(WorkerAnswer),
-    /// The worker has answered and its turn goes on: the end of the turn starts a drain of its own.
+    /// The worker has answered, or has no task, and its turn goes on: the end of the turn starts a drain of its own.
     Working,
-    /// The worker has answered and will have been quiet for long enough after this time.
+    /// The worker has answered, or has no task, and will have been quiet for long enough after this time.
     QuietIn(Duration),
 }
 
 /// Whether the worker was seen to have answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerAnswer {
-    /// The answer was seen, or no task is open.
+    /// The answer was seen, no task is open, or nothing may be done now.
     Seen,
     /// The worker had not answered when the round ended.
     Missing,

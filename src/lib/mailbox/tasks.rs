@@ -1,4 +1,4 @@
-//! A worker's open task: it stays in `inflight/` from the moment the worker took it until the worker answers (D9).
+//! A worker's open task: it stays in `inflight/` from its hand-over until the worker answers (D9).
 
 use crate::base::Marker;
 use crate::base::evidence::Evidence;

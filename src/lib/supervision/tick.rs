@@ -93,7 +93,8 @@ impl TickOptions {
     }
 }
 
-/// One tick. `tell` is called once per reported session. The caller holds the superviser's lock, except for a dry run.
+/// One tick. `tell` is called once per reported session. For a tick over all peers that is no dry run, the caller holds
+/// the superviser's lock.
 ///
 /// While the registry can't be read, it is not known which identities are peers: deaths are recorded, but no session is
 /// ended or started, no queue is touched, and the error is returned at the end.

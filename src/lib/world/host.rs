@@ -76,8 +76,8 @@ pub trait Host: Send + Sync {
     /// Checks whether a session of this peer could be started: tmux and the program of its runtime are installed.
     fn preflight(&self, peer: &Peer) -> Result<(), Failure>;
 
-    /// Starts a session. When this returns, its server answers; the agent may still be booting. The error's exit code is
-    /// 69 or 78 where the host lacks something, 75 where another try may help.
+    /// Starts a session. When this returns, its server answers; the agent may still be booting. The error's exit code
+    /// is 69 or 78 where the host lacks something; with any other code, another try may help.
     fn start(&self, launch: &Launch<'_>) -> Result<Processes, Failure>;
 
     /// Waits until a started session is ready for input.

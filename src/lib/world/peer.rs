@@ -126,7 +126,7 @@ impl Peer {
         self.policy().asks()
     }
 
-    /// Whether it is a person.
+    /// Whether it speaks for a person, by the interfaces in its profile or record.
     pub(crate) fn is_human(&self) -> bool {
         match &self.profile {
             Some(profile) => profile.is_human_conversational(),
@@ -149,7 +149,7 @@ impl Peer {
         self.policy().initial_prompt()
     }
 
-    /// How often a worker's task may be tried.
+    /// How often a worker's task may be tried; `None`: once.
     pub fn max_attempts(&self) -> Option<u32> {
         self.policy().max_attempts()
     }

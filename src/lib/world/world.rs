@@ -111,7 +111,8 @@ impl<'a> World<'a> {
         self.host.detach("iapeer-relay", &["push", "--due", host.as_str()])
     }
 
-    /// Takes the identity's lock. A program holds it while it starts, ends or types into the session.
+    /// Takes the identity's lock, waiting at most `wait`. A program holds the lock while it starts or ends the session,
+    /// or hands messages to it.
     pub fn lock(&self, identity: &Identity, wait: Duration) -> Result<Held<'_>, LockError> {
         let lock = self.lock_to_deliver(identity, wait)?;
         Ok(Held { lock: Some(lock), world: self, identity: identity.clone() })
