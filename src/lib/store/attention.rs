@@ -98,7 +98,7 @@ impl Attention {
     }
 }
 
-/// `text` on one line, without control characters, at most 200 characters.
+/// `text` on one line, without control characters; after 200 characters it is cut, with `…` at the end.
 pub fn one_line(text: &str) -> String {
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();

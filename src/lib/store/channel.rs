@@ -1,4 +1,4 @@
-//! `<identity>.channel`: in which way messages go into a session, and why not by the program's app-server.
+//! `<identity>.channel`: the way in which messages go into a session, and why that is not the program's own server.
 
 use crate::base::delivery_kind::DeliveryKind;
 use crate::base::identity::Identity;
@@ -11,11 +11,11 @@ use std::path::Path;
 /// The way in which messages go into one session. JSON, one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
-    /// The launch that it belongs to: a file of an earlier launch is ignored.
+    /// The launch that the file belongs to: a file of an earlier launch is ignored.
     pub launch: String,
     /// The way.
     pub kind: DeliveryKind,
-    /// Why messages do not go by the program's app-server.
+    /// Why messages do not go by the program's own server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Where the program's own HTTP server is.
@@ -26,9 +26,9 @@ pub struct Channel {
 /// A program's own HTTP server on the loopback interface, and the conversation that its terminal shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpPlace {
-    /// Where it listens.
+    /// The port on which the server listens.
     pub port: u16,
-    /// What it lets in.
+    /// The password that the server asks for.
     pub password: String,
     /// The conversation that the session was started with, or that was opened for its first message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,13 +36,13 @@ pub struct HttpPlace {
 }
 
 impl Channel {
-    /// The way into the session of this launch. `None`: the only one there is.
+    /// The way into the session of this launch. `None`: no way is noted for this launch, so messages are typed.
     pub fn of(paths: &Paths, identity: &Identity, launch: Option<&str>) -> Option<Channel> {
         let channel: Channel = durable::peek_json(&paths.state(identity, StateFile::Channel))?;
         (launch == Some(channel.launch.as_str())).then_some(channel)
     }
 
-    /// Writes it to `path`.
+    /// Writes the file `path`, atomically but without fsync.
     pub fn write(&self, path: &Path) -> Result<(), StoreError> {
         let mut line = serde_json::to_vec(self)
             .map_err(|error| StoreError::Corrupt { path: path.to_owned(), why: error.to_string() })?;

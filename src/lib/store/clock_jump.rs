@@ -1,4 +1,5 @@
-//! `state/clock`: the wall clock and the time since boot at the last tick. Where the wall clock has moved on by more
+//! `state/clock`: the wall clock and the time since boot at the last tick. Where the wall clock has advanced by more
+//! than the time since boot has, somebody has set it forward, and the difference is time that has not passed.
 //! than the time since boot, somebody has set it forward, and the difference is time that has not passed.
 
 use crate::base::clock::EpochMs;
@@ -15,7 +16,7 @@ const DRIFT: Duration = Duration::from_secs(60);
 pub struct Clocks {
     /// The wall clock.
     pub wall: EpochMs,
-    /// The time since boot.
+    /// The time since boot, in milliseconds.
     pub up_ms: u64,
     /// The id of the machine's boot.
     pub boot: Option<String>,

@@ -5,24 +5,24 @@ use crate::base::normalize;
 use serde::Serialize;
 use serde_json::Value;
 
-/// How bad something is that was found.
+/// How severe an issue is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It does not work like this.
+    /// The peer does not work with such a profile.
     Error,
-    /// It does, but somebody should look.
+    /// The peer works, but somebody should examine the profile.
     Warn,
 }
 
 /// Something that is wrong in a profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Issue {
-    /// How bad.
+    /// How severe the issue is.
     pub severity: Severity,
-    /// Which field; `<root>` for the whole.
+    /// The field; `<root>` stands for the whole profile.
     pub field: String,
-    /// What.
+    /// What is wrong with the field.
     pub message: String,
 }
 
@@ -189,7 +189,8 @@ mod tests {
         ];
         for (raw, expected) in cases {
             let found = conformance(&raw, "bob");
-            // What has no error can be read: `iapeer verify` must not call sound what a wake stumbles over.
+            // A profile without an error must be readable: `iapeer verify` must not pass a profile with which a wake
+            // fails.
             if found.iter().all(|issue| issue.severity == Warn) {
                 std::fs::write(paths::profile_path(dir.path()), raw.to_string()).unwrap();
                 Profile::read(dir.path()).unwrap();

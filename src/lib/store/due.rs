@@ -38,7 +38,7 @@ impl Due {
         Due { dir: paths.due_dir() }
     }
 
-    /// Marks `identity`. Where it is marked already this costs one stat.
+    /// Marks `identity`. Costs one stat where the identity is marked already.
     pub fn mark(&self, identity: &Identity) -> Result<(), StoreError> {
         let path = self.dir.join(identity.as_str());
         let made = match touch(&path) {
@@ -64,7 +64,7 @@ impl Due {
     }
 
     fn make_dir(&self) -> io::Result<()> {
-        // The folder above existed when the program started.
+        // The folder above exists: `Paths::ensure` has created it at the program's start.
         match step::mkdir(Point::DueMkdir, &self.dir) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             made => made,

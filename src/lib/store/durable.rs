@@ -9,7 +9,7 @@
 //! | remove a tree | unlink and rmdir from below; the caller fsyncs the dir it was in |
 //!
 //! A directory is fsynced because fsync of a file does not make its directory entry durable
-//! (<https://lwn.net/Articles/457667/>). When that last step fails, the change has been made all the same:
+//! (<https://lwn.net/Articles/457667/>). When the fsync of the directory fails, the change has been made all the same:
 //! [`StoreError::Unsynced`].
 
 use crate::base::clock::EpochMs;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use crate::store::error::StoreError;
 
-/// Temporary files carry this prefix and suffix; the tick removes those older than an hour.
+/// The names of temporary files begin with this; a tick removes those older than an hour.
 const TEMP_PREFIX: &str = ".tmp-";
 
 /// Temporary files older than this were left by a crash: no program is writing them any more.
@@ -250,7 +250,7 @@ pub(crate) fn entries_of(dir: &Path) -> Result<Vec<DirEntry>, StoreError> {
     }
 }
 
-/// The names of [`entries_of`] a folder, without those that are not UTF-8.
+/// The names of the entries of `dir` ([`entries_of`]), without those that are not UTF-8.
 pub(crate) fn names_of(dir: &Path) -> Result<Vec<String>, StoreError> {
     Ok(entries_of(dir)?.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }

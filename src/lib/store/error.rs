@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A failed operation on a state file.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The operating system said no.
+    /// The operating system refused the operation.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         /// The operation, as an infinitive.
@@ -17,7 +17,7 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
-    /// It is done, and may not outlive a power cut: the last step, which makes it durable, failed.
+    /// The change was made, but a power cut may undo it: the last step, the fsync of the folder, failed.
     #[error("{} is {what}, but a power cut may undo that: cannot sync its folder: {source}", path.display())]
     Unsynced {
         /// What was done, as a participle.
@@ -30,7 +30,7 @@ pub enum StoreError {
     /// A file that only its own writer may write.
     #[error("refusing to write {} here: it is the registry's locked write target", .0.display())]
     Guarded(PathBuf),
-    /// A file that is no regular file, or not one of ours where it has to be, or far too large.
+    /// A file that is not a regular file, or too large, or not only ours where it has to be.
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// Content that is not what it should be.
@@ -59,7 +59,7 @@ impl StoreError {
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
-    /// The file or folder that it is about.
+    /// The file or folder that the error is about.
     pub fn path(&self) -> &Path {
         match self {
             StoreError::Io { path, .. }
@@ -89,7 +89,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// A file that is not what a file of its name has to be.
+/// A file that does not meet the requirements for its kind of file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} {fault}: {}", path.display(), fault.todo())]
 pub struct Unfit {
@@ -105,22 +105,22 @@ pub enum Fault {
     /// It is a FIFO, a device, a socket or a folder.
     #[error("is a {0}, not a regular file")]
     Kind(&'static str),
-    /// It is a link where none is followed.
+    /// It is a link where none is followed, or a link without a target.
     #[error("is a link, which is not followed here")]
     Link,
     /// It is a link, or anything else, where a folder has to be.
     #[error("is a {0}, not a folder")]
     NoFolder(&'static str),
-    /// It has more bytes than any file of its kind.
+    /// It has more bytes (the first number) than a file of its kind may have (the second).
     #[error("has {0} bytes, more than the {1} that are read")]
     Large(u64, u64),
-    /// Somebody else owns it.
+    /// Another user owns it.
     #[error("belongs to uid {0}, not to you (uid {1})")]
     Owner(u32, u32),
     /// Others may write it.
     #[error("is writable by others (mode {0:04o})")]
     Open(u32),
-    /// It is a folder, and what is in it is not known.
+    /// It is a folder whose content can't be listed.
     #[error("can't be listed ({0})")]
     Unlisted(io::ErrorKind),
     /// Its owner may not read it.

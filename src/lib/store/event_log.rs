@@ -95,7 +95,8 @@ pub fn quoted(value: &str) -> String {
     out
 }
 
-/// Reads a logfmt line back into its pairs. Tolerant: what is no pair is passed over.
+/// Reads a logfmt line back into its pairs. Never fails: a rest without `=` is skipped, and text before a pair becomes
+/// part of its key.
 pub fn parse(line: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut rest = line.trim_end();
@@ -136,7 +137,7 @@ pub fn parse(line: &str) -> Vec<(String, String)> {
     pairs
 }
 
-/// The writer of the event logs. A log that can't be written is said on stderr and never stops the work.
+/// The writer of the event logs. Where a log can't be written, this is reported on stderr, and the program goes on.
 #[derive(Debug, Clone)]
 pub struct EventLog {
     dir: PathBuf,
@@ -161,7 +162,8 @@ impl EventLog {
         let path = self.dir.join(log.file_name());
         let line = format!("ts={ts} {}\n", event.as_str());
         let written = append_line(&path, line.as_bytes(), max, keep, clock).and_then(|file| match log {
-            // A death is often followed by the machine's own; the file itself may be new.
+            // The death of a session is often followed by a crash of the machine. The folder is synced too, since the
+            // file may be new.
             Log::Exits => {
                 step::sync(Point::ExitsSync, &file, &path).and_then(|()| step::sync_dir(Point::ExitsSyncDir, &self.dir))
             }
@@ -174,7 +176,7 @@ impl EventLog {
 }
 
 fn open_append(path: &Path) -> std::io::Result<File> {
-    // A FIFO that nobody reads is an error then, and no wait.
+    // With these flags, opening a FIFO that nobody reads fails instead of waiting for a reader.
     let mut options = OpenOptions::new();
     options.append(true).create(true).custom_flags(NO_WAIT_NO_LINK);
     step::open(Point::LogOpen, path, &mut options)
@@ -185,9 +187,9 @@ fn append_line(path: &Path, line: &[u8], max: u64, keep: u64, clock: &dyn Clock)
     let mut file = open_append(path)?;
     if full(&file)? {
         let lock = path.with_extension("log.lock");
-        // A rotation takes no time; a lock that stays held is not worth losing the line for.
+        // A rotation takes milliseconds. Where the lock stays held for longer, the line is appended to the full file.
         if let Ok(_held) = FileLock::acquire(&lock, "rotation", Duration::from_secs(1), clock) {
-            // Another appender may have rotated while we waited: look again at what the name now means.
+            // Another appender may have rotated the log while we waited: open the file that has the name now.
             file = open_append(path)?;
             if full(&file)? && file.metadata()?.len() > 0 {
                 for n in (1..keep).rev() {

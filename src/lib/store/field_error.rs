@@ -5,7 +5,7 @@ use crate::store::open::Fault;
 use serde_json::Value;
 use std::io;
 
-/// A profile that is none.
+/// Why a profile can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileFault {
     /// It is not JSON.
@@ -14,13 +14,13 @@ pub enum ProfileFault {
     /// It could not be written as JSON.
     #[error(transparent)]
     Unwritable(serde_json::Error),
-    /// It is JSON, and no object.
+    /// It is JSON, but not an object.
     #[error("not a JSON object")]
     NotAnObject,
     /// A field is missing.
     #[error("{0} is required")]
     Required(&'static str),
-    /// A field has a name that can't be one.
+    /// A field holds an invalid name.
     #[error("{field}: {source}")]
     Name {
         /// The field.
@@ -28,21 +28,21 @@ pub enum ProfileFault {
         /// What is wrong with the name.
         source: NameError,
     },
-    /// No nature has that name.
+    /// No nature has this name.
     #[error("intelligence: unknown word {0}")]
     Intelligence(Value),
-    /// `interfaces` is something else.
+    /// `interfaces` is not an object.
     #[error("interfaces is not an object")]
     Interfaces,
 }
 
-/// A record of the registry that is none.
+/// Why a record of the registry can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordFault {
-    /// It is no object.
+    /// It is not an object.
     #[error("a peer is not an object")]
     NotAnObject,
-    /// It has no name that could be one.
+    /// Its name is missing or invalid.
     #[error(transparent)]
     Nameless(NameError),
     /// One of its fields is missing or wrong.
@@ -58,30 +58,30 @@ pub enum RecordFault {
 /// A field of a record that is missing or wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordField {
-    /// A runtime's name.
+    /// The name of a runtime.
     #[error(transparent)]
     Runtime(#[from] NameError),
-    /// The folder.
+    /// The working folder.
     #[error("cwd is missing")]
     Cwd,
-    /// No nature has that name.
+    /// No nature has this name.
     #[error("unknown intelligence {0}")]
     Intelligence(Value),
-    /// `interfaces` is something else.
+    /// `interfaces` is not an object.
     #[error("interfaces is not an object")]
     Interfaces,
 }
 
-/// A registry that is none.
+/// Why a registry can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryFault {
     /// It is not JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// It is JSON, and no object.
+    /// It is JSON, but not an object.
     #[error("not a JSON object")]
     NotAnObject,
-    /// Its peers are something else: taken for nobody, they would be written over.
+    /// `peers` is not a list. If it counted as an empty one, the next write would remove the peers.
     #[error("its peers are not a list: a later version may have written it")]
     Peers,
     /// One of its records can't be used.
@@ -92,7 +92,7 @@ pub enum RegistryFault {
     Twice(Personality),
 }
 
-/// A file in a queue that is no message.
+/// Why a file in a queue is not an item.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ItemFault {
     /// It is not the JSON of an item.
@@ -101,13 +101,13 @@ pub(crate) enum ItemFault {
     /// A later version wrote it.
     #[error("format version {0} is newer than 1")]
     Newer(u32),
-    /// It says nothing.
+    /// Its message is blank.
     #[error("the message is empty")]
     Empty,
-    /// It has no time of its own, and its file's can't be had.
+    /// It has no time of acceptance, and the modification time of its file can't be read.
     #[error(transparent)]
     NoTime(io::Error),
-    /// Its file is none that is read.
+    /// Its file is not a regular file, or too large.
     #[error(transparent)]
     Unfit(#[from] Fault),
 }

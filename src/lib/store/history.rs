@@ -62,7 +62,7 @@ pub struct Settlement {
     pub redelivered: u32,
     /// The sender.
     pub from: Origin,
-    /// To whom it went, in the history of another host.
+    /// The recipient on another host; set only in the history of an outbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Address>,
     /// The sender's nature.
@@ -181,8 +181,8 @@ impl History {
         step::open(Point::HistoryOpen, &self.path, &mut options)
     }
 
-    /// The newest line about the message `id`, which was accepted at `accepted`. No line about the message is older
-    /// than that, so the search runs from the end of the file back to that time.
+    /// The newest line about the message `id`. No line about the message is older than its acceptance, so the search
+    /// runs from the end of the file back to the time `accepted`.
     pub fn find(&self, id: MessageId, accepted: EpochMs) -> Result<Option<Settlement>, StoreError> {
         let wanted = format!("{{\"v\":1,\"id\":\"{id}\"");
         for path in [&self.path, &self.older()] {
@@ -196,7 +196,8 @@ impl History {
         Ok(None)
     }
 
-    /// Whether the message is settled for good: delivered, or dropped by an operator.
+    /// Whether the message must not be delivered again: it was delivered, or an operator dropped it. A dead letter may
+    /// be.
     pub fn forbids(&self, item: &Item) -> Result<bool, StoreError> {
         let line = self.find(item.id, item.accepted)?;
         Ok(line.is_some_and(|line| line.outcome != Outcome::Dead))

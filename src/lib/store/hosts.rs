@@ -66,7 +66,8 @@ impl HostFile {
         file.fault().map_or(Ok(Some(file)), |why| Err(bad(&why)))
     }
 
-    /// Refuses a value that ssh would take for an option.
+    /// Why a value may not be given to ssh: it has a control character, or ssh would take the destination for an
+    /// option.
     fn fault(&self) -> Option<&'static str> {
         let HostFile::Ssh(ssh) = self else { return None };
         let mut words = ssh.destination.iter().chain(&ssh.options);
@@ -109,13 +110,13 @@ pub(crate) fn known_hosts(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     Ok(hosts)
 }
 
-/// The hosts whose removal was interrupted, by name.
+/// The hosts whose removal was interrupted, in no particular order.
 pub fn half_removed(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     let names = durable::names_of(&paths.hosts_dir())?;
     Ok(names.iter().filter_map(|name| name.strip_suffix(".removed")?.parse().ok()).collect())
 }
 
-/// This host's name: `<root>/hostname`, else the first part of the machine's.
+/// This host's name: `<root>/hostname`, else the first part of the machine's name, as far as the grammar allows it.
 pub fn own_name(paths: &Paths) -> Result<HostName, Failure> {
     let path = paths.hostname();
     if let Some(text) = durable::read_optional(&path)? {

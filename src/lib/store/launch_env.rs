@@ -5,7 +5,7 @@ use crate::store::open::{self, Rule, without_bom};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a `launch.env` says.
+/// The content of a `launch.env`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LaunchEnv {
     /// Variables for the session.
@@ -15,8 +15,8 @@ pub(crate) struct LaunchEnv {
 }
 
 impl LaunchEnv {
-    /// Reads a file; a missing one is empty. One that is not ours, or that others may write, is an error: it sets the
-    /// environment of a session.
+    /// Reads a file; a missing one is empty. A file that is not ours, or that others may write, is an error, since it
+    /// sets the environment of a session.
     pub(crate) fn read(path: &Path) -> Result<LaunchEnv, StoreError> {
         Ok(LaunchEnv::read_there(path)?.unwrap_or_default())
     }
@@ -27,8 +27,8 @@ impl LaunchEnv {
         Ok(bytes.map(|bytes| LaunchEnv::parse(&String::from_utf8_lossy(without_bom(&bytes)))))
     }
 
-    /// The numbers of the lines of a file that [`LaunchEnv::parse`] passes over though somebody meant something by them. A
-    /// file that can't be read has none.
+    /// The numbers of the lines of a file that [`LaunchEnv::parse`] ignores although they are neither blank nor
+    /// comments. A file that can't be read has none.
     pub(crate) fn passed_over(path: &Path) -> Vec<usize> {
         let bytes = open::read(path, Rule::LAUNCH_ENV).ok().flatten().unwrap_or_default();
         let text = String::from_utf8_lossy(without_bom(&bytes)).into_owned();
@@ -37,8 +37,8 @@ impl LaunchEnv {
         numbered.filter(|(line, _)| is_lost(line)).map(|(_, number)| number).collect()
     }
 
-    /// `KEY=VALUE` or `export KEY=VALUE`; blank lines and `#` lines are passed over, and so is what is neither; one
-    /// pair of matching quotes around a value is taken off; nothing is interpolated; later keys win.
+    /// Parses lines of the form `KEY=VALUE` or `export KEY=VALUE`; all other lines are ignored. One pair of matching
+    /// quotes around a value is removed; nothing is interpolated; later keys win.
     pub(crate) fn parse(text: &str) -> LaunchEnv {
         let mut parsed = LaunchEnv::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {

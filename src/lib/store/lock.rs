@@ -1,6 +1,6 @@
 //! Advisory locks: flock on a file that is never deleted. The kernel releases them when the holder dies.
 //!
-//! The file holds the holder's pid and program, for people and for messages; nothing decides by it.
+//! The file holds the holder's pid and program, for people and for messages; no decision is based on it.
 
 use crate::base::clock::{Clock, Deadline, wait_for};
 use crate::base::exit::{Exit, Failure};
@@ -68,7 +68,7 @@ impl FileLock {
         Ok(lock)
     }
 
-    /// [`FileLock::acquire`] on a file whose content is somebody's data and stays as it is.
+    /// [`FileLock::acquire`] that leaves the content of the file as it is.
     ///
     /// Rust opens files close-on-exec, so no tmux server inherits a lock.
     pub fn acquire_unsigned(path: &Path, wait: Duration, clock: &dyn Clock) -> Result<FileLock, LockError> {
@@ -96,7 +96,7 @@ impl FileLock {
     }
 
     fn sign(&mut self, program: &str) {
-        // For people only: a failure to write it must not cost the lock.
+        // The text is for people only: a failure to write it must not cost the lock.
         let text = format!("pid {} ({program})\n", std::process::id());
         let _ =
             self.file.set_len(0).and_then(|()| self.file.rewind()).and_then(|()| self.file.write_all(text.as_bytes()));
@@ -119,7 +119,7 @@ pub fn is_held(path: &Path) -> bool {
     matches!(probe, Err(error) if error.kind() == fs2::lock_contended_error().kind())
 }
 
-/// [`is_held`] without an effect on anybody where the platform tells who holds it: for reports.
+/// [`is_held`] for reports: takes no lock itself where the kernel tells who holds the lock (Linux).
 pub(crate) fn is_seen_held(path: &Path) -> bool {
     match flock_state(path) {
         FlockState::Held(_) => true,
@@ -128,8 +128,8 @@ pub(crate) fn is_seen_held(path: &Path) -> bool {
     }
 }
 
-/// The pid of whoever holds the lock at `path`: as the kernel says, or where that process has left the lock to another
-/// one, as the holder wrote.
+/// The pid of the holder of the lock at `path`: as the kernel says, or, where the kernel does not say or names a
+/// process that has ended (a child has its descriptor), as the holder wrote.
 pub(crate) fn holder_pid(path: &Path) -> Option<i32> {
     match flock_state(path) {
         FlockState::Held(pid) if pid > 0 && ProcessId::of(pid).is_some() => Some(pid),

@@ -24,16 +24,16 @@ pub struct Intent {
     /// The first process of its pane, which may outlive the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane: Option<ProcessId>,
-    /// The program that ends it.
+    /// The name of the program that ends the session.
     pub by: String,
     /// Why.
     pub why: String,
-    /// Whether the peer may be resumed afterwards.
+    /// Whether the conversation may be resumed afterwards.
     pub park: bool,
     /// What follows once the session has ended.
     #[serde(default, skip_serializing_if = "AfterEnd::is_nothing")]
     pub then: AfterEnd,
-    /// Set where the end is that of a launch that failed: it counts as a death, at this time.
+    /// Whether the end is that of a failed launch, which counts as a death at the time `at`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub death: bool,
     /// When the end began.
@@ -63,7 +63,7 @@ impl AfterEnd {
 pub enum TurnState {
     /// The session has started and waits for its first input.
     Start,
-    /// It took a prompt and works.
+    /// The session has taken a prompt and works.
     Busy,
     /// The turn is over.
     Idle,
@@ -76,12 +76,12 @@ pub enum TurnState {
 pub struct Turn {
     /// Where the turn stands.
     pub state: TurnState,
-    /// It is over, and it ended in an error.
+    /// Whether the turn is over and ended in an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
-    /// When that was reported.
+    /// When the event was reported.
     pub at: EpochMs,
-    /// The message of the last prompt, where it carried one.
+    /// The message that the last prompt carried, where it carried one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<MessageId>,
     /// The newest messages this session took, oldest first, at most 16.
@@ -123,8 +123,8 @@ impl<'a> Markers<'a> {
         self.paths.state(self.identity, file.into())
     }
 
-    /// Whether `marker` is set; an error where that can't be told. `.fresh-next`, the earlier name of `.refresh`, counts
-    /// as that.
+    /// Whether `marker` is set; an error where that can't be determined. `.fresh-next`, the earlier name of `.refresh`,
+    /// counts as `.refresh`.
     pub fn has(&self, marker: Marker) -> Result<bool, StoreError> {
         Ok(durable::exists(&self.path(marker))?
             || marker == Marker::Refresh && durable::exists(&self.path(StateFile::FreshNext))?)
@@ -146,27 +146,27 @@ impl<'a> Markers<'a> {
         }
         let path = self.path(marker);
         match durable::write_atomic(&path, format!("{}\n", now.utc()).as_bytes()) {
-            // A mark has its meaning by existing: where the disk has no room for its content, the file's own time says
-            // when it was set.
+            // The existence of a marker is its meaning: where the disk has no room for its content, the file's
+            // modification time says when it was set.
             Err(error) if error.is_full() => durable::write_atomic(&path, b"").map_err(|_| error),
             written => written,
         }
     }
 
-    /// Clears `marker`. Says whether it was set.
+    /// Clears `marker`. Returns whether it was set.
     pub fn clear(&self, marker: Marker) -> Result<bool, StoreError> {
         let legacy = marker == Marker::Refresh && durable::remove(&self.path(StateFile::FreshNext))?;
         Ok(durable::remove(&self.path(marker))? || legacy)
     }
 
-    /// When `marker` was set: its content, else the file's own time. `None`: it is not set; an error where that can't be
-    /// told.
+    /// When `marker` was set: its content, else the file's modification time. `None`: it is not set; an error where
+    /// that can't be determined.
     pub fn set_at(&self, marker: Marker) -> Result<Option<EpochMs>, StoreError> {
         let path = self.path(marker);
         let text = match durable::read_optional(&path) {
             Ok(Some(text)) => text,
             Ok(None) => return Ok(None),
-            // A mark is its existence.
+            // A marker that is not a regular file is set all the same.
             Err(StoreError::Unfit(_)) => Vec::new(),
             Err(error) => return Err(error),
         };
@@ -220,7 +220,7 @@ impl<'a> Markers<'a> {
         String::from_utf8_lossy(&bytes).lines().filter_map(|line| Topic::parse(line).ok().flatten()).collect()
     }
 
-    /// Notes a topic as the most recent one. Says whether that changed anything.
+    /// Notes a topic as the most recent one. Returns whether that changed the file.
     pub(crate) fn note_topic(&self, topic: &Topic) -> Result<bool, StoreError> {
         let mut topics = self.topics();
         if topics.last() == Some(topic) {
@@ -233,7 +233,7 @@ impl<'a> Markers<'a> {
         durable::write_atomic(&self.path(StateFile::Topics), text.as_bytes()).map(|()| true)
     }
 
-    /// Forgets the topics.
+    /// Forgets the topics. Returns whether there were any.
     pub(crate) fn clear_topics(&self) -> Result<bool, StoreError> {
         durable::remove(&self.path(StateFile::Topics))
     }
@@ -255,7 +255,7 @@ impl<'a> Markers<'a> {
         durable::move_file(&self.path(StateFile::Teardown), &self.path(StateFile::Ended))
     }
 
-    /// The launch whose program has fetched our tool, and when it did.
+    /// The launch whose program has fetched our MCP tool, or for which nobody waits any more, and since when.
     pub(crate) fn tool_listed(&self) -> Option<(String, EpochMs)> {
         let path = self.path(StateFile::Tool);
         let bytes = durable::read_optional(&path).ok()??;
@@ -263,7 +263,8 @@ impl<'a> Markers<'a> {
         Some((String::from_utf8_lossy(&bytes).trim().to_owned(), at.into()))
     }
 
-    /// Says that the program of `launch` has fetched our tool.
+    /// Notes that the program of `launch` has fetched our MCP tool, or that no prompt is held back for the tool any
+    /// more.
     pub(crate) fn note_tool_listed(&self, launch: &str) -> Result<(), StoreError> {
         durable::write_volatile(&self.path(StateFile::Tool), format!("{launch}\n").as_bytes())
     }
@@ -273,7 +274,7 @@ impl<'a> Markers<'a> {
         durable::peek_json(&self.path(StateFile::Turn))
     }
 
-    /// The last turn event, if it is of this launch: one of an earlier session says nothing of this one.
+    /// The last turn event, if it is of this launch: an event of an earlier session says nothing about this session.
     pub(crate) fn turn_of(&self, launch: Option<&str>) -> Option<Turn> {
         self.turn().filter(|turn| turn.launch.as_deref() == launch)
     }
@@ -283,14 +284,14 @@ impl<'a> Markers<'a> {
         durable::write_volatile(&self.path(StateFile::Turn), &json_line(turn))
     }
 
-    /// Forgets the turn event.
+    /// Forgets the turn event. Returns whether there was one.
     pub(crate) fn clear_turn(&self) -> Result<bool, StoreError> {
         durable::remove(&self.path(StateFile::Turn))
     }
 }
 
 fn json_line(value: &impl Serialize) -> Vec<u8> {
-    // These types hold nothing that JSON can't; an empty line would read back as "unreadable, set aside".
+    // Serializing these types can't fail; if it did, the empty line would later count as an unreadable file.
     let mut line = serde_json::to_vec(value).unwrap_or_default();
     line.push(b'\n');
     line
@@ -335,7 +336,7 @@ mod tests {
     #[test]
     fn what_can_not_be_told_is_an_error_and_counts_as_stopped() {
         with(|m, paths| {
-            // A file in the folder's place: root may look into any folder.
+            // A file in the folder's place: no permissions keep root from reading a folder.
             std::fs::remove_dir_all(paths.state_dir()).unwrap();
             std::fs::write(paths.state_dir(), "").unwrap();
             for marker in [Marker::Stopped, Marker::Refresh, Marker::NewEager] {

@@ -32,7 +32,7 @@ pub struct NatsFile {
     /// The certificate authority of the server, where the system does not know it.
     #[serde(default)]
     pub ca: Option<PathBuf>,
-    /// The stream.
+    /// The name of the JetStream stream.
     #[serde(default = "stream")]
     pub stream: String,
     /// On how many servers of a cluster the stream is kept.

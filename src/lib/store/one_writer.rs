@@ -23,7 +23,7 @@ impl OneWriter {
         Ok(OneWriter { _lock: FileLock::acquire(&paths.registry_lock(), program, LOCK_WAIT, clock)? })
     }
 
-    /// For tests of what is written, alone in a folder of their own.
+    /// For tests, each of which has its own folder and lock.
     #[cfg(test)]
     pub(crate) fn alone(dir: &std::path::Path) -> OneWriter {
         let clock = crate::base::clock::SystemClock::default();

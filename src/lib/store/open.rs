@@ -2,8 +2,8 @@
 //! none is expected, and without reading more than a file of that kind can have.
 //!
 //! `open` of a FIFO without a writer would block for ever, with the caller's locks held; reading a link to a device
-//! would go on until memory is full. Here each is an error that names the file, and concerns only the peer whose file
-//! it is.
+//! would go on until memory is full. Here each of these is an error that names the file and concerns only the peer
+//! whose file it is.
 
 use crate::store::error::StoreError;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -17,7 +17,7 @@ pub use crate::store::error::{Fault, Unfit};
 pub(crate) const STATE_MAX: u64 = 1 << 20;
 /// Largest `launch.env`.
 pub(crate) const LAUNCH_ENV_MAX: u64 = 256 << 10;
-/// Largest registry: some hundred thousand peers.
+/// Largest registry: room for some hundred thousand peers.
 pub(crate) const REGISTRY_MAX: u64 = 64 << 20;
 /// Largest log that is read whole.
 pub(crate) const LOG_MAX: u64 = 256 << 20;
@@ -30,10 +30,10 @@ pub(crate) const NO_WAIT: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The operating system said no.
+    /// The operating system refused the operation.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is not what it has to be.
+    /// The file does not meet the requirements.
     #[error(transparent)]
     Unfit(#[from] Unfit),
 }
@@ -59,16 +59,16 @@ impl From<OpenError> for io::Error {
 /// Whether a link at the end of a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// It is: a file that people keep elsewhere (documents, manifests).
+    /// A link is followed: people may keep the file elsewhere (documents, manifests).
     Followed,
-    /// It is refused.
+    /// A link is refused.
     Refused,
 }
 
 /// Who has to own a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// The folder above it is private: nobody else puts a file there.
+    /// Anybody: the folder above is private, so nobody else can have put the file there.
     Any,
     /// The file must be owned by this user and not writable by others, since its content is acted on.
     Ours,
@@ -79,7 +79,7 @@ pub enum Owner {
 pub struct Rule {
     /// Longest content, in bytes.
     pub max: u64,
-    /// Links.
+    /// Whether links are followed.
     pub links: Links,
     /// The required owner.
     pub owner: Owner,
@@ -92,7 +92,7 @@ impl Rule {
     pub(crate) const REGISTRY: Rule = Rule { max: REGISTRY_MAX, ..Rule::STATE };
     /// A file below a peer's `.iapeer`.
     pub(crate) const OF_A_PEER: Rule = Rule { max: STATE_MAX, links: Links::Refused, owner: Owner::Ours };
-    /// What a peer's sessions get as their environment.
+    /// A `launch.env`.
     pub(crate) const LAUNCH_ENV: Rule = Rule { max: LAUNCH_ENV_MAX, ..Rule::OF_A_PEER };
     /// A text or a description in the root that people may keep elsewhere and link to.
     pub(crate) const DOCUMENT: Rule = Rule { max: STATE_MAX, links: Links::Followed, owner: Owner::Any };
@@ -102,7 +102,7 @@ impl Rule {
     pub(crate) const LOG: Rule = Rule { max: LOG_MAX, ..Rule::STATE };
 }
 
-/// Opens `path` for reading by `rule`. Missing: `None`.
+/// Opens `path` for reading by `rule`, whose `max` is left to the caller. `None`: it is missing.
 pub fn open(path: &Path, rule: Rule) -> Result<Option<(File, Metadata)>, OpenError> {
     let flags = if rule.links == Links::Refused { NO_WAIT_NO_LINK } else { NO_WAIT };
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -120,7 +120,7 @@ pub fn open(path: &Path, rule: Rule) -> Result<Option<(File, Metadata)>, OpenErr
     Ok(Some((file, meta)))
 }
 
-/// What `open` said of a name that it did not open.
+/// Turns an error of `open` into the fault of the file, where the file's kind explains the error.
 fn explain(path: &Path, error: io::Error) -> OpenError {
     // ELOOP: a link; ENXIO: a socket, or a device without its driver.
     match fs::symlink_metadata(path) {
@@ -134,7 +134,7 @@ fn explain(path: &Path, error: io::Error) -> OpenError {
     }
 }
 
-/// Reads the file at `path` by `rule`. Missing: `None`.
+/// Reads the file at `path` by `rule`. `None`: it is missing.
 pub fn read(path: &Path, rule: Rule) -> Result<Option<Vec<u8>>, StoreError> {
     read_whole(path, rule).map_err(|error| error.stored(path))
 }
@@ -151,14 +151,14 @@ fn read_whole(path: &Path, rule: Rule) -> Result<Option<Vec<u8>>, OpenError> {
     if meta.len() > rule.max {
         return large(meta.len());
     }
-    // One byte of room more: the read that finds the end needs no second buffer.
+    // One byte more than the size, so that the read that finds the end does not enlarge the buffer.
     let mut bytes = Vec::with_capacity(meta.len() as usize + 1);
     file.take(rule.max.saturating_add(1)).read_to_end(&mut bytes)?;
-    // It may have grown since; a file of the kernel's own says 0.
+    // The file may have grown since; files in /proc report a size of 0.
     if bytes.len() as u64 > rule.max { large(bytes.len() as u64) } else { Ok(Some(bytes)) }
 }
 
-/// What is wrong with the name `path` as a file of `rule`, without opening it. A missing one is fine.
+/// What is wrong with the file at `path` by `rule`, without opening it. A missing file is fine.
 pub fn fault(path: &Path, rule: Rule) -> Option<Unfit> {
     let look = if rule.links == Links::Refused { fs::symlink_metadata(path) } else { fs::metadata(path) };
     let meta = match look {
@@ -176,14 +176,14 @@ pub fn fault(path: &Path, rule: Rule) -> Option<Unfit> {
     if meta.len() > rule.max {
         return Some(Unfit::new(path, Fault::Large(meta.len(), rule.max)));
     }
-    // For root no mode counts.
+    // Root may read a file of any mode.
     if meta.mode() & 0o400 == 0 && !nix::unistd::geteuid().is_root() {
         return Some(Unfit::new(path, Fault::Shut(meta.mode() & 0o7777)));
     }
     if rule.owner == Owner::Ours { check_ours(path, &meta).err() } else { None }
 }
 
-/// What is wrong with `path` as a folder of ours. A missing one is fine.
+/// What is wrong with `path` as a folder of ours. A missing folder is fine.
 pub(crate) fn folder_fault(path: &Path) -> Option<Unfit> {
     let meta = fs::symlink_metadata(path).ok()?;
     if !meta.is_dir() {
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(read(&path, rule).unwrap().unwrap(), b"1234");
         fs::write(&path, "12345").unwrap();
         assert_eq!(fault_of(&path, rule), Fault::Large(5, 4));
-        // 300 MB that take no room.
+        // A sparse file of 300 MB.
         File::create(&path).unwrap().set_len(300 << 20).unwrap();
         assert_eq!(fault_of(&path, Rule::STATE), Fault::Large(300 << 20, STATE_MAX));
     }

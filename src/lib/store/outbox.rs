@@ -29,7 +29,7 @@ use std::time::Duration;
 /// The shortest and the longest time between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// The longest time between two of the first tries, and how many these are: most links that break are back within
-/// minutes, and what waits for such a link should not wait for a pause as well.
+/// minutes, and messages should not have to wait much longer than the link is broken.
 const SOON: (Duration, u32) = (Duration::from_secs(5), 24);
 
 /// The outbox of one host.
@@ -44,7 +44,7 @@ pub struct Outbox {
     paths: Paths,
 }
 
-/// A host that can't be reached.
+/// A host, or the server of the always-on relay, that can't be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Away {
     /// Since when.
@@ -117,7 +117,7 @@ impl Outbox {
         self.trouble().note(now, why)
     }
 
-    /// Notes a try that worked.
+    /// Notes a try that succeeded.
     pub(crate) fn note_back(&self) {
         self.trouble().over();
     }
@@ -132,12 +132,12 @@ impl Outbox {
     }
 }
 
-/// The file that says since when something can't be reached.
+/// The file that notes since when a host, or the relay's server, can't be reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Trouble(PathBuf);
 
 impl Trouble {
-    /// Why the always-on relay can't reach its server.
+    /// The file about the server of the always-on relay.
     pub(crate) fn of(paths: &Paths) -> Trouble {
         Trouble(paths.relay_trouble())
     }
@@ -147,7 +147,7 @@ impl Trouble {
         durable::read_json(&self.0).ok().flatten()
     }
 
-    /// Notes a try that failed. A failure to note it is only logged: the next try comes sooner.
+    /// Notes a try that failed. Where the file can't be written, this is only logged: the next try then comes sooner.
     pub(crate) fn note(&self, now: EpochMs, why: &str) -> Away {
         let before = self.noted();
         let tries = before.as_ref().map_or(0, |away| away.tries).saturating_add(1);
@@ -162,7 +162,7 @@ impl Trouble {
         away
     }
 
-    /// Notes a try that worked.
+    /// Notes a try that succeeded.
     pub(crate) fn over(&self) {
         let _ = step::unlink(Point::AwayRemove, &self.0);
     }

@@ -9,14 +9,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// A log over the first size is cut to the second.
+/// A log of more bytes than this is cut to its last [`KEEP`] bytes.
 pub(crate) const CAP: u64 = 32 << 20;
-/// What is kept of a log that is cut.
+/// How many bytes of a log that is cut are kept.
 pub(crate) const KEEP: u64 = 8 << 20;
 
-/// How much of the end is read for a program's last words.
+/// How many bytes of the log's end are read for a program's last words.
 const WORDS: u64 = 16 * 1024;
-/// How many lines, and characters, of last words are told.
+/// How many lines, and how many characters, last words may have.
 const TOLD: (usize, usize) = (3, 300);
 
 /// The writer of a pane's log.
@@ -52,7 +52,7 @@ impl PaneLog {
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.open()?.write_all(bytes)?;
-        // The one writer cuts it itself: nothing that comes meanwhile is lost.
+        // The writer cuts the log itself, between two writes, so that the cut loses nothing.
         keep_tail(&self.path, CAP, KEEP).map(drop)
     }
 
@@ -63,7 +63,7 @@ impl PaneLog {
             open.is_ok_and(|open| named.is_ok_and(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
         };
         if !self.file.as_ref().is_some_and(ours) {
-            // Neither a link nor a pipe that somebody has put there is written into, or waited for.
+            // A link or a FIFO that somebody has put there must neither be written to nor block the writer.
             let file = OpenOptions::new()
                 .append(true)
                 .create(true)
@@ -79,12 +79,12 @@ impl PaneLog {
     }
 }
 
-/// What a program said last, on one line, of what the log at `path` has from byte `from` on. `None`: nothing, or it drew
-/// a screen of its own, of which a log tells little.
+/// The last lines that a program printed, joined to one line; only the log's content from byte `from` on counts.
+/// `None`: it printed nothing, or it drew a full screen, whose bytes in the log make no readable lines.
 pub fn last_words(path: &Path, from: u64) -> Option<String> {
     let mut file = OpenOptions::new().read(true).custom_flags(NO_WAIT_NO_LINK).open(path).ok()?;
     let len = file.metadata().ok().filter(|meta| meta.is_file())?.len();
-    // A log that was cut or moved away since begins with this session.
+    // A log shorter than `from` was cut or moved away since: its end is of this session.
     let from = if from > len { 0 } else { from }.max(len.saturating_sub(WORDS));
     file.seek(SeekFrom::Start(from)).ok()?;
     let mut bytes = Vec::new();
@@ -119,7 +119,7 @@ fn plain(text: &str) -> String {
     out.0
 }
 
-/// What is shown of a terminal's stream, its line ends kept.
+/// Collects the printable text of a terminal's stream, with its line ends.
 #[derive(Default)]
 struct PlainText(String);
 
@@ -139,7 +139,7 @@ impl Perform for PlainText {
     }
 
     fn csi_dispatch(&mut self, _params: &Params, _intermediates: &[u8], _ignore: bool, action: u8) {
-        // A cursor that moves to another line ends a line.
+        // A sequence that moves the cursor to another line ends the line.
         if matches!(action, b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f') {
             self.0.push('\n');
         }

@@ -22,8 +22,8 @@ pub fn fault(cwd: &Path, runtime: &Runtime) -> Option<Unfit> {
         .or_else(|| open::fault(&launch_env, Rule::LAUNCH_ENV))
 }
 
-/// Everything that forbids it, on any runtime, documents included.
-/// A folder that can't be listed is one too.
+/// Everything that forbids starting a session of the peer in `cwd`, on any runtime, documents included, sorted by path.
+/// A folder that can't be listed is a fault too.
 pub fn faults(cwd: &Path) -> Vec<Unfit> {
     let own = cwd.join(".iapeer");
     let folders = [own.clone(), own.join("runtimes"), own.join("fragments")];
@@ -43,7 +43,7 @@ pub fn faults(cwd: &Path) -> Vec<Unfit> {
     found
 }
 
-/// The names in `folder`. One that is none has a fault already.
+/// The names in `folder`. Where `folder` is not a folder, `open::folder_fault` has reported that already.
 fn names_or_fault(folder: &Path, found: &mut Vec<Unfit>) -> Vec<String> {
     match names_of(folder) {
         Ok(names) => names,

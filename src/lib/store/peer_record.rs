@@ -24,7 +24,7 @@ pub struct PeerRecord {
     pub description: String,
     /// Its nature.
     pub intelligence: Intelligence,
-    /// The word for it as somebody wrote it.
+    /// The word for its nature as somebody wrote it.
     pub intelligence_word: String,
     /// Its working folder.
     pub cwd: PathBuf,
@@ -39,7 +39,7 @@ pub struct PeerRecord {
 }
 
 impl PeerRecord {
-    /// The projection of a profile: its description is cut where a record's ends.
+    /// The projection of a profile, with the description cut to [`MAX_DESCRIPTION`] characters.
     pub(crate) fn from_profile(profile: &Profile, cwd: &Path) -> PeerRecord {
         PeerRecord {
             personality: profile.personality().clone(),
@@ -56,8 +56,8 @@ impl PeerRecord {
         }
     }
 
-    /// This record as `profile` would have it: folder, unknown keys and, where the nature is the same, the word for it
-    /// stay.
+    /// The projection of `profile` that replaces this record: this record's folder, former name and unknown keys stay,
+    /// and, where the nature is the same, the word for the nature.
     pub(crate) fn projected(&self, profile: &Profile) -> PeerRecord {
         let mut local = PeerRecord::from_profile(profile, &self.cwd);
         if local.intelligence == self.intelligence {
@@ -66,12 +66,13 @@ impl PeerRecord {
         PeerRecord { formerly: self.formerly.clone(), extra: self.extra.clone(), ..local }
     }
 
-    /// What is known about its sessions without its profile.
+    /// The policy for its sessions, known without its profile.
     pub fn policy(&self) -> Policy<'_> {
         Policy(&self.policy)
     }
 
-    /// The profile that this record is a projection of, as far as it goes: for a peer whose profile is gone.
+    /// The profile of which this record is a projection, as far as the record has it: for a peer whose profile is gone.
+    /// `None`: that would be no valid profile.
     pub(crate) fn to_profile(&self) -> Option<Profile> {
         let Value::Object(mut raw) = self.to_value() else { return None };
         raw.shift_remove("cwd");
@@ -82,12 +83,13 @@ impl PeerRecord {
         Profile::of(raw)
     }
 
-    /// Its declared runtimes, in words.
+    /// Its declared runtimes as text, separated by commas.
     pub fn declared(&self) -> String {
         self.runtimes.iter().map(Runtime::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    /// Takes over what `given` says; what that leaves open stays as it is here.
+    /// Replaces this record by `given`, except for what `given` leaves blank: description and interfaces. This record's
+    /// further runtimes, former name and unknown keys stay too.
     pub(crate) fn merge(&mut self, given: PeerRecord) {
         let known = std::mem::replace(self, given);
         for runtime in known.runtimes {
@@ -106,7 +108,7 @@ impl PeerRecord {
         self.extra = known.extra;
     }
 
-    /// Whether it speaks for a person.
+    /// Whether the peer speaks for a person.
     pub(crate) fn is_human_conversational(&self) -> bool {
         profile::is_human_conversational(self.interfaces.as_ref())
     }
@@ -202,7 +204,7 @@ impl PeerRecord {
         Value::Object(map)
     }
 
-    /// The projected fields in which this record differs from `other`. The folder is not one of them.
+    /// The projected fields in which this record differs from `other`. Folder and policy are not compared.
     pub fn drift(&self, other: &PeerRecord) -> Vec<&'static str> {
         let mut fields = Vec::new();
         let mut check = |differs: bool, field| {
@@ -220,7 +222,8 @@ impl PeerRecord {
     }
 }
 
-/// The runtime to wake a peer on (06.1): the requested one if it is declared, else the default.
+/// The runtime to wake a peer on (06.1): the requested one, else the default. Refuses (64) a runtime that is not
+/// declared.
 pub(crate) fn resolve_runtime(record: &PeerRecord, requested: Option<&Runtime>) -> Result<Runtime, Failure> {
     match requested {
         None => Ok(record.default_runtime.clone()),

@@ -57,12 +57,12 @@ pub struct Limits {
 pub struct Policy<'a>(pub(crate) &'a Map<String, Value>);
 
 impl Policy<'_> {
-    /// Whether it is a stateless worker.
+    /// Whether the peer is a stateless worker.
     pub fn ephemeral(&self) -> bool {
         self.text("wake_policy") == Some("ephemeral")
     }
 
-    /// When it resumes. An unknown word counts as not said.
+    /// When the peer resumes. An unknown word counts as absent.
     pub fn resume(&self) -> Option<Resume> {
         match self.text("resume")? {
             "always" => Some(Resume::Always),
@@ -72,25 +72,26 @@ impl Policy<'_> {
         }
     }
 
-    /// Whether its program asks before it uses a tool (`approvals: ask`). An unknown word counts as that: it is the one
-    /// that does no harm.
+    /// Whether the peer's program asks before it uses a tool (`approvals: ask`). An unknown word counts as `ask`, which
+    /// does no harm.
     pub fn asks(&self) -> bool {
         self.0.get("approvals").is_some_and(|value| !value.is_null() && value.as_str() != Some("bypass"))
     }
 
-    /// Whether its messages are typed even where its program offers a better way (`delivery: type`).
+    /// Whether messages are typed even where the peer's program offers a better way (`delivery: type`).
     pub fn types(&self) -> bool {
         self.text("delivery") == Some("type")
     }
 
-    /// What it is told when its limit is over: `after_limit: continue` says `limit_text`, or to go on.
+    /// The text that the peer gets when its usage limit is over (`after_limit: continue`): `limit_text`, or a default
+    /// text. `None`: it gets none.
     pub(crate) fn after_limit(&self) -> Option<String> {
         let text = self.text("limit_text").filter(|text| !text.trim().is_empty());
         let text = text.unwrap_or("Your usage limit is over: go on with what you were doing.");
         (self.text("after_limit") == Some("continue")).then(|| text.to_owned())
     }
 
-    /// What it says about a dialog that a manifest lets the key `key` answer. What is no text counts as `ask`.
+    /// The word under `key`, by which a manifest lets a dialog be answered. A value that is no text counts as `ask`.
     pub(crate) fn dialog_word(&self, key: &str) -> Option<String> {
         let said = self.0.get(key).filter(|said| !said.is_null())?;
         Some(said.as_str().unwrap_or("ask").to_owned())
@@ -101,7 +102,7 @@ impl Policy<'_> {
         self.0.get("max_attempts").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
     }
 
-    /// Limits of its sessions.
+    /// Limits of the peer's sessions.
     pub fn limits(&self) -> Limits {
         let text = |key: &str| match self.0.get("limits")?.get(key)? {
             Value::String(text) => Some(text.clone()),
@@ -111,10 +112,10 @@ impl Policy<'_> {
         Limits { memory_max: text("memory_max"), memory_high: text("memory_high"), tasks_max: text("tasks_max") }
     }
 
-    /// What a fresh session is told first.
+    /// The first text that a fresh session gets.
     pub fn initial_prompt(&self) -> Option<String> {
         let text = self.text("initial_prompt").filter(|text| !text.is_empty())?.replace("\r\n", "\n");
-        // It is typed: what no message may hold has no business in it.
+        // The text is typed like a message, so it must not hold control characters either.
         Some(without_controls(&text))
     }
 
@@ -124,30 +125,30 @@ impl Policy<'_> {
         words.filter_map(Value::as_str).filter(|word| !word.contains('\0')).map(str::to_owned).collect()
     }
 
-    /// Variables for its sessions that are no secrets.
+    /// Environment variables for the peer's sessions that are no secrets.
     pub(crate) fn env(&self) -> BTreeMap<String, String> {
         let vars = self.0.get("env").and_then(Value::as_object).into_iter().flatten();
         let vars = vars.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-        // The kernel refuses a NUL: one would keep the session from starting at all.
+        // The kernel refuses a NUL: a variable with one would keep the session from starting at all.
         vars.filter(|(name, value)| !name.contains(['\0', '=']) && !value.contains('\0')).collect()
     }
 
-    /// The file of further variables, its secrets: an absolute path.
+    /// The absolute path of the file with further variables, the sessions' secrets.
     pub(crate) fn env_file(&self) -> Option<PathBuf> {
         self.text("env_file").map(PathBuf::from)
     }
 
-    /// Whether its program keeps a memory of its own; `None`: as the program does by itself.
+    /// Whether the peer's program keeps a memory of its own; `None`: as is the program's default.
     pub(crate) fn native_memory(&self) -> Option<bool> {
         self.switch("native_memory")
     }
 
-    /// Whether the memory slot of its system prompt is filled.
+    /// Whether the memory slot of the peer's system prompt is filled; `None`: the profile does not say.
     pub(crate) fn memory_plugin(&self) -> Option<bool> {
         self.switch("memory_plugin")
     }
 
-    /// `on` or `off`; any other word counts as not said.
+    /// `on` or `off`; any other word counts as absent.
     fn switch(&self, key: &str) -> Option<bool> {
         match self.text(key)? {
             "on" => Some(true),
@@ -162,23 +163,23 @@ impl Policy<'_> {
 }
 
 impl<'a> Policy<'a> {
-    /// The MCP servers and plugins of the user's with which its sessions are started.
+    /// The user's MCP servers and plugins with which the peer's sessions are started.
     pub(crate) fn enabled(self) -> Vec<&'a str> {
         self.0.get("enable").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
-    /// The fleet whose file describes it.
+    /// The fleet whose file describes the peer.
     pub fn fleet(self) -> Option<&'a str> {
         self.0.get("fleet")?.as_str()
     }
 
-    /// The repository of which its folder is a worktree that `iapeer up` made.
+    /// The repository of which the peer's folder is a worktree, where `iapeer up` made that worktree.
     pub(crate) fn worktree_of(self) -> Option<&'a Path> {
         self.0.get("worktree")?.get("repo")?.as_str().map(Path::new)
     }
 }
 
-/// The keys of a policy in `raw`, as they stand there.
+/// The entries of `raw` that belong to a policy, unchanged.
 pub(crate) fn of(raw: &Map<String, Value>) -> Map<String, Value> {
     KEYS.iter().filter_map(|key| Some(((*key).to_owned(), raw.get(*key)?.clone()))).collect()
 }

@@ -32,7 +32,8 @@ pub enum ProfileError {
 }
 
 impl ProfileError {
-    /// Whether the file holds no JSON object at all: it was cut or emptied, not written by somebody who erred.
+    /// Whether the file holds no JSON object at all: then it was cut or emptied, and not written by somebody with a
+    /// mistake.
     pub(crate) fn is_torn(&self) -> bool {
         matches!(self, ProfileError::Bad { why: ProfileFault::Json(_) | ProfileFault::NotAnObject, .. })
     }
@@ -61,7 +62,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The profile of the peer in `cwd`. Missing: `None`.
+    /// The profile of the peer in `cwd`. `None`: it is missing.
     pub fn read(cwd: &Path) -> Result<Option<Profile>, ProfileError> {
         let bad = |why| ProfileError::Bad { path: paths::profile_path(cwd), why };
         match Profile::read_raw(cwd)? {
@@ -71,7 +72,7 @@ impl Profile {
         }
     }
 
-    /// The JSON in the profile of `cwd`, whatever it says: for [`conformance`](crate::store::conformance). Missing: `None`.
+    /// The profile in `cwd` as JSON, unchecked: for [`conformance`](crate::store::conformance). `None`: it is missing.
     pub(crate) fn read_raw(cwd: &Path) -> Result<Option<Value>, ProfileError> {
         let path = paths::profile_path(cwd);
         let Some(bytes) = open::read(&path, Rule::OF_A_PEER)? else { return Ok(None) };
@@ -79,13 +80,14 @@ impl Profile {
         serde_json::from_slice(without_bom(&bytes)).map(Some).map_err(bad)
     }
 
-    /// What the fields of a profile say.
+    /// Checks the fields of a profile.
     pub(crate) fn from_raw(raw: Map<String, Value>) -> Result<Profile, ProfileFault> {
         let text = |key: &str| raw.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
         let name = |field| move |source| ProfileFault::Name { field, source };
         let personality = text("personality").ok_or(ProfileFault::Required("personality"))?;
         let personality = normalize::personality_from(personality).map_err(name("personality"))?;
-        // The legacy name counts only where the new one is not there: a wrong new one must not be hidden by it.
+        // The legacy key `runtime` counts only where `default_runtime` is absent: it must not hide a wrong
+        // `default_runtime`.
         let default =
             ["default_runtime", "runtime"].iter().find_map(|key| raw.get(*key).filter(|value| !value.is_null()));
         let default = default.ok_or(ProfileFault::Required("default_runtime"))?.as_str().unwrap_or_default().trim();
@@ -112,7 +114,7 @@ impl Profile {
         Ok(Profile { raw, personality, default_runtime, runtimes, intelligence })
     }
 
-    /// The profile of `raw`, which is in no file yet.
+    /// The profile with the fields `raw`, which is in no file yet. `None`: they make no valid profile.
     pub(crate) fn of(raw: Map<String, Value>) -> Option<Profile> {
         Profile::from_raw(raw).ok()
     }
@@ -147,17 +149,17 @@ impl Profile {
         self.text("description").unwrap_or_default().trim()
     }
 
-    /// What it says about its sessions.
+    /// The policy for the peer's sessions.
     pub fn policy(&self) -> Policy<'_> {
         Policy(&self.raw)
     }
 
-    /// The keys of that, as they stand in the file.
+    /// The entries of the policy, as they stand in the file.
     pub(crate) fn policy_keys(&self) -> Map<String, Value> {
         policy::of(&self.raw)
     }
 
-    /// The groups it is in.
+    /// The groups that the peer is in.
     pub(crate) fn tags(&self) -> Vec<&str> {
         self.raw.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
     }
@@ -167,7 +169,7 @@ impl Profile {
         self.raw.get("interfaces")
     }
 
-    /// Whether it speaks for a person.
+    /// Whether the peer speaks for a person.
     pub(crate) fn is_human_conversational(&self) -> bool {
         is_human_conversational(self.interfaces())
     }
@@ -182,7 +184,8 @@ pub(crate) fn is_human_conversational(interfaces: Option<&Value>) -> bool {
     interfaces.and_then(|value| value.get("telegram")).is_some_and(|value| !value.is_null())
 }
 
-/// The bot that an `interfaces` section names: `bot_username`, earlier `bot`. A user id alone receives, it can't send.
+/// The bot that an `interfaces` section names: `bot_username`, earlier `bot`. With a user id alone a peer can receive,
+/// but not send.
 pub(crate) fn telegram_bot(interfaces: Option<&Value>) -> Option<&str> {
     let telegram = interfaces?.get("telegram")?;
     let name = |key: &str| telegram.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());

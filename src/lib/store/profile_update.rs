@@ -1,4 +1,4 @@
-//! Changing a profile: what is there stays, with what a change names merged in.
+//! Changing a profile: a change is merged in, and everything that it does not name stays.
 
 use super::profile::{Profile, ProfileError};
 use crate::base::identity::{Intelligence, Personality, Runtime};
@@ -25,7 +25,7 @@ pub struct ProfileUpdate {
     pub description: Option<String>,
     /// Its nature.
     pub intelligence: Option<Intelligence>,
-    /// Make it a stateless worker.
+    /// `Some(true)` makes the peer a stateless worker; other values change nothing.
     pub ephemeral: Option<bool>,
     /// Other keys with their values; `null` removes a key.
     pub keys: Map<String, Value>,
@@ -80,8 +80,9 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Writes the profile of `record` as far as the registry has it, where the file is missing or is no JSON object any
-    /// more; that one is set aside. Returns whether it wrote, and where the old file is.
+    /// Writes the profile of `record` as far as the registry has it, where the file is missing, or where it is no JSON
+    /// object and is therefore set aside. Returns whether a profile was written, and the path of the file that was set
+    /// aside.
     pub(crate) fn restore(_: &OneWriter, record: &PeerRecord) -> Result<(bool, Option<PathBuf>), ProfileError> {
         let aside = match Profile::read(&record.cwd) {
             Ok(None) => None,
@@ -96,12 +97,12 @@ impl Profile {
         Ok((true, aside))
     }
 
-    /// Gives the peer in `cwd` another name. Missing: `None`.
+    /// Gives the peer in `cwd` another name. `None`: there is no profile.
     pub fn rename(writer: &OneWriter, cwd: &Path, name: &Personality) -> Result<Option<Profile>, ProfileError> {
         Profile::rewrite(writer, cwd, |_, raw| drop(raw.insert("personality".into(), name.as_str().into())))
     }
 
-    /// Declares one more runtime; the default stays. Missing: `None`.
+    /// Declares one more runtime; the default stays. `None`: there is no profile.
     pub(crate) fn declare_runtime(
         writer: &OneWriter,
         cwd: &Path,
@@ -116,7 +117,7 @@ impl Profile {
         })
     }
 
-    /// Puts the peer in `cwd` into the groups `add` and out of the groups `remove`. Missing: `None`.
+    /// Puts the peer in `cwd` into the groups `add` and out of the groups `remove`. `None`: there is no profile.
     pub fn tag(writer: &OneWriter, cwd: &Path, add: &[Tag], remove: &[Tag]) -> Result<Option<Profile>, ProfileError> {
         Profile::rewrite(writer, cwd, |profile, raw| {
             let mut tags: Vec<&str> = profile.tags();
@@ -134,7 +135,7 @@ impl Profile {
         })
     }
 
-    /// Sets one key of the profile in `cwd`; `null` removes it. Missing: `None`.
+    /// Sets one key of the profile in `cwd`; `null` removes it. `None`: there is no profile.
     pub(crate) fn set_key(
         writer: &OneWriter,
         cwd: &Path,
@@ -147,7 +148,7 @@ impl Profile {
         })
     }
 
-    /// Lets the peer in `cwd` speak through the bot `username` of Telegram. Missing: `None`.
+    /// Lets the peer in `cwd` speak through the Telegram bot `username`. `None`: there is no profile.
     pub(crate) fn connect_telegram(
         writer: &OneWriter,
         cwd: &Path,
@@ -160,8 +161,8 @@ impl Profile {
         })
     }
 
-    /// Turns the legacy `runtime` into `default_runtime`. Whether there was something to do; a file that is missing or
-    /// can't be read is left alone.
+    /// Turns the legacy key `runtime` into `default_runtime`. Returns whether it did; a profile that is missing or
+    /// invalid is left alone.
     pub(crate) fn migrate(writer: &OneWriter, cwd: &Path) -> Result<bool, ProfileError> {
         let legacy = |raw: &Map<String, Value>| {
             raw.contains_key("runtime") || raw.get("default_runtime").is_none_or(Value::is_null)
@@ -178,7 +179,8 @@ impl Profile {
         Ok(migrated.is_some())
     }
 
-    /// Reads, changes, checks and writes the profile in `cwd`. What is not changed is not written.
+    /// Reads, changes, checks and writes the profile in `cwd`. An unchanged profile is not written. `None`: there is no
+    /// profile.
     fn rewrite(
         _: &OneWriter,
         cwd: &Path,
@@ -205,7 +207,7 @@ impl Profile {
     }
 }
 
-/// `value` as an object; what is none is replaced by an empty one.
+/// `value` as an object; any other value is replaced by an empty object.
 fn object(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Value::Object(Map::new());

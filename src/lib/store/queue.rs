@@ -63,7 +63,7 @@ impl From<QueueError> for Failure {
 /// The queue of one peer, or of one other host.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    /// The peer, with the marks for the tick; a tick looks at each outbox without one.
+    /// The peer, and the marks for the tick. `None` for an outbox, which needs no mark: a tick examines every outbox.
     peer: Option<(Identity, Due)>,
     pub(crate) dir: PathBuf,
 }
@@ -192,9 +192,9 @@ impl Queue {
         Seq::parse(entry.file_name().to_str()?).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file()))
     }
 
-    /// Renames items that were put there by hand under another form of their number: `7` becomes `000007`, unless that
-    /// exists. An item that another program moves between the two steps may be adopted once more; its id stays the same, so
-    /// that it is dropped as a duplicate.
+    /// Renames items that were put there by hand under another form of their number: `7` becomes `000007`, unless
+    /// `000007` exists. An item that another program moves between the two steps may be adopted once more; its id stays
+    /// the same, so the second copy is dropped as a duplicate.
     pub(crate) fn adopt(&self) -> Result<(), StoreError> {
         for name in durable::names_of(&self.dir)? {
             let Some(seq) = Seq::number(&name).filter(|seq| seq.to_string() != name) else { continue };
@@ -204,7 +204,7 @@ impl Queue {
                 let other = self.path(place, seq).symlink_metadata();
                 other.is_ok_and(|other| (other.dev(), other.ino()) == (found.dev(), found.ino()))
             };
-            // It has both names where an earlier adoption was cut short.
+            // The file has both names where an earlier adoption was cut short.
             if Place::ALL.into_iter().any(is_same)
                 || step::link(Point::AdoptLink, &path, &self.path(Place::Waiting, seq)).is_ok()
             {
@@ -241,7 +241,8 @@ impl Queue {
         self.decode(&path, seq, &durable::read_optional(&path).ok()??).ok()
     }
 
-    /// An item of the earlier system has no id and no time: both come from what a move of its file does not change.
+    /// An item of the earlier system has no id and no time of acceptance: both are derived from the file's modification
+    /// time and the item's number, which a move does not change.
     fn decode(&self, path: &Path, seq: Seq, bytes: &[u8]) -> Result<Item, ItemFault> {
         let mut item = Item::decode(bytes)?;
         if item.id == MessageId::nil() || item.accepted == EpochMs::default() {
@@ -263,7 +264,7 @@ impl Queue {
     pub(crate) fn shift(&self, seq: Seq, from: Place, to: Place) -> Result<bool, QueueError> {
         self.make(to)?;
         let moved = durable::move_file(&self.path(from, seq), &self.path(to, seq))?;
-        // The target folder may be new, and not yet durable.
+        // The folder `to` may be new. A move from or to the queue's own folder has synced that folder already.
         if moved && from != Place::Waiting && to != Place::Waiting {
             let failed = |error| StoreError::io("sync", &self.dir, error);
             step::sync_dir(Point::QueueSyncDir, &self.dir).map_err(failed)?;
@@ -280,12 +281,12 @@ impl Queue {
         Ok(durable::write_atomic(&self.path(place, seq), &bytes)?)
     }
 
-    /// Removes an item that is settled.
+    /// Removes an item that is settled. `Ok(false)`: the item was not in `place`.
     pub fn remove(&self, place: Place, seq: Seq) -> Result<bool, QueueError> {
         Ok(durable::remove(&self.path(place, seq))?)
     }
 
-    /// Accepts a dead item again, at the end of the order.
+    /// Accepts a dead item again, at the end of the order, and returns its new number. `None`: there is no such item.
     pub fn requeue(&self, seq: Seq, clock: &dyn Clock) -> Result<Option<Seq>, QueueError> {
         let Some(mut item) = self.read(Place::Dead, seq)? else { return Ok(None) };
         item.attempts = 0;

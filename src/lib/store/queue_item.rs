@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A place in the order of acceptance.
+/// An item's number: its position in the order of acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
@@ -54,13 +54,13 @@ pub struct Item {
     /// The sender.
     #[serde(default = "from_nobody")]
     pub from: Origin,
-    /// To whom it goes, where that is on another host: set in an outbox alone.
+    /// The recipient on another host; set only in an outbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Address>,
     /// The item's number in the outbox of the host that it came from, which the receipt names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far_seq: Option<Seq>,
-    /// Set in an outbox where this is no message of a peer's.
+    /// Set in an outbox where the item is not a peer's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errand: Option<Errand>,
     /// The sender's nature.
@@ -88,8 +88,8 @@ pub struct Item {
     /// How the message landed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landing: Option<Landed>,
-    /// Since when the message stands in a queue of the program's own, and of which launch. It is still ours: where the
-    /// program ends before a turn has taken the message, it is handed over again.
+    /// Set while the message waits in the agent program's own queue. The item stays in our queue: where the program
+    /// ends before a turn has taken the message, the message is handed over again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<Passed>,
     /// The id of the notice that tells the sender about the dead letter, noted before the notice is sent: a drain that
@@ -142,17 +142,17 @@ impl Item {
     }
 }
 
-/// When and to whom a message was passed on that no turn has taken yet.
+/// When, and to which launch, a message was passed that no turn has taken yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passed {
-    /// When the program had it in its own queue.
+    /// When the message was found to be in the program's own queue.
     pub at: EpochMs,
     /// The launch of that program.
     #[serde(default)]
     pub launch: Option<String>,
 }
 
-/// A value with an unknown word in it counts as none: it is no reason to lose a message.
+/// A value with an unknown word in it counts as `None`, so that no message is lost because of it.
 fn lenient<'de, D: serde::Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
@@ -174,17 +174,17 @@ fn absent() -> Intelligence {
     Intelligence::Absent
 }
 
-/// What goes to another host and is no message of a peer's.
+/// An item for another host that is not a peer's message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Errand {
-    /// What became of a message that came from that host.
+    /// The outcome of a message that came from that host.
     Receipt(Receipt),
     /// It is acknowledged by a receipt and delivered to nobody: `iapeer host test`.
     Probe,
 }
 
-/// What became of a message that came from another host.
+/// The outcome of a message that came from another host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The message.
@@ -193,7 +193,7 @@ pub struct Receipt {
     pub seq: Seq,
     /// Delivered or dead.
     pub outcome: Outcome,
-    /// How it landed, in words that this version knows.
+    /// How it landed; `None` also where that is in words that this version does not know.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub landed: Option<Landed>,
     /// Why it is dead.

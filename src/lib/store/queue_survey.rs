@@ -59,7 +59,7 @@ impl Queue {
         if is_in(Place::Dead) { Settled::Dead } else { Settled::Gone }
     }
 
-    /// An item that is `wanted` and waits or is in flight, with no evidence that it landed.
+    /// The first item that is `wanted`, is in flight or waits, and has no evidence that it landed.
     pub(crate) fn still_waits(&self, wanted: impl Fn(&Item) -> bool) -> Result<Option<Item>, StoreError> {
         for place in [Place::Inflight, Place::Waiting] {
             for seq in self.list(place)? {

@@ -19,7 +19,7 @@ pub use crate::store::peer_record::PeerRecord;
 pub(crate) use crate::store::peer_record::{MAX_DESCRIPTION, resolve_runtime};
 pub use crate::store::registry_error::RegistryError;
 
-/// The version this writes.
+/// The version of the format that this program writes.
 const VERSION: u64 = 2;
 
 /// The registry as it was read.
@@ -32,8 +32,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reads the registry. A missing one is empty on a host that never had a peer; one that is missing, or names nobody
-    /// although its last good copy names peers, is an error: its peers are not unknown.
+    /// Reads the registry. A missing registry counts as empty. But where it is missing or names nobody, and its last
+    /// good copy names peers, that is an error: these peers must not count as unknown.
     pub fn read(paths: &Paths) -> Result<Registry, RegistryError> {
         let path = paths.registry();
         let bytes = open::read(&path, Rule::REGISTRY)?;
@@ -79,7 +79,7 @@ impl Registry {
             }
             None | Some(Value::Null) => {}
             Some(Value::Object(none)) if none.is_empty() => {}
-            // Taken for nobody, they would be written over.
+            // If such a value counted as no peers, the next write would remove them.
             Some(_) => return Err(RegistryFault::Peers),
         }
         peers.sort_by(|a, b| a.personality.cmp(&b.personality));
@@ -106,8 +106,8 @@ impl Registry {
         self.get(identity.personality()).is_some_and(|record| record.runtimes.contains(identity.runtime()))
     }
 
-    /// Reads, changes and writes the registry under its lock. The only way to write it. What `change` leaves as it was
-    /// is not written.
+    /// Reads, changes and writes the registry under its lock; no other code writes it, except for its restoration. An
+    /// unchanged registry is not written.
     pub(crate) fn change<T>(
         paths: &Paths,
         program: &str,
@@ -128,7 +128,8 @@ impl Registry {
         let result = change(&mut after.peers)?;
         after.peers.sort_by(|a, b| a.personality.cmp(&b.personality));
         let written = after.to_bytes()?;
-        // The copy never names a peer that the registry does not: what is to be removed goes out of it first.
+        // The copy never names a peer that the registry does not name: a peer to be removed is removed from the copy
+        // first.
         let gone = before.peers.iter().filter(|peer| after.get(&peer.personality).is_none());
         let shrinks = gone.map(|peer| registry_copy::mark_removed(paths, peer)).count() > 0;
         if shrinks {
@@ -156,10 +157,10 @@ impl Registry {
         Ok(text)
     }
 
-    /// Adds the peer `name` of the folder `cwd`, or merges its record into the one of its name: the given runtime comes
-    /// first, the known ones stay; a blank description and absent interfaces inherit. Refused where the name lives in
-    /// another folder. `make` makes the record, once the name is known to be free for this folder, from
-    /// what is known of the peer: nobody takes the name meanwhile.
+    /// Adds the peer `name` of the folder `cwd`, or merges the new record into the existing one
+    /// ([`PeerRecord::merge`]). Refused where the peer `name` lives in another folder. `make` makes the record from
+    /// what is known of the peer; it is called under the lock and only after that check, so that nobody takes the name
+    /// meanwhile.
     pub(crate) fn upsert<T>(
         paths: &Paths,
         name: &Personality,
@@ -184,8 +185,8 @@ impl Registry {
     }
 
     /// Gives the peer named `old` the name `new` and the folder `cwd`, in one write. Refused where `old` is gone or
-    /// `new` is taken; `carry` carries along what goes by the name, once that is known: nobody takes it meanwhile. A
-    /// peer that has been renamed so already is left as it is.
+    /// `new` is taken. `carry` moves what is named after the peer; it is called under the lock and only after these
+    /// checks, so that nobody takes the name meanwhile. A peer that was renamed so already is left as it is.
     pub fn rename(
         paths: &Paths,
         (old, new): (&Personality, &Personality),
@@ -213,7 +214,7 @@ impl Registry {
         })
     }
 
-    /// Puts a record back that was taken out, unless the name is another's by now.
+    /// Puts a removed record back, unless another peer has the name by now.
     pub(crate) fn put_back(paths: &Paths, record: PeerRecord, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {
             if peers.iter().all(|peer| peer.personality != record.personality) {
@@ -223,7 +224,7 @@ impl Registry {
         })
     }
 
-    /// Takes a peer out. One that is not there is fine.
+    /// Removes a peer. A peer that is not registered is fine.
     pub fn remove(paths: &Paths, name: &Personality, program: &str, clock: &dyn Clock) -> Result<(), Failure> {
         Registry::change(paths, program, clock, |peers| {
             peers.retain(|peer| peer.personality != *name);
@@ -232,20 +233,20 @@ impl Registry {
     }
 }
 
-/// What is said where a new name is another peer's.
+/// The error where another peer has the new name.
 pub fn taken(name: &Personality) -> Failure {
     let why = format!("there is a peer named {:?} already: choose another name", name.as_str());
     Failure::new(Exit::Refused, why)
 }
 
-/// What is said where the peer to be changed is not there.
+/// The error where the peer to be changed is not registered.
 pub fn gone(name: &Personality) -> Failure {
     Failure::new(Exit::NoPeer, format!("no peer named {:?}: `iapeer list` shows the peers", name.as_str()))
 }
 
-/// A name belongs to one folder.
+/// Refuses `cwd` where the peer `known` lives in another folder, since a name belongs to one folder.
 pub(crate) fn refuse_other_folder(known: &PeerRecord, cwd: &Path) -> Result<(), Failure> {
-    // A folder that is gone may have been moved to where the peer's profile is now.
+    // A folder that is gone counts as moved to `cwd` if the peer's profile is there.
     let is_moved = || {
         let there = Profile::read(cwd).ok().flatten();
         !known.cwd.exists() && there.is_some_and(|profile| *profile.personality() == known.personality)

@@ -12,8 +12,8 @@ pub(crate) fn read(paths: &Paths) -> Option<Vec<u8>> {
     open::read(&paths.registry_copy(), Rule::REGISTRY).ok()?
 }
 
-/// Keeps `written`, which is or becomes the registry's content. Without a copy the registry itself is as good as ever:
-/// a failure is only said.
+/// Keeps `written`, which is or becomes the registry's content. A failure is only logged, since the registry itself
+/// does not depend on its copy.
 pub(crate) fn keep(paths: &Paths, written: &[u8]) {
     let path = paths.registry_copy();
     if matches!(open::read(&path, Rule::REGISTRY), Ok(Some(known)) if known == written) {
@@ -24,7 +24,7 @@ pub(crate) fn keep(paths: &Paths, written: &[u8]) {
     }
 }
 
-/// Marks a peer that goes on purpose, so that no later restoration brings it back. A failure is only said.
+/// Marks a peer that is removed on purpose, so that no later restoration brings it back. A failure is only logged.
 pub(crate) fn mark_removed(paths: &Paths, gone: &PeerRecord) {
     let marked = paths::create_dirs(&paths.removed_dir()).and_then(|()| {
         let folder = format!("{}\n", gone.cwd.display());
@@ -35,7 +35,7 @@ pub(crate) fn mark_removed(paths: &Paths, gone: &PeerRecord) {
     }
 }
 
-/// Takes that mark off a peer that is here.
+/// Removes the mark of [`mark_removed`] from a peer that is registered.
 pub(crate) fn mark_present(paths: &Paths, name: &Personality) {
     if let Err(error) = durable::remove(&paths.removed(name)) {
         tracing::warn!("{error}");

@@ -1,4 +1,4 @@
-//! Reads the rest of a registry that can't be used, and replaces that registry by a restored one.
+//! Reads what can still be read of a registry that can't be used, and replaces that registry by a restored one.
 
 use crate::base::exit::Failure;
 use crate::base::paths::Paths;
@@ -16,7 +16,7 @@ use std::time::SystemTime;
 pub(crate) struct Remains {
     /// Records, the registry's own before its copy's.
     pub(crate) records: Vec<PeerRecord>,
-    /// Folders that a registry names which is no JSON any more.
+    /// Folders that are named in a registry that is no longer valid JSON.
     pub(crate) folders: Vec<PathBuf>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn remains(paths: &Paths) -> Remains {
     remains
 }
 
-/// The values of `"cwd"` in a text that was JSON once.
+/// The absolute paths that are values of `"cwd"` in a text that was JSON once.
 fn folders_in(text: &str) -> Vec<PathBuf> {
     let values = text.split("\"cwd\"").skip(1);
     let folder = |rest: &str| {
@@ -45,7 +45,8 @@ fn folders_in(text: &str) -> Vec<PathBuf> {
     values.filter_map(folder).filter(|path| path.is_absolute()).collect()
 }
 
-/// Writes a registry of `peers` in place of one that can't be used, which is set aside; returns where it is now.
+/// Writes a registry of `peers` in place of one that can't be used. An unreadable one is set aside; returns its new
+/// path.
 pub(crate) fn restore(paths: &Paths, _: &OneWriter, peers: Vec<PeerRecord>) -> Result<Option<PathBuf>, Failure> {
     let aside = match Registry::read(paths) {
         Err(RegistryError::Corrupt { path, .. }) => Some(durable::set_aside(&path, SystemTime::now().into())?),

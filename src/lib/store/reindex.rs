@@ -25,10 +25,10 @@ pub(crate) enum ProfileStanding {
     Unreadable(String),
 }
 
-/// A record that was healed.
+/// A record that differed from its profile and was corrected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Healed {
-    /// Whose.
+    /// The peer.
     pub personality: Personality,
     /// The fields that differed.
     pub fields: Vec<&'static str>,
@@ -37,7 +37,7 @@ pub(crate) struct Healed {
 /// A record that was left as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Left {
-    /// Whose.
+    /// The peer.
     pub personality: Personality,
     /// Why.
     pub why: String,
@@ -72,8 +72,8 @@ fn projection(record: &PeerRecord) -> Result<Option<PeerRecord>, ProfileError> {
     Ok(profile.map(|profile| record.projected(&profile)))
 }
 
-/// Replaces records by the projections of their profiles (all of them, or only that of `only`): what narrowed in a
-/// profile narrows here. A record without a usable profile stays and is listed.
+/// Replaces records by the projections of their profiles (all records, or only that of `only`). What a profile no
+/// longer names is removed from the record too. A record without a usable profile stays and is listed.
 pub(crate) fn reindex_by(paths: &Paths, writer: &OneWriter, only: Option<&Personality>) -> Result<Reindexed, Failure> {
     Registry::change_by(paths, writer, |peers| {
         let mut done = Reindexed::default();
@@ -101,8 +101,8 @@ pub(crate) fn reindex_by(paths: &Paths, writer: &OneWriter, only: Option<&Person
     })
 }
 
-/// Lets the registry remember what `profile` says about the sessions of its peer: for when the profile is gone. Writes
-/// only where that has changed.
+/// Copies the policy of `profile` into the peer's record, for the time when the profile is gone. Writes only where the
+/// policy has changed.
 pub(crate) fn remember_policy(
     paths: &Paths,
     record: &PeerRecord,

@@ -23,10 +23,10 @@ pub enum Phase {
     Ready,
 }
 
-/// The record of one session. JSON, one line; unknown keys are ignored, missing ones have their natural default.
+/// The record of one session. JSON, one line; unknown keys are ignored, missing optional ones get a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
-    /// Whose session.
+    /// The identity of the session.
     pub identity: Identity,
     /// Its runtime half.
     pub runtime: Runtime,
@@ -46,16 +46,16 @@ pub struct SessionRecord {
     /// The first process of its pane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pane: Option<ProcessId>,
-    /// The name of that pane on its server: by it alone the agent is addressed, whatever somebody renames or moves.
+    /// tmux's id of that pane, the only address of the agent: it stays the same when somebody renames or moves windows.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub pane_id: Option<PaneId>,
     /// The systemd unit it runs in, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// The launch's name, by which hooks of an earlier launch are recognised.
+    /// The launch's name, by which hooks of another launch are recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<String>,
-    /// The boot of the host it belongs to.
+    /// The id of the host's boot in which it was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
     /// How and why it was started; absent where it was enrolled.
@@ -67,7 +67,7 @@ pub struct SessionRecord {
     pub died_at: Option<EpochMs>,
 }
 
-/// What is no pane's id counts as none: a record is worth more than one of its fields.
+/// An invalid pane id counts as none, so that the rest of the record can be used.
 fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<PaneId>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
 }
@@ -108,7 +108,7 @@ impl SessionRecord {
         durable::move_file(&paths.state(identity, StateFile::Session), &paths.state(identity, StateFile::ClaimedDeath))
     }
 
-    /// The record of a death that was claimed and not finished.
+    /// The record of a session whose death was claimed and is not fully recorded yet.
     pub fn claimed(paths: &Paths, identity: &Identity) -> Result<Option<SessionRecord>, StoreError> {
         durable::read_json(&paths.state(identity, StateFile::ClaimedDeath))
     }

@@ -11,7 +11,7 @@ pub(crate) fn identities_with(paths: &Paths, file: StateFile) -> Result<Vec<Iden
     Ok(identities_among(&names_of(&paths.state_dir())?, file))
 }
 
-/// [`identities_with`] by names that were read already: a folder of thousands is read once.
+/// [`identities_with`] for names that were read already, so that a folder of thousands is read only once.
 pub(crate) fn identities_among(names: &[String], file: StateFile) -> Vec<Identity> {
     names
         .iter()
