@@ -45,7 +45,7 @@ pub(crate) fn hostname() -> String {
         .unwrap_or_else(|| "unknown".into())
 }
 
-/// How each package manager installs, the first of which is there.
+/// The package managers and their install commands; the first manager that is installed is used.
 const INSTALLERS: [(&str, &str); 6] = [
     ("brew", "brew install"),
     ("apt-get", "sudo apt-get install"),
@@ -60,7 +60,7 @@ pub(crate) fn install_command(package: &str) -> Option<String> {
     let path = std::env::var_os("PATH");
     let is_there = |(name, _): &&(&str, &str)| find_program(name, path.as_deref()).is_some();
     let (_, install) = INSTALLERS.iter().find(is_there)?;
-    // Who is root needs no sudo, which may not be there.
+    // Root needs no sudo, which may not be installed.
     let install = if nix::unistd::geteuid().is_root() { install.trim_start_matches("sudo ") } else { install };
     Some(format!("{install} {package}"))
 }

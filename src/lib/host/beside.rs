@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_millis(700);
 /// Pause between two tries to connect to a server that is starting.
 const LOOK: Duration = Duration::from_millis(3);
-/// How much of a server's output is kept.
+/// How many bytes of a server's output are kept.
 const KEPT: u64 = 256 * 1024;
 
 /// The process that starts and ends the server: this very program in another role.
@@ -25,7 +25,7 @@ const KEPT: u64 = 256 * 1024;
 pub(crate) struct Keeper(Child);
 
 impl Keeper {
-    /// Starts it: this program with `arguments`, in the caller's terminal and process group.
+    /// Starts the keeper: this program with `arguments`, in the caller's terminal and process group.
     pub(crate) fn start(arguments: &[&std::ffi::OsStr]) -> io::Result<Keeper> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -72,8 +72,8 @@ pub(crate) enum Ended {
     Server,
 }
 
-/// Runs the server of `argv` until it ends, the process `program` ends, or this process is told to end. What the server
-/// prints goes to `log`, as far as a file of a bounded size holds it.
+/// Runs the server of `argv` until it ends, the process `program` ends, or this process is told to end. The first 256
+/// KiB that the server prints go to `log`.
 pub(crate) fn serve(argv: &[String], program: ProcessId, log: &Path) -> io::Result<Ended> {
     let (told, write) = UnixStream::pair()?;
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
@@ -85,7 +85,7 @@ pub(crate) fn serve(argv: &[String], program: ProcessId, log: &Path) -> io::Resu
     let mut command = Command::new(first);
     command.args(arguments).stdin(Stdio::null()).stdout(pipe.try_clone()?).stderr(pipe);
     let mut child = command.spawn()?;
-    // The command holds the pipe's other end: without it the reader below would never see an end.
+    // The command holds the write end of the pipe: while it exists, the reader below sees no end.
     drop(command);
     let log = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(log)?;
     std::thread::spawn(move || keep(output, log));
@@ -107,7 +107,7 @@ pub(crate) fn serve(argv: &[String], program: ProcessId, log: &Path) -> io::Resu
         }
     };
     if first == Ended::Program {
-        // A server that is told to end waits for the end of its turn.
+        // On TERM a server waits for the end of its turn, which may take long: it is killed after the grace.
         process::end_all(&process::tree(&server), GRACE, &crate::base::SystemClock::default());
     }
     child.wait()?;

@@ -1,16 +1,16 @@
-//! The memory events of a process's cgroup (Linux): how many of its processes the OOM killer took.
+//! The memory events of a process's cgroup (Linux): how many of its processes the OOM killer has killed.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::PathBuf;
 
-/// The events file of one cgroup, open: it is read without looking for it again.
+/// The events file of one cgroup, kept open.
 #[derive(Debug)]
 pub(crate) struct MemoryEvents {
     file: File,
-    /// Where it is.
+    /// The file's path.
     pub path: PathBuf,
-    /// cgroup v2: the file can be polled (POLLPRI) for changes. v1's can't.
+    /// Whether the file can be polled (POLLPRI) for changes: in cgroup v2, but not in v1.
     pub notifies: bool,
 }
 
@@ -25,7 +25,7 @@ impl MemoryEvents {
         })
     }
 
-    /// How many processes the OOM killer has taken so far. `None` where it can't be read (the cgroup is gone).
+    /// How many processes the OOM killer has killed so far. `None` where the file can't be read (the cgroup is gone).
     pub(crate) fn oom_kills(&mut self) -> Option<u64> {
         let mut text = String::new();
         self.file.rewind().ok()?;
@@ -33,7 +33,7 @@ impl MemoryEvents {
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     }
 
-    /// The files beside it that tell of memory, for people.
+    /// The content of the cgroup's memory files, as text for people.
     pub(crate) fn describe(&self) -> String {
         let names: &[&str] = if self.notifies {
             &["memory.events", "memory.current", "memory.max", "memory.pressure"]

@@ -19,11 +19,11 @@ pub(crate) enum ChildError {
     Cancelled,
 }
 
-/// What is kept of its standard error.
+/// How many bytes of an output are kept.
 const KEPT: u64 = 4096;
 
-/// Runs `program` with `input` and answers its status and the start of what it said on standard error. After `limit`,
-/// or when `cancel` is set, it is killed with all it started.
+/// Runs `program` with `input` and returns its exit status and the start of its standard error. After `limit`, or when
+/// `cancel` is set, it is killed with all that it started.
 pub(crate) fn run(
     program: &Path,
     arguments: &[impl AsRef<OsStr>],
@@ -51,7 +51,7 @@ pub(crate) fn run_with(
     Ok((status, start_of(errors)))
 }
 
-/// The same, and answers what it said on standard output.
+/// [`run`] that returns the start of the standard output instead, whatever the exit status.
 pub(crate) fn run_and_read(
     program: &Path,
     arguments: &[&str],
@@ -83,7 +83,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) kept: u64,
 }
 
-/// How it ended, what it printed, and the start of what it said on standard error.
+/// Runs the program and returns its exit status, its standard output, and the start of its standard error.
 pub(crate) fn ask(asked: Asked<'_>) -> Result<(ExitStatus, String, String), ChildError> {
     let mut command = Command::new(asked.program);
     command.current_dir(asked.dir).env_clear().envs(asked.environment);
@@ -105,16 +105,17 @@ fn first_of(mut file: std::fs::File, bytes: u64) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// Files, not pipes: a grandchild that holds a descriptor can't keep us.
+/// Feeds a child and waits for its end. The caller gives it files for its output, not pipes: a grandchild that still
+/// holds a pipe would keep us waiting.
 fn watch(mut command: Command, input: Vec<u8>, limit: Duration, cancel: &AtomicBool) -> Result<ExitStatus, ChildError> {
     let mut child = command
         .stdin(Stdio::piped())
-        // Its own group, so that one kill reaches what it started.
+        // A process group of its own, so that one kill reaches all that it started.
         .process_group(0)
         .spawn()
         .map_err(ChildError::Start)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A child that does not read must not hold us up; the write fails when it is gone.
+        // A child that does not read must not keep us waiting; the write fails when the child is gone.
         std::thread::spawn(move || stdin.write_all(&input));
     }
     let end = Instant::now() + limit;

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// Where the system's own programs are: the caller's PATH may be anything.
+/// Where the system's own programs are. The caller's PATH is not used: it may be anything.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
-/// Longest answer that is kept.
+/// How many bytes of an output are kept.
 const ANSWER_MAX: u64 = 256 * 1024;
 
-/// What `program` prints, if there is such a program and it ends within `limit`. Its exit status does not matter: half
-/// an answer is evidence too.
+/// The standard output of `program`, if there is such a program and it closes its output within `limit`. Its exit
+/// status does not matter: the output of a program that failed is evidence too.
 pub(crate) fn ask(program: &str, arguments: &[&str], limit: Duration) -> Option<String> {
     let path = find_program(program, Some(OsStr::new(SYSTEM_PATH)))?;
     let mut child = Command::new(path)
@@ -32,7 +32,7 @@ pub(crate) fn ask(program: &str, arguments: &[&str], limit: Duration) -> Option<
         let _ = done.send(bytes);
     });
     let answer = wait.recv_timeout(limit).ok();
-    // Killing one that has ended already is an error of no interest; either way it must be collected.
+    // Killing a program that has ended already fails, which does not matter. It must be waited for in any case.
     let _ = child.kill();
     let _ = child.wait();
     answer.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -60,7 +60,7 @@ pub enum CommandError {
         /// The time it had.
         limit: Duration,
     },
-    /// Its status can't be had.
+    /// Its exit status can't be determined.
     #[error("cannot wait for {program}: {source}")]
     Wait {
         /// The program.
@@ -77,12 +77,12 @@ pub struct Ran {
     pub success: bool,
     /// What it printed.
     pub stdout: String,
-    /// What it complained of, trimmed.
+    /// What it wrote to standard error, trimmed.
     pub stderr: String,
 }
 
-/// Runs `program` of the system to its end with `environment` besides our own; `Err` where there is none or it does
-/// not end within `limit`: then it is killed.
+/// Runs `program` of the system to its end with `environment` besides our own. `Err`: there is no such program, or it
+/// did not end within `limit` and was killed.
 pub(crate) fn run(
     program: &str,
     arguments: &[OsString],

@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Makes `path` an empty file: what is in it when the program starts is not read.
+/// Creates an empty file at `path`, or empties it: the program does not read what is in it at its start.
 pub(crate) fn create(path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map(drop)
 }
 
-/// Adds `line` to the file at `path`, which is there.
+/// Appends `line` to the file at `path`, which must exist.
 pub(crate) fn append(path: &Path, line: &str) -> io::Result<()> {
-    // In one write: the program may read at any moment.
+    // In one write, since the program may read at any moment.
     OpenOptions::new().append(true).open(path)?.write_all(format!("{line}\n").as_bytes())
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 pub(crate) struct Space {
     /// Bytes.
     pub bytes: u64,
-    /// Files; `None` where the file system makes room for them as it goes.
+    /// The number of files; `None` where the file system has no limit for it.
     pub files: Option<u64>,
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn space(path: &Path) -> io::Result<Space> {
     Ok(Space { bytes: u64::from(stat.blocks_available()) * u64::from(stat.fragment_size()), files })
 }
 
-/// Why nothing can be written to `path`, as far as its mode and its mount tell; whether there is room is another matter.
+/// Why nothing can be written to `path`, as far as its mode and its mount tell. The free space is not considered.
 pub(crate) fn unwritable(path: &Path) -> Option<String> {
     let refused = nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).err()?;
     Some(refused.desc().to_owned())

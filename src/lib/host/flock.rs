@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-/// How a lock file stands.
+/// The state of a lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FlockState {
     /// Nobody holds it.
@@ -15,7 +15,7 @@ pub(crate) enum FlockState {
     Unknown,
 }
 
-/// How the lock file at `path` stands. A missing one is free.
+/// The state of the lock file at `path`. A missing file is free.
 pub(crate) fn flock_state(path: &Path) -> FlockState {
     let Ok(meta) = std::fs::symlink_metadata(path) else { return FlockState::Free };
     platform::state(path, &meta)
@@ -28,8 +28,9 @@ mod platform {
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
-    /// By `/proc/locks` (proc_locks(5)): `N: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE START END`. On a file system
-    /// of layers the device is another one than `stat` says; then the holder must have the file open.
+    /// By `/proc/locks` (proc_locks(5)): `N: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE START END`. On a layered file
+    /// system (overlayfs) the device in this line is another one than `stat` reports; then the holder must have the
+    /// file open.
     pub(super) fn state(path: &Path, meta: &Metadata) -> FlockState {
         let Ok(locks) = fs::read_to_string("/proc/locks") else { return FlockState::Unknown };
         let dev = (nix::sys::stat::major(meta.dev()), nix::sys::stat::minor(meta.dev()));
@@ -45,7 +46,7 @@ mod platform {
         pub(super) inode: u64,
     }
 
-    /// A lock of flock that is held; one that is waited for has an arrow.
+    /// A held flock. `None`: another kind of lock, or a lock that somebody waits for (its line has an arrow).
     pub(super) fn parse(line: &str) -> Option<KernelLock> {
         let mut fields = line.split_whitespace().skip(1);
         if fields.next()? != "FLOCK" {

@@ -12,7 +12,7 @@ pub(crate) type Section = (&'static str, String);
 /// How many processes are listed.
 const LARGEST: usize = 25;
 
-/// What the machine says of itself now, gathered until `deadline` at the latest.
+/// The state of the machine now, gathered until `deadline` at the latest.
 pub fn machine(deadline: Instant) -> Vec<Section> {
     let left = || deadline.saturating_duration_since(Instant::now());
     let mut sections: Vec<Section> = Vec::new();
@@ -58,7 +58,7 @@ fn largest() -> String {
     all.into_iter().map(|(_, line)| line + "\n").collect()
 }
 
-/// The kernel's lines of the last minute.
+/// The lines of the last minute in the kernel's log.
 fn kernel() -> String {
     let Some(mut log) = KernelLog::from_start() else { return String::new() };
     let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();

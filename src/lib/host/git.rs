@@ -41,8 +41,8 @@ pub(crate) struct Worktree {
     pub half_made: bool,
 }
 
-/// What would have git work in another repository than that of the folder it is started for, where `iapeer` itself is
-/// called by one of git's hooks.
+/// Variables that would make git work in another repository than that of the folder it is started for. They are set
+/// where one of git's hooks has called `iapeer`.
 const LOCAL: [&str; 6] =
     ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"];
 
@@ -70,7 +70,7 @@ fn ask(dir: &Path, arguments: &[&str]) -> Result<String, GitError> {
 }
 
 impl GitRepository {
-    /// The repository that `dir` is in, or is. All worktrees of a repository are in the same one.
+    /// The repository that `dir` is in, or is. It is the same for all worktrees of a repository.
     pub(crate) fn of(dir: &Path) -> Result<GitRepository, GitError> {
         let found = ask(dir, &["rev-parse", "--git-common-dir"])?;
         let common = dir.join(found.trim_end_matches('\n'));
@@ -92,14 +92,14 @@ impl GitRepository {
         ask(&self.0, &["show-ref", "--verify", "--quiet", &format!("refs/heads/{name}")]).is_ok()
     }
 
-    /// Whether `name` is a commit.
+    /// Whether `name` names a commit.
     pub(crate) fn has_commit(&self, name: &str) -> bool {
         !name.starts_with('-')
             && ask(&self.0, &["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]).is_ok()
     }
 
-    /// Makes a worktree at `path` with `branch`, which is made from `base` where that is given. git keeps `held` open for
-    /// as long as it works, even where this program is killed.
+    /// Makes a worktree at `path` with `branch`, which is created from `base` where `base` is given. git keeps `held`
+    /// (a lock) open for as long as it works, even where this program is killed.
     pub(crate) fn add(&self, path: &Path, branch: &str, base: Option<&str>, held: File) -> Result<(), GitError> {
         let mut words: Vec<&OsStr> = vec!["worktree".as_ref(), "add".as_ref(), "--quiet".as_ref()];
         if base.is_some() {
@@ -109,7 +109,7 @@ impl GitRepository {
         git(&self.0, &words, held.into()).map(drop)
     }
 
-    /// Removes what git left of a worktree that it was interrupted in making.
+    /// Removes an incomplete worktree, which git has left where it was interrupted.
     pub(crate) fn discard(&self, path: &Path) -> Result<(), GitError> {
         let words: [&OsStr; 5] =
             ["worktree".as_ref(), "remove".as_ref(), "--force".as_ref(), "--force".as_ref(), path.as_os_str()];
@@ -128,7 +128,7 @@ impl GitRepository {
         git(&self.0, &words, Stdio::null()).map(drop)
     }
 
-    /// The file of patterns that git passes over in all its worktrees.
+    /// The file with the patterns that git ignores in all worktrees of the repository.
     pub(crate) fn exclude_file(&self) -> PathBuf {
         self.0.join("info/exclude")
     }

@@ -7,22 +7,22 @@ use nix::sys::stat::{Mode, umask};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// A variable of this prefix holds what the variable named behind it was before a peer's `launch.env` changed it for
-/// that peer's session.
+/// `IAP_BASE_X` holds the value that the variable `X` had before a peer's `launch.env` changed it for that peer's
+/// session; it is empty where `X` was not set.
 pub(crate) const BASE: &str = "IAP_BASE_";
 
-/// To be called first, while the program has one thread: a descriptor that the caller left open (cron's lock, a pipe)
-/// ends at the next exec instead of living as long as a tmux server does; a program that runs inside a session works
-/// with the environment that the session was launched from, since what it starts is another peer's; and what the caller
-/// was limited to, or ignored, must not decide what becomes of messages.
+/// Gives up what the caller has left to this program. To be called first, while the program has one thread. A
+/// descriptor that the caller left open (cron's lock, a pipe) is closed at the next exec instead of living as long as a
+/// tmux server. Inside a session, variables get back the values from before the peer's `launch.env`, since what this
+/// program starts belongs to another peer. The caller's limits and ignored signals must not decide about messages.
 pub fn disown() {
     close_on_exec();
     limits::lift();
-    // Files of ours are ours alone, whatever mode they are asked for with.
+    // No other user may read the files that we create, whatever mode is given to `open`.
     umask(Mode::from_bits_truncate(0o077));
     let _ = SigSet::empty().thread_set_mask();
-    // SAFETY: neither runs code of ours. A caller that ignores SIGCHLD would keep us from learning how tmux ended; one
-    // that limits the size of files would end us in the middle of a write, which is to be an error instead.
+    // SAFETY: neither call runs code of ours. If SIGCHLD stayed ignored, we could not learn how tmux ended. SIGXFSZ (a
+    // limit of file sizes) would end us in the middle of a write; ignored, it makes the write fail instead.
     unsafe {
         let _ = signal(Signal::SIGCHLD, SigHandler::SigDfl);
         let _ = signal(Signal::SIGXFSZ, SigHandler::SigIgn);
@@ -44,14 +44,14 @@ pub fn disown() {
     }
 }
 
-/// Has `command`, which becomes a session's server, start with nothing of this process but what it is given outright:
-/// umask, niceness, limits and signals are those of a login.
+/// Makes `command`, which becomes a session's server, inherit nothing from this process but what it is given
+/// explicitly: umask, niceness, limits and signals are those of a login.
 pub(crate) fn clear_for_session(command: &mut Command) {
     // SAFETY: system calls that are safe between fork and exec (signal-safety(7)), on no memory of the parent's.
     unsafe {
         command.pre_exec(|| {
             umask(Mode::from_bits_truncate(0o022));
-            // Only root may make a process nicer to itself: without, it stays, and the launch says so.
+            // Only root may lower a process's niceness: otherwise it stays, and the launch reports it.
             libc::setpriority(libc::PRIO_PROCESS, 0, 0);
             limits::lift();
             for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
@@ -63,15 +63,15 @@ pub(crate) fn clear_for_session(command: &mut Command) {
 }
 
 fn close_on_exec() {
-    // SAFETY: it touches no memory. By number: musl has no function for it.
+    // SAFETY: the call touches no memory. By number, since musl has no function for it.
     #[cfg(target_os = "linux")]
     if unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) } == 0 {
         return;
     }
-    // Linux before 5.11, macOS.
+    // Linux before 5.11 and macOS have no such call.
     for name in std::fs::read_dir("/dev/fd").into_iter().flatten().flatten().map(|entry| entry.file_name()) {
         let Some(fd) = name.to_str().and_then(|name| name.parse().ok()).filter(|fd| *fd > 2) else { continue };
-        // SAFETY: it touches no memory; a descriptor that is closed by now is an error that changes nothing.
+        // SAFETY: the call touches no memory; for a descriptor that is closed by now it fails and changes nothing.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
-/// An open kernel log: what is said from now on can be read later, and nothing older is mistaken for it.
+/// The open kernel log, with the position up to which it has been read.
 #[derive(Debug)]
 pub(crate) struct KernelLog {
     file: File,
@@ -14,21 +14,21 @@ pub(crate) struct KernelLog {
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KernelLine {
-    /// When it was said, since boot.
+    /// When the kernel wrote it: the time since boot.
     pub at: Duration,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
 impl KernelLog {
-    /// The log from now on. `None` where it may not be read.
+    /// The log from now on, without older lines. `None` where it may not be read.
     pub(crate) fn from_now() -> Option<KernelLog> {
         let mut log = KernelLog::from_start()?;
         log.file.seek(SeekFrom::End(0)).ok()?;
         Some(log)
     }
 
-    /// The log from its oldest line on.
+    /// The log from its oldest line on. `None` where it may not be read.
     pub(crate) fn from_start() -> Option<KernelLog> {
         if !cfg!(target_os = "linux") {
             return None;
@@ -37,10 +37,10 @@ impl KernelLog {
         Some(KernelLog { file })
     }
 
-    /// What has been said since the last look.
+    /// The lines since the last call.
     pub(crate) fn lines(&mut self) -> Vec<KernelLine> {
         let mut lines = Vec::new();
-        // One record a read; longer ones are refused by the kernel, which never writes them.
+        // One record for each read. A longer record would be an error, but the kernel writes none.
         let mut record = vec![0; 8192];
         loop {
             match self.file.read(&mut record) {
@@ -62,7 +62,7 @@ fn parse(record: &str) -> Option<KernelLine> {
     Some(KernelLine { at: Duration::from_micros(micros), text: text.lines().next().unwrap_or_default().to_owned() })
 }
 
-/// The line by which the OOM killer says that it took the tmux server `pid`.
+/// The line about the tmux server `pid` that the OOM killer has killed.
 pub(crate) fn oom_line(lines: &[KernelLine], pid: i32) -> Option<String> {
     let victim = format!("Killed process {pid} (tmux");
     lines.iter().rev().find(|line| line.text.contains(&victim)).map(|line| line.text.clone())

@@ -44,8 +44,8 @@ pub fn left() -> Option<String> {
     (!left.is_empty()).then(|| left.join(", "))
 }
 
-/// How many files this process may have open, where that is too few for a program of ours. One that went on would
-/// fail at every tmux call, and find no peer's state out.
+/// How many files this process may have open, where that is too few for a program of ours: it would fail at every tmux
+/// call, and could not determine any peer's state. `None`: there are enough.
 pub(crate) fn too_few_files() -> Option<u64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     #[allow(clippy::useless_conversion, reason = "its width is the platform's")]

@@ -30,7 +30,7 @@ impl fmt::Display for Managed {
     }
 }
 
-/// What holds the peer `identity`, where a unit or agent of it stands in the user's folders.
+/// What holds the peer `identity`, where the user's folders have a unit or agent of this peer.
 pub fn by(paths: &Paths, identity: &Identity) -> Option<Managed> {
     let manager = manager_of(paths, identity)?;
     let here = Manager::here();

@@ -17,7 +17,7 @@ extern "C" fn _Unwind_Backtrace(_visit: *const c_void, _with: *mut c_void) -> c_
     END_OF_STACK
 }
 
-/// What is called between the start and the end of unwinding, which there is not.
+/// Functions that are called only while a stack is unwound, which never happens.
 macro_rules! never {
     ($($name:ident($($argument:ty),*);)*) => {$(
         // SAFETY: as above.

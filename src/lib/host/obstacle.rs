@@ -23,7 +23,7 @@ pub enum ObstacleKind {
     Missing,
     /// The path can't be followed, for this reason.
     Unreachable(io::ErrorKind),
-    /// It is something else than a file.
+    /// It is not a regular file.
     NotAFile,
     /// Its mode does not let this user execute it.
     NotExecutable,
@@ -32,8 +32,8 @@ pub enum ObstacleKind {
 }
 
 impl Obstacle {
-    /// What is in the way of running `program`, as its file's place and mode tell. `None`: nothing that they tell; the
-    /// kernel may still refuse what the file contains.
+    /// What is in the way of running `program`, by its path and its mode. `None`: nothing is; the kernel may still
+    /// refuse the file's content.
     pub fn to(program: &Path) -> Option<Obstacle> {
         Some(Obstacle { program: program.to_owned(), kind: obstacle(program)? })
     }
@@ -73,7 +73,7 @@ fn obstacle(program: &Path) -> Option<ObstacleKind> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Some(ObstacleKind::Missing),
         Err(error) => Some(ObstacleKind::Unreachable(error.kind())),
         Ok(meta) if !meta.is_file() => Some(ObstacleKind::NotAFile),
-        // Asked of the kernel, which also knows of owners, of lists of access rights and of mounts.
+        // The kernel is asked, since it also considers owners, access control lists and mounts.
         Ok(_) if access(program, AccessFlags::X_OK).is_ok() => None,
         Ok(meta) if meta.permissions().mode() & 0o111 != 0 && is_noexec(program) => Some(ObstacleKind::NoExec),
         Ok(_) => Some(ObstacleKind::NotExecutable),

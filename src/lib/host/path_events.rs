@@ -36,7 +36,7 @@ mod os {
             let _ = self.0.rm_watch(handle);
         }
 
-        /// What has changed, and whether the kernel had no room for all of it.
+        /// The handles of what has changed, and whether the kernel had no room for all events.
         pub(in crate::host) fn take(&self) -> (BTreeSet<Handle>, bool) {
             let (mut handles, mut lost) = (BTreeSet::new(), false);
             while let Ok(events) = self.0.read_events()
@@ -66,7 +66,7 @@ mod os {
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
     use std::path::Path;
 
-    /// Closing it ends the watch.
+    /// Closing the file ends the watch.
     pub(in crate::host) type Handle = File;
 
     pub(in crate::host) fn number(handle: &Handle) -> libc::uintptr_t {
@@ -94,7 +94,7 @@ mod os {
             drop(handle);
         }
 
-        /// What has changed. Of a file that changes often there is one event.
+        /// The handles of what has changed. No event is lost: several changes of one file become one event.
         pub(in crate::host) fn take(&self) -> (BTreeSet<libc::uintptr_t>, bool) {
             let none = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             let empty = KEvent::new(0, EventFilter::EVFILT_VNODE, EvFlags::empty(), FilterFlag::empty(), 0, 0);

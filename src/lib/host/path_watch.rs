@@ -7,14 +7,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// Folders and files that are watched. A folder changes when a file in it is created, removed or renamed, a file when it
-/// is written. As a descriptor it is readable when something has changed.
+/// Folders and files that are watched. A folder changes when a file in it is created, removed or renamed, a file when
+/// it is written. The watch's descriptor is readable when something has changed.
 pub(crate) struct PathWatch {
     events: PathEvents,
     watched: BTreeMap<PathBuf, WatchedPath>,
 }
 
-/// A path that is watched, and what stood there when the watch began: a file that is rotated has a successor.
+/// A watched path, with the inode that it had when the watch began: after a rotation the path names another file.
 struct WatchedPath {
     inode: (u64, u64),
     handle: path_events::Handle,
@@ -26,8 +26,8 @@ impl PathWatch {
         Ok(PathWatch { events: PathEvents::new()?, watched: BTreeMap::new() })
     }
 
-    /// Watches exactly these paths from now on; what is not there is passed over until the next call. Whether any of them
-    /// is watched anew: what it held before must be read now.
+    /// Watches exactly these paths from now on; a missing path is skipped until the next call. Returns whether the
+    /// watch of a path has just begun: what that path held before must be read now.
     pub(crate) fn keep(&mut self, wanted: &[PathBuf]) -> bool {
         let gone: Vec<PathBuf> = self.watched.keys().filter(|path| !wanted.contains(path)).cloned().collect();
         for path in gone {
@@ -101,7 +101,7 @@ mod tests {
         watch.changed();
         append("two");
         assert_eq!(watch.changed(), BTreeSet::from([log.clone()]));
-        // Rotated: its successor is watched.
+        // After a rotation the file that has the name now is watched.
         fs::rename(&log, dir.path().join("log.1")).unwrap();
         append("three");
         assert!(watch.changed().contains(&log) && watch.keep(&wanted));

@@ -43,11 +43,13 @@ fn droppable(smaps: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// What must be zero for a mapping to be as its file is. (`Private_Dirty` also counts pages of a file not yet on disk.)
+/// The fields that are zero for a mapping without changes. (`Private_Dirty` also counts pages of a file not yet on
+/// disk.)
 #[cfg(target_os = "linux")]
 const UNCHANGED: [&str; 2] = ["Anonymous:", "Swap:"];
 
-/// A mapping's first line: its range, if it is a private, read-only one of a file.
+/// Parses the first line of a mapping: its range, if it is a private, read-only mapping of a file. `None`: another
+/// line.
 #[cfg(target_os = "linux")]
 fn head(line: &str) -> Option<Option<(usize, usize)>> {
     let mut words = line.split_whitespace();

@@ -25,7 +25,7 @@ const SETSID: libc::c_int = 0x0400;
 #[cfg(not(target_os = "macos"))]
 const SETSID: libc::c_int = libc::POSIX_SPAWN_SETSID as libc::c_int;
 
-/// How often a start is repeated whose process was ended by a signal before it had become the program.
+/// How often a start is tried where a signal ends the process before it has executed the program.
 const STARTS: usize = 20;
 
 /// Why a program was not started.
@@ -34,7 +34,7 @@ pub enum SpawnError {
     /// The program can't be run.
     #[error(transparent)]
     Obstacle(Obstacle),
-    /// The kernel refused, for another reason.
+    /// The kernel refused to start it for another reason.
     #[error("cannot start {}: {source}", program.display())]
     Refused {
         /// The program.
@@ -70,7 +70,7 @@ impl Gated {
     /// begins when it is told to, and when the caller drops this or ends.
     ///
     /// # Errors
-    /// No pipe or no thread is to be had.
+    /// The pipe or the thread could not be created.
     pub(crate) fn start(
         program: PathBuf,
         arguments: Vec<OsString>,
@@ -115,7 +115,7 @@ fn run(
 }
 
 /// Starts `program` with `input` on its standard input and no other stream, in a process group of its own, and does not
-/// wait for it. What is longer than a pipe holds is cut: nobody waits for a program that does not read.
+/// wait for it. Input beyond 4096 bytes, which a pipe holds in any case, is cut: the program may not read it.
 pub(crate) fn with_input(program: &Path, input: &[u8]) -> io::Result<()> {
     use std::io::Write;
     use std::os::unix::process::CommandExt;
@@ -129,7 +129,7 @@ pub(crate) fn with_input(program: &Path, input: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// What every pipe holds before its writer has to wait.
+/// How many bytes every pipe holds before its writer has to wait.
 const PIPE: usize = 4096;
 
 fn start(
@@ -139,9 +139,10 @@ fn start(
 ) -> io::Result<Pid> {
     let (words, variables) = (c_strings(words)?, c_strings(variables)?);
     let (attributes, actions) = (attributes()?, file_actions(stdin)?);
-    // A signal for the caller's process group (its terminal hangs up) that comes while the child still belongs to that
-    // group ends the child too, and is not meant for it. Blocked, it is still to be seen here afterwards; in a thread
-    // beside others ([`Gated`]) it is not, and the child is looked at in any case.
+    // A signal for the caller's process group (its terminal hangs up) also ends a child that still belongs to that
+    // group, although it is not meant for the child. The signals are blocked here, so that such a signal is still
+    // pending afterwards and the start can be repeated. In a thread beside others ([`Gated`]) it is not pending, so the
+    // child itself is checked in any case.
     let blocked = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let attempt = || -> nix::Result<Pid> {
         for _ in 0..STARTS {
@@ -158,7 +159,7 @@ fn start(
     Ok(child?)
 }
 
-/// A session of its own, every signal as a program expects it.
+/// The attributes of the new process: a process session of its own, every signal as a program expects it.
 fn attributes() -> nix::Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
     let mut signals = SigSet::all();
@@ -172,7 +173,8 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
     Ok(attributes)
 }
 
-/// The root folder, and /dev/null as the standard streams, or `stdin` as the first of them.
+/// What the new process does first: it changes to the root folder, and opens /dev/null as its standard streams, or
+/// takes `stdin` as the first of them.
 fn file_actions(stdin: Option<RawFd>) -> nix::Result<PosixSpawnFileActions> {
     let mut actions = PosixSpawnFileActions::init()?;
     // SAFETY: `PosixSpawnFileActions` is a transparent wrapper around an initialised object of this type, and the call
@@ -187,7 +189,7 @@ fn file_actions(stdin: Option<RawFd>) -> nix::Result<PosixSpawnFileActions> {
     Ok(actions)
 }
 
-/// Whether a signal waits for this thread that ends a program, and that is sent to whole process groups.
+/// Whether a signal is pending for this thread that ends a program and is sent to whole process groups.
 fn is_ending_pending() -> bool {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the call fills the set, or fails and says so.
@@ -254,14 +256,15 @@ mod tests {
         let (first, environment) = start("a");
         assert!(environment.contains("ONLY=this") && !environment.contains("CARGO"), "{environment}");
         if cfg!(target_os = "linux") {
-            // The test itself ignores SIGPIPE, as each program of Rust does. Signals from 32 on are not ours.
+            // The test itself ignores SIGPIPE, as each program of Rust does. Real-time signals (from 32 on) are left
+            // out.
             let standard = |mask: &str| u64::from_str_radix(mask, 16).unwrap() & 0x7fff_ffff;
             let masks = environment.lines().filter_map(|line| line.strip_prefix("Sig")?.split_once(": "));
             assert_eq!(masks.map(|(what, mask)| (what, standard(mask))).collect::<Vec<_>>(), [("Blk", 0), ("Ign", 0)]);
         }
         assert_eq!(getsid(Some(first)), Ok(first));
         kill(first, Signal::SIGKILL).unwrap();
-        // It is waited for at a later start.
+        // The ended child is waited for at a later start.
         let gone = wait_for(&clock, patience(), look, || {
             kill(start("b").0, Signal::SIGKILL).unwrap();
             std::fs::remove_file(dir.path().join("b")).unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// How long ssh may take to end once its input is closed.
 const GRACE: Duration = Duration::from_secs(2);
-/// How much is kept of what it said on standard error.
+/// How many bytes of its standard error are kept.
 const KEPT: u64 = 4096;
 
 /// A running ssh. Dropping it ends it.
@@ -29,7 +29,7 @@ impl Ssh {
     pub(crate) fn start(arguments: &[String]) -> io::Result<(Ssh, Pipes)> {
         // A file, not a pipe: a kept connection's master holds the descriptor after ssh itself has ended.
         let errors = tempfile::tempfile()?;
-        // Never one that lies in the working folder.
+        // An ssh that lies in the working folder must never be run.
         let program = find_program("ssh", std::env::var_os("PATH").as_deref()).ok_or(io::ErrorKind::NotFound)?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors.try_clone()?);
@@ -43,7 +43,8 @@ impl Ssh {
         }
     }
 
-    /// Waits for its end, since its pipes are closed, and answers what it said on standard error, in one line.
+    /// Waits for the end of ssh, whose pipes are closed by now, or kills it, and returns its standard error on one
+    /// line.
     pub(crate) fn end(mut self) -> String {
         self.wait();
         let mut said = Vec::new();

@@ -8,16 +8,16 @@ use std::time::Duration;
 pub struct Usage {
     /// Resident memory of the agent and all it started, in bytes.
     pub memory: u64,
-    /// CPU time that what the agent started has used so far, in clock ticks; its own is not counted: an agent that
-    /// waits repaints and polls.
+    /// CPU time that the processes started by the agent have used so far, in clock ticks. The agent's own is not
+    /// counted, since an agent that waits still repaints and polls.
     pub children_cpu: u64,
     /// CPU time that all of them have used so far, in clock ticks.
     pub cpu: u64,
 }
 
 impl Usage {
-    /// The share of one processor that was used since `before`, `elapsed` ago: 1.0 is all of one. `None` where nothing
-    /// can be said, as of a session that was replaced meanwhile.
+    /// The share of one processor that was used since `before`, `elapsed` ago: 1.0 is all of one. `None` where it can't
+    /// be determined, as for a session that was replaced meanwhile.
     pub(crate) fn share_since(&self, before: &Usage, elapsed: Duration) -> Option<f64> {
         let used = self.cpu.checked_sub(before.cpu)? as f64 / ticks_per_second()?;
         (!elapsed.is_zero()).then(|| used / elapsed.as_secs_f64())
@@ -38,8 +38,8 @@ struct Process {
     resident: u64,
 }
 
-/// What belongs to each of `roots`, the first processes of sessions: their descendants, and the rest of their process
-/// session. One look at all processes. A root that is gone is missing.
+/// What each of `roots`, the first processes of sessions, uses with its descendants and the rest of its process
+/// session. All processes are read once. A root that has ended is missing from the result.
 pub fn of(roots: &[i32]) -> BTreeMap<i32, Usage> {
     if roots.is_empty() {
         return BTreeMap::new();
@@ -52,7 +52,7 @@ fn sum(roots: &[i32], all: &BTreeMap<i32, Process>) -> BTreeMap<i32, Usage> {
         roots.iter().filter(|root| all.contains_key(root)).map(|root| (*root, Usage::default())).collect();
     for (pid, process) in all {
         let mut at = *pid;
-        // Parents that are gone leave a process to init: its process session still tells whose it is.
+        // A process whose parent has ended belongs to init: its process session still tells to which root it belongs.
         let root = loop {
             if found.contains_key(&at) {
                 break Some(at);

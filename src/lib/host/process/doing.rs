@@ -5,7 +5,7 @@ use super::{platform, stat::Stat};
 /// What the platform tells of a process's doings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Doing {
-    /// A signal or a debugger has stopped it: it goes on when it is told to.
+    /// Whether a signal or a debugger has stopped it: it does nothing until it is continued.
     pub stopped: bool,
     /// What it waits for, in words; `None` where nothing is known.
     pub waits_for: Option<String>,

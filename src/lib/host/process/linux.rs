@@ -44,7 +44,7 @@ pub(crate) fn pids() -> Vec<i32> {
 /// `PF_FORKNOEXEC` of the kernel's flags of a process (field 9 of its stat): forked, and no program executed since.
 const FORKED_ONLY: u32 = 0x40;
 
-/// Whether the process runs a program that it was told to execute, or did so before it ended.
+/// Whether the process has executed a program since it was forked. Tells this about a zombie too.
 pub(crate) fn has_executed(pid: i32) -> Option<bool> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let flags: u32 = text.rsplit_once(')')?.1.split_whitespace().nth(9 - 3)?.parse().ok()?;

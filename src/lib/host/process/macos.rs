@@ -4,7 +4,7 @@ use super::stat::Stat;
 use nix::libc;
 use std::mem;
 
-/// What the kernel says of a process.
+/// The information of kind `flavor` that the kernel has about a process.
 ///
 /// # Safety
 /// `T` is the plain C struct that proc_pidinfo(pid, `flavor`) writes.
@@ -20,7 +20,7 @@ unsafe fn told<T>(pid: i32, flavor: libc::c_int) -> Option<T> {
 }
 
 pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    // SAFETY: that is what this flavor writes.
+    // SAFETY: this flavor writes this struct.
     let info: libc::proc_bsdinfo = unsafe { told(pid, libc::PROC_PIDTBSDINFO) }?;
     let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).map_or(0, nix::unistd::Pid::as_raw);
     Some(Stat {
@@ -41,9 +41,10 @@ pub(crate) fn name(pid: i32) -> Option<String> {
     Some(String::from_utf8_lossy(&name[..length]).into_owned())
 }
 
-/// What it uses: resident memory in bytes, and CPU time so far in clock ticks of `per_second`. Another user's is not told.
+/// What it uses: resident memory in bytes, and CPU time so far in clock ticks of `per_second`. `None` for a process of
+/// another user.
 pub(crate) fn used(pid: i32, per_second: u64) -> Option<(u64, u64)> {
-    // SAFETY: that is what this flavor writes.
+    // SAFETY: this flavor writes this struct.
     let info: libc::proc_taskinfo = unsafe { told(pid, libc::PROC_PIDTASKINFO) }?;
     let (numerator, denominator) = timebase();
     let time = u128::from(info.pti_total_user) + u128::from(info.pti_total_system);
@@ -51,17 +52,17 @@ pub(crate) fn used(pid: i32, per_second: u64) -> Option<(u64, u64)> {
     Some((info.pti_resident_size, u64::try_from(ticks).unwrap_or(u64::MAX)))
 }
 
-/// By which fraction the times of a task are to be multiplied to be nanoseconds: they are in units of mach_absolute_time,
-/// which are nanoseconds on Intel's processors and 125/3 of them on Apple's.
+/// The fraction (numerator, denominator) by which the times of a task are multiplied to get nanoseconds. The times are
+/// in units of mach_absolute_time: 1 ns on Intel's processors, 125/3 ns on Apple's.
 #[allow(deprecated)] // in favour of a crate, for this one function
 fn timebase() -> (u32, u32) {
     let mut info = libc::mach_timebase_info { numer: 1, denom: 1 };
-    // SAFETY: it writes these two numbers.
+    // SAFETY: the call writes these two numbers.
     unsafe { libc::mach_timebase_info(&raw mut info) };
     (info.numer, info.denom.max(1))
 }
 
-/// Not told.
+/// macOS does not tell.
 pub(crate) fn wait_channel(_pid: i32) -> Option<String> {
     None
 }

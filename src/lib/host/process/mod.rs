@@ -42,7 +42,7 @@ pub struct ProcessId {
 }
 
 impl ProcessId {
-    /// The process that has this pid now. A zombie is none.
+    /// The process that has this pid now. `None`: there is none, or it is a zombie.
     pub fn of(pid: i32) -> Option<ProcessId> {
         let stat = platform::stat(pid)?;
         (!stat.zombie).then_some(ProcessId { pid, start: stat.start })
@@ -56,7 +56,7 @@ pub fn liveness(process: &ProcessId) -> Liveness {
         Some(_) => Liveness::Gone,
         None => match kill(Pid::from_raw(process.pid), None) {
             Err(Errno::ESRCH) => Liveness::Gone,
-            // It exists and the platform does not tell about it: nothing may be concluded.
+            // The process exists, but the platform reports nothing about it: its state is unknown.
             _ if platform::stat(process.pid).is_none() => Liveness::Unknown,
             _ => liveness(process),
         },
@@ -87,7 +87,7 @@ pub fn tree(root: &ProcessId) -> Vec<ProcessId> {
     let own = std::process::id() as i32;
     family
         .into_iter()
-        // A program that an agent runs may be the one that ends it.
+        // Without this program: it may be run by the very agent that it ends.
         .filter(|pid| *pid != own)
         .filter_map(|pid| all.get(&pid).filter(|stat| !stat.zombie).map(|stat| ProcessId { pid, start: stat.start }))
         .collect()
@@ -112,19 +112,19 @@ pub(crate) fn end_all(processes: &[ProcessId], grace: Duration, clock: &dyn Cloc
     left()
 }
 
-/// Whether a child that was started to execute a program has come to that; `true` where the platform does not tell.
+/// Whether a child has executed the program for which it was started; `true` where the platform does not tell.
 pub(crate) fn runs_a_program(child: i32) -> bool {
     platform::has_executed(child).unwrap_or(true)
 }
 
-/// How nice a process is to others: 0 as a rule, up to 19.
+/// The niceness of a process, -20 to 19, as a rule 0. `None`: the process has ended.
 pub(crate) fn niceness(process: &ProcessId) -> Option<i32> {
-    // SAFETY: it takes two numbers. -1 is a niceness too: of a process that has gone by now, nothing is said.
+    // SAFETY: the call takes two numbers. -1 is an error or a niceness: it counts only if the process is still alive.
     let nice = unsafe { nix::libc::getpriority(nix::libc::PRIO_PROCESS, u32::try_from(process.pid).ok()?) };
     (liveness(process) == Liveness::Alive).then_some(nice)
 }
 
-/// Names this boot of the machine.
+/// The id of this boot of the machine.
 pub fn boot_id() -> Option<String> {
     platform::boot_id()
 }

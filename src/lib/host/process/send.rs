@@ -17,7 +17,7 @@ pub(super) enum Reach {
 }
 
 impl ProcessId {
-    /// Sends a signal, if it is still the same process. Says whether it was sent.
+    /// Sends a signal, if the pid still belongs to this process. Returns whether the signal was sent.
     pub fn signal(&self, signal: Signal) -> bool {
         send(self, signal, Reach::Process)
     }
@@ -32,7 +32,7 @@ impl ExitWatch {
 /// Tells a terminal's program, and what it wraps, that the terminal's size has changed: it draws the whole screen anew.
 /// `leader` is the pid of the terminal's first process. A program that does not draw ignores the signal.
 pub(crate) fn redraw(leader: i32) {
-    // A terminal's first process leads its session. 0 would be our own group, 1 everybody's first.
+    // A terminal's first process leads its session. 0 would mean our own group, 1 that of the init process.
     let leads = leader > 1 && platform::stat(leader).is_some_and(|stat| stat.session == leader);
     if let Some(leader) = ProcessId::of(leader).filter(|_| leads) {
         send(&leader, Signal::SIGWINCH, Reach::Group);
@@ -46,7 +46,7 @@ fn send(process: &ProcessId, signal: Signal, reach: Reach) -> bool {
     }
 }
 
-/// Between the check and the signal the pid could get another owner: only where nothing better is to be had.
+/// Used only where there is no pidfd: between the check and the signal the pid could get another owner.
 fn send_by_pid(process: &ProcessId, signal: Signal, reach: Reach) -> bool {
     let pid = Pid::from_raw(process.pid);
     liveness(process) == Liveness::Alive
@@ -67,7 +67,7 @@ mod os {
     /// `PIDFD_SIGNAL_PROCESS_GROUP` of `linux/pidfd.h`, known to Linux 6.9 and later.
     const TO_GROUP: libc::c_uint = 1 << 2;
 
-    /// `None`: the kernel, or a filter of system calls, does not know how.
+    /// `None`: the kernel does not know this call or flag, or a filter of system calls refuses it.
     pub(super) fn send(watch: &ExitWatch, signal: Signal, reach: Reach) -> Option<bool> {
         let flags = if reach == Reach::Group { TO_GROUP } else { 0 };
         let descriptor = watch.descriptor().as_raw_fd();
@@ -88,7 +88,7 @@ mod os {
     use super::{ExitWatch, Reach};
     use nix::sys::signal::Signal;
 
-    /// A kqueue tells of a process's end and sends nothing.
+    /// A kqueue reports a process's end and can't send a signal.
     pub(super) fn send(_: &ExitWatch, _: Signal, _: Reach) -> Option<bool> {
         None
     }

@@ -13,9 +13,10 @@ pub(crate) fn signal_stream(signals: &[i32]) -> io::Result<UnixStream> {
     Ok(read)
 }
 
-/// Ends this program as `signal` would have, had it not been caught: whoever started the program sees by which signal.
+/// Ends this program as the caught `signal` would have ended it, so that its parent sees this signal in the exit
+/// status.
 pub(crate) fn end_by(signal: i32) {
-    // A signal that can't be raised ends nothing: the caller goes on to its own end.
+    // Where this fails, the caller goes on to its own end.
     let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 

@@ -13,10 +13,11 @@ pub(crate) struct ExitWatch {
 }
 
 impl ExitWatch {
-    /// A watch on `process`; `None` where it has ended already. Unsupported: a Linux before 5.3.
+    /// A watch on `process`; `None` where it has ended already. An error on Linux before 5.3, which has no pidfd.
     pub(crate) fn on(process: ProcessId) -> io::Result<Option<ExitWatch>> {
         let Some(descriptor) = os::open(process.pid)? else { return Ok(None) };
-        // Only now is it certain that the descriptor means this process and not another owner of its pid.
+        // Checked after opening: only so is it certain that the descriptor refers to this process and not to a later
+        // owner of the pid.
         let same = liveness(&process) == Liveness::Alive;
         Ok(same.then_some(ExitWatch { process, descriptor }))
     }
@@ -26,13 +27,13 @@ impl ExitWatch {
         self.process
     }
 
-    /// What to poll for reading.
+    /// The descriptor to poll for reading.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
 
-    /// How it ended, once it has, where the kernel still tells: from the zombie that waits to be collected, or (Linux
-    /// 6.15 and later) from the descriptor itself. Nothing of this is a guess.
+    /// How the process ended, once it has, where the kernel still tells: from the zombie that waits to be collected, or
+    /// (Linux 6.15 and later) from the descriptor itself. The answer is never a guess.
     pub(crate) fn ending(&self) -> Option<ProcessEnd> {
         os::ending(&self.process, self.descriptor())
     }
@@ -63,7 +64,7 @@ mod os {
         of_zombie(process).or_else(|| of_descriptor(descriptor)).map(ProcessEnd::from_wait_status)
     }
 
-    /// Field 52 of `/proc/PID/stat`, of the very process: same start, state Z.
+    /// Field 52 of `/proc/PID/stat`, if it is this very process: same start, state Z.
     fn of_zombie(process: &ProcessId) -> Option<i32> {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok()?;
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
@@ -131,7 +132,7 @@ mod os {
         }
     }
 
-    /// macOS tells the exit status to the parent alone.
+    /// macOS tells the exit status only to the parent.
     pub(crate) fn ending(_process: &ProcessId, _descriptor: BorrowedFd<'_>) -> Option<ProcessEnd> {
         let _ = ProcessEnd::from_wait_status;
         None
@@ -180,7 +181,7 @@ mod tests {
         assert!(ExitWatch::on(process).unwrap().is_none());
     }
 
-    /// Linux 6.15 and later tell; earlier ones and macOS must not tell anything wrong.
+    /// Linux 6.15 and later report the signal; on earlier ones and on macOS there must be no wrong answer.
     #[test]
     fn one_that_was_collected_already_is_not_misjudged() {
         let (mut child, process) = sleeper();

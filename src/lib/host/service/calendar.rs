@@ -5,10 +5,10 @@ use super::error::ScheduleError;
 
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/// When something recurs. What is `None` is any.
+/// When something recurs. `None` means any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CalendarTimes {
-    /// 0 is Sunday; none means every day.
+    /// 0 is Sunday; an empty list means every day.
     weekdays: Vec<u8>,
     day: Option<u8>,
     hour: Option<u8>,
@@ -16,7 +16,7 @@ pub(crate) struct CalendarTimes {
 }
 
 impl CalendarTimes {
-    /// The error names what is understood.
+    /// Parses `spec`. The error names the forms that are understood.
     pub(crate) fn parse(spec: &str) -> Result<CalendarTimes, ScheduleError> {
         let midnight = CalendarTimes { hour: Some(0), ..CalendarTimes::default() };
         let parsed = match spec.trim().to_ascii_lowercase().as_str() {
@@ -57,7 +57,7 @@ impl CalendarTimes {
 fn times(text: &str) -> Option<CalendarTimes> {
     let mut words: Vec<&str> = text.split_whitespace().collect();
     let (hour, minute) = words.pop()?.split_once(':')?;
-    // Seconds only where they are none.
+    // Seconds are accepted only where they are 00.
     let minute = minute.strip_suffix(":00").unwrap_or(minute);
     let number = |text: &str, most: u8| text.parse().ok().filter(|n: &u8| *n <= most && text.len() <= 2);
     let hour = if hour == "*" { None } else { Some(number(hour, 23)?) };

@@ -19,8 +19,8 @@ pub(crate) fn unit_folders(paths: &Paths) -> Vec<PathBuf> {
     }
 }
 
-/// Whether no service manager is to be asked: a test run, or one of those folders is named by a variable, and then it
-/// is none that a service manager looks at.
+/// Whether no service manager may be asked: this is a test run, or a variable names one of those folders, in which no
+/// service manager looks then.
 pub(crate) fn is_sandbox() -> bool {
     is_test_run() || has_own_folder()
 }

@@ -20,7 +20,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("io.iapeer.drain", include_str!("../../../../plists/io.iapeer.drain.plist")),
     (RELAY, include_str!("../../../../plists/io.iapeer.relay.plist")),
 ];
-/// The relay to other hosts, which has something to do where there is a NATS server.
+/// The relay to other hosts, installed where there is a NATS server.
 pub(crate) const RELAY: &str = "io.iapeer.relay";
 /// How long launchctl may take.
 const CALL: Duration = Duration::from_secs(15);
@@ -39,7 +39,7 @@ pub fn shipped(target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
     SHIPPED.iter().map(file).collect()
 }
 
-/// A shipped agent says `/Users/you` for the home, which launchd would not fill in.
+/// Fills in the user's paths: a shipped agent has `/Users/you` for the home, which launchd does not replace.
 fn render(shipped: &str, target: &ServiceTarget) -> String {
     let Some(mut agent) = property_list::parse(shipped) else { return shipped.to_owned() };
     let bin = format!("{}/", target.bin_dir.to_string_lossy());
@@ -61,7 +61,7 @@ pub(crate) fn peer_label(name: &Personality) -> String {
     format!("com.iapeer.{name}")
 }
 
-/// Where its output goes. launchd makes the files, not the folder.
+/// The folder for the output of an always-on peer. launchd makes the files, not the folder.
 pub(crate) fn peer_logs(target: &ServiceTarget, name: &Personality) -> PathBuf {
     target.root.join("logs").join(name.as_str())
 }
@@ -112,7 +112,7 @@ pub fn variable(agent: &str, name: &str) -> Option<String> {
     Some(variables.get(name)?.as_string()?.to_owned())
 }
 
-/// How a job stands, from what launchd prints of it.
+/// The state of a job, from what launchd prints about it.
 pub fn seen(label: &str) -> Seen {
     print(label).map(|printed| parse(&printed)).unwrap_or_default()
 }
@@ -145,12 +145,12 @@ fn domain() -> String {
     }
 }
 
-/// What launchd knows of a job: `None` where it is not loaded.
+/// What launchd prints about a job. `None`: the job is not loaded, or launchd does not answer.
 pub fn print(label: &str) -> Option<String> {
     launchctl(&["print", &format!("{}/{label}", domain())]).ok().filter(|ran| ran.success).map(|ran| ran.stdout)
 }
 
-/// Unloads a job and waits until it is gone. One that is not loaded is fine.
+/// Unloads a job and waits until it is gone. A job that is not loaded is fine.
 pub(crate) fn bootout(label: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
     if print(label).is_none() {
         return Ok(());
@@ -162,7 +162,7 @@ pub(crate) fn bootout(label: &str, clock: &dyn Clock) -> Result<(), ServiceError
     gone.ok_or_else(|| ServiceError::StillLoaded { label: label.to_owned(), said: ran.stderr })
 }
 
-/// Loads the job of `file`. A job of that label that is still going is waited for.
+/// Loads the job of `file`, with several tries. A job of that label that is loaded already is fine.
 pub(crate) fn bootstrap(file: &ServiceFile, clock: &dyn Clock) -> Result<(), ServiceError> {
     let mut said = String::new();
     for pause in PAUSES {

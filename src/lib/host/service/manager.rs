@@ -10,7 +10,7 @@ use crate::base::paths::Paths;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long loading or unloading one unit may take: a peer's session is ended within this.
+/// How long loading or unloading one unit may take, which includes ending a peer's session.
 const CHANGE: Duration = Duration::from_secs(90);
 
 /// What starts and restarts programs on this host.
@@ -26,7 +26,7 @@ pub enum Manager {
 pub type Variables = Vec<(String, String)>;
 
 impl Manager {
-    /// The one of this platform.
+    /// The service manager of this platform.
     pub fn here() -> Manager {
         if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd }
     }
@@ -47,7 +47,7 @@ impl Manager {
         }
     }
 
-    /// Why it can't be asked now, and what helps. `None`: it answers.
+    /// Why the manager can't be asked now, and what helps. `None`: it answers.
     pub fn unreachable(self) -> Option<String> {
         match self {
             _ if folders::is_test_run() => Some("IAPEER_TEST_SANDBOX=1: no service manager is asked".into()),
@@ -111,7 +111,7 @@ impl Manager {
         }
     }
 
-    /// The units of always-on peers that stand in `dir`, whoever wrote them, by the names the manager has for them.
+    /// The units of always-on peers in `dir`, whoever wrote them: their names for the manager, and their files.
     pub(crate) fn peers_in(self, dir: &Path) -> Vec<(String, PathBuf)> {
         let (prefix, suffix) = match self {
             Manager::Systemd => ("iapeer-peer@", ".service"),
@@ -121,7 +121,7 @@ impl Manager {
             let file = path.file_name()?.to_str()?.to_owned();
             let stem = file.strip_suffix(suffix)?;
             stem.strip_prefix(prefix).filter(|peer| !peer.is_empty())?;
-            // A label is the file's name without its end.
+            // A label is the file's name without `.plist`.
             Some(if self == Manager::Launchd { stem.to_owned() } else { file })
         };
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -130,7 +130,7 @@ impl Manager {
         found
     }
 
-    /// Whether a unit is started by us; the others are started by these.
+    /// Whether we start the unit `name`; the others are started by the units that we start.
     pub fn starts(self, name: &str) -> bool {
         match self {
             Manager::Systemd => unit_files::ENABLED.contains(&name) || !unit_files::is_shipped(name),
@@ -151,7 +151,7 @@ impl Manager {
         }
     }
 
-    /// Has a unit run, now and after each login; one whose file has `changed` is restarted.
+    /// Starts a unit, now and after each login; a unit whose file has `changed` is restarted.
     pub fn load(self, file: &ServiceFile, changed: bool, clock: &dyn Clock) -> Result<(), ServiceError> {
         match self {
             Manager::Systemd => {
@@ -170,19 +170,19 @@ impl Manager {
         }
     }
 
-    /// Ends a unit until it is loaded again; launchd starts one whose file stands after the next login too.
+    /// Ends a unit until it is loaded again. launchd also starts it at the next login if its file still exists.
     pub(crate) fn unload(self, name: &str, clock: &dyn Clock) -> Result<(), ServiceError> {
         match self {
             Manager::Systemd if self.starts(name) => {
                 systemd::must(&["disable", "--now", "--quiet", "--", name], CHANGE)
             }
-            // Instances of a template go by a pattern; what is not there is fine.
+            // The instances of a template are named by a pattern, which may match none.
             Manager::Systemd => systemd::must(&["stop", "--", &name.replace("@.", "@*.")], CHANGE),
             Manager::Launchd => launchd::bootout(name, clock),
         }
     }
 
-    /// What is left of a unit whose file is removed: links that have it started, a failure on record.
+    /// Removes what is left of a unit whose file is removed: the links by which it is started, and a recorded failure.
     pub(crate) fn forget(self, dir: &Path, name: &str) {
         if self == Manager::Systemd {
             for link in unit_files::wanted_links(dir, name) {
@@ -195,7 +195,7 @@ impl Manager {
         }
     }
 
-    /// How units stand. Nothing is said of one that the manager does not know.
+    /// The state of each unit, in the order of `names`; the default for a unit that the manager does not know.
     pub fn look(self, names: &[&str]) -> Vec<Seen> {
         match self {
             Manager::Systemd => seen::units(names),
@@ -203,7 +203,7 @@ impl Manager {
         }
     }
 
-    /// What would end our units although nobody asked for it, and the command against it.
+    /// Whether our units outlive the user's last logout. `None`: launchd, or nobody answers.
     pub fn lingering(self) -> Option<Lingering> {
         (self == Manager::Systemd).then(seen::lingering).flatten()
     }

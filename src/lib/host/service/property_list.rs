@@ -23,7 +23,7 @@ pub(super) fn variables<K: Into<String>, V: AsRef<str>>(variables: impl IntoIter
     dictionary(variables.into_iter().map(|(name, value)| (name, text(value.as_ref()))))
 }
 
-/// The property list that a file has.
+/// The content of a file with this property list.
 pub(super) fn file(list: &Value) -> String {
     let mut bytes = Vec::new();
     let options = XmlWriteOptions::default().indent(b' ', 2);
@@ -33,7 +33,7 @@ pub(super) fn file(list: &Value) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What the file `text` has; `None`: it is no property list.
+/// The property list in `text`, the content of a file; `None`: it has none.
 pub(super) fn parse(text: &str) -> Option<Value> {
     Value::from_reader_xml(text.as_bytes()).ok()
 }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long systemd is waited for to read a time.
+/// How long systemd may take to check a time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// When a schedule fires.
@@ -51,7 +51,7 @@ pub struct ScheduledRun<'a> {
     pub arguments: &'a [String],
 }
 
-/// What systemd says against a time. `None`: it takes the time, or can't be asked.
+/// Why systemd refuses a time. `None`: it takes the time, or can't be asked.
 pub(crate) fn refused_by_systemd(spec: &str) -> Option<String> {
     let words = ["calendar", "--", spec].map(Into::into);
     let ran = command::run("systemd-analyze", &words, &[], PATIENCE).ok()?;
@@ -75,7 +75,7 @@ pub fn systemd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Vec
     let ScheduledRun { name, trigger, .. } = run;
     let line = |text: &str| text.replace('%', "%%");
     let (section, wants) = match trigger {
-        // One that was missed while the machine was off fires once, later.
+        // Persistent: times that were missed while the machine was off fire once, later.
         ScheduleTrigger::OnCalendar(spec) => {
             (format!("[Timer]\nOnCalendar={}\nPersistent=true\nAccuracySec=1s\n", line(spec)), "timers.target")
         }

@@ -20,9 +20,9 @@ const PROPERTIES: &[&str] = &[
 /// How long logind may take.
 const ASK: Duration = Duration::from_secs(3);
 
-/// How `units` stand; nothing is said of one that systemd does not know.
+/// The state of `units`, in their order; the default for a unit that systemd does not know.
 pub(crate) fn units(units: &[&str]) -> Vec<Seen> {
-    // One question each: an answer to several has no names in it, and one bad name spoils all.
+    // One call for each unit: an answer about several has no names in it, and one bad name spoils all of it.
     units.iter().map(|unit| show(&[unit], PROPERTIES).map(|shown| parse(&shown, now())).unwrap_or_default()).collect()
 }
 
@@ -74,7 +74,7 @@ fn span(text: &str) -> Option<Duration> {
     (!text.is_empty()).then(|| Duration::try_from_secs_f64(total).ok()).flatten()
 }
 
-/// What logind says of this user. `None`: it says nothing.
+/// Whether logind lets this user's units outlive the last logout. `None`: it does not answer.
 pub(crate) fn lingering() -> Option<Lingering> {
     let uid = nix::unistd::getuid();
     let said = command::ask("loginctl", &["show-user", &uid.to_string(), "-p", "Linger", "-p", "Name"], ASK)?;

@@ -7,19 +7,19 @@ use std::time::Duration;
 pub struct Seen {
     /// `active`, `inactive`, `failed`, … in the manager's words; empty where it does not know the unit.
     pub state: String,
-    /// How its last run ended, where that was not well.
+    /// How its last run ended, where it failed.
     pub trouble: Option<String>,
     /// How long ago it last ran or started.
     pub last: Option<Duration>,
-    /// When it runs next.
+    /// In how long it runs next.
     pub next: Option<Duration>,
 }
 
 /// Whether units outlive the last logout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lingering {
-    /// They do.
+    /// Whether they do.
     pub on: bool,
-    /// Whose they are.
+    /// The name of the user whose units they are.
     pub user: String,
 }

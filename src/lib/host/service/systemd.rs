@@ -12,7 +12,7 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_secs(3);
 /// How long starting or stopping may take beyond what the unit itself is given.
 const SLACK: Duration = Duration::from_secs(10);
-/// What systemd sets for each service, and no agent has any business with.
+/// Variables that systemd sets for each service, and that no agent may get.
 const SET_BY_SYSTEMD: &[&str] = &[
     "INVOCATION_ID",
     "JOURNAL_STREAM",
@@ -47,7 +47,7 @@ pub(crate) struct SessionUnit<'a> {
     pub env: &'a [(OsString, OsString)],
     /// Properties beyond our own, such as `MemoryMax=2G`.
     pub properties: Vec<String>,
-    /// How long what ignores TERM may live on.
+    /// How long a process that ignores TERM may live on.
     pub stop_grace: Duration,
 }
 
@@ -71,7 +71,7 @@ pub(crate) enum StartRefused {
     Command(#[from] CommandError),
 }
 
-/// What systemd says of how a unit stands, and of how its main process ended.
+/// The state of a unit, and how its main process ended, according to systemd.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct UnitResult {
     /// `Result`: `success`, `signal`, `oom-kill`, …
@@ -92,7 +92,7 @@ impl fmt::Display for UnitResult {
     }
 }
 
-/// What systemd says of `unit`. `None`: there is no such unit, or nobody answers.
+/// What systemd reports about `unit`. `None`: there is no such unit, or nobody answers.
 pub(crate) fn unit_result(unit: &str) -> Option<UnitResult> {
     let shown =
         show(&[unit], &["LoadState", "Result", "ExecMainCode", "ExecMainStatus", "ActiveState", "Description"])?;
@@ -101,7 +101,7 @@ pub(crate) fn unit_result(unit: &str) -> Option<UnitResult> {
 
 fn parse_result(shown: &str) -> Option<UnitResult> {
     let value = |key: &str| property(shown, key).unwrap_or_default();
-    // A fragment that is masked or bad is a unit of that name all the same.
+    // A unit whose file is masked or bad exists all the same.
     if matches!(value("LoadState"), "" | "not-found") {
         return None;
     }
@@ -157,13 +157,14 @@ pub(crate) fn unit_of(pid: i32) -> Option<String> {
     leaf_service(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
 }
 
-/// The service that this very program runs in.
+/// The service that this program runs in.
 pub(crate) fn own_unit() -> Option<String> {
     unit_of(std::process::id() as i32)
 }
 
-/// Whether this program runs in one of our units. A session's end would end what it leaves behind there; the others let
-/// it live on (`KillMode=process`), and systemd says so in the journal at every start.
+/// Whether this program runs in one of our units. Processes that it leaves behind in a session's unit are ended with
+/// the session; the other units let them live (`KillMode=process`), and systemd reports that in the journal at every
+/// start.
 pub(crate) fn in_our_unit() -> bool {
     own_unit().is_some_and(|unit| unit.starts_with("iapeer-"))
 }
@@ -191,7 +192,7 @@ impl UserManager {
 
     /// Runs `unit` and waits until its program has left its daemon behind.
     ///
-    /// Without `--collect`: a unit that failed keeps its result until somebody has read it.
+    /// Without `--collect`, so that a unit that failed keeps its result until somebody has read it.
     pub(crate) fn start(&self, unit: &SessionUnit<'_>, limit: Duration) -> Result<(), StartRefused> {
         let words = self.words(unit);
         let ran = command::run("systemd-run", &words, unit.env, limit + SLACK)?;
@@ -217,7 +218,7 @@ impl UserManager {
             property(format!("UnsetEnvironment={name}"));
         }
         for (name, _) in unit.env {
-            // By name alone: values on a command line could be read by every user of the machine.
+            // Only the name: every user of the machine could read a value on the command line.
             words.push("-E".into());
             words.push(name.clone());
         }
@@ -226,7 +227,7 @@ impl UserManager {
         words
     }
 
-    /// Ends a unit with everything in it. What ignores TERM is killed when its grace is over.
+    /// Ends a unit with everything in it. A process that ignores TERM is killed when its grace is over.
     pub(crate) fn stop(&self, unit: &str, grace: Duration) -> Result<(), ServiceError> {
         must(&["stop", "--", unit], grace + SLACK)
     }
@@ -244,8 +245,8 @@ impl UserManager {
     }
 }
 
-/// The command line by which `program` runs in a unit of its own that nobody waits for: it outlives the unit of its
-/// starter. The variables named are taken from systemd-run's own environment.
+/// The arguments of systemd-run for running `program` in a unit of its own, so that it outlives the unit of its
+/// starter. The values of the named `variables` are taken from systemd-run's own environment.
 pub(crate) fn escape_words(name: &str, program: &Path, arguments: &[&str], variables: &[&str]) -> Vec<OsString> {
     let mut words: Vec<OsString> = ["--user", "--quiet", "--collect", "--no-ask-password"].map(OsString::from).into();
     words.push(format!("--unit={name}").into());
@@ -268,7 +269,7 @@ pub(crate) fn systemd_run() -> Option<PathBuf> {
     crate::host::spawn::find_program("systemd-run", Some(OsStr::new("/usr/local/bin:/usr/bin:/bin")))
 }
 
-/// A word that systemd passes on as it is: `$` would begin a variable.
+/// `word` escaped so that systemd passes it on unchanged: a `$` would begin a variable.
 fn literal(word: &OsStr) -> OsString {
     match word.to_str() {
         Some(text) => text.replace('$', "$$").into(),
@@ -276,7 +277,7 @@ fn literal(word: &OsStr) -> OsString {
     }
 }
 
-/// What systemd-run's complaint means.
+/// What the error messages of systemd-run mean.
 fn refusal(stderr: &str) -> StartRefused {
     let first = stderr.lines().next().unwrap_or_default().to_owned();
     if stderr.contains("was already loaded") {
@@ -286,7 +287,7 @@ fn refusal(stderr: &str) -> StartRefused {
     } else if stderr.contains("Failed to parse") || stderr.contains("Unknown assignment") {
         StartRefused::BadProperty(first)
     } else if first.is_empty() {
-        // What --quiet leaves of a command that failed.
+        // With --quiet, systemd-run prints nothing about a command that failed.
         StartRefused::Failed("its command failed".into())
     } else {
         StartRefused::Failed(first)

@@ -30,7 +30,8 @@ impl ServiceTarget {
         }
     }
 
-    /// The PATH of the services: our own folder first, then the user's, without what is relative or there already.
+    /// The PATH of the services: the folders of our programs first, then those of the user's PATH, then the system's,
+    /// without relative ones and repetitions.
     pub(crate) fn service_path(&self) -> String {
         let local = self.home.join(".local/bin");
         let given = self.path.as_deref().unwrap_or_default().split(':').map(PathBuf::from);
@@ -45,7 +46,8 @@ impl ServiceTarget {
         dirs.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>().join(":")
     }
 
-    /// What tells our programs where everything is, where it is not where they look by themselves.
+    /// The environment variables for our programs: PATH, and the root and the socket folder where these are not the
+    /// default.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("PATH", self.service_path())];
         if self.root != self.home.join(".iapeer") {
@@ -58,7 +60,8 @@ impl ServiceTarget {
     }
 }
 
-/// Homebrew keeps each version in a folder of its own that goes with the next one; its `opt` link stays.
+/// A path of `bin_dir` that stays: Homebrew removes the folder of a version after the next upgrade, but keeps its `opt`
+/// link.
 fn lasting(bin_dir: &Path) -> PathBuf {
     let text = bin_dir.to_string_lossy();
     let stable =
@@ -73,28 +76,28 @@ pub struct ServiceFile {
     pub name: String,
     /// Where it belongs.
     pub path: PathBuf,
-    /// What is in it.
+    /// Its content.
     pub text: String,
 }
 
-/// How a place for a service file stands.
+/// What is at the path of a service file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileStanding {
     /// There is nothing.
     Missing,
     /// Byte for byte what it should be.
     Current,
-    /// Ours, with another content.
+    /// A file of ours with another content.
     Outdated,
-    /// Somebody else's: never touched.
+    /// Something of somebody else's: it is never touched.
     Foreign,
 }
 
 impl ServiceFile {
-    /// How its place stands.
+    /// What is at the file's path.
     pub(crate) fn standing(&self) -> FileStanding {
         let Ok(meta) = self.path.symlink_metadata() else { return FileStanding::Missing };
-        // A FIFO would be waited for.
+        // Reading a FIFO would block.
         if !meta.is_file() {
             return FileStanding::Foreign;
         }

@@ -17,10 +17,10 @@ const SHIPPED: &[(&str, &str)] = &[
 ];
 const PEER: &str = include_str!("../../../../units/iapeer-peer@.service");
 
-/// The relay to other hosts, which has something to do where there is a NATS server.
+/// The relay to other hosts, installed where there is a NATS server.
 pub(crate) const RELAY: &str = "iapeer-relay.service";
 
-/// What is enabled and started; the services behind them are started by these.
+/// The units that are enabled and started; they start the other services.
 pub(crate) const ENABLED: &[&str] = &["iapeer-superviser.timer", "iapeer-drain.path", RELAY];
 
 /// Whether a unit of this name is shipped.
@@ -49,7 +49,7 @@ pub fn peer(target: &ServiceTarget, dir: &Path, identity: &Identity, variables: 
     ServiceFile { path: dir.join(&name), text: render(PEER, target, variables), name }
 }
 
-/// Fills in absolute paths. A shipped unit says `%h/.local/bin` and `%h/.iapeer`, which holds for `make install`.
+/// Fills in absolute paths. A shipped unit has `%h/.local/bin` and `%h/.iapeer`, which are right after `make install`.
 fn render(text: &str, target: &ServiceTarget, extra: &[(String, String)]) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     for line in text.lines() {
@@ -75,7 +75,7 @@ fn render(text: &str, target: &ServiceTarget, extra: &[(String, String)]) -> Str
     out
 }
 
-/// A word of a command line.
+/// `text` as one word of a unit's command line.
 pub(super) fn command_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
     match text.chars().all(plain) {
@@ -84,7 +84,7 @@ pub(super) fn command_word(text: &str) -> String {
     }
 }
 
-/// In double quotes, where `\`, `"` and `%` mean something.
+/// `text` in double quotes, with the characters escaped that systemd would interpret.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -107,7 +107,7 @@ pub fn variable(unit: &str, name: &str) -> Option<String> {
     })
 }
 
-/// What [`quoted`] was given.
+/// The text that [`quoted`] was given. `None`: `text` is not quoted.
 fn unquoted(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut chars = text.strip_prefix('"')?.strip_suffix('"')?.chars();
@@ -124,7 +124,7 @@ fn unquoted(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// Where `systemctl enable` puts its link for a unit of ours: what is left to remove where no manager answers.
+/// The links that `systemctl enable` has made for a unit of ours: to be removed by us where no manager answers.
 pub(crate) fn wanted_links(dir: &Path, name: &str) -> Vec<PathBuf> {
     ["timers.target.wants", "paths.target.wants", "default.target.wants"]
         .iter()

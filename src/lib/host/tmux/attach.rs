@@ -12,7 +12,7 @@ impl Server<'_> {
             .arg("-S")
             .arg(&self.socket)
             .args(["attach-session", "-t", &self.pane_target()])
-            // Within another tmux it is attached all the same.
+            // With TMUX set, tmux refuses to attach within another tmux.
             .env_remove("TMUX")
             .status()
     }

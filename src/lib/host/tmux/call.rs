@@ -12,17 +12,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The environment of tmux clients: the first one's becomes the server's, so it holds nothing of the caller's.
+/// The environment of tmux clients. A client that starts a server leaves its environment to it, so this one has nothing
+/// of the caller's but HOME.
 fn client_environment() -> Vec<(&'static str, OsString)> {
     let mut environment = vec![("PATH", OsString::from("/usr/local/bin:/usr/bin:/bin")), ("TERM", "dumb".into())];
     environment.extend(std::env::var_os("HOME").map(|home| ("HOME", home)));
-    // tmux writes "_" for what the locale can't say, unless told that it is UTF-8.
+    // tmux writes "_" for characters that the locale does not have, unless the locale is UTF-8.
     environment.push(("LC_ALL", "C.UTF-8".into()));
     environment
 }
 
 impl Tmux {
-    /// What every command line begins with: the program, no configuration file, UTF-8, the socket.
+    /// The beginning of every command line: the program, UTF-8, no configuration file, the socket.
     pub(crate) fn command_line(&self, socket: &Path) -> Vec<OsString> {
         let program = self.program().as_os_str();
         [program, "-u".as_ref(), "-f".as_ref(), "/dev/null".as_ref(), "-S".as_ref(), socket.as_os_str()]
@@ -43,8 +44,8 @@ impl Tmux {
         }
     }
 
-    /// Runs the tmux that becomes a new server, in `cwd` and with `environment`, which are the server's and its session's
-    /// from then on, and with nothing of what this process was given: who wakes a session is a matter of chance.
+    /// Runs the tmux that becomes a new server. Server and session get `cwd` and `environment`, and nothing else from
+    /// this process: which process wakes a session is chance.
     pub(crate) fn start(
         &self,
         socket: &Path,
@@ -58,8 +59,8 @@ impl Tmux {
         self.run(command, arguments, None)
     }
 
-    /// Runs tmux on `socket` with `arguments`. `reply` is shown what it has said so far until it gives what goes to its
-    /// stdin, which is then closed. Returns its stdout.
+    /// Runs tmux on `socket` with `arguments`. `reply` is called with tmux's stdout so far until it returns the text
+    /// for tmux's stdin, which is then closed. Returns tmux's stdout.
     pub(crate) fn converse(
         &self,
         socket: &Path,
@@ -91,7 +92,7 @@ impl Tmux {
             .stdin(if reply.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A process group of its own: a Ctrl-C at the caller's terminal must not end a server being born.
+            // A process group of its own: a Ctrl-C at the caller's terminal must not end a server that is starting.
             .process_group(0);
         let mut child =
             command.spawn().map_err(|error| other(format!("cannot run {}: {error}", self.program().display())))?;
@@ -123,10 +124,10 @@ fn is_too_long(stderr: &[u8]) -> bool {
     stderr.starts_with(b"command too long") || stderr.starts_with(b"failed to send command")
 }
 
-/// What goes to a tmux process's stdin, once its stdout so far tells.
+/// Decides by a tmux process's stdout so far what goes to its stdin. `None`: not to be decided yet.
 pub(crate) type Reply<'f, 'i> = &'f mut dyn FnMut(&[u8]) -> Option<&'i [u8]>;
 
-/// Feeds a child and reads what it says until it closes both its streams. `None`: it did not within `limit`.
+/// Feeds a child and reads its output until it closes both streams. `None`: it did not close them within `limit`.
 fn talk(child: &mut Child, reply: Reply<'_, '_>, limit: Duration) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let deadline = Instant::now() + limit;
     let mut stdin = child.stdin.take();
@@ -142,7 +143,7 @@ fn talk(child: &mut Child, reply: Reply<'_, '_>, limit: Duration) -> io::Result<
             match stream.write(left) {
                 Ok(written) => *left = &left[written..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // A client that ended early: its exit status says what happened.
+                // The client has ended early: its exit status says what happened.
                 Err(_) => *left = &[],
             }
             if left.is_empty() {

@@ -10,7 +10,7 @@ pub enum TmuxError {
     /// There is no tmux.
     #[error("{}", not_found(named.as_deref()))]
     NotFound {
-        /// What `IAPEER_TMUX_BIN` names.
+        /// The value of `IAPEER_TMUX_BIN`, where it is set.
         named: Option<String>,
     },
     /// No server listens on the socket.
@@ -25,7 +25,7 @@ pub enum TmuxError {
     /// The pane's program has ended; typing into it would be lost or crash the server.
     #[error("the program in the pane has ended")]
     PaneDead,
-    /// The pane stays in a mode of tmux's; text would be commands there, or be taken apart.
+    /// The pane stays in a mode of tmux's, where text would be taken for commands.
     #[error("the pane stays in a tmux mode (copy mode, a chooser, the clock)")]
     InMode,
     /// The command line is longer than tmux takes.
@@ -33,7 +33,7 @@ pub enum TmuxError {
     TooLong {
         /// The tmux command.
         call: String,
-        /// How long it is.
+        /// How long the command line is.
         bytes: usize,
     },
     /// The text must not reach a composer.
@@ -89,7 +89,7 @@ impl TmuxError {
         if text.starts_with("can't find session") || text.starts_with("no such session") {
             return TmuxError::NoSession;
         }
-        // "can't find pane" or "window" comes of a target without its session too.
+        // tmux also says "can't find pane" or "window" where the session of a target does not exist.
         if text.starts_with("can't find pane") || text.starts_with("can't find window") {
             return TmuxError::NoSession;
         }

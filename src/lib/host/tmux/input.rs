@@ -24,7 +24,7 @@ impl<'a> Input<'a> {
         Input::message(text).map(|input| Input { router: true, ..input })
     }
 
-    /// A person's own draft, put back into the composer that it was taken from. Nothing is pressed behind it.
+    /// A person's own draft, put back into the composer that it was taken from. No key is pressed after it.
     pub fn draft(text: &'a str) -> Result<Input<'a>, TmuxError> {
         checked(text).map(|text| Input { text, router: false })
     }
@@ -38,7 +38,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A control character could end the paste and begin to be keys.
+/// Refuses control characters: they could end the paste, and what follows would act as keys.
 fn checked(text: &str) -> Result<&str, TmuxError> {
     if text.chars().any(|c| c.is_control() && c != '\t' && c != '\n') {
         return Err(TmuxError::Refused("the text holds a control character"));

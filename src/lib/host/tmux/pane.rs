@@ -1,4 +1,4 @@
-//! The name of one pane on its server.
+//! The id of one pane on its server.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -21,7 +21,7 @@ impl fmt::Display for PaneId {
     }
 }
 
-/// A text that is no pane's id.
+/// The error for a text that is no pane's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a pane's id (%N)")]
 pub struct NotAPane(String);

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where tmux is looked for beyond PATH: service managers give a short one.
+/// Where tmux is searched where PATH is not set.
 const FALLBACK_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin:/opt/local/bin";
 
 /// The tmux program.
@@ -29,7 +29,7 @@ impl Tmux {
         program.map(|program| Tmux { program, timeout }).ok_or(TmuxError::NotFound { named })
     }
 
-    /// Where `IAPEER_TMUX_BIN` names no program, and there is another one: the path that it names, and the other's.
+    /// Another tmux than the one that `IAPEER_TMUX_BIN` names: the named path, and the path of the other on PATH.
     pub fn beside_the_named() -> Option<(PathBuf, PathBuf)> {
         let named = PathBuf::from(std::env::var_os("IAPEER_TMUX_BIN")?);
         let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(FALLBACK_PATH));
@@ -47,7 +47,7 @@ impl Tmux {
         self.timeout
     }
 
-    /// What it says of its version: `tmux 3.3a`; nothing where it does not answer.
+    /// What it reports as its version: `tmux 3.3a`; empty where it does not answer.
     pub fn version(&self) -> String {
         command::ask(&self.program.to_string_lossy(), &["-V"], self.timeout).unwrap_or_default().trim().to_owned()
     }

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-/// `text` as it has to stand in a format to come out unchanged: `#` begins a format, and `%` one of strftime's where
-/// `timed`. Hash signs before a `[` stay as they are: tmux takes them for a style, which it leaves alone.
+/// `text` escaped for a format, so that it comes out unchanged: `#` begins a format, and `%` one of strftime's where
+/// `timed`. Hash signs before a `[` stay as they are: tmux takes them for a style, which it does not change.
 pub(crate) fn format_escaped(text: &str, timed: Timed) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -24,14 +24,14 @@ pub(crate) fn format_escaped(text: &str, timed: Timed) -> String {
     out
 }
 
-/// Whether tmux has strftime look at a format too.
+/// Whether tmux expands a format by strftime too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timed {
     Yes,
     No,
 }
 
-/// tmux takes a `;` at the end of a word for the end of its command.
+/// `word` with a `;` at its end escaped: tmux would take it for the end of the command.
 pub(crate) fn escape_semicolon(word: &OsString) -> OsString {
     match word.to_str().and_then(|text| text.strip_suffix(';')) {
         Some(start) => format!("{start}\\;").into(),

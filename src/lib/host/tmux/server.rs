@@ -11,9 +11,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Scrollback kept per pane: a redraw storm must not grow the server without bound.
+/// How many lines of scrollback a pane keeps: endless redrawing must not let the server grow without bound.
 const HISTORY: &str = "5000";
-/// Window size: a named session's default of 80×24 breaks some agents.
+/// Window size: a detached session's default of 80×24 breaks some agents.
 const SIZE: [&str; 4] = ["-x", "220", "-y", "50"];
 
 /// A session's server.
@@ -34,15 +34,16 @@ pub struct StartSpec {
     pub argv: Vec<OsString>,
     /// The whole environment of server and session.
     pub env: Vec<(OsString, OsString)>,
-    /// What is given the pane's raw stream on its standard input: a program by absolute path, and its arguments.
+    /// The program that gets the pane's raw output on its standard input: its absolute path, and its arguments.
     pub pane_log: Vec<String>,
-    /// What the server runs when the pane's program ends: a program of ours by absolute path, and its arguments.
+    /// The program of ours that the server runs when the pane's program ends: its absolute path, and its arguments.
     pub on_exit: Vec<ExitWord>,
-    /// Where a command that ends the session writes itself down before it does: `COMMAND pid=N`.
+    /// The file to which a tmux command that ends the session first writes `COMMAND pid=N`: its name and its client's
+    /// pid.
     pub killed_by: Option<PathBuf>,
 }
 
-/// A word of what the server runs when the pane's program ends.
+/// A word of the command that the server runs when the pane's program ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExitWord {
     /// This text.
@@ -60,7 +61,7 @@ pub struct Started {
     pub server: ProcessId,
     /// The first process of its pane, unless it has ended already.
     pub pane: Option<ProcessId>,
-    /// Its pane's name on the server.
+    /// The id of its pane on the server.
     pub pane_id: Option<PaneId>,
 }
 
@@ -75,8 +76,8 @@ fn start_error(message: &str) -> TmuxError {
     TmuxError::Other { call: "new-session".into(), message: message.into() }
 }
 
-/// A name for a buffer, or a mark in tmux's answer, that nobody else uses or can guess: what stands on a screen must not
-/// pass for it.
+/// A name for a buffer, or a mark in tmux's output, that nobody else uses or can guess: no text on a screen may pass
+/// for it.
 fn next_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let secret = RandomState::new().build_hasher().finish();
@@ -91,12 +92,12 @@ impl Tmux {
 }
 
 impl Server<'_> {
-    /// The same server, whose agent is in `pane`, by whatever name its session and window go now.
+    /// The same server, whose agent is in `pane`, whatever the names of its session and window are now.
     pub fn at(self, pane: PaneId) -> Self {
         Server { pane: Some(pane), ..self }
     }
 
-    /// `=ID`: exactly this session; without `=` tmux takes any that begins so.
+    /// `=NAME`: exactly this session; without `=` tmux takes any session whose name begins so.
     fn session_target(&self) -> String {
         format!("={}", self.session)
     }
@@ -120,7 +121,7 @@ impl Server<'_> {
         let mut words = self.start_words(spec)?;
         words.extend([";", "display-message", "-p", "-t", &self.new_pane(), LOOK].map(OsString::from));
         let said = self.tmux.start(&self.socket, &spec.env, &spec.cwd, &words).map_err(|error| match error {
-            // A session that ended while it was being set up takes its target along.
+            // Where the session has ended during its setup, the next command finds no target.
             TmuxError::NoSession => start_error("the session ended at once"),
             error => error,
         })?;
@@ -130,8 +131,8 @@ impl Server<'_> {
         Started::of(&look)
     }
 
-    /// The command line that does what [`Server::start`] does, for somebody else to run in `spec.cwd` with `spec.env`.
-    /// What became of it is asked by [`Server::started`].
+    /// The command line that does what [`Server::start`] does, for another program to run in `spec.cwd` with
+    /// `spec.env`. [`Server::started`] then tells the result.
     pub(crate) fn start_command(&self, spec: &StartSpec) -> Result<Vec<OsString>, TmuxError> {
         let mut command = self.tmux.command_line(&self.socket);
         command.extend(self.start_words(spec)?);
@@ -172,7 +173,7 @@ impl Server<'_> {
         command(&["set-option", "-g", "history-limit", HISTORY]);
         command(&["set-option", "-g", "remain-on-exit", "on"]);
         if let Some(path) = &spec.killed_by {
-            // tmux would make it for everybody to read. Without a trail a session is as good.
+            // tmux would make the file readable for everybody. A failure does not matter to the session.
             let _ = private_file(path);
         }
         for (at, name) in ["kill-server", "kill-session", "kill-window", "kill-pane"].iter().enumerate() {
@@ -180,10 +181,11 @@ impl Server<'_> {
                 command(&["set-option", "-s", &format!("command-alias[{}]", 100 + at), &telling_alias(name, path)]);
             }
         }
-        // It begins where the client that makes it is run: `-c` would take the folder's name for a format, twice.
+        // The session starts in the folder of the client that makes it. `-c` would expand the folder's name as a
+        // format, twice.
         command(&["new-session", "-d", "-s", &self.session, SIZE[0], SIZE[1], SIZE[2], SIZE[3], "--"]);
-        // tmux sets TMUX for the pane's program; an agent has no business with it. No env(1): a program's path may hold
-        // a `=`, and would be taken for a variable.
+        // tmux sets TMUX for the pane's program, which an agent must not get. Not by env(1): it would take a program's
+        // path with a `=` in it for a variable.
         words.extend(["/bin/sh", "-c", "unset TMUX TMUX_PANE; exec \"$0\" \"$@\""].map(OsString::from));
         words.extend(spec.argv.iter().map(escape_semicolon));
         let mut command = |list: &[&str]| {
@@ -203,17 +205,17 @@ impl Server<'_> {
         Ok(words)
     }
 
-    /// One look at the session.
+    /// Reads the facts about the session.
     pub fn look(&self) -> Result<PaneLook, TmuxError> {
         let said = self.call(&["display-message", "-p", "-t", &self.pane_target(), LOOK])?;
         let mut lines = said.lines();
-        // display-message without its target answers with empty formats and status 0.
+        // Where its target does not exist, display-message prints empty formats and exits with 0.
         PaneLook::parse(lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
             .filter(|look| look.pane.is_some())
             .ok_or(TmuxError::NoSession)
     }
 
-    /// A look, the attached terminals and the screen, with its SGR sequences where `styled`.
+    /// The facts, the attached terminals and the screen, with its SGR sequences where `styled`.
     pub fn survey(&self, styled: bool) -> Result<Survey, TmuxError> {
         let mark = next_name();
         let said = self.tmux.call(&self.socket, &self.survey_words(styled, &mark), None)?;
@@ -223,7 +225,7 @@ impl Server<'_> {
     fn survey_words(&self, styled: bool, mark: &str) -> Vec<OsString> {
         let pane = self.pane_target();
         let mut words = vec!["has-session", "-t", &pane, ";", "display-message", "-p", "-t", &pane, LOOK, ";"];
-        // Of all sessions: one that is grouped with the agent's shows the same pane.
+        // The clients of all sessions: a session that is grouped with the agent's shows the same pane.
         words.extend(["list-clients", "-F", CLIENT, ";"]);
         words.extend(["display-message", "-p", mark, ";", "capture-pane", "-p", "-t", &pane]);
         if styled {
@@ -232,8 +234,8 @@ impl Server<'_> {
         words.iter().map(OsString::from).collect()
     }
 
-    /// Pastes `input`, bracketed, by way of stdin and a buffer. In one command sequence: a mode of tmux's is left, a dead
-    /// pane or one that stays in a mode is refused (pasting into a dead pane crashes tmux before 3.4, measured).
+    /// Pastes `input`, bracketed, through stdin and a buffer. The same command sequence leaves a mode of tmux's, and
+    /// refuses a dead pane or one that stays in a mode (pasting into a dead pane crashes tmux before 3.4, measured).
     pub fn paste(&self, input: &Input<'_>) -> Result<(), TmuxError> {
         let buffer = next_name();
         let said = self
@@ -243,12 +245,13 @@ impl Server<'_> {
         self.done(&said)
     }
 
-    /// A survey and, if `decide` says so, a paste with `then` pressed behind it, in one tmux process: between what was
-    /// seen and what is typed there is next to no time, for a person at the keyboard as for us. Says whether it typed.
+    /// A survey and, if `decide` says so, a paste with the key `then` pressed after it, in one tmux process: between
+    /// survey and paste there is next to no time in which a person or a program of ours could type. Returns whether it
+    /// pasted.
     ///
-    /// tmux answers the survey and then waits for the text; its other clients don't notice. Where none comes, because
-    /// `decide` declined or this process was killed, nothing happens in the session. An error before `decide` was asked
-    /// means that nothing was typed.
+    /// tmux answers the survey and then waits for the text; its other clients don't notice. Where no text comes,
+    /// because `decide` declined or this process was killed, nothing happens in the session. An error before `decide`
+    /// was asked means that nothing was typed.
     pub fn survey_and_paste(
         &self,
         input: &Input<'_>,
@@ -280,7 +283,7 @@ impl Server<'_> {
         );
         match (bad, wanted) {
             (Some(error), _) => Err(error),
-            // That there is no buffer is tmux's error and no news.
+            // tmux's error, that there is no buffer, is expected.
             (None, Some(false)) => Ok(false),
             (None, None) => said.and(Err(TmuxError::NoSession)),
             (None, Some(true)) => {
@@ -291,10 +294,10 @@ impl Server<'_> {
         }
     }
 
-    /// Loads `buffer` from stdin and pastes it, unless the pane must not be typed into; `then` is pressed behind it.
+    /// Loads `buffer` from stdin and pastes it, unless the pane must not be typed into; `then` is pressed after it.
     ///
-    /// An empty stdin makes no buffer, and giving it its name is then an error, which ends the sequence: nobody is
-    /// thrown out of copy mode for nothing.
+    /// An empty stdin makes no buffer. Then naming the buffer fails, which ends the sequence before the pane leaves a
+    /// mode: no person is thrown out of copy mode for nothing.
     fn paste_words(&self, buffer: &str, input: &Input<'_>, then: Option<&Key>) -> Vec<OsString> {
         let pane = self.pane_target();
         let flags = if input.router { "-p -r -d" } else { "-p -d" };
@@ -309,7 +312,7 @@ impl Server<'_> {
         words.iter().map(OsString::from).collect()
     }
 
-    /// After a failure a buffer may have stayed; a server that is gone took it along.
+    /// Removes a buffer that may be left after a failure. Where the server is gone, so is the buffer.
     fn delete_buffer(&self, buffer: &str) {
         let _ = self.call(&["delete-buffer", "-b", buffer]);
     }
@@ -345,7 +348,7 @@ impl Server<'_> {
             "done" => Ok(()),
             "refused 1" => Err(TmuxError::PaneDead),
             "refused 0" => Err(TmuxError::InMode),
-            // if-shell with a target that is not there runs neither branch.
+            // Where its target does not exist, if-shell runs neither branch.
             "" => Err(TmuxError::NoSession),
             text => Err(TmuxError::Other { call: "if-shell".into(), message: text.to_owned() }),
         }
@@ -356,25 +359,26 @@ impl Server<'_> {
         self.call(&["kill-server"]).map(drop)
     }
 
-    /// Makes a server that lost a SIGCHLD look at its children (tmux 3.3a loses up to 30 % of them with one session).
+    /// Makes a server that lost a SIGCHLD check its children (tmux 3.3a loses up to 30 % of them with one session).
     ///
-    /// In the background: the signal of the poke's own job may be lost too, and the call would hang (measured).
+    /// In the background: the signal of this call's own child may be lost too, and the call would hang (measured).
     pub(crate) fn poke(&self) -> Result<(), TmuxError> {
         self.call(&["run-shell", "-b", "true"]).map(drop)
     }
 }
 
-/// An alias by which the command `name` writes itself to `path` before it runs. The client that runs it does the
-/// writing: no child process, whose end tmux might miss. Braces keep an error there from stopping the command itself.
+/// An alias by which the command `name` writes its name to `path` before it runs. The client that runs it writes the
+/// file, without a child process, whose end tmux might miss. Braces keep an error there from stopping the command
+/// itself.
 fn telling_alias(name: &str, path: &Path) -> String {
     let path = tmux_quoted(&format_escaped(&path.to_string_lossy(), Timed::No));
     let note = format!("run-shell -C \"set-buffer -b iap-killed-by '{name} pid=#{{pid}}'\"");
     format!("{name}=if-shell -F 1 {{ {note} ; save-buffer -b iap-killed-by {path} }} ; {name}")
 }
 
-/// A pane that must not be typed into.
+/// Whether a pane must not be typed into.
 const BLOCKED: &str = "#{||:#{pane_dead},#{pane_in_mode}}";
-/// Says why.
+/// Prints why: the pane is dead (1), or it stays in a mode (0).
 const REFUSE: &str = "display-message -p 'refused #{pane_dead}'";
 
 /// Leaves whatever mode the pane is in: copy mode, a chooser, the clock (`send-keys -X cancel` leaves the first alone).
@@ -391,7 +395,7 @@ fn exit_word(word: &ExitWord) -> String {
     }
 }
 
-/// Makes sure that the log is ours alone before a shell appends to it.
+/// Creates the file, readable for us alone, before a tmux client writes to it.
 fn private_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)

@@ -11,7 +11,8 @@ pub(crate) fn is_refused(socket: &Path) -> bool {
     UnixStream::connect(socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// Has a tmux server that lives, and whose socket is gone, make the socket again (SIGUSR1). Says whether it was told.
+/// Makes a tmux server that lives, and whose socket is gone, create its socket again (SIGUSR1). Returns whether the
+/// signal was sent.
 pub(crate) fn recreate_socket(server: &ProcessId) -> bool {
     server.signal(Signal::SIGUSR1)
 }

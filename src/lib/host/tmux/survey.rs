@@ -3,7 +3,8 @@
 use super::{PaneId, TmuxError};
 use crate::base::clock::EpochMs;
 
-/// The facts of [`PaneLook`], one line, and the title on the next. The host's name comes last: it may hold anything.
+/// The facts of [`PaneLook`] on one line, and the title on the next. The host's name comes last, since it may hold a
+/// `|`.
 pub(crate) const LOOK: &str = "#{pid}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|#{pane_dead_signal}|#{pane_in_mode}|#{window_activity}|#{pane_width}|#{pane_id}|#{host}\n#{pane_title}";
 /// One line for each attached terminal, for [`Survey`].
 pub(crate) const CLIENT: &str = "client|#{client_activity}|#{client_control_mode}|#{client_name}";
@@ -13,21 +14,21 @@ pub(crate) const CLIENT: &str = "client|#{client_activity}|#{client_control_mode
 pub struct PaneLook {
     /// The server's pid.
     pub server_pid: i32,
-    /// The pid of the pane's first process; tmux 3.8 has none for a dead pane, earlier ones name what it was.
+    /// The pid of the pane's first process. For a dead pane tmux 3.8 reports none, earlier versions the former pid.
     pub pane_pid: Option<i32>,
-    /// Its program has ended.
+    /// Whether the pane's program has ended.
     pub pane_dead: bool,
-    /// With this exit status.
+    /// The exit status of the ended program.
     pub dead_status: Option<i32>,
-    /// By this signal.
+    /// The signal that has ended the program.
     pub dead_signal: Option<i32>,
-    /// The pane is in a mode of tmux's: copy mode, a chooser, the clock.
+    /// Whether the pane is in a mode of tmux's: copy mode, a chooser, the clock.
     pub in_mode: bool,
     /// When the window last changed, in seconds since 1970.
     pub window_activity: u64,
     /// How many columns the pane has.
     pub width: usize,
-    /// The pane.
+    /// The pane's id.
     pub pane: Option<PaneId>,
     /// The host's name: tmux's default title.
     pub host: String,
@@ -69,32 +70,31 @@ impl PaneLook {
     }
 }
 
-/// A terminal attached to the server. Whichever of its sessions the terminal shows: a grouped session shows the agent's
-/// pane under another name.
+/// A terminal attached to any session of the server: a grouped session shows the agent's pane under another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// When its person last pressed a key.
     pub activity: EpochMs,
-    /// It is a program in control mode (iTerm2): what its person types reaches the pane as commands, which tmux does not
-    /// count as activity.
+    /// Whether it is a program in control mode (iTerm2): what its person types reaches the pane as commands, which tmux
+    /// does not count as activity.
     pub control: bool,
-    /// Its terminal.
+    /// The name of the terminal.
     pub name: String,
 }
 
-/// A look, the attached terminals, and the screen, taken in one call.
+/// The facts, the attached terminals and the screen, from one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// The facts.
     pub look: PaneLook,
-    /// Who is attached.
+    /// The attached terminals.
     pub clients: Vec<Client>,
     /// The visible screen.
     pub screen: String,
 }
 
 impl Survey {
-    /// Reads what tmux said. `mark` is the line before the screen: one that no title and no program can know.
+    /// Parses tmux's output. `mark` is the line before the screen, which no title and no program can guess.
     pub(crate) fn parse(said: &str, mark: &str) -> Result<Survey, TmuxError> {
         let bad = || TmuxError::Other { call: "survey".into(), message: "an answer of an unknown shape".into() };
         let (head, screen) = said.split_once(&format!("\n{mark}\n")).ok_or_else(bad)?;

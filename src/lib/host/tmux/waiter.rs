@@ -26,7 +26,7 @@ impl Server<'_> {
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            // Nobody writes to it: that it closes is how the client's end is seen.
+            // Nothing is written to it; it closes when the client ends.
             .stderr(Stdio::piped());
         #[cfg(target_os = "linux")]
         // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec.
@@ -41,7 +41,7 @@ impl Server<'_> {
 }
 
 impl Waiter {
-    /// What becomes readable when the client ends, or just before: its standard error.
+    /// The client's standard error, which becomes readable when the client ends, or just before.
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.child.stderr.as_ref().map(AsFd::as_fd)
     }
@@ -52,9 +52,9 @@ impl Waiter {
         status.code().or_else(|| Some(128 + status.signal()?))
     }
 
-    /// Ends the client; its exit code would be ours.
+    /// Ends the client. Its exit code tells nothing then.
     pub(crate) fn dismiss(mut self) {
-        // One that has ended by itself is an error of no interest; either way it must be collected.
+        // Killing a client that has ended already fails, which does not matter. It must be waited for in any case.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
