@@ -31,7 +31,7 @@ struct FileAccount {
     /// Up to which byte it has been read.
     read: u64,
     model: Option<String>,
-    /// By rule: answers, and the place of each by its id.
+    /// For each rule: the answers, and the index of each by its id.
     answers: Vec<(Vec<ModelAnswer>, HashMap<String, usize>)>,
     turns: Vec<(EpochMs, EpochMs)>,
     running: Option<EpochMs>,

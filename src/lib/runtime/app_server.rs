@@ -17,8 +17,8 @@ pub struct AppServer {
     /// Groups of arguments that take the place of the manifest's own of that name in the server's arguments.
     #[serde(default)]
     pub groups: BTreeMap<String, Vec<String>>,
-    /// Options, each followed by a value, that the server takes too: the peer's own arguments (`{@extra}`) are its, if
-    /// they consist of these. Other arguments rule an app-server out.
+    /// Options, each followed by a value, that the server takes too. The peer's own arguments (`{@extra}`) are given to
+    /// the server if they consist of these options; other arguments rule an app-server out.
     #[serde(default)]
     pub options: Vec<String>,
 }
@@ -75,7 +75,7 @@ mod tests {
         }
     }
 
-    /// Read off `hooks/list` of codex-cli 0.171.0.
+    /// The sums are from the answer of codex-cli 0.171.0 to `hooks/list`.
     #[test]
     fn the_sum_of_a_hook_is_the_one_that_codex_trusts() {
         let values = BTreeMap::from([

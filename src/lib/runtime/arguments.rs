@@ -16,8 +16,8 @@ impl Manifest {
         self.spliced(&self.argv, &BTreeMap::new(), enabled, values, Some(extra))
     }
 
-    /// [`Manifest::arguments`] of another command line, with groups of its own that come first. Without `extra` it takes
-    /// none of the caller's arguments.
+    /// [`Manifest::arguments`] of another command line `argv`, with groups `own` that replace the manifest's of their
+    /// names. Without `extra` the command line takes none of the caller's arguments.
     pub(crate) fn spliced(
         &self,
         argv: &[String],

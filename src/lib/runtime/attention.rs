@@ -23,11 +23,11 @@ pub struct ScreenState {
     /// The answer that iapeer chooses without asking anybody: for a menu that only offers to wait.
     #[serde(default)]
     pub choose: Option<String>,
-    /// What a row begins with that says what this is about; the last such row counts. Without it: the row that holds
-    /// the first condition's words.
+    /// Beginnings of the row that says what this is about; the last such row counts. Without such a row: the last row
+    /// that contains the words of a condition.
     #[serde(default)]
     pub text: Vec<String>,
-    /// The words before the time at which it ends by itself; the first that is followed by a time counts.
+    /// The words before the time at which the state ends by itself; the first that is followed by a time counts.
     #[serde(default)]
     pub until: Vec<String>,
 }
@@ -51,10 +51,11 @@ pub struct RecordState {
     /// The state it tells of. Default: `failing` among the errors, `limited` among the limits.
     #[serde(default)]
     pub state: Option<AttentionState>,
-    /// Where the program's words are.
+    /// The pointer to the program's words.
     #[serde(default)]
     pub text: Option<String>,
-    /// Where the time is at which it ends: seconds since 1970, or an ISO time. The first that is there counts.
+    /// Pointers to the time at which the state ends: seconds since 1970, or an ISO time. The first that is there
+    /// counts.
     #[serde(default)]
     pub until: Vec<String>,
 }
@@ -66,7 +67,7 @@ pub struct Told {
     pub state: AttentionState,
     /// The program's words, on one line.
     pub text: String,
-    /// When it ends by itself.
+    /// When the state ends by itself, where the program says so.
     pub until: Option<EpochMs>,
 }
 

@@ -8,23 +8,23 @@ use serde::{Deserialize, Deserializer};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Composer {
-    /// What its first row begins with, the space after the glyph included; one of these. Empty where it has no glyph:
+    /// Texts with one of which its first row begins, the space after the glyph included. Empty where it has no glyph:
     /// then `above` and `below` tell where it is.
     #[serde(deserialize_with = "one_or_more")]
     pub prefix: Vec<String>,
-    /// Blanks may stand before the prefix.
+    /// Whether blanks may precede the prefix.
     #[serde(default)]
     pub indented: bool,
-    /// What the row above it begins with, behind blanks.
+    /// The text with which the row above it begins, after blanks.
     #[serde(default)]
     pub above: Option<String>,
-    /// What the row below it begins with, behind blanks.
+    /// The text with which the row below it begins, after blanks.
     #[serde(default)]
     pub below: Option<String>,
-    /// Each of its rows begins with the prefix, as with the side of a box.
+    /// Whether each of its rows begins with the prefix, as with the side of a box.
     #[serde(default)]
     pub framed: bool,
-    /// So many rows at its end, blank ones not counted, are the program's own words and no draft.
+    /// How many rows at its end, blank ones not counted, are the program's own words and not part of a draft.
     #[serde(default)]
     pub footer: usize,
 }
@@ -45,7 +45,7 @@ pub enum Draft {
 pub(super) struct Spot {
     /// Its first row.
     pub(super) first: usize,
-    /// The row behind its last one, where a row below it tells.
+    /// The row after its last one, where `below` determines it.
     end: Option<usize>,
     /// The column at which its text begins.
     column: usize,
@@ -131,7 +131,7 @@ impl Composer {
         own
     }
 
-    /// What is in the composer at `spot`. `paste_marks`: what stands there for a long paste.
+    /// What is in the composer at `spot`. `paste_marks`: texts that the program shows there in place of a long paste.
     pub(super) fn draft(&self, spot: &Spot, rows: &[Row], paste_marks: &[String]) -> Draft {
         let rows = self.rows(spot, rows).iter().map(|row| row.solid(spot.column).trim_end().to_owned());
         let text = rows.collect::<Vec<_>>().join("\n").trim().to_owned();
@@ -144,8 +144,9 @@ impl Composer {
         }
     }
 
-    /// The draft at `spot` as its person wrote it: with its blank lines, and without the breaks that come of the
-    /// composer's width, on a screen of `width` columns. `None` where the screen does not tell where the draft ends.
+    /// The draft at `spot` as its person wrote it: with its blank lines, and without the line breaks that the
+    /// composer's width causes on a screen of `width` columns. `None` where the screen does not tell where the draft
+    /// ends.
     pub(super) fn whole_draft(&self, spot: &Spot, rows: &[Row], width: usize) -> Option<String> {
         let own = match spot.end {
             Some(_) => self.rows(spot, rows),
@@ -154,7 +155,7 @@ impl Composer {
                 let end = match rest.iter().position(is_rule) {
                     Some(end) => end,
                     None => {
-                        // No line below the composer: what stands behind a blank row may be the footer.
+                        // Without a line drawn below the composer, the text after a blank row may be the footer.
                         let end = rest.iter().position(|row| !is_continuation(row)).unwrap_or(rest.len());
                         let beyond = rest[end..].iter().filter(|row| !row.text().trim().is_empty()).count();
                         if beyond > 1 {
@@ -173,7 +174,7 @@ impl Composer {
 
     /// The draft at `spot` where the rows of `footer` stand below it, as its person wrote it. `None` where none of them does.
     pub(super) fn draft_above(&self, spot: &Spot, rows: &[Row], footer: &[String], width: usize) -> Option<String> {
-        // The program may add to a row of its footer, at its right, or take away from it.
+        // Only the left part of a footer row is compared, since the program may change what is at its right.
         let start = |row: &String| row.trim().split("   ").next().filter(|text| !text.is_empty()).map(str::to_owned);
         let footer: Vec<String> = footer.iter().filter_map(start).collect();
         let mut lines = spot.and_below(rows);
@@ -194,8 +195,8 @@ fn is_blank(row: &Row, column: usize) -> bool {
     row.text().chars().skip(column).all(char::is_whitespace)
 }
 
-/// A composer's further rows are indented; a rule or a footer ends it. A blank row may be part of a draft, but
-/// one draft row is enough to know that there is one.
+/// Whether `row` belongs to a composer that begins above it: further rows are indented; a drawn line or a footer ends
+/// the composer. A blank row may be part of a draft, but one draft row is enough to know that there is a draft.
 fn is_continuation(row: &Row) -> bool {
     let text = row.text();
     text.starts_with("  ") && !text.trim().is_empty()
@@ -217,7 +218,7 @@ fn unwrap(rows: &[String], columns: usize) -> String {
         let broken = columns > 0 && word > 0 && before + 1 + word > columns;
         match (n, broken) {
             (0, _) => {}
-            // A row without a blank in it was full: the word itself was broken.
+            // The row before is longer than `columns`: it was broken within a word.
             (_, true) if before > columns => {}
             (_, true) => out.push(' '),
             (_, false) => out.push('\n'),

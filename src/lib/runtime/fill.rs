@@ -19,7 +19,7 @@ pub enum FillError {
         /// The name.
         name: String,
     },
-    /// The value is none, or no number.
+    /// There is no such value, or it is no whole number.
     #[error("{0:?} does not give a whole number")]
     NoNumber(String),
 }
@@ -55,7 +55,7 @@ pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, Fil
     Ok(out)
 }
 
-/// Fills every string in a JSON value; one that is `{int:NAME}` becomes the number.
+/// Fills every string in a JSON value; a string `{int:NAME}` becomes the number that the value of `NAME` gives.
 pub(crate) fn fill_json(
     value: &serde_json::Value,
     values: &BTreeMap<String, String>,

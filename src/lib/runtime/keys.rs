@@ -6,25 +6,26 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// Submits the composer.
+    /// The key that submits the composer.
     #[serde(default = "enter")]
     pub submit: String,
-    /// Submits while a turn runs.
+    /// How to submit while a turn runs.
     #[serde(default)]
     pub midturn: MidTurn,
-    /// Has what the submit key queued in mid-turn taken at once, for an urgent message; empty where that key does.
+    /// Keys that make the program take the queued message at once, for an urgent message. Without them, or where they
+    /// do nothing, `interrupt` is pressed.
     #[serde(default)]
     pub urgent: Vec<String>,
-    /// What the screen says while it is worth pressing the `urgent` keys; without it, one of `queued`.
+    /// The text that the screen shows while the `urgent` keys have an effect; without it, one of `queued`.
     #[serde(default)]
     pub urgent_when: Option<String>,
-    /// What the screen says while a message stands in the program's own queue; any of these.
+    /// Texts, one of which the screen shows while a message waits in the program's own queue.
     #[serde(default, deserialize_with = "one_or_more")]
     pub queued: Vec<String>,
-    /// Interrupts a running turn: one key, or several.
+    /// The keys that interrupt a running turn: one key, or several.
     #[serde(default, deserialize_with = "one_or_more")]
     pub interrupt: Vec<String>,
-    /// Empties the composer, pressed together as often as it takes: one key, or several.
+    /// The keys that empty the composer, pressed together until it is empty: one key, or several.
     #[serde(default, deserialize_with = "one_or_more")]
     pub clear: Vec<String>,
     /// Control text that compacts the conversation.
@@ -33,10 +34,10 @@ pub struct Keys {
     /// Pause between the end of a paste and the submit key, in milliseconds.
     #[serde(default)]
     pub settle_ms: u64,
-    /// What is added to that pause for each 1000 bytes that were pasted, in milliseconds.
+    /// How much that pause grows for each 1000 bytes that were pasted, in milliseconds.
     #[serde(default)]
     pub settle_per_kb_ms: u64,
-    /// A longer text is pasted in parts of at most so many bytes.
+    /// A longer text is pasted in parts of at most this many bytes. A value under 1000 is ignored.
     #[serde(default)]
     pub paste_bytes: Option<usize>,
 }
@@ -60,7 +61,7 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// What the screen says while it is worth pressing the `urgent` keys; any of these.
+    /// Texts, one of which the screen shows while the `urgent` keys have an effect.
     pub(crate) fn urgent_marks(&self) -> &[String] {
         self.urgent_when.as_ref().map_or(&self.queued, std::slice::from_ref)
     }
@@ -83,7 +84,7 @@ pub(crate) fn enter() -> String {
     "Enter".into()
 }
 
-/// What submitting in mid-turn does.
+/// How to submit in mid-turn, and what that does.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MidTurn {
@@ -93,8 +94,8 @@ pub struct MidTurn {
     /// Its meaning.
     #[serde(default)]
     pub meaning: Meaning,
-    /// Its prompt hook is called when a message comes into the program's own queue, and not when a turn takes it: of a
-    /// message that was typed in mid-turn, only the transcript proves that a turn took it.
+    /// Whether the prompt hook is called when a message comes into the program's own queue, and not when a turn takes
+    /// it: then only the transcript proves that a turn took a message that was typed in mid-turn.
     #[serde(default)]
     pub announces: bool,
 }

@@ -6,7 +6,7 @@ use crate::store::open::{self, Rule};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// How one can tell that somebody has logged in. Any one sign will do.
+/// Signs that somebody has logged in. One of them is enough.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
@@ -16,7 +16,7 @@ pub struct Login {
     /// Variables of the session that replace a login.
     #[serde(default)]
     pub env: Vec<String>,
-    /// Arguments that have the program log in, in a terminal of the user's.
+    /// Arguments with which the program logs in, in a terminal of the user's.
     #[serde(default)]
     pub args: Vec<String>,
     /// How to log in.
@@ -27,15 +27,15 @@ pub struct Login {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoginFile {
-    /// Where; `{home}` and `{env:NAME:DEFAULT}` are filled in.
+    /// Its path; `{home}` and `{env:NAME:DEFAULT}` are filled in.
     pub path: String,
-    /// What must stand in it; without it, being there is enough.
+    /// Text that the file must contain; without it, the file only has to exist.
     #[serde(default)]
     pub contains: Option<String>,
 }
 
 impl Login {
-    /// Whether there is any sign, or none is known. `get` looks a variable of the session up.
+    /// Whether there is any sign, or the manifest names none. `get` looks up a variable of the session.
     pub(crate) fn is_seen(&self, paths: &Paths, get: impl Fn(&str) -> Option<String>) -> bool {
         if self.env.is_empty() && self.files.is_empty() {
             return true;
@@ -51,7 +51,7 @@ impl LoginFile {
         match &self.contains {
             None => path.exists(),
             Some(words) => {
-                // An agent's own file: links are its affair, waiting for a FIFO's writer is not ours.
+                // The file is the agent's own, so links are followed; but iapeer must not wait for a FIFO's writer.
                 let found = open::read(&path, Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT });
                 found.is_ok_and(|bytes| bytes.is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(words)))
             }

@@ -1,7 +1,7 @@
 //! A runtime's manifest: how to start it, read its screen, type into it, and find its transcript.
 //!
-//! The built-in ones are embedded; `<root>/runtimes/<rt>/runtime.json` adds a runtime, or repairs a built-in one:
-//! it is merged over it key by key (RFC 7396), so that a repair names only what changed.
+//! The built-in manifests are embedded; `<root>/runtimes/<rt>/runtime.json` adds a runtime, or repairs a built-in one:
+//! the file is merged over the built-in manifest key by key (RFC 7396), so that a repair names only what changed.
 
 use crate::base::delivery_kind::DeliveryKind;
 use crate::base::evidence::Evidence;
@@ -49,20 +49,20 @@ pub struct Manifest {
     pub runtime: Runtime,
     /// What kind of program it is.
     pub kind: Kind,
-    /// The version of the program that the rules were measured with, or the first and the last one: `iapeer list` and
-    /// `iapeer doctor` say where a newer one is installed.
+    /// The version of the program with which the rules were measured, or the first and the last one: `iapeer list` and
+    /// `iapeer doctor` report a newer or older installed version.
     #[serde(default, deserialize_with = "one_or_more")]
     pub measured: Vec<String>,
     /// Whether the project's own tests do not cover it; reported together with `measured`.
     #[serde(default)]
     pub experimental: bool,
-    /// The only natures a peer on it may have; empty means what its name implies.
+    /// The only natures that a peer on it may have; empty means those that the runtime's name implies.
     #[serde(default)]
     pub intelligence: Vec<Intelligence>,
     /// Where the program is. A mailbox has none.
     #[serde(default)]
     pub program: Program,
-    /// Its arguments. `{@group}` stands for a group below, where it applies; `{name}` for a value.
+    /// Its arguments. `{@group}` stands for the group of that name, where the group applies; `{name}` for a value.
     pub argv: Vec<String>,
     /// Groups of arguments: `resume`, `prompt`, `hooks`, `mcp`, `bypass` or `ask` by the profile's `approvals`, and
     /// `native_memory_on` or `native_memory_off` where the profile has a word on that.
@@ -74,11 +74,11 @@ pub struct Manifest {
     /// How an MCP server or a plugin of the user's is added to a launch.
     #[serde(default)]
     pub plugins: PluginWays,
-    /// JSON files written for each launch; `{file:NAME}` is the path of one. Strings in them are filled in too. One whose
-    /// name has an ending (`plugin.js`) is a text, or a list of its lines.
+    /// JSON files written for each launch; `{file:NAME}` is the path of one. Strings in them are filled in too. A file
+    /// whose name has an ending (`plugin.js`) is a text, or a list of its lines.
     #[serde(default)]
     pub files: BTreeMap<String, Value>,
-    /// Added to the session's environment.
+    /// Variables that are added to the session's environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Whether it takes a system prompt of ours.
@@ -90,29 +90,29 @@ pub struct Manifest {
     /// How to read its screen. Routers have none.
     #[serde(default)]
     pub screen: Option<ScreenRules>,
-    /// What to press.
+    /// Which keys to press.
     #[serde(default)]
     pub keys: Keys,
-    /// By which ways messages go into a session, the best first; typing where it says nothing.
+    /// The ways in which messages go into a session, the best first; empty means typing.
     #[serde(default)]
     pub delivery: Vec<DeliveryKind>,
     /// The app-server that is started beside the terminal where messages go by it.
     #[serde(default)]
     pub app_server: Option<AppServer>,
-    /// Texts of which `{digest:NAME}` is the SHA-256 sum: a program may trust a hook by it.
+    /// Texts whose SHA-256 sum is `{digest:NAME}`: a program may trust a hook by its sum.
     #[serde(default)]
     pub digests: BTreeMap<String, String>,
     /// What proves that a message landed, best first.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
-    /// Whether hooks report its turns. For people: a turn event counts wherever one comes.
+    /// Whether hooks report its turns. Only for readers of the manifest: a turn event always counts.
     #[serde(default)]
     pub turns: bool,
-    /// While its permission hook waits, its screen offers nothing to answer: with somebody attached the hook waits for
-    /// a few seconds only.
+    /// Whether its screen offers nothing to answer while its permission hook waits: then, with somebody attached, the
+    /// hook waits for a few seconds only.
     #[serde(default)]
     pub hook_hides_dialog: bool,
-    /// Its hook for the end of a turn is called for a failed turn like for any other: the transcript and the screen tell
+    /// Whether its hook for the end of a turn is called for a failed turn too: then the transcript and the screen tell
     /// how the turn ended.
     #[serde(default)]
     pub failed_turns_stop: bool,
@@ -122,7 +122,7 @@ pub struct Manifest {
     /// Where its transcripts are.
     #[serde(default)]
     pub transcript: Option<TranscriptRules>,
-    /// How one can tell that somebody has logged in. Without it, nobody has to.
+    /// Signs that somebody has logged in. Without it, no login is needed.
     #[serde(default)]
     pub login: Option<Login>,
 }
@@ -179,8 +179,8 @@ impl Manifest {
                 if let Some(patch) = value.get_mut("ask").filter(|patch| asks && !patch.is_null()).map(Value::take) {
                     merge(&mut value, patch);
                 }
-                // Read from text, as the built-in one is: to read it from the value would link all the code for reading a
-                // manifest a second time.
+                // Parsed from text, as a built-in manifest is: parsing it from the value would link all the code for
+                // reading a manifest a second time.
                 let text = serde_json::to_vec(&value).map_err(|error| bad(error.to_string()))?;
                 serde_json::from_slice(&text).map_err(|error| bad(without_place(&error)))?
             }
@@ -205,8 +205,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// [`Manifest::load`], and the user's part of it copied below another root: a broken one is an error that names the
-    /// file to mend.
+    /// [`Manifest::load`], which also copies the user's part of the manifest below the root `to`. A broken one is an
+    /// error that names the file in the root `from`.
     pub(crate) fn take_along(from: &Paths, to: &Paths, runtime: &Runtime) -> Result<Manifest, Failure> {
         let manifest = Manifest::load(from, runtime)?;
         let copy = to.manifest(runtime);
@@ -217,7 +217,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The program to start. `look` finds an executable by name or path; `get` looks a variable up.
+    /// The program to start. `look` finds an executable by name or path; `get` looks up a variable.
     pub fn find_program(
         &self,
         paths: &Paths,
@@ -307,7 +307,7 @@ fn matching(dir: &std::path::Path, part: &str) -> Vec<PathBuf> {
     names.iter().map(|name| dir.join(name)).collect()
 }
 
-/// What is wrong with a merged manifest. Nobody has seen its text, so that a place in it would say nothing.
+/// What is wrong with a merged manifest, without line and column: the merged text is in no file.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())

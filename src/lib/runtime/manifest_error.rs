@@ -18,7 +18,7 @@ pub enum ManifestError {
         /// Where a manifest of one's own would be.
         path: PathBuf,
     },
-    /// Not readable, or with a key or value that means nothing.
+    /// It is not readable, or has a key or value without a meaning.
     #[error("the manifest {} can't be read: {why}", path.display())]
     Bad {
         /// The file.

@@ -3,7 +3,7 @@
 use super::keys::enter;
 use serde::Deserialize;
 
-/// One condition on a screen. All given parts must hold; `not` turns the result round.
+/// One condition on a screen. All given parts must hold; `not` inverts the result.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Needle {
@@ -13,7 +13,7 @@ pub struct Needle {
     /// Some row starts with this.
     #[serde(default)]
     pub starts: Option<String>,
-    /// Only the last so many non-blank rows count.
+    /// Only this many rows, the last that are not blank, count.
     #[serde(default)]
     pub last_rows: Option<usize>,
     /// The pane title contains this.
@@ -28,23 +28,23 @@ pub struct Needle {
     /// One of these holds.
     #[serde(default)]
     pub any: Vec<Needle>,
-    /// Turn the result round.
+    /// Invert the result.
     #[serde(default)]
     pub not: bool,
 }
 
-/// A cursor-verified choice.
+/// A row to choose with the cursor; it is confirmed only when the cursor is seen on it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// The wanted row contains this.
+    /// The wanted row's text: a dialog's row contains it; an answer's row consists of it, besides number and hints.
     pub label: String,
     /// The glyph that marks the row with the cursor.
     pub cursor: String,
-    /// Moves the cursor.
+    /// The key that moves the cursor.
     #[serde(default = "down")]
     pub next: String,
-    /// Confirms.
+    /// The key that confirms.
     #[serde(default = "enter")]
     pub confirm: String,
 }
@@ -53,7 +53,8 @@ fn down() -> String {
     "Down".into()
 }
 
-/// A record rule: the value at `at` is `is`, and a text that has `contains` in it; without both it merely exists.
+/// A condition on a record: the value at `at` equals `is`, and is a text that contains `contains`; without both it only
+/// has to exist and not to be null.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordRule {
@@ -62,7 +63,7 @@ pub struct RecordRule {
     /// The value there.
     #[serde(default)]
     pub is: Option<serde_json::Value>,
-    /// What the text there has in it.
+    /// A part of the text there.
     #[serde(default)]
     pub contains: Option<String>,
 }

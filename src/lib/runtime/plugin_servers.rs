@@ -1,5 +1,5 @@
-//! MCP servers that a plugin brings itself. A session that loads no servers but those it is given by name is given these
-//! by name too.
+//! MCP servers that a plugin brings itself. Where a session loads only the servers that it is given by name, it is
+//! given these by name too.
 
 use super::fill::fill;
 use super::plugin_source::{PluginPlace, PluginSource, read};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Where a plugin's own servers are, and what becomes of them.
+/// Where a plugin's own servers are defined, and how they are given to a session.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginServers {
@@ -22,7 +22,7 @@ pub struct PluginServers {
     pub file: String,
     /// The key of the servers, in the description and in such files.
     pub at: String,
-    /// What a server is called in the session: `{plugin_name}` and `{server}` are filled in.
+    /// The name of a server in the session: `{plugin_name}` and `{server}` are filled in.
     pub called: String,
     /// The variable that is the plugin's folder, in the definitions of servers and for their programs.
     pub variable: String,
@@ -30,14 +30,14 @@ pub struct PluginServers {
     pub into: PluginPlace,
 }
 
-/// A file of a plugin that is no JSON object, or says nothing that can be understood.
+/// A file of a plugin that is no JSON object, or whose content can't be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} can't be understood", .0.display())]
 pub(crate) struct BadPlugin(pub(crate) PathBuf);
 
 impl PluginServers {
-    /// The servers of the plugin `name`, each with what it is called in the session. `values` are those of a launch, `get`
-    /// looks up a variable of the session.
+    /// The servers of the plugin `name`, each with its name in the session. `values` are those of a launch, `get` looks
+    /// up a variable of the session.
     pub(crate) fn of(
         &self,
         name: &str,
@@ -76,7 +76,7 @@ impl PluginServers {
     ) -> Option<PathBuf> {
         let Some(installed) = &self.installed else { return Some(PathBuf::from(name)) };
         let known = installed.definition(name, values, &get)?;
-        // Installed once for the user, or for folders: for this one, then.
+        // A plugin may be installed for the user and for single folders: the entry for this folder comes first.
         let cwd = values.get("cwd").map(String::as_str);
         let entries = known.as_array().cloned().unwrap_or_else(|| vec![known]);
         let of = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -85,7 +85,7 @@ impl PluginServers {
         of(here.or_else(everywhere)?, "installPath").map(PathBuf::from)
     }
 
-    /// The servers of a file: below the key, or the file has nothing else.
+    /// The servers in a file: below the key `at`, or, without that key, the whole file.
     fn in_file(&self, path: &Path) -> Result<Map<String, Value>, BadPlugin> {
         let Some(mut whole) = object(path)? else { return Ok(Map::new()) };
         match whole.remove(&self.at) {
@@ -95,7 +95,7 @@ impl PluginServers {
         }
     }
 
-    /// A definition with the plugin's folder in it.
+    /// A definition with the plugin's folder filled in.
     fn placed(&self, mut definition: Value, root: &str) -> Value {
         replace(&mut definition, &format!("${{{}}}", self.variable), root);
         if let Some(map) = definition.as_object_mut().filter(|map| map.contains_key("command")) {
@@ -174,7 +174,7 @@ mod tests {
             write(".claude-plugin/plugin.json", &json!({"name": "my", "mcpServers": value}).to_string());
             assert_eq!(names(), wanted);
         }
-        // What can't be understood is said, and nothing is half given.
+        // A file that can't be understood is an error; the other servers are not given alone.
         write("more.json", "{torn");
         let bad = servers(Value::Null).of(&folder, &BTreeMap::new(), |_| None).unwrap_err();
         assert_eq!(bad, BadPlugin(root.join("./more.json")));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginSource {
-    /// Where; `{home}`, `{cwd}` and `{env:NAME:DEFAULT}` are filled in.
+    /// Its path; `{home}`, `{cwd}` and `{env:NAME:DEFAULT}` are filled in.
     pub path: String,
     /// The keys that lead to the object with the definitions in a JSON file; its keys are the plugins' names.
     #[serde(default)]
@@ -54,13 +54,13 @@ impl PluginSource {
     }
 }
 
-/// What is in a file of an agent's program or of a plugin; `None`: there is no such file. Links are allowed in it, but
+/// The content of a file of an agent's program or of a plugin; `None`: there is no such file. Links are followed, but
 /// iapeer must not wait for the writer of a FIFO.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     open::read(path, Rule { max: open::REGISTRY_MAX, ..Rule::DOCUMENT })
 }
 
-/// A text with the folders of the launch in it.
+/// `text` with the folders of the launch filled in.
 fn filled(text: &str, values: &BTreeMap<String, String>) -> String {
     ["home", "cwd"].iter().fold(text.to_owned(), |text, name| {
         let value = values.get(*name).map(String::as_str).unwrap_or_default();

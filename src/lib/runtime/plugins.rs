@@ -70,9 +70,8 @@ impl PluginWays {
 }
 
 impl PluginWay {
-    /// The definition of the plugin in the first of the user's files that knows it, `true` where there is nothing to
-    /// say but that. `None`: no file knows it. `values` are those of a launch, `get` looks up a variable of the
-    /// session.
+    /// The definition of the plugin in the first of the user's files that defines it; `true` where only its existence
+    /// is known. `None`: no file defines it. `values` are those of a launch, `get` looks up a variable of the session.
     pub(crate) fn definition(
         &self,
         name: &str,
@@ -88,7 +87,7 @@ impl PluginWay {
         self.from.iter().find_map(|source| source.definition(name, values, &get))
     }
 
-    /// The files that it looked in, for people.
+    /// The files in which the plugin is looked up, for people.
     pub(crate) fn places(
         &self,
         values: &BTreeMap<String, String>,

@@ -6,12 +6,13 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
-    /// An environment variable that names it.
+    /// The environment variable that names the program.
     pub variable: String,
     /// Paths or names to try in order; `{home}` and `{bin_dir}` are filled in.
     pub candidates: Vec<String>,
-    /// Where the program behind a wrapper script is, from the folder the found file really stands in; a part of a
-    /// name may be `*`. The first that exists is started in the wrapper's place: ending a wrapper is not ending it.
+    /// Paths of the program behind a wrapper script, relative to the folder in which the wrapper really is (links
+    /// resolved); each part of a path may have one `*`. The first that exists is started instead of the wrapper, since
+    /// ending a wrapper does not end the program behind it.
     #[serde(default)]
     pub native: Vec<String>,
     /// How to install it.

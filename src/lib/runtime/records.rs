@@ -7,11 +7,12 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// First window when reading from the end.
+/// The first window in bytes when reading from the end.
 pub(super) const WINDOW: u64 = 64 * 1024;
-/// The largest record, and how far back from the end one is looked for.
+/// The largest record in bytes, and about how far back from the end a record is searched.
 pub(super) const RECORD_MAX: u64 = 64 * 1024 * 1024;
-/// The programs' own files, which a user may have moved elsewhere. Read in parts: any size will do.
+/// The requirements for transcripts: links are followed, since a user may have moved the files, and any size is
+/// accepted, since they are read in parts.
 pub(super) const TRANSCRIPT: Rule = Rule { max: u64::MAX, ..Rule::DOCUMENT };
 
 pub(super) fn matches_any(record: &Value, rules: &[RecordRule]) -> bool {
@@ -26,8 +27,8 @@ pub(super) fn record_time(record: &Value, pointer: &str) -> Option<EpochMs> {
     }
 }
 
-/// The complete lines of `path` from byte `from` on, and how many bytes each took. One that is longer than a record can be
-/// is passed over: it is empty.
+/// The complete lines of `path` from byte `from` on, and how many bytes each took. A line longer than a record can be
+/// is skipped: its text is empty.
 pub(crate) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = (Vec<u8>, u64)> {
     let mut reader = open::open(path, TRANSCRIPT).ok().flatten().and_then(|(mut file, _)| {
         file.seek(SeekFrom::Start(from)).ok()?;
@@ -40,7 +41,8 @@ pub(crate) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = (Vec<u8
         if line.ends_with(b"\n") {
             return Some((line, taken));
         }
-        // The last line may still be written: nothing behind it is a record.
+        // A last line without LF may still be being written: it is left out. A line that is too long is skipped to its
+        // LF.
         while taken >= RECORD_MAX {
             let block = reader.fill_buf().ok()?;
             let end = block.iter().position(|byte| *byte == b'\n');
@@ -57,8 +59,9 @@ pub(crate) fn lines_from(path: &Path, from: u64) -> impl Iterator<Item = (Vec<u8
     })
 }
 
-/// The result of `pick` for the last complete record for which there is one, and where that record begins. The window
-/// from the end grows until such a record is found: a record can be larger than any fixed window (368 KB was seen).
+/// The result of `pick` for the last complete record for which it has one, and the byte at which that record begins.
+/// The window from the end grows until such a record is found: a record can be larger than any fixed window (368 KB was
+/// seen).
 pub(super) fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) -> Option<(T, u64)> {
     let (mut file, meta) = open::open(path, TRANSCRIPT).ok()??;
     let len = meta.len();
@@ -74,7 +77,7 @@ pub(super) fn last_matching<T>(path: &Path, pick: impl Fn(&Value) -> Option<T>) 
             lines.push((line, at));
             at += line.len() as u64 + 1;
         }
-        // What follows the last LF is not complete yet; what precedes the first one has its start cut off.
+        // The text after the last LF is not complete yet; the text before the first LF has its start cut off.
         lines.pop();
         if from > 0 && !lines.is_empty() {
             lines.remove(0);

@@ -70,7 +70,7 @@ impl Screen {
         }
         let composer = rules.composer.find(&rows);
         let is_option = |spot: &Spot| rules.composer.is_option(spot, &texts[spot.first]);
-        // A dialog has no composer below it; text that quotes one in the conversation has.
+        // A dialog has no composer below it; a conversation that quotes a dialog has.
         let ready = rules.ready.iter().all(|needle| self.holds(needle, &texts));
         if let Some(dialog) = rules.dialogs.iter().find(|d| d.when.iter().all(|n| self.holds(n, &texts[..])))
             && composer.as_ref().is_none_or(|spot| below(&texts, spot.first, dialog) || (!ready && is_option(spot)))
@@ -83,7 +83,8 @@ impl Screen {
             return Sight::Unknown;
         }
         let draft = rules.composer.draft(&spot, &rows, &rules.paste_marks);
-        // A long paste may take the place of the footer's usual words; its mark is known in their stead.
+        // A long paste may replace the footer's words by which `ready` is recognised; the mark of the paste is enough
+        // then.
         if !ready && !matches!(draft, Draft::Paste(_)) {
             return Sight::Unknown;
         }
@@ -91,14 +92,14 @@ impl Screen {
     }
 
     /// The draft in the composer as its person wrote it, to be put back later: with its blank lines, and without the
-    /// breaks that come of the composer's width. `None` where the screen does not tell where the draft ends.
+    /// line breaks that the composer's width causes. `None` where the screen does not tell where the draft ends.
     pub fn whole_draft(&self, rules: &ScreenRules) -> Option<String> {
         let rows = styled::rows(&self.styled, &rules.ghost, rules.cursor_underlined);
         rules.composer.whole_draft(&rules.composer.find(&rows)?, &rows, self.width)
     }
 
-    /// The draft in the composer, and where it ends told by `emptied`: the same screen without the draft. What stands
-    /// below the composer there is no part of it.
+    /// The draft in the composer, whose end is determined by `emptied`, the same screen without the draft: the rows
+    /// below the composer there are not part of the draft.
     pub(crate) fn whole_draft_by(&self, emptied: &Screen, rules: &ScreenRules) -> Option<String> {
         let rows = styled::rows(&self.styled, &rules.ghost, rules.cursor_underlined);
         let spot = rules.composer.find(&rows)?;
@@ -106,7 +107,8 @@ impl Screen {
         rules.composer.draft_above(&spot, &rows, &footer, self.width)
     }
 
-    /// The rows from the composer's first one on, without ghost text and without what stands before the composer's text.
+    /// The rows from the composer's first one on, without ghost text and without the columns before the composer's
+    /// text.
     pub(crate) fn composer_and_below(&self, rules: &ScreenRules) -> Vec<String> {
         let rows = styled::rows(&self.styled, &rules.ghost, rules.cursor_underlined);
         rules.composer.find(&rows).map(|spot| spot.and_below(&rows)).unwrap_or_default()
@@ -154,7 +156,7 @@ impl Screen {
         !marks.is_empty() && self.rows().iter().any(|row| marks.iter().any(|mark| row.contains(mark.as_str())))
     }
 
-    /// The row that holds a dialog's cursor, bottom-most.
+    /// The bottom-most row with a dialog's cursor.
     pub fn cursor_row(&self, glyph: &str) -> Option<String> {
         self.rows().into_iter().rev().find(|row| row.trim_start().starts_with(glyph) || unboxed(row).starts_with(glyph))
     }
@@ -166,7 +168,7 @@ pub(super) fn unboxed(row: &str) -> &str {
     inner.strip_suffix('│').unwrap_or(inner).trim()
 }
 
-/// Whether all that identifies `dialog` stands below the row `at`: then that row is history, not the composer.
+/// Whether all texts that identify `dialog` are below the row `at`: then that row is history, not the composer.
 fn below(texts: &[String], at: usize, dialog: &Dialog) -> bool {
     dialog
         .when

@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenRules {
-    /// How the composer is found: in a manifest a mere text is what its row begins with at column 0, the space after the
-    /// glyph included.
+    /// How the composer is found. A mere text in a manifest is the text with which its row begins at column 0, the
+    /// space after the glyph included.
     #[serde(deserialize_with = "rule_or_prefix")]
     pub composer: Composer,
-    /// Must all hold for the session to be ready for input.
+    /// Conditions that must all hold for the session to be ready for input.
     #[serde(default)]
     pub ready: Vec<Needle>,
     /// The number of readings that must agree before a new session counts as ready.
@@ -24,27 +24,28 @@ pub struct ScreenRules {
     /// Milliseconds between those readings.
     #[serde(default)]
     pub apart_ms: u64,
-    /// The program calls the start hook when it starts, not at the first prompt: once it has, one reading is enough.
+    /// Whether the program calls the start hook when it starts, not at the first prompt: after the call one reading is
+    /// enough.
     #[serde(default)]
     pub start_hook: bool,
-    /// The program fetches our tool while it starts. Once it has, one reading is enough, even one that still shows the
-    /// program as busy; until it has, its prompt hook delays the first turn (for a bounded time).
+    /// Whether the program fetches our tool while it starts. Once it has, one reading is enough, even one that still
+    /// shows the program as busy; until it has, its prompt hook delays the first turn (for a bounded time).
     #[serde(default)]
     pub tool: bool,
-    /// Any of these: a turn is running.
+    /// Conditions, any of which shows that a turn is running.
     #[serde(default)]
     pub busy: Vec<Needle>,
     /// SGR parameters (besides faint) in which the program paints ghost text, as in `38;5;246`.
     #[serde(default)]
     pub ghost: Vec<String>,
-    /// The program draws its own cursor by an underline: an underlined character before ghost text is ghost text too, as
-    /// one in reverse is with every program.
+    /// Whether the program draws its own cursor by an underline: then an underlined character before ghost text is
+    /// ghost text too, as a reversed character is for every program.
     #[serde(default)]
     pub cursor_underlined: bool,
     /// What the composer shows in place of a long paste.
     #[serde(default)]
     pub paste_marks: Vec<String>,
-    /// Screens that stand in the way at the start.
+    /// Screens that may come before the composer at the start.
     #[serde(default)]
     pub dialogs: Vec<Dialog>,
     /// Screens that need a person; the first that matches counts.
@@ -56,17 +57,17 @@ fn one() -> u32 {
     1
 }
 
-/// A screen that stands in the way, and what to do about it.
+/// A screen that comes before the composer, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dialog {
     /// Its name, for logs.
     pub name: String,
-    /// All of these hold when it is shown.
+    /// The conditions, all of which hold when it is shown.
     pub when: Vec<Needle>,
     /// What to do.
     pub answer: DialogReply,
-    /// The state that it shows where it is never answered by us. Default: `dialog`.
+    /// The state of a session that shows it, where we never answer it. Default: `dialog`.
     #[serde(default)]
     pub state: Option<AttentionState>,
 }
@@ -75,13 +76,13 @@ pub struct Dialog {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum DialogReply {
-    /// Press this key: nothing on this screen has a dangerous default.
+    /// Press this key: for a screen without a dangerous default.
     Press(String),
-    /// Move until the row that holds the cursor holds the label, then confirm.
+    /// Move the cursor until its row contains the label, then confirm.
     Choose(Choice),
     /// iapeer never answers this dialog: the wake fails with this reason, which names the command to run.
     Fail(String),
-    /// As the peer's profile says.
+    /// Do as the peer's profile says.
     Profile(ByProfile),
 }
 
@@ -91,16 +92,16 @@ pub enum DialogReply {
 pub struct ByProfile {
     /// The profile's key.
     pub key: String,
-    /// What counts where the profile does not have the key: one of `choices`.
+    /// The word that counts where the profile does not have the key: one of `choices`.
     pub default: String,
-    /// What the key may say, and the row that is chosen then.
+    /// The words that the key may have, and the row that is chosen for each.
     pub choices: BTreeMap<String, Choice>,
-    /// The reason for which the wake fails where the key says anything else.
+    /// The reason for which the wake fails where the key has any other word.
     pub ask: String,
 }
 
 impl DialogReply {
-    /// What to do where the profile says what `says` finds there: no [`DialogReply::Profile`].
+    /// What to do, with the profile's word for a key from `says`; never [`DialogReply::Profile`].
     pub(crate) fn resolved(&self, says: impl Fn(&str) -> Option<String>) -> DialogReply {
         let DialogReply::Profile(by) = self else { return self.clone() };
         let word = says(&by.key).unwrap_or_else(|| by.default.clone());

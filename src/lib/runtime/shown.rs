@@ -11,24 +11,24 @@ use crate::runtime::until;
 /// What a screen shows of a session's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown<'r> {
-    /// The composer is there, ready for input.
+    /// Whether the composer is there, ready for input.
     pub composer: bool,
-    /// A turn runs.
+    /// Whether a turn runs.
     pub busy: bool,
-    /// What somebody has typed and not sent.
+    /// Whether somebody has typed something and not sent it.
     pub draft: bool,
-    /// The rule that knows it as a screen on which somebody is needed.
+    /// The rule by which the screen needs a person.
     pub rule: Option<&'r ScreenState>,
-    /// What it tells: by the rule; or `dialog`, `login` or `strange` where the composer is not there.
+    /// The state that the screen shows: by a known dialog, by the rule, or `dialog` or `strange` for an unknown screen.
     pub told: Option<Told>,
 }
 
 /// The next key on the way to an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// The cursor stands on the wanted row, which is this: confirm.
+    /// The cursor is on the wanted row, which is this: confirm.
     Confirm(String),
-    /// Press this key to bring it nearer.
+    /// Press this key to bring the cursor nearer to the wanted row.
     Press(&'static str),
     /// The wanted row, or the cursor, is not on the screen.
     Lost,
@@ -48,7 +48,7 @@ impl Screen {
             _ => (false, false, false),
         };
         let told = match (rule, &sight) {
-            // What the program asks before it is ready has rules of its own.
+            // A dialog before the program is ready has rules of its own.
             (_, Sight::Dialog(dialog)) => {
                 let state = dialog.state.unwrap_or(AttentionState::Dialog);
                 let text = match &dialog.answer {
@@ -83,7 +83,8 @@ impl Screen {
         if is_wanted(&rows[cursor]) {
             return Step::Confirm(rows[cursor].clone());
         }
-        // A list stands together: what lies nearest is its row, and not one that the conversation quotes.
+        // The rows of a list are together: the nearest matching row is the list's, and not one that the conversation
+        // quotes.
         let wanted = rows.iter().enumerate().filter(|(_, row)| is_wanted(row)).map(|(at, _)| at);
         match wanted.min_by_key(|at| at.abs_diff(cursor)).filter(|at| at.abs_diff(cursor) <= rows.len() / 2) {
             Some(at) if at > cursor => Step::Press("Down"),
@@ -93,8 +94,8 @@ impl Screen {
     }
 }
 
-/// Whether `row` is the option that `choice` wants: behind the cursor and the number stands the label, and nothing
-/// but a key's name in parentheses, or what columns set apart, behind it.
+/// Whether `row` is the option that `choice` wants: after the cursor and the number it has the label, and after that
+/// nothing but a key's name in parentheses, or text in another column.
 fn is_label(row: &str, choice: &Choice) -> bool {
     let text = unboxed(row);
     let text = text.strip_prefix(choice.cursor.as_str()).unwrap_or(text).trim_start();
@@ -114,7 +115,7 @@ fn told_by(rule: &ScreenState, rows: &[String], now: EpochMs) -> Told {
         words.into_iter().any(|word| row.contains(word.as_str()))
     };
     let row = rows.iter().rev().find(|row| begins(row)).or_else(|| rows.iter().rev().find(says));
-    // The marks at a row's front are no words.
+    // The marks at the start of a row are left out.
     let text = row.map(|row| row.trim_start_matches(|c: char| c.is_whitespace() || "●⎿■⚠•┃".contains(c)).to_owned());
     let until = rule.until.iter().find_map(|word| {
         rows.iter().rev().find_map(|row| {
@@ -125,7 +126,7 @@ fn told_by(rule: &ScreenState, rows: &[String], now: EpochMs) -> Told {
     Told { state: rule.state, text: text.unwrap_or_else(|| rule.name.clone()), until }
 }
 
-/// The chosen row of a list that stands where the composer was.
+/// The chosen row of a list that is shown in place of the composer.
 fn list_row(rows: &[String]) -> Option<String> {
     rows.iter().rev().find_map(|row| {
         let text = row.trim_start();

@@ -20,9 +20,9 @@ impl Row {
     }
 }
 
-/// Splits styled text, as `capture-pane -e -p` gives it, into rows. `ghost` has the SGR colours of ghost text, each as in
-/// `38;5;246`; faint text is ghost text too. `underlined`: the program draws its cursor so. A style goes on from one row to
-/// the next.
+/// Splits styled text, as `capture-pane -e -p` gives it, into rows. `ghost` has the SGR colours of ghost text, each as
+/// in `38;5;246`; faint text is ghost text too. `underlined`: the program draws its cursor by an underline. A style
+/// continues from one row to the next.
 pub(super) fn rows(styled: &str, ghost: &[String], underlined: bool) -> Vec<Row> {
     let mut style = Style::default();
     styled.lines().map(|line| row(line, ghost, underlined, &mut style)).collect()
@@ -42,7 +42,7 @@ fn row(line: &str, ghost: &[String], underlined: bool, style: &mut Style) -> Row
     Row { chars: (0..cells.len()).map(|at| (cells[at].0, is_ghost(at) || is_cursor(at))).collect() }
 }
 
-/// What of a character's style matters.
+/// The parts of a character's style that matter here.
 #[derive(Debug, Clone, Copy, Default)]
 struct Style {
     faint: bool,

@@ -1,5 +1,5 @@
-//! An agent's own transcript: JSON lines that it appends to. Read from the end or past a baseline, never whole
-//! where it can be helped, with windows that grow to the size of the records.
+//! An agent's own transcript: a file of JSON lines to which the agent appends. It is read from the end or from a
+//! baseline on, and whole only where that can't be avoided, with windows that grow to the size of the records.
 
 use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 const CLOCK_SLACK: Duration = Duration::from_secs(86_400);
 /// How many of a file's first records may state its cwd.
 const HEAD_RECORDS: usize = 8;
-/// No record of a known agent comes near this; a longer first line is not a transcript's.
+/// How many bytes these may have. The first records of known agents are much shorter.
 const HEAD_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Where the transcripts of one peer are.
@@ -38,17 +38,17 @@ pub struct Transcripts<'m> {
 pub struct TurnEnd {
     /// When it was written.
     pub at: EpochMs,
-    /// Where it begins in the transcript that the running turn's hook named; unknown in another file.
+    /// The byte at which it begins in the transcript that the running turn's hook named; unknown in another file.
     pub position: Option<u64>,
-    /// In that file it stands behind the message that the turn began with.
+    /// Whether it follows, in that file, the message with which the turn began.
     pub follows_prompt: bool,
 }
 
-/// How far each file had been written at some moment: what stands beyond is new.
+/// The size of each file in bytes at some moment: content beyond it is new.
 pub(crate) type Baseline = BTreeMap<PathBuf, u64>;
 
 impl<'m> Transcripts<'m> {
-    /// The transcripts that the program keeps for a peer working in `cwd`. `get` looks a variable up.
+    /// The transcripts that the program keeps for a peer working in `cwd`. `get` looks up a variable of the session.
     pub fn of(rules: &'m TranscriptRules, paths: &Paths, cwd: &Path, get: impl Fn(&str) -> Option<String>) -> Self {
         let cwd = fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned());
         // The agents' own encoding: every character outside A-Z a-z 0-9 becomes a dash.
@@ -127,15 +127,15 @@ impl<'m> Transcripts<'m> {
         name.map(|name| name.to_string_lossy().into_owned())
     }
 
-    /// The current size of every file in the folder, of all peers: whose file it is, is read only when the file has
-    /// grown.
+    /// The current size of every file in the folder, whatever its peer: a file's peer is determined only when the file
+    /// has grown.
     pub(crate) fn baseline(&self) -> Baseline {
         let mut found = Vec::new();
         collect(&self.dir, self.rules.depth, &mut found);
         found.into_iter().map(|(_, path)| (path.clone(), fs::metadata(&path).map_or(0, |m| m.len()))).collect()
     }
 
-    /// Our files that were written to since `baseline`, and from where on.
+    /// Our files that have grown since `baseline`, and the byte from which on they are new.
     fn grown<'b>(&'b self, baseline: &'b Baseline) -> impl Iterator<Item = (PathBuf, u64)> + 'b {
         let mut found = Vec::new();
         collect(&self.dir, self.rules.depth, &mut found);
@@ -171,7 +171,7 @@ impl<'m> Transcripts<'m> {
     /// The first record of `path`, from byte `from` on, that proves that a turn took message `id`.
     fn taken_in(&self, path: &Path, from: u64, id: MessageId) -> Option<Value> {
         carrying(path, from, u64::MAX, id).find_map(|line| {
-            // What is no JSON is no record that says less.
+            // A line that is no JSON counts as evidence: it matches no rule for records that prove less.
             let record = serde_json::from_slice(&line).unwrap_or(Value::Null);
             (!matches_any(&record, &self.rules.queued)).then_some(record)
         })
@@ -182,7 +182,8 @@ impl<'m> Transcripts<'m> {
         last_matching(&self.newest()?, |record| record_time(record, &self.rules.timestamp)).map(|(at, _)| at)
     }
 
-    /// The newest record that ends a turn without a hook, seen from the turn that runs by what the hooks told.
+    /// The newest record that ends a turn without a hook, and its relation to the turn that runs according to the
+    /// hooks.
     pub(crate) fn last_turn_end(&self, running: &Turn) -> Option<TurnEnd> {
         if self.rules.turn_end.is_empty() {
             return None;
@@ -193,7 +194,7 @@ impl<'m> Transcripts<'m> {
         })?;
         let position = Some(position).filter(|_| running.transcript.as_deref() == Some(&newest));
         let follows_prompt = match (running.id, running.written, position) {
-            // Some programs write the prompt before they call its hook: look a little further back.
+            // Some programs write the prompt before they call its hook: the search begins a little before that place.
             (Some(id), Some(written), Some(position)) if position >= written => {
                 carries_between(&newest, written.saturating_sub(WINDOW), position, id)
             }
@@ -216,7 +217,7 @@ impl<'m> Transcripts<'m> {
             let at = record_time(record, &self.rules.timestamp)?;
             match tells(record) {
                 Some(told) => Some(Some((at, told))),
-                // A turn's end may follow the error that ended it.
+                // The record of a turn's end may follow the error that ended the turn: it is skipped.
                 None if matches_any(record, &self.rules.turn_end) => None,
                 None => Some(None),
             }
@@ -251,8 +252,9 @@ fn carries_between(path: &Path, from: u64, to: u64, id: MessageId) -> bool {
     carrying(path, from, to, id).next().is_some()
 }
 
-/// The lines that begin at `from` or later, and before `to`, and carry the envelope of message `id`: its attribute, as
-/// JSON has it. The bare id proves nothing: an agent that looks into its queue or its logs has it in its transcript.
+/// The lines that begin at `from` or later, and before `to`, and carry the envelope of message `id`: its attribute
+/// `id`, as JSON has it. The bare id proves nothing: an agent that reads its queue or its logs has it in its
+/// transcript.
 fn carrying(path: &Path, from: u64, to: u64, id: MessageId) -> impl Iterator<Item = Vec<u8>> {
     let needle = format!(r#"id=\"{id}\""#).into_bytes();
     let mut at = from;

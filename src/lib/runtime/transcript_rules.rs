@@ -12,26 +12,27 @@ use serde::Deserialize;
 pub struct TranscriptRules {
     /// The folder; `{home}`, `{slug}` and `{env:NAME:DEFAULT}` are filled in.
     pub dir: String,
-    /// How many folders deep the files are below it.
+    /// How many folders deep the files may be below it.
     #[serde(default)]
     pub depth: u32,
-    /// The cwd that a file states about itself in one of its first records. Without it the folder is the peer's own.
+    /// The pointer to the cwd that a file states in one of its first records. Without it the folder is the peer's own.
     #[serde(default)]
     pub cwd: Option<String>,
-    /// A file, from the transcript's folder, that holds the peer's working folder and nothing else: whose transcript it
-    /// is where no record says so.
+    /// A file, relative to the transcript's folder, with the peer's working folder as its only content: it tells whose
+    /// transcript it is where no record does.
     #[serde(default)]
     pub owner: Option<String>,
-    /// The conversation is called as the transcript's folder, not as its file.
+    /// Whether the conversation has the name of the transcript's folder, not of its file.
     #[serde(default)]
     pub session_is_folder: bool,
-    /// What else that record must say, by one of these rules: a program may keep other threads' files in the same place.
+    /// Rules, one of which the record with the cwd must match: a program may keep other threads' files in the same
+    /// place.
     #[serde(default, deserialize_with = "one_or_more")]
     pub only: Vec<RecordRule>,
-    /// The time of a record: an ISO string, or a number of milliseconds.
+    /// The pointer to the time of a record: an ISO string, or a number of milliseconds since 1970.
     #[serde(default = "timestamp")]
     pub timestamp: String,
-    /// A record that matches one of these says only that a message stands in the program's own queue: it proves nothing.
+    /// A record that matches one of these says only that a message is in the program's own queue: it is no evidence.
     #[serde(default)]
     pub queued: Vec<RecordRule>,
     /// A record that matches one of these begins a turn, unless one runs.
@@ -46,7 +47,7 @@ pub struct TranscriptRules {
     /// Which records say how many tokens were used: the first rule that any record of a file matches.
     #[serde(default)]
     pub tokens: Vec<TokenRule>,
-    /// The name of the model, in whatever record; it holds for the records behind it.
+    /// The pointer to the name of the model, in any record; the name holds for the records after it too.
     #[serde(default)]
     pub model: Option<String>,
     /// Records that tell of a failed turn; the first rule that holds counts.

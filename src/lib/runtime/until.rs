@@ -18,7 +18,7 @@ pub(crate) fn iso(text: &str) -> Option<EpochMs> {
 }
 
 /// The time that `text` begins with: `12:27pm`, `12:27pm (UTC)`, `3pm (Europe/Paris)`, `12:48 PM`, `14:05`, or an ISO
-/// time. One without a date is the next one after `now`; without a zone it is that of this machine.
+/// time. A time without a date is the next such time after `now`; a time without a zone is that of this machine's zone.
 pub fn read(text: &str, now: EpochMs) -> Option<EpochMs> {
     let word = text.split_whitespace().next()?;
     if let Some(at) = iso(word.trim_end_matches(['.', ',', ';'])) {
@@ -68,7 +68,7 @@ enum Zone {
 
 impl Zone {
     fn named(name: &str) -> Option<Zone> {
-        // A name is part of a path, and stands in a text that anybody may have written.
+        // The name becomes part of a path, and it comes from a text that anybody may have written.
         let is_part = |part: &str| {
             !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || ['_', '-', '+'].contains(&c))
         };
@@ -92,7 +92,7 @@ impl Zone {
         Some(seconds.into())
     }
 
-    /// When the zone's clocks show `there`, in seconds since their 1970.
+    /// When the zone's clocks show `there`, in seconds since 1970 by these clocks.
     fn instant(&self, there: i64) -> Option<EpochMs> {
         // The offset at about that time is the one at that time, unless the clocks are changed in between.
         let about = there - self.offset(there)?;

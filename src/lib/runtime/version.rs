@@ -5,11 +5,11 @@ use crate::store::open::{self, Rule};
 use serde_json::Value;
 use std::path::Path;
 
-/// How far above the program its package may begin.
+/// How many folders above the program its `package.json` may be.
 const ABOVE: usize = 8;
 
-/// The version of the program at `path`, by what is installed: its npm package says it, or a folder is called by it. The
-/// program is not run.
+/// The version of the program at `path`, by its files: from its npm package, or from the name of its file or of a
+/// folder above. The program is not run.
 pub(crate) fn installed(path: &Path) -> Option<String> {
     let real = path.canonicalize().ok()?;
     let package = real.ancestors().skip(1).take(ABOVE).find_map(|folder| {
@@ -30,7 +30,7 @@ pub(crate) fn in_text(text: &str) -> Option<String> {
 }
 
 impl Manifest {
-    /// What is to be said of `version` of the program; `None` where the rules were measured with it.
+    /// The remark about a `version` of the program outside the measured range; `None` within the range, or without one.
     pub(crate) fn drift(&self, version: &str) -> Option<String> {
         let (first, last) = (self.measured.first()?, self.measured.last()?);
         let range = if first == last { last.clone() } else { format!("{first} to {last}") };
