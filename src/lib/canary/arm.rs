@@ -79,8 +79,8 @@ pub fn reason(armed: &Armed) -> Option<&str> {
     }
 }
 
-/// Records how a session ended that is gone without an intent, unless its end is recorded already: by its dead pane,
-/// or, where the server is gone too, by the evidence that is left. A failure is logged and does not stop the caller.
+/// Records how a session ended that is gone without an intent, unless that is recorded already: from its dead pane, or,
+/// where the server is gone too, from the evidence that is left. A failure is logged and does not stop the caller.
 pub(crate) fn record_end(world: &World<'_>, record: &SessionRecord) {
     let Some(server) = record.server else { return };
     if !pane::pane_end(world, &record.identity, server) {
@@ -92,7 +92,7 @@ fn server_end(world: &World<'_>, record: &SessionRecord, server: ProcessId) {
     if !world.host.has_canaries() || process::liveness(&server) != Liveness::Gone {
         return;
     }
-    // A canary that holds its lock is still at work, and has better evidence than can be collected now.
+    // A canary that holds its lock is still recording the end, with better evidence than can be collected now.
     let path = world.paths.state(&record.identity, StateFile::CanaryLock);
     let Ok(_lock) = FileLock::acquire(&path, world.program, AT_WORK, world.clock) else { return };
     pane::say(&record.identity, watch::unwatched(world, record, server).map(drop));

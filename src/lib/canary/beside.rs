@@ -1,8 +1,9 @@
 //! A session whose conversation is held by an app-server beside the terminal.
 //!
-//! The first program of the pane starts a keeper, which starts the server and outlives neither the server nor the pane's
-//! program; waits until the server listens; and becomes the program that shows the server's conversation. Where the
-//! server does not come up, it becomes the program that holds the conversation itself, into which messages are typed.
+//! The first program of the pane starts a keeper and waits until the server listens. Then it becomes the program that
+//! shows the server's conversation, or, where the server does not listen, the program that holds the conversation
+//! itself and into which messages are typed. The keeper starts the server, and ends with the server or with the pane's
+//! program.
 
 use crate::base::{DeliveryKind, Failure, Identity};
 use crate::host::ProcessId;
@@ -19,13 +20,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a server may take to listen: it takes 0.05 s as a rule.
+/// How long a server may take until it listens: as a rule it takes 0.05 s.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is started: a JSON file that is written for each launch.
+/// What to start: a JSON file that is written for each launch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BesidePlan {
-    /// Whose session.
+    /// The identity of the session.
     pub identity: Identity,
     /// The launch's name.
     pub launch: String,
@@ -37,9 +38,9 @@ pub struct BesidePlan {
     pub attached: Vec<String>,
     /// The command line of the program where there is no server.
     pub alone: Vec<String>,
-    /// The file of what the server prints.
+    /// The file for the server's output.
     pub log: PathBuf,
-    /// `<identity>.channel`.
+    /// The path of `<identity>.channel`.
     pub channel: PathBuf,
 }
 
@@ -68,7 +69,7 @@ impl BesidePlan {
         let why = up.err().map(|why| format!("the app-server did not start: {why}"));
         let kind = if why.is_none() { DeliveryKind::AppServer } else { DeliveryKind::Type };
         let argv = if why.is_none() { &self.attached } else { &self.alone };
-        // Without the record messages are typed, which works in both cases.
+        // Where this file can't be written, messages are typed, which works in both cases.
         let _ = Channel { launch: self.launch.clone(), kind, why, http: None }.write(&self.channel);
         match argv.split_first() {
             Some((program, arguments)) => become_program(Path::new(program), arguments),
@@ -83,14 +84,14 @@ impl BesidePlan {
         last.map(|line| format!(" ({})", crate::base::exit::one_line(line))).unwrap_or_default()
     }
 
-    /// Keeps the server for the pane's program, whose pid is `program`. Where the server ends first, the session is of no
-    /// use any more: it is ended, as by any death.
+    /// Keeps the server for the pane's program, whose pid is `program`. Where the server ends first, the session is of
+    /// no use any more: the pane's program is ended, which counts as a death.
     pub fn keep(&self, world: &World<'_>, program: i32) -> Result<(), Failure> {
         let Some(program) = ProcessId::of(program) else { return Ok(()) };
         let ended = beside::serve(&self.server, program, &self.log)
             .map_err(|error| Failure::io("run the app-server of", &self.socket, &error));
         clear(&self.socket);
-        // A server that never listened is the business of the program that waits for it.
+        // A server that never listened is handled by the pane's program, which waits for it.
         let used = Channel::of(world.paths, &self.identity, Some(&self.launch))
             .is_some_and(|channel| channel.kind == DeliveryKind::AppServer);
         if used && matches!(ended, Ok(Ended::Server)) {

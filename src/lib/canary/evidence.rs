@@ -101,7 +101,7 @@ pub fn afterwards(world: &World<'_>, record: &SessionRecord, server: ProcessId) 
     (evidence, sections)
 }
 
-/// When a process started, since boot.
+/// When a process started: the time since boot. `None` on macOS.
 fn started(server: ProcessId) -> Option<Duration> {
     // Start times are in clock ticks (USER_HZ), of which there are 100 a second on every supported platform.
     cfg!(target_os = "linux").then(|| Duration::from_millis(server.start.saturating_mul(10)))
@@ -125,7 +125,7 @@ fn by_unit(world: &World<'_>, record: &SessionRecord, sections: &mut Vec<Section
         ..EndEvidence::default()
     };
     if evidence.unit.as_ref().is_some_and(|state| state.active == "failed") {
-        // Its result has been read.
+        // The unit's result has been read: its name can be used again.
         unit_record::forget_failure(unit, MANAGER_TIME);
     }
     sections.push(("unit", shown));

@@ -10,30 +10,31 @@ use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::{PaneEnd, World};
 use std::time::Duration;
 
-/// How long tmux's own news of a pane's end is waited for: it misses those of programs that end at once, and has none of
-/// a pane that was killed.
+/// How long to wait until tmux itself reports the end of a pane's program. tmux misses the end of programs that end at
+/// once, and reports nothing about a pane that was killed.
 const NEWS: Duration = Duration::from_millis(500);
-/// Pause between two looks for it.
+/// Pause between two probes for that report.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Records the end of a dead pane's program. Says whether there was a dead pane.
+/// Records the end of a dead pane's program. Returns whether there was a dead pane.
 pub(crate) fn pane_end(world: &World<'_>, identity: &Identity, server: ProcessId) -> bool {
     let Some(end) = world.host.dead_pane(identity) else { return false };
     say(identity, record::session_exit(world, identity, server, end).map(drop));
     true
 }
 
-/// Called by tmux when a pane's program has ended: records it and has the session ended by a tick of its own.
+/// Called by tmux when a pane's program has ended: records the end, and starts a tick for this identity alone, which
+/// ends the session.
 pub fn on_pane_died(world: &World<'_>, identity: &Identity, server: Option<i32>, end: PaneEnd) {
     let server = match server {
         Some(pid) => ProcessId::of(pid),
         None => SessionRecord::peek(world.paths, identity).and_then(|record| record.server),
     };
-    // Without a server that lives there is no dead pane: whoever ended it has recorded why.
+    // Where the server has ended too, its own end is recorded by the program that notices it.
     let Some(server) = server else { return };
     say(identity, record::session_exit(world, identity, server, end).map(drop));
-    // A program that ends while it starts is seen by whoever starts it, and tried again by the next tick: one started
-    // here would use up the crash-loop guard's tries within a second.
+    // The program that starts the session sees that the session's program ends during the boot, and the next tick tries
+    // again. A tick started here would use up the crash-loop guard's tries within a second.
     if SessionRecord::peek(world.paths, identity).is_some_and(|record| record.phase == Phase::Booting) {
         return;
     }
@@ -54,7 +55,7 @@ pub(crate) fn unreported(world: &World<'_>, identity: &Identity, server: Process
     }
     let record = SessionRecord::peek(world.paths, identity).filter(|record| record.server == Some(server));
     let Some(record) = record else { return };
-    // Whoever put another program into the pane (respawn-pane) has a session still.
+    // After a respawn-pane another program is in the pane, and the session lives on.
     if world.liveness(identity, Some(&record)) == Liveness::Gone && !settled() {
         let end = world.host.dead_pane(identity).unwrap_or_default();
         on_pane_died(world, identity, Some(server.pid), end);

@@ -73,8 +73,9 @@ impl LastDeath {
         Ok(durable::write_atomic(&LastDeath::path(world, identity), format!("{line}\n").as_bytes())?)
     }
 
-    /// Writes it, for a peer that is there: what is written for one that was removed or renamed meanwhile would be left for
-    /// good. Looked for afterwards, since a removal purges once more behind the registry.
+    /// Writes the file, and removes it again where the peer is not registered: the file of a peer that was removed or
+    /// renamed meanwhile would stay for good. The registry is read after the write, since a removal deletes the peer's
+    /// files once more after it has changed the registry.
     fn keep(&self, world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
         self.write(world, identity)?;
         if Registry::read(world.paths).is_ok_and(|registry| registry.get(identity.personality()).is_none()) {

@@ -53,7 +53,7 @@ impl fmt::Display for Cause {
 /// The evidence of a server's end, without any conclusion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndEvidence {
-    /// The host was rebooted since the session was launched.
+    /// Whether the host was rebooted since the session was launched.
     pub rebooted: bool,
     /// The server's exit status.
     pub ending: Option<ProcessEnd>,
@@ -65,7 +65,7 @@ pub struct EndEvidence {
     pub kernel_oom: Option<String>,
     /// The kernel's line about a fault of this very server.
     pub kernel_fault: Option<String>,
-    /// Processes of its cgroup that the OOM killer took just before the end.
+    /// How many processes of its cgroup the OOM killer has killed just before the end.
     pub cgroup_oom_kills: u64,
     /// The tmux command that ended it, as the alias or tmux's own log recorded it just before.
     pub command: Option<String>,
@@ -73,7 +73,7 @@ pub struct EndEvidence {
     pub client: Option<i32>,
 }
 
-/// What `systemctl show` says of a unit.
+/// The state of a unit, from `systemctl show`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitState {
     /// `ActiveState`.
@@ -84,8 +84,8 @@ pub struct UnitState {
     pub code: i32,
     /// `ExecMainStatus`: the exit status or the signal.
     pub status: i32,
-    /// `Job`: a requested change of state is under way. A unit whose main process ended by itself is `deactivating` too
-    /// while other processes of it remain, but has no job (measured).
+    /// Whether it has a `Job`: a requested change of state that is under way. A unit whose main process ended by itself
+    /// is `deactivating` too while other processes of it remain, but has no job (measured).
     pub has_job: bool,
 }
 
