@@ -99,7 +99,7 @@ fn wait_for_filing(world: &World<'_>, identity: &Identity) {
     });
 }
 
-/// Publishes the answer for the hook that waits, and waits until that has taken it.
+/// Publishes the answer for the hook that waits, and waits until the hook has taken it.
 fn to_hook(
     world: &World<'_>,
     peer: &Peer,

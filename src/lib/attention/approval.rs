@@ -36,7 +36,7 @@ const ATTACHED: Duration = Duration::from_secs(5);
 const ATTACHED_LOOK: Duration = Duration::from_secs(5);
 
 /// Asks for the approval that the hook's `input` describes, and waits for the answer. `print` prints the decision;
-/// `pipe` is where it goes: a program that reads no more has no use for it.
+/// `pipe` is the pipe to the program: where nobody reads it any more, the wait ends.
 pub fn ask(
     world: &World<'_>,
     identity: &Identity,
@@ -99,7 +99,7 @@ fn request(world: &World<'_>, launch: Option<&str>, input: &[u8]) -> Result<Requ
     })
 }
 
-/// What a tool would do, on one line: the part of its input that says most.
+/// What a tool would do, on one line: the most telling part of its input.
 fn summary(input: &Value) -> String {
     let named = ["command", "cmd", "file_path", "path", "url", "query", "pattern"].iter();
     let text = match named.filter_map(|key| input.get(*key)).next() {
@@ -226,7 +226,7 @@ fn conclude(world: &World<'_>, identity: &Identity, request: &Request, over: boo
     Ok(())
 }
 
-/// The answer to the request `id`, if it is whole and meant for it.
+/// The answer to the request `id`, if the file is complete and is about this request.
 fn read_answer(world: &World<'_>, identity: &Identity, id: &str) -> Option<Answer> {
     durable::peek_json::<Answer>(&file(world, identity, id, "answer")).filter(|answer| answer.id == id)
 }

@@ -50,8 +50,8 @@ pub fn words(now: &Attention) -> String {
     format!("held ({}): {what}{tool}{until}; `iapeer attention` shows it", now.state)
 }
 
-/// Whether it is time to try whether a limit or a missing login without a known end is over. If so, the time of this
-/// try is noted.
+/// Whether it is time for a try to deliver although a limit or a missing login without a known end may not be over yet.
+/// If so, the time of this try is noted.
 fn may_try(world: &World<'_>, peer: &Peer, now: &Attention) -> Result<bool, Failure> {
     if !matches!(now.state, AttentionState::Limited | AttentionState::Login) || now.until.is_some() {
         return Ok(false);
@@ -77,7 +77,7 @@ pub(crate) fn failed_turn(
     Ok(known.filter(|_| Activity::from_files(world, peer, record).quiet() != Quiet::Working))
 }
 
-/// Whether the session waits for a person or goes on by itself later: it must not be put to sleep before.
+/// Whether the session waits for a person, or will go on by itself: then it must not be put to sleep.
 pub(crate) fn keeps_awake(world: &World<'_>, record: &SessionRecord, now: EpochMs) -> bool {
     attention::peek(world.paths, &record.identity).is_some_and(|known| {
         let goes_on = known.state == AttentionState::Limited && known.until.is_some_and(|until| now < until);

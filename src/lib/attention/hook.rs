@@ -92,12 +92,12 @@ pub fn notice(world: &World<'_>, identity: &Identity, launch: Option<&str>, inpu
     set(world, identity, launch, Attention::new(state, Sign::Hook, text("message"), world.now()))
 }
 
-/// How long a turn has run when a notice can be its own: the one of the turn before may come after its beginning.
+/// How long a turn must have run before a notice counts for it: the notice of the turn before may come late.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Ends a turn of which no other hook tells that it is over, as of one that a person has cancelled: the program says that
-/// it waits for its next message, and its screen shows no turn. The cancelled message may stand in its composer; what else
-/// stands there is about to be submitted, or a person's.
+/// Ends a turn whose end no other hook reports, such as a turn that a person has cancelled: the program says that it
+/// waits for its next message, and its screen shows no turn. The composer may hold the cancelled message; any other
+/// text in it is about to be submitted, or is a person's, and then nothing is ended.
 fn awaits_a_message(
     world: &World<'_>,
     identity: &Identity,

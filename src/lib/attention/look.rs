@@ -36,7 +36,7 @@ const IDLE_TICKS: f64 = 0.1;
 struct Looked {
     /// When the session had last printed.
     printed: EpochMs,
-    /// How much CPU time its children had used.
+    /// How much CPU time its children had used, in clock ticks.
     cpu: u64,
     /// When the CPU time was measured.
     at: EpochMs,
@@ -64,13 +64,14 @@ pub(crate) fn attend(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> 
 /// Examines the session of `record`, its screen included, and updates the file.
 pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result<Option<Attention>, Failure> {
     let (identity, now) = (&peer.identity, world.now());
-    // In this order: a hook announces its request before it files it, so each of these is known to `read`.
+    // In this order: a hook announces its request before it files it, so each request found here is announced in
+    // `read`.
     let requests = requests::files(world, identity)?;
     let read = attention::peek(world.paths, identity);
     let known = read.clone().filter(|known| known.launch.is_none() || known.launch == record.launch);
     let printed = world.host.last_output(identity);
     let activity = Activity::from_files(world, peer, record);
-    // A time on the screen is relative to the end of the last turn, when it was drawn, and not to now.
+    // A time on the screen is relative to the moment when it was drawn, the end of the last turn, and not to now.
     let drawn = activity.turn.as_ref().map(|turn| turn.at).or(activity.transcript.last);
     let (screen, answers, choose) = on_screen(world, peer, drawn.unwrap_or(now), known.as_ref());
     let turn = activity.turn.as_ref();
@@ -83,7 +84,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
     let record_found = match turn {
         // A hook has reported how the turn ended.
         Some(turn) if turn.state != TurnState::Busy && !untold => None,
-        // The hook's event is a moment later than the record.
+        // The hook's event comes a moment after the record: the record itself is examined.
         _ => {
             let since = if untold { record.woke_at } else { began };
             world.host.transcript_trouble(peer).filter(|(at, _)| *at >= since)
@@ -112,7 +113,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
         requests.iter().for_each(|file| drop(step::unlink(Point::AnswerRemove, file)));
     }
     let wanted = of_verdict(&verdict, record.launch.as_deref(), now).map(|wanted| match known.filter(|_| hooked) {
-        // The text and the request from the hook itself.
+        // The hook's own text and request are better.
         Some(known) => known,
         None => Attention { answers, ..wanted },
     });
@@ -153,7 +154,7 @@ pub(crate) fn without_session(world: &World<'_>, identity: &Identity) -> Result<
     let verdict = rule::decide(&seen);
     requests::drop_requests(world, identity);
     let wanted = of_verdict(&verdict, None, now).map(|wanted| match (&known, verdict.state) {
-        // The end is computed from the same deaths: differences of milliseconds are no change.
+        // Each time the end is computed from the same deaths: a difference of milliseconds is no change.
         (Some(known), AttentionState::CrashLoop) if known.state == AttentionState::CrashLoop => Attention {
             until: known.until.max(wanted.until.filter(|_| known.until.is_none_or(|at| at <= now))),
             ..wanted
@@ -250,7 +251,7 @@ fn found_of(known: &Attention) -> Found {
     Found { state: known.state, text: known.text.clone(), until: known.until }
 }
 
-/// The screen, the answers it offers, and the one that is chosen without asking.
+/// The screen, the answers that it offers, and the answer that is chosen without asking.
 fn on_screen(
     world: &World<'_>,
     peer: &Peer,
@@ -336,7 +337,7 @@ fn still(
     if working && after.at != EpochMs::default() { now.since(moved.max(after.worked)) } else { Duration::ZERO }
 }
 
-/// Chooses on a menu that only offers to wait.
+/// Chooses `answer` without asking, on a menu that only offers to wait.
 fn choose_by_itself(world: &World<'_>, peer: &Peer, now: &Attention, answer: &str) {
     let Ok(_lock) = world.lock_to_deliver(&peer.identity, Duration::ZERO) else { return };
     let rules = peer.manifest.screen.iter().flat_map(|screen| &screen.attention);
@@ -355,7 +356,7 @@ fn choose_by_itself(world: &World<'_>, peer: &Peer, now: &Attention, answer: &st
     world.lifecycle(&event);
 }
 
-/// A limit has ended: delivery resumes, and where the profile says so the session is told to go on too.
+/// After the end of a limit: delivery resumes, and where the profile says so, the session is told to go on.
 fn limit_is_over(world: &World<'_>, identity: &Identity, over: &Attention) {
     let text = Peer::of(world.paths, identity).ok().and_then(|peer| peer.policy().after_limit());
     if let Some(text) = text.filter(|_| over.launch.is_some()) {

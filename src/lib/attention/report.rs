@@ -31,11 +31,11 @@ pub struct Row {
     pub id: Option<String>,
     /// The tool that waits.
     pub tool: Option<String>,
-    /// What it is about, on one line.
+    /// What the state is about, on one line.
     pub text: String,
-    /// When it ends by itself; null where the program does not say so.
+    /// When the state ends by itself; null where the program does not say so.
     pub until: Option<String>,
-    /// What `iapeer answer` takes.
+    /// The answers that `iapeer answer` takes.
     pub answers: Vec<String>,
     /// The kind of evidence for the state.
     pub evidence: Sign,
@@ -79,7 +79,7 @@ impl Row {
     }
 }
 
-/// An age, as all lengths of time are said.
+/// The time from `since` to `now`, as text.
 pub fn age(now: EpochMs, since: EpochMs) -> String {
     said(now.since(since))
 }

@@ -14,19 +14,19 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 words! {
-    /// What is answered to a request.
+    /// The answer to a request.
     pub enum ApprovalDecision {
         /// The tool may run.
         Allow = "allow",
-        /// It may not.
+        /// The tool may not run.
         Deny = "deny",
     }
 }
 
-/// `ID.json`.
+/// The content of `ID.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Its name.
+    /// Its id.
     pub id: String,
     /// The tool.
     pub tool: String,
@@ -43,14 +43,14 @@ pub struct Request {
     pub hook: ProcessId,
 }
 
-/// `ID.answer`.
+/// The content of `ID.answer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The request that it answers.
     pub id: String,
     /// The decision.
     pub decision: ApprovalDecision,
-    /// What the model is told of a denial.
+    /// The reason that the model is given for a denial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Who answered.
@@ -71,13 +71,13 @@ pub fn open(world: &World<'_>, identity: &Identity) -> Result<Vec<Request>, Stor
     Ok(open)
 }
 
-/// The files of all requests, and what is left of earlier ones.
+/// The files of all requests, and files that are left of earlier ones.
 pub(crate) fn files(world: &World<'_>, identity: &Identity) -> Result<Vec<PathBuf>, StoreError> {
     let dir = world.paths.state(identity, StateFile::Approval);
     Ok(durable::names_of(&dir)?.into_iter().map(|name| dir.join(name)).collect())
 }
 
-/// Takes away all requests and what is left of earlier ones: a hook that still waits gives up.
+/// Removes the files of all requests and what is left of earlier ones: a hook that still waits gives up.
 pub(crate) fn drop_requests(world: &World<'_>, identity: &Identity) {
     match files(world, identity) {
         Ok(files) => files.iter().for_each(|file| drop(step::unlink(Point::AnswerRemove, file))),

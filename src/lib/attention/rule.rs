@@ -20,11 +20,11 @@ pub struct Found {
 /// What the screen shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OnScreen {
-    /// The composer, ready for input.
+    /// Whether the composer is there, ready for input.
     pub composer: bool,
-    /// A turn runs.
+    /// Whether a turn runs.
     pub busy: bool,
-    /// The composer has text that a person has typed and not sent.
+    /// Whether the composer has text that a person has typed and not sent.
     pub draft: bool,
     /// A state that needs a person.
     pub found: Option<Found>,
@@ -37,8 +37,8 @@ pub struct OpenRequest {
     pub text: String,
     /// How long the request has waited.
     pub age: Duration,
-    /// Whether the program's own dialog is on the screen while the request waits: where it then is not, somebody has
-    /// answered on the screen.
+    /// Whether the program shows its own dialog while the request waits: then a screen without the dialog means that
+    /// somebody has answered on the screen.
     pub shows_dialog: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct AttentionSeen {
     pub stopped: bool,
     /// Whether its session is being started.
     pub booting: bool,
-    /// The crash-loop guard leaves it asleep until then.
+    /// Until when the crash-loop guard leaves the peer asleep.
     pub crash_loop: Option<EpochMs>,
     /// How its last session died, if nothing has woken the peer since.
     pub died: Option<String>,
@@ -91,9 +91,9 @@ pub struct AttentionVerdict {
 /// How long a program may take to draw its dialog once it has called the permission hook.
 const DRAWN: Duration = Duration::from_secs(3);
 
-/// Whether a hook has told that the turn failed which hooks still call running: a program reports the failure first and
-/// the end of the turn then, and an observer in between must not take the failure for one of an earlier turn. `told`:
-/// what the hook reported, and when. `turn`: when a hook last reported on the turn.
+/// Whether a hook has reported the failure of the turn that, according to the hooks, still runs. A program reports
+/// first the failure and then the end of the turn; an observer in between must not take the failure for that of an
+/// earlier turn. `told`: what the hook reported, and when. `turn`: when a hook last reported on the turn.
 pub(crate) fn has_failed(told: Option<(AttentionState, EpochMs)>, turn: Option<EpochMs>) -> bool {
     told.is_some_and(|(state, at)| state.ends_a_turn() && turn.is_some_and(|turn| turn <= at))
 }
@@ -164,15 +164,16 @@ fn without_session(seen: &AttentionSeen) -> AttentionVerdict {
     }
 }
 
-/// Whether a request still waits: where its dialog stands on the screen while it does, a screen that shows the composer
-/// instead says that somebody has answered there.
+/// Whether a request still waits. Where its dialog is on the screen meanwhile, a screen with the composer instead shows
+/// that somebody has answered there.
 fn is_open(request: &OpenRequest, screen: Option<&OnScreen>) -> bool {
     let Some(screen) = screen else { return true };
     let answered = if request.shows_dialog { screen.composer } else { screen.composer && !screen.busy };
     !answered || request.age < DRAWN
 }
 
-/// A turn that ended in an error or at a limit: by the best evidence, completed from the others.
+/// The state after a turn that ended in an error or at a limit: from the best evidence, completed from the other
+/// evidence.
 fn after_failed_turn(seen: &AttentionSeen) -> Option<AttentionVerdict> {
     let on_screen = seen.screen.as_ref().and_then(|screen| screen.found.as_ref());
     let each = [
@@ -243,7 +244,7 @@ mod rows {
         Some(OnScreen { found, ..composer() })
     }
 
-    /// A screen without one.
+    /// A screen without the composer.
     fn shows(state: AttentionState) -> Option<OnScreen> {
         Some(OnScreen { found: found(state), ..OnScreen::default() })
     }

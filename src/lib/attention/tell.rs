@@ -124,7 +124,8 @@ fn body(about: &Identity, now: &Attention) -> String {
     said
 }
 
-/// Who waits for what the message `text` of [`tell`]'s tells of; `None` where that is over, or is another thing by now.
+/// The peer that the message `text`, sent by [`tell`], is about, and what it waits for. `None` where that state is over
+/// or has changed.
 pub(crate) fn told_of(world: &World<'_>, text: &str) -> Result<Option<(Identity, Attention)>, Failure> {
     let waiting = identities_with(world.paths, StateFile::Attention)?.into_iter();
     Ok(waiting
@@ -163,7 +164,7 @@ pub(crate) fn wait_and_tell(world: &World<'_>, identity: &Identity) -> Result<()
     Ok(())
 }
 
-/// Looks at the screen of `identity` where a hook has said what is asked and not what can be answered.
+/// Reads the screen of `identity` where a hook has reported the state, but not the possible answers.
 fn answerable(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
     let unknown = |now: &Attention| now.answers.is_empty() && now.hook.is_none();
     if !attention::peek(world.paths, identity).is_some_and(|now| unknown(&now)) {
