@@ -13,15 +13,15 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Stdin, Stdout};
 use tokio::sync::Mutex;
 
-/// Longest line that is read; a message has 16,000 characters.
+/// Longest line that is read, in bytes; a message has at most 16,000 characters.
 const LINE_MAX: usize = 16 << 20;
 
 /// Stdin and stdout as a transport.
 pub(crate) struct Stdio {
     input: BufReader<Stdin>,
-    /// What was read of a line: a read that is cancelled half-way is taken up again by the next one.
+    /// The part of a line that was read so far: a read that is cancelled half-way is continued by the next one.
     line: Vec<u8>,
-    /// The line was over the maximum; its rest is passed over.
+    /// Whether the line was over the maximum: its rest is skipped.
     too_long: bool,
     output: Arc<Mutex<Stdout>>,
 }
@@ -36,7 +36,7 @@ impl Stdio {
         }
     }
 
-    /// Reads on to the end of a line. `false`: the client is gone.
+    /// Reads up to the end of a line. `false`: the client is gone.
     async fn read_line(&mut self) -> bool {
         loop {
             let Ok(available) = self.input.fill_buf().await else { return false };
@@ -107,9 +107,9 @@ async fn write(output: Arc<Mutex<Stdout>>, item: TxJsonRpcMessage<RoleServer>) -
 /// What a line holds.
 enum Frame {
     Message(Box<RxJsonRpcMessage<RoleServer>>),
-    /// Nothing that is answered: a blank line, a notification that we don't know.
+    /// A line that is not answered: a blank line, or a notification that we don't know.
     Nothing,
-    /// It is answered with this.
+    /// A line that is answered with this error, for the request of this id.
     Bad(ErrorData, Option<RequestId>),
 }
 
@@ -136,8 +136,8 @@ impl Frame {
     }
 }
 
-/// The `id` of an object that is not JSON as a whole: the value behind the first key of that name that stands at its
-/// top, outside of strings.
+/// The `id` of an object that is not JSON as a whole: the value of the first key `id` at its top level, outside of
+/// strings.
 fn id_in(line: &[u8]) -> Option<RequestId> {
     let (mut depth, mut string) = (0, None);
     let mut at = 0;

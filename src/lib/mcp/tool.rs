@@ -15,11 +15,11 @@ use std::time::Duration;
 /// The tool's name.
 pub(crate) const NAME: &str = "send_to_peer";
 
-/// How long a call watches the message settle. A sleeping peer is up well before; an agent's own patience with a
-/// tool (60 s are common) must not run out first.
+/// How long a call waits until the message is settled. A sleeping peer is awake well before; an agent's own time limit
+/// for a tool (60 s are common) must not pass first.
 const WAIT: Duration = Duration::from_secs(45);
 
-/// The arguments of a call. An unknown one is refused: it may be what the agent cared about.
+/// The arguments of a call. An unknown argument is refused: it may be what the agent cared about.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
@@ -31,8 +31,8 @@ struct Arguments {
     runtime: Option<String>,
 }
 
-/// Says that this launch's program has fetched the tool: a message that came earlier could not be answered with it.
-/// Nobody but us is to notice when it can't be said: the message then waits a little longer.
+/// Notes that this launch's program has fetched the tool: a message that came earlier could not be answered with it. A
+/// failure is only logged: the first prompt is then held back a little longer.
 pub(crate) fn note_listed() {
     let (identity, launch) = (std::env::var("PEER_IDENTITY"), std::env::var("PEER_LAUNCH"));
     let (Ok(Ok(identity)), Ok(launch)) = (identity.map(|text| text.parse()), launch) else { return };
@@ -59,7 +59,7 @@ pub(crate) fn schema() -> Value {
     })
 }
 
-/// What the tool does, and the peers there are, a line each.
+/// What the tool does, and one line for each other peer.
 pub(crate) fn description() -> String {
     let mut text = "Send a message to another agent, person or service on this host. It is kept durably and \
                     delivered into the peer's session; a sleeping peer is woken by it. An answer comes later as a \
@@ -87,7 +87,7 @@ pub(crate) fn description() -> String {
     text
 }
 
-/// Carries out a call: the same path as `iapeer-send`. Nothing is kept where it is an error.
+/// Carries out a call, in the same way as `iapeer-send`. An error means that nothing was kept.
 pub(crate) fn call(arguments: Value) -> Result<SendReport, Failure> {
     let mut report = None;
     let done = message(arguments).and_then(|message| {
