@@ -16,15 +16,15 @@ pub(crate) struct Facts {
     pub platform: String,
     /// The system's version.
     pub os_version: String,
-    /// The user.
+    /// The name of the user.
     pub user: String,
-    /// The host.
+    /// The name of the host.
     pub hostname: String,
     /// The local date.
     pub today: String,
 }
 
-/// A file of one of the two roots: how its path is shown, and its content.
+/// A file below the root or below the peer's `.iapeer`: its path as it is shown, and its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Half {
     /// The path, with the home as `~`.

@@ -40,7 +40,7 @@ pub(crate) fn compose_for(
     Ok(compose(&facts, &doctrine, registry.peers(), &documents, &fragments, memory))
 }
 
-/// The names of the Markdown files in `folder` of both roots.
+/// The names of the Markdown files in `folder` of both roots (the root, and the peer's `.iapeer`).
 fn markdown(roots: &[std::path::PathBuf; 2], folder: &str) -> Result<BTreeSet<String>, Failure> {
     let mut found = BTreeSet::new();
     for dir in roots.iter().map(|root| root.join(folder)) {
@@ -50,8 +50,8 @@ fn markdown(roots: &[std::path::PathBuf; 2], folder: &str) -> Result<BTreeSet<St
     Ok(found)
 }
 
-/// For each name the global file, then the peer's own. A file that vanishes between listing and reading is left out; a file that
-/// is not ours is an error: a session does what it says.
+/// For each name the global file, then the peer's own. A file that vanishes between listing and reading is left out. A
+/// peer's file that is not ours is an error, since a session does what the file says.
 fn halves(
     paths: &Paths,
     roots: &[std::path::PathBuf; 2],

@@ -1,5 +1,5 @@
-//! The system prompt of a session: host and peer doctrine, the known peers, fragments (spec 11). The layout is
-//! fixed to the byte.
+//! The system prompt of a session: facts, host and peer doctrine, the known peers, documents, fragments, memory (spec
+//! 11). The layout is fixed to the byte.
 
 #![forbid(unsafe_code)]
 
