@@ -13,8 +13,8 @@
 //! `iapeer-canary --beside FILE`, the first program of a session's pane, is no canary: it starts an app-server, waits
 //! until the server listens, and becomes the session's program. A second process ends the server when that program ends.
 //!
-//! Exit: 0 done, or another canary watches · 64 usage · 67 no such peer · 69 no session to watch · 74 I/O · 75 none
-//! could be started · 77 permission · 78 configuration.
+//! Exit: 0 done, or another canary watches · 64 usage · 67 no such peer · 69 no session to watch · 74 I/O · 75 no
+//! canary could be started · 77 permission · 78 configuration.
 
 use iapeer::base::{Exit, Failure, Identity};
 use iapeer::canary::arm::{self, Armed};
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     // Watching takes a short way: a process that sleeps for days should not carry an argument parser's memory.
     if let Some(log) = lone_log() {
         iapeer::host::slim::slim();
-        // The stream's end is the session's; nobody reads an exit code here.
+        // The stream ends with the session; nobody reads the exit code.
         let _ = PaneLog::at(&log).keep(std::io::stdin().lock());
         return ExitCode::SUCCESS;
     }
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     match lone_identity() {
         Some(identity) => iapeer::base::output::run("iapeer-canary", || {
             cli::with_world_without_input("iapeer-canary", Access::Write, |world| {
-                // Many a name (code-review) reads like an identity.
+                // A peer's name (`code-review`) may look like an identity.
                 match SessionRecord::peek(world.paths, &identity) {
                     Some(_) => watch::watch(world, &identity),
                     None => watch::watch(world, &named(world, identity.to_string())?),
@@ -63,7 +63,8 @@ fn lone_log() -> Option<PathBuf> {
     (option == "--pane-log").then(|| file.into())
 }
 
-/// `--beside FILE`, as a launch starts it in the pane, and `--beside FILE --program PID`, as that starts the keeper.
+/// `--beside FILE`, as a launch starts the pane's first program, and `--beside FILE --program PID`, as that program
+/// starts the keeper.
 fn beside() -> Option<(PathBuf, Option<i32>)> {
     let mut words = std::env::args_os().skip(1);
     let (option, file) = (words.next()?, words.next()?);
@@ -133,14 +134,14 @@ fn run(given: args::Canary, world: &World<'_>) -> Result<Exit, Failure> {
     watch::watch(world, &named(world, name)?)
 }
 
-/// Of the identities that `name` names the first that has a session, else the first.
+/// The first of the identities named by `name` that has a session, else the first.
 fn named(world: &World<'_>, name: String) -> Result<Identity, Failure> {
     let all = queues::chosen(world, &[name])?;
     let live = all.iter().find(|identity| SessionRecord::peek(world.paths, identity).is_some());
     Ok(live.unwrap_or(&all[0]).clone())
 }
 
-/// tmux fills in nothing where it does not know.
+/// A number that tmux has filled in. `None`: tmux does not know it, and left it empty.
 fn number(text: Option<String>) -> Option<i32> {
     text?.trim().parse().ok()
 }

@@ -5,7 +5,8 @@
 //! 3. Deliver from the head of the queue, waking a sleeping peer, until no item waits or the peer's state forbids delivery.
 //! 4. Release the lock and read the queue once more: items accepted meanwhile are delivered as well.
 //!
-//! Exit: 0 · 64 usage · 66 no such item · 67 no such peer · 74 I/O · 75 try again · 77 permission · 78 configuration.
+//! Exit: 0 · 64 usage · 66 no such item · 67 no such peer · 69 not a dead letter · 74 I/O · 75 try again · 77
+//! permission · 78 configuration.
 
 use iapeer::base::{Exit, Failure, Identity, output};
 use iapeer::cli::{self, Access, args};
@@ -48,11 +49,11 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
         }
     } else {
         let codes = chosen.iter().map(|of| match of {
-            // Of thousands most have nothing, and looking is cheaper than finding out who they are. One that can't be
-            // read is a drain's to tell.
+            // Most of thousands of queues are empty, and reading a queue is cheaper than determining its peer. A queue
+            // that can't be read is reported by its drain.
             QueueOf::Peer(identity) if given.all && world.queue(identity).is_at_rest().unwrap_or(false) => Exit::Ok,
             QueueOf::Peer(identity) => one(given.json, identity, world),
-            // Its tick and `iapeer-relay push` see to that.
+            // Ticks and `iapeer-relay push` hand over the messages for other hosts.
             QueueOf::Host(_) if given.all => Exit::Ok,
             QueueOf::Host(host) => {
                 output::complain(&format!(
@@ -66,7 +67,7 @@ fn run(given: args::Drain, world: &World<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Requeues one dead letter. One that can't be never stops the others; the worst code is the program's.
+/// Requeues one dead letter. A failure does not stop the others; the program exits with the worst code.
 fn requeue(json: bool, id: &str, world: &World<'_>) -> Exit {
     match queues::requeue(world, id) {
         Ok(row) => {
@@ -80,7 +81,7 @@ fn requeue(json: bool, id: &str, world: &World<'_>) -> Exit {
     }
 }
 
-/// Drains one identity. One that fails never stops the others; the worst code is the program's.
+/// Drains one identity. A failure does not stop the others; the program exits with the worst code.
 fn one(json: bool, identity: &Identity, world: &World<'_>) -> Exit {
     let done = try_one(json, identity, world);
     done.err().map_or(Exit::Ok, |failure| {

@@ -4,7 +4,8 @@
 //! canary records the end as a death. A line of a plan applies only to the session that it was made for; a plan with an
 //! invalid line is refused before any session is ended.
 //!
-//! Exit: 0 · 64 usage · 65 an invalid plan · 66 no such file · 74 I/O · 75 a session could not be ended · 77 permission · 78 configuration.
+//! Exit: 0 · 64 usage · 65 an invalid plan · 66 no such file · 67 no such peer · 74 I/O · 75 a session could not be
+//! ended · 77 permission · 78 configuration.
 
 use iapeer::base::span::span;
 use iapeer::base::{Exit, Failure};

@@ -5,8 +5,8 @@
 //! durably before it acknowledges the message, and accepts each message once. `run` does both through a NATS server, until
 //! it is killed.
 //!
-//! Exit: 0 · 64 usage · 67 no such host · 69 refused by the other host · 74 I/O · 75 the host can't be reached: what waits,
-//! waits · 77 permission · 78 configuration. Of several hosts it is the worst.
+//! Exit: 0 · 64 usage · 67 no such host · 69 refused by the other host · 74 I/O · 75 the host can't be reached,
+//! messages keep waiting · 77 permission · 78 configuration. With several hosts it is the worst code.
 
 use iapeer::base::{Exit, Failure, HostName, output};
 use iapeer::cli::host_args::{Relay, RelayAct};
@@ -46,7 +46,7 @@ fn act(given: Relay, world: &World<'_>) -> Result<Exit, Failure> {
     }
 }
 
-/// Does `act` for all `hosts` at once: one that does not answer keeps no other waiting.
+/// Does `act` for all `hosts` at once, so that a host that does not answer delays no other. Returns the worst code.
 fn each(world: &World<'_>, hosts: &[HostName], act: impl Fn(&HostName) -> Result<(), Failure> + Sync) -> Exit {
     let one = |host: &HostName| {
         act(host).err().map_or(Exit::Ok, |failure| {

@@ -7,7 +7,8 @@
 //! A peer whose files are bad never keeps the tick from the other peers. `--dry-run` changes nothing; its `--json` lines
 //! are a plan for `iapeer-reap --plan -`.
 //!
-//! Exit: 0 unless the tick itself could not run · 64 usage · 74 I/O · 77 permission · 78 configuration.
+//! Exit: 0 unless the tick itself could not run · 64 usage · 67 no such peer · 74 I/O · 77 permission · 78
+//! configuration.
 
 use iapeer::base::span::said;
 use iapeer::base::{Exit, Failure, output};
@@ -23,7 +24,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    // Somebody sees the end of a tick over single identities; the timer's, or cron's, nobody sees.
+    // A tick over single identities has a caller who sees its failure. Nobody sees the failure of a tick that the timer
+    // or cron starts, so it is noted in a file.
     let unseen = Cell::new(false);
     let access = |given: &args::Superviser| {
         unseen.set(!given.dry_run && given.only.is_empty());
@@ -39,12 +41,12 @@ fn main() -> ExitCode {
 fn run(given: args::Superviser, world: &World<'_>) -> Result<Exit, Failure> {
     let only = if given.only.is_empty() { Vec::new() } else { queues::chosen(world, &given.only)? };
     for identity in &only {
-        // What is left of it may be somebody's errand all the same.
+        // Such an identity is examined all the same: its session may have outlived its peer.
         if let Err(failure) = Peer::of(world.paths, identity) {
             output::complain(&format!("iapeer-superviser: {identity}: {failure}"));
         }
     }
-    // A tick over single identities is somebody's errand: it need not wait for, or hold up, the timer's.
+    // A tick over single identities takes no lock: it need not wait for the timer's tick, nor delay it.
     let _lock = if given.dry_run || !only.is_empty() {
         None
     } else {
