@@ -66,7 +66,7 @@ pub(crate) fn connect(socket: &Path) -> io::Result<UnixStream> {
 /// Which of the two ended first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// The program in the terminal, or this process was told to end: the server has been ended too.
+    /// The program in the terminal ended, or this process was told to end: then the server has been ended too.
     Program,
     /// The server.
     Server,

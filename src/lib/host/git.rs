@@ -134,7 +134,7 @@ impl GitRepository {
     }
 }
 
-/// What is not committed in the worktree at `path`: one line a file.
+/// The uncommitted changes in the worktree at `path`, one line for each file.
 pub fn uncommitted(path: &Path) -> Result<Vec<String>, GitError> {
     let status = ask(path, &["status", "--porcelain"])?;
     Ok(status.lines().map(str::to_owned).collect())

@@ -62,7 +62,7 @@ pub fn serve() -> Result<Exit, Failure> {
     runtime.block_on(async {
         match Peers.serve(Stdio::new()).await {
             Ok(service) => service.waiting().await.map(|_| Exit::Ok).map_err(|error| failed(&error)),
-            // A client that went before it said anything is no failure of ours.
+            // A client that closes the connection before its first request is not a failure.
             Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(Exit::Ok),
             Err(error) => Err(failed(&error)),
         }

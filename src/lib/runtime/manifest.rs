@@ -96,7 +96,7 @@ pub struct Manifest {
     /// The ways in which messages go into a session, the best first; empty means typing.
     #[serde(default)]
     pub delivery: Vec<DeliveryKind>,
-    /// The app-server that is started beside the terminal where messages go by it.
+    /// The app-server that is started beside the terminal, where messages go by an app-server.
     #[serde(default)]
     pub app_server: Option<AppServer>,
     /// Texts whose SHA-256 sum is `{digest:NAME}`: a program may trust a hook by its sum.

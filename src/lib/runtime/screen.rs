@@ -37,7 +37,7 @@ pub enum Sight<'r> {
 }
 
 impl Screen {
-    /// A screen that shows a program's last words, as they are told on one line.
+    /// A screen that shows a program's last words, which are given joined to one line.
     pub(crate) fn of_last_words(words: &str) -> Screen {
         Screen { styled: words.replace(" ⏎ ", "\n"), ..Screen::default() }
     }

@@ -60,9 +60,9 @@ pub fn read(text: &str, now: EpochMs) -> Option<EpochMs> {
 }
 
 enum Zone {
-    /// That of this machine.
+    /// The zone of this machine.
     Here,
-    /// One from the system's files.
+    /// A zone from the system's files.
     Named(TimeZone),
 }
 

@@ -57,7 +57,7 @@ impl AfterEnd {
     }
 }
 
-/// Where an agent's turn stands, as its hooks tell.
+/// The state of an agent's turn, as its hooks report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TurnState {
@@ -74,7 +74,7 @@ pub enum TurnState {
 /// The last turn event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Where the turn stands.
+    /// The state of the turn.
     pub state: TurnState,
     /// Whether the turn is over and ended in an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

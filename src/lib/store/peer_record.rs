@@ -32,7 +32,7 @@ pub struct PeerRecord {
     pub interfaces: Option<Value>,
     /// The name it had before its last rename.
     pub formerly: Option<Personality>,
-    /// What its profile said about its sessions when it was last read.
+    /// The policy for its sessions, as the profile had it when it was last read.
     pub(crate) policy: Map<String, Value>,
     /// Keys that we don't know.
     pub(crate) extra: Map<String, Value>,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// What a registry that can't be used, and its copy, still say.
+/// The readable rest of a registry that can't be used, and of its copy.
 #[derive(Debug, Default)]
 pub(crate) struct Remains {
     /// Records, the registry's own before its copy's.

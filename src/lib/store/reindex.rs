@@ -12,7 +12,7 @@ use crate::store::profile::{Profile, ProfileError};
 use crate::store::registry::{PeerRecord, Registry};
 use serde::Serialize;
 
-/// How a record stands to the profile in its folder.
+/// The relation of a record to the profile in its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProfileStanding {
     /// They say the same.

@@ -2,7 +2,7 @@
 
 use super::{platform, stat::Stat};
 
-/// What the platform tells of a process's doings.
+/// What a process is doing, as far as the platform tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Doing {
     /// Whether a signal or a debugger has stopped it: it does nothing until it is continued.

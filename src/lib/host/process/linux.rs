@@ -11,7 +11,7 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
 
 fn parse(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    // proc(5) counts from 1 and the name is field 2, so field N stands at N - 3.
+    // proc(5) counts from 1 and the name is field 2, so field N has the index N - 3.
     let field = |n: usize| fields.get(n - 3).copied();
     Some(Stat {
         zombie: matches!(field(3)?, "Z" | "X" | "x"),

@@ -29,7 +29,7 @@ const VANISH: Duration = Duration::from_secs(10);
 /// Pauses before each try to load a job: right after a bootout launchd answers with errors that pass.
 const PAUSES: [u64; 4] = [0, 2, 5, 15];
 
-/// All shipped agents for `target`, to stand in `dir`.
+/// All shipped agents for `target`, as files for `dir`.
 pub fn shipped(target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
     let file = |(label, shipped): &(&str, &str)| ServiceFile {
         name: (*label).to_owned(),

@@ -64,7 +64,7 @@ impl Manager {
         }
     }
 
-    /// All shipped units, as they should stand in `dir`.
+    /// All shipped units, as files for `dir`.
     pub fn shipped(self, target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
         match self {
             Manager::Systemd => unit_files::shipped(target, dir),

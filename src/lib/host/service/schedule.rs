@@ -70,7 +70,7 @@ pub(crate) fn launchd_label(name: &str) -> String {
     format!("io.iapeer.schedule.{name}")
 }
 
-/// The unit that fires, and the service that it starts, to stand in `dir`.
+/// The unit that fires, and the service that it starts, as files for `dir`.
 pub fn systemd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Vec<ServiceFile> {
     let ScheduledRun { name, trigger, .. } = run;
     let line = |text: &str| text.replace('%', "%%");
@@ -107,7 +107,7 @@ pub fn systemd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Vec
     vec![file(systemd_name(name, trigger), fires), file(format!("iapeer-schedule-{name}.service"), service)]
 }
 
-/// The agent, to stand in `dir`. The error says what launchd can't do.
+/// The agent, as a file for `dir`. The error says what launchd can't do.
 pub fn launchd(target: &ServiceTarget, dir: &Path, run: ScheduledRun<'_>) -> Result<ServiceFile, ScheduleError> {
     let when = match run.trigger {
         ScheduleTrigger::Every(seconds) => ("StartInterval", Value::from(*seconds)),

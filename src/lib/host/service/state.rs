@@ -11,7 +11,7 @@ pub struct Seen {
     pub trouble: Option<String>,
     /// How long ago it last ran or started.
     pub last: Option<Duration>,
-    /// In how long it runs next.
+    /// How long it takes until it runs next.
     pub next: Option<Duration>,
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct UserManager {
 pub(crate) struct SessionUnit<'a> {
     /// Its name without `.service`.
     pub name: String,
-    /// Says whose it is: another root's unit of that name is never touched.
+    /// Names the root that it belongs to: another root's unit of the same name is never touched.
     pub description: String,
     /// The program and its arguments; it must leave a daemon behind and exit.
     pub argv: &'a [OsString],

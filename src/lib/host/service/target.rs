@@ -74,7 +74,7 @@ fn lasting(bin_dir: &Path) -> PathBuf {
 pub struct ServiceFile {
     /// The unit's name or the agent's label.
     pub name: String,
-    /// Where it belongs.
+    /// Its path.
     pub path: PathBuf,
     /// Its content.
     pub text: String,

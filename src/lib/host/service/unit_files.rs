@@ -28,7 +28,7 @@ pub(crate) fn is_shipped(name: &str) -> bool {
     SHIPPED.iter().any(|(shipped, _)| *shipped == name)
 }
 
-/// All shipped units for `target`, to stand in `dir`.
+/// All shipped units for `target`, as files for `dir`.
 pub fn shipped(target: &ServiceTarget, dir: &Path) -> Vec<ServiceFile> {
     let file = |(name, text): &(&str, &str)| ServiceFile {
         name: (*name).to_owned(),
