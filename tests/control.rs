@@ -157,6 +157,26 @@ fn self_done_of_a_peer_that_is_no_worker_is_inert() {
 }
 
 #[test]
+fn a_process_of_an_earlier_session_ends_and_settles_nothing() {
+    let home = home_with(&[]);
+    delivered(&home, "hello");
+    let pid = home.server_pid(ANN);
+    let launch = home.session_json(ANN).unwrap()["launch"].as_str().unwrap().to_owned();
+    let by = |launch: &str, verb: &str| {
+        let mut command = home.cmd("iapeer");
+        command.arg(verb).env("PEER_IDENTITY", ANN).env("PEER_LAUNCH", launch);
+        home.start(command, None).wait(SOON)
+    };
+    for verb in ["self-fresh", "self-done"] {
+        let refused = by("an-earlier-one", verb);
+        assert!(refused.code == 69 && refused.stderr.contains("nothing was changed"), "{refused}");
+    }
+    assert!(home.server_pid(ANN) == pid && !home.state(ANN, "ephemeral-armed"));
+    assert_eq!(by(&launch, "self-done").code, 0);
+    assert!(by(&launch, "self-fresh").code == 0 && home.server_pid(ANN) != pid);
+}
+
+#[test]
 fn interrupt_ends_a_turn_that_hangs() {
     let home = home_with(&[("PARROT_HANG", "turn")]);
     assert_eq!(home.run("iapeer", &["interrupt", "ann"]).code, 69, "there is no session");

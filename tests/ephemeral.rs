@@ -194,6 +194,11 @@ fn self_done_settles_a_task_that_has_no_answer() {
     home.set("IAPEER_EPHEMERAL_QUIET_SECS", "1");
     task(&home, "quiet work");
     wait_until("the task taken", SOON, || home.record("temp").len() == 1);
+    // A process that outlived the worker's earlier session says nothing about this one's task.
+    let mut done = home.cmd("iapeer");
+    done.arg("self-done").env("PEER_IDENTITY", "parrot-temp").env("PEER_LAUNCH", "an-earlier-one");
+    assert_eq!(home.start(done, None).wait(SOON).code, 69);
+    assert_eq!((home.queue("parrot-temp"), home.state("parrot-temp", "ephemeral-armed")), ((0, 1, 0), false));
     let mut done = home.cmd("iapeer");
     done.arg("self-done").env("PEER_IDENTITY", "parrot-temp");
     let done = home.start(done, None).wait(SOON);

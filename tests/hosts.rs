@@ -75,6 +75,9 @@ fn a_question_is_answered_across_hosts() {
     there.home.parrot("bob", &[("PARROT_TURN_MS", "5")]);
     let asked = laptop.home.ok("iapeer-send", &["bob@box", "--ask", "-m", "how are you?"]);
     assert_eq!(asked.stdout, "You said: how are you?\n", "{asked}");
+    // By its identity, too, where the answer names no question.
+    let asked = laptop.home.ok("iapeer-send", &["parrot-bob@box", "--ask", "-m", "and now?"]);
+    assert_eq!(asked.stdout, "You said: and now?\n", "{asked}");
     // It was printed, and is filed as read.
     assert!(letters(&laptop.home).iter().all(|letter| letter["unread"] == false));
 }

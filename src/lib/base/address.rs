@@ -192,6 +192,14 @@ impl Contact {
     pub fn host(&self) -> Option<&HostName> {
         self.host.as_ref()
     }
+
+    /// Whether `origin` is this peer. A name on another host may be a RUNTIME-NAME, which only that host can tell.
+    pub fn is(&self, origin: &Origin) -> bool {
+        let identity = origin.identity();
+        let is_named =
+            self.name == *identity.personality() || (self.host.is_some() && self.name.as_str() == identity.as_str());
+        self.host == origin.host && is_named
+    }
 }
 
 impl From<Personality> for Contact {
@@ -270,5 +278,15 @@ mod tests {
         assert!(!address.is(&from("claude-bob")) && !address.is(&from("claude-bob@other")));
         let one: Address = "claude-bob@box".parse().unwrap();
         assert!(one.is(&from("claude-bob@box")) && !one.is(&from("codex-bob@box")));
+        let is = |contact: &str, origin: &str| contact.parse::<Contact>().unwrap().is(&from(origin));
+        assert!(is("bob@box", "codex-bob@box") && is("claude-bob@box", "claude-bob@box") && is("bob", "claude-bob"));
+        for (contact, origin) in [
+            ("claude-bob@box", "codex-bob@box"),
+            ("bob@box", "claude-bob"),
+            ("bob", "claude-bob@box"),
+            ("claude-bob", "claude-bob"),
+        ] {
+            assert!(!is(contact, origin), "{contact} {origin}");
+        }
     }
 }

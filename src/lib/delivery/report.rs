@@ -75,7 +75,7 @@ impl SendReport {
     /// The report for the message `id`, which answers a message of `answered`: `answered` is no peer, and this host has
     /// no owner but the sender.
     pub(crate) fn noted(answered: Identity, id: MessageId) -> SendReport {
-        let why = format!("nobody reads an answer to {answered}: it is no peer, and this host has no owner");
+        let why = format!("nobody reads an answer to {answered}: it is no peer, and this host has no owner but you");
         SendReport { reason: Some(why), ..SendReport::bare(SendOutcome::Noted, answered.to_string(), id) }
     }
 

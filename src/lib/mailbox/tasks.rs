@@ -81,14 +81,18 @@ impl Ledger<'_> {
     }
 }
 
+/// Whether this process was started by an earlier session of `identity` than the one that runs now: such a process
+/// outlived its session, and does not speak for this one.
+pub(crate) fn is_of_an_earlier_session(world: &World<'_>, identity: &Identity) -> bool {
+    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
+    current.zip(std::env::var("PEER_LAUNCH").ok()).is_some_and(|(current, own)| own != current)
+}
+
 /// Sets the mark that a worker has answered (`.ephemeral-armed`), starts a drain, and returns whether the mark was set.
 /// Called for every sender; does nothing where the sender is no worker, or where the message comes from a process of an
 /// earlier session, which answers no task of this session.
 pub(crate) fn arm(world: &World<'_>, caller: &Identity, record: &PeerRecord) -> bool {
-    let current = SessionRecord::peek(world.paths, caller).and_then(|record| record.launch);
-    if let (Some(current), Ok(own)) = (current, std::env::var("PEER_LAUNCH"))
-        && own != current
-    {
+    if is_of_an_earlier_session(world, caller) {
         return false;
     }
     let profile = Profile::read(&record.cwd).ok().flatten();

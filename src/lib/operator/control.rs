@@ -264,6 +264,7 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
     // A peer that is not registered would never be started again.
     Peer::of(world.paths, identity)?;
     let lock = world.lock(identity, world.settings.lock_wait)?;
+    refuse_earlier_session(world, identity)?;
     match settle::settle(world, identity)?.0 {
         Standing::Live(record) => {
             world.lifecycle(&Event::new("self-fresh").field("identity", identity));
@@ -289,9 +290,19 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
     Ok(())
 }
 
+/// A process that outlived its session must neither end the next session nor settle that one's task.
+fn refuse_earlier_session(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
+    if !tasks::is_of_an_earlier_session(world, identity) {
+        return Ok(());
+    }
+    let why = format!("{identity} has another session now than the one that this process is of: nothing was changed");
+    Err(Failure::new(Exit::Refused, why))
+}
+
 /// A worker says that it is done although it has nothing to send.
 pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure> {
     let peer = Peer::of(world.paths, identity)?;
+    refuse_earlier_session(world, identity)?;
     if tasks::arm(world, identity, &peer.record) {
         return Ok(true);
     }

@@ -77,8 +77,7 @@ impl<'w> Asks<'w> {
         if let Some(re) = item.re {
             return self.open.iter().map(|(id, _)| *id).find(|id| *id == re);
         }
-        let sender = &item.from.contact();
-        let mut asked = self.open.iter().filter(|(_, asked)| asked == sender).map(|(id, _)| *id);
+        let mut asked = self.open.iter().filter(|(_, asked)| asked.is(&item.from)).map(|(id, _)| *id);
         let question = asked.next().filter(|id| id.made() < item.accepted)?;
         let alone = asked.next().is_none() && !answer::is_anything_else_open(self.said_before(item)?, question);
         alone.then_some(question)
