@@ -1,6 +1,7 @@
 //! Turns: a message starts a turn, or waits until the running turn ends; a turn ends by itself or is interrupted.
 //!
-//! The order of a turn: record, `user`, hook `prompt`, (the turn), `assistant`, reply, `turn_end`, hook `stop`.
+//! The order of a turn: line in `PARROT_RECORD`, `user` in the transcript, hook `prompt`, (the turn), `assistant` in the
+//! transcript, reply, `turn_end` in the transcript, hook `stop`.
 
 use super::ask::{Ask, Chosen, QUESTION, TOOL, Trouble};
 use super::faults::{Answers, Crash, Faults, Hang, crash};
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// How long it must be idle to crash there.
+/// How long the parrot is idle before it crashes (`PARROT_CRASH=idle`).
 const IDLE_CRASH: Duration = Duration::from_millis(300);
 
 /// A session from its first composer on.
@@ -34,23 +35,23 @@ pub(crate) struct Agent {
     clock: SystemClock,
     turn: ParrotTurn,
     queue: VecDeque<Work>,
-    /// Turns of messages begun in this process.
+    /// The number of turns with a message that were begun in this process.
     turns: u64,
     length: Duration,
     crash: Option<Crash>,
-    /// How many messages it still takes; the last of them it aborts at. 0: no end.
+    /// At which of the messages still to come the parrot aborts, counted from 1; 0: at none.
     left: u64,
     hang: Option<Hang>,
     trouble_ahead: Option<Trouble>,
     limit: Option<Duration>,
-    /// When the limit that was met ends.
+    /// When the limit that a turn ran into ends.
     limited_until: Option<EpochMs>,
     permits: (Sender<String>, Receiver<String>),
     reply: Answers,
     replies: (Sender<Replied>, Receiver<Replied>),
     waker: Waker,
     start: Option<Ticket>,
-    /// When the start hook had returned.
+    /// When the start hook returned.
     started: Option<Instant>,
     troubles: Vec<String>,
 }
@@ -94,7 +95,7 @@ impl Agent {
         !matches!(self.turn, ParrotTurn::Idle { .. })
     }
 
-    /// The screen that asks something, where one does.
+    /// The rows of the question on the screen, if one is shown.
     pub(crate) fn asks(&self) -> Option<Vec<String>> {
         match &self.turn {
             ParrotTurn::Asking { ask, shown: true, .. } => Some(ask.rows()),
@@ -102,7 +103,7 @@ impl Agent {
         }
     }
 
-    /// Takes a key on that screen.
+    /// Takes a key while the screen shows a question.
     pub(crate) fn key(&mut self, key: &TypedKey, now: Instant) {
         if *key == TypedKey::Escape {
             return self.interrupt(now);
@@ -113,7 +114,7 @@ impl Agent {
         }
     }
 
-    /// The composer is there for the first time.
+    /// The composer is shown for the first time: calls the start hook.
     pub(crate) fn begin(&mut self, source: &str, now: Instant) {
         self.turn = ParrotTurn::Idle { since: now };
         self.start = self.call(ParrotHook::Start, &[("source", source)]);
@@ -122,13 +123,13 @@ impl Agent {
         }
     }
 
-    /// The person chose to go on from a summary.
+    /// The person chose to resume from a summary.
     pub(crate) fn summarise(&mut self) {
         self.write("summarised", None);
         self.history.assistant("Resumed from summary");
     }
 
-    /// Takes what was in the composer.
+    /// Takes the submitted content of the composer.
     pub(crate) fn submit(&mut self, bytes: &[u8], now: Instant) -> After {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let (idle, word) = (!self.busy(), text.trim());
@@ -166,7 +167,7 @@ impl Agent {
             self.start_turn(work, now);
         } else {
             if let Work::Message(text) = &work {
-                // At once: whoever looks for the message must find it before its turn comes.
+                // Now, not when its turn begins: a program that looks for the message in the transcript must find it.
                 self.write("queued", Some(text));
             }
             self.history.queued(&text);
@@ -201,7 +202,7 @@ impl Agent {
         self.turn = ParrotTurn::Running { until, crash, work };
     }
 
-    /// When [`Agent::tick`] has something to do by the clock.
+    /// When time alone gives [`Agent::tick`] something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         match &self.turn {
             ParrotTurn::Running { until, crash, .. } => crash.or(*until),
@@ -219,8 +220,8 @@ impl Agent {
         }
     }
 
-    /// Goes on with what has become possible: hooks and replies that returned, time that is over. Answers whether
-    /// anything happened.
+    /// Processes what has happened: hooks and replies that returned, times that have passed. Returns whether anything
+    /// happened.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         let mut moved = false;
         for done in self.hooks.done() {
@@ -258,14 +259,14 @@ impl Agent {
             moved = true;
             match std::mem::replace(&mut self.turn, ParrotTurn::Idle { since: now }) {
                 ParrotTurn::Running { crash: None, work, .. } => self.answer(work, now),
-                // The only other things that are due are crashes.
+                // All other states that are due are crashes.
                 _ => crash(),
             }
         }
         moved
     }
 
-    /// The turn runs into something: it asks, or it ends in an error.
+    /// The turn runs into `trouble`: it asks a person, or it ends in an error.
     fn run_into(&mut self, trouble: Trouble, work: Work, now: Instant) {
         let until = self.limit.map(|limit| EpochMs(self.clock.now().0 + limit.as_millis() as u64));
         if trouble.ends_turn() {
@@ -299,7 +300,7 @@ impl Agent {
         match decision["behavior"].as_str() {
             Some("allow") => self.chosen("Yes", None, now),
             Some("deny") => self.chosen("No", message, now),
-            // It says nothing: the screen asks.
+            // The hook did not decide: the screen asks.
             _ => *shown = true,
         }
     }
@@ -322,7 +323,7 @@ impl Agent {
         self.say(work, now);
     }
 
-    /// Ends a turn in an error: no stop hook comes.
+    /// Ends a turn in an error: the hook `failed` is called instead of `stop`.
     fn fail(&mut self, trouble: Trouble, until: Option<EpochMs>, now: Instant) {
         let until = self.limited_until.or(until);
         let iso = until.map(EpochMs::utc);
@@ -347,7 +348,7 @@ impl Agent {
         }
     }
 
-    /// The work of the turn is done, unless it runs into something first.
+    /// The time of the turn is over: the parrot answers, unless the turn runs into trouble first.
     fn answer(&mut self, work: Work, now: Instant) {
         if matches!(work, Work::Message(_)) {
             if self.limited_until.is_some_and(|until| self.clock.now() < until) {
@@ -361,7 +362,7 @@ impl Agent {
         self.say(work, now);
     }
 
-    /// Says what the turn has to say.
+    /// Writes the answer of the turn, and sends the reply where the sender is to get one.
     fn say(&mut self, work: Work, now: Instant) {
         let Work::Message(text) = work else {
             self.write("compacted", None);
@@ -378,7 +379,7 @@ impl Agent {
                 let (tell, waker) = (self.replies.0.clone(), self.waker.clone());
                 let (letter, flag) = (to.clone(), cancel.clone());
                 std::thread::spawn(move || {
-                    // Nobody listens any more when the session has ended.
+                    // Nothing receives the result once the session has ended.
                     let _ = tell.send((number, reply::send(&letter, &flag)));
                     waker.wake();
                 });
@@ -404,7 +405,7 @@ impl Agent {
         }
     }
 
-    /// Ends a running turn without a stop hook, as Claude does. A turn that is already over is left alone.
+    /// Ends a running turn without a stop hook, as Claude Code does. A turn whose stop hook runs is left alone.
     pub(crate) fn interrupt(&mut self, now: Instant) {
         match &self.turn {
             ParrotTurn::Idle { .. } | ParrotTurn::Stopping { .. } => return,
@@ -418,7 +419,7 @@ impl Agent {
         self.next(now);
     }
 
-    /// Tells the hook of the end and waits for it.
+    /// Calls the end hook, and waits until all hooks have returned.
     pub(crate) fn end(mut self, reason: &str) {
         self.call(ParrotHook::End, &[("reason", reason)]);
         self.hooks.finish();
@@ -437,9 +438,9 @@ impl Agent {
         }
     }
 
-    /// Shows what goes wrong, each thing once.
+    /// Shows a warning; the same reason is shown only once.
     fn trouble(&mut self, what: String) {
-        // A hook's trouble is the same for all its events.
+        // The part before the last colon may name a hook's event; one reason may come with each of them.
         let known = what.rsplit_once(": ").map_or(what.as_str(), |(_, why)| why).to_owned();
         if !self.troubles.contains(&known) {
             self.history.plain(&format!("  ⎿ Warning: {what}"));

@@ -19,27 +19,27 @@ use nix::poll::PollTimeout;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long a false composer stands (`PARROT_EARLY`).
+/// How long the false composer is shown (`PARROT_EARLY`).
 const EARLY: Duration = Duration::from_millis(300);
-/// How long an escape byte may wait for the rest of a sequence.
+/// How long the rest of a sequence may take to follow its escape byte.
 const ESCAPE: Duration = Duration::from_millis(25);
-/// Things said before that a resumed session shows.
+/// How many earlier messages and answers a resumed session shows.
 const SHOWN_AGAIN: usize = 20;
-/// Reads after which a picture is drawn even if more input waits.
+/// After this many reads a frame is drawn even if more input waits.
 const READS_A_PICTURE: u32 = 32;
 
 #[derive(Debug)]
 enum AppPhase {
-    /// A false composer.
+    /// A false composer is shown.
     Early {
         until: Instant,
     },
-    /// Blank.
+    /// The screen is blank.
     Boot {
         until: Instant,
         crash: Option<Instant>,
     },
-    /// `Loading…`, for ever.
+    /// The screen shows `Loading…` for ever.
     Hung,
     Dialogs(VecDeque<ParrotDialog>),
     Ready,
@@ -54,12 +54,12 @@ struct App {
     decoder: Decoder,
     phase: AppPhase,
     source: &'static str,
-    /// As it may be shown.
+    /// The working folder, as it may be shown.
     cwd: String,
     /// Whether input can still come.
     connected: bool,
     escape_due: Option<Instant>,
-    /// Ctrl-C was pressed on an empty composer: once more leaves.
+    /// Ctrl-C was pressed on an empty composer: pressed again, it ends the session.
     leaving: bool,
     noise: Option<Instant>,
     count: u64,
@@ -172,7 +172,7 @@ impl App {
             }
             let now = Instant::now();
             self.advance(now);
-            // Input that already waits changes the picture again.
+            // Input that already waits would change the frame again.
             if reads == 0 || reads >= READS_A_PICTURE || !self.terminal.readable() {
                 reads = 0;
                 if self.draw().is_err() && !self.faults.ignore_hup {
@@ -186,13 +186,13 @@ impl App {
             let ready = self.events.wait(wanted, timeout(self.due(), Instant::now())).map_err(lost)?;
             let now = Instant::now();
             if ready {
-                // In a phase that does not read, readiness is the end of the terminal.
+                // In a phase that reads no input, only the loss of the terminal makes the descriptor ready.
                 let read = if wanted == Some(Awaited::Input) { self.terminal.read(&mut buffer) } else { Ok(0) };
                 match read {
                     Err(Errno::EINTR | Errno::EAGAIN) => {}
                     Ok(0) | Err(_) if self.faults.ignore_hup => self.connected = false,
                     Ok(0) | Err(_) => {
-                        // Where the terminal is gone its HUP is on the way or here: that is the better word.
+                        // The loss of a terminal also sends SIGHUP. Where the signal has come already, report it.
                         let code = self.events.end().map_or(0, |signal| 128 + signal as u8);
                         return Ok(ParrotExit::new(code, "other"));
                     }
@@ -214,7 +214,7 @@ impl App {
         }
     }
 
-    /// Moves on by the clock.
+    /// Changes the phase, and lets the agent continue, when their time has come.
     fn advance(&mut self, now: Instant) {
         if let AppPhase::Early { until } = self.phase
             && now >= until
@@ -232,7 +232,7 @@ impl App {
         }
         if matches!(&self.phase, AppPhase::Dialogs(dialogs) if dialogs.is_empty()) {
             self.phase = AppPhase::Ready;
-            // A session that shows its composer has shown it before anything it runs can be slow.
+            // The composer must be on the screen before the start hook runs, which may be slow.
             let _ = self.draw();
             self.agent.begin(self.source, now);
         }
@@ -279,7 +279,7 @@ impl App {
         for key in keys {
             let ending = match &mut self.phase {
                 AppPhase::Dialogs(dialogs) => {
-                    // There is one: an empty list has become Ready before input was read.
+                    // The list is not empty: `advance` has turned an empty one into Ready before input was read.
                     let answer = dialogs.front_mut().map_or(DialogAnswer::Stay, |dialog| dialog.key(&key));
                     if matches!(answer, DialogAnswer::Next | DialogAnswer::Summary) {
                         dialogs.pop_front();
@@ -315,7 +315,7 @@ impl App {
         None
     }
 
-    /// A key in the conversation.
+    /// Takes a key while the composer is shown.
     fn compose(&mut self, key: TypedKey, now: Instant) -> Option<ParrotExit> {
         let leaving = std::mem::take(&mut self.leaving);
         match key {
@@ -389,10 +389,10 @@ impl App {
     }
 }
 
-/// How long to wait until `due`: rounded up, for rounding down would spin through the last millisecond.
+/// How long to wait until `due`, rounded up to milliseconds: rounded down, the loop would spin in the last millisecond.
 fn timeout(due: Option<Instant>, now: Instant) -> PollTimeout {
     let Some(due) = due else { return PollTimeout::NONE };
     let ms = due.saturating_duration_since(now).as_nanos().div_ceil(1_000_000);
-    // A wait that does not fit is cut: the loop comes round again.
+    // A wait that is too long for `poll` is cut: the loop then waits again.
     PollTimeout::try_from(i32::try_from(ms).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }

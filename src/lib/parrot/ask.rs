@@ -9,13 +9,13 @@ pub(crate) enum Trouble {
     Approval,
     /// A tool waits for yes or no; the dialog shows only when the hook has not answered, as in Codex.
     HiddenApproval,
-    /// It asks something.
+    /// The agent asks a question.
     Question,
     /// A menu: stop and wait, or buy.
     LimitMenu,
-    /// A dialog that no rule knows.
+    /// A dialog that no rule of the manifest matches.
     ParrotDialog,
-    /// A screen that no rule knows.
+    /// A screen that no rule of the manifest matches.
     Strange,
     /// The turn ends in an error.
     Failing,
@@ -42,12 +42,12 @@ impl Trouble {
         })
     }
 
-    /// Whether it ends the turn, and asks nothing.
+    /// Whether this trouble ends the turn without asking anything.
     pub(crate) fn ends_turn(self) -> bool {
         matches!(self, Trouble::Failing | Trouble::Limited | Trouble::Login)
     }
 
-    /// Whether a permission hook is asked.
+    /// Whether the permission hook is called.
     pub(crate) fn asks_hook(self) -> bool {
         matches!(self, Trouble::Approval | Trouble::HiddenApproval)
     }
@@ -55,10 +55,10 @@ impl Trouble {
 
 /// The tool that waits in an approval, and what it would do.
 pub(crate) const TOOL: (&str, &str) = ("Shell", "touch approved");
-/// What the question is.
+/// The text of the question.
 pub(crate) const QUESTION: &str = "What is for dinner?";
 
-/// A screen that asks, and the row its cursor is on.
+/// A screen with a question, and the row its cursor is on.
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) trouble: Trouble,

@@ -2,7 +2,7 @@
 
 use super::text::{printable, wrap};
 
-/// A paste with this many lines is shown as a mark.
+/// A paste with at least this many lines is shown as a mark.
 const MARK_LINES: usize = 10;
 /// A paste with more characters is shown as a mark.
 const MARK_CHARS: usize = 800;
@@ -25,7 +25,7 @@ impl Chunk {
     }
 }
 
-/// The text being written. Bytes go in and come out exactly; there is no cursor but at the end.
+/// The text being written. The bytes are kept exactly; the cursor is always at the end.
 #[derive(Debug, Default)]
 pub(crate) struct ParrotComposer {
     chunks: Vec<Chunk>,
@@ -53,11 +53,11 @@ impl ParrotComposer {
         }
     }
 
-    /// Takes the last character away, or the last marked paste as a whole.
+    /// Removes the last character, or the last marked paste as a whole.
     pub(crate) fn backspace(&mut self) {
         match self.chunks.last_mut() {
             Some(Chunk::Typed(bytes)) => {
-                // A character is its last byte and the continuation bytes' leader before it.
+                // Removes the continuation bytes of UTF-8 and the leading byte before them.
                 while bytes.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
                 if bytes.is_empty() {
                     self.chunks.pop();

@@ -2,20 +2,20 @@
 
 use super::keys::TypedKey;
 
-/// Which screen.
+/// The kinds of dialogs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DialogKind {
-    /// The default is to leave, as in Claude Code.
+    /// The row that is selected first leaves, as in Claude Code.
     Trust,
     Update,
-    /// The default gives the conversation up for a summary, which nobody wants.
+    /// The row that is selected first replaces the conversation by a summary, which nobody wants.
     Picker,
-    /// Nothing answers it.
+    /// No key answers it; Ctrl-C and Ctrl-D leave.
     Login,
 }
 
 impl DialogKind {
-    /// The screen called `word` in `PARROT_DIALOG`.
+    /// The dialog called `word` in `PARROT_DIALOG`.
     pub(crate) fn named(word: &str) -> Option<DialogKind> {
         match word {
             "trust" => Some(DialogKind::Trust),
@@ -42,7 +42,7 @@ pub(crate) enum DialogAnswer {
     Leave,
 }
 
-/// A screen and the row its cursor is on.
+/// A dialog and the row its cursor is on.
 #[derive(Debug)]
 pub(crate) struct ParrotDialog {
     kind: DialogKind,
@@ -63,7 +63,7 @@ impl ParrotDialog {
         }
     }
 
-    /// Takes a key. Text and pastes are lost, as they are in real ones.
+    /// Takes a key. Text and pastes are lost, as they are in the dialogs of the agent programs.
     pub(crate) fn key(&mut self, key: &TypedKey) -> DialogAnswer {
         match key {
             TypedKey::Up | TypedKey::Char('k') => self.row = self.row.saturating_sub(1),

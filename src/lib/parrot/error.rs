@@ -4,7 +4,7 @@ use crate::base::exit::{Exit, Failure};
 use nix::errno::Errno;
 use std::path::PathBuf;
 
-/// A failure of the parrot. Its text is a lower-case fragment, one line.
+/// A failure of the parrot. Its text is one line, a lower-case fragment.
 #[derive(Debug, thiserror::Error)]
 pub enum ParrotError {
     /// A `PARROT_*` variable can't be read.
@@ -20,7 +20,7 @@ pub enum ParrotError {
     /// Standard input or output is not a terminal.
     #[error("standard {0} is not a terminal: start it in one, for example in tmux")]
     NotATerminal(&'static str),
-    /// The terminal refused.
+    /// An operation on the terminal failed.
     #[error("cannot {what} the terminal: {source}")]
     Terminal {
         /// What was tried.
@@ -28,10 +28,10 @@ pub enum ParrotError {
         /// The system's reason.
         source: Errno,
     },
-    /// There is no home to keep sessions in.
+    /// There is no home folder to keep sessions in.
     #[error("HOME is not set to an absolute path: sessions are kept in $HOME/.iapeer-parrot")]
     NoHome,
-    /// A file that was named can't be used.
+    /// A file can't be opened or written.
     #[error("cannot {what} {}: {source}", path.display())]
     File {
         /// What was tried.
@@ -41,7 +41,7 @@ pub enum ParrotError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The system refused something else.
+    /// Another operation of the system failed.
     #[error("cannot {what}: {source}")]
     System {
         /// What was tried.
@@ -60,7 +60,7 @@ pub enum ParrotError {
 }
 
 impl ParrotError {
-    /// The sysexits code, for those who wrap the parrot.
+    /// The sysexits code.
     pub fn exit(&self) -> Exit {
         match self {
             ParrotError::Variable { .. } | ParrotError::NoHome => Exit::Config,
@@ -70,8 +70,8 @@ impl ParrotError {
         }
     }
 
-    /// The code the program ends with: [`ParrotError::exit`], but 1 for an unreadable system prompt, which is what
-    /// agent programs do.
+    /// The exit code of the program: [`ParrotError::exit`], but 1 for an unreadable system prompt, as with the agent
+    /// programs.
     pub fn code(&self) -> u8 {
         match self {
             ParrotError::SystemPrompt { .. } => 1,

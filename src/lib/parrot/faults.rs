@@ -49,7 +49,7 @@ pub(crate) fn crash() -> ! {
 /// Where to hang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hang {
-    /// A composer never shows.
+    /// The composer is never shown.
     Boot,
     /// The first turn never ends by itself.
     ParrotTurn,
@@ -72,12 +72,12 @@ impl Answers {
     }
 }
 
-/// The variables in force.
+/// The values of the variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Faults {
     /// How long a turn takes.
     pub turn: Duration,
-    /// Whether senders are answered.
+    /// Which senders are answered.
     pub reply: Answers,
     /// Where every submit is recorded.
     pub record: Option<PathBuf>,
@@ -91,13 +91,13 @@ pub(crate) struct Faults {
     pub swallow: u64,
     /// Where it crashes.
     pub crash: Option<Crash>,
-    /// The message that it takes, records and aborts at, counted from 1; 0: none.
+    /// The message at which it aborts, after it has recorded that message; counted from 1, 0: none.
     pub crash_at: u64,
     /// Where it hangs.
     pub hang: Option<Hang>,
     /// What the first turn runs into.
     pub attention: Option<Trouble>,
-    /// How long a limit lasts; `None`: for the first turn, and it does not say.
+    /// How long a limit lasts; `None`: only the turn that runs into it fails, and no end of the limit is named.
     pub limit: Option<Duration>,
     /// Whether hooks run.
     pub hooks: bool,
@@ -110,7 +110,7 @@ pub(crate) struct Faults {
 const NUMBER: &str = "a whole number below 1000000000";
 
 impl Faults {
-    /// Reads the variables through `get`. A blank value is as good as none.
+    /// Reads the variables through `get`. A blank value counts as unset.
     pub(crate) fn read(get: impl Fn(&str) -> Option<OsString>) -> Result<Faults, ParrotError> {
         let raw = |name: &str| get(name).filter(|value| !value.is_empty());
         let text = |name: &str| raw(name).map(|v| v.to_string_lossy().trim().to_owned()).filter(|v| !v.is_empty());

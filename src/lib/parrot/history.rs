@@ -3,11 +3,11 @@
 use super::text::{cut, printable};
 use std::collections::VecDeque;
 
-/// Rows of one message that are shown.
+/// How many rows of one message are shown.
 const ROWS: usize = 6;
-/// Characters of one row that are kept; no terminal is wider.
+/// How many characters of one row are kept; no terminal is wider.
 const COLUMNS: usize = 1000;
-/// Entries that are kept.
+/// How many entries are kept.
 const ENTRIES: usize = 300;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Conversation {
         self.push(EntryKind::User { queued: true }, text);
     }
 
-    /// The first queued message is queued no more.
+    /// Marks the first queued message as no longer queued.
     pub(crate) fn dequeue(&mut self) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.kind == EntryKind::User { queued: true }) {
             entry.kind = EntryKind::User { queued: false };

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long the permission hook may take.
 const PERMIT_LIMIT: Duration = Duration::from_secs(3600);
 
-/// What a hook is told of.
+/// The events that a hook is called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ParrotHook {
     Start,
@@ -55,7 +55,7 @@ impl ParrotHook {
     }
 }
 
-/// A call that has been asked for.
+/// The number of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
@@ -66,14 +66,14 @@ struct Job {
     payload: Vec<u8>,
 }
 
-/// A call that has returned, with what went wrong where something did.
+/// A call that has returned, with its error if it failed.
 #[derive(Debug)]
 pub(crate) struct HookResult {
     pub(crate) ticket: Ticket,
     pub(crate) trouble: Option<String>,
 }
 
-/// The hooks of a session; none where no program was given.
+/// The hooks of a session; without a program, there are none.
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
     worker: Option<(Sender<Job>, Receiver<HookResult>, JoinHandle<()>)>,
@@ -90,7 +90,7 @@ impl Hooks {
         let thread = std::thread::spawn(move || {
             for job in asked {
                 let ran = child::run(&program, &[job.hook.word()], job.payload, LIMIT, &AtomicBool::new(false));
-                // What a hook says and how it exits is its own affair.
+                // A hook's output and exit code are ignored.
                 let trouble = ran
                     .err()
                     .map(|error| one_line(&format!("hook {} {}: {error}", program.display(), job.hook.word())));
@@ -103,7 +103,7 @@ impl Hooks {
         Hooks { worker: Some((ask, told, thread)), program: Some(own), last: 0 }
     }
 
-    /// Asks for a call after those already asked for. No ticket: there are no hooks.
+    /// Queues a call behind the earlier ones. `None`: there are no hooks.
     pub(crate) fn call(&mut self, hook: ParrotHook, common: &[(&str, &str)], own: &[(&str, &str)]) -> Option<Ticket> {
         let (ask, _, _) = self.worker.as_ref()?;
         let mut payload = Map::new();
@@ -118,8 +118,8 @@ impl Hooks {
         ask.send(Job { ticket, hook, payload }).ok().map(|()| ticket)
     }
 
-    /// Asks the permission hook, beside all other calls; what it prints comes back through `tell`. Says whether there is
-    /// one. When `cancel` is set, it is ended.
+    /// Calls the permission hook, parallel to all other calls, and sends its output to `tell`. Returns whether there is a
+    /// hook. Setting `cancel` ends the call.
     pub(crate) fn permit(&self, payload: &Value, cancel: Arc<AtomicBool>, tell: Sender<String>, waker: Waker) -> bool {
         let Some(program) = self.program.clone() else { return false };
         let payload = payload.to_string().into_bytes();
@@ -131,12 +131,12 @@ impl Hooks {
         true
     }
 
-    /// The calls that have returned since the last look.
+    /// The calls that have returned since this was last asked.
     pub(crate) fn done(&self) -> Vec<HookResult> {
         self.worker.iter().flat_map(|(_, told, _)| told.try_iter()).collect()
     }
 
-    /// Waits for all calls that were asked for; each is bounded.
+    /// Waits for all queued calls; each takes at most [`LIMIT`].
     pub(crate) fn finish(mut self) {
         if let Some((ask, told, thread)) = self.worker.take() {
             drop(ask);

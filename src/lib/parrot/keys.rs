@@ -1,4 +1,4 @@
-//! Bytes from the terminal as keys and pastes.
+//! Decodes bytes from the terminal into keys and pastes.
 //!
 //! The decoder keeps its state between reads, since a read may end in the middle of a sequence. A single escape byte is
 //! either the Escape key or the start of a sequence; only time tells: the caller waits briefly, then calls
@@ -7,7 +7,7 @@
 /// One thing the user did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TypedKey {
-    /// A character; TAB too.
+    /// A character, or TAB.
     Char(char),
     /// A byte that is not UTF-8.
     Byte(u8),
@@ -33,11 +33,11 @@ pub(crate) enum TypedKey {
 enum State {
     Ground,
     Escape,
-    /// `ESC [` and on.
+    /// After `ESC [`.
     Csi,
-    /// `ESC O`.
+    /// After `ESC O`.
     Ss3,
-    /// An answer of the terminal (OSC, DCS, …), up to BEL or `ESC \`.
+    /// In an answer of the terminal (OSC, DCS, …), which ends with BEL or `ESC \`.
     DialogAnswer,
     AnswerEscape,
     Paste,
@@ -58,7 +58,7 @@ impl Decoder {
         Decoder { state: State::Ground, held: Vec::new() }
     }
 
-    /// Takes `bytes` and appends what they mean to `keys`.
+    /// Decodes `bytes` and appends the keys to `keys`.
     pub(crate) fn feed(&mut self, bytes: &[u8], keys: &mut Vec<TypedKey>) {
         bytes.iter().for_each(|byte| self.byte(*byte, keys));
     }
@@ -86,7 +86,7 @@ impl Decoder {
                 b']' | b'P' | b'X' | b'^' | b'_' => self.state = State::DialogAnswer,
                 // Two presses of the key.
                 0x1b => keys.push(TypedKey::Escape),
-                // Alt and a key: not ours.
+                // Alt and a key: ignored.
                 _ => self.state = State::Ground,
             },
             State::Ss3 => {
@@ -97,7 +97,7 @@ impl Decoder {
             State::DialogAnswer => match byte {
                 0x07 => self.state = State::Ground,
                 0x1b => self.state = State::AnswerEscape,
-                // No answer holds control characters: whatever this was, it must not eat the user's input.
+                // No answer holds other control characters: this was none, and must not swallow the user's input.
                 0..=0x1f => self.restart(byte, keys),
                 _ => {}
             },
@@ -144,7 +144,7 @@ impl Decoder {
         }
     }
 
-    /// Gives out the held bytes: one character where they are one, else byte by byte.
+    /// Emits the bytes of `held`: as a character where they form one, else byte by byte.
     fn release(&mut self, keys: &mut Vec<TypedKey>) {
         let held = std::mem::take(&mut self.held);
         match std::str::from_utf8(&held) {
@@ -162,7 +162,7 @@ impl Decoder {
                 match (parameters.as_slice(), byte) {
                     (b"200", b'~') => self.state = State::Paste,
                     (b"", _) => keys.extend(movement(byte)),
-                    // Those of xterm, rxvt and the console.
+                    // The sequences of xterm, rxvt and the Linux console.
                     (b"1" | b"7", b'~') => keys.push(TypedKey::Home),
                     (b"4" | b"8", b'~') => keys.push(TypedKey::End),
                     (b"5", b'~') => keys.push(TypedKey::PageUp),
@@ -180,7 +180,7 @@ impl Decoder {
             self.state = State::Ground;
             let mut bytes = std::mem::take(&mut self.held);
             bytes.truncate(bytes.len() - PASTE_END.len());
-            // tmux turns LF into CR on its way in.
+            // tmux turns LF into CR when it pastes.
             bytes.iter_mut().filter(|b| **b == b'\r').for_each(|b| *b = b'\n');
             keys.push(TypedKey::Paste(bytes));
         }
@@ -197,7 +197,7 @@ fn movement(last: u8) -> Option<TypedKey> {
     }
 }
 
-/// How many bytes a character that starts with `first` has; 1 where nothing valid starts so.
+/// The length in bytes of a UTF-8 character that starts with `first`; 1 where none of several bytes does.
 fn utf8_length(first: u8) -> usize {
     match first {
         0xc2..=0xdf => 2,

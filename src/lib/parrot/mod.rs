@@ -8,7 +8,7 @@
 //! | noun | what it is |
 //! |---|---|
 //! | `faults` | the `PARROT_*` variables |
-//! | `keys` | bytes from the terminal as keys and pastes |
+//! | `keys` | decoding bytes from the terminal into keys and pastes |
 //! | `composer`, `dialog`, `history` | the parts of the screen, as state without I/O |
 //! | `text`, `screen`, `terminal` | widths, rows, raw mode and signals |
 //! | `transcript`, `record` | the conversation that a session resumes, and the record that tests compare with |

@@ -2,34 +2,34 @@
 
 use std::path::PathBuf;
 
-/// Which session to go on with.
+/// Which session to resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResumeRequest {
-    /// The newest of this folder.
+    /// The newest session of the working folder.
     Newest,
-    /// The one with this id.
+    /// The session with this id.
     Id(String),
 }
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// An earlier session, or a new one.
+    /// The session to resume; `None`: a new one.
     pub resume: Option<ResumeRequest>,
-    /// A file that is counted, as a system prompt.
+    /// The file with the system prompt; the parrot only shows its size.
     pub system_prompt: Option<PathBuf>,
-    /// The program that is told of the session's events.
+    /// The program to call as hook for the session's events.
     pub hook: Option<PathBuf>,
 }
 
-/// How it ended: the exit code, and words for the one who looks at the terminal afterwards.
+/// How the session ended: the exit code, and words for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParrotExit {
     /// The exit code of the program.
     pub code: u8,
-    /// One line, where there is something to say.
+    /// One line, if there is something to say.
     pub words: Option<String>,
-    /// Why, as the end hook is told.
+    /// The reason that is given to the end hook.
     pub(crate) reason: &'static str,
 }
 

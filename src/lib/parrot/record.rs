@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// How a submit was taken.
+/// What a submitted text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     Message,
@@ -19,7 +19,7 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
-    /// How what was in the composer is taken.
+    /// What the submitted `bytes` are, by their first byte.
     pub(crate) fn of(bytes: &[u8]) -> Taken {
         match bytes.first() {
             Some(b'/') => Taken::Command,
@@ -37,7 +37,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Opens `path`, which must be possible: a test that can't see must not seem to pass.
+    /// Opens `path`. A failure ends the parrot: without its record a test must not seem to pass.
     pub(crate) fn open(path: &Path) -> Result<Record, ParrotError> {
         let file = OpenOptions::new()
             .append(true)

@@ -10,18 +10,18 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 const OPENING: &str = "You said: ";
-/// Below the limit of a message, with room for nothing else to go wrong.
+/// The longest answer, in characters: below the limit of a message, so that the length is never the reason of a refusal.
 const MOST_CHARS: usize = 15_000;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A message of a peer, as it stands on the wire.
+/// A message from a peer, read from its envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParrotLetter {
     pub(crate) from: Contact,
     pub(crate) runtime: String,
     pub(crate) topic: Option<String>,
     pub(crate) id: Option<String>,
-    /// A person wrote it.
+    /// Whether a person wrote it.
     pub(crate) is_from_a_person: bool,
     pub(crate) body: String,
 }
@@ -40,12 +40,12 @@ pub(crate) fn letters(text: &str) -> Vec<ParrotLetter> {
     found
 }
 
-/// Reads one envelope behind its `<iap `; answers it and what follows.
+/// Reads one envelope, whose `<iap ` was before `text`; returns its letter and the text after the message.
 fn letter(text: &str) -> Option<(ParrotLetter, &str)> {
     let (tag, rest) = text.split_once('>')?;
     let attribute = |name: &str| {
         let mut tail = tag;
-        // Values hold no quotes (they are escaped), so every second piece between quotes is one.
+        // Quotes in values are escaped: a value ends at the next quote.
         while let Some((key, after)) = tail.split_once("=\"") {
             let (value, next) = after.split_once('"')?;
             if key.trim() == name {
@@ -55,7 +55,7 @@ fn letter(text: &str) -> Option<(ParrotLetter, &str)> {
         }
         None
     };
-    // A false start must not take the body of the envelope after it.
+    // An incomplete envelope must not take the body of the next one.
     let (_, rest) = rest.split_once("<message>").filter(|(before, _)| !before.contains("<iap "))?;
     let (body, rest) = cdata(rest)?;
     let letter = ParrotLetter {
@@ -92,19 +92,19 @@ pub(crate) fn to_answer(letters: Vec<ParrotLetter>) -> Option<ParrotLetter> {
     letters.into_iter().find(|letter| letter.runtime != "system").filter(|letter| !letter.body.starts_with(OPENING))
 }
 
-/// A letter that was not answered.
+/// Why a letter was not answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplyError {
-    /// Its sender's runtime can't be one.
+    /// The sender's runtime is not a valid name.
     #[error(transparent)]
     Runtime(#[from] NameError),
     /// `iapeer-send` did not run to its end.
     #[error("iapeer-send: {0}")]
     Child(#[from] ChildError),
-    /// It refused, in these words.
+    /// `iapeer-send` failed with this first line on its output.
     #[error("{}", one_line(.0))]
     Refused(String),
-    /// It failed without a word.
+    /// `iapeer-send` failed without any output.
     #[error("iapeer-send: {0}")]
     Wordless(ExitStatus),
 }
@@ -112,7 +112,7 @@ pub(crate) enum ReplyError {
 /// Answers `letter`.
 pub(crate) fn send(letter: &ParrotLetter, cancel: &AtomicBool) -> Result<(), ReplyError> {
     let runtime: Runtime = letter.runtime.parse()?;
-    // One argument: a topic may begin with a dash.
+    // As one argument: a topic may begin with a dash.
     let topic = letter.topic.as_ref().map(|topic| format!("--topic={topic}"));
     let to = letter.from.to_string();
     let mut arguments = vec![to.as_str(), "--runtime", runtime.as_str()];

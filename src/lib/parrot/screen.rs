@@ -7,10 +7,10 @@ use super::text::{cut, width};
 /// The composer's glyph and the no-break space that keeps it apart from all other rows.
 pub(crate) const PROMPT: &str = "»\u{a0}";
 const GHOST: &str = "Type a message";
-/// Rows of the composer that are shown.
+/// How many rows of the composer are shown.
 const COMPOSER_ROWS: usize = 8;
 
-/// A whole picture: one string a row, and where the cursor is, if it is to be seen.
+/// All rows of the screen, and the position of the cursor if it is visible.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Frame {
     pub(crate) rows: Vec<String>,
@@ -19,7 +19,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// `top` from the first row down, nothing else.
+    /// The rows of `top` from the first row down, then empty rows.
     pub(crate) fn of(top: &[String], (height, columns): (usize, usize)) -> Frame {
         let mut rows: Vec<String> = top.iter().map(|row| cut(row, columns)).collect();
         rows.resize(height, String::new());
@@ -52,7 +52,7 @@ impl Frame {
         let cursor_column = 2 + written.last().map_or(0, |row| width(row));
         rows.push(rule);
         rows.push(cut(footer, columns));
-        // A terminal of a few rows shows the lower ones.
+        // A terminal with too few rows shows the lowest ones.
         let lost = rows.len().saturating_sub(height);
         rows.drain(..lost);
         Frame {
@@ -61,8 +61,8 @@ impl Frame {
         }
     }
 
-    /// The bytes that draw this picture where `before` stands; everything when there is none. Only changed rows are
-    /// written, with wrapping off so that none can spill into the next.
+    /// The bytes that turn the frame `before` on the screen into this one; without `before` they draw all of it. Only
+    /// changed rows are written, with wrapping off so that no row can spill into the next.
     pub(crate) fn draw(&self, before: Option<&Frame>) -> Vec<u8> {
         let mut out = String::from("\x1b[?25l\x1b[?7l");
         let before = before.filter(|frame| frame.rows.len() == self.rows.len());

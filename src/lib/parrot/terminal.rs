@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The terminal in raw mode with bracketed paste on; it is put back when this is dropped.
+/// The terminal in raw mode with bracketed paste on; its settings are restored when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     saved: Termios,
-    /// Whether bracketed paste is on, and a picture on the screen.
+    /// Whether bracketed paste is on, and a frame on the screen.
     paste: bool,
 }
 
@@ -39,7 +39,7 @@ impl Terminal {
             tcgetattr(&stdin).map_err(|source| ParrotError::Terminal { what: "read the settings of", source })?;
         let mut raw = saved.clone();
         cfmakeraw(&mut raw);
-        // NOW, not FLUSH: what was typed ahead is kept, as a shell does.
+        // TCSANOW, not TCSAFLUSH: input that was typed ahead is kept, as shells do.
         tcsetattr(&stdin, SetArg::TCSANOW, &raw)
             .map_err(|source| ParrotError::Terminal { what: "set the settings of", source })?;
         let terminal = Terminal { saved, paste: true };
@@ -55,14 +55,14 @@ impl Terminal {
         }
     }
 
-    /// Writes all of `bytes`. Raw descriptor, for a buffer would only delay a picture.
+    /// Writes all of `bytes`, unbuffered: a buffer would only delay a frame.
     pub(crate) fn write(&self, mut bytes: &[u8]) -> Result<(), Errno> {
         let stdout = std::io::stdout();
         while !bytes.is_empty() {
             match nix::unistd::write(&stdout, bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(Errno::EINTR) => {}
-                // Someone made the shared terminal non-blocking: wait instead of losing half a picture.
+                // Another program has made the shared terminal non-blocking: wait instead of losing half a frame.
                 Err(Errno::EAGAIN) => {
                     let _ = poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
                 }
@@ -72,7 +72,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// One read of what is there; 0 at the end.
+    /// Reads once into `buffer` and returns the number of bytes; 0 at the end of input.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         nix::unistd::read(std::io::stdin(), buffer)
     }
@@ -112,16 +112,16 @@ impl Drop for Terminal {
             let (rows, _) = self.size();
             let _ = self.write(format!("\x1b[?2004l\x1b[?7h\x1b[0m\x1b[{rows};1H\r\n\x1b[?25h").as_bytes());
         }
-        // NOW, for waiting for output to drain could last for ever on a terminal nobody reads.
+        // TCSANOW, not TCSADRAIN: where nobody reads the terminal, waiting for its output could last for ever.
         let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.saved);
     }
 }
 
 /// Prints `line` on standard error and, where that is a terminal, waits until the terminal has it.
 ///
-/// A terminal multiplexer may drop what it has not read when its program ends (seen with tmux 3.3a),
-/// and the last words are what tells a person why. The terminal's answer to a question proves that it has read up to
-/// there; one that does not answer costs a fifth of a second.
+/// A terminal multiplexer may drop output that it has not read when its program ends (seen with tmux 3.3a), and this line
+/// tells a person why the program ended. The terminal's answer to a cursor position request proves that it has read
+/// everything before the request; a terminal that does not answer costs a fifth of a second.
 pub fn last_words(line: &str) {
     output::complain(line);
     if Terminal::check().is_err() || !std::io::stderr().is_terminal() {
@@ -145,12 +145,12 @@ pub(crate) struct Waker(Arc<UnixStream>);
 
 impl Waker {
     pub(crate) fn wake(&self) {
-        // A full pipe wakes as well.
+        // Where the socket is full, the poll ends anyway.
         let _ = (&*self.0).write(&[0]);
     }
 }
 
-/// Signals and wakers, as one descriptor to poll and flags to look at.
+/// Signals and wakers, as one descriptor to poll and flags to check.
 #[derive(Debug)]
 pub(crate) struct Events {
     read: UnixStream,
@@ -160,14 +160,14 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Starts to catch signals. With `outlive`, HUP, TERM and INT are caught and nothing follows from them.
+    /// Starts to catch signals. With `outlive`, HUP, TERM and INT are caught and ignored.
     pub(crate) fn catch(outlive: bool) -> std::io::Result<Events> {
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
         let resized = Arc::new(AtomicBool::new(false));
         let mut ends = Vec::new();
-        // The flag is registered before the pipe: whoever wakes finds it set.
+        // The flag is registered before the pipe: the loop that the pipe wakes must find the flag set.
         signal_hook::flag::register(SIGWINCH, resized.clone())?;
         signal_hook::low_level::pipe::register(SIGWINCH, write.try_clone()?)?;
         for signal in [SIGTERM, SIGHUP, SIGINT] {
@@ -185,7 +185,7 @@ impl Events {
         Waker(self.write.clone())
     }
 
-    /// Whether the size changed since the last look.
+    /// Whether the size has changed since this was last asked.
     pub(crate) fn resized(&self) -> bool {
         self.resized.swap(false, Ordering::Relaxed)
     }
@@ -195,8 +195,8 @@ impl Events {
         self.ends.iter().find(|(_, flag)| flag.load(Ordering::Relaxed)).map(|(signal, _)| *signal)
     }
 
-    /// Waits until there is something: an event, input (where `input` says whether it is wanted, and nothing when the
-    /// terminal is lost), or `timeout` over. Answers whether input, or its end, can be read.
+    /// Waits for an event, for what `input` names (`None` when the terminal is lost), or until `timeout` is over. Returns
+    /// whether input, or its end, can be read.
     pub(crate) fn wait(&self, input: Option<Awaited>, timeout: PollTimeout) -> Result<bool, Errno> {
         let stdin = std::io::stdin();
         let mut set = vec![PollFd::new(self.read.as_fd(), PollFlags::POLLIN)];
@@ -216,11 +216,11 @@ impl Events {
     }
 }
 
-/// What the loop wants to know of the terminal.
+/// What the loop waits for at the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Awaited {
     /// Input, and its end.
     Input,
-    /// Only its end: input stays where it is.
+    /// Only the end of input: input stays unread.
     HangUp,
 }

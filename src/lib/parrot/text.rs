@@ -2,8 +2,8 @@
 
 use unicode_width::UnicodeWidthChar;
 
-/// Columns of a character: 0 for combining ones, 2 for wide ones, 1 for control characters. A terminal may differ on rare characters; the
-/// screen is drawn with wrapping off, so that a wrong guess costs a column and never a row.
+/// Columns of a character: 0 for combining ones, 2 for wide ones, 1 for control characters. A terminal may differ on rare
+/// characters; the screen is drawn with wrapping off, so that a wrong guess costs a column and never a row.
 pub(crate) fn char_width(c: char) -> usize {
     c.width().unwrap_or(1)
 }

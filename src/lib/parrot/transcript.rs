@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// A session's identity and its file.
+/// A session's id and its file.
 #[derive(Debug)]
 pub(crate) struct Transcript {
     id: String,
@@ -20,11 +20,11 @@ pub(crate) struct Transcript {
     clock: SystemClock,
     file: Option<File>,
     messages: u64,
-    /// Words of the user since the last answer.
+    /// The number of words in the user's messages since the last answer.
     heard: u64,
 }
 
-/// A line of an earlier conversation, to be shown again.
+/// A message or an answer of an earlier conversation, to be shown again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ParrotSaid {
     User(String),
@@ -45,7 +45,7 @@ pub fn log_in() -> Result<(), ParrotError> {
     written.map_err(|source| ParrotError::File { what: "write", path, source })
 }
 
-/// The file that says so, beside the sessions in `dir`.
+/// The file that records the login, beside the sessions' folder `dir`.
 pub(crate) fn login_of(dir: &Path) -> PathBuf {
     dir.with_file_name("logged-in")
 }
@@ -61,7 +61,7 @@ impl Transcript {
         Transcript { id, path, cwd: cwd.to_owned(), clock: SystemClock::default(), file: None, messages: 0, heard: 0 }
     }
 
-    /// The session `id`, or the newest one of `cwd`, with the newest `most` things said in it. Nothing is written.
+    /// The session `id`, or the newest one of `cwd`, with its newest `most` messages and answers. Nothing is written.
     pub(crate) fn resume(
         dir: &Path,
         id: Option<&str>,
@@ -72,7 +72,7 @@ impl Transcript {
             Some(id) => id.to_owned(),
             None => newest(dir, cwd)?,
         };
-        // An id is a file name here: nothing else may come of it.
+        // The id becomes a file name: it must not be able to name a file elsewhere.
         if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return None;
         }
@@ -82,7 +82,7 @@ impl Transcript {
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-            // A torn or foreign line says nothing.
+            // An incomplete or foreign line is skipped.
             let record: Value = serde_json::from_slice(&line).unwrap_or_default();
             let text = || record["text"].as_str().unwrap_or_default().to_owned();
             match record["type"].as_str() {
@@ -116,7 +116,7 @@ impl Transcript {
         self.messages
     }
 
-    /// Appends a record of `kind`, creating the file with its first line where there is none.
+    /// Appends a record of `kind`. Where there is no file, creates it with its first line.
     pub(crate) fn append(&mut self, kind: &str, text: Option<&str>) -> std::io::Result<()> {
         if kind == "user" {
             self.messages += 1;
@@ -129,7 +129,7 @@ impl Transcript {
             let words = text.split_whitespace().count() as u64;
             match kind {
                 "user" => self.heard += words,
-                // What other agents count as tokens.
+                // Usage, which other agents count in tokens.
                 "assistant" => {
                     let heard = std::mem::take(&mut self.heard);
                     record.insert("words".into(), json!({ "heard": heard, "said": words }));
@@ -176,7 +176,7 @@ impl Transcript {
             line.push(b'\n');
             file.write_all(&line)?;
         } else {
-            // A crash may have torn the last line: the next record must not be glued to it.
+            // A crash may have left an incomplete last line: the next record must not be appended to it.
             file.seek(SeekFrom::End(-1))?;
             let mut last = [0];
             file.read_exact(&mut last)?;
@@ -199,7 +199,7 @@ fn newest(dir: &Path, cwd: &str) -> Option<String> {
             Some((changed, id))
         })
         .collect();
-    // Ids are in the order of time: they decide between files of one instant.
+    // Ids are in the order of time: they decide between files changed at the same instant.
     found.sort();
     found.into_iter().rev().map(|(_, id)| id).find(|id| {
         let mut first = Vec::new();
@@ -244,7 +244,7 @@ mod tests {
             let mut transcript = Transcript::new(dir, cwd);
             transcript.append("user", Some(text)).unwrap();
             transcript.append("assistant", Some(text)).unwrap();
-            // The order must not hang on the clock's grain.
+            // The order must not depend on the resolution of the clock.
             let at = std::time::SystemTime::now() - std::time::Duration::from_secs(if text == "old" { 60 } else { 0 });
             File::open(transcript.path()).unwrap().set_modified(at).unwrap();
         }

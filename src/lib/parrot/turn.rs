@@ -20,32 +20,32 @@ pub(crate) enum ParrotTurn {
     Idle {
         since: Instant,
     },
-    /// The prompt hook has not returned.
+    /// The prompt hook has not returned yet.
     Prompting {
         ticket: Ticket,
         work: Work,
     },
-    /// At work; `until` is none where it hangs.
+    /// At work; `until` is `None` where the turn hangs.
     Running {
         until: Option<Instant>,
         crash: Option<Instant>,
         work: Work,
     },
-    /// The reply is on its way.
+    /// The reply is being sent.
     Replying {
         to: ParrotLetter,
         number: u64,
         cancel: Arc<AtomicBool>,
     },
-    /// Something is asked, on the screen or of the permission hook.
+    /// A question is open, on the screen or with the permission hook.
     Asking {
         ask: Ask,
-        /// Whether the screen shows it.
+        /// Whether the screen shows the question.
         shown: bool,
         work: Work,
         cancel: Arc<AtomicBool>,
     },
-    /// The stop hook has not returned.
+    /// The stop hook, or the hook for a failed turn, has not returned yet.
     Stopping {
         ticket: Ticket,
     },
@@ -58,5 +58,5 @@ pub(crate) enum After {
     Leave,
 }
 
-/// The number of a turn, and how its reply went.
+/// The number of a turn, and whether its reply was sent.
 pub(crate) type Replied = (u64, Result<(), ReplyError>);
