@@ -11,7 +11,8 @@ pub(crate) enum RelayError {
     /// The other host can't be reached, or the connection has ended.
     #[error("{0}")]
     Away(String),
-    /// The other host refuses this one, or speaks no common version of the protocol.
+    /// The other host refuses this one, breaks the protocol or speaks no common version of it, or this host's settings
+    /// for it are wrong.
     #[error("{0}")]
     Refused(String),
 }

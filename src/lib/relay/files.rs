@@ -35,7 +35,8 @@ impl From<Failure> for FileTrouble {
     }
 }
 
-/// Reads the files of `item` and passes each part to `send`.
+/// Reads the files of `item` and passes each part to `send`. Returns their names and sizes; the inner error says why a
+/// file can't be read any more.
 pub(crate) fn read<E: From<Failure>>(
     item: &Item,
     mut send: impl FnMut(FilePart) -> Result<(), E>,
@@ -103,7 +104,8 @@ fn own(world: &World<'_>, host: &HostName, id: MessageId) -> Result<bool, Failur
     }
 }
 
-/// Stores a part. Where a part does not fit, its message is refused when the message comes.
+/// Stores a part. A part that is over the limits, or whose id another host's message has, is dropped: [`complete`]
+/// refuses its message.
 pub(crate) fn take(world: &World<'_>, host: &HostName, part: &FilePart) -> Result<(), Failure> {
     let Ok(data) = STANDARD.decode(&part.data) else { return Ok(()) };
     let end = part.offset.saturating_add(data.len() as u64);
@@ -121,7 +123,7 @@ pub(crate) fn take(world: &World<'_>, host: &HostName, part: &FilePart) -> Resul
     step::write_at(Point::PartWrite, &file, &path, &data, part.offset).map_err(failed)
 }
 
-/// Moves the files of the message `id` durably into the message's folder, and returns their paths.
+/// Writes the received files of the message `id` durably under their names, and returns their paths.
 pub(crate) fn complete(
     world: &World<'_>,
     host: &HostName,

@@ -1,5 +1,5 @@
 //! Giving another host the messages that wait for it, in the order of acceptance. Up to [`WINDOW`] messages are sent
-//! ahead of their acknowledgements; each message leaves the outbox when its acknowledgement has come.
+//! ahead of their acknowledgements; a message stops waiting when its acknowledgement has come.
 
 use crate::mailbox::afar::{self, Outgoing};
 use crate::relay::error::RelayError;
@@ -27,7 +27,7 @@ impl<'a, W: Write> Giver<'a, W> {
         Giver { world, outbox, talk, on_the_way: VecDeque::new(), given: 0 }
     }
 
-    /// Sends the items that wait, and those that are accepted meanwhile. The caller holds the outbox's lock.
+    /// Sends the items that wait, and those that are accepted meanwhile. The caller has the outbox's lock.
     pub(crate) fn give(&mut self) -> Result<(), RelayError> {
         loop {
             let waiting = self.outbox.queue.list(Place::Waiting).map_err(|error| RelayError::Here(error.into()))?;
@@ -53,7 +53,7 @@ impl<'a, W: Write> Giver<'a, W> {
         let here = |failure: crate::base::exit::Failure| RelayError::Here(failure);
         let queue = &self.outbox.queue;
         let Some(item) = queue.read(Place::Waiting, seq).map_err(|error| here(error.into()))? else { return Ok(()) };
-        // An interrupted burial.
+        // An interrupted move to dead/ is completed.
         if let Some(reason) = item.reason.clone().filter(|_| item.notice.is_some()) {
             return self.come_back(seq, item, &reason);
         }

@@ -1,4 +1,4 @@
-//! The peers of this host, as other hosts are told.
+//! The list of this host's peers that other hosts get.
 
 use crate::base::exit::Failure;
 use crate::operator::list;

@@ -5,8 +5,9 @@
 //! outbox ─ run ──► a stream of NATS ──► run ─► queue of a peer
 //! ```
 //!
-//! An item leaves the outbox when the other host has acknowledged it, which happens once the item is durable there. A
-//! message that is sent twice is accepted once.
+//! A message stops waiting in the outbox when the other host (with NATS, the stream) has acknowledged it, which happens
+//! once it is durable there; it leaves the outbox when its receipt has come. A message that is sent twice is accepted
+//! once.
 
 #![forbid(unsafe_code)]
 

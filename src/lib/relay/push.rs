@@ -21,13 +21,13 @@ use serde::Serialize;
 use std::process::ChildStdin;
 use std::time::Duration;
 
-/// How long the other end may be silent.
+/// How long the other host may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Up to this pause the program itself waits for the next try; later tries are started by the tick.
 const OWN_PAUSE: Duration = Duration::from_secs(32);
 /// How long the connection to a host that can't connect to this one is kept open for receipts.
 const LINGER: Duration = Duration::from_secs(60);
-/// How often that host is asked for receipts.
+/// The shortest and the longest pause between two requests for receipts on that connection.
 const ASK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The result of one push.
@@ -37,7 +37,7 @@ pub struct Pushed {
     pub host: String,
     /// How many messages and receipts that host has accepted.
     pub given: usize,
-    /// How many messages and receipts this host has accepted from that one.
+    /// How many messages and receipts this host has accepted from the other.
     pub taken: usize,
     /// The program that is already handing over to the host: `pid N (program)`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,14 +92,14 @@ pub fn push(world: &World<'_>, host: &HostName, asked: Asked) -> Result<Pushed, 
                 }
             }
         }
-        // Messages that were accepted while the lock was held are left to this program.
+        // A program that found the lock taken left its message to this program.
         if asked == Asked::Now || !outbox.is_due(world.now()) || !has_waiting(&outbox)? {
             return Ok(pushed);
         }
     }
 }
 
-/// How `host` is reached by ssh.
+/// How `host` is reached by ssh. An error where it is unknown, or reached by NATS.
 fn way(world: &World<'_>, host: &HostName) -> Result<SshHost, Failure> {
     match HostFile::known(world.paths, host)? {
         HostFile::Ssh(ssh) => Ok(ssh),
@@ -153,7 +153,7 @@ fn try_once(
     })
 }
 
-/// Takes the messages that the other host gives, until it says that these are all.
+/// Takes the messages that the other host gives, until that host says that these are all.
 fn their_turn(talk: &mut Talk<ChildStdin>, taker: &mut Taker<'_>) -> Result<(), RelayError> {
     talk.say(&WireLine::Done)?;
     loop {
@@ -229,7 +229,7 @@ fn arguments(world: &World<'_>, host: &HostName, ssh: &SshHost, own: &HostName) 
                     words.extend(["-o".into(), option]);
                 }
             }
-            // ssh would refuse to connect at all.
+            // Without a kept connection: with a path that is too long ssh would not connect at all.
             Err(why) => tracing::warn!("{host}: {why}"),
         }
     }
@@ -238,8 +238,8 @@ fn arguments(world: &World<'_>, host: &HostName, ssh: &SshHost, own: &HostName) 
     Ok(words)
 }
 
-/// The command that runs on the other host: a POSIX shell script, quoted for any login shell. A forced command replaces
-/// it.
+/// The command that runs on the other host: a POSIX shell script, quoted for any login shell. A forced command in the
+/// other host's `authorized_keys` replaces it.
 fn remote_command(ssh: &SshHost, own: &HostName) -> String {
     let root = ssh.root.iter().map(|root| format!("IAPEER_ROOT={} ", quoted(&root.to_string_lossy())));
     let root: String = root.collect();

@@ -16,8 +16,8 @@ use crate::world::World;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-/// How long the caller may be silent: where its machine or the link is gone, nobody says so, and its next call waits for
-/// this one's lock.
+/// How long the caller may be silent. Where its machine or the link is gone, nothing ends the input, and the caller's next
+/// connection has to wait for the lock of this one.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Serves the host `caller`, which is at the other end of `input` and `output`, until the connection ends.
@@ -82,7 +82,7 @@ fn exchange<W: Write>(
             WireLine::AskPeers => talk.say(&WireLine::Peers(here::peers(world)?))?,
             WireLine::Done => {
                 taker.start_drains();
-                // Another program that is handing over to that host continues.
+                // Another program that has the lock is handing over to that host already.
                 if let Ok(_lock) = FileLock::acquire(&outbox.lock(), world.program, Duration::ZERO, world.clock) {
                     Giver::new(world, outbox, talk).give()?;
                     outbox.note_back();

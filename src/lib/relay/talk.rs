@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// The longest line that is read: a part of a file takes a third of that, a message less.
 const LINE_MAX: u64 = 1 << 20;
-/// How many lines may be read ahead: more than there are ever unacknowledged messages, so that the two sides never wait
-/// for each other to read; this also bounds the memory.
+/// How many lines are read ahead, which bounds the memory: more than there can be unacknowledged messages, so that the two
+/// sides never wait for each other to read.
 const AHEAD: usize = 2 * WINDOW;
 /// How many lines a login on the other machine may print before iapeer says hello.
 const BANNER: usize = 100;
@@ -26,7 +26,7 @@ enum Heard {
     Broken(String),
 }
 
-/// The connection.
+/// A connection. Reading times out where the other side is silent for too long.
 pub(crate) struct Talk<W: Write> {
     heard: Receiver<Heard>,
     out: BufWriter<W>,
@@ -99,7 +99,7 @@ impl<W: Write> Talk<W> {
     }
 }
 
-/// The hello of this host to `host`.
+/// The hello of this host to the host that `file` describes.
 pub(crate) fn own_hello(world: &World<'_>, file: &HostFile) -> Result<Hello, Failure> {
     let calls = match file {
         HostFile::Ssh(SshHost { destination, .. }) => destination.is_some(),

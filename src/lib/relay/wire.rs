@@ -5,7 +5,7 @@
 //! {"part":{"id":"…","file":0,"name":"a.png","offset":0,"data":"<base64>"}}    before the message it belongs to
 //! {"message":{"id":"…","seq":7,"to":"bob","from":"claude-alice","body":"…"}}
 //! {"ack":{"id":"…","outcome":"accepted"}}                                      one for each message, in their order
-//! "done"                                                                       now the other host gives its messages
+//! "done"                                                                       the other host's turn to give messages
 //! {"bye":"words"}                                                              why the connection ends
 //! ```
 
@@ -37,21 +37,21 @@ pub(crate) enum WireLine {
     Bye(String),
 }
 
-/// Who speaks.
+/// Which host speaks, and which versions of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) host: HostName,
-    /// Of the program, for people.
+    /// The version of the program, for people.
     pub(crate) version: String,
-    /// The oldest and the newest version that it speaks.
+    /// The oldest and the newest version of the protocol that this host speaks.
     pub(crate) protocol: (u32, u32),
-    /// Whether it can call the other host by itself.
+    /// Whether this host can connect to the other host by itself.
     #[serde(default)]
     pub(crate) calls: bool,
 }
 
 impl Hello {
-    /// The newest version that both speak. The error names who has to be upgraded.
+    /// The newest version that both hosts speak. The error names the host to upgrade.
     pub(crate) fn common(&self, own: (u32, u32)) -> Result<u32, String> {
         let (theirs, host) = (self.protocol, &self.host);
         let newest = own.1.min(theirs.1);
@@ -73,7 +73,7 @@ impl Hello {
 /// A part of a file that goes with a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FilePart {
-    /// The message.
+    /// The id of the message.
     pub(crate) id: MessageId,
     /// The index of the file, from 0.
     pub(crate) file: usize,
@@ -90,18 +90,18 @@ pub(crate) struct FileHead {
     pub(crate) size: u64,
 }
 
-/// A message, or an errand.
+/// A message, or an errand (an item that is no peer's message: a receipt, for example).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Parcel {
     pub(crate) id: MessageId,
-    /// Its number in the sender's outbox.
+    /// The item's number in the outbox of the sender's host.
     pub(crate) seq: Seq,
     /// `NAME` or `RUNTIME-NAME` there; empty for an errand.
     #[serde(default)]
     pub(crate) to: String,
     pub(crate) from: Identity,
     pub(crate) from_intelligence: Intelligence,
-    /// When it was accepted at its sender's host.
+    /// When the message was accepted at its sender's host.
     pub(crate) sent: EpochMs,
     #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) topic: Option<Topic>,
@@ -146,7 +146,7 @@ pub(crate) struct PeerThere {
     pub name: String,
     /// Its default runtime.
     pub runtime: String,
-    /// Its nature.
+    /// Whether it is an agent, a person or neither.
     pub intelligence: Intelligence,
     /// Its state, in a word.
     pub state: String,

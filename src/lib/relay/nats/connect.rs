@@ -42,20 +42,20 @@ impl Complaint {
     }
 }
 
-/// A connection.
+/// A connection to the NATS server.
 pub(crate) struct Connection {
     pub(crate) context: Context,
     pub(crate) complaint: Complaint,
 }
 
-/// Connects as `own`.
+/// Connects to the server that `file` names, as the host `own`.
 pub(crate) async fn connect(file: &NatsFile, own: &HostName) -> Result<Connection, RelayError> {
     let complaint = Complaint::default();
     let away = |error: &dyn std::fmt::Display| complaint.about(error);
     let addresses: Vec<ServerAddr> =
         file.url.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>().map_err(|error| away(&error))?;
     let noted = complaint.clone();
-    // Only this host may read the answers to its requests.
+    // A prefix of its own for the subjects of answers, so that the server's permissions can let only this host read them.
     let mut options = ConnectOptions::new()
         .name(format!("iapeer-relay of {own}"))
         .custom_inbox_prefix(format!("_INBOX.{own}"))

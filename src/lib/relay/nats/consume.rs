@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// After this long without a further message, the delivery of the accepted ones is started.
 const PAUSE: Duration = Duration::from_millis(5);
-/// After this long the server sends a message again that could not be accepted.
+/// After this time the server sends a message again that could not be accepted.
 const LATER: Duration = Duration::from_secs(5);
 
 /// Takes the messages that come, until the connection or the consumer is gone.
@@ -70,7 +70,7 @@ fn take<'w>(
         return Ok(AckKind::Term);
     };
     if !takers.contains_key(&from) {
-        // The server's permissions decide who may publish in the name of a host.
+        // Each host that may publish is trusted: the server's permissions decide who may publish in a host's name.
         if HostFile::read(world.paths, &from)?.is_none() {
             HostFile::Nats.write(world.paths, &from)?;
         }

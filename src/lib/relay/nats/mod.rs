@@ -6,9 +6,9 @@
 //! iapeer.peers.<host>                  in the stream <stream>_PEERS: the newest list of that host's peers
 //! ```
 //!
-//! A message counts as handed over when the stream has acknowledged it; its id is its `Nats-Msg-Id`. It leaves the
-//! stream when its host has accepted it durably. That a message arrives once does not depend on the server's
-//! deduplication window, but on the ids in the recipient's queue and history.
+//! A message counts as handed over when the stream has acknowledged it; its `Nats-Msg-Id` is the message's id. It leaves
+//! the stream when the recipient's host has accepted it durably. Not the server's deduplication window makes sure that a
+//! message is accepted only once, but the ids in the recipient's queue and history.
 
 mod connect;
 mod consume;

@@ -18,9 +18,9 @@ use crate::world::World;
 use async_nats::jetstream::message::PublishMessage;
 use std::time::Duration;
 
-/// Publishes the messages that wait for each host that is reached by NATS. A failure for one host is noted, and the
-/// other hosts are served nevertheless. `is_new`: the connection is new, so that messages that failed by an earlier one
-/// are tried again at once.
+/// Publishes the messages that wait for each host that is reached by NATS. Where the server does not take a host's
+/// messages, this is noted and the other hosts are still served. `is_new`: the connection is new, so that messages that
+/// failed over an earlier connection are tried again at once.
 pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection, is_new: bool) -> Result<(), Failure> {
     for host in hosts::known_hosts(world.paths)? {
         if !matches!(HostFile::read(world.paths, &host), Ok(Some(HostFile::Nats))) {
@@ -30,7 +30,7 @@ pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection, is_n
         if !(is_new || outbox.is_due(world.now())) || outbox.queue.list(Place::Waiting)?.is_empty() {
             continue;
         }
-        // No other program hands over to the host, unless the host's file has just been changed.
+        // Another program has this lock only where the host's file has just been changed from ssh to NATS.
         let Ok(_lock) = FileLock::acquire(&outbox.lock(), world.program, Duration::ZERO, world.clock) else { continue };
         match waiting(world, own, at, &outbox).await {
             Ok(()) => outbox.note_back(),
@@ -69,7 +69,7 @@ async fn one(
     let come_back = |item: Item, reason: String| {
         afar::bury(world, outbox, Outgoing { place: Place::Waiting, seq, item }, &reason).map_err(RelayError::Here)
     };
-    // An interrupted burial.
+    // An interrupted move to dead/ is completed.
     if let Some(reason) = item.reason.clone().filter(|_| item.notice.is_some()) {
         return come_back(item, reason);
     }

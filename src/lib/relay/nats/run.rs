@@ -20,17 +20,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How long it looks at nothing where nothing is accepted.
+/// The outboxes are checked at least this often, even where no change of their folder is reported.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often the list of this host's peers is published, where it has changed.
+/// How often the list of this host's peers is compared with the published one, and published if it has changed.
 const TELL: Duration = Duration::from_secs(60);
 /// How long an earlier relay may take to end.
 const TAKEOVER: Duration = Duration::from_secs(10);
-/// The shortest and the longest pause before the next connection: a link that is back is used again soon.
+/// The shortest and the longest pause before the next connection: even the longest is short, so that a link that is back
+/// is used again soon.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
-/// Hands messages over and takes messages until it is killed; it returns only where it can't continue. `say` gets its
-/// state as text.
+/// Hands messages over and takes messages until the program is killed; returns only an error without which it can't
+/// continue. `say` gets the state of the connection as text.
 pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure> {
     let file = NatsFile::needed(world.paths)?;
     let own = hosts::own_name(world.paths)?;
@@ -71,7 +72,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     built.map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
 }
 
-/// Sends to `changed` when a message is accepted for a host.
+/// Notifies `changed` when the outboxes' folder changes, as it does when a message is accepted, and every [`LOOK`].
 fn watch(dir: &Path, changed: &Arc<Notify>) -> Result<(), Failure> {
     let watch = DirWatch::on(dir).map_err(|error| Failure::io("watch", dir, &error))?;
     let changed = changed.clone();
@@ -116,7 +117,7 @@ async fn tell(world: &World<'_>, own: &HostName, at: &Connection) -> Result<(), 
     }
 }
 
-/// The peers of `host`, by the last list that it published.
+/// The peers of `host`, from the last list that `host` published.
 pub(crate) fn peers(world: &World<'_>, host: &HostName) -> Result<Vec<PeerThere>, Failure> {
     let file = NatsFile::needed(world.paths)?;
     let own = hosts::own_name(world.paths)?;

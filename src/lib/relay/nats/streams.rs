@@ -8,13 +8,13 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 use std::time::Duration;
 
-/// For how long the server recognises a message that is published again.
+/// For how long the server recognizes a message that is published again.
 const DUPLICATES: Duration = Duration::from_secs(120);
-/// After this long without an acknowledgement the server sends a message again.
+/// After this time without an acknowledgement the server sends a message again.
 const GIVEN_AGAIN: Duration = Duration::from_secs(5);
 
-/// How much the lists of peers may take together: a thousand hosts of a hundred peers need a third of that. The server
-/// reserves that size, as it does for messages.
+/// How many bytes the lists of peers may take together: a thousand hosts of a hundred peers need a third of that. The
+/// server reserves this size, as it does for the stream of messages.
 const LISTS_MAX: i64 = 64 << 20;
 
 /// The subject of messages from `from` to `to`.
@@ -36,7 +36,7 @@ fn peers_stream(file: &NatsFile) -> String {
     format!("{}_PEERS", file.stream)
 }
 
-/// The stream of messages. `keep`: how long one may wait in it.
+/// The stream of messages. `keep`: how long a message may wait in it.
 pub(crate) async fn messages(at: &Connection, file: &NatsFile, keep: Duration) -> Result<Stream, RelayError> {
     let wanted = Config {
         name: file.stream.clone(),
@@ -85,7 +85,7 @@ pub(crate) async fn peers(at: &Connection, file: &NatsFile) -> Result<Stream, Re
 
 async fn made(at: &Connection, wanted: Config) -> Result<Stream, RelayError> {
     let name = wanted.name.clone();
-    // Most hosts need no permission to create streams.
+    // Creates the stream only where it is missing, so that most hosts need no permission to create streams.
     match at.context.get_stream(&name).await {
         Ok(stream) => Ok(stream),
         Err(_) => {
@@ -96,7 +96,8 @@ async fn made(at: &Connection, wanted: Config) -> Result<Stream, RelayError> {
     }
 }
 
-/// The messages for `own`, in order and one at a time, so that none overtakes one that has to be sent again.
+/// The consumer of the messages for `own`: in order and one at a time, so that no message overtakes one that has to be
+/// sent again.
 pub(crate) async fn consumer(at: &Connection, file: &NatsFile, own: &HostName) -> Result<PullConsumer, RelayError> {
     let wanted = pull::Config {
         durable_name: Some(format!("to-{own}")),
