@@ -16,7 +16,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
-/// How long what was said stays at the foot.
+/// How long a notice stays at the foot, in milliseconds.
 const SAID_FOR_MS: u64 = 15_000;
 
 /// What drawing needs to know beside the state.
@@ -80,7 +80,7 @@ fn title(state: &TopState, brush: Brush, width: u16) -> Line<'static> {
     let bar = brush.look.bar();
     let host = if width < 100 { String::new() } else { format!("{}  ", state.host) };
     let mut spans = vec![Span::styled(format!("iapeer top  {host}"), bar.add_modifier(Modifier::BOLD))];
-    // What is cut on a narrow terminal stands last.
+    // In the order of importance: a narrow terminal cuts the last words.
     let mut words = if !state.filter.is_empty() || state.only_trouble {
         let filter = if state.filter.is_empty() { String::new() } else { format!(" \"{}\"", state.filter) };
         let trouble = if state.only_trouble { " trouble" } else { "" };
@@ -171,7 +171,7 @@ fn about(state: &TopState, brush: Brush, width: u16) -> Line<'static> {
     ];
     let used: usize = head.iter().map(Span::width).sum();
     let left = usize::from(width).saturating_sub(used);
-    // What it takes stays in sight, however long what it is about.
+    // The possible answers stay visible, however long the text is.
     let what = cut(&what, left.saturating_sub(answers.len()), look);
     let rest = cell(&format!("{what}{answers}"), left, false, look);
     Line::from_iter(head.into_iter().chain([Span::styled(rest, bar)]))
@@ -203,7 +203,7 @@ fn draw_pane(frame: &mut Frame<'_>, state: &TopState, pane: Pane, at: TopArea, b
     let mut drawn = vec![Line::styled(title + &fill, look.header())];
     let rows = usize::from(at.height).saturating_sub(1);
     let lines = if lines.len() > rows && pane != Pane::Queue { without_gaps(lines) } else { lines };
-    // The end is what is of interest: of a screen, and of events; of a queue it is the head.
+    // Where not all lines fit, the end of a screen and of the events is shown, but the head of a queue.
     let skip = if pane == Pane::Queue { 0 } else { lines.len().saturating_sub(rows) };
     drawn.extend(lines.iter().skip(skip).take(rows).map(|line| Line::raw(cut(line, width, look))));
     if lines.is_empty() {
@@ -212,7 +212,7 @@ fn draw_pane(frame: &mut Frame<'_>, state: &TopState, pane: Pane, at: TopArea, b
     frame.render_widget(Paragraph::new(drawn), rect(at));
 }
 
-/// Of several blank lines in a row one: on a screen that does not fit they would take the place of what is there.
+/// Reduces several blank lines in a row to one: on a screen that does not fit they would take the place of its text.
 fn without_gaps(mut lines: Vec<String>) -> Vec<String> {
     lines.dedup_by(|line, before| line.trim().is_empty() && before.trim().is_empty());
     lines
@@ -262,7 +262,7 @@ fn draw_popup(frame: &mut Frame<'_>, popup: &Popup, look: TopLook) {
         line.push_span(Span::styled(" ", look.bar()));
     }
     let rows = usize::from(at.height).saturating_sub(2);
-    // The line that is chosen, or being written, stays in sight.
+    // The line that is chosen, or being written, stays visible.
     let needed = match (popup, chosen) {
         (Popup::Writing { purpose, .. }, _) if *purpose != Purpose::Filter => wrapped.saturating_sub(rows),
         (_, Some(chosen)) => (chosen + 1).saturating_sub(rows),

@@ -1,4 +1,4 @@
-//! What the keys have done: each by the program that the command line has for it.
+//! The errands that keys start: each is carried out by the program that the command line has for it.
 
 use crate::base::identity::Identity;
 
@@ -7,13 +7,13 @@ use crate::base::identity::Identity;
 pub(crate) enum KeyErrand {
     /// Show the peer's session in this terminal.
     Attach(Identity),
-    /// Answer what it waits for.
+    /// Answer what the peer waits for.
     Answer { to: Identity, request: Option<String>, word: String, why: String },
-    /// Find out what it waits for, by its screen too.
+    /// Find out what the peer waits for, from its screen too.
     Attend(Identity),
-    /// Send it a message.
+    /// Send the peer a message.
     Send { to: Identity, text: String },
-    /// List what this person, else the owner, has not read.
+    /// List the unread messages of this person, else of the owner.
     Inbox(Option<Identity>),
     /// Read a message.
     Read { id: String },
@@ -23,7 +23,7 @@ pub(crate) enum KeyErrand {
     Interrupt(Identity),
     /// Stop the peer.
     Stop(Identity),
-    /// Start it again.
+    /// Start the peer again.
     Start(Identity),
 }
 
@@ -54,7 +54,7 @@ impl KeyErrand {
         }
     }
 
-    /// What is said while it is under way.
+    /// The notice that is shown while the errand runs.
     pub(crate) fn progress(&self) -> String {
         match self {
             KeyErrand::Attach(of) => format!("attaching {}…", of.personality()),
@@ -69,7 +69,7 @@ impl KeyErrand {
         }
     }
 
-    /// Whether finding out is the errand: what its program prints and its exit code are no report.
+    /// Whether the output and the exit code of the errand's program are not shown: the details, read afterwards, tell.
     pub(crate) fn is_quiet(&self) -> bool {
         matches!(self, KeyErrand::Attend(_))
     }
@@ -85,7 +85,7 @@ pub(crate) struct ErrandDone {
 }
 
 impl ErrandDone {
-    /// The line that tells what became of it.
+    /// The line that reports the errand's result.
     pub(crate) fn line(&self) -> String {
         let first = |text: &str| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
         let last = |text: &str| text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);

@@ -22,17 +22,17 @@ use std::time::{Duration, Instant};
 
 /// How many events are kept of the selected peer.
 const EVENTS: usize = 100;
-/// How far two measurements of CPU time lie apart at least: the kernel counts it in hundredths of a second.
+/// The least time between two measurements of CPU time, which the kernel counts in hundredths of a second.
 const MEASURED_APART: Duration = Duration::from_secs(2);
 
-/// The peers as a table, and what they have used between two readings.
+/// Reads the peers as a table, and measures the CPU time that they use between two readings.
 #[derive(Debug, Default)]
 pub(crate) struct PeerTable {
     measured: Option<(Instant, HashMap<Identity, Usage>)>,
     shares: HashMap<Identity, f64>,
 }
 
-/// What a reading of all peers gives.
+/// All peers, and the owner with the number of unread messages.
 #[derive(Debug, Clone)]
 pub(crate) struct TopTable {
     pub rows: Vec<TopRow>,
@@ -80,7 +80,7 @@ impl PeerTable {
     }
 }
 
-/// What is known about one peer after the other.
+/// Reads the details of one peer at a time.
 pub(crate) struct PeerDetails {
     events: NewestLines,
 }
@@ -91,7 +91,7 @@ impl PeerDetails {
         PeerDetails { events: NewestLines::open(world) }
     }
 
-    /// Reads all about `of`. Asks tmux for its screen, where a session lives.
+    /// Reads the details of `of`. Asks tmux for the screen, if there is a session.
     pub(crate) fn read(&mut self, world: &World<'_>, of: &Identity) -> TopDetails {
         self.events.read_on();
         let events = self.events.about(of.personality(), EVENTS).into_iter().map(|line| line.brief()).collect();
@@ -101,7 +101,8 @@ impl PeerDetails {
     }
 }
 
-/// The rows of a session's screen, without blank ones at its end; of a person what is unread.
+/// The rows of a session's screen, without blank ones at its end; for a person the unread messages. The error says why
+/// there are none.
 fn screen(world: &World<'_>, of: &Identity) -> Result<Vec<String>, String> {
     let peer = Peer::of(world.paths, of).map_err(|failure| failure.to_string())?;
     if peer.has_inbox() {
@@ -124,13 +125,13 @@ fn screen(world: &World<'_>, of: &Identity) -> Result<Vec<String>, String> {
 
 fn queue_line(row: &queues::QueueRow) -> String {
     let line = row.line();
-    // Whose queue it is stands above.
+    // The name of the queue is left out: the line above the panes names the peer.
     line.split_once("  ").map_or(line.clone(), |(_, rest)| rest.to_owned())
 }
 
-/// What the peer waits for, where it names answers.
+/// What the peer waits for, if that can be answered.
 fn wait(world: &World<'_>, of: &Identity) -> Option<TopWait> {
-    // What an earlier session waited for is over with it.
+    // A wait of an earlier session ended with that session.
     let launch = SessionRecord::peek(world.paths, of)?.launch;
     let known = attention::peek(world.paths, of).filter(|known| known.state.is_trouble() && known.launch == launch)?;
     let row = report::Row::of(of, &known);

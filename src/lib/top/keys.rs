@@ -1,5 +1,5 @@
-//! The keys of `iapeer top`: one table, by which keys are obeyed, from which the help on the screen and the table in
-//! `docs/top.md` are written, and which `tests/top.rs` tries key by key.
+//! The keys of `iapeer top`, in one table: it decides what a key does, the help on the screen and the table in
+//! `docs/top.md` are generated from it, and `tests/top.rs` presses each of its keys.
 
 /// What a key of the screen does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum TopAct {
     Last,
     /// Shows the next pane of the selected peer.
     NextPane,
-    /// Attaches.
+    /// Attaches to the session.
     Attach,
     /// Answers what the peer waits for.
     Answer,
@@ -26,7 +26,7 @@ pub enum TopAct {
     Send,
     /// Reads the inbox.
     Inbox,
-    /// Interrupts the turn.
+    /// Interrupts the running turn.
     Interrupt,
     /// Stops the peer, or starts it.
     StopOrStart,
@@ -45,11 +45,11 @@ pub enum TopAct {
 /// A row of the table of keys.
 #[derive(Debug, Clone, Copy)]
 pub struct TopKey {
-    /// The keys, as they are written: `q`, `Up`, `C-l` for Ctrl and l.
+    /// The names of the keys: `q`, `Up`, `C-l` for Ctrl and l.
     pub names: &'static [&'static str],
     /// What they do.
     pub act: TopAct,
-    /// The word for it at the foot of the screen; empty where it does not stand there.
+    /// The word for it at the foot of the screen; empty where the foot does not name it.
     pub hint: &'static str,
     /// What they do, in a sentence.
     pub help: &'static str,
@@ -81,7 +81,7 @@ pub const TOP_KEYS: [TopKey; 18] = [
     key(&["q", "C-c"], TopAct::Quit, "quit", "Quit. The peers go on."),
 ];
 
-/// What is to know beside the keys.
+/// The notes below the keys in the help.
 pub const TOP_NOTES: [&str; 6] = [
     "In a text: Enter takes it, Esc gives it up, C-u clears it.",
     "In a list: Up, Down or its number, then Enter.",
@@ -105,13 +105,13 @@ pub(crate) fn help_lines() -> Vec<String> {
 /// The foot of the screen, as far as it fits into `width`.
 pub(crate) fn hints(width: usize) -> String {
     let mut line = String::new();
-    // Help and quit are what a newcomer needs: they stand first.
+    // Help and quit come first, for somebody who does not know the keys.
     let (last, first): (Vec<&TopKey>, Vec<&TopKey>) = TOP_KEYS
         .iter()
         .filter(|key| !key.hint.is_empty())
         .partition(|key| !matches!(key.act, TopAct::Help | TopAct::Quit));
     for key in first.into_iter().chain(last) {
-        // The letter, where a key has a longer name too.
+        // The shortest name: the letter, where there is one.
         let name = key.names.iter().min_by_key(|name| name.len()).copied().unwrap_or_default();
         let (word, gap) = (format!("{name} {}", key.hint), if line.is_empty() { 0 } else { 2 });
         if line.len() + gap + word.len() > width {

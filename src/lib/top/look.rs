@@ -1,4 +1,4 @@
-//! What the terminal can show: colours or none, lines or plain characters.
+//! What the terminal can show: colors or none, line characters or ASCII.
 
 use crate::base::AttentionState;
 use crate::operator::table::Hue;
@@ -12,11 +12,11 @@ pub(crate) struct TopLook {
 }
 
 impl TopLook {
-    /// By the environment: `NO_COLOR`, `TERM`, and the locale.
+    /// Derived from the environment: `NO_COLOR`, `TERM`, and the locale.
     pub(crate) fn by(get: impl Fn(&str) -> Option<String>) -> TopLook {
         let get = |name: &str| get(name).filter(|value| !value.is_empty());
         let term = get("TERM").unwrap_or_default();
-        // Names of terminfo: the old terminals, and what calls itself monochrome.
+        // Names of terminfo: old terminals, and those that are called monochrome.
         let plain = term.starts_with("vt1") || term.starts_with("vt2") || term.ends_with("-m") || term.contains("mono");
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| get(name)).unwrap_or_default();
         let unicode = locale.to_lowercase().replace('-', "").contains("utf8");
@@ -28,7 +28,7 @@ impl TopLook {
         if self.colour { style.fg(colour) } else { style }
     }
 
-    /// A state, in the colours of `iapeer list`.
+    /// The style of a state, in the colors of `iapeer list`.
     pub(crate) fn state(self, state: AttentionState) -> Style {
         match Hue::of(state) {
             Hue::Needed => self.bad(),
@@ -40,12 +40,12 @@ impl TopLook {
         }
     }
 
-    /// What went wrong.
+    /// The style of bad news.
     pub(crate) fn bad(self) -> Style {
         self.coloured(Color::Red, Modifier::BOLD)
     }
 
-    /// Title and foot, the selected row.
+    /// The style of title, foot and selected row.
     pub(crate) fn bar(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
@@ -54,12 +54,12 @@ impl TopLook {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What fills the line behind a pane's title.
+    /// The character that fills the line behind a pane's title.
     pub(crate) fn rule(self) -> &'static str {
         if self.unicode { "─" } else { "-" }
     }
 
-    /// What stands for the rest of a text that is cut.
+    /// The character that marks a text as cut.
     pub(crate) fn more(self) -> &'static str {
         if self.unicode { "…" } else { ">" }
     }

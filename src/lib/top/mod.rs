@@ -1,7 +1,7 @@
 //! `iapeer top`: the peers on a screen of its own, those that need somebody first, and the selected one's screen, queue
 //! and last events.
 //!
-//! What the keys do is done by the programs that the command line has for it; nothing is decided here a second time.
+//! The keys run the programs that the command line has, so that no decision of these programs is repeated here.
 //! `keys`, `row`, `plan`, `state` and `errand` decide and are tested as tables; `gather` reads, `draw` draws, `terminal`
 //! and `watch` wait, `run` is the loop.
 

@@ -1,4 +1,4 @@
-//! When something is read again: soon after a change, seldom without one, and the seldomer the longer it takes.
+//! When something is read again: soon after a change, rarely without one, and the more rarely the longer it takes.
 
 use std::time::{Duration, Instant};
 
@@ -10,25 +10,25 @@ pub(crate) struct ReadPace {
     running: bool,
     last: Instant,
     took: Duration,
-    /// Two readings lie so far apart at least, after a change; and so many times as long as one takes.
+    /// The least pause before the next reading, after a change: this time, and this many times as long as a reading takes.
     least: (Duration, u32),
-    /// Without a change; none: not at all.
+    /// The same without a change; `None`: without a change nothing is read.
     most: Option<(Duration, u32)>,
 }
 
 impl ReadPace {
-    /// Of the table, which was read just now. Without a change it is read for memory and CPU time, at a two-hundredth of
-    /// the time at most; after a change at a tenth.
+    /// For the table, which was read just now. Without a change it is read only for memory and CPU time; reading then takes
+    /// at most a two-hundredth of the time, after changes at most a tenth.
     pub(crate) fn of_table(now: Instant) -> ReadPace {
         ReadPace::new(now, (Duration::from_millis(200), 10), Some((Duration::from_secs(5), 200)))
     }
 
-    /// Of the details of the selected peer: only after a change.
+    /// For the details of the selected peer: they are read only after a change.
     pub(crate) fn of_details(now: Instant) -> ReadPace {
         ReadPace { wanted: true, at_once: true, ..ReadPace::new(now, (Duration::from_millis(300), 10), None) }
     }
 
-    /// Of the tokens.
+    /// For the tokens: they are read at most once a minute.
     pub(crate) fn of_tokens(now: Instant) -> ReadPace {
         let minute = (Duration::from_secs(60), 200);
         ReadPace { wanted: true, at_once: true, ..ReadPace::new(now, minute, Some(minute)) }
@@ -43,7 +43,7 @@ impl ReadPace {
         self.wanted = true;
     }
 
-    /// A person waits for it.
+    /// A person waits for the reading: it begins at once.
     pub(crate) fn want_at_once(&mut self) {
         (self.wanted, self.at_once) = (true, true);
     }
@@ -63,7 +63,7 @@ impl ReadPace {
         }
     }
 
-    /// Whether a reading is due; then it runs from now on.
+    /// Whether a reading is due; if so, it counts as running from now on.
     pub(crate) fn begins(&mut self, now: Instant) -> bool {
         let due = self.due().is_some_and(|at| at <= now);
         if due {

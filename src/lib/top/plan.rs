@@ -3,19 +3,19 @@
 /// What is shown of the selected peer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Pane {
-    /// Everything, where there is room; else its screen.
+    /// All panes, where there is room; else the screen alone.
     #[default]
     All,
-    /// Its screen; of a person the inbox.
+    /// The peer's screen; for a person the inbox.
     Screen,
-    /// Its queue.
+    /// The peer's queue.
     Queue,
-    /// Its last events.
+    /// The peer's last events.
     Events,
 }
 
 impl Pane {
-    /// The next one, where everything at once has room or not.
+    /// The next pane; `roomy`: all panes have room at once.
     pub(crate) fn next(self, roomy: bool) -> Pane {
         match self {
             Pane::All if !roomy => Pane::Queue,
@@ -45,21 +45,21 @@ pub(crate) struct TopPlan {
     pub about: Option<TopArea>,
     /// The panes of the selected peer.
     pub panes: Vec<(Pane, TopArea)>,
-    /// Whether everything about a peer has room at once.
+    /// Whether all panes have room at once.
     pub roomy: bool,
 }
 
-/// A list of fewer rows, with its header, is none.
+/// The fewest rows of the list, with its header.
 const LEAST_LIST: u16 = 4;
-/// Panes of fewer lines say nothing.
+/// The fewest lines for the panes: with fewer, none is shown.
 const LEAST_PANE: u16 = 4;
 
-/// Divides a terminal of this size for a table of so many peers.
+/// Divides a terminal of this size, in columns and rows, for a table of so many peers.
 pub(crate) fn plan(width: u16, height: u16, peers: usize, pane: Pane) -> TopPlan {
     // Title and foot.
     let body = height.saturating_sub(2);
     let wanted = u16::try_from(peers).unwrap_or(u16::MAX).saturating_add(1).max(LEAST_LIST);
-    // The line about the peer takes one more.
+    // More than the sum: the line about the peer takes a row too.
     let shows_peer = body > LEAST_LIST + LEAST_PANE;
     let list_height = if shows_peer { wanted.min(body / 2) } else { body };
     let list = TopArea { x: 0, y: 1, width, height: list_height };

@@ -1,19 +1,19 @@
-//! What lies over the screen: questions, lists to choose from, texts to write and to read.
+//! Popups over the screen: questions, lists to choose from, texts to write and to read.
 
 use crate::base::identity::Identity;
 use crate::top::errand::KeyErrand;
 use crate::top::keys::help_lines;
 
-/// What lies over the screen.
+/// A popup over the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Popup {
-    /// The help; the first line that is shown.
+    /// The help, and the first line of it that is shown.
     Help(usize),
     /// What a peer waits for, and the answers to choose from.
     Answers { wait: TopWait, chosen: usize },
     /// A text that is being written.
     Writing { purpose: Purpose, text: String },
-    /// A question before something that can't be taken back.
+    /// A question whether the errand is really to be run.
     Sure { question: String, errand: KeyErrand },
     /// The unread messages to choose from.
     Inbox { person: Option<Identity>, letters: Vec<InboxLine>, chosen: usize },
@@ -24,13 +24,13 @@ pub(crate) enum Popup {
 /// What a text is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To find peers by.
+    /// The filter of the list of peers.
     Filter,
     /// A message to this peer.
     Message(Identity),
     /// The answer to the message with this id.
     Reply(String),
-    /// What the model is told of a denial.
+    /// The reason of a denial, for the model.
     Why { wait: TopWait, word: String },
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Purpose {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TopWait {
     pub of: Identity,
-    /// The request's name, where it has one.
+    /// The request's id, if it has one.
     pub request: Option<String>,
     pub what: String,
     pub answers: Vec<String>,
@@ -52,7 +52,7 @@ pub(crate) struct InboxLine {
 }
 
 impl Popup {
-    /// The title, the lines above the cursor's line or all of them, and the line that is chosen.
+    /// The title, all lines, and the index of the line that is chosen.
     pub(crate) fn content(&self) -> (String, Vec<String>, Option<usize>) {
         let numbered = |lines: &mut dyn Iterator<Item = &str>| -> Vec<String> {
             lines.enumerate().map(|(at, line)| format!("{} {line}", at + 1)).collect()
@@ -89,7 +89,7 @@ impl Popup {
         }
     }
 
-    /// The first line that is shown, where the person has gone down in it.
+    /// The index of the first line that is shown, which scrolling changes.
     pub(crate) fn first_line(&self) -> usize {
         match self {
             Popup::Help(from) | Popup::Letter { from_line: from, .. } => *from,

@@ -1,4 +1,4 @@
-//! What a key does to the screen, and what it has done.
+//! What a key does: it changes the state of the screen, and may start an errand.
 
 use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
@@ -7,16 +7,16 @@ use crate::top::keys::{TopAct, act_of, help_lines};
 use crate::top::popup::{Popup, Purpose, TopWait};
 use crate::top::state::TopState;
 
-/// What follows from a key, beside what the screen shows.
+/// What the caller has to do after a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Followup {
     /// Nothing.
     Nothing,
-    /// Something is to be done.
+    /// Run an errand.
     Run(KeyErrand),
-    /// Everything is drawn anew.
+    /// Draw the whole screen anew.
     Redraw,
-    /// The program ends.
+    /// End the program.
     Quit,
 }
 
@@ -26,13 +26,13 @@ impl From<Option<KeyErrand>> for Followup {
     }
 }
 
-/// How far a page goes in a text.
+/// How many lines a page has in a text.
 const TEXT_PAGE: usize = 10;
 
 impl TopState {
-    /// A key was pressed: its name is as in the table of keys, a character's is the character.
+    /// Takes a pressed key, by its name in the table of keys; the name of a character is the character.
     pub(crate) fn press(&mut self, key: &str, now: EpochMs) -> Followup {
-        // Whatever else lies on the screen.
+        // These two work in popups too.
         match act_of(key) {
             Some(TopAct::Quit) if key == "C-c" => return Followup::Quit,
             Some(TopAct::Redraw) => return Followup::Redraw,
@@ -47,7 +47,7 @@ impl TopState {
         }
     }
 
-    /// Text was pasted: it is typed, where text is typed.
+    /// Takes pasted text: added to a text that is being written, else ignored.
     pub(crate) fn paste(&mut self, pasted: &str) {
         if let Some(Popup::Writing { purpose, text }) = &mut self.popup {
             let pasted = pasted.replace("\r\n", "\n").replace('\r', "\n");
@@ -90,7 +90,7 @@ impl TopState {
         Followup::Nothing
     }
 
-    /// What is about the selected peer.
+    /// The keys that act on the selected peer.
     fn act_on_peer(&mut self, act: TopAct, now: EpochMs) -> Followup {
         let Some((_, row)) = self.selected() else {
             self.say("no peer is selected".to_owned(), true, now);
@@ -103,7 +103,7 @@ impl TopState {
                     self.popup = details.wait.clone().map(|wait| Popup::Answers { wait, chosen: 0 });
                     return Followup::Nothing;
                 }
-                // Its screen may show what no file tells yet.
+                // The peer's screen may show a question that no file records yet.
                 _ => {
                     self.to_answer = Some(of.clone());
                     KeyErrand::Attend(of)
@@ -121,13 +121,13 @@ impl TopState {
                 return Followup::Nothing;
             }
             TopAct::Interrupt => KeyErrand::Interrupt(of),
-            // What a person has instead of a session.
+            // A person has an inbox instead of a session.
             _ if is_person => KeyErrand::Inbox(Some(of)),
             _ => KeyErrand::Attach(of),
         })
     }
 
-    /// A key while something lies over the screen. What is not put back is closed.
+    /// Takes a key while `popup` is open. The popup is closed unless it is put back into the state.
     fn press_in(&mut self, popup: Popup, key: &str) -> Followup {
         match popup {
             Popup::Help(from) => {
@@ -172,7 +172,7 @@ impl TopState {
     fn answer(&mut self, wait: TopWait, chosen: usize, key: &str) -> Followup {
         let picked = numbered(key, wait.answers.len()).or((key == "Enter").then_some(chosen));
         match picked.and_then(|at| wait.answers.get(at).cloned()) {
-            // A hook takes words to the model; a screen takes none.
+            // A hook passes a reason on to the model; an answer on the screen can't.
             Some(word) if word == "deny" && wait.request.is_some() => {
                 self.popup = Some(Popup::Writing { purpose: Purpose::Why { wait, word }, text: String::new() });
                 Followup::Nothing
@@ -204,7 +204,7 @@ impl TopState {
                         let why = text.trim().to_owned();
                         Some(KeyErrand::Answer { to: wait.of, request: wait.request, word, why })
                     }
-                    // Nothing is no message.
+                    // An empty message is not sent.
                     _ if text.trim().is_empty() => None,
                     Purpose::Message(to) => Some(KeyErrand::Send { to, text }),
                     Purpose::Reply(id) => Some(KeyErrand::Reply { id, text }),
@@ -222,7 +222,7 @@ impl TopState {
         Followup::Nothing
     }
 
-    /// A filter holds while it is typed.
+    /// A text has changed: a filter takes effect while it is typed.
     fn typed(&mut self) {
         if let Some(Popup::Writing { purpose: Purpose::Filter, text }) = &self.popup {
             self.filter = text.clone();
@@ -232,7 +232,7 @@ impl TopState {
     }
 }
 
-/// Where a key leads in a text; `None`: the text is closed.
+/// The line that a key scrolls to in a text; `None`: the text is closed.
 fn moved(key: &str, from: usize, last: usize, page: usize) -> Option<usize> {
     match key {
         "Up" | "k" => Some(from.saturating_sub(1)),
@@ -245,12 +245,12 @@ fn moved(key: &str, from: usize, last: usize, page: usize) -> Option<usize> {
     }
 }
 
-/// Where a key leads in a list of so many; `None`: the list is closed.
+/// The entry that a key moves to in a list of `count`; `None`: the list is closed.
 fn chosen_by(key: &str, chosen: usize, count: usize) -> Option<usize> {
     moved(key, chosen, count.saturating_sub(1), TEXT_PAGE)
 }
 
-/// The place that a digit names in a list of so many.
+/// The index of the entry that a digit names, counted from 1, in a list of `count`.
 fn numbered(key: &str, count: usize) -> Option<usize> {
     key.parse::<usize>().ok()?.checked_sub(1).filter(|at| *at < count)
 }

@@ -8,29 +8,29 @@ use crate::chronicle::usage_table::amount;
 use crate::operator::list::{Listed, Status};
 use crate::operator::table::size;
 
-/// A peer, on the runtime that needs somebody most.
+/// A peer; of several runtimes the one that needs a person most.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TopRow {
     pub identity: Identity,
     pub state: AttentionState,
-    /// Whether a session lives.
+    /// Whether a session is alive.
     pub lives: bool,
     pub since: Option<EpochMs>,
     /// Since when a turn runs.
     pub turn: Option<EpochMs>,
-    /// Messages that wait or are in flight; of a person those that are unread.
+    /// Messages that wait or are in flight; for a person the unread ones too.
     pub queue: usize,
     pub dead: usize,
-    /// A queue of it can't be read.
+    /// Whether a queue of the peer can't be read.
     pub unreadable: bool,
     pub last: Option<EpochMs>,
     pub memory: Option<u64>,
-    /// 1.0 is all of one processor.
+    /// The share of a processor; 1.0 is all of one processor.
     pub cpu: Option<f64>,
     pub tokens: Option<u64>,
-    /// What it waits for.
+    /// What the peer waits for.
     pub text: Option<String>,
-    /// When that ends by itself.
+    /// When the wait ends by itself.
     pub until: Option<String>,
     pub description: String,
     /// Whether it is a person with an inbox.
@@ -38,7 +38,7 @@ pub(crate) struct TopRow {
 }
 
 impl TopRow {
-    /// The row of a peer; what only measuring tells is missing.
+    /// The row of a peer, without CPU time and tokens.
     pub(crate) fn of(peer: &Listed) -> TopRow {
         let on = peer.foremost();
         let runtime = on.map_or(&peer.default_runtime, |on| &on.runtime);
@@ -62,7 +62,7 @@ impl TopRow {
         }
     }
 
-    /// Whether the row is about what `filter` says, in whatever case.
+    /// Whether name, runtime, state or description contain `filter`, in whatever case.
     pub(crate) fn matches(&self, filter: &str) -> bool {
         let filter = filter.to_lowercase();
         let has = |text: &str| text.to_lowercase().contains(&filter);
@@ -110,7 +110,7 @@ impl TopColumn {
         }
     }
 
-    /// How wide it is, as long as nothing is left over.
+    /// The width of the column before spare columns are distributed.
     fn width(self) -> usize {
         match self {
             Name => 8,
@@ -123,7 +123,7 @@ impl TopColumn {
         }
     }
 
-    /// Whether its cells stand to the right.
+    /// Whether the cells are aligned to the right.
     pub(crate) fn is_number(self) -> bool {
         !matches!(self, Name | Runtime | State | About)
     }
@@ -157,12 +157,12 @@ impl TopColumn {
 }
 
 const ORDER: [TopColumn; 10] = [Name, Runtime, State, Since, Turn, Queue, Last, Memory, Cpu, Tokens];
-/// What makes room first where the terminal is narrow.
+/// The columns that are left out where the terminal is too narrow, in this order.
 const LEAVES: [TopColumn; 7] = [Tokens, Turn, Cpu, Memory, Last, Runtime, Since];
-/// The widest that the columns of names get.
+/// The greatest width of the columns of names and runtimes.
 const LONGEST: usize = 24;
 
-/// The columns that fit into `width`, each with its own width; one space lies between them. Names are up to `longest`
+/// The columns that fit into `width`, each with its own width; there is one space between them. Names are up to `longest`
 /// characters long, runtimes up to `runtimes`.
 pub(crate) fn columns(width: usize, longest: usize, runtimes: usize) -> Vec<(TopColumn, usize)> {
     let least = |column: TopColumn| match column {

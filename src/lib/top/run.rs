@@ -19,12 +19,13 @@ use std::thread;
 /// Shows the peers until the person quits or a signal ends the program.
 ///
 /// # Errors
-/// Where standard input or output is no terminal that can show a screen (64), and where the peers can't be read.
+/// Where standard input or output is no terminal that can show a screen (64), where the terminal fails (74), and where
+/// the peers can't be read.
 pub(crate) fn watch(world: &World<'_>) -> Result<Exit, Failure> {
     terminal::check()?;
     let failed = |error: std::io::Error| Failure::new(Exit::Io, format!("cannot show the screen: {error}"));
     let mut events = ScreenEvents::new().map_err(failed)?;
-    // What changes from here on is seen.
+    // Watch before the first reading, so that no change in between is missed.
     events.watch(world.paths, None);
     let mut table = PeerTable::default();
     let first = table.read(world)?;
@@ -34,12 +35,12 @@ pub(crate) fn watch(world: &World<'_>) -> Result<Exit, Failure> {
         let mut screen = LiveScreen::new(world, state(first), terminal, events, workers, look());
         let ended = screen.run().map_err(failed);
         let is_busy = screen.is_busy();
-        // The terminal is left before anything else is waited for.
+        // Restores the terminal before the threads are waited for.
         drop(screen);
         if let Ok(WhyEnded::Signal(signal)) = &ended {
             process::end_by(*signal);
         }
-        // A reader may wait for a tmux that does not answer: nobody has to wait for that.
+        // A thread may wait for a tmux that does not answer: end the program without waiting for that thread.
         if is_busy && ended.is_ok() {
             std::process::exit(Exit::Ok as i32);
         }
@@ -47,7 +48,7 @@ pub(crate) fn watch(world: &World<'_>) -> Result<Exit, Failure> {
     })
 }
 
-/// One picture of the screen as lines of text, `columns` wide.
+/// The screen, drawn once, as `rows` lines of text that are `columns` wide.
 ///
 /// # Errors
 /// Where the peers can't be read.
@@ -68,7 +69,7 @@ pub(crate) fn once(world: &World<'_>, columns: u16, rows: u16) -> Result<Vec<Str
         let (mut line, mut taken) = (String::new(), 0);
         for x in 0..columns {
             let symbol = buffer[(x, y)].symbol();
-            // A wide character stands in two cells.
+            // A wide character takes two cells.
             if taken > 0 {
                 taken -= 1;
                 continue;

@@ -1,4 +1,4 @@
-//! The screen while it lives: what happens, what is read, when it is drawn.
+//! The running screen: takes events, starts reading, draws.
 
 use crate::base::identity::Identity;
 use crate::base::step;
@@ -24,16 +24,16 @@ use std::time::{Duration, Instant};
 pub(crate) enum WhyEnded {
     /// The person quit, or the terminal is gone.
     Quit,
-    /// A signal.
+    /// A signal asked to end.
     Signal(i32),
 }
 
-/// Ages on the screen are shown in seconds.
+/// The screen is drawn at least this often, since it shows ages in seconds.
 const CLOCK: Duration = Duration::from_secs(1);
-/// How soon the rest of a key's sequence follows its escape.
+/// How long the rest of a key's sequence may take to follow its escape byte.
 const ESCAPE: Duration = Duration::from_millis(50);
 
-/// The screen while it lives.
+/// The running screen.
 pub(crate) struct LiveScreen<'w, 'a> {
     world: &'w World<'a>,
     state: TopState,
@@ -156,7 +156,7 @@ impl<'w, 'a> LiveScreen<'w, 'a> {
         Ok(())
     }
 
-    /// Has read what is due.
+    /// Starts the readings that are due.
     fn ask(&mut self) {
         let now = Instant::now();
         let selected = self.state.selected_identity();
@@ -166,7 +166,7 @@ impl<'w, 'a> LiveScreen<'w, 'a> {
             self.events.watch(self.world.paths, selected.as_ref());
         }
         if self.table_pace.begins(now) {
-            // A log that was rotated, a folder that is new: what is watched anew is read with the rest.
+            // Watches rotated logs and new folders too, before the reading, so that no change in between is missed.
             self.events.watch(self.world.paths, selected.as_ref());
             self.workers.read_table();
         }
@@ -181,7 +181,7 @@ impl<'w, 'a> LiveScreen<'w, 'a> {
         }
     }
 
-    /// How long nothing is to be done, unless something happens.
+    /// How long to wait for events until the next reading or drawing is due.
     fn pause(&self) -> Duration {
         let now = Instant::now();
         let due = [&self.table_pace, &self.details_pace, &self.tokens_pace].into_iter().filter_map(|pace| pace.due());

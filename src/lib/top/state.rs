@@ -1,4 +1,4 @@
-//! What the screen shows: the peers, the selected one, what lies over it and what was said last.
+//! What the screen shows: the peers, the selected one, the popup and the last notice.
 
 use crate::base::clock::EpochMs;
 use crate::base::identity::{Identity, Personality};
@@ -8,17 +8,17 @@ use crate::top::popup::{InboxLine, Popup, TopWait};
 use crate::top::row::TopRow;
 use serde_json::Value;
 
-/// About the selected peer.
+/// The details of the selected peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TopDetails {
     pub of: Identity,
-    /// The rows of its screen; of a person the unread messages. Or why there are none.
+    /// The rows of its screen; for a person the unread messages. The error says why there are none.
     pub screen: Result<Vec<String>, String>,
-    /// Its queue, an item a line.
+    /// Its queue, one item per line.
     pub queue: Result<Vec<String>, String>,
     /// Its newest events, the oldest first.
     pub events: Vec<String>,
-    /// What it waits for, where that can be answered.
+    /// What it waits for, if that can be answered.
     pub wait: Option<TopWait>,
 }
 
@@ -40,13 +40,13 @@ pub(crate) struct TopState {
     pub only_trouble: bool,
     pub popup: Option<Popup>,
     pub details: Option<TopDetails>,
-    /// What was said last, whether it was bad news, and when.
+    /// The last notice, whether it is bad news, and its time.
     pub said: Option<(String, bool, EpochMs)>,
-    /// What is under way.
+    /// The errands that run.
     pub running: Vec<KeyErrand>,
     /// The peer whose answers are opened as soon as they are known.
     pub to_answer: Option<Identity>,
-    /// The owner, and how many messages it has not read.
+    /// The owner, and the number of unread messages.
     pub owner: Option<(Personality, usize)>,
     /// The name of this host.
     pub host: String,
@@ -61,18 +61,18 @@ impl TopState {
         self.rows.iter().filter(wanted).collect()
     }
 
-    /// The selected peer's row, and its place among those that are shown.
+    /// The selected peer's row, and its index among the rows that are shown.
     pub(crate) fn selected(&self) -> Option<(usize, &TopRow)> {
         let name = self.chosen.as_ref()?;
         self.shown().into_iter().enumerate().find(|(_, row)| row.identity.personality() == name)
     }
 
-    /// Whom the selected row is about.
+    /// The identity of the selected row.
     pub(crate) fn selected_identity(&self) -> Option<Identity> {
         self.selected().map(|(_, row)| row.identity.clone())
     }
 
-    /// Takes new rows over. The selection stays with its peer, wherever its row is by now.
+    /// Takes over new rows. The selection stays with its peer, wherever its row is now.
     pub(crate) fn take_rows(&mut self, rows: Vec<TopRow>) {
         let place = self.selected().map_or(0, |(at, _)| at);
         self.rows = rows;
@@ -82,7 +82,7 @@ impl TopState {
         self.scroll();
     }
 
-    /// Takes over what is known about a peer.
+    /// Takes over the details of a peer, if it is still selected. Opens the popup of its answers where that was asked for.
     pub(crate) fn take_details(&mut self, details: TopDetails, now: EpochMs) {
         if self.to_answer.as_ref() == Some(&details.of) && self.running.is_empty() {
             self.to_answer = None;
@@ -91,7 +91,7 @@ impl TopState {
                 None => self.say(nothing_to_answer(&details.of), true, now),
             }
         }
-        // What lies on the screen is what would be answered.
+        // Closes an open popup whose wait is over: an answer must not go to a different wait.
         if let Some(Popup::Answers { wait, .. }) = &self.popup
             && wait.of == details.of
             && details.wait.as_ref() != Some(wait)
@@ -104,13 +104,13 @@ impl TopState {
         }
     }
 
-    /// Takes over what became of an errand.
+    /// Takes over the result of an errand.
     pub(crate) fn take_done(&mut self, done: &ErrandDone, now: EpochMs) {
         if let Some(at) = self.running.iter().position(|errand| *errand == done.errand) {
             self.running.remove(at);
         }
         match &done.errand {
-            // The details, which are read next, tell.
+            // The details, which are read next, show the result.
             errand if errand.is_quiet() => {}
             KeyErrand::Inbox(person) if done.succeeded => {
                 let letters: Vec<InboxLine> = done.printed.lines().filter_map(inbox_line).collect();
@@ -127,12 +127,12 @@ impl TopState {
         }
     }
 
-    /// Says something at the foot of the screen.
+    /// Shows a notice at the foot of the screen.
     pub(crate) fn say(&mut self, text: String, bad: bool, now: EpochMs) {
         self.said = Some((text, bad, now));
     }
 
-    /// Selects the row at `place`, or the last one.
+    /// Selects the row with this index among those that are shown, or the last one.
     pub(crate) fn select(&mut self, place: usize) {
         let shown = self.shown();
         let chosen = shown.get(place.min(shown.len().saturating_sub(1))).map(|row| row.identity.personality().clone());
@@ -140,7 +140,7 @@ impl TopState {
         self.scroll();
     }
 
-    /// Has the selected row stand among those that have room.
+    /// Scrolls so that the selected row is visible.
     pub(crate) fn scroll(&mut self) {
         let (count, page) = (self.shown().len(), self.page.max(1));
         let at = self.selected().map_or(0, |(at, _)| at);
@@ -148,7 +148,7 @@ impl TopState {
     }
 }
 
-/// What is said of a peer that waits for no answer.
+/// The notice about a peer that waits for no answer.
 pub(crate) fn nothing_to_answer(of: &Identity) -> String {
     format!("{} waits for nothing that can be answered from here; a attaches", of.personality())
 }
@@ -161,7 +161,7 @@ fn inbox_line(line: &str) -> Option<InboxLine> {
     Some(InboxLine { id: text("id").to_owned(), line })
 }
 
-/// A message in a line that fits a small terminal: day and time, sender, topic, and how it begins.
+/// A message in one line: day and time, sender, topic, and its first line.
 pub(crate) fn letter_line(ts: &str, from: &str, topic: Option<&str>, body: &str) -> String {
     let time = EpochMs::parse(ts).map_or_else(|| ts.to_owned(), EpochMs::local);
     let time = time.get(5..16).unwrap_or(&time).replace('T', " ");
@@ -206,7 +206,7 @@ mod tests {
         let again = [("d", Approval), ("a", Idle), ("b", Idle), ("c", Idle)];
         state.take_rows(again.iter().map(|(name, state)| row(name, *state)).collect());
         assert_eq!((chosen(&state), state.first), ("d", 0));
-        // The peer is gone: whoever stands in its place is selected.
+        // The peer is gone: the peer in its place is selected.
         state.select(1);
         state.take_rows([("d", Approval), ("b", Idle)].iter().map(|(name, state)| row(name, *state)).collect());
         assert_eq!(chosen(&state), "b");

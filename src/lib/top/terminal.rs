@@ -1,7 +1,7 @@
-//! The terminal: taken over, and left as it was, whatever ends the program.
+//! The terminal: taken over, and restored however the program ends.
 //!
-//! Keys are not read by crossterm (0.29): after half a sequence, as Alt-[ is one, and after the end of its input it waits or
-//! spins in a read that no signal ends.
+//! Keys are not read by crossterm (0.29): after an incomplete sequence, such as Alt-[, and after the end of its input,
+//! crossterm waits or spins in a read that no signal ends.
 
 use crate::base::exit::{Exit, Failure};
 use crate::parrot::keys::{Decoder, TypedKey};
@@ -21,17 +21,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) enum Typed {
     /// A key, by its name in the table of keys.
     Key(String),
-    /// A text at once.
+    /// A pasted text.
     Paste(String),
 }
 
-/// The terminal while it shows the screen. It is left when this is dropped.
+/// The terminal while it shows the screen. It is restored when this is dropped.
 pub(crate) struct ScreenTerminal {
-    /// What draws on it.
+    /// The canvas of ratatui.
     pub canvas: Terminal<CrosstermBackend<Stdout>>,
 }
 
-/// Refuses what is no terminal, or one that can't move its cursor.
+/// Refuses standard input or output that is no terminal, and a terminal that can't move its cursor.
 pub(crate) fn check() -> Result<(), Failure> {
     let advice = "`iapeer list` prints the peers once, `iapeer top --once` the screen";
     for (which, is) in [("input", io::stdin().is_terminal()), ("output", io::stdout().is_terminal())] {
@@ -52,8 +52,8 @@ impl ScreenTerminal {
     /// Takes the terminal over.
     pub(crate) fn enter() -> io::Result<ScreenTerminal> {
         static HOOK: Once = Once::new();
-        // A release aborts after a panic, which drops nothing: the hook is the last code that runs. Every other build
-        // ends there too. Whatever thread it is that panicked, without it the screen would go on half alive.
+        // A release build aborts after a panic and drops nothing: the hook is the last code that can restore the terminal.
+        // Every other build ends in the hook too: without the thread that panicked the screen would be incomplete.
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
@@ -80,8 +80,8 @@ impl ScreenTerminal {
         self.begin_anew()
     }
 
-    /// Has everything be drawn anew. ratatui's own `clear` asks the terminal where its cursor is, and fails where that does
-    /// not answer.
+    /// Makes the next drawing draw everything. ratatui's own `clear` asks the terminal for the position of its cursor, and
+    /// fails where the terminal does not answer.
     pub(crate) fn begin_anew(&mut self) -> io::Result<()> {
         execute!(stdout(), terminal::Clear(terminal::ClearType::All))?;
         self.canvas = Terminal::new(CrosstermBackend::new(stdout()))?;
@@ -100,10 +100,10 @@ impl Drop for ScreenTerminal {
     }
 }
 
-/// Whether the terminal is taken over: it is left once, for leaving it moves the cursor.
+/// Whether the terminal is taken over. It must be restored only once, since restoring it moves the cursor.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Leaves the terminal as it was, and says whether it was taken over. Where it is gone by now, there is nobody to tell.
+/// Restores the terminal, and returns whether it was taken over. Errors are ignored: the terminal may be gone.
 fn leave() -> bool {
     let was_taken = TAKEN.swap(false, Ordering::Relaxed);
     if was_taken {
@@ -113,7 +113,7 @@ fn leave() -> bool {
     was_taken
 }
 
-/// What is typed. The terminal may cut its stream anywhere.
+/// Reads what is typed. A read may end in the middle of a key's sequence.
 #[derive(Debug)]
 pub(crate) struct Keyboard {
     decoder: Decoder,
@@ -124,7 +124,7 @@ impl Keyboard {
         Keyboard { decoder: Decoder::new() }
     }
 
-    /// One read of what is there. `None`: nothing comes any more.
+    /// Reads once what is there. `None`: the input has ended.
     pub(crate) fn read(&mut self) -> io::Result<Option<Vec<Typed>>> {
         let mut bytes = [0; 4096];
         let count = match nix::unistd::read(io::stdin(), &mut bytes) {
@@ -140,12 +140,12 @@ impl Keyboard {
         Ok(Some(keys.into_iter().filter_map(typed).collect()))
     }
 
-    /// Whether the last byte was an escape, with which a key's sequence may begin.
+    /// Whether the last byte was an escape, which may begin a key's sequence.
     pub(crate) fn is_undecided(&self) -> bool {
         self.decoder.lone_escape()
     }
 
-    /// Nothing has followed the escape in time.
+    /// Nothing has followed the escape byte in time: it was the Escape key.
     pub(crate) fn decide(&mut self) -> Vec<Typed> {
         let mut keys = Vec::new();
         self.decoder.flush(&mut keys);
@@ -153,11 +153,11 @@ impl Keyboard {
     }
 }
 
-/// A key by its name, as tmux has it too.
+/// A key by its name, mostly as in tmux.
 fn typed(key: TypedKey) -> Option<Typed> {
     let name = match key {
         TypedKey::Paste(bytes) => return Some(Typed::Paste(String::from_utf8_lossy(&bytes).into_owned())),
-        // In a text it begins a line.
+        // In a text LF begins a new line.
         TypedKey::Newline => return Some(Typed::Paste("\n".to_owned())),
         TypedKey::Byte(_) => return None,
         TypedKey::Char('\t') => "Tab".to_owned(),

@@ -1,5 +1,5 @@
-//! The tokens of each peer in the last day, as its transcripts tell them. Each transcript is read on from where the last
-//! reading ended.
+//! The tokens of each peer in the last 24 hours, from its transcripts. Each reading of a transcript continues where the
+//! last one ended.
 
 use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
@@ -11,18 +11,18 @@ use crate::world::peer::Peer;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Over which time tokens are counted.
+/// The time over which tokens are counted.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What the transcripts have told so far.
+/// What was read from the transcripts so far.
 #[derive(Debug, Default)]
 pub(crate) struct TokenCounts {
     accounts: HashMap<Identity, Account>,
 }
 
 impl TokenCounts {
-    /// The tokens of each of these, in and out, without what was read from a cache. Who has no transcript, or none that
-    /// tells, is missing. `go_on` is asked between two peers.
+    /// The tokens of each of these peers, in and out, without those read from a cache. A peer whose transcripts name none
+    /// is missing. `go_on` is called before each peer; `false` ends the reading.
     pub(crate) fn read(
         &mut self,
         world: &World<'_>,

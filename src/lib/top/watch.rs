@@ -18,16 +18,16 @@ use std::time::Duration;
 /// The signals that ask to end.
 const ENDS: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
 
-/// Why a wait ended. Several may hold at once.
+/// Why a wait ended; there may be several reasons at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Wakeup {
     /// Keys can be read.
     pub keys: bool,
     /// The terminal is gone.
     pub hung_up: bool,
-    /// Files that the table is made of have changed.
+    /// Files that the table is read from have changed.
     pub peers: bool,
-    /// The screen of the selected peer has changed.
+    /// The session of the selected peer has printed something.
     pub screen: bool,
     /// A signal asks to end.
     pub signal: Option<i32>,
@@ -39,7 +39,7 @@ pub(crate) struct ScreenWaker(Arc<UnixStream>);
 
 impl ScreenWaker {
     pub(crate) fn wake(&self) {
-        // A full pipe wakes as well.
+        // Where the socket is full, the poll ends anyway.
         let _ = (&*self.0).write(&[0]);
     }
 }
@@ -78,12 +78,13 @@ impl ScreenEvents {
         Ok(events)
     }
 
-    /// For threads that have finished something.
+    /// The waker for threads that have finished something.
     pub(crate) fn waker(&self) -> ScreenWaker {
         self.waker.clone()
     }
 
-    /// Watches the files of the table, and the output of this peer's session. What is watched anew must be read then.
+    /// Watches the files of the table, and the output of this peer's session. Earlier changes of files that were not
+    /// watched before are not reported: the caller has to read them afterwards.
     pub(crate) fn watch(&mut self, paths: &Paths, selected: Option<&Identity>) {
         self.pane_log = selected.map(|identity| paths.pane_log(identity));
         let mut wanted = vec![paths.root().to_owned(), paths.state_dir(), paths.due_dir(), paths.event_log_dir()];
@@ -92,14 +93,14 @@ impl ScreenEvents {
         self.files.keep(&wanted);
     }
 
-    /// Forgets interrupts that came while another program had the terminal: they were meant for that one.
+    /// Drops interrupts that came while another program had the terminal: they were meant for that program.
     pub(crate) fn forget_interrupts(&self) {
         for (_, interrupts) in self.ends.iter().filter(|(signal, _)| *signal == SIGINT) {
             emptied(interrupts);
         }
     }
 
-    /// Waits until a line was typed, or a signal asks to end, which stays to be seen.
+    /// Waits until a line was typed, or a signal asks to end. The signal is left for [`ScreenEvents::wait`].
     pub(crate) fn wait_for_a_line(&self) -> io::Result<()> {
         let stdin = io::stdin();
         let fds = [stdin.as_fd()].into_iter().chain(self.ends.iter().map(|(_, stream)| stream.as_fd()));
@@ -143,7 +144,7 @@ impl ScreenEvents {
     }
 }
 
-/// Whether there was something in the stream.
+/// Empties the stream, and returns whether there was something in it.
 fn emptied(stream: &UnixStream) -> bool {
     let (mut some, mut bytes) = (false, [0; 256]);
     while matches!((&mut &*stream).read(&mut bytes), Ok(n) if n > 0) {

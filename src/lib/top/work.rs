@@ -1,4 +1,4 @@
-//! The threads that read and do: none of them keeps a key waiting.
+//! The threads that read, and that run errands, so that the thread that takes keys never waits.
 
 use crate::base::identity::Identity;
 use crate::base::step;
@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-/// What a thread has found out or done.
+/// What a thread reports.
 #[derive(Debug)]
 pub(crate) enum News {
     /// All peers, or why they can't be read; and how long that took.
@@ -30,7 +30,7 @@ pub(crate) enum News {
     Done(ErrandDone),
 }
 
-/// The threads, and how they are told what to do. They end when this is dropped.
+/// The threads, and the channels by which they get their work. They end when this is dropped.
 pub(crate) struct Workers {
     table: Sender<()>,
     details: Sender<Identity>,
@@ -39,7 +39,7 @@ pub(crate) struct Workers {
     teller: Teller,
 }
 
-/// Tells the screen's thread something.
+/// Sends news to the screen's thread, and wakes it.
 #[derive(Clone)]
 struct Teller {
     news: Sender<News>,
@@ -47,7 +47,7 @@ struct Teller {
 }
 
 impl Teller {
-    /// Whether anybody listens.
+    /// Returns whether the screen still receives news.
     fn tell(&self, news: News) -> bool {
         let heard = self.news.send(news).is_ok();
         self.waker.wake();
@@ -95,7 +95,7 @@ impl Workers {
         scope.spawn(move || {
             let mut counts = TokenCounts::default();
             for of in wanted {
-                // Nobody who has quit waits for gigabytes of transcripts.
+                // Stops between two peers once the screen has ended: nobody who quits should wait for large transcripts.
                 let began = Instant::now();
                 let read = counts.read(world, &of, || own.news.send(News::TokensSoFar).is_ok());
                 if !own.tell(News::Tokens(read, began.elapsed())) {
@@ -106,7 +106,7 @@ impl Workers {
         Workers { table, details, tokens, news: received, teller }
     }
 
-    // A thread that has ended, which only a panic does, is told nothing.
+    // Sending fails only where the thread has panicked.
     pub(crate) fn read_table(&self) {
         let _ = self.table.send(());
     }
@@ -124,7 +124,7 @@ impl Workers {
         self.news.try_iter().collect()
     }
 
-    /// Runs the program of an errand in a thread of its own, which nobody waits for at the end.
+    /// Runs the program of an errand in a thread of its own, which is not waited for when the screen ends.
     pub(crate) fn run(&self, errand: KeyErrand) {
         let teller = self.teller.clone();
         thread::spawn(move || {
