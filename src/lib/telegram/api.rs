@@ -1,4 +1,4 @@
-//! The Bot API over HTTPS. The token stands in the address of each request and nowhere else: no error says it.
+//! The Bot API over HTTPS. The token is part of each request's URL and is nowhere else: no error message contains it.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::settings::TELEGRAM_API;
@@ -11,29 +11,29 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::http::Response;
 
-/// Where the API is, unless [`TELEGRAM_API`] says otherwise.
+/// The address of the API, unless [`TELEGRAM_API`] names another one.
 const API: &str = "https://api.telegram.org";
-/// How long a call may take besides what it waits for by design.
+/// How long a call may take, besides the time for which it waits for updates.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long a file may take.
+/// How long transferring a file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(600);
-/// Longest answer that is read.
+/// Longest answer that is read, in bytes.
 const ANSWER_MAX: u64 = 16 << 20;
-/// Largest file that Telegram takes from a bot.
+/// Largest file that Telegram takes from a bot, in bytes.
 pub(crate) const UPLOAD_MAX: u64 = 50 << 20;
-/// Largest file that it gives to one.
+/// Largest file that Telegram gives to a bot, in bytes.
 pub(crate) const DOWNLOAD_MAX: u64 = 20 << 20;
 
 /// Why a call gave no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ApiError {
-    /// The token is none, or none any more.
+    /// Telegram does not accept the token, or no longer.
     Token,
-    /// Too many calls: it asks to wait this long.
+    /// Too many calls: Telegram asks to wait this long.
     Busy(Duration),
-    /// No network, or the service has a fault: it passes.
+    /// A temporary failure: no network, or a fault of the service.
     Passing(String),
-    /// It refuses the call: HTTP status and words.
+    /// Telegram refuses the call: HTTP status and reason.
     Refused(u16, String),
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for ApiError {
 }
 
 impl ApiError {
-    /// As a failure of something that is tried again later.
+    /// The failure to return where the caller tries again later.
     pub(crate) fn later(&self) -> Failure {
         Failure::new(Exit::TryAgain, self.to_string())
     }
@@ -94,12 +94,12 @@ impl Api {
         Ok(Api { agent: config.into(), base, token })
     }
 
-    /// Whether it is that of `token`.
+    /// Whether this API uses `token`.
     pub(crate) fn is_of(&self, token: &Token) -> bool {
         self.token == *token
     }
 
-    /// Calls `method`.
+    /// Calls `method` and returns the answer's `result`.
     pub(crate) fn call(&self, method: &str, arguments: &Value) -> Result<Value, ApiError> {
         self.post(method, "application/json", arguments.to_string().as_bytes(), LIMIT)
     }
@@ -174,7 +174,7 @@ impl Api {
         let what = |told: &Option<Answer>| told.as_ref().map(|told| told.description.clone()).unwrap_or_default();
         match (status, told) {
             (200, Some(Answer { ok: true, result, .. })) => Ok(result),
-            // 404: what stands in the address is no token's form.
+            // 404: the URL does not contain anything that has the form of a token.
             (401 | 404, _) => Err(ApiError::Token),
             (429, told) => {
                 let secs = told.and_then(|told| told.parameters.retry_after).unwrap_or(1);
@@ -205,8 +205,8 @@ impl Api {
     }
 }
 
-/// JSON in which half a character (`\ud83d` alone), which no text of ours can hold, is U+FFFD: one message with such a
-/// half must not keep back all that comes with it and after it.
+/// Replaces each unpaired surrogate in JSON (`\ud83d` alone) by U+FFFD. A Rust string can't contain one, and one message
+/// with a surrogate must not block all updates that come with it and after it.
 fn whole_characters(json: &[u8]) -> Vec<u8> {
     let unit = |at: usize| {
         let escape = json.get(at..at + 6)?.strip_prefix(b"\\u")?;

@@ -15,7 +15,7 @@ pub(crate) struct Bridge<'w> {
     /// The person, on runtime `telegram`.
     pub(crate) peer: Peer,
     notes: Mutex<Notes>,
-    /// Held from before a message is sent until it is noted: the person may answer it in between.
+    /// Locked from before a message is sent until it is noted: the person may answer it in between.
     sending: Mutex<()>,
 }
 
@@ -25,17 +25,18 @@ impl<'w> Bridge<'w> {
         Ok(Bridge { world, peer, notes: Mutex::new(Notes::read(folder)?), sending: Mutex::new(()) })
     }
 
-    /// Which message of Telegram's is which of ours.
+    /// The notes: which Telegram message belongs to which of iapeer's messages.
     pub(crate) fn notes(&self) -> Result<MutexGuard<'_, Notes>, Failure> {
         self.notes.lock().map_err(|_| another_failed())
     }
 
-    /// To be held while a message is sent and noted.
+    /// The lock to take while a message is sent and noted.
     pub(crate) fn sending(&self) -> Result<MutexGuard<'_, ()>, Failure> {
         self.sending.lock().map_err(|_| another_failed())
     }
 
-    /// What Telegram's message `message` of `bot` is; where one is being sent, that may be it.
+    /// The note of Telegram's message `message` of `bot`. A message that is being sent may be the one that is asked for: in
+    /// that case this waits until it is noted.
     pub(crate) fn note_of(&self, bot: i64, message: i64) -> Result<Option<Note>, Failure> {
         let known = self.notes()?.of_message(bot, message).cloned();
         if known.is_some() {
@@ -45,7 +46,7 @@ impl<'w> Bridge<'w> {
         Ok(self.notes()?.of_message(bot, message).cloned())
     }
 
-    /// Waits for `time`, or until `over`.
+    /// Waits for `time`, or until `over` returns true.
     pub(crate) fn pause(&self, time: Duration, mut over: impl FnMut() -> bool) {
         const LOOK: Duration = Duration::from_millis(500);
         let deadline = Deadline::after(self.world.clock, time);

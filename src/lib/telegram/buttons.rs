@@ -14,28 +14,28 @@ use crate::telegram::update::Pressed;
 use crate::world::peer::Peer;
 use serde_json::{Value, json};
 
-/// Longest text that Telegram shows for a press.
+/// Longest text that Telegram shows for a press, in characters.
 const TOAST: usize = 200;
 
-/// The question that `item` tells of, where it stands still.
+/// The question that `item` reports, if it is still open.
 pub(crate) fn asked(bridge: &Bridge<'_>, item: &Item) -> Option<Asked> {
     if item.from != nobody() {
         return None;
     }
-    // What can't be read now goes without buttons.
+    // Where the state can't be read now, the message is sent without buttons.
     let (identity, now) = tell::told_of(bridge.world, &item.task).ok().flatten()?;
     Some(Asked { identity, request: now.id, since: now.since, answers: now.answers })
 }
 
-/// The keyboard under the message `id`: a button for each answer. The data names the message and the answer's place,
-/// since Telegram keeps 64 bytes of it.
+/// The keyboard under the message `id`: a button for each answer. A button's data is only the message's id and the
+/// answer's index, since Telegram allows at most 64 bytes.
 pub(crate) fn keyboard(id: MessageId, asked: &Asked) -> Value {
     let button = |(at, word): (usize, &String)| json!([{ "text": word, "callback_data": format!("{id}:{at}") }]);
     json!({ "inline_keyboard": asked.answers.iter().enumerate().map(button).collect::<Vec<_>>() })
 }
 
-/// Answers by the button that was pressed, and says in the chat what came of it. To say so is a courtesy: what can't be
-/// said is not answered a second time.
+/// Answers by the button that was pressed, and reports the result in the chat. A report that fails is only logged: an error
+/// would make the same press answer a second time.
 pub(crate) fn press(bridge: &Bridge<'_>, api: &Api, bot: &Bot, pressed: &Pressed) -> Result<(), Failure> {
     let shown = pressed.message.as_ref().filter(|shown| shown.chat.id == bot.facts.chat);
     let Some(shown) = shown.filter(|_| pressed.from.id == bot.facts.chat) else { return Ok(()) };
@@ -70,7 +70,7 @@ pub(crate) fn press(bridge: &Bridge<'_>, api: &Api, bot: &Bot, pressed: &Pressed
     Ok(())
 }
 
-/// Answers what `asked` asks with `word`, unless that is over. What came of it, for people.
+/// Answers the question `asked` with `word`, if it is still open. Returns the result, for people.
 fn answered(bridge: &Bridge<'_>, asked: &Asked, word: &str) -> String {
     let (world, name) = (bridge.world, asked.identity.personality());
     let stands = attention::peek(world.paths, &asked.identity)

@@ -1,5 +1,5 @@
 //! `iapeer connect telegram`: checks the token, pairs the person's chat by a one-time code, writes the bridge's files,
-//! and has the bridge started. Nothing is written before the chat is paired.
+//! and starts the bridge. Nothing is written before the chat is paired.
 
 use crate::base::clock::Deadline;
 use crate::base::exit::{Exit, Failure};
@@ -28,19 +28,19 @@ use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long one question for the code waits.
+/// How long one request for updates waits for the code.
 const POLL: Duration = Duration::from_secs(10);
-/// Length of the code.
+/// Length of the code, in characters.
 const CODE: usize = 8;
 
 /// What to connect.
 #[derive(Debug, Clone)]
 pub struct Connection<'a> {
-    /// Whom.
+    /// The name of the person.
     pub person: &'a str,
     /// The file that holds the bot's token.
     pub token_file: &'a Path,
-    /// For whom the bot speaks; for all agents where nobody is named.
+    /// The agents that the bot speaks for; empty: all agents.
     pub agents: &'a [String],
     /// How long to wait for the code.
     pub wait: Duration,
@@ -53,9 +53,9 @@ pub struct Connected {
     pub identity: Identity,
     /// The bot, `@NAME`.
     pub bot: String,
-    /// For whom it speaks; all agents where this is empty.
+    /// The agents that the bot speaks for; empty: all agents.
     pub agents: Vec<Personality>,
-    /// What holds the bridge, and what became of it.
+    /// How the bridge was started, or why it was not.
     pub bridge: String,
 }
 
@@ -71,7 +71,7 @@ impl Connected {
     }
 }
 
-/// Connects. `say` is told what the person has to do.
+/// Connects the person to the bot. `say` gets the instructions for the person.
 pub fn connect(world: &World<'_>, given: &Connection<'_>, mut say: impl FnMut(&str)) -> Result<Connected, Failure> {
     let registry = Registry::read(world.paths)?;
     let name = whole_peer(&registry, given.person)?;
@@ -134,7 +134,7 @@ fn token(path: &Path) -> Result<Token, Failure> {
     })
 }
 
-/// The bot's number and name.
+/// The bot's number and name. Removes the bot's webhook.
 fn check(api: &Api) -> Result<(i64, String), Failure> {
     let me = api.call("getMe", &json!({})).map_err(failed)?;
     // Telegram sends updates either to a program that asks for them or to a webhook, never to both.
@@ -156,7 +156,7 @@ fn failed(error: ApiError) -> Failure {
     }
 }
 
-/// Waits until somebody sends the code to the bot in a private chat: that chat, and the offset behind the code.
+/// Waits until somebody sends the code to the bot in a private chat. Returns that chat, and the number of the next update.
 fn pair(
     world: &World<'_>,
     api: &Api,
@@ -190,7 +190,7 @@ fn pair(
             let said = text.strip_prefix("/start").unwrap_or(text).trim();
             if said.eq_ignore_ascii_case(code) && written.is_of(written.chat.id) {
                 let text = "Connected to iapeer. /help says what you can do here.";
-                // A courtesy.
+                // Only a courtesy: a failure changes nothing.
                 let _ = api.call("sendMessage", &json!({ "chat_id": written.chat.id, "text": text }));
                 return Ok((written.chat.id, offset));
             }
@@ -200,7 +200,7 @@ fn pair(
     Err(Failure::new(Exit::TryAgain, why))
 }
 
-/// Writes into the profiles who speaks through the bot, and makes `telegram` the person's runtime.
+/// Names the bot in the profiles of those that speak through it, and makes `telegram` the person's default runtime.
 fn enter(
     world: &World<'_>,
     telegram: &Runtime,
@@ -235,7 +235,7 @@ fn enter(
     Ok(())
 }
 
-/// Has the bridge started where it does not run: by the service manager, else as a session. What became of it.
+/// Starts the bridge if it does not run: by the service manager, else as a session. Returns the result, for people.
 fn start(world: &World<'_>, peer: &Peer) -> String {
     let identity = &peer.identity;
     if install::is_always_on(world, peer.manifest.kind) {

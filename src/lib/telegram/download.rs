@@ -7,15 +7,16 @@ use crate::telegram::api::{Api, ApiError, DOWNLOAD_MAX};
 use crate::telegram::update::Sent;
 use std::path::Path;
 
-/// What became of one file.
+/// The result for one file.
 pub(crate) enum Saved {
-    /// It is at this path.
+    /// The file is at this path.
     At(String),
     /// The file can't be downloaded: a line for the reader of the message.
     Missing(String),
 }
 
-/// Saves `file` in `<cwd>/telegram/` under a name that begins with `mark`, which is the same each time.
+/// Saves `file` in `<cwd>/telegram/` under a name that begins with `mark`. `mark` is the same in each try, so that a file
+/// that is there already is not downloaded again.
 pub(crate) fn save(api: &Api, cwd: &Path, mark: &str, file: &Sent) -> Result<Saved, Failure> {
     let name = file.saved_name();
     let folder = cwd.join("telegram");

@@ -23,12 +23,12 @@ use crate::telegram::update::{Update, Written};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long Telegram may keep a question for updates.
+/// How long Telegram may keep a request for updates open.
 const LONG_POLL: Duration = Duration::from_secs(50);
-/// How long it waits for another token.
+/// How long to wait for a new token before the refused one is tried again.
 const TOKEN: Duration = Duration::from_secs(60);
 
-/// Listens to the bot numbered `id` until that is gone.
+/// Listens to the bot numbered `id` until the bot is gone.
 pub(crate) fn listen(bridge: &Bridge<'_>, id: i64) {
     let mut listener = Listener { bridge, pace: Pace::new(), api: None, failed_before: None };
     loop {
@@ -50,7 +50,7 @@ struct Listener<'a, 'w> {
 }
 
 impl Listener<'_, '_> {
-    /// One question for updates, and what comes of it.
+    /// Makes one request for updates, and processes them or the failure.
     fn round(&mut self, bot: &Bot) {
         match self.take_updates(bot) {
             Ok(()) => {
@@ -80,7 +80,7 @@ impl Listener<'_, '_> {
         };
         let mut progress = bot.progress()?;
         let api = self.api.insert(api);
-        // Whether it works again is to be known at once.
+        // After a failure the request does not wait, so that the end of the failure is noticed at once.
         let wait = if bot.trouble().is_some() { Duration::ZERO } else { LONG_POLL };
         let updates = api.updates(progress.offset, wait).map_err(|error| match error {
             ApiError::Token => Stop::Token(token),
@@ -104,7 +104,7 @@ impl Listener<'_, '_> {
     }
 
     fn failed(&mut self, why: &str, bot: Option<&Bot>) {
-        // Said once for a row of failures of one kind; one alone is not worth a word.
+        // Recorded only at the second failure in a row for the same reason: a single one is not worth a report.
         if self.failed_before.as_deref() == Some(why)
             && let Some(bot) = bot
         {
@@ -133,7 +133,7 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Says for doctor and the log why nothing comes, or that it does again.
+/// Records for doctor, and logs, why no updates come, or (`None`) that they come again.
 fn trouble(bridge: &Bridge<'_>, bot: &Bot, why: Option<&str>) {
     match bot.set_trouble(why, bridge.world.now()) {
         Ok(false) => {}
@@ -149,7 +149,7 @@ fn event(bridge: &Bridge<'_>, bot: &Bot) -> Event {
     Event::new("telegram").field("identity", &bridge.peer.identity).field("bot", bot.handle())
 }
 
-/// Deals with one update. What fails for a reason that passes is an error: the update is shown again.
+/// Processes one update. An error is temporary: the update is requested again.
 fn deal_with(
     bridge: &Bridge<'_>,
     api: &Api,
@@ -176,7 +176,7 @@ fn deal_with(
     Dealing { bridge, api, bot, written, update: update.update_id }.deal(progress)
 }
 
-/// A message of the person's.
+/// A message of the person that is being processed.
 struct Dealing<'a, 'w> {
     bridge: &'a Bridge<'w>,
     api: &'a Api,
@@ -253,7 +253,7 @@ impl Dealing<'_, '_> {
         };
         let peer = match accept::accept_once(world, message, id) {
             Ok(Some(Acceptance::Accepted(mut accepted))) => {
-                // What can't be started now is delivered by the next tick.
+                // Where no drain can be started now, the next tick delivers the message.
                 accepted.deliver(world);
                 match accepted.to.contact() {
                     Some(contact) => contact,
@@ -282,7 +282,7 @@ impl Dealing<'_, '_> {
         Ok(())
     }
 
-    /// The peer that `to` names; one on another host counts as known where its host is.
+    /// The peer that `to` names, if it is known. A peer on another host counts as known if the host is.
     fn named(&self, to: &str) -> Result<Option<Contact>, Failure> {
         let paths = self.bridge.world.paths;
         let Ok(contact) = to.parse::<Contact>() else { return Ok(None) };
@@ -293,13 +293,14 @@ impl Dealing<'_, '_> {
         Ok(Some(contact).filter(|_| known))
     }
 
-    /// Whom a text is for that names nobody, and what it answers: whom a reply answers, the only agent of this bot, else
-    /// the one that the person wrote to last.
+    /// The recipient of a text that names nobody, and the message that it answers. A reply goes to the peer of the message
+    /// that it replies to; another text to the only agent of this bot, else to the peer that the person wrote to last.
     fn addressee(&self, progress: &Progress) -> Result<Option<(Contact, Option<MessageId>)>, Failure> {
         if let Some(replied) = &self.written.reply_to_message
             && let Some(note) = self.bridge.note_of(self.bot.facts.id, replied.message_id)?
         {
-            // What the person wrote is no question of that peer's, and one of iapeer's own is answered by buttons.
+            // Only a message of the peer is answered: not one of the person's own (no `part`), nor a question with buttons,
+            // which is a message of iapeer itself.
             let re = (note.part.is_some() && note.asked.is_none()).then_some(note.id);
             return Ok(Some((note.peer.clone(), re)));
         }
@@ -343,7 +344,7 @@ impl Dealing<'_, '_> {
         })
     }
 
-    /// Says something of the bridge's own.
+    /// Sends a text of the bridge itself.
     fn say(&self, text: &str) -> Result<(), Failure> {
         let text: String = text.chars().take(1000).collect();
         let arguments = json!({
@@ -351,7 +352,7 @@ impl Dealing<'_, '_> {
             "reply_parameters": { "message_id": self.written.message_id, "allow_sending_without_reply": true },
         });
         match self.api.call("sendMessage", &arguments) {
-            // A chat that takes nothing must not keep what the person writes from going on.
+            // A chat that takes no messages must not block those that the person sends.
             Ok(_) | Err(ApiError::Refused(..)) => Ok(()),
             Err(error) => Err(error.later()),
         }

@@ -1,7 +1,7 @@
 //! The bridge to Telegram: the program of the built-in runtime `telegram`.
 //!
 //! ```text
-//! queue ─ outbound ─► api ─► Telegram      settled when the API has said that it took a message
+//! queue ─ outbound ─► api ─► Telegram      a message is settled when the API has confirmed it
 //! queue of an agent ◄─ inbound ◄─ api      an update's offset is stored when its message is accepted
 //! ```
 //!

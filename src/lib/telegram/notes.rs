@@ -14,49 +14,49 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// How many lines are kept at least; twice as many are cut back to that.
+/// How many of the newest notes are kept; the older ones are dropped when there are twice as many.
 const KEPT: usize = 2000;
 
 /// A question with buttons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Asked {
-    /// Who waits.
+    /// The peer that waits for the answer.
     pub(crate) identity: Identity,
-    /// The request, where it has a name.
+    /// The id of the request, if it has one.
     pub(crate) request: Option<String>,
-    /// Since when it waits: a later question is another one.
+    /// Since when the peer waits, which tells this question from a later one.
     pub(crate) since: EpochMs,
-    /// What can be answered, in the order of the buttons.
+    /// The possible answers, in the order of the buttons.
     pub(crate) answers: Vec<String>,
 }
 
-/// One message of Telegram's.
+/// What is known about one Telegram message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
-    /// Through which bot.
+    /// The number of the bot.
     pub(crate) bot: i64,
-    /// Its number in the chat.
+    /// The number of the Telegram message in the chat.
     pub(crate) message: i64,
-    /// Our message.
+    /// The id of iapeer's message.
     pub(crate) id: MessageId,
-    /// Who is on the other side.
+    /// The peer on the other side.
     pub(crate) peer: Contact,
-    /// Which part of our message, from 0; absent of one that the person wrote.
+    /// Which part of iapeer's message this is, from 0; absent for a message that the person wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) part: Option<usize>,
-    /// What its buttons are for.
+    /// The question that its buttons answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) asked: Option<Asked>,
 }
 
-/// All of them.
+/// All notes.
 pub(crate) struct Notes {
     path: PathBuf,
     notes: Vec<Note>,
 }
 
 impl Notes {
-    /// Reads those in `folder`. A line that was cut short by a crash is dropped.
+    /// Reads the notes in `folder`. A line that a crash left incomplete is dropped.
     pub(crate) fn read(folder: &Path) -> Result<Notes, Failure> {
         let path = folder.join("sent.jsonl");
         let bytes = open::read(&path, Rule { max: open::LOG_MAX, ..Rule::OF_A_PEER })?.unwrap_or_default();
@@ -69,7 +69,7 @@ impl Notes {
         Ok(notes)
     }
 
-    /// Adds one durably.
+    /// Adds a note durably.
     pub(crate) fn add(&mut self, note: Note) -> Result<(), Failure> {
         let failed = |error| Failure::io("write", &self.path, &error);
         let mut line = encode(&note)?;
@@ -100,18 +100,18 @@ impl Notes {
         Ok(durable::write_atomic(&self.path, &text)?)
     }
 
-    /// How many parts of our message `id` have been sent.
+    /// How many parts of iapeer's message `id` have been sent.
     pub(crate) fn parts_sent(&self, id: MessageId) -> usize {
         let parts = self.notes.iter().rev().filter(|note| note.id == id).filter_map(|note| note.part);
         parts.max().map_or(0, |last| last + 1)
     }
 
-    /// What Telegram's message `message` of `bot` is.
+    /// The note of Telegram's message `message` of `bot`.
     pub(crate) fn of_message(&self, bot: i64, message: i64) -> Option<&Note> {
         self.notes.iter().rev().find(|note| note.bot == bot && note.message == message)
     }
 
-    /// The message of `bot` that the person wrote and that is our `id`.
+    /// The number of the Telegram message that the person wrote to `bot` and that became iapeer's message `id`.
     pub(crate) fn written(&self, bot: i64, id: MessageId) -> Option<i64> {
         let mut notes = self.notes.iter().rev();
         notes.find(|note| note.bot == bot && note.id == id && note.part.is_none()).map(|note| note.message)

@@ -20,13 +20,13 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// How long it sleeps at most where nothing comes.
+/// How long one wait for a message lasts at most; after it the bots are read again.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long it waits for what somebody else takes out of the queue.
+/// The pause where only an answer waits, which its asker will take out of the queue.
 const AWAITED: Duration = Duration::from_millis(200);
-/// How long it leaves a chat alone that takes nothing.
+/// The pause before the next try where the chat takes no messages, or the token is not accepted.
 const BLOCKED: Duration = Duration::from_secs(60);
-/// How long it waits for a bot to be connected.
+/// The pause where no bot is connected for the sender.
 const SETUP: Duration = Duration::from_secs(2);
 
 /// Why a message was not sent, and what to wait for before the next try.
@@ -37,11 +37,11 @@ struct Unsent {
 
 /// What to wait for.
 enum Wait {
-    /// The next of a row of growing waits.
+    /// A time that doubles with each failure.
     Growing,
     /// This long.
     For(Duration),
-    /// Another token of this bot than this one.
+    /// A token of this bot that differs from this one.
     Token(Box<(Bot, Token)>),
 }
 
@@ -52,13 +52,14 @@ impl Unsent {
 }
 
 impl From<Failure> for Unsent {
-    /// Something here, not in Telegram.
+    /// A failure on this host, not at Telegram.
     fn from(failure: Failure) -> Unsent {
         Unsent::held(Hold::Setup, failure.to_string(), Wait::Growing)
     }
 }
 
-/// Sends what comes, for ever. Returns what it can't go on after.
+/// Sends the messages of the queue for ever. Returns only a failure after which it can't continue. `keep_listening` gets
+/// the current bots again and again, to listen to each.
 pub(crate) fn go_on(bridge: &Bridge<'_>, keep_listening: &mut dyn FnMut(&[Bot]) -> Result<(), Failure>) -> Failure {
     loop {
         if let Err(failure) = send_all(bridge, keep_listening) {
@@ -101,7 +102,7 @@ fn send_all(bridge: &Bridge<'_>, keep_listening: &mut dyn FnMut(&[Bot]) -> Resul
     }
 }
 
-/// Sends what has not been sent of `entry`.
+/// Sends the parts of `entry` that have not been sent yet.
 fn send(bridge: &Bridge<'_>, bots: &[Bot], entry: &Entry) -> Result<(), Unsent> {
     let item = &entry.item;
     let Some((bot, named)) = speaker(bridge, bots, item)? else {
@@ -156,7 +157,7 @@ fn unsent(bridge: &Bridge<'_>, bot: &Bot, token: &Token, error: ApiError) -> Uns
     }
 }
 
-/// The bot that speaks for the sender of `item`, and whether it says the name.
+/// The bot that speaks for the sender of `item`, and whether the parts begin with the sender's name.
 fn speaker<'b>(bridge: &Bridge<'_>, bots: &'b [Bot], item: &Item) -> Result<Option<(&'b Bot, bool)>, Failure> {
     let registry = Registry::read(bridge.world.paths)?;
     let named = |bot: &Bot, name: &str| bot.facts.username.eq_ignore_ascii_case(name.trim_start_matches('@'));
@@ -167,23 +168,23 @@ fn speaker<'b>(bridge: &Bridge<'_>, bots: &'b [Bot], item: &Item) -> Result<Opti
         return Ok(Some((bot, bot.facts.all || speakers.filter(|name| named(bot, name)).count() > 1)));
     }
     let for_all = bots.iter().find(|bot| bot.facts.all);
-    // What iapeer itself has to say must reach the person.
+    // A message of iapeer itself must reach the person, through whichever bot.
     let any = || bots.first().filter(|_| item.from == nobody());
     Ok(for_all.or_else(any).map(|bot| (bot, true)))
 }
 
-/// One message on its way through one bot.
+/// One message that is being sent by one bot.
 struct Sending<'a, 'w> {
     bridge: &'a Bridge<'w>,
     bot: &'a Bot,
     api: Api,
     item: &'a Item,
-    /// What the message asks, where it has buttons.
+    /// The question that the message asks, if it gets buttons.
     asked: Option<Asked>,
 }
 
 impl Sending<'_, '_> {
-    /// Sends a text; the `first` one as a reply to what it answers, that with `asked` with buttons.
+    /// Sends a text: the `first` one as a reply to the message that it answers, one with `asked` with buttons.
     fn text(&self, speaker: &str, text: &str, first: bool, asked: Option<&Asked>) -> Result<Value, ApiError> {
         let mut arguments = parts::text_arguments(self.bot.facts.chat, speaker, text);
         let re = self.item.re.filter(|_| first);
@@ -196,7 +197,7 @@ impl Sending<'_, '_> {
         self.api.call("sendMessage", &arguments)
     }
 
-    /// Sends the file at `path`. One that is gone, is none, or that Telegram does not take is named in its place.
+    /// Sends the file at `path`. If the file is gone, is no regular file, or is refused by Telegram, a text names it instead.
     fn file(&self, speaker: &str, path: &str) -> Result<Value, ApiError> {
         let chat = self.bot.facts.chat;
         let instead = |why: String| {

@@ -14,14 +14,14 @@ impl Pace {
         Pace(FIRST)
     }
 
-    /// It failed: wait this long.
+    /// A try failed: returns how long to wait.
     pub(crate) fn failed(&mut self) -> Duration {
         let now = self.0;
         self.0 = (now * 2).min(LONGEST);
         now
     }
 
-    /// It worked.
+    /// A try succeeded: the next wait is the shortest again.
     pub(crate) fn worked(&mut self) {
         self.0 = FIRST;
     }

@@ -1,5 +1,5 @@
-//! A message as Telegram takes it: texts of at most 4,096 UTF-16 units, then files. An agent's text is shown unchanged:
-//! it is not interpreted as markup, so that nothing has to be escaped and Telegram can't refuse it for its form.
+//! A message in the parts that Telegram takes: texts of at most 4,096 UTF-16 units, then files. An agent's text is not
+//! interpreted as markup, so that nothing has to be escaped and Telegram can't refuse the text for its form.
 
 use crate::store::queue::Item;
 use serde_json::{Value, json};
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 /// Longest text of one message, in UTF-16 units.
 pub(crate) const TEXT_MAX: usize = 4096;
 
-/// What is sent by one call.
+/// What one call sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
     /// A text that begins with `speaker`.
     Text { speaker: String, text: String },
-    /// The file at this path, of `speaker`.
+    /// The file at this path, sent by `speaker`.
     File { speaker: String, path: String },
 }
 
-/// The parts of `item`; each begins with its sender's name where `named`, since the bot speaks for several.
+/// The parts of `item`. With `named` (the bot speaks for several agents) each part begins with the sender's name.
 pub(crate) fn parts(item: &Item, named: bool) -> Vec<Part> {
     let topic = item.topic.as_ref().map(|topic| format!(" [{topic}]")).unwrap_or_default();
     let speaker = match named {
@@ -30,7 +30,7 @@ pub(crate) fn parts(item: &Item, named: bool) -> Vec<Part> {
     texts.chain(files).collect()
 }
 
-/// The arguments that say what a text is: the speaker's name is bold, by its place and not by markup.
+/// The arguments of `sendMessage` for a text. The speaker's name is made bold by its position, not by markup.
 pub(crate) fn text_arguments(chat: i64, speaker: &str, text: &str) -> Value {
     let whole = format!("{speaker}{text}");
     let bold = units(speaker.trim_end());
@@ -60,7 +60,7 @@ pub(crate) fn split(text: &str, room: usize) -> Vec<String> {
                 line_end = Some(at);
             }
         }
-        // The line end itself may be what does not fit any more.
+        // The character that does not fit may be a line end itself.
         let cut = if end == rest.len() || rest[end..].starts_with('\n') { end } else { line_end.unwrap_or(end) };
         let piece = &rest[..cut];
         if !piece.trim().is_empty() {

@@ -1,4 +1,4 @@
-//! The bridge as it runs: one thread that sends, and one for each bot that listens.
+//! Running the bridge: one thread sends, and one thread for each bot listens.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Identity;
@@ -16,8 +16,8 @@ use std::time::Duration;
 /// How long a bridge that is ending may take to release its lock.
 const TAKEOVER: Duration = Duration::from_secs(10);
 
-/// Runs the bridge of `identity` until it is killed; it returns only where it can't go on. `say` is told which bots there
-/// are.
+/// Runs the bridge of `identity` until the program is killed. A failure at the start is returned, a later one ends the
+/// process. `say` gets a line for each bot.
 pub fn run(world: &World<'_>, identity: &Identity, mut say: impl FnMut(&str)) -> Result<Exit, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     if !peer.manifest.takes_messages_itself() {

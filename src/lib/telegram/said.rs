@@ -1,21 +1,21 @@
 //! The commands of a person in the chat, parsed from text.
 
-/// What it asks.
+/// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Said<'a> {
-    /// To be told what there is to say.
+    /// Show the commands.
     Help,
-    /// Who there is.
+    /// List the agents.
     List,
-    /// How things stand.
+    /// Show the state of the host.
     Status,
-    /// To give the text to this peer; without a text, what follows is for that peer.
+    /// Send the text to this peer; without a text, send the following texts to it.
     To(&'a str, &'a str),
-    /// To give it to whom the conversation is with.
+    /// No command: send the text to the peer that it answers, or that the person wrote to last.
     Text(&'a str),
 }
 
-/// Reads a text.
+/// Parses a text.
 pub(crate) fn read(text: &str) -> Said<'_> {
     let Some(command) = text.strip_prefix('/') else { return Said::Text(text) };
     let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
@@ -29,12 +29,12 @@ pub(crate) fn read(text: &str) -> Said<'_> {
             let (name, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             if name.is_empty() { Said::Help } else { Said::To(name.trim_start_matches('@'), text.trim_start()) }
         }
-        // A command of the agent's own, or a path.
+        // A command of the agent program, or a path.
         _ => Said::Text(text),
     }
 }
 
-/// What there is to say.
+/// The text that shows the commands.
 pub(crate) const HELP: &str = "A reply goes to whom it answers.\n\
     /to NAME TEXT writes to an agent; text without it goes to the one you wrote to last.\n\
     /list lists the agents, /status says how things stand.";

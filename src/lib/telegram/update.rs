@@ -56,13 +56,13 @@ pub struct Chat {
     pub kind: String,
 }
 
-/// Somebody.
+/// A user of Telegram.
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
     pub id: i64,
 }
 
-/// The message that another one answers.
+/// The message that a reply answers.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Replied {
     pub message_id: i64,
@@ -99,20 +99,20 @@ pub struct Shown {
 }
 
 impl Written {
-    /// Its text, or what stands under its file.
+    /// The text of the message, or the caption of its file.
     pub fn text(&self) -> &str {
         self.text.as_deref().or(self.caption.as_deref()).unwrap_or_default()
     }
 
-    /// Whether it stands in the private chat of the person who has the number `chat`.
+    /// Whether the message was written in the private chat of the person whose number is `chat`.
     pub fn is_of(&self, chat: i64) -> bool {
         self.chat.id == chat && self.chat.kind == "private" && self.from.as_ref().is_some_and(|from| from.id == chat)
     }
 
-    /// Its files; of a photo, which comes in several sizes, the largest.
+    /// The files of the message; of a photo, which comes in several sizes, the largest.
     pub fn files(&self) -> Vec<Sent> {
         let photo = self.photo.iter().max_by_key(|size| size.file_size);
-        // An animation comes as a document, too.
+        // Telegram sends an animation as a document, too.
         let document = self.document.as_ref().filter(|_| self.animation.is_none());
         let kinds = [
             (photo, "photo.jpg"),
@@ -131,23 +131,23 @@ impl Written {
 }
 
 impl Sent {
-    /// The name under which it is saved.
+    /// The name under which the file is saved.
     pub fn saved_name(&self) -> String {
         safe_name(self.file_name.as_deref().unwrap_or(self.usual_name))
     }
 }
 
-/// `text` as Telegram would be sent it again: in parts, none of them too long.
+/// `text` in pieces that Telegram takes, as they are sent. Only the fuzz targets use this.
 pub fn shown_again(text: &str) -> Vec<String> {
     parts::split(text, parts::TEXT_MAX)
 }
 
-/// A name that is a file's on every system, and hides nothing.
+/// A file name that is valid on every system, leads to no other folder, and does not make the file a hidden one.
 fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
     let name: String = last.chars().map(plain).collect();
-    // The end of a long name tells what it is.
+    // Cut at the front, since the end has the type of the file.
     let skipped = name.chars().count().saturating_sub(NAME);
     let name: String = name.chars().skip(skipped).collect();
     let name = name.trim_start_matches(['.', '-']);
