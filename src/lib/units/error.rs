@@ -1,4 +1,4 @@
-//! Errors for which a unit was not changed.
+//! The errors of changing a unit.
 
 use crate::base::exit::{Exit, Failure};
 use crate::host::managed::Managed;
@@ -10,28 +10,28 @@ use std::path::PathBuf;
 /// The reason shown where a test run leaves the user's own units alone.
 pub(super) const OFF_LIMITS: &str = "IAPEER_TEST_SANDBOX=1: your own units are left alone; IAPEER_SYSTEMD_USER_DIR or IAPEER_LAUNCHAGENTS_DIR names another folder";
 
-/// A change of our units that was not made.
+/// Why a unit was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitError {
-    /// The service manager did not do it.
+    /// The service manager refused or failed.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// The service manager can't be asked now: why, and what helps.
+    /// The service manager can't be reached: why, and what helps.
     #[error("{0}")]
     Unreachable(String),
-    /// The unit is somebody else's.
+    /// iapeer did not write the unit.
     #[error("managed by {0} through a unit that iapeer did not write: use {0} itself")]
     Foreign(Managed),
-    /// Its file is gone.
+    /// The unit's file is gone.
     #[error("its unit {0} is gone: `iapeer units install` writes it")]
     Gone(String),
     /// A test run leaves the user's own units alone.
     #[error("{OFF_LIMITS}")]
     OffLimits,
-    /// Its file could not be written.
+    /// The unit's file could not be written.
     #[error(transparent)]
     Write(Failure),
-    /// Its file could not be removed.
+    /// The unit's file could not be removed.
     #[error("cannot remove {}: {source}", path.display())]
     Remove {
         /// The file.

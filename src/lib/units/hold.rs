@@ -19,7 +19,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// A session that ends within this time counts as not started.
+/// A session that ends within this time of its start counts as not started.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Starts the session of `identity`, or takes over a live one, and holds it until it ends (the service manager then runs
@@ -34,7 +34,7 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let asked = signal_stream(&[SIGTERM, SIGINT])
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot wait for signals: {error}")))?;
     let lock = world.lock(identity, world.settings.lock_wait + world.settings.boot_deadline)?;
-    // An always-on peer is stopped by stopping its unit: a mark from before does not hold it back.
+    // An always-on peer is stopped by stopping its unit: an older marker must not prevent the start.
     world.markers(identity).clear(Marker::Stopped)?;
     let call = Call { request: WakeRequest::Fresh, topic: None, guard: Guard::Passed, caller: Caller::Holder };
     let up = bring_up::bring_up(world, &peer, call).map_err(|not_up| not_up.failure)?;
@@ -42,7 +42,8 @@ pub fn run(world: &World<'_>, identity: &Identity) -> Result<Exit, Failure> {
     let began = world.clock.monotonic();
     let server =
         up.record.server.ok_or_else(|| Failure::new(Exit::TryAgain, format!("{identity}: it has no server")))?;
-    // tmux keeps the pane of a program that has ended. A program that ended before it was recorded has no pid on record.
+    // Both are watched, since tmux keeps the pane of a program that has ended. Without a pid in the record, the program
+    // had ended before it could be recorded.
     let pane = up.record.pane.map(watch).transpose()?.flatten();
     let stopped = match (watch(server)?, pane) {
         (Some(server), Some(pane)) => first(&[&server, &pane], &asked)?,

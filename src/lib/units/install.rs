@@ -1,6 +1,6 @@
 //! `iapeer units`: the units that the service manager runs for this user: the tick, the drain, the always-on peers.
 //!
-//! A file is written only where its content differs; a file without our sentinel is never touched.
+//! A file is written only if its content differs; a file without iapeer's sentinel is never touched.
 
 use super::error::{OFF_LIMITS, UnitError};
 use crate::base::Marker;
@@ -34,7 +34,7 @@ pub struct UnitStep {
     /// `written`, `current`, `started`, `restarted`, `running`, `stopped`, `removed`, `refused-foreign`, `failed`,
     /// `not-started`, `not-held`, `skipped-sandbox`, `nothing`; with `would-be-` before it in a dry run.
     pub action: String,
-    /// The file, where it is about one.
+    /// The file, if the step is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Why, or what to do.
@@ -51,7 +51,7 @@ impl UnitStep {
     }
 }
 
-/// Collects the steps and the worst exit code, and reports each step as it is made.
+/// Reports each step as it is made, and keeps the worst exit code.
 struct UnitsReport<'t> {
     tell: &'t mut dyn FnMut(&UnitStep),
     dry_run: bool,
@@ -63,7 +63,7 @@ impl UnitsReport<'_> {
         (self.tell)(&UnitStep { name: name.into(), action: action.into(), path, reason });
     }
 
-    /// Runs `act`, or in a dry run reports that it would.
+    /// Runs `act` and reports the step; in a dry run only reports it.
     fn change<E: Into<UnitError>>(
         &mut self,
         name: &str,
@@ -83,7 +83,7 @@ impl UnitsReport<'_> {
         }
     }
 
-    /// In a test run that would change the user's own units: reports that and returns true.
+    /// Whether this is a test run that would change the user's own units; that is reported, too.
     fn is_off_limits(&mut self, manager: Manager) -> bool {
         let off = folders::is_off_limits();
         if off {
@@ -101,7 +101,7 @@ impl UnitsReport<'_> {
 }
 
 /// Writes all units and starts them. The exit code is 69 where a foreign file was left alone or no service manager
-/// answers, 75 where a unit did not start.
+/// answers, 75 where a unit could not be written or started.
 pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)) -> Result<Exit, Failure> {
     let manager = Manager::here();
     let mut report = UnitsReport { tell, dry_run, exit: Exit::Ok };
@@ -155,7 +155,7 @@ pub fn install(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)
     Ok(report.exit)
 }
 
-/// Stops and removes all our units, those of the always-on peers included. Sessions that run as units of their own go on.
+/// Stops and removes all units of iapeer, also those of always-on peers. Sessions that run as units of their own continue.
 pub fn uninstall(world: &World<'_>, dry_run: bool, tell: &mut dyn FnMut(&UnitStep)) -> Result<Exit, Failure> {
     let manager = Manager::here();
     let mut report = UnitsReport { tell, dry_run, exit: Exit::Ok };
@@ -210,8 +210,8 @@ fn target(world: &World<'_>) -> ServiceTarget {
     ServiceTarget::of(world.paths, launch::bin_dir())
 }
 
-/// Every unit that should be there: the shipped ones, that of the relay where there is a NATS server, and one for each
-/// peer that is always on.
+/// Every unit that should be there: the shipped ones (that of the relay only where a NATS server is configured), and one
+/// for each always-on peer.
 pub(crate) fn wanted(world: &World<'_>, peers: &[Peer]) -> Vec<ServiceFile> {
     let manager = Manager::here();
     let mut files = manager.shipped(&target(world), &manager.dir(world.paths));
@@ -220,27 +220,27 @@ pub(crate) fn wanted(world: &World<'_>, peers: &[Peer]) -> Vec<ServiceFile> {
     files
 }
 
-/// Every registered peer that is always on.
+/// Every registered always-on peer.
 pub(crate) fn always_on(world: &World<'_>) -> Result<Vec<Peer>, Failure> {
     let mut peers = Peer::all(world.paths)?;
     peers.retain(|peer| peer.manifest.kind == Kind::Router);
     Ok(peers)
 }
 
-/// The units of those among `peers` that were stopped.
+/// The names of the units of those among `peers` that an operator stopped.
 pub(crate) fn stopped(world: &World<'_>, peers: &[Peer]) -> BTreeSet<String> {
     let is_stopped = |peer: &&Peer| world.markers(&peer.identity).is_stopped();
     peers.iter().filter(is_stopped).map(|peer| unit_of(world, peer).name).collect()
 }
 
-/// The unit that holds an always-on peer, with the variables that the caller's environment or its last unit gives it.
+/// The unit that holds an always-on peer, with variables from the caller's environment, else from the existing unit.
 fn unit_of(world: &World<'_>, peer: &Peer) -> ServiceFile {
     let manager = Manager::here();
     let target = target(world);
     let dir = manager.dir(world.paths);
     let bare = manager.peer(&target, &dir, &peer.identity, peer.cwd(), &Variables::new());
     let last = open::text(&bare.path).unwrap_or_default();
-    // The bridge of a person who was connected through a Bot API server of his own goes on through that one.
+    // A bridge that was connected through another Bot API server keeps using that server.
     let api = peer.manifest.takes_messages_itself().then_some(TELEGRAM_API);
     let own: Variables = [peer.manifest.program.variable.as_str(), FALLBACK_TARGET]
         .into_iter()
@@ -263,7 +263,7 @@ pub(crate) fn write(file: &ServiceFile) -> Result<(), Failure> {
     std::fs::set_permissions(&file.path, readable).map_err(|error| Failure::io("write", &file.path, &error))
 }
 
-/// Whether the service manager is to hold this peer.
+/// Whether the service manager is to hold a peer of this kind.
 pub(crate) fn is_always_on(world: &World<'_>, kind: Kind) -> bool {
     kind == Kind::Router && world.settings.use_service_manager
 }
@@ -283,8 +283,8 @@ pub(crate) fn refuse_foreign(world: &World<'_>, identity: &Identity) -> Result<(
     ))
 }
 
-/// Hands an always-on peer over to the service manager, which starts it at once and again after each end. Returns the
-/// steps that were made.
+/// Gives an always-on peer to the service manager, which starts the peer at once and again after each end. Returns the
+/// step that was made.
 pub fn hold(world: &World<'_>, identity: &Identity) -> Result<UnitStep, Failure> {
     let manager = Manager::here();
     let file = unit_of(world, &Peer::of(world.paths, identity)?);
@@ -313,7 +313,7 @@ pub fn hold(world: &World<'_>, identity: &Identity) -> Result<UnitStep, Failure>
     })
 }
 
-/// Our unit that holds a peer. An error where the file is foreign.
+/// iapeer's unit that holds a peer. An error where the unit is foreign or gone.
 fn held(world: &World<'_>, identity: &Identity) -> Result<ServiceFile, UnitError> {
     let manager = Manager::here();
     let target = target(world);
@@ -337,7 +337,7 @@ pub fn run(world: &World<'_>, identity: &Identity, on: bool) -> Result<(), UnitE
         markers.clear(Marker::Stopped)?;
         manager.load(&file, false, world.clock)?;
     } else {
-        // The mark first, so that no message is accepted that would then wait.
+        // The marker first, so that no message is accepted that would then wait.
         markers.set(Marker::Stopped, world.now())?;
         manager.unload(&file.name, world.clock)?;
     }

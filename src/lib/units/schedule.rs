@@ -1,7 +1,7 @@
-//! `iapeer schedule`: messages that the operating system sends by timers and when a path changes.
+//! `iapeer schedule`: messages that the service manager sends by a timer or when a path changes.
 //!
 //! `<root>/schedules/NAME.json` has the recipient and the trigger, `NAME.txt` the text, which is on no command line.
-//! The service manager's files are written from these; without a service manager, a line for a crontab is printed.
+//! The service manager's files are generated from these; without a service manager, a line for a crontab is printed.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Personality, Topic};
@@ -15,7 +15,7 @@ use crate::units::install;
 use crate::world::World;
 use serde::{Deserialize, Serialize};
 
-/// Longest name: `schedule-NAME` is who sends, a peer's name of 32 characters at most.
+/// Longest name, in characters: the sender is `schedule-NAME`, and the name of a sender has at most 32.
 pub(crate) const MAX_NAME: usize = 23;
 
 /// One schedule.
@@ -23,15 +23,15 @@ pub(crate) const MAX_NAME: usize = 23;
 pub struct Schedule {
     /// Its name.
     pub name: Personality,
-    /// To whom: as `iapeer-send` takes it.
+    /// The recipient, as `iapeer-send` takes it.
     pub to: String,
-    /// When.
+    /// When it fires.
     #[serde(rename = "when")]
     pub trigger: ScheduleTrigger,
-    /// What it is about.
+    /// The topic of its messages.
     #[serde(default, deserialize_with = "Topic::lenient", skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
-    /// Send although its last message still waits.
+    /// Send a message even if the last one still waits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pile: bool,
     /// The fleet whose file describes it.
@@ -39,7 +39,7 @@ pub struct Schedule {
     pub fleet: Option<String>,
 }
 
-/// What has a schedule run.
+/// A schedule, and what fires it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Scheduled {
     /// The schedule.
@@ -48,7 +48,7 @@ pub struct Scheduled {
     /// The unit or agent that fires; absent where there is no service manager.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// How that stands, in the manager's word.
+    /// The state of that unit, in the manager's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Seconds since it last fired.
@@ -57,10 +57,10 @@ pub struct Scheduled {
     /// Seconds until it fires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_secs: Option<u64>,
-    /// The line for a crontab, where there is no service manager and cron can do it.
+    /// The line for a crontab, if there is no service manager and cron can fire the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crontab: Option<String>,
-    /// Why it does not run by itself, or what to do.
+    /// Why the schedule does not fire, or what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -87,7 +87,7 @@ impl Scheduled {
 }
 
 impl Schedule {
-    /// What `iapeer-send` is given.
+    /// The arguments for `iapeer-send`.
     fn arguments(&self, world: &World<'_>) -> Vec<String> {
         let mut words = vec![self.to.clone(), format!("--from=schedule-{}", self.name), "--no-wait".into()];
         words.push(format!("--message-file={}", world.paths.schedule_text(&self.name).display()));
@@ -116,7 +116,7 @@ impl Schedule {
     }
 }
 
-/// Refuses a schedule that can't be, and changes nothing.
+/// Refuses a schedule that [`add`] would refuse, and changes nothing.
 pub(crate) fn check(world: &World<'_>, schedule: &Schedule) -> Result<(), Failure> {
     let manager = Manager::here();
     founded(world, manager, schedule, manager.unreachable().is_none())?;
@@ -128,7 +128,8 @@ pub(crate) fn check(world: &World<'_>, schedule: &Schedule) -> Result<(), Failur
     }
 }
 
-/// The manager's files of a schedule, where the manager can be reached.
+/// The manager's files for a schedule; none if the manager can't be reached. Refuses a name that is too long, and a
+/// schedule whose files would replace foreign ones.
 fn founded(
     world: &World<'_>,
     manager: Manager,
@@ -146,11 +147,11 @@ fn founded(
     Ok(files)
 }
 
-/// Writes a schedule, in place of an earlier one of that name, and has it run.
+/// Writes a schedule, in place of an earlier one of that name, and starts what fires it.
 pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Scheduled, Failure> {
     let manager = Manager::here();
     let unreachable = manager.unreachable();
-    // What can't be is refused before anything is written.
+    // All checks that may refuse come before anything is written.
     let files = founded(world, manager, schedule, unreachable.is_none())?;
     let earlier = Schedule::read(world, &schedule.name).ok();
     if let Some(earlier) = earlier.filter(|earlier| earlier.trigger != schedule.trigger && unreachable.is_none()) {
@@ -166,7 +167,7 @@ pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Schedul
     if unreachable.is_none() {
         let started = start(world, manager, &files);
         if let Err(failure) = started {
-            // One that its manager does not take is none.
+            // A schedule that the manager refuses is removed again.
             take_down(world, manager, schedule)?;
             forget(world, schedule)?;
             return Err(failure);
@@ -182,7 +183,7 @@ fn start(world: &World<'_>, manager: Manager, files: &[ServiceFile]) -> Result<(
         install::write(file)?;
     }
     manager.reread().map_err(refused)?;
-    // The first is what fires.
+    // The first file is the unit that fires.
     files.first().map_or(Ok(()), |file| manager.load(file, changed, world.clock)).map_err(refused)
 }
 
@@ -195,13 +196,13 @@ pub(crate) fn names(world: &World<'_>) -> Result<Vec<Personality>, StoreError> {
     Ok(names)
 }
 
-/// Every schedule, by name, and how it stands.
+/// Every schedule, by name, with its state.
 pub fn list(world: &World<'_>) -> Result<Vec<Scheduled>, Failure> {
     let names = names(world)?;
     names.iter().map(|name| Schedule::read(world, name).map(|schedule| seen(world, schedule))).collect()
 }
 
-/// Takes a schedule away.
+/// Removes a schedule.
 pub fn remove(world: &World<'_>, name: &Personality) -> Result<(), Failure> {
     let schedule = Schedule::read(world, name)?;
     let manager = Manager::here();
@@ -217,7 +218,7 @@ fn forget(world: &World<'_>, schedule: &Schedule) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends what fires and removes the manager's files.
+/// Stops the unit that fires, and removes the manager's files.
 fn take_down(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result<(), Failure> {
     if folders::is_off_limits() {
         return Ok(());
@@ -230,7 +231,7 @@ fn take_down(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result
             && *at == 0
             && let Err(why) = manager.unload(&file.name, world.clock)
         {
-            // One that its manager never took can't be stopped, and does not have to be.
+            // A unit that the manager never loaded can't be stopped, and does not have to be.
             let seen = manager.look(&[&file.name]).pop().unwrap_or_default();
             if !matches!(seen.state.as_str(), "" | "inactive" | "failed") {
                 return Err(why.into());
@@ -249,7 +250,7 @@ fn target(world: &World<'_>) -> ServiceTarget {
     ServiceTarget::of(world.paths, launch::bin_dir())
 }
 
-/// The manager's files, that which fires first.
+/// The manager's files, the unit that fires first.
 fn files(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result<Vec<ServiceFile>, Failure> {
     let arguments = schedule.arguments(world);
     let (target, dir) = (target(world), manager.dir(world.paths));
@@ -267,7 +268,7 @@ fn scheduled_run<'a>(schedule: &'a Schedule, arguments: &'a [String]) -> Schedul
     ScheduledRun { name: schedule.name.as_str(), trigger: &schedule.trigger, program: "iapeer-send", arguments }
 }
 
-/// How a schedule stands.
+/// The schedule with its state.
 fn seen(world: &World<'_>, schedule: Schedule) -> Scheduled {
     let manager = Manager::here();
     let none = |schedule| Scheduled {

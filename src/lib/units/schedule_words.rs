@@ -6,14 +6,14 @@ use crate::base::span::span;
 use crate::host::service::schedule::ScheduleTrigger;
 use std::path::{Path, PathBuf};
 
-/// The name of a schedule.
+/// Parses the name of a schedule.
 pub(crate) fn named(text: &str) -> Result<Personality, Failure> {
     text.parse().map_err(|_| {
         Failure::new(Exit::Usage, format!("{text:?} is no name for a schedule: a letter a-z, then a-z, 0-9 and -"))
     })
 }
 
-/// When a schedule fires: exactly one of these is given.
+/// When a schedule fires. Exactly one of the arguments is `Some`.
 pub(crate) fn trigger(
     on_calendar: Option<String>,
     every: Option<&str>,

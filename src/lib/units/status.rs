@@ -8,17 +8,17 @@ use crate::world::World;
 use serde::Serialize;
 use std::time::Duration;
 
-/// How one unit stands.
+/// The state of one unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitStatus {
     /// Its name.
     pub name: String,
     /// `missing`, `current`, `outdated` or `foreign`.
     pub file: &'static str,
-    /// The manager's word for its state; absent where it does not know the unit.
+    /// The manager's word for its state; absent if the manager does not know the unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// How its last run ended, where that was not well.
+    /// How its last run ended, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// Seconds since its last run.
@@ -73,7 +73,7 @@ pub fn status(world: &World<'_>) -> Result<UnitsOverview, Failure> {
     };
     let units: Vec<UnitStatus> = files.iter().zip(seen).map(|(file, seen)| standing(file, seen)).collect();
     let mut wants: Vec<String> = unreachable.into_iter().collect();
-    // Where there is no manager there is one thing to do, not two that contradict each other.
+    // Without a manager the advice to install units would contradict the advice about the manager.
     let has_manager = !wants.iter().any(|want| want.starts_with("systemd does not run here"));
     if has_manager && units.iter().any(|unit| matches!(unit.file, "missing" | "outdated")) {
         wants.push("units are missing or outdated: `iapeer units install` writes them".to_owned());
@@ -91,7 +91,7 @@ pub fn status(world: &World<'_>) -> Result<UnitsOverview, Failure> {
     Ok(UnitsOverview { units, wants })
 }
 
-/// The warning where the last logout would end all units and sessions.
+/// The warning to show where the last logout would end all units and sessions.
 pub(crate) fn lingering_off(manager: Manager) -> Option<String> {
     let user = manager.lingering().filter(|lingering| !lingering.on)?.user;
     Some(format!(
@@ -116,7 +116,7 @@ fn standing(file: &ServiceFile, seen: Seen) -> UnitStatus {
     }
 }
 
-/// `45s`, `12m`, `3h`, `2d`.
+/// A time span for people: `45s`, `12m`, `3h`, `2d`.
 fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds}s"),
