@@ -1,26 +1,27 @@
-//! Which message counts as the answer to a question where the message itself does not say (has no `re`).
+//! Which message counts as the answer to a question if the message itself does not say so (has no `re`).
 
 use crate::base::clock::EpochMs;
 use crate::base::message_id::MessageId;
 use std::collections::BTreeSet;
 
-/// What was said between two peers, as seen by the one who asks.
+/// What was said between two peers, as seen by the asker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
     /// The asker wrote this message, which may be answered.
     Asked(MessageId),
-    /// The other one answered: the message named, or nobody knows which.
+    /// The other peer answered: this message, or one that the answer does not name.
     Answered(Option<MessageId>),
 }
 
-/// Whether anything besides `question` is open between the two, after what was `said` in the order of time. An answer that
-/// names nothing is taken to answer the oldest open message: so a stale one never passes for the answer to a later one.
+/// Whether a message besides `question` is still unanswered, after what the two peers `said`, in the order of time. An
+/// answer that names no message counts for the oldest open one, so that a late answer never passes for the answer to a
+/// later question.
 pub(crate) fn is_anything_else_open(said: Vec<(EpochMs, Said)>, question: MessageId) -> bool {
     let mut open: Vec<MessageId> = Vec::new();
     let mut known = BTreeSet::new();
     for (_, what) in said {
         match what {
-            // A message may stand in the history and in the queue.
+            // A message may be both in the history and in the queue.
             Said::Asked(id) if known.insert(id) => open.push(id),
             Said::Asked(_) => {}
             Said::Answered(Some(id)) => open.retain(|other| *other != id),
@@ -48,7 +49,7 @@ mod tests {
             (&[Asked(a), Answered(Some(a)), Asked(question)], false),
             (&[Asked(a), Asked(a), Answered(Some(a)), Asked(question)], false),
             (&[Answered(None), Asked(question)], false),
-            // The one that comes first may be the stale one.
+            // The message that comes first may be the stale one.
             (&[Asked(a), Asked(question), Answered(Some(a))], false),
             (&[Asked(question), Asked(a)], true),
         ];

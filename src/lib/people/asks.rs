@@ -1,4 +1,4 @@
-//! Open questions: `<root>/state/asks/<asker>/<question id>-<asked peer>`, a file that the asking program holds locked
+//! Open questions: `<root>/state/asks/<asker>/<question id>-<asked peer>`, a file that the asking program keeps locked
 //! while it waits. An answer to an open question is not delivered: the asking program takes it out of the queue and
 //! prints it. When that program dies, the kernel releases the lock, and the answer is delivered like any other message.
 
@@ -19,7 +19,7 @@ use crate::world::World;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A question of mine that is open until this is dropped.
+/// A question of this program, open until this is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenQuestion {
     path: PathBuf,
@@ -63,7 +63,7 @@ pub(crate) struct Asks<'w> {
 }
 
 impl<'w> Asks<'w> {
-    /// Those of `asker`. One look at a folder where there are none.
+    /// The open questions of `asker`. Without any, this costs one listing of a folder.
     pub(crate) fn of(world: &'w World<'w>, asker: &Personality) -> Asks<'w> {
         let dir = world.paths.asks(asker);
         let names = durable::names_of(&dir).unwrap_or_default();
@@ -71,8 +71,8 @@ impl<'w> Asks<'w> {
         Asks { world, asker: asker.clone(), open: open.map(|(_, id, asked)| (id, asked)).collect() }
     }
 
-    /// The open question that `item` answers: the one that it names; where it names none, the only one that its sender
-    /// was asked, if nothing else is open between the two.
+    /// The open question that `item` answers: the one that it names in `re`; without `re`, the only open question to its
+    /// sender, if nothing else is open between the two.
     pub(crate) fn answered_by(&self, item: &Item) -> Option<MessageId> {
         if let Some(re) = item.re {
             return self.open.iter().map(|(id, _)| *id).find(|id| *id == re);
@@ -83,18 +83,18 @@ impl<'w> Asks<'w> {
         alone.then_some(question)
     }
 
-    /// What the asker and the sender of `item` said to each other before it. `None`: it can't be read.
+    /// What the asker and the sender of `item` said to each other before `item`. `None`: that can't be read.
     fn said_before(&self, item: &Item) -> Option<Vec<(EpochMs, Said)>> {
         let (sender, asker) = (item.from.contact(), Contact::from(self.asker.clone()));
         let mut said = Vec::new();
         for (to, from) in [(&sender, &asker), (&asker, &sender)] {
             let means = |id, re: Option<MessageId>| match (to == &sender, re) {
-                // An answer of the asker's asks for nothing.
+                // A message of the asker that answers one needs no answer.
                 (true, Some(_)) => None,
                 (true, None) => Some(Said::Asked(id)),
                 (false, re) => Some(Said::Answered(re)),
             };
-            // An outbox holds what goes to all peers of its host.
+            // An outbox contains the messages to all peers of its host.
             let is_for = |address: Option<&Address>| address.is_none_or(|address| address.is(&item.from));
             for (queue, history) in self.kept_for(to)? {
                 for line in history.lines().ok()? {
@@ -118,7 +118,7 @@ impl<'w> Asks<'w> {
         Some(said)
     }
 
-    /// The queues and histories of what goes to `to`. `None`: they can't be read.
+    /// The queues and histories of the messages to `to`. `None`: they can't be read.
     fn kept_for(&self, to: &Contact) -> Option<Vec<(Queue, History)>> {
         if let Some(host) = to.host() {
             let outbox = self.world.outbox(host);
@@ -131,7 +131,7 @@ impl<'w> Asks<'w> {
     }
 }
 
-/// The names of ask files, with the question and who was asked.
+/// Parses the names of ask files: the name, the question's id and the peer that was asked.
 fn parsed(names: &[String]) -> impl Iterator<Item = (&str, MessageId, Contact)> {
     names.iter().filter_map(|name| {
         let (id, asked) = name.split_once('-')?;

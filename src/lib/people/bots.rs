@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! token         the token from BotFather (0600); no other file has it
-//! bot.json      the bot's person, and the chat with which it is paired; a folder without this file is no bot
-//! progress.json the number of the update up to which all updates are accepted
-//! trouble.json  why messages can't be sent or received, while that is so
+//! bot.json      the bot's number and name, and the chat with which it is paired; a folder without this file is no bot
+//! progress.json the number of the first update that is not processed yet, and to whom the person wrote last
+//! trouble.json  why no messages can be received, while that is so
 //! ```
 
 use crate::base::address::Contact;
@@ -22,12 +22,12 @@ use std::path::{Path, PathBuf};
 /// How many strangers' chats are remembered, each of which is logged once.
 const STRANGERS: usize = 500;
 
-/// A bot's secret: `<bot id>:<letters>`. It is printed by nothing.
+/// A bot's secret: `<bot id>:<letters>`. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(String);
 
 impl Token {
-    /// Reads one; white space around it does not count.
+    /// Parses a token; white space around it is ignored.
     pub(crate) fn parse(text: &str) -> Option<Token> {
         let text = text.trim();
         let (id, secret) = text.split_once(':')?;
@@ -37,7 +37,7 @@ impl Token {
         (is_id && is_secret && text.len() < 256).then(|| Token(text.to_owned()))
     }
 
-    /// The text, for the address of a request alone.
+    /// The text of the token, only for the URL of a request.
     pub(crate) fn secret(&self) -> &str {
         &self.0
     }
@@ -56,18 +56,19 @@ pub(crate) struct Facts {
     pub(crate) id: i64,
     /// Its name, without `@`.
     pub(crate) username: String,
-    /// Whether it speaks for all agents; else for those whose profiles name it.
+    /// Whether the bot speaks for all agents; else for those whose profiles name it.
     pub(crate) all: bool,
-    /// The private chat that it is paired with: the only one that is heard. It is the person's number, too.
+    /// The private chat that the bot is paired with: messages from other chats are ignored. The chat's number is also the
+    /// person's.
     pub(crate) chat: i64,
 }
 
 /// `progress.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// The first update that has not been dealt with.
+    /// The number of the first update that has not been processed.
     pub(crate) offset: i64,
-    /// To whom the person wrote last.
+    /// The peer that the person wrote to last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<Contact>,
     /// Chats that were ignored, and logged.
@@ -76,7 +77,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Remembers a stranger's chat. Whether it is new.
+    /// Remembers a stranger's chat. Returns whether it is new.
     pub(crate) fn note_stranger(&mut self, chat: i64) -> bool {
         let new = !self.strangers.contains(&chat);
         if new {
@@ -93,7 +94,7 @@ impl Progress {
 pub(crate) struct Trouble {
     /// Since when.
     pub(crate) since: EpochMs,
-    /// What, and what to do about it.
+    /// What is wrong, and what to do about it.
     pub(crate) why: String,
 }
 
@@ -101,11 +102,11 @@ pub(crate) struct Trouble {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bot {
     dir: PathBuf,
-    /// What is known of it.
+    /// The content of its `bot.json`.
     pub(crate) facts: Facts,
 }
 
-/// Where the bots of the person in `cwd` are.
+/// The folder of the bots of the person in `cwd`.
 pub(crate) fn folder(cwd: &Path) -> PathBuf {
     cwd.join(".iapeer/runtimes/telegram")
 }
@@ -136,7 +137,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
 }
 
 impl Bot {
-    /// Keeps a bot that has been paired, or its new token: the token first.
+    /// Stores a bot that has been paired, or its new token. `bot.json` is written last: only with it is the bot complete.
     pub(crate) fn keep(person: &Peer, facts: Facts, token: &Token, offset: i64) -> Result<Bot, Failure> {
         let dir = folder(person.cwd()).join(format!("bot-{}", facts.id));
         paths::create_dirs(&dir)?;
@@ -153,7 +154,7 @@ impl Bot {
         format!("@{}", self.facts.username)
     }
 
-    /// The token as it is now.
+    /// Reads the token, which may have been replaced.
     pub(crate) fn token(&self) -> Result<Token, Failure> {
         let path = self.dir.join("token");
         let bytes = open::read(&path, Rule::OF_A_PEER)?.unwrap_or_default();
@@ -163,22 +164,22 @@ impl Bot {
         })
     }
 
-    /// How far it has come.
+    /// Reads `progress.json`.
     pub(crate) fn progress(&self) -> Result<Progress, Failure> {
         Ok(read_json(&self.dir.join("progress.json"))?.unwrap_or_default())
     }
 
-    /// Stores that durably.
+    /// Stores `progress` durably.
     pub(crate) fn store(&self, progress: &Progress) -> Result<(), Failure> {
         write_json(&self.dir.join("progress.json"), progress)
     }
 
-    /// Why no message can be sent or received, if that is so.
+    /// Why no messages can be received, if that is so.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         read_json(&self.dir.join("trouble.json")).ok().flatten()
     }
 
-    /// Says why nothing comes or goes, or that it does again. Whether that is news.
+    /// Records why no messages can be received, or (`None`) that they can. Returns whether that has changed.
     pub(crate) fn set_trouble(&self, why: Option<&str>, now: EpochMs) -> Result<bool, Failure> {
         let path = self.dir.join("trouble.json");
         match (self.trouble(), why) {

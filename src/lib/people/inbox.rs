@@ -1,7 +1,7 @@
 //! A person's inbox: `<cwd>/inbox/new/` and `<cwd>/inbox/read/`, a file for each message.
 //!
-//! A file is written durably before its message is settled, and its name is that of the message: after a crash in
-//! between the next drain finds it and files nothing twice.
+//! A file is written durably before its message is settled, under a name that only this message has: after a crash in
+//! between, the next drain finds the file and does not file the message twice.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::paths;
@@ -16,10 +16,10 @@ pub(crate) struct Inbox {
     cwd: PathBuf,
 }
 
-/// A letter, and the file that it is in.
+/// A letter, and the path of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FiledLetter {
-    /// What is in it.
+    /// The letter.
     pub letter: Letter,
     path: PathBuf,
 }
@@ -39,7 +39,7 @@ impl Inbox {
         self.dir().join(if unread { "new" } else { "read" })
     }
 
-    /// The folder, made durably where it is missing.
+    /// The folder, created durably if it is missing.
     fn make(&self, unread: bool) -> Result<PathBuf, Failure> {
         let dir = self.folder(unread);
         if !dir.is_dir() {
@@ -51,7 +51,7 @@ impl Inbox {
         Ok(dir)
     }
 
-    /// Files `item` durably as unread; what was filed before stays as it is.
+    /// Files `item` durably as unread; a letter that was filed before stays as it is.
     pub(crate) fn file(&self, item: &Item) -> Result<(), Failure> {
         self.put(item, true)
     }
@@ -67,13 +67,13 @@ impl Inbox {
         if self.folder(!unread).join(&name).exists() {
             return Ok(());
         }
-        // A name that is taken is this message's.
+        // Where the name is taken, this message was filed before.
         durable::publish(&self.make(unread)?.join(&name), letter.encode().as_bytes())?;
         Ok(())
     }
 
-    /// What is unread and then, with `all`, what is read, each from the oldest to the newest. What is no letter is passed
-    /// over.
+    /// The unread letters and then, with `all`, the read ones, each from the oldest to the newest. Files that are no letters
+    /// are skipped.
     pub(crate) fn letters(&self, all: bool) -> Result<Vec<FiledLetter>, StoreError> {
         let mut letters = self.in_folder(true)?;
         if all {
@@ -82,7 +82,7 @@ impl Inbox {
         Ok(letters)
     }
 
-    /// How many are unread.
+    /// The number of unread letters.
     pub(crate) fn unread(&self) -> Result<usize, StoreError> {
         Ok(letter_names(&self.folder(true))?.len())
     }
@@ -92,7 +92,7 @@ impl Inbox {
         let mut found = Vec::new();
         for name in letter_names(&dir)? {
             let path = dir.join(name);
-            // Moved to the read ones meanwhile: it is not unread.
+            // The file has been moved to the read letters, or deleted, meanwhile.
             let Some(bytes) = durable::read_optional(&path)? else { continue };
             match Letter::decode(&String::from_utf8_lossy(&bytes), unread) {
                 Some(letter) => found.push(FiledLetter { letter, path }),
@@ -102,7 +102,8 @@ impl Inbox {
         Ok(found)
     }
 
-    /// The letter whose id is `text` or ends with it; without `text` the oldest unread one.
+    /// The letter whose id is `text` or ends with it; without `text` the oldest unread one, if there is one. An error where
+    /// no letter, or more than one, matches.
     pub(crate) fn find(&self, text: Option<&str>) -> Result<Option<FiledLetter>, Failure> {
         let Some(text) = text else { return Ok(self.in_folder(true)?.into_iter().next()) };
         let end = text.to_ascii_uppercase();

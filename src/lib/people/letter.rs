@@ -32,7 +32,7 @@ pub struct Letter {
     pub from: Origin,
     /// When it was accepted: UTC, ISO 8601 with milliseconds.
     pub ts: String,
-    /// What it is about.
+    /// The topic of the message.
     pub topic: Option<String>,
     /// The message that it answers.
     pub re: Option<MessageId>,
@@ -82,7 +82,7 @@ impl Letter {
         text
     }
 
-    /// Reads a file as [`Letter::encode`] writes it. `None`: it is none of ours.
+    /// Reads a file that [`Letter::encode`] wrote. `None`: the text is no such file.
     pub(crate) fn decode(text: &str, unread: bool) -> Option<Letter> {
         let (front, body) = text.strip_prefix(FENCE)?.split_once("\n---\n")?;
         let value = |key: &str| front.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
@@ -100,7 +100,7 @@ impl Letter {
         })
     }
 
-    /// The line of a list, for people: state, time, sender, id, topic, and how the text begins.
+    /// The line of a list, for people: state, time, sender, id, topic, and the beginning of the text.
     pub fn line(&self) -> String {
         let state = if self.unread { '*' } else { ' ' };
         let topic = self.topic.as_ref().map(|topic| format!("[{topic}] ")).unwrap_or_default();

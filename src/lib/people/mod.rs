@@ -1,7 +1,8 @@
 //! Persons: their inboxes, their open questions, and the owner of the host.
 //!
-//! A person is a peer on a runtime of the kind `mailbox`. A message to a person is filed as a file below the peer's
-//! folder; there is no session, no wake and no try.
+//! Most persons are peers on a runtime of the kind `mailbox`: a message to such a person is filed as a file below the
+//! peer's folder; there is no session, no wake and no try. A person may also be on the runtime `telegram`, whose bridge
+//! sends the messages (`bots`).
 
 #![forbid(unsafe_code)]
 

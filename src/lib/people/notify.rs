@@ -1,4 +1,4 @@
-//! Notifying people at once, by `<root>/notify`, a program of the user's.
+//! Notifying people at once, by a program of the user, `<root>/notify`.
 //!
 //! The program runs detached, in a process session of its own, for at most `LIMIT`; no caller waits for it. It gets the
 //! event as JSON on its standard input, and `IAPEER_EVENT`, `IAPEER_PEER` and `IAPEER_TEXT` in its environment. A
@@ -29,35 +29,35 @@ const LIMIT: Duration = Duration::from_secs(30);
 const TEXT: usize = 200;
 
 words! {
-    /// What people are told of.
+    /// The events that people are notified of.
     pub enum Occasion {
         /// A message has come for a person.
         Message = "message",
         /// A message was given up.
         DeadLetter = "dead-letter",
-        /// Nothing: the program is tried.
+        /// A test of the program.
         Test = "test",
     }
 }
 
-/// What the program reads.
+/// The event that the program reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
     /// What happened.
     pub event: Occasion,
-    /// Whom it is about.
+    /// The peer that the event is about.
     pub peer: Option<Identity>,
     /// When: UTC, ISO 8601.
     pub ts: String,
     /// A line for people.
     pub text: String,
-    /// What more there is to say, by event.
+    /// Further fields, which depend on the event.
     #[serde(flatten)]
     pub more: serde_json::Map<String, Value>,
 }
 
 impl Notification {
-    /// Something that happened to `peer` just now; `more` is an object.
+    /// An event of `peer` that happened just now; `more` is a JSON object.
     pub fn new(world: &World<'_>, event: Occasion, peer: Option<&Identity>, text: &str, more: Value) -> Notification {
         let more = if let Value::Object(more) = more { more } else { serde_json::Map::new() };
         let text = one_line(text).chars().take(TEXT).collect();
@@ -65,12 +65,13 @@ impl Notification {
     }
 }
 
-/// Where the program is. `None`: there is none, or it may not be executed.
+/// The path of the program. `None`: there is none, or it is not executable.
 pub(crate) fn program(world: &World<'_>) -> Option<PathBuf> {
     find_program(&world.paths.notify().to_string_lossy(), None)
 }
 
-/// Has the program told, if there is one. Never fails the caller, and never keeps it.
+/// Starts the program with the notification that `make` returns, if there is a program. A failure is only logged, and the
+/// program's end is not waited for.
 pub fn notify(world: &World<'_>, make: impl FnOnce() -> Notification) {
     if program(world).is_none() {
         return;
@@ -81,19 +82,19 @@ pub fn notify(world: &World<'_>, make: impl FnOnce() -> Notification) {
     }
 }
 
-/// The program was not told, or did not take it.
+/// Why the program did not get the event, or failed.
 #[derive(Debug, thiserror::Error)]
 enum NotTold {
-    /// The folder of what is to be told can't be made.
+    /// The folder of pending events can't be created.
     #[error(transparent)]
     Folder(Failure),
-    /// What is to be told is no JSON.
+    /// The event can't be encoded as JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// It can't be kept.
+    /// The event's file can't be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What runs the program could not be started.
+    /// The `iapeer` that runs the program could not be started.
     #[error(transparent)]
     NotStarted(#[from] NotStarted),
     /// The program did not run to its end.
@@ -102,9 +103,9 @@ enum NotTold {
     /// The program failed.
     #[error("{status}: {said}")]
     Failed {
-        /// How it ended.
+        /// The program's exit status.
         status: ExitStatus,
-        /// What it said.
+        /// The program's output, in one line.
         said: String,
     },
 }
@@ -116,7 +117,7 @@ impl From<NotTold> for Failure {
 }
 
 fn start(world: &World<'_>, notification: &Notification) -> Result<(), NotTold> {
-    // In a file: on a command line every user of the machine could read it.
+    // The event is passed in a file: on a command line every user of the machine could read it.
     let dir = world.paths.notifications();
     paths::create_dirs(&dir).map_err(NotTold::Folder)?;
     let names = durable::names_of(&dir).unwrap_or_default();
@@ -127,7 +128,7 @@ fn start(world: &World<'_>, notification: &Notification) -> Result<(), NotTold> 
     Ok(world.host.detach("iapeer", &["notify", "--event", &path.to_string_lossy()])?)
 }
 
-/// Runs the program with the event in `path`, and removes that.
+/// Runs the program with the event in the file `path`, and removes the file.
 pub(crate) fn run_event(world: &World<'_>, path: &Path) -> Result<(), Failure> {
     let bytes = durable::read_optional(path)?.unwrap_or_default();
     durable::remove(path)?;
@@ -137,7 +138,7 @@ pub(crate) fn run_event(world: &World<'_>, path: &Path) -> Result<(), Failure> {
     Ok(run(&program, &notification).inspect_err(|why| log(world, &notification, why))?)
 }
 
-/// Runs the program with an event of no consequence, and waits for its end.
+/// Runs the program with a test event, and waits for its end.
 pub fn test(world: &World<'_>) -> Result<(), Failure> {
     let path = world.paths.notify();
     let Some(program) = program(world) else {
@@ -170,7 +171,7 @@ fn log(world: &World<'_>, notification: &Notification, why: &NotTold) {
     world.lifecycle(&event);
 }
 
-/// A message has come for the person `peer`.
+/// Notifies people that a message has come for the person `peer`.
 pub(crate) fn message(world: &World<'_>, peer: &Identity, item: &Item) {
     notify(world, || {
         let letter = Letter::of(item);
@@ -183,7 +184,7 @@ pub(crate) fn message(world: &World<'_>, peer: &Identity, item: &Item) {
     });
 }
 
-/// A message to `to` was given up; `peer`: whom that is, where it is a peer of this host.
+/// Notifies people that a message to `to` is a dead letter; `peer`: the identity of `to`, if it is a peer of this host.
 pub(crate) fn dead_letter(world: &World<'_>, to: &str, peer: Option<&Identity>, item: &Item, reason: &str) {
     notify(world, || {
         let text = format!("a message of {} to {to} is a dead letter: {reason}", item.from);

@@ -8,13 +8,13 @@ use crate::store::durable;
 use crate::store::registry::Registry;
 use crate::world::peer::unknown;
 
-/// The owner's name, registered or not. `None`: nobody is named, or the file holds no name.
+/// The owner's name, registered or not. `None`: there is no owner, or the file contains no valid name.
 pub fn owner(paths: &Paths) -> Result<Option<Personality>, Failure> {
     let text = durable::read_optional(&paths.owner())?.unwrap_or_default();
     Ok(String::from_utf8_lossy(&text).trim().parse().ok())
 }
 
-/// Makes `name` the owner: a registered person.
+/// Makes `name` the owner. Refused if `name` is no registered person.
 pub(crate) fn name_owner(paths: &Paths, registry: &Registry, name: &Personality) -> Result<(), Failure> {
     let record = registry.get(name).ok_or_else(|| unknown(name))?;
     if record.intelligence != Intelligence::Natural {
@@ -24,7 +24,7 @@ pub(crate) fn name_owner(paths: &Paths, registry: &Registry, name: &Personality)
     write(paths, name)
 }
 
-/// Makes the person `name` the owner where there is none. Whether that was so.
+/// Makes the person `name` the owner if there is none. Returns whether there was none.
 pub(crate) fn claim(paths: &Paths, name: &Personality) -> Result<bool, Failure> {
     if owner(paths)?.is_some() {
         return Ok(false);
@@ -32,12 +32,12 @@ pub(crate) fn claim(paths: &Paths, name: &Personality) -> Result<bool, Failure> 
     write(paths, name).map(|()| true)
 }
 
-/// The peer `old` is `new` from now on.
+/// The peer `old` was renamed to `new`: an owner stays the owner.
 pub(crate) fn follow_rename(paths: &Paths, old: &Personality, new: &Personality) -> Result<(), Failure> {
     if owner(paths)?.as_ref() == Some(old) { write(paths, new) } else { Ok(()) }
 }
 
-/// The peer `name` is gone: it owns nothing any more.
+/// The peer `name` was removed: if it was the owner, there is none now.
 pub(crate) fn forget(paths: &Paths, name: &Personality) -> Result<(), Failure> {
     if owner(paths)?.as_ref() == Some(name) {
         durable::remove(&paths.owner())?;
