@@ -101,10 +101,10 @@ pub(crate) enum ReplyError {
     /// `iapeer-send` did not run to its end.
     #[error("iapeer-send: {0}")]
     Child(#[from] ChildError),
-    /// `iapeer-send` failed with this first line on its output.
+    /// `iapeer-send` failed; the first line of its standard error.
     #[error("{}", one_line(.0))]
     Refused(String),
-    /// `iapeer-send` failed without any output.
+    /// `iapeer-send` failed without a line on standard error.
     #[error("iapeer-send: {0}")]
     Wordless(ExitStatus),
 }

@@ -105,7 +105,7 @@ enum NotTold {
     Failed {
         /// The program's exit status.
         status: ExitStatus,
-        /// The program's output, in one line.
+        /// The start of the program's standard error, in one line.
         said: String,
     },
 }

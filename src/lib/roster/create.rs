@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// The peer to create.
 #[derive(Debug, Clone, Default)]
 pub struct Birth {
-    /// The name as somebody typed it; by default the folder's.
+    /// The name as somebody typed it. [`init`] takes the profile's or the folder's instead.
     pub name: Option<String>,
     /// Its runtime.
     pub runtime: Option<Runtime>,
@@ -66,7 +66,7 @@ pub struct Born {
     pub unit: Option<UnitStep>,
 }
 
-/// Makes a peer in `<root>/peers/<name>`, or in `path`.
+/// Creates a peer in `<root>/peers/<name>`, or in the path that `birth` names.
 pub fn create(world: &World<'_>, birth: &Birth) -> Result<Born, Failure> {
     let typed = birth.name.as_deref().unwrap_or_default();
     let name = personality(typed)?;
@@ -79,7 +79,7 @@ pub fn create(world: &World<'_>, birth: &Birth) -> Result<Born, Failure> {
 }
 
 fn refuse_name_of_folder(name: &Personality, cwd: &Path) -> Result<(), Failure> {
-    // `..` has a name too, `/` has none.
+    // A path that ends in `..` has no file name: its real path has one, unless it is `/`.
     let named = if cwd.file_name().is_some() { cwd.to_owned() } else { paths::real(cwd) };
     let folder = named.file_name().map(|folder| normalize::normalize(&folder.to_string_lossy())).unwrap_or_default();
     if folder == name.as_str() {
@@ -95,7 +95,7 @@ fn refuse_name_of_folder(name: &Personality, cwd: &Path) -> Result<(), Failure> 
     ))
 }
 
-/// Makes the peer `name` in the folder `cwd`, or changes it, as a fleet file says.
+/// Creates the peer `name` in the folder `cwd`, or changes it, as a fleet file says.
 pub(crate) fn shape(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -> Result<Born, Failure> {
     provision(world, name, cwd, birth)
 }
@@ -149,7 +149,7 @@ fn provision(world: &World<'_>, name: &Personality, cwd: &Path, birth: &Birth) -
     };
     let made = carry_out(world, name, cwd, birth, begin);
     match begun.into_inner() {
-        // A failure before the intent leaves nothing; after the intent, completed steps are not undone.
+        // Before the intent a failure leaves nothing; after the intent, completed steps are not undone.
         None => made,
         Some(act) => {
             let born = made.map_err(|failure| act.unfinished(&failure))?;
@@ -227,7 +227,7 @@ struct Founded {
     intelligence: Intelligence,
 }
 
-/// Everything that may refuse a peer.
+/// All checks that may refuse a peer.
 fn refuse(
     world: &World<'_>,
     known: Option<&PeerRecord>,
@@ -300,7 +300,7 @@ fn furnish(
         put_role(cwd, terms.role.as_deref())?;
     }
     // A missing program is only reported, since it may be installed later. The program of an always-on peer is searched
-    // by its unit.
+    // for when its unit starts.
     if let Some(error) = find_program(world, &manifest).err().filter(|_| manifest.kind == Kind::Tui) {
         tracing::warn!("{name} can't be woken on {} yet: {error}", manifest.runtime);
     }

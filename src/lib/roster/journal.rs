@@ -1,12 +1,12 @@
 //! The journal of the verbs that move several things: create, rename, remove (D42).
 //!
 //! ```text
-//! refuse what has to be refused → intent, durable → step, step, … (each may be repeated) → intent removed
+//! all checks that may refuse → intent, durable → step, step, … (each may be repeated) → intent removed
 //! ```
 //!
-//! `<root>/state/intents/<verb>-<name>` holds an intent while its verb is at work. After a kill or a failure the next
+//! `<root>/state/intents/<verb>-<name>` contains an intent while its verb is at work. After a kill or a failure the next
 //! program that writes carries out the remaining steps; no step is undone. One lock keeps two verbs, or a verb and a
-//! program that completes another one, from working at once.
+//! program that completes another verb, from working at the same time.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a verb is about to do. JSON, one file each.
+/// What a verb is about to do, as JSON in a file of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RosterIntent {
     /// Version of the format.
@@ -38,15 +38,15 @@ pub struct RosterIntent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "lowercase")]
 pub enum RosterAct {
-    /// Making a peer.
+    /// Creating a peer, or changing one by a fleet file.
     Create(Creation),
-    /// Giving a peer another name.
+    /// Renaming a peer.
     Rename(Renaming),
     /// Removing a peer.
     Remove(Removal),
 }
 
-/// A peer to be made.
+/// A peer to be created or changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Creation {
     /// Its name.
@@ -74,10 +74,10 @@ pub struct Creation {
 pub struct Terms {
     /// Keys of its profile; `null` removes a key.
     pub keys: Map<String, Value>,
-    /// The text of its role; absent: it has none.
+    /// The text of its role; absent: the peer gets no role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// The peer was registered before: it is changed.
+    /// Whether the peer was registered before, so that it is changed.
     pub registered: bool,
 }
 
@@ -87,12 +87,12 @@ impl Creation {
     }
 }
 
-/// A peer that gets another name.
+/// A peer to be renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Renaming {
-    /// The name it had.
+    /// Its old name.
     pub old: Personality,
-    /// The name it gets.
+    /// Its new name.
     pub new: Personality,
     /// Its folder before.
     pub from: PathBuf,
@@ -102,7 +102,7 @@ pub struct Renaming {
     pub identities: Vec<Followed>,
 }
 
-/// One identity of a peer that gets another name.
+/// One identity of a peer to be renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Followed {
     /// Its identity before.
@@ -196,7 +196,7 @@ impl<'w> Journal<'w> {
         Ok(Journal { world, _lock: lock })
     }
 
-    /// Takes the journal for a verb about `names`. Refused where an earlier verb about one of them can't be finished.
+    /// Takes the journal for a verb about `names`. Refused where an earlier verb about one of them is not completed.
     pub(crate) fn open(world: &'w World<'_>, names: &[&Personality]) -> Result<Journal<'w>, Failure> {
         let journal = Journal::take(world, world.settings.lock_wait)?;
         let about = |intent: &RosterIntent| intent.act.names().iter().any(|name| names.contains(name));

@@ -27,7 +27,7 @@ pub enum Switch {
 }
 
 impl Switch {
-    /// The key of a profile.
+    /// The setting's key in a profile.
     pub fn key(self) -> &'static str {
         match self {
             Switch::NativeMemory => "native_memory",
@@ -173,7 +173,7 @@ pub(crate) fn troubled(world: &World<'_>, peer: &Peer) -> Result<Vec<(String, St
     Ok(missing.chain(bad).collect())
 }
 
-/// The folders and the variables by which a launch of `peer` looks for plugins.
+/// The placeholders (`home`, `cwd`) and the environment with which a launch of `peer` looks for plugins.
 fn seen_by(world: &World<'_>, peer: &Peer) -> Result<[BTreeMap<String, String>; 2], Failure> {
     let mut vars = launch::allowed(launch::environment());
     vars.extend(launch::launch_env(peer)?.vars);
@@ -237,7 +237,7 @@ fn default_peers(world: &World<'_>) -> Result<Vec<Peer>, Failure> {
     Ok(all.filter(|peer| *peer.identity.runtime() == peer.record.default_runtime).collect())
 }
 
-/// The report of a switch, as `--json` prints it.
+/// A switch and its setting, as `--json` prints it.
 pub fn told(switch: Switch, whose: Whose<'_>, on: Option<bool>) -> Value {
     let word = on.map(|on| if on { "on" } else { "off" });
     json!({ "personality": whose, switch.key(): word })

@@ -1,7 +1,7 @@
-//! Finds the peers that a damaged registry no longer names: from the rest of it and its last good copy, from the
+//! Finds the peers that a damaged registry no longer names: from its readable rest and its last good copy, from the
 //! records of sessions, from queues, units and histories, and from the profiles in the folders that these name.
 //!
-//! The registry is made from the profiles. Peers that an operator removed are not restored.
+//! The new registry is made from the profiles. Peers that an operator removed are not restored.
 
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Personality, Runtime};
@@ -43,7 +43,7 @@ impl Recovered {
     }
 }
 
-/// For each name, the runtimes of which there is state.
+/// For each name, the runtimes for which files were left.
 type Traces = BTreeMap<Personality, BTreeSet<Runtime>>;
 
 /// Searches all places where a peer may have left files.
@@ -71,7 +71,7 @@ pub(crate) fn recover(world: &World<'_>) -> Recovered {
     found
 }
 
-/// The peer in `folder`, if there is one.
+/// Adds the peer in `folder`, if there is one, to `found`.
 fn of_folder(world: &World<'_>, folder: &Path, traces: &Traces, found: &mut Recovered) {
     let cwd = paths::real(folder);
     let named = cwd.file_name().map(|name| normalize::normalize(&name.to_string_lossy())).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Renaming a peer: its folder, its profile, its record, its queue and the marks that it is stopped, parked or to be
-//! refreshed are moved to the new name; the other state of its old sessions is removed. An interrupted rename is
+//! Renaming a peer: its folder, profile, record, queue, history and notices, and the markers that it is stopped, parked
+//! or to be refreshed are moved to the new name; the other state of its old sessions is removed. An interrupted rename is
 //! completed by the next program that writes.
 //!
 //! Agent programs find a conversation by its working folder, and their files must not be moved (moved files were
@@ -37,9 +37,9 @@ const GOES_ALONG: &[StateFile] =
 /// The report about a rename.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Renamed {
-    /// The name it had.
+    /// The old name.
     pub old: Personality,
-    /// The name it has.
+    /// The new name.
     pub new: Personality,
     /// Its folder now.
     pub cwd: PathBuf,
@@ -259,7 +259,7 @@ fn carry_out(
     Ok(purged)
 }
 
-/// Moves the folder, unless it has moved.
+/// Moves the folder, unless it was moved already.
 fn move_folder(renaming: &Renaming) -> Result<(), Failure> {
     let Renaming { from, to, .. } = renaming;
     if from == to {
@@ -267,7 +267,7 @@ fn move_folder(renaming: &Renaming) -> Result<(), Failure> {
     }
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     if is_there(to) && is_there(from) {
-        // Something made the old folder anew, or took the new name: the profile says which one is the peer's.
+        // The old folder was created again, or the new name is taken: the profile shows whose the new folder is.
         return match Profile::read(to) {
             Ok(Some(profile)) if [&renaming.old, &renaming.new].contains(&profile.personality()) => Ok(()),
             _ => Err(Failure::new(Exit::Refused, format!("{} is in the way: move it away", to.display()))),
@@ -307,7 +307,7 @@ fn follow(world: &World<'_>, identity: &Followed) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A rename changes the profile: it has to exist, and be this peer's.
+/// Refuses a peer without a profile, or whose profile names another peer, since a rename changes the profile.
 fn refuse_out_of_sync(record: &PeerRecord) -> Result<(), Failure> {
     let (name, cwd) = (&record.personality, record.cwd.display());
     let why = match Profile::read(&record.cwd)? {

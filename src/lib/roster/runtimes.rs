@@ -12,10 +12,10 @@ use crate::store::reindex;
 use crate::world::World;
 use serde::Serialize;
 
-/// What became of one peer.
+/// The result for one peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Changed {
-    /// Which peer.
+    /// The peer.
     pub personality: Personality,
     /// `added`, `flipped`, `already`, `skipped-infra-peer`, `refused-undeclared-runtime` or `failed`.
     pub action: &'static str,
@@ -35,7 +35,7 @@ impl Changed {
     }
 }
 
-/// What to do about a runtime.
+/// What to do with a runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// Declare it; the default stays.

@@ -43,13 +43,13 @@ impl VerifyFound {
 pub struct Report {
     /// Each peer, by name.
     pub peers: Vec<VerifyFound>,
-    /// Peers with errors.
+    /// The number of peers with errors.
     pub errors: usize,
-    /// Peers whose record differs from their profile, before any mending.
+    /// The number of peers whose record differed from their profile, before any mending.
     pub drift: usize,
     /// What was mended.
     pub reconcile: Reconciled,
-    /// Peers that the registry did not name and that were found again, with `--fix` put back.
+    /// Peers that the registry did not name and that `--fix` put back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<Personality>,
     /// The path to which a registry that could not be used was moved.

@@ -197,7 +197,7 @@ impl Sending<'_, '_> {
         self.api.call("sendMessage", &arguments)
     }
 
-    /// Sends the file at `path`. If the file is gone, is no regular file, or is refused by Telegram, a text names it instead.
+    /// Sends the file at `path`. If it is gone, is no regular file, or is refused by Telegram, a text names it instead.
     fn file(&self, speaker: &str, path: &str) -> Result<Value, ApiError> {
         let chat = self.bot.facts.chat;
         let instead = |why: String| {
