@@ -1,8 +1,8 @@
 //! The command lines of all programs, one definition each: parsing, `--help`, manual pages and completions. Those of
 //! the programs that deliver messages and keep sessions are in `message_args`.
 //!
-//! An option that belongs to one way of calling a program names the options of the other ways as its conflicts: clap
-//! ignores `requires` if the required option conflicts with a given one, and the option would have no effect.
+//! An option that belongs to one way of calling a program lists the options of the other ways as its conflicts. `requires`
+//! would not do: clap ignores it if the required option conflicts with a given one, and the option would have no effect.
 
 use crate::cli::chronicle_args::ChronicleVerb;
 use crate::cli::fleet_args::FleetVerb;

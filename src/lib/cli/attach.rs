@@ -15,7 +15,7 @@ use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::World;
 use crate::world::peer::{Peer, split_name};
 
-/// Brings a peer up by resuming it, then becomes `tmux attach`.
+/// Resumes a peer's session if it is not live, then runs `tmux attach` on it.
 pub(crate) fn attach(world: &World<'_>, one: &One) -> Result<Exit, Failure> {
     let explicit: Option<Runtime> = one
         .runtime
@@ -25,11 +25,11 @@ pub(crate) fn attach(world: &World<'_>, one: &One) -> Result<Exit, Failure> {
         .map_err(|error: NameError| Failure::new(Exit::Usage, error.to_string()))?;
     let registry = Registry::read(world.paths)?;
     let (name, typed) = split_name(&registry, &one.peer, explicit.as_ref())?;
-    // Where no runtime is named: the one it was last active on.
+    // Without a runtime on the command line: the one that the peer was last active on.
     let last = registry.get(&name).and_then(|record| list::last_active(world, record));
     let peer = Peer::find(world.paths, &name, typed.or(last).as_ref())?;
-    // Looking at a session that lives waits for nobody's lock, and one that the service manager holds may be looked at.
-    // One that boots is looked at too: it may be stuck at a screen that only a person gets past.
+    // A live session is attached to without waiting for its lock, also one that the service manager holds. So is a booting
+    // session: it may be stuck at a screen that only a person gets past.
     if session::is_live(world, &peer.identity) || boots(world, &peer.identity) {
         return open_terminal(world, &peer, false, one.json);
     }
@@ -46,7 +46,7 @@ fn boots(world: &World<'_>, identity: &Identity) -> bool {
     record.is_some_and(|record| world.liveness(identity, Some(&record)) == Liveness::Alive)
 }
 
-/// How the person gets back, in the words for where this terminal is.
+/// The keys that detach, which differ inside another tmux.
 fn how_to_detach() -> &'static str {
     if std::env::var_os("TMUX").is_some() {
         "C-b C-b d detaches it; C-b d detaches the tmux around it"
@@ -55,7 +55,7 @@ fn how_to_detach() -> &'static str {
     }
 }
 
-/// Becomes `tmux attach` on the peer's session. Returns only where that could not be started.
+/// Runs `tmux attach` on the peer's session, and returns when it has ended.
 pub(crate) fn open_terminal(world: &World<'_>, peer: &Peer, woke: bool, json: bool) -> Result<Exit, Failure> {
     let how = how_to_detach();
     cli::tell(json, &serde_json::json!({"identity": peer.identity, "woke": woke}), || {

@@ -17,7 +17,7 @@ use serde_json::json;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// How long `attention -f` waits at most before it looks at screens again.
+/// How long `attention -f` waits at most before it reads changed screens again.
 const FOLLOW: Duration = Duration::from_secs(2);
 
 fn usage(message: String) -> Failure {
@@ -57,7 +57,7 @@ pub(crate) fn list(
     if std::io::stdout().is_terminal() {
         output::say_all(&table::legend(&peers));
     }
-    // A host that has none to know is not asked for.
+    // An error is ignored: a host that knows no other hosts needs no valid name of its own.
     let rows = operator_hosts::rows(world).unwrap_or_default();
     rows.iter().filter_map(hosts::waiting_line).for_each(cli::say);
     for note in listing::drifts(world, &registry) {
@@ -66,7 +66,7 @@ pub(crate) fn list(
     Ok(Exit::Ok)
 }
 
-/// `iapeer attention`: 1 where somebody waits.
+/// `iapeer attention`: exit code 1 if a peer waits for a person.
 pub(crate) fn attention(
     world: &World<'_>,
     follow: bool,
@@ -162,7 +162,7 @@ fn coloured(row: &report::Row, now: EpochMs) -> String {
     harmless(&row.line(now)).replacen(&word, &table::painted(&word, Some(row.state), table::Paint::Colour), 1)
 }
 
-/// Whether to colour, by what was asked for.
+/// Whether to color, by the option and the terminal.
 pub(crate) fn paint(colour: Colour) -> table::Paint {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     match colour {

@@ -63,14 +63,15 @@ fn width() -> usize {
     terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
 }
 
-/// Writes a result, in one step: whoever reads the file meanwhile reads the whole of the old one or of the new one.
+/// Writes a result (to stdout, where `path` is `-`). A file is replaced in one step: a reader gets the whole old or the
+/// whole new one.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     if path == Path::new("-") {
         cli::say(text.trim_end());
         return Ok(());
     }
     let failed = |error| Failure::create(path, &error);
-    // What a link names is written, not the link replaced; a device or a FIFO can only be written into.
+    // A link is followed, not replaced; a device or a FIFO can't be replaced, but written into.
     let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     if place.metadata().is_ok_and(|meta| !meta.is_file()) {
         std::fs::write(&place, text).map_err(failed)?;
@@ -79,8 +80,8 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let mut name = place.as_os_str().to_owned();
     name.push(format!(".tmp-{}", std::process::id()));
     let temp = PathBuf::from(name);
-    // With the user's own umask: a web server may be meant to read it. Never through a name that is there already, which
-    // in a folder of everybody's may be anybody's link.
+    // With the user's own umask: a web server may be meant to read the file. `create_new`, because in a folder that
+    // everybody may write to, an existing name may be somebody else's link.
     let mut made = OpenOptions::new().write(true).create_new(true).open(&temp).map_err(failed)?;
     let written = made.write_all(text.as_bytes()).and_then(|()| std::fs::rename(&temp, &place));
     written.map_err(|error| {

@@ -24,13 +24,13 @@ pub(crate) fn script(shell: Shell, program: &str, mut command: Command) -> Strin
     }
 }
 
-/// Where names of the host's are wanted.
+/// An argument that takes names of this host.
 struct Place {
-    /// The verbs before it, at most two.
+    /// The verbs before the argument, at most two.
     verbs: Vec<String>,
-    /// The option whose value it is; without one it is what stands alone.
+    /// The option whose value the argument is; `None`: positional arguments.
     option: Option<String>,
-    /// The kinds, as `iapeer names` takes them.
+    /// The kinds of names, as `iapeer names` takes them.
     kinds: String,
 }
 
@@ -61,12 +61,12 @@ fn collect(command: &Command, verbs: &[String], found: &mut Vec<Place>) {
     }
 }
 
-/// Stands behind clap's script: clap's function is called first, and what it offers stays.
+/// Appended to clap's script: a function that calls clap's function first, and adds names to what that offers.
 fn for_bash(program: &str, places: &[Place], has_verbs: bool) -> String {
     let function = format!("_{}", program.replace('-', "__"));
     let (mut options, mut alone) = (String::new(), String::new());
     for Place { verbs, option, kinds } in places {
-        // Of a verb without further verbs, any word may follow.
+        // After a single verb any word may follow, since two words are compared.
         let pattern = match verbs.as_slice() {
             [] => String::new(),
             [verb] => format!("{verb}\\ *"),
@@ -77,7 +77,7 @@ fn for_bash(program: &str, places: &[Place], has_verbs: bool) -> String {
             None => alone.push_str(&format!("            {pattern}:) kind=\"{kinds}\" ;;\n")),
         }
     }
-    // The verbs that stand before the cursor, and a blank.
+    // Up to two words before the cursor, and a blank.
     let verbs = if has_verbs { "${COMP_WORDS[*]:1:COMP_CWORD > 2 ? 2 : COMP_CWORD - 1} " } else { "" };
     format!(
         r#"
@@ -101,8 +101,8 @@ complete -F {function}_named -o bashdefault -o default {program}
     )
 }
 
-/// The kinds, and the hint that stands for each while clap writes the script, with what clap makes of it. No argument of
-/// ours has one of these hints.
+/// For each kind of name the value hint that marks its arguments while clap generates the zsh script, and the action that
+/// clap writes for this hint. No argument of iapeer has one of these hints otherwise.
 const MARKS: [(Names, ValueHint, &str); 5] = [
     (Names::Peers, ValueHint::Username, "_users"),
     (Names::Recipients, ValueHint::EmailAddress, "_email_addresses"),
@@ -111,7 +111,7 @@ const MARKS: [(Names, ValueHint, &str); 5] = [
     (Names::Tags, ValueHint::Url, "_urls"),
 ];
 
-/// The command with marks at its places.
+/// The command with the hints of [`MARKS`] at its arguments.
 fn marked(command: Command, verb: Option<&str>) -> Command {
     let command = command.mut_args(|argument| {
         let wanted = Names::wanted_by(verb.unwrap_or_default(), &argument);
@@ -126,8 +126,8 @@ fn marked(command: Command, verb: Option<&str>) -> Command {
     })
 }
 
-/// Each mark is a call of a function of ours. What stands alone any number of times is written by clap so that no option
-/// is completed after it.
+/// Replaces each mark in clap's script by a call of `_iapeer_names`. An argument that may be repeated (`*::`) becomes `*:`,
+/// since zsh would complete no options after the former.
 fn for_zsh(script: &str) -> String {
     let called = |line: &str| {
         let mark = MARKS
@@ -142,7 +142,7 @@ fn for_zsh(script: &str) -> String {
         }
     };
     let called: String = script.lines().map(called).collect();
-    // Before the program's own function, after the line that names the program.
+    // Inserted before the program's own function, after the line that names the program.
     let function = r#"
 (( $+functions[_iapeer_names] )) ||
 _iapeer_names() {
@@ -154,7 +154,7 @@ _iapeer_names() {
     called.replacen("\nautoload -U is-at-least\n", &format!("\nautoload -U is-at-least\n{function}"), 1)
 }
 
-/// Stands behind clap's script: fish puts together what is said of the same option.
+/// Appended to clap's script: fish merges several definitions of the same option.
 fn for_fish(program: &str, places: &[Place]) -> String {
     let using = format!("__fish_{}_using_subcommand", program.replace('-', "_"));
     let mut out = String::new();

@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Has events down to `level` printed from now on, for all threads. A second call changes nothing.
+/// Prints the events down to `level` from now on, of all threads. A second call changes nothing.
 pub(super) fn print(level: LevelFilter) {
     let _ = tracing::subscriber::set_global_default(Printer { level });
 }
@@ -32,7 +32,7 @@ impl Subscriber for Printer {
         output::complain(&line(event));
     }
 
-    // Only the MCP library has spans, and what they would say is in its events.
+    // Only the MCP library has spans, and its events contain the same information.
     fn new_span(&self, _: &Attributes<'_>) -> Id {
         Id::from_u64(1)
     }
@@ -42,7 +42,7 @@ impl Subscriber for Printer {
     fn exit(&self, _: &Id) {}
 }
 
-/// The level, the message, and the fields as `name=value`; nothing in it can steer a terminal.
+/// The level, the message, and the fields as `name=value`, without control characters.
 fn line(event: &Event<'_>) -> String {
     let mut fields = Fields(String::new());
     event.record(&mut fields);
@@ -53,7 +53,7 @@ struct Fields(String);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // A text takes whatever is written to it.
+        // Writing to a `String` never fails.
         let _ = match field.name() {
             "message" => write!(self.0, "{value:?} "),
             name => write!(self.0, "{name}={value:?} "),

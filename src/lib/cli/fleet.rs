@@ -92,7 +92,8 @@ fn show(plan: &FleetPlan, json: bool, wanted: impl Fn(&FleetStep) -> bool) {
     }
 }
 
-/// Asks whoever is at the terminal whether what other fleets manage may be taken over. Refused where nobody is.
+/// Asks the person at the terminal whether peers and schedules of other fleets may be taken over. Refused without a
+/// terminal.
 fn consent(plan: &FleetPlan, file: &Path) -> Result<(), Failure> {
     let mut fleets: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for step in plan.takeovers() {

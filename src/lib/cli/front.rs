@@ -68,7 +68,7 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
             cli::say(normalize::normalize(&text));
             Ok(Exit::Ok)
         }
-        // Whatever writes finishes them first.
+        // `with_world` with `Access::Write` completes interrupted verbs, before it calls the closure.
         Verb::Finish => cli::with_world(PROGRAM, Access::Write, |_| Ok(Exit::Ok)),
         Verb::Version { json } => {
             let version = env!("CARGO_PKG_VERSION");
@@ -96,7 +96,7 @@ fn run(verb: Verb) -> Result<Exit, Failure> {
         Verb::Units { act: Units::Status { json } } => {
             cli::with_world(PROGRAM, Access::ReadOnly, |world| verbs::units_status(world, json))
         }
-        // An examination reports what a program would be refused for.
+        // doctor itself reports a root for which other programs would be refused.
         Verb::Doctor { runtime: None, fix, color, json } => {
             cli::with_world(PROGRAM, Access::Unchecked, |world| verbs::doctor(world, fix, color, json))
         }
@@ -249,7 +249,7 @@ fn created(born: &Born) -> String {
     }
 }
 
-/// An always-on peer whose unit did not start is there, but not up.
+/// The exit code of a creation: 75 if the unit of an always-on peer did not start.
 fn held(born: &Born) -> Exit {
     let failed = born.unit.as_ref().is_some_and(|unit| unit.action == "failed");
     if failed { Exit::TryAgain } else { Exit::Ok }
@@ -265,7 +265,7 @@ fn own_identity() -> Result<Identity, Failure> {
     text.parse().map_err(|error: crate::base::identity::NameError| usage(&error.to_string()))
 }
 
-/// Runs a verb over its targets; each says its line, the worst code is the program's.
+/// Runs a verb for each of its targets and prints a line for each. Returns the worst exit code.
 fn each(
     world: &World<'_>,
     target: &Target,
@@ -334,7 +334,8 @@ fn remove(world: &World<'_>, text: &str, force: bool, json: bool) -> Result<Exit
 fn other(words: &[String]) -> Result<Exit, Failure> {
     let Some(word) = words.first() else { return Err(usage("name a verb: `iapeer --help` lists them")) };
     let name = format!("{PROGRAM}-{word}");
-    // A runtime may have the name of a program of ours (parrot): in a peer's folder the runtime is meant.
+    // A runtime may have the name of one of iapeer's programs (parrot): in a folder of a peer with that runtime, the
+    // runtime is meant.
     if words.len() == 1 && is_declared_here(word) {
         return launch_here(word);
     }
@@ -382,7 +383,8 @@ fn launch_here(word: &str) -> Result<Exit, Failure> {
     })
 }
 
-/// `iapeer RUNTIME`: the current folder's peer on that runtime, always fresh; a terminal is attached to it.
+/// `iapeer RUNTIME`: starts a fresh session of the current folder's peer on that runtime, unless one is live, and attaches
+/// the terminal, if there is one.
 fn folder_launch(world: &World<'_>, runtime: &Runtime) -> Result<Exit, Failure> {
     let cwd = std::env::current_dir().map_err(|error| Failure::new(Exit::Io, format!("no current folder: {error}")))?;
     let profile = Profile::read(&cwd)?
@@ -412,7 +414,7 @@ fn put_completions(shell: clap_complete::Shell, dir: Option<&Path>, json: bool) 
         match dir {
             None => cli::say(script.trim_end()),
             Some(dir) => {
-                // The name by which the shell finds it by itself.
+                // The file name by which the shell finds the script by itself.
                 let file = match shell {
                     clap_complete::Shell::Bash => name.to_owned(),
                     _ => shell.file_name(name),
@@ -436,7 +438,7 @@ fn man(dir: Option<&Path>, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Writes a file that is a result, and says so.
+/// Writes a generated file, and prints its path.
 fn write(path: &Path, bytes: &[u8], json: bool) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|error| Failure::io("write", path, &error))?;
     cli::tell(json, &serde_json::json!({ "file": path }), || path.display().to_string());

@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::Read;
 use std::os::fd::AsFd;
 
-/// Far over any prompt that was seen; what is longer still holds its envelope at the front.
+/// How many bytes are kept: far more than any prompt seen. Of longer input the front is kept, which has the envelope.
 const INPUT_LIMIT: usize = 16 << 20;
 /// How long a hook waits for an agent that has not finished its value, in milliseconds.
 const SILENCE: u16 = 5000;
@@ -17,7 +17,7 @@ pub fn read(mut input: impl Read + AsFd) -> Vec<u8> {
     let (mut bytes, mut scan) = (Vec::new(), Scan::default());
     let mut block = vec![0; 64 * 1024];
     loop {
-        // What comes right behind the value is read too: an agent must not see its hook's pipe break.
+        // Input right behind the value is read too: the agent must not get a broken pipe from its hook.
         let patience = if scan.is_complete() { PollTimeout::ZERO } else { PollTimeout::from(SILENCE) };
         let mut fds = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, patience) {
@@ -33,7 +33,7 @@ pub fn read(mut input: impl Read + AsFd) -> Vec<u8> {
     }
 }
 
-/// Finds the end of a JSON object or array by its brackets, outside of strings: each byte is looked at once.
+/// Finds the end of a JSON object or array by counting brackets outside of strings, reading each byte once.
 #[derive(Debug, Default)]
 struct Scan {
     depth: usize,

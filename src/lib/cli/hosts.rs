@@ -36,7 +36,7 @@ pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
             let file = if nats { HostFile::Nats } else { HostFile::Ssh(ssh) };
             afar::finish_forgetting(world, &host)?;
             file.write(world.paths, &host)?;
-            // What failed before was another way.
+            // Earlier failures were those of the previous settings.
             world.outbox(&host).note_back();
             let value = serde_json::json!({"host": host, "transport": file.transport()});
             cli::tell(json, &value, || format!("{host} is known: `iapeer host test {host}` tries it"));
@@ -63,7 +63,7 @@ pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// `iapeer list --hosts`: another program asks, since this one does not link what speaks to a network.
+/// `iapeer list --hosts`: becomes `iapeer-relay peers`, since this program links no code for networks.
 pub(crate) fn list(json: bool) -> Result<Exit, Failure> {
     let program = launch::bin_dir().join("iapeer-relay");
     let words: Vec<OsString> = std::iter::once("peers").chain(json.then_some("--json")).map(OsString::from).collect();
@@ -83,13 +83,13 @@ pub fn chosen(
     let known = hosts::known_hosts(world.paths)?;
     let wanted = |host: &HostName| match HostFile::read(world.paths, host) {
         Ok(file) => file.is_some_and(|file| is_wanted(&file)),
-        // Whoever goes on with it says what is wrong.
+        // The caller reads the file again and reports the error.
         Err(_) => true,
     };
     Ok(known.into_iter().filter(wanted).collect())
 }
 
-/// A line about what waits for hosts that are away, for `iapeer list`.
+/// A line for `iapeer list` about a host that can't be reached, if messages wait for it.
 pub(crate) fn waiting_line(row: &HostRow) -> Option<String> {
     let away = row.away.as_ref().filter(|_| row.waiting > 0)?;
     let why = crate::base::exit::one_line(&away.why);

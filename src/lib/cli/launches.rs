@@ -79,7 +79,7 @@ fn who(whose: Whose<'_>) -> &str {
     whose.map_or("every peer", Personality::as_str)
 }
 
-/// A session that lives was started with what counted then.
+/// The hint that a live session keeps the settings with which it was started.
 fn from_when(whose: Whose<'_>) -> String {
     let peer = whose.map_or("--all", Personality::as_str);
     format!(", from its next session on: `iapeer refresh {peer}` has the next wake be a fresh one")

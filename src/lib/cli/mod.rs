@@ -1,7 +1,8 @@
 //! The part that all programs share, before and after their call into the library: parse arguments, read settings, open
 //! the root, print, exit.
 //!
-//! The argument definitions of all programs are in [`args`], since manual pages and completions come from them.
+//! The argument definitions of all programs are in [`args`] and the `*_args` modules, since manual pages and completions
+//! are generated from them.
 
 #![forbid(unsafe_code)]
 
@@ -52,19 +53,20 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 
-/// Longest message that is read at all; what is over the message limit is refused with its length.
+/// How many bytes of a message are read at most. This is more than a message may have, so that a refusal can name its
+/// length.
 const READ_LIMIT: u64 = 1 << 20;
 
-/// Whether a program may create the root.
+/// What a program does to the root before its body runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// It creates what is missing.
+    /// It creates missing folders and completes interrupted verbs.
     Write,
-    /// It creates what is missing, but completes no interrupted verbs, because an agent waits for it.
+    /// It creates missing folders, but completes no interrupted verbs, because an agent waits for it.
     Hook,
-    /// It changes nothing at all.
+    /// It changes nothing at all, and only checks whether the root can be trusted.
     ReadOnly,
-    /// It checks by itself whether the root can be trusted.
+    /// It does nothing: the body checks whether the root can be trusted.
     Unchecked,
 }
 
@@ -86,7 +88,7 @@ pub fn main_without_input<A: Parser>(
     main_on(|paths, settings, clock| RealHost::without_input(paths, settings, clock), program, access, body, |_| ())
 }
 
-/// [`main`] with a failure handed to `failed` before it is said, also where there was no world to run `body` in.
+/// [`main`] that passes a failure to `failed` before it is reported, also where the world for `body` could not be opened.
 pub fn main_noting<A: Parser>(
     program: &'static str,
     access: impl FnOnce(&A) -> Access,
@@ -96,7 +98,7 @@ pub fn main_noting<A: Parser>(
     main_on(|paths, settings, clock| RealHost::new(paths, settings, clock), program, access, body, failed)
 }
 
-/// Makes the host that a program's world is given.
+/// Makes the host of a program's world.
 type NewHost = for<'a> fn(&'a Paths, &'a Settings, &'a dyn Clock) -> RealHost<'a>;
 
 fn main_on<A: Parser>(
@@ -162,21 +164,22 @@ fn world_on(
     let clock = SystemClock::default();
     let host = host(&paths, &settings, &clock);
     let world = World::new(&paths, &settings, &clock, &host, program);
-    // Nearly always there is no such folder, and asking costs one call.
+    // The folder exists only while a verb is at work or interrupted, so that nearly always this costs one system call.
     if access == Access::Write && paths.intents_dir().exists() {
         FINISHER.get().copied().unwrap_or(ask_front_to_finish)(&world);
     }
     body(&world)
 }
 
-/// Finishes the verbs that were cut short, in this program itself: for the program that has the verbs.
+/// Makes this program complete interrupted verbs itself, by `finish`: for `iapeer`, which has the verbs.
 pub(crate) fn finish_verbs_by(finish: fn(&World<'_>)) {
     let _ = FINISHER.set(finish);
 }
 
 static FINISHER: OnceLock<fn(&World<'_>)> = OnceLock::new();
 
-/// Has `iapeer`, the program that has the verbs, finish those that were cut short. What it can't finish it says.
+/// Runs `iapeer`, which has the verbs, to complete interrupted ones. Its complaints about what it can't complete are
+/// logged.
 fn ask_front_to_finish(_: &World<'_>) {
     let front = launch::bin_dir().join("iapeer");
     match program::output(&front, &["finish"], std::env::vars_os()) {
@@ -192,8 +195,8 @@ fn ask_front_to_finish(_: &World<'_>) {
     }
 }
 
-/// The peer name that `text` gives, as `iapeer` says, the program that has the table of transliterations; empty where
-/// `iapeer` can't be asked.
+/// The peer name that `text` is normalized to, from `iapeer`, the only program that has the table of transliterations;
+/// empty where `iapeer` can't be run.
 fn ask_front(text: &str) -> String {
     let front = launch::bin_dir().join("iapeer");
     let why = match program::output(&front, &["peer-name", text], std::env::vars_os()) {
@@ -216,19 +219,19 @@ pub fn usage(program: &str, error: &clap::Error) -> ExitCode {
     output::exit_code(program, Exit::Ok).into()
 }
 
-/// Diagnostics on stderr, by `IAPEER_LOG`, else from `default` on.
+/// Prints diagnostics on stderr, from the level in `IAPEER_LOG` on, else from `default` on.
 pub fn init_logging(default: LevelFilter) -> Result<(), Failure> {
     let level = settings::log_level(default)?;
     diagnostics::print(level);
     Ok(())
 }
 
-/// Prints a result: as one JSON object a line, or as `line` for people.
+/// Prints a result: as one JSON object per line, or as `line` for people.
 pub fn tell(json: bool, value: &impl Serialize, line: impl FnOnce() -> String) {
     say(told(json, value, line));
 }
 
-/// [`tell`] of an act that must not be repeated: a result that can't be printed does not make it a failure.
+/// [`tell`] for an act that must not be repeated: if the result can't be printed, the act is still no failure.
 pub(crate) fn tell_done(json: bool, value: &impl Serialize, line: impl Fn() -> String) {
     output::say_done(&told(json, value, &line), &exit::one_line(&line()));
 }
@@ -260,7 +263,7 @@ pub fn body(text: Option<String>, file: Option<&Path>) -> Result<String, Failure
         let at = error.utf8_error().valid_up_to();
         Failure::new(Exit::DataErr, format!("the message is not UTF-8 (byte {at}): attach it as a file instead"))
     })?;
-    // A pipeline's last line ends with a LF that nobody means as part of the message.
+    // The LF at the end of a pipeline's output is not meant as a part of the message.
     Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
 }
 

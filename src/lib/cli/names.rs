@@ -33,9 +33,9 @@ pub enum Names {
 }
 
 impl Names {
-    /// What an argument wants: by the name of its value, as the help shows it.
+    /// The kind of names that an argument takes, by the name of its value in the help.
     pub(crate) fn wanted_by(verb: &str, argument: &Arg) -> Option<Names> {
-        // A name that is not there yet.
+        // These verbs take a new name, which can't be completed.
         if ["create", "rename", "schedule"].contains(&verb) && argument.get_id() != "old" && argument.is_positional() {
             return None;
         }
@@ -56,7 +56,7 @@ impl Names {
     }
 }
 
-/// Prints the names of these kinds, one a line.
+/// Prints the names of these kinds, one per line.
 pub(crate) fn print(world: &World<'_>, kinds: &[Names]) -> Result<(), Failure> {
     let mut names = BTreeSet::new();
     for kind in kinds {

@@ -26,9 +26,9 @@ use crate::world::peer::{Peer, split_name, unknown_in, whole_peer};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How often a followed inbox is looked at.
+/// How often a followed inbox is read.
 const FOLLOW: Duration = Duration::from_millis(200);
-/// How long an answer is watched until it settles.
+/// How long to wait for the outcome of an answer.
 const WAIT: Duration = Duration::from_secs(60);
 
 /// Runs one of these verbs.
@@ -46,7 +46,7 @@ pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
             past(world, &names, since.as_deref(), grep, thread.as_deref(), json)
         }
         People::Connect { to: Connect::Telegram(given) } => {
-            // A program of its own: this one does not link what speaks to the network.
+            // A program of its own, since this one links no code for networks.
             let program = launch::bin_dir().join("iapeer-telegram");
             let error = become_program(&program, &given.words());
             Err(Failure::new(Exit::Internal, format!("cannot run {}: {error}", program.display())))
@@ -63,7 +63,7 @@ pub fn run(world: &World<'_>, verb: People) -> Result<Exit, Failure> {
     }
 }
 
-/// The person named, else the one of the current folder, else the owner.
+/// The person with this name, else the person of the current folder, else the owner.
 fn person(world: &World<'_>, name: Option<&str>) -> Result<Peer, Failure> {
     if let Some(name) = name {
         let peer = Peer::named(world.paths, name, None)?;
@@ -111,7 +111,8 @@ fn inbox(world: &World<'_>, name: Option<&str>, follow: bool, all: bool, json: b
     }
 }
 
-/// The message `id`, in whose inbox it ever is; without `id` the oldest unread one of the person who asks.
+/// The message `id`, from any person's inbox, with that person; without `id` the oldest unread message of the calling
+/// person.
 fn find(world: &World<'_>, id: Option<&str>) -> Result<(Peer, Option<FiledLetter>), Failure> {
     let own = person(world, None);
     let first = own.and_then(|peer| Inbox::of(peer.cwd()).find(id).map(|found| (peer, found)));
@@ -136,7 +137,7 @@ fn read(world: &World<'_>, id: Option<&str>, json: bool) -> Result<Exit, Failure
         ),
         false => harmless(&filed.letter.text()),
     };
-    // Shown twice after a crash in between, and never unseen.
+    // Shown before it is marked: after a crash in between the message is shown again, and never marked without being shown.
     output::say_surely(&text)?;
     Inbox::of(person.cwd()).mark_read(&filed)?;
     Ok(Exit::Ok)
@@ -214,7 +215,7 @@ fn past(
 ) -> Result<Exit, Failure> {
     let registry = Registry::read(world.paths)?;
     let filter = HistoryFilter {
-        // Of peers that are gone there is a history too.
+        // The names are not looked up, since removed peers have a history too.
         between: names
             .iter()
             .map(|text| split_name(&registry, text, None).map(|(name, _)| name))

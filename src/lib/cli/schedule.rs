@@ -34,7 +34,7 @@ pub fn run(world: &World<'_>, act: ScheduleAct) -> Result<Exit, Failure> {
             let schedule = Schedule { name: named(&name)?, to, trigger, topic, pile, fleet: None };
             let text = cli::body(message, message_file.as_deref())?;
             limits::check_body(&text)?;
-            // A recipient that is misspelled is told of now, not at night.
+            // A misspelled recipient is refused now, not when the schedule fires.
             recipients::check(world, &schedule.to)?;
             let scheduled = schedule::add(world, &schedule, &text)?;
             cli::tell(json, &scheduled, || format!("scheduled {}", scheduled.line()));
@@ -62,7 +62,7 @@ pub fn run(world: &World<'_>, act: ScheduleAct) -> Result<Exit, Failure> {
     }
 }
 
-/// Sends what a schedule sends, by hand.
+/// Sends a schedule's message now.
 fn send(world: &World<'_>, schedule: &Schedule, json: bool) -> Result<Exit, Failure> {
     let message = Message {
         to: String::new(),

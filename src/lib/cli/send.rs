@@ -1,4 +1,4 @@
-//! What `iapeer-send` prints besides its report.
+//! What `iapeer-send` prints: reports, refusals and answers.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::harmless::harmless;
@@ -13,7 +13,7 @@ use serde_json::json;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// The failure of a message that was not kept, in words; with `json` said as an object too.
+/// The failure of a message that was not kept, in words; with `json` it is printed as an object too.
 pub fn refused(json: bool, to: Option<&str>, failure: Failure) -> Failure {
     let outcome = if failure.exit == Exit::Io { "failed" } else { "refused" };
     if json {
@@ -27,8 +27,8 @@ pub fn refused(json: bool, to: Option<&str>, failure: Failure) -> Failure {
     Failure::new(failure.exit, format!("{outcome}: {to}{failure}"))
 }
 
-/// Sends `message` to each of `recipients`, and prints what became of each. The exit code is the worst of theirs; with
-/// `require` also what is not delivered counts.
+/// Sends `message` to each of `recipients`, and prints the result for each. Returns the worst exit code; with `require` a
+/// message that was not delivered counts as 75.
 pub fn send(
     world: &World<'_>,
     message: &Message,
@@ -39,7 +39,7 @@ pub fn send(
     let mut worst = Exit::Ok;
     many::send(world, message, recipients, |to, sent| match sent {
         Ok(report) => {
-            // A caller that repeats a failed send must not repeat an accepted one.
+            // A report that can't be printed is no failure: a caller repeats a failed send, and the message was accepted.
             cli::tell_done(json, &report, || report.line());
             if require && matches!(report.outcome, SendOutcome::Queued | SendOutcome::Skipped) {
                 worst = worst.max(Exit::TryAgain);
@@ -55,7 +55,8 @@ pub fn send(
     Ok(worst)
 }
 
-/// What one of several recipients refused keeps the others from nothing.
+/// Reports the failure for one of several recipients, so that the others still get the message; the failure for an only
+/// recipient (`to` is `None`) is returned.
 fn one_of_several(world: &World<'_>, to: Option<&str>, failure: Failure) -> Result<(), Failure> {
     match to {
         None => Err(failure),
@@ -67,7 +68,7 @@ fn one_of_several(world: &World<'_>, to: Option<&str>, failure: Failure) -> Resu
 }
 
 /// Asks, and prints the answers: the text alone on stdout and the reports on stderr, or with `json` both in one object.
-/// 75 where one did not answer in time.
+/// Returns the worst exit code, 75 where a peer did not answer in time.
 pub fn ask(world: &World<'_>, message: &Message, recipients: &[String], json: bool) -> Result<Exit, Failure> {
     let mut worst = Exit::Ok;
     let mut missed = Exit::Ok;
@@ -94,7 +95,7 @@ fn print(answered: &AskAnswered, json: bool, wait: Duration) -> Result<(), Failu
     }
     output::complain(&answered.report.line());
     match &answered.answer {
-        // A script gets it as it was written.
+        // Not at a terminal: a script gets the answer exactly as it was written.
         Some(letter) if std::io::stdout().is_terminal() => output::say_surely(&harmless(&letter.body)),
         Some(letter) => output::say_surely(&letter.body),
         None => {

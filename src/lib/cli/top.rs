@@ -25,7 +25,7 @@ pub(crate) fn run(world: &World<'_>, given: &TopArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Columns and rows of the picture.
+/// Columns and rows to draw.
 fn size() -> (u16, u16) {
     let told = |name: &str| std::env::var(name).ok()?.parse().ok().filter(|n| (1..=500).contains(n));
     let terminal = terminal_size::terminal_size().map(|(columns, rows)| (columns.0, rows.0));

@@ -43,7 +43,7 @@ pub fn rename(world: &World<'_>, old: &str, new: &str, force: bool, json: bool) 
     Ok(Exit::Ok)
 }
 
-/// `iapeer verify`. Errors, and drift that is not mended, are 78.
+/// `iapeer verify`. The exit code is 78 where there are errors, or drift that was not mended.
 pub fn verify(world: &World<'_>, fix: bool, json: bool) -> Result<Exit, Failure> {
     let report = verify::verify(world, fix)?;
     let done = &report.reconcile;
@@ -135,7 +135,7 @@ pub fn doctor(world: &World<'_>, fix: bool, colour: Colour, json: bool) -> Resul
     Ok(exit)
 }
 
-/// A finding's line with its mark in the colour of what it says.
+/// A finding's line with its mark in the color of its severity.
 fn coloured(line: &str) -> String {
     let rest = |mark: char| line.strip_prefix(mark);
     let painted = |colour: &str, mark, rest| format!("\x1b[{colour}m{mark}\x1b[0m{rest}");
@@ -162,7 +162,7 @@ pub fn logs(
     Ok(Exit::Ok)
 }
 
-/// The peer that `text` names: a registered one, or one that the logs tell of.
+/// The peer that `text` names: a registered one, or one that the logs mention.
 pub(crate) fn logged(world: &World<'_>, text: &str) -> Result<Personality, Failure> {
     let registry = Registry::read(world.paths)?;
     let (name, _) = split_name(&registry, text, None)?;

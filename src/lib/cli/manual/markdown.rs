@@ -2,7 +2,7 @@
 
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-/// What a page is made of.
+/// The blocks that a page consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Block {
     /// A heading below the page's title.
@@ -41,7 +41,7 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
                 rows.push(cells(line));
             }
             let head = rows.remove(0);
-            // The rule below the head.
+            // Without the rule below the head.
             rows.retain(|row| !row.iter().all(|cell| !cell.is_empty() && cell.chars().all(|c| "-:".contains(c))));
             found.push(Block::Table(head, rows));
         } else {
@@ -94,7 +94,7 @@ fn cells(line: &str) -> Vec<String> {
 
 /// Writes `blocks` below the section that `roff` is in.
 pub(crate) fn write(roff: &mut Roff, blocks: &[Block]) {
-    // A heading begins a paragraph of its own.
+    // A heading begins a new paragraph, which needs no `.PP`.
     let mut begun = true;
     for block in blocks {
         if matches!(block, Block::Paragraph(_) | Block::Verbatim(_)) && !begun {
@@ -119,7 +119,7 @@ pub(crate) fn write(roff: &mut Roff, blocks: &[Block]) {
     }
 }
 
-/// The cells after the first. Where there are several, a head that says something goes along.
+/// The cells of a row after the first. From the second of these on, each cell follows the head of its column.
 fn described(head: &[String], row: &[String]) -> String {
     let cells = row.iter().zip(head).skip(1).filter(|(cell, _)| !cell.is_empty());
     let parts: Vec<String> = cells
@@ -132,11 +132,11 @@ fn described(head: &[String], row: &[String]) -> String {
 /// One entry of a list of terms.
 pub(crate) fn tagged(roff: &mut Roff, term: &str, text: &str) {
     roff.control("TP", []).text(inlines(term));
-    // A term without words after it still needs its line.
+    // A term without a text still needs a line after it.
     roff.text(inlines(if text.is_empty() { "\u{a0}" } else { text }));
 }
 
-/// Lines as they are.
+/// Writes lines unchanged.
 pub(crate) fn verbatim(roff: &mut Roff, lines: &[String]) {
     roff.control("nf", []);
     for line in lines {
@@ -148,7 +148,7 @@ pub(crate) fn verbatim(roff: &mut Roff, lines: &[String]) {
     roff.control("fi", []);
 }
 
-/// Code in bold, emphasis in italics, links as their words.
+/// Converts inline markup: code to bold, emphasis to italics, links to their text.
 pub(crate) fn inlines(text: &str) -> Vec<Inline> {
     let mut out = Vec::new();
     let mut rest = text;

@@ -38,7 +38,7 @@ pub fn page(program: &ManualProgram) -> String {
     files(&mut roff, name);
     roff.control("SH", ["SEE ALSO"]);
     see_also(&mut roff, name);
-    // No date: the same source gives the same page. An empty argument is something `Roff` would leave out.
+    // Without a date, so that the same source gives the same page. Not by `Roff`, which would leave out the empty argument.
     let version = env!("CARGO_PKG_VERSION");
     format!(".TH {} 1 \"\" \"iapeer {version}\" \"iapeer manual\"\n{}", name.to_uppercase(), roff.to_roff())
 }
@@ -122,7 +122,7 @@ fn option(roff: &mut Roff, arg: &Arg) {
     roff.text(markdown::inlines(&help));
 }
 
-/// The front's own verbs, each with its arguments.
+/// The verbs of `iapeer` itself, each with its arguments, then the other programs.
 fn verbs(roff: &mut Roff, command: &Command) {
     roff.control("SH", ["VERBS"]);
     for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()) {
@@ -153,7 +153,7 @@ fn verbs(roff: &mut Roff, command: &Command) {
     }
 }
 
-/// All settings in the front's page, elsewhere those that the page speaks of.
+/// In the page of `iapeer` all settings, in another page those that it mentions.
 fn environment(roff: &mut Roff, name: &str, page: &str) {
     let is_for_all = |variable: &str| ["IAPEER_ROOT", "IAPEER_LOG"].contains(&variable);
     for place in PLACES.iter().filter(|place| name == FRONT || is_for_all(place.name) || page.contains(place.name)) {
@@ -176,7 +176,7 @@ fn environment(roff: &mut Roff, name: &str, page: &str) {
     }
 }
 
-/// The tree of `docs/state-files.md` in the front's page, elsewhere its root.
+/// In the page of `iapeer` the tree of `docs/state-files.md`, in another page only its root.
 fn files(roff: &mut Roff, name: &str) {
     if name != FRONT {
         markdown::tagged(roff, "`~/.iapeer`", "All state, as plain files: see **iapeer**(1).");

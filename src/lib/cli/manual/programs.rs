@@ -16,7 +16,7 @@ pub struct ManualProgram {
 
 macro_rules! programs {
     ($($args:ident $page:literal,)*) => {
-        /// All programs, the front first. A page in `src/bin/` that is missing here fails a test.
+        /// All programs, `iapeer` first. A program in `src/bin/` that is missing here fails a test.
         pub const PROGRAMS: &[ManualProgram] = &[$(ManualProgram {
             name: $page,
             command: args::$args::command,
@@ -42,10 +42,10 @@ programs! {
 }
 
 impl ManualProgram {
-    /// The command line to complete: that of the front knows the programs it runs as verbs.
+    /// The command line to complete; that of `iapeer` has the other programs as verbs.
     pub(crate) fn completed(&self) -> Command {
         let command = (self.command)();
-        // No program but the front runs others.
+        // Only `iapeer` runs other programs.
         if self.name != "iapeer" {
             return command;
         }
