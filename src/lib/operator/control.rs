@@ -1,5 +1,5 @@
-//! The operator's and the agents' own verbs over single sessions: stop, start, refresh, new, wake, interrupt,
-//! compact, self-fresh, self-done, remove.
+//! Verbs about single sessions: the operator's stop, start, refresh, new, wake, interrupt and compact, and the agents' own
+//! self-fresh and self-done.
 
 use crate::base::Marker;
 use crate::base::clock::{Deadline, wait_for};
@@ -30,7 +30,7 @@ use std::time::Duration;
 
 pub use crate::operator::done::Done;
 
-/// The peers a verb is for: one, or all registered ones on all their runtimes.
+/// The peers that a verb is for: one, or all registered peers, each on all its runtimes.
 pub fn targets(
     world: &World<'_>,
     name: Option<&str>,
@@ -44,22 +44,22 @@ pub fn targets(
     }
 }
 
-/// Stops a peer: it accepts nothing until it is started again. Its session is parked. One that is always on is stopped
-/// by its service manager.
+/// Stops a peer: it accepts no messages until it is started again. Its session is parked. An always-on peer is stopped by
+/// the service manager.
 pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     let identity = &peer.identity;
     if world.host.managed_by(identity).is_some() {
         return Ok(by_manager(world, peer, false));
     }
-    // The mark is set first: senders see it at once, and a drain that holds the lock sees it at its next step.
+    // The marker is set first: senders see it at once, and a drain that has the lock sees it at its next step.
     let unnoted = match world.markers(identity).set(Marker::Stopped, world.now()) {
-        // Where the disk is full the session is ended all the same: it may be the one that fills the disk.
+        // On a full disk the session is ended nevertheless: it may be the session that fills the disk.
         Err(error) if error.is_full() => Some(error),
         set => set.map(|()| None)?,
     };
     let patience = world.settings.lock_wait + world.settings.boot_deadline;
     let lock = match patience::lock(world, identity, patience, "leaves it stopped") {
-        // The mark is set: whoever is at work sees it at its next step.
+        // The marker is set: the program that has the lock sees it at its next step.
         Err(LockError::Held { .. }) if unnoted.is_none() => {
             let why =
                 format!("{} goes on; it ends the session, or the next tick does", patience::whom(world, identity));
@@ -97,15 +97,16 @@ pub fn stop(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     })
 }
 
-/// Marks a peer as stopped and waits for nobody: before each of many is stopped, so that all are off the air at once.
+/// Marks a peer as stopped, without waiting for a lock. Called for all peers before they are stopped one by one, so that
+/// none of them accepts messages meanwhile.
 pub(crate) fn mark_stopped(world: &World<'_>, peer: &Peer) {
     if world.host.managed_by(&peer.identity).is_none() {
-        // What can't be marked now is said when it is stopped.
+        // A failure is reported when the peer is stopped.
         let _ = world.markers(&peer.identity).set(Marker::Stopped, world.now());
     }
 }
 
-/// Lets a stopped peer accept messages again. Nothing is launched; what waits is delivered.
+/// Lets a stopped peer accept messages again. No session is started, except for messages that wait.
 pub fn start(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if world.host.managed_by(&peer.identity).is_some() {
         return Ok(by_manager(world, peer, true));
@@ -118,7 +119,7 @@ pub fn start(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     Ok(Done::ok(&peer.identity, "started"))
 }
 
-/// Makes the next wake a fresh one, so that new prompts are read.
+/// Makes the next wake a fresh one, so that changed prompts are read.
 pub fn refresh(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
     if peer.manifest.kind != Kind::Tui {
         return Ok(Done::ok(&peer.identity, "skipped-non-agentic"));
@@ -134,32 +135,32 @@ words! {
     pub enum WakeStatus {
         /// The session is up.
         Ready = "ready",
-        /// It was tried, and the session did not come up.
+        /// The session was started and did not come up.
         Failed = "failed",
-        /// The peer's state forbids it.
+        /// The peer's state forbids a wake.
         Refused = "refused",
     }
 }
 
-/// How a wake by an operator ended.
+/// The result of a wake by an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WakeReport {
-    /// Whose session.
+    /// The identity of the session.
     pub identity: Identity,
-    /// Whether it is up.
+    /// Whether the session is up.
     pub status: WakeStatus,
-    /// Whether it was started by this.
+    /// Whether this wake started the session.
     pub woke: bool,
-    /// How it started.
+    /// Whether it was started fresh or resumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// Why so.
+    /// Why it was started in this mode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<WakeCause>,
-    /// Why not.
+    /// Why it is not up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How long it took.
+    /// How long the wake took, in milliseconds.
     pub ms: u64,
     /// The exit code.
     #[serde(skip)]
@@ -186,7 +187,7 @@ pub fn wake(
     let up = bring_up::bring_up(world, peer, Call { request, topic, ..Call::default() });
     if let Ok(up) = &up {
         if up.woke.is_none() {
-            // An operator wants the session awake: its idle time begins now, not at its last turn.
+            // The operator wants a live session to stay awake: its idle time begins now, not at its last turn.
             SessionRecord { woke_at: world.now(), ..up.record.clone() }.write(world.paths)?;
         }
         seed::queue(world, peer, up.woke)?;
@@ -223,7 +224,7 @@ fn woken(peer: &Peer, up: Result<bring_up::Up, bring_up::NotUp>, ms: u64) -> Wak
     }
 }
 
-/// Ends the session, if any, and starts a fresh one: stopped, parked and crash-looping peers too.
+/// Ends the session, if any, and starts a fresh one, also for a stopped, parked or crash-looping peer.
 pub fn new(world: &World<'_>, peer: &Peer) -> Result<WakeReport, Failure> {
     let identity = &peer.identity;
     if let Some(refused) = refuse_managed(world, peer) {
@@ -259,9 +260,9 @@ pub fn new(world: &World<'_>, peer: &Peer) -> Result<WakeReport, Failure> {
     Ok(woken(peer, up, (world.clock.monotonic() - started).as_millis() as u64))
 }
 
-/// An agent asks for a fresh session of itself: sets the mark, prints the report, ends the session.
+/// An agent asks for a fresh session of itself: calls `say`, ends the session, and starts a tick that starts the fresh one.
 pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) -> Result<(), Failure> {
-    // A peer that is not registered would never be started again.
+    // Refuses an unregistered peer, which would never be started again.
     Peer::of(world.paths, identity)?;
     let lock = world.lock(identity, world.settings.lock_wait)?;
     refuse_earlier_session(world, identity)?;
@@ -272,8 +273,8 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
             say();
             let end = End::new("self-fresh").then(AfterEnd::RelaunchFresh);
             let intent = end::intend(world, identity, Some(&record), &end)?;
-            // The relaunch needs a program that outlives this session. The intent is written before that program
-            // starts, which would otherwise find a live session and end.
+            // The relaunch needs a program that outlives this session. The intent is written before that program starts:
+            // without the intent it would find a live session and do nothing.
             let detached = world.host.detach("iapeer-superviser", &["--only", identity.as_str()]);
             end::finish(world, identity, &intent)?;
             detached.map_err(|why| Failure::new(Exit::TryAgain, format!("the next tick relaunches: {why}")))?;
@@ -337,8 +338,8 @@ pub fn interrupt(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             return Ok(Done::with(identity, "unknown", Some(why), Exit::TryAgain));
         }
     };
-    // An Escape at an idle prompt can open other things: only a running turn is interrupted. A hook knows of a turn's
-    // beginning and of its end a moment before the screen shows it: where both tell, they are to agree.
+    // Only a running turn is interrupted, since Escape at an idle prompt can do other things. A hook reports the beginning
+    // and the end of a turn a moment before the screen shows it: where hooks report, waits until both agree.
     let soon = Deadline::after(world.clock, TURN_SHOWS);
     let hooked = turn_of(world, identity, record.launch.as_deref()).is_some();
     let works = || Activity::from_files(world, peer, &record).quiet() == Quiet::Working;
@@ -390,7 +391,7 @@ pub fn compact(world: &World<'_>, peer: &Peer) -> Result<Done, Failure> {
             up.record
         }
     };
-    // The newest transcript in the folder may be that of an earlier conversation.
+    // The newest transcript in the folder may belong to an earlier conversation.
     let used = || world.host.transcript_times(peer, None).last.is_some_and(|at| at >= record.woke_at);
     if world.host.resumable(peer).is_err()
         || record.decision.as_ref().is_some_and(|decision| decision.mode == Mode::Fresh) && !used()
@@ -423,7 +424,7 @@ fn by_manager(world: &World<'_>, peer: &Peer, on: bool) -> Done {
     }
 }
 
-/// Refuses a peer that somebody else's unit holds.
+/// Refuses a peer that is held by a unit that iapeer did not write.
 fn refuse_managed(world: &World<'_>, peer: &Peer) -> Option<Done> {
     let by = world.host.managed_by(&peer.identity).filter(|by| matches!(by, Managed::Foreign(_)))?;
     let reason = format!("held by {by}: use its service manager");

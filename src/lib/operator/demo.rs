@@ -22,10 +22,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long any step may take; a real agent thinks.
+/// How long any step may take; a real agent needs time to think.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Runs the demo with agents on `runtime` (the one that answers; the other is always a parrot).
+/// Runs the demo. `runtime` is that of bob, the agent that answers; alice is always a parrot.
 pub fn run(runtime: &str, json: bool) -> Result<Exit, Failure> {
     let runtime: Runtime = runtime.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?;
     let stage = Stage::build(runtime, json)?;
@@ -75,7 +75,7 @@ fn play(stage: &Stage) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The throw-away root and what runs in it.
+/// The temporary root of the demo.
 struct Stage {
     runtime: Runtime,
     dir: tempfile::TempDir,
@@ -86,7 +86,7 @@ struct Stage {
     json: bool,
 }
 
-/// What the demo shows, as `--json` prints it: one of these a line.
+/// One line of the demo, as `--json` prints it.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum DemoLine<'a> {
@@ -94,7 +94,7 @@ enum DemoLine<'a> {
     Note(&'a str),
     /// A command line.
     Command(&'a str),
-    /// A line that it printed.
+    /// A line that the command printed.
     Printed(&'a str),
     /// A line of a log.
     Log(&'a str),
@@ -102,7 +102,7 @@ enum DemoLine<'a> {
     Screen(&'a str),
 }
 
-/// Prints it, as `line` for people.
+/// Prints a line: as JSON, or as `line` for people.
 fn told(json: bool, shown: DemoLine<'_>, line: impl FnOnce() -> String) {
     match json {
         false => say(line()),
@@ -114,13 +114,13 @@ impl Stage {
     fn build(runtime: Runtime, json: bool) -> Result<Stage, Failure> {
         let made =
             |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a throw-away folder: {error}"));
-        // A short path: a socket's address holds little more than 100 bytes.
+        // The path must be short: a socket's address has room for little more than 100 bytes.
         let dir = tempfile::Builder::new().prefix("iapeer-demo.").tempdir_in(short_temp_dir()).map_err(made)?;
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&interrupted)).map_err(made)?;
         }
-        // A real agent is logged in where its user's home is.
+        // A real agent finds its login in its user's home folder.
         let home = match runtime.as_str() {
             "parrot" => dir.path().join("home"),
             _ => std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| dir.path().join("home")),
@@ -131,7 +131,7 @@ impl Stage {
         Ok(Stage { runtime, root, home, interrupted, clock: SystemClock::default(), dir, json })
     }
 
-    /// Bob answers, and idle comes soon.
+    /// Makes bob, where he is a parrot, answer other agents.
     fn prepare(&self) -> Result<(), Failure> {
         if self.runtime.as_str() != "parrot" {
             return Ok(());
@@ -152,7 +152,7 @@ impl Stage {
         }
     }
 
-    /// What every program of the demo is given: nothing of this user's own peers.
+    /// The environment of every program of the demo: without anything of the user's own peers, and with a short idle time.
     fn environment(&self) -> BTreeMap<String, OsString> {
         let mut environment: BTreeMap<String, OsString> = launch::allowed(launch::environment())
             .into_iter()
@@ -171,7 +171,7 @@ impl Stage {
         })
     }
 
-    /// Runs a program, shows its command line and what it prints; its failure is the demo's.
+    /// Runs a program, shows its command line and its output. A failure of the program is returned.
     fn show(&self, program: &str, arguments: &[&str]) -> Result<(), Failure> {
         let words: Vec<String> = arguments
             .iter()
@@ -187,7 +187,7 @@ impl Stage {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        // Its failure becomes ours, which is said under our own name.
+        // Without the program's name, since the failure is reported with the name of the demo's program.
         let failure = said.lines().find_map(|line| line.strip_prefix(program)?.strip_prefix(": "));
         let why = failure.unwrap_or(said.trim()).to_owned();
         let code = output.status.code().unwrap_or(70);
@@ -215,7 +215,7 @@ impl Stage {
         text.lines().any(|line| line.contains(&format!(" to={name} ")) && line.contains(" ok=true")).then_some(())
     }
 
-    /// What stands on a session's screen.
+    /// Shows a session's screen.
     fn screen(&self, identity: &str) -> Result<(), Failure> {
         let tmux = crate::host::tmux::Tmux::find(Duration::from_secs(5))?;
         let socket = self.root.join(format!("socks/tmux-iap-{identity}.sock"));
@@ -251,10 +251,10 @@ impl Stage {
         text.lines().rev().take(3).collect::<Vec<_>>().join(" ⏎ ")
     }
 
-    /// Ends every session of the throw-away root, and removes it.
+    /// Ends every session of the temporary root, and removes the root.
     fn clean(self) -> Result<(), Failure> {
         self.heading("Cleaning up.");
-        // Stopped peers are woken by nothing that is still under way.
+        // Stopped, so that a drain that still runs does not wake them again.
         let _ = self.output("iapeer", &["stop", "--all"]);
         let left: Vec<Value> = self
             .output("iapeer", &["list", "--json"])
@@ -286,7 +286,7 @@ impl Stage {
     }
 }
 
-/// `/tmp` where it is there: macOS's own temporary folders have paths that fill a socket address.
+/// `/tmp` if it exists: the paths of macOS's own temporary folders are too long for a socket address.
 fn short_temp_dir() -> PathBuf {
     let short = Path::new("/tmp");
     if short.is_dir() { short.to_owned() } else { std::env::temp_dir() }

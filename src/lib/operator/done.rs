@@ -9,9 +9,9 @@ use serde::Serialize;
 pub struct Done {
     /// The peer.
     pub personality: Personality,
-    /// On which runtime.
+    /// The runtime.
     pub runtime: Runtime,
-    /// The token of what was done or refused.
+    /// The word for what was done or refused.
     pub action: String,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]

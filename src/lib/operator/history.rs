@@ -15,17 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Which messages are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryFilter {
-    /// From or to each of these: with two, between them.
+    /// Messages from or to each of these peers: with two, the messages between them.
     pub between: Vec<Personality>,
-    /// Accepted since.
+    /// Messages that were accepted since then.
     pub since: Option<EpochMs>,
-    /// With this in the text or the topic, in upper or lower case.
+    /// Messages with this in the text or the topic, in upper or lower case.
     pub grep: Option<String>,
-    /// In one thread with this message: what it answers, what answers it, and so on.
+    /// Messages in one thread with this one: those that it answers, those that answer it, and so on.
     pub thread: Option<MessageId>,
 }
 
-/// One message and what became of it.
+/// One message and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PastMessage {
     /// The message's id.
@@ -36,14 +36,14 @@ pub struct PastMessage {
     pub settled: String,
     /// Who sent it.
     pub from: Origin,
-    /// To whom: RUNTIME-NAME, or NAME@HOST.
+    /// The recipient: RUNTIME-NAME, or NAME@HOST.
     pub to: String,
-    /// `delivered`, `dead` or `dropped`; `handed-over` where another host has it and has told no more.
+    /// `delivered`, `dead` or `dropped`; `handed-over` where another host has it and has sent no receipt yet.
     pub outcome: Outcome,
     /// Why it was not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What it is about.
+    /// The topic.
     pub topic: Option<String>,
     /// The message that it answers.
     pub re: Option<MessageId>,
@@ -74,7 +74,7 @@ impl PastMessage {
         }
     }
 
-    /// The message for people: a line about it, then its text, set in.
+    /// The message for people: a line about it, then its text, indented.
     pub fn text(&self) -> String {
         let mut text = format!("{}  {} → {}  {}", self.accepted.local(), self.from, self.to, self.id);
         if let Some(topic) = &self.topic {
@@ -104,10 +104,10 @@ impl PastMessage {
 
 /// The wanted messages, the oldest first.
 pub fn read(world: &World<'_>, filter: &HistoryFilter) -> Result<Vec<PastMessage>, Failure> {
-    // A message has a line for each outcome: the last one counts.
+    // A message has a line for each outcome: the last line counts.
     let mut all = BTreeMap::new();
     for (to, history) in histories(world)? {
-        // What an outbox has without an address is a probe.
+        // A line of an outbox without an address is that of a probe or a receipt.
         for line in history.lines()?.into_iter().filter(|line| line.to.is_some() || !to.starts_with('@')) {
             all.insert((line.accepted, line.id, to.clone()), PastMessage::of(&to, line));
         }
@@ -121,12 +121,12 @@ pub fn read(world: &World<'_>, filter: &HistoryFilter) -> Result<Vec<PastMessage
     Ok(messages)
 }
 
-/// The name of the peer at `to`: of an identity its second half.
+/// The name of the peer `to`: NAME of RUNTIME-NAME, or the whole NAME@HOST.
 fn contact(to: &str) -> &str {
     if to.contains('@') { to } else { to.split_once('-').map_or(to, |(_, name)| name) }
 }
 
-/// The history of everybody who has one, registered or not, and of each other host, as `@HOST`.
+/// All histories: by identity, of registered and other peers, and by `@HOST`, of the outboxes.
 pub(crate) fn histories(world: &World<'_>) -> Result<BTreeMap<String, History>, Failure> {
     let history = |name: String| -> Option<(String, History)> {
         let whose = name.trim_end_matches(".1").strip_suffix(".jsonl")?;
@@ -139,7 +139,7 @@ pub(crate) fn histories(world: &World<'_>) -> Result<BTreeMap<String, History>, 
     Ok(durable::names_of(&world.paths.history_dir())?.into_iter().filter_map(history).collect())
 }
 
-/// The ids of all messages that are tied to `id` by what they answer.
+/// The ids of all messages that are connected to `id` by answers.
 fn thread(messages: &[PastMessage], id: MessageId) -> BTreeSet<MessageId> {
     let mut ids = BTreeSet::from([id]);
     loop {

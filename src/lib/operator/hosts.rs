@@ -9,31 +9,31 @@ use crate::world::World;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// How one host stands.
+/// The state of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostRow {
     /// The host.
     pub host: HostName,
-    /// `this`, `ssh`, `nats`, or `unknown`: something waits for it, and it has no file that can be read.
+    /// `this`, `ssh`, `nats`, or `unknown`: the host has an outbox, but no file that can be read.
     pub transport: &'static str,
-    /// Where ssh finds it.
+    /// The ssh destination.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
-    /// Messages and receipts that wait for it.
+    /// The number of messages and receipts that wait for the host.
     pub waiting: usize,
-    /// Messages that it has and whose receipt is missing.
+    /// The number of messages that the host has and whose receipt is missing.
     pub handed_over: usize,
-    /// Messages that came back.
+    /// The number of dead letters.
     pub dead: usize,
-    /// Since when it can't be reached.
+    /// Since when the host can't be reached, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub away: Option<Away>,
-    /// Why its file can't be read.
+    /// Why the host's file can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrong: Option<String>,
 }
 
-/// This host, the known ones, and those for which something waits.
+/// This host, the registered ones, and those that have an outbox.
 pub fn rows(world: &World<'_>) -> Result<Vec<HostRow>, Failure> {
     let own = hosts::own_name(world.paths)?;
     let mut all: BTreeSet<HostName> = hosts::known_hosts(world.paths)?.into_iter().collect();
@@ -68,7 +68,7 @@ fn row(world: &World<'_>, host: HostName) -> Result<HostRow, Failure> {
     Ok(HostRow { host, transport, destination, waiting, handed_over, dead, away: outbox.away(), wrong })
 }
 
-/// The rows for people.
+/// The rows as a table for people.
 pub fn table(rows: &[HostRow]) -> Vec<String> {
     let mut lines = vec![["HOST", "BY", "WAITING", "HANDED-OVER", "DEAD", "STATE"].map(str::to_owned)];
     for row in rows {

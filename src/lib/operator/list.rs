@@ -23,23 +23,23 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 
-/// A line for each runtime of `registry` whose program is another version than what its rules were measured with.
+/// A line for each runtime of `registry` whose program has another version than the one that its rules were measured with.
 pub(crate) fn drifts(world: &World<'_>, registry: &Registry) -> Vec<String> {
     let drifts = drift::drifts(world.paths, registry, Effort::Look);
     drifts.into_iter().map(|(runtime, what)| format!("{runtime} {what}")).collect()
 }
 
-/// How a peer stands on one runtime.
+/// Whether a peer has a session on one runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Its session lives.
+    /// Its session is alive.
     Live,
-    /// It sleeps: a message wakes it.
+    /// It has no session: a message wakes it.
     Asleep,
-    /// The operator stopped it.
+    /// An operator stopped it, and it has no session.
     Stopped,
-    /// The host would not say.
+    /// tmux does not say whether the session is alive.
     Unknown,
 }
 
@@ -48,38 +48,39 @@ pub enum Status {
 pub struct OnRuntime {
     /// The runtime.
     pub runtime: Runtime,
-    /// How it stands.
+    /// Whether it has a session.
     pub status: Status,
     /// What it is doing, or waits for.
     pub state: AttentionState,
-    /// Since when.
+    /// When the state began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// What it waits for, on one line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// When that ends by itself.
+    /// When the wait ends by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// Resident memory of its session's processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// How it died last, until it is healthy again.
+    /// Its last death, until it is healthy again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_death: Option<LastDeath>,
     #[serde(skip)]
     began: Option<EpochMs>,
-    /// When the turn that runs began, by the agent's hooks.
+    /// When the running turn began, as the agent's hooks reported.
     #[serde(skip)]
     pub(crate) turn: Option<EpochMs>,
     #[serde(skip)]
     pane: Option<i32>,
-    /// What its session's processes use.
+    /// The memory and CPU time of its session's processes.
     #[serde(skip)]
     pub(crate) usage: Option<Usage>,
 }
 
-/// One peer. `state` to `memory_bytes` are those of the runtime that needs somebody most.
+/// One peer. `state`, `since`, `text` and `until` are those of the runtime that needs a person most; the numbers are sums
+/// over all runtimes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
     /// Its name.
@@ -94,11 +95,11 @@ pub struct Listed {
     pub cwd: PathBuf,
     /// What it is doing, or waits for.
     pub state: AttentionState,
-    /// Since when.
+    /// When the state began.
     pub since: Option<String>,
     /// What it waits for, on one line.
     pub text: Option<String>,
-    /// When that ends by itself.
+    /// When the wait ends by itself.
     pub until: Option<String>,
     /// Messages that wait or are in flight.
     pub queue: usize,
@@ -106,9 +107,9 @@ pub struct Listed {
     pub last_message: Option<String>,
     /// Resident memory of its sessions' processes.
     pub memory_bytes: Option<u64>,
-    /// How it stands on each runtime.
+    /// Its state on each runtime.
     pub runtimes: Vec<OnRuntime>,
-    /// Of several runtimes, the one it was last active on.
+    /// Of several runtimes, the one that it was last active on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_active_runtime: Option<Runtime>,
     /// Messages that wait or are in flight.
@@ -118,7 +119,7 @@ pub struct Listed {
     /// Messages that a person has not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<usize>,
-    /// Why a queue of it can't be read and is not counted.
+    /// Why one of its queues can't be read and is not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
     #[serde(skip)]
@@ -126,12 +127,12 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The runtime that needs somebody most; of several alike the first, which is the default one.
+    /// The runtime that needs a person most; of several in the same state the first, which is the default one.
     pub(crate) fn foremost(&self) -> Option<&OnRuntime> {
         self.runtimes.iter().min_by_key(|on| on.state.rank())
     }
 
-    /// Since when it has been in its state.
+    /// When its state began.
     pub fn began(&self) -> Option<EpochMs> {
         self.foremost()?.began
     }
@@ -142,7 +143,7 @@ impl Listed {
     }
 }
 
-/// The state files there are, by identity: a folder of thousands is read once.
+/// The names of all state files and histories, read once: the folder may have thousands.
 struct Files {
     kinds: HashMap<String, HashSet<String>>,
     histories: HashSet<String>,
@@ -165,7 +166,7 @@ impl Files {
     }
 }
 
-/// So many peers are worth a thread: looking at them takes some milliseconds.
+/// The number of peers that are worth a thread of their own: reading them takes some milliseconds.
 const WORTH_A_THREAD: usize = 200;
 
 /// Every registered peer, by name.
@@ -190,10 +191,10 @@ pub(crate) fn peers_of(world: &World<'_>, registry: &Registry) -> Result<Vec<Lis
     Ok(listed)
 }
 
-/// Each peer of the registry, in its order. Of many peers each processor looks at a part: for each some folders are opened.
+/// Each peer of the registry, in its order. Many peers are read by several threads, since for each some folders are opened.
 fn all_listed(world: &World<'_>, registry: &Registry, files: &Files) -> Vec<Listed> {
     let peers = registry.peers();
-    // musl maps memory anew for each folder that is opened while no other one is open.
+    // Keeps one folder open meanwhile: otherwise musl maps memory anew for each folder that is opened.
     let _open = std::fs::read_dir(world.paths.state_dir());
     let look = |part: &[PeerRecord]| -> Vec<Listed> {
         part.iter().map(|record| listed(world, registry, files, record)).collect()
@@ -268,7 +269,7 @@ fn on_runtime(world: &World<'_>, registry: &Registry, files: &Files, identity: &
     };
     let launch = record.as_ref().and_then(|record| record.launch.as_ref());
     let known = files.has(identity, StateFile::Attention).then(|| attention::peek(world.paths, identity)).flatten();
-    // What an earlier session waited for is over with it; a login and a limit are not.
+    // A wait of an earlier session ended with that session; a login, a limit and a crash loop did not.
     let known = known.filter(|known| match liveness {
         Liveness::Alive => known.launch.as_ref() == launch,
         _ => matches!(known.state, AttentionState::Login | AttentionState::Limited | AttentionState::CrashLoop),
@@ -313,21 +314,21 @@ fn on_runtime(world: &World<'_>, registry: &Registry, files: &Files, identity: &
     }
 }
 
-/// How many messages a person has not read. `None`: the peer is none.
+/// How many messages a person has not read. `None`: the peer is no person with an inbox.
 fn unread(world: &World<'_>, record: &PeerRecord) -> Option<usize> {
-    // Of an agent no manifest is read for this.
+    // Checked first, so that no manifest is read for an agent.
     let natural = record.intelligence == Intelligence::Natural;
     let manifest = natural.then(|| Manifest::load(world.paths, &record.default_runtime).ok()).flatten()?;
     (manifest.kind == Kind::Mailbox).then(|| Inbox::of(&record.cwd).unread().unwrap_or(0))
 }
 
-/// Whether a session that lives works, and since when.
+/// Whether a live session works or is idle, and since when.
 fn at_work(world: &World<'_>, registry: &Registry, record: &SessionRecord) -> (AttentionState, Option<EpochMs>) {
     if record.phase == Phase::Booting {
         return (AttentionState::Working, Some(record.woke_at));
     }
     let turn = world.markers(&record.identity).turn().filter(|turn| turn.launch == record.launch);
-    // A hook that says how the turn ended is enough; else the transcript is asked.
+    // If a hook has reported the end of the turn, the transcript need not be read.
     if let Some(turn) = turn.as_ref().filter(|turn| turn.state != TurnState::Busy) {
         return (AttentionState::Idle, Some(turn.at));
     }
@@ -338,7 +339,7 @@ fn at_work(world: &World<'_>, registry: &Registry, record: &SessionRecord) -> (A
     }
 }
 
-/// When the turn that runs began, by the agent's hooks; an idle session has none, whatever its last hook said.
+/// When the running turn began, as the agent's hooks reported. An idle session has none, whatever its last hook reported.
 fn turn_began(world: &World<'_>, record: &SessionRecord, state: AttentionState) -> Option<EpochMs> {
     let turn = (state != AttentionState::Idle).then(|| turn_of(world, &record.identity, record.launch.as_deref()));
     turn.flatten().filter(|turn| turn.state == TurnState::Busy).map(|turn| turn.at)

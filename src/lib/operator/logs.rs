@@ -1,4 +1,4 @@
-//! `iapeer logs`: the three event logs merged by time, for one peer or all, also following them as they grow.
+//! `iapeer logs`: the three event logs merged by time, for one peer or all; new lines can be followed.
 
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How often a growing log is looked at.
+/// How often a followed log is read.
 const FOLLOW: Duration = Duration::from_millis(200);
 const LOGS: [Log; 3] = [Log::Lifecycle, Log::Delivery, Log::Exits];
 
@@ -29,15 +29,15 @@ pub struct Wanted {
     pub since: Option<EpochMs>,
 }
 
-/// How much of each log is read for its newest lines.
+/// How many bytes at the end of each log are read for [`NewestLines`].
 const NEWEST: u64 = 256 << 10;
-/// How many lines are kept of them.
+/// How many lines [`NewestLines`] keeps.
 const KEPT: usize = 4000;
 
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// The line as it stands.
+    /// The line as it is in the file.
     pub text: String,
     /// The log it is from.
     pub log: &'static str,
@@ -46,7 +46,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line as a JSON object of strings, with the log's name.
+    /// The line as a JSON object, with the log's name. The values are strings, those of [`NUMBERS`] numbers.
     pub fn json(&self) -> Value {
         let typed = |(key, value): &(String, String)| {
             (key.clone(), number(key, value).unwrap_or_else(|| value.as_str().into()))
@@ -56,7 +56,7 @@ impl Line {
         Value::Object(map)
     }
 
-    /// The line in short, for a reader who knows whom it is about: local time of the day, event, and the other fields.
+    /// The line in short: local time of the day, event, and the other fields without the peer's name.
     pub(crate) fn brief(&self) -> String {
         let get = |name: &str| self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
         let time = self.at.map_or_else(String::new, EpochMs::local_time);
@@ -78,7 +78,7 @@ impl Line {
     }
 }
 
-/// The fields of a log that are numbers. A name or a reason of digits alone is none.
+/// The fields of a log that are numbers. In another field, digits alone are still a text.
 const NUMBERS: [&str; 16] = [
     "ms",
     "len",
@@ -102,7 +102,7 @@ fn number(key: &str, value: &str) -> Option<Value> {
     NUMBERS.contains(&key).then(|| value.parse::<i64>().ok()).flatten().map(Value::from)
 }
 
-/// What `--since` means: `90s`, `10m`, `2h`, `3d`, or a time as `2026-01-31T12:00:00Z`.
+/// The time that `--since` names: `90s`, `10m`, `2h`, `3d` ago, or a time as `2026-01-31T12:00:00Z`.
 pub fn since(text: &str, now: EpochMs) -> Result<EpochMs, Failure> {
     let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
     let (number, unit) = text.split_at(split);
@@ -131,7 +131,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// The lines that are new since the last look. A log that was rotated meanwhile is read to the end first.
+    /// The lines that are new since the last reading. Of a log that was rotated meanwhile, the old file is read to its end
+    /// first.
     fn read(&mut self) -> Vec<Line> {
         let mut lines = Vec::new();
         let now = std::fs::metadata(&self.path).map(|meta| meta.ino()).unwrap_or_default();
@@ -170,7 +171,7 @@ pub(crate) fn files(paths: &Paths) -> [PathBuf; 3] {
     LOGS.map(|log| paths.event_log(log.file_name()))
 }
 
-/// The newest lines of the logs, as they grow.
+/// The newest lines of the logs, which are read on as the logs grow.
 pub(crate) struct NewestLines {
     readers: Vec<Reader>,
     lines: VecDeque<Line>,
@@ -188,14 +189,14 @@ impl NewestLines {
         let mut newest = NewestLines { readers: readers.into(), lines: VecDeque::new() };
         let mut lines = Vec::new();
         for (reader, cut) in newest.readers.iter_mut().zip(cut) {
-            // The first one may begin before where the reading began.
+            // Where the reading began inside a file, the first line may be incomplete.
             lines.extend(reader.read().into_iter().skip(usize::from(cut)));
         }
         newest.take(lines);
         newest
     }
 
-    /// Reads on.
+    /// Reads the new lines.
     pub(crate) fn read_on(&mut self) {
         let lines: Vec<Line> = self.readers.iter_mut().flat_map(Reader::read).collect();
         self.take(lines);
@@ -229,7 +230,8 @@ fn lines_of(log: Log, bytes: &[u8]) -> Vec<Line> {
         .collect()
 }
 
-/// Gives the wanted lines to `tell`, oldest first; with `follow` goes on until the caller is ended or its reader gone.
+/// Gives the wanted lines to `tell`, oldest first; with `follow` also new ones, until the program is ended or nobody reads
+/// its output.
 pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnMut(&Line)) -> Result<(), Failure> {
     let (mut readers, mut lines) = so_far(world)?;
     loop {
@@ -246,17 +248,16 @@ pub fn read(world: &World<'_>, wanted: &Wanted, follow: bool, mut tell: impl FnM
     }
 }
 
-/// Whether any line is about `peer`, who may be registered no more.
+/// Whether any line is about `peer`, which may no longer be registered.
 pub fn mention(world: &World<'_>, peer: &Personality) -> Result<bool, Failure> {
     let wanted = Wanted { peer: Some(peer.clone()), since: None };
     Ok(so_far(world)?.1.iter().any(|line| line.is(&wanted)))
 }
 
-/// When a line was written, and its keys and values.
+/// The time of a line, and its keys and values.
 pub(crate) type TimedLine = (EpochMs, Vec<(String, String)>);
 
-/// What the logs of sessions and their ends hold, without lines that have no time: each line's time and pairs, in the
-/// order of time.
+/// All lines of `lifecycle.log` and `exits.log` that have a time, in the order of time.
 pub(crate) fn timed(world: &World<'_>) -> Result<Vec<TimedLine>, Failure> {
     let mut lines = Vec::new();
     for log in [Log::Lifecycle, Log::Exits] {
@@ -266,7 +267,7 @@ pub(crate) fn timed(world: &World<'_>) -> Result<Vec<TimedLine>, Failure> {
     Ok(lines)
 }
 
-/// What the logs hold by now, log by log, and who reads on in each.
+/// The present lines of all logs, log by log, and the readers for later lines.
 fn so_far(world: &World<'_>) -> Result<(Vec<Reader>, Vec<Line>), Failure> {
     let (mut readers, mut lines) = (Vec::new(), Vec::new());
     for log in LOGS {
@@ -282,7 +283,7 @@ fn so_far_of(world: &World<'_>, log: Log) -> Result<(Reader, Vec<Line>), Failure
     let names = durable::names_of(&world.paths.event_log_dir())?;
     let path = world.paths.event_log(log.file_name());
     let number = |name: &String| name.strip_prefix(log.file_name())?.strip_prefix('.')?.parse::<u64>().ok();
-    // However many were kept by what the settings said at the time.
+    // All rotated files: their number depends on earlier settings.
     let mut rotated: Vec<u64> = names.iter().filter_map(number).collect();
     rotated.sort_unstable();
     for n in rotated.iter().rev() {

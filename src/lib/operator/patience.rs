@@ -1,4 +1,4 @@
-//! Waiting for the program that holds a peer's lock, and reporting to the operator which program that is, what it does,
+//! Waiting for the program that has a peer's lock, and reporting to the operator which program that is, what it does,
 //! and how long the wait may take.
 
 use crate::base::identity::Identity;
@@ -9,11 +9,11 @@ use crate::store::session_record::{Phase, SessionRecord};
 use crate::world::{Held, World};
 use std::time::Duration;
 
-/// What takes no longer needs no explanation.
+/// A wait of up to this time is not reported.
 const SILENT: Duration = Duration::from_millis(700);
 
-/// Takes the lock of `identity`, waiting at most `wait`. Where that takes a moment, says what is waited for, and what
-/// an interruption leaves, as `leaves` has it.
+/// Takes the lock of `identity`, waiting at most `wait`. A longer wait is reported on stderr: which program is waited for,
+/// and what Ctrl-C would leave (`leaves`).
 pub(crate) fn lock<'w>(
     world: &'w World<'_>,
     identity: &Identity,
@@ -29,10 +29,10 @@ pub(crate) fn lock<'w>(
     world.lock(identity, wait.saturating_sub(SILENT))
 }
 
-/// `iapeer-drain, pid 7, booting bob`: who holds the lock, and what for.
+/// `iapeer-drain, pid 7, booting bob`: which program has the lock, and what it does.
 pub(crate) fn whom(world: &World<'_>, identity: &Identity) -> String {
     let holder = lock::holder(&world.paths.state(identity, StateFile::Lock));
-    // As the holder wrote it: `pid 7 (iapeer-drain)`.
+    // The program that has the lock wrote `pid 7 (iapeer-drain)`.
     let named = holder.split_once(" (").and_then(|(pid, program)| Some((pid, program.strip_suffix(')')?)));
     let (who, program) = match named {
         Some((pid, program)) => (format!("{program}, {pid}"), program),
@@ -47,7 +47,7 @@ pub(crate) fn whom(world: &World<'_>, identity: &Identity) -> String {
     }
 }
 
-/// `90s`, `4m`: a length of time that somebody is to expect.
+/// A length of time for people, rounded up: `90s`, `4m`.
 pub(crate) fn words(length: Duration) -> String {
     let secs = length.as_millis().div_ceil(1000);
     if secs < 120 { format!("{secs}s") } else { format!("{}m", secs.div_ceil(60)) }

@@ -18,54 +18,54 @@ use std::time::Duration;
 /// A tick older than this has been missed: the timer's period is 60 s.
 pub(crate) const TICK_IS_DUE: Duration = Duration::from_secs(180);
 
-/// How far a stamp may lie ahead of a clock that is being slewed.
+/// How far the last tick's stamp may be ahead of the clock: a clock that is being slewed may run behind it.
 pub(crate) const STAMP_AHEAD: Duration = Duration::from_secs(2);
 
-/// How the whole stands.
+/// The state of the whole host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Overview {
-    /// Seconds since the last tick; absent where there was none.
+    /// Seconds since the last tick; absent if there was none, or its stamp is in the future.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tick_age_secs: Option<u64>,
-    /// How many seconds ahead of the clock the last tick's stamp lies: the clock was set back since.
+    /// How many seconds the last tick's stamp is ahead of the clock, which was set back since then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tick_ahead_secs: Option<u64>,
-    /// Whether ticks come as they should.
+    /// Whether the last tick was not too long ago.
     pub ticking: bool,
-    /// Registered peers.
+    /// The number of registered peers.
     pub peers: usize,
     /// How many peers are in each state.
     pub states: BTreeMap<&'static str, usize>,
-    /// Sessions that live.
+    /// Live sessions.
     pub live: Vec<Identity>,
     /// Identities that are stopped.
     pub stopped: Vec<Identity>,
-    /// Identities of which the host says nothing.
+    /// Identities of which tmux does not say whether a session is alive.
     pub unknown: Vec<Identity>,
-    /// Messages that wait.
+    /// The number of messages that wait.
     pub waiting: usize,
-    /// Messages that were handed over and have no evidence or answer yet.
+    /// The number of messages that were handed over and have no evidence or answer yet.
     pub inflight: usize,
-    /// Dead letters.
+    /// The number of dead letters.
     pub dead: usize,
-    /// Files in queues that are no messages.
+    /// The number of files in queues that are no messages.
     pub corrupt: usize,
-    /// Identities whose queue can't be read; it is not counted.
+    /// Identities whose queue can't be read and is not counted.
     pub unreadable: Vec<Identity>,
-    /// By which way messages go into sessions that offer more than typing.
+    /// The way of messages into each live session that offers another one than typing.
     pub delivery: Vec<Delivered>,
     /// Sessions whose server no canary watches.
     pub unwatched: Vec<Identity>,
 }
 
-/// By which way messages go into a session.
+/// The way of messages into a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Delivered {
-    /// Whose session.
+    /// The identity of the session.
     pub identity: Identity,
     /// The way.
     pub kind: DeliveryKind,
-    /// Why it is not a better one, or why the last message was typed all the same.
+    /// Why there is no better way, or why the last message was typed nevertheless.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -115,7 +115,7 @@ impl Overview {
 }
 
 impl Overview {
-    /// The totals in words, what needs somebody most first.
+    /// The totals in words, the states that need a person first.
     fn totals(&self) -> String {
         let each = AttentionState::ALL.into_iter().filter_map(|state| {
             let count = self.states.get(state.as_str())?;
@@ -126,7 +126,7 @@ impl Overview {
     }
 }
 
-/// Looks; changes nothing.
+/// Reads the state of the host; changes nothing.
 pub(crate) fn overview(world: &World<'_>) -> Result<Overview, Failure> {
     let listed = list::peers(world)?;
     let mut seen = Overview { peers: listed.len(), states: list::totals(&listed), ..Overview::default() };

@@ -6,21 +6,21 @@ use crate::base::clock::EpochMs;
 use crate::operator::list::Listed;
 
 const HEADER: [&str; 7] = ["NAME", "RUNTIME", "STATE", "SINCE", "QUEUE", "LAST-MESSAGE", "MEM"];
-/// The widest each column gets: together, two spaces apart, 80.
+/// The greatest width of each column: together, with two spaces between columns, 80.
 const WIDEST: [usize; 7] = [20, 10, 10, 5, 6, 12, 5];
 
-/// Whether states are coloured.
+/// Whether states are colored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
-    /// They are.
+    /// They are colored.
     Colour,
     /// They are plain.
     Plain,
 }
 
-/// Those that need somebody first, then by name.
+/// Sorts peers that are in the order of their names: those that need a person first, then by name.
 pub fn sort(peers: &mut [Listed]) {
-    // They come by name, and the order of equals stays.
+    // A stable sort: peers in the same state stay in the order of their names.
     peers.sort_by_key(|peer| peer.state.rank());
 }
 
@@ -41,7 +41,7 @@ pub fn lines(peers: &[Listed], now: EpochMs, paint: Paint) -> Vec<String> {
         for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
             let cell = cut(cell, width);
             let pad = " ".repeat(width - cell.chars().count());
-            // Numbers stand to the right, and nothing is padded behind the last column.
+            // Numbers are aligned to the right.
             let padded = match at {
                 3..=6 => format!("{pad}{cell}"),
                 2 => format!("{}{pad}", painted(&cell, state, paint)),
@@ -57,7 +57,7 @@ pub fn lines(peers: &[Listed], now: EpochMs, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// What in the table needs a word, for a person at a terminal; of what does not occur in it nothing is said.
+/// Explanations of what is in the table, for a person at a terminal; only of what occurs in it.
 pub fn legend(peers: &[Listed]) -> Vec<String> {
     let any = |is: fn(&Listed) -> bool| peers.iter().any(is);
     let lines = [
@@ -110,22 +110,22 @@ fn cut(text: &str, width: usize) -> String {
 /// The colour of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hue {
-    /// Bold red: somebody is needed.
+    /// Bold red: a person is needed.
     Needed,
-    /// Yellow: it failed, or is at a limit.
+    /// Yellow: the peer failed, is at a limit, or its state is unknown.
     Failed,
-    /// Cyan: somebody writes.
+    /// Cyan: a person is writing in the composer.
     Writing,
-    /// Green: it works.
+    /// Green: the peer works.
     Working,
-    /// The terminal's own.
+    /// The terminal's own color.
     Plain,
     /// Dim: there is no session.
     Away,
 }
 
 impl Hue {
-    /// The one of `state`.
+    /// The color of `state`.
     pub(crate) fn of(state: AttentionState) -> Hue {
         use AttentionState::*;
         match state {
@@ -139,7 +139,7 @@ impl Hue {
     }
 }
 
-/// `cell` in the colour of `state`.
+/// `cell` in the color of `state`, if `paint` asks for colors.
 pub(crate) fn painted(cell: &str, state: Option<AttentionState>, paint: Paint) -> String {
     let Some(state) = state.filter(|_| paint == Paint::Colour) else { return cell.to_owned() };
     let code = match Hue::of(state) {
