@@ -1,5 +1,5 @@
-//! Putting a fleet file into effect. Each peer is changed by a verb of the roster, with the roster's journal: a program
-//! that is killed between or in them leaves what the same call completes.
+//! Putting a fleet file into effect. Each peer is changed by a verb of the roster, with the roster's journal: after a kill
+//! between two verbs, or within one, the same call completes the rest.
 
 use crate::base::exit::{Exit, Failure};
 use crate::fleet::error::FleetError;
@@ -18,7 +18,7 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use std::path::Path;
 
-/// What of a plan is told as it goes.
+/// What is reported while a plan is carried out.
 pub enum FleetTold<'t> {
     /// The plan, before anything is done.
     Planned(&'t FleetPlan),
@@ -26,8 +26,8 @@ pub enum FleetTold<'t> {
     Done(&'t FleetStep),
 }
 
-/// Makes the host as the file at `path` says. Another program that does so is waited for. Where something is taken over
-/// from another fleet, `consent` is asked first, after the plan was told; its error ends this with nothing changed.
+/// Makes the host what the file at `path` says. Waits for another program that does so. If the plan takes over something
+/// from another fleet, `consent` is called after the plan was reported; its error is returned, and nothing is changed.
 pub fn up(
     world: &World<'_>,
     path: &Path,
@@ -85,7 +85,7 @@ fn carry_out(world: &World<'_>, lock: &FileLock, work: &FleetWork) -> Result<(),
         FleetWork::Schedule(schedule, text) => drop(schedule::add(world, schedule, text)?),
         FleetWork::Unschedule(name) => schedule::remove(world, name)?,
         FleetWork::Prune { name, worktree } => {
-            // From here on no message wakes it. The registry tells until the end whose worktree it was.
+            // Stopped first, so that no message wakes the peer. Its record, which names the worktree, is removed last.
             for peer in peers(world, name)? {
                 control::stop(world, &peer)?;
             }
@@ -98,7 +98,7 @@ fn carry_out(world: &World<'_>, lock: &FileLock, work: &FleetWork) -> Result<(),
     Ok(())
 }
 
-/// A registered peer, once for each of its runtimes.
+/// A registered peer on each of its runtimes; empty if `name` is not registered.
 pub(crate) fn peers(world: &World<'_>, name: &crate::base::Personality) -> Result<Vec<Peer>, Failure> {
     let registry = Registry::read(world.paths)?;
     let record = registry.get(name).into_iter();

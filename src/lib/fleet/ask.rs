@@ -1,4 +1,4 @@
-//! `iapeer new-fleet`: three questions, and the file that the answers give.
+//! `iapeer new-fleet`: asks three questions and writes a fleet file from the answers.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Personality, Runtime};
@@ -21,14 +21,14 @@ struct FleetAnswers {
     owner: Personality,
     runtime: Runtime,
     agents: Vec<Personality>,
-    /// The other fleet that manages the owner, who is then left to it.
+    /// The other fleet that manages the owner; the new file then leaves the owner out.
     owner_in: Option<String>,
-    /// Each agent works in a worktree of the repository that the file stands in.
+    /// Whether each agent works in a worktree of the repository that the file is in.
     worktrees: bool,
 }
 
-/// Asks by `say`, reads the answers from `input` and writes the file, which must not be there yet. A blank answer takes
-/// what is proposed.
+/// Asks by `say`, reads the answers from `input` and writes the file, which must not exist yet. A blank answer accepts the
+/// proposed one.
 pub(crate) fn new_fleet(
     world: &World<'_>,
     path: &Path,
@@ -43,7 +43,7 @@ pub(crate) fn new_fleet(
     let dir = dir.parent().unwrap_or(Path::new("/")).to_owned();
     let name = default_name(&dir.join(path.file_name().unwrap_or_default()));
     let answers = ask(world, &dir, &name, input, &mut say)?;
-    // For other users to read like any text of a project, if the umask lets them.
+    // Never replaces a file that was written meanwhile. The new file has mode 0600.
     match durable::publish(path, text(&answers).as_bytes())? {
         Published::Done => Ok(()),
         Published::Taken => Err(taken()),

@@ -49,7 +49,7 @@ fn quoted(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| format!("{text:?}"))
 }
 
-/// A value of a profile as it is compared and shown. Nothing, `null` and an empty value are the same.
+/// A value of a profile as it is compared and shown. A missing value, `null` and an empty value are the same.
 fn shown(key: &str, value: Option<&Value>) -> Option<String> {
     match value? {
         Value::Null => None,
@@ -57,7 +57,7 @@ fn shown(key: &str, value: Option<&Value>) -> Option<String> {
         Value::String(text) => quoted(text),
         Value::Array(list) if list.is_empty() => None,
         Value::Object(map) if map.is_empty() => None,
-        // A number and its text are the same limit; the order of keys says nothing.
+        // A number and its text are the same limit; the order of the keys has no meaning.
         Value::Object(map) => {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let mut words: Vec<String> = map.iter().map(|(key, value)| format!("{key} = {:?}", text(value))).collect();

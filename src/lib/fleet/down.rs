@@ -1,5 +1,5 @@
-//! Taking a fleet off the air: its peers are stopped, its schedules removed. Nothing else goes, and `iapeer up` brings it
-//! all back.
+//! `iapeer down`: stops the peers of a fleet and removes its schedules. Everything else stays, and `iapeer up` brings both
+//! back.
 
 use crate::base::exit::{Exit, Failure};
 use crate::fleet::apply::peers;
@@ -11,8 +11,8 @@ use crate::store::registry::Registry;
 use crate::units::schedule;
 use crate::world::World;
 
-/// Stops the peers of `fleet`, but for those that another fleet manages, and removes its schedules; what is done is told.
-/// The answer: the worst exit code.
+/// Stops the peers of `fleet`, except those that another fleet manages, and removes its schedules; each step is reported by
+/// `tell`. Returns the worst exit code.
 pub fn down(world: &World<'_>, fleet: &Fleet, mut tell: impl FnMut(&FleetStep)) -> Result<Exit, Failure> {
     let mut worst = Exit::Ok;
     for known in schedule::list(world)? {
@@ -31,7 +31,7 @@ pub fn down(world: &World<'_>, fleet: &Fleet, mut tell: impl FnMut(&FleetStep)) 
             continue;
         }
         for on in peers(world, &peer.name)? {
-            // A person is not off the air because the agents are.
+            // A person still takes messages while the agents are stopped.
             if on.manifest.kind == Kind::Mailbox || world.markers(&on.identity).is_stopped() {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Why a fleet file is not put into effect.
+//! The errors of reading a fleet file and putting it into effect.
 
 use crate::base::exit::{Exit, Failure};
 use crate::host::git::GitError;
@@ -8,33 +8,33 @@ use std::path::{Path, PathBuf};
 /// A fleet file that can't be read, is wrong, or can't be put into effect.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FleetError {
-    /// There is none.
+    /// There is no such file.
     #[error("there is no {}: name the file, or `iapeer new-fleet` writes one", .0.display())]
     Missing(PathBuf),
-    /// It can't be read.
+    /// The file can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Something in it is wrong.
+    /// A value in the file is wrong.
     #[error("{}:{line}:{column}: {why}", path.display())]
     Wrong {
         /// The file.
         path: PathBuf,
-        /// Its line, from 1.
+        /// The line, from 1.
         line: usize,
-        /// Its column in characters, from 1.
+        /// The column in characters, from 1.
         column: usize,
         /// What is wrong, and what to do.
         why: String,
     },
-    /// git did not do what was asked of it.
+    /// A git command failed.
     #[error("{what}: {source}")]
     Git {
-        /// What was to be done.
+        /// What git was to do.
         what: String,
-        /// Why not.
+        /// Why it failed.
         source: GitError,
     },
-    /// The host's state does not allow it.
+    /// The state of the host does not allow a step.
     #[error("{0}")]
     Refused(String),
 }

@@ -1,4 +1,4 @@
-//! Writing the fleet file of the peers, schedules and owner that there are.
+//! Writing a fleet file with the present peers, schedules, owner and other hosts.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::Intelligence;
@@ -17,7 +17,8 @@ use crate::world::World;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The file's text. A peer whose profile can't be read is an error: a file without it would have the peer forgotten.
+/// The file's text. A profile that can't be read is an error: the peer would be missing in the file, and `up --prune`
+/// would remove it.
 pub fn export(world: &World<'_>) -> Result<String, Failure> {
     let registry = Registry::read(world.paths)?;
     let fleets: BTreeSet<&str> = registry.peers().iter().filter_map(|record| record.policy().fleet()).collect();

@@ -1,5 +1,6 @@
-//! Reading a fleet file: what it describes, with every path absolute and every name checked. Nothing of the host but the
-//! files that it names and the runtimes' manifests is read, and nothing is changed.
+//! Reading a fleet file: what it describes, with every path absolute and every name checked. Besides the files that it
+//! names, only the runtimes' manifests, this host's name and the service manager (whether it accepts the schedules) are
+//! consulted. Nothing is changed.
 
 use crate::base::exit::Failure;
 use crate::base::identity::Personality;
@@ -16,17 +17,17 @@ use crate::store::open::{self, Rule, without_bom};
 use crate::world::World;
 use std::path::{Path, PathBuf};
 
-/// The file that is meant where none is named.
+/// The file that is used where none is named.
 pub(crate) const DEFAULT_FILE: &str = "fleet.toml";
 
 /// What a fleet file describes.
 #[derive(Debug)]
 pub struct Fleet {
-    /// The fleet's name: peers and schedules that it made bear it.
+    /// The fleet's name, which the peers and schedules that it manages record.
     pub name: String,
-    /// The file, absolute.
+    /// The absolute path of the file.
     pub file: PathBuf,
-    /// Who shall own the host.
+    /// The person that is to be the owner of the host.
     pub owner: Option<Personality>,
     /// Its peers, by name.
     pub(crate) peers: Vec<FleetPeer>,
@@ -77,7 +78,7 @@ fn read_owner(reading: Reading<'_>, text: &str) -> Result<Personality, FleetErro
     text.parse().map_err(|error| reading.wrong(&["fleet", "owner"], format!("{error}")))
 }
 
-/// The file's own name, or its folder's where that says nothing.
+/// The name of a fleet without `name`: the file's name, or its folder's if the file is called `fleet`.
 pub(crate) fn default_name(file: &Path) -> String {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let folder = || file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! The other hosts of a fleet file, and how what this host knows of them differs.
+//! The other hosts of a fleet file, and how this host's settings for them differ.
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
@@ -11,7 +11,7 @@ use crate::store::hosts::{self, HostFile, SshHost};
 use crate::world::World;
 use std::collections::BTreeMap;
 
-/// Another host, as a fleet file has it.
+/// Another host, as a fleet file describes it.
 #[derive(Debug, Clone)]
 pub(crate) struct FleetHost {
     pub(crate) name: HostName,
@@ -42,7 +42,7 @@ fn read(reading: Reading<'_>, name: &str, table: &HostTable) -> Result<FleetHost
     Ok(FleetHost { name: host, ssh: SshHost { destination, options, root, program, keep_secs, fetch } })
 }
 
-/// What has to be done so that this host knows the others. A host that the file does not have stays known.
+/// The steps that register the hosts of the file. A registered host that the file does not have stays registered.
 pub(crate) fn plan(world: &World<'_>, wanted: &[FleetHost]) -> Result<Vec<FleetStep>, Failure> {
     wanted.iter().map(|host| one(world, host)).collect()
 }
@@ -60,7 +60,7 @@ fn one(world: &World<'_>, wanted: &FleetHost) -> Result<FleetStep, Failure> {
     })
 }
 
-/// The keys in which two files differ.
+/// The keys in which two hosts' files differ.
 fn differences(known: &HostFile, wanted: &HostFile) -> Vec<FieldChange> {
     let map = |file: &HostFile| serde_json::to_value(file).ok().and_then(|value| value.as_object().cloned());
     let (known, wanted) = (map(known).unwrap_or_default(), map(wanted).unwrap_or_default());
@@ -76,12 +76,12 @@ fn differences(known: &HostFile, wanted: &HostFile) -> Vec<FieldChange> {
 pub(crate) fn put(world: &World<'_>, name: &HostName, file: &HostFile) -> Result<(), Failure> {
     finish_forgetting(world, name)?;
     file.write(world.paths, name)?;
-    // What failed before was another way.
+    // Earlier failures were those of the previous settings.
     world.outbox(name).note_back();
     Ok(())
 }
 
-/// The hosts that this one knows by ssh, as a fleet file has them.
+/// The registered hosts that are reached by ssh, as a fleet file describes them.
 pub(crate) fn export(world: &World<'_>) -> Result<BTreeMap<String, HostTable>, Failure> {
     let mut tables = BTreeMap::new();
     for name in hosts::known_hosts(world.paths)? {

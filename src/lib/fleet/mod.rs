@@ -1,5 +1,5 @@
-//! A fleet in one file: which peers, schedules and owner a `fleet.toml` describes, how this host differs from it, and
-//! making the host what the file says.
+//! A fleet in one file: which peers, schedules, hosts and owner a `fleet.toml` describes, how this host differs from it,
+//! and making the host what the file says.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! One peer of a fleet file: what its profile shall say, its folder, its role and its worktree.
+//! One peer of a fleet file: the content of its profile, its folder, its role and its worktree.
 
 use crate::base::identity::{Intelligence, Personality, Runtime};
 use crate::fleet::error::FleetError;
@@ -13,8 +13,8 @@ use std::path::PathBuf;
 /// Longest role, in bytes.
 const ROLE_MAX: u64 = 256 << 10;
 
-/// The keys of a profile that a fleet file decides on, each with the name it has in the file. One that the file does not
-/// have is removed from the profile.
+/// The keys of a profile that a fleet file decides on, each with its name in the file. A key that the file does not have
+/// is removed from the profile.
 pub(crate) const KEYS: [(&str, &str); 16] = [
     ("wake_policy", "ephemeral"),
     ("max_attempts", "max_attempts"),
@@ -38,19 +38,19 @@ pub(crate) const KEYS: [(&str, &str); 16] = [
 #[derive(Debug, Clone)]
 pub(crate) struct FleetPeer {
     pub(crate) name: Personality,
-    /// Absent: as it is, or what a new peer gets.
+    /// `None`: unchanged; for a new peer the default one.
     pub(crate) runtime: Option<Runtime>,
-    /// Absent: as it is.
+    /// `None`: unchanged.
     pub(crate) description: Option<String>,
-    /// Absent: as it is.
+    /// `None`: unchanged.
     pub(crate) intelligence: Option<Intelligence>,
-    /// Absent: as it is, for a new peer `<root>/peers/<name>`.
+    /// `None`: unchanged; for a new peer `<root>/peers/<name>`.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) role: Option<String>,
     pub(crate) worktree: Option<FleetWorktree>,
-    /// The name it had; `Some(None)`: it is a new peer.
+    /// The old name; `Some(None)`: the file says that this is a new peer.
     pub(crate) renamed_from: Option<Option<Personality>>,
-    /// The keys of its profile that are the file's: `null` where the file does not have one.
+    /// The values for [`KEYS`]: `null` where the file has none.
     pub(crate) keys: Map<String, Value>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct FleetWorktree {
     /// A folder of the repository.
     pub(crate) repo: PathBuf,
     pub(crate) branch: String,
-    /// From what the branch is made where it does not exist.
+    /// The commit from which the branch is made if it does not exist.
     pub(crate) base: String,
 }
 
@@ -130,7 +130,7 @@ fn read(
     })
 }
 
-/// The peer's own values, and the defaults where it has none. Of variables each is its own.
+/// The peer's own values, and the defaults where it has none. Variables of the environment are merged one by one.
 fn with_defaults(table: &PeerTable, defaults: &DefaultsTable) -> PeerTable {
     let defaults = defaults.clone();
     let mut env = defaults.env.unwrap_or_default();
@@ -151,7 +151,7 @@ fn with_defaults(table: &PeerTable, defaults: &DefaultsTable) -> PeerTable {
     }
 }
 
-/// A person has no session: what is about one is refused.
+/// Refuses the keys that are about sessions, for a peer that has none.
 fn refuse_of_a_session(reading: Reading<'_>, name: &str, table: &PeerTable) -> Result<(), FleetError> {
     let given = [
         ("role", table.role.is_some()),
@@ -224,7 +224,7 @@ fn keys(
     Ok(keys)
 }
 
-/// A list; an empty one counts as none.
+/// A list; an empty one counts as missing.
 fn list(words: Option<&Vec<String>>) -> Value {
     words.filter(|words| !words.is_empty()).map_or(Value::Null, |words| json!(words))
 }

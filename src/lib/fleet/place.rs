@@ -1,4 +1,4 @@
-//! Where in a fleet file something stands: line and column.
+//! The line and column of a value in a fleet file, for errors.
 
 use crate::fleet::error::FleetError;
 use std::ops::Range;
@@ -22,7 +22,7 @@ impl Places {
         &self.text
     }
 
-    /// An error about the value that `keys` lead to, or about the nearest table around it.
+    /// An error at the key that `keys` lead to, or at the nearest table around it.
     pub(crate) fn wrong(&self, keys: &[&str], why: impl Into<String>) -> FleetError {
         let span = DeTable::parse(&self.text).map(|table| find(&table, keys)).unwrap_or(0..0);
         self.wrong_at(span.start, why)
@@ -34,14 +34,14 @@ impl Places {
         FleetError::Wrong { path: self.path.clone(), line, column, why: why.into() }
     }
 
-    /// What the parser says, at its place.
+    /// An error of the parser, at its place in the file.
     pub(crate) fn parse_error(&self, error: &toml::de::Error) -> FleetError {
         let why = error.message().lines().collect::<Vec<_>>().join(", ");
         self.wrong_at(error.span().map_or(0, |span| span.start), with_guess(why))
     }
 }
 
-/// The key that `keys` lead to, in the table `root`; the header or key of the last one that is there.
+/// The span of the key that `keys` lead to in the table `root`, or of the last of the keys that exists.
 fn find(root: &Spanned<DeTable<'_>>, keys: &[&str]) -> Range<usize> {
     let (mut table, mut span) = (Some(root.get_ref()), 0..0);
     for key in keys {

@@ -1,5 +1,5 @@
-//! What has to be done so that this host is as a fleet file says. Everything that may refuse a step is asked here, before
-//! anything is changed.
+//! The steps that make this host what a fleet file says. All checks that may refuse a step are made here, before anything
+//! is changed.
 
 use crate::base::exit::Failure;
 use crate::base::identity::{Identity, Intelligence, Personality};
@@ -21,7 +21,7 @@ use crate::store::registry::{PeerRecord, Registry};
 use crate::world::World;
 use std::path::PathBuf;
 
-/// The steps, in the order in which they are taken.
+/// The steps, in the order in which they are carried out.
 #[derive(Debug)]
 pub struct FleetPlan {
     /// The steps.
@@ -40,7 +40,8 @@ impl FleetPlan {
     }
 }
 
-/// Compares the host with the file. With `prune` what the file does not have any more is removed.
+/// Compares the host with the file. With `prune` the plan removes the fleet's peers and schedules that are no longer in the
+/// file.
 pub fn plan(world: &World<'_>, fleet: &Fleet, prune: bool) -> Result<FleetPlan, Failure> {
     let registry = Registry::read(world.paths)?;
     let gone = gone(&registry, fleet);
@@ -54,7 +55,7 @@ pub fn plan(world: &World<'_>, fleet: &Fleet, prune: bool) -> Result<FleetPlan, 
             refuse_live(world, old, "renamed")?;
             renames.push(rename(old, peer));
         } else {
-            // A worktree that moves with a rename is put right there.
+            // The worktree of a renamed peer is repaired by the rename's step.
             trees.extend(worktrees::plan(fleet, peer, &cwd)?);
         }
         peers.extend(shape(world, fleet, peer, record, old.is_some(), cwd)?);
@@ -71,7 +72,7 @@ pub fn plan(world: &World<'_>, fleet: &Fleet, prune: bool) -> Result<FleetPlan, 
     Ok(FleetPlan { steps })
 }
 
-/// Peers that this fleet has made and that are not in its file any more.
+/// Peers that this fleet manages and that are no longer in its file.
 fn gone<'r>(registry: &'r Registry, fleet: &Fleet) -> Vec<&'r PeerRecord> {
     let became = |name: &Personality| {
         let from = |peer: &FleetPeer| peer.renamed_from.as_ref().and_then(Option::as_ref) == Some(name);
@@ -82,7 +83,8 @@ fn gone<'r>(registry: &'r Registry, fleet: &Fleet) -> Vec<&'r PeerRecord> {
     peers.filter(|record| fleet.peer(&record.personality).is_none() && !became(&record.personality)).collect()
 }
 
-/// A new peer may be one that went: the file has to say so, since a new one has neither the queue nor the conversation.
+/// Refuses a new peer if another one is gone, unless the file says whether it was renamed: without a rename the new peer
+/// has neither the queue nor the conversation of the old one.
 fn refuse_silent_rename(registry: &Registry, fleet: &Fleet, gone: &[&PeerRecord]) -> Result<(), FleetError> {
     let is_new = |peer: &&FleetPeer| peer.renamed_from.is_none() && registry.get(&peer.name).is_none();
     let (Some(new), Some(first)) = (fleet.peers.iter().find(is_new), gone.first()) else { return Ok(()) };
@@ -100,7 +102,7 @@ fn refuse_silent_rename(registry: &Registry, fleet: &Fleet, gone: &[&PeerRecord]
     Err(fleet.places.wrong(&["peers", new.name.as_str()], why))
 }
 
-/// The peer that gets the name of `peer`.
+/// The registered peer that is to be renamed to `peer`, if there is one.
 fn renamed<'r>(registry: &'r Registry, fleet: &Fleet, peer: &FleetPeer) -> Result<Option<&'r PeerRecord>, FleetError> {
     let Some(Some(old)) = &peer.renamed_from else { return Ok(None) };
     let wrong = |why: String| fleet.places.wrong(&["peers", peer.name.as_str(), "renamed_from"], why);
@@ -118,7 +120,7 @@ fn renamed<'r>(registry: &'r Registry, fleet: &Fleet, peer: &FleetPeer) -> Resul
     }
 }
 
-/// The folder that the peer has, or gets. The folder of a peer that is there is not moved, but by a rename.
+/// The folder that the peer has, or gets. Only a rename moves the folder of an existing peer.
 fn folder(
     world: &World<'_>,
     fleet: &Fleet,
@@ -154,7 +156,7 @@ fn rename(old: &PeerRecord, peer: &FleetPeer) -> FleetStep {
     FleetStep::new(FleetKind::Peer, FleetAction::Rename, &peer.name, work).noted(note)
 }
 
-/// What makes the peer be as the file says.
+/// The steps that make the peer what the file says.
 fn shape(
     world: &World<'_>,
     fleet: &Fleet,

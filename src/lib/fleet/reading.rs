@@ -1,5 +1,4 @@
-//! What the values of a fleet file are read with: paths relative to the file, texts in other files, errors that point at
-//! a place.
+//! Reading the values of a fleet file: paths relative to the file, texts in other files, errors that name line and column.
 
 use crate::fleet::error::FleetError;
 use crate::fleet::place::Places;
@@ -7,7 +6,7 @@ use crate::store::open::{self, Rule, without_bom};
 use crate::world::World;
 use std::path::{Path, PathBuf};
 
-/// Where a fleet file's values are read from: the world, the file's folder, and its text for errors.
+/// What reading a value needs: the world, the file's folder, its text for errors, and the fleet's name.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'r> {
     pub(crate) world: &'r World<'r>,
@@ -21,7 +20,7 @@ impl Reading<'_> {
         self.places.wrong(keys, why)
     }
 
-    /// `path` as it is meant in the file: relative to the file's folder, `~/` being the home.
+    /// The absolute path for `path` in the file: relative to the file's folder, or to the home folder after `~/`.
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         match path.strip_prefix("~") {
             Ok(rest) => self.world.paths.home().join(rest),
@@ -40,7 +39,7 @@ impl Reading<'_> {
     }
 }
 
-/// `path` without `.` and `..`, by its words alone.
+/// `path` without `.` and `..`, removed textually.
 fn tidy(path: &Path) -> PathBuf {
     use std::path::Component;
     path.components().fold(PathBuf::new(), |mut tidy, part| {

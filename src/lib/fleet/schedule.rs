@@ -10,10 +10,10 @@ use crate::units::schedule::{self, Schedule};
 use crate::units::schedule_words;
 use std::collections::BTreeMap;
 
-/// Longest file of a message, in bytes: a message has 16,000 characters.
+/// Longest file of a message, in bytes: a message has at most 16,000 characters.
 const MESSAGE_MAX: u64 = 64 << 10;
 
-/// A schedule as a fleet file has it.
+/// A schedule as a fleet file describes it.
 #[derive(Debug, Clone)]
 pub(crate) struct FleetSchedule {
     pub(crate) schedule: Schedule,

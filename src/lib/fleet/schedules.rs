@@ -14,7 +14,7 @@ use crate::units::schedule::{self, Schedule, Scheduled};
 use crate::world::World;
 use crate::world::peer::split_name;
 
-/// Refuses a schedule that goes to nobody: neither to a peer of the file nor to one of this host.
+/// Refuses a schedule whose recipient is neither a group, nor a peer of the file or of this host, nor on a known host.
 fn check_recipient(world: &World<'_>, registry: &Registry, fleet: &Fleet, wanted: &Schedule) -> Result<(), FleetError> {
     let to = wanted.to.as_str();
     let known = match to.strip_prefix('@') {
@@ -35,7 +35,7 @@ fn check_recipient(world: &World<'_>, registry: &Registry, fleet: &Fleet, wanted
     if known { Ok(()) } else { Err(fleet.places.wrong(&["schedules", wanted.name.as_str(), "to"], why())) }
 }
 
-/// What has to be done with schedules; with `prune` those of the fleet that the file does not have any more are removed.
+/// The steps for schedules; with `prune` those of the fleet that are no longer in the file are removed.
 pub(crate) fn plan(
     world: &World<'_>,
     registry: &Registry,
@@ -92,7 +92,7 @@ fn one(
     compare("topic", topic(is), topic(schedule));
     compare("pile", is.pile.to_string(), schedule.pile.to_string());
     compare("fleet", is.fleet.clone().unwrap_or("none".into()), schedule.fleet.clone().unwrap_or_default());
-    // A text that is gone is written anew.
+    // A missing text differs, and is written again.
     compare("message", format!("{:?}", is.text(world).unwrap_or_default()), format!("{text:?}"));
     if known.unit.is_some() && known.state.is_none() {
         compare("unit", "not loaded".into(), "loaded".into());

@@ -1,4 +1,4 @@
-//! One step of putting a fleet file into effect: what is told of it, and what is to be done.
+//! One step of putting a fleet file into effect: what is reported of it, and what it does.
 
 use crate::base::HostName;
 use crate::base::identity::Personality;
@@ -13,27 +13,27 @@ use std::path::PathBuf;
 words! {
     /// What is done.
     pub enum FleetAction {
-        /// It is made.
+        /// It is created.
         Create = "create",
-        /// It is there, and is changed.
+        /// It exists, and is changed.
         Change = "change",
-        /// It is as the file says.
+        /// It is as the file says, or is not changed by `up`.
         Leave = "leave",
-        /// It gets another name.
+        /// It is renamed.
         Rename = "rename",
-        /// It is stopped, and is started.
+        /// It was stopped, and is started.
         Start = "start",
-        /// It is stopped.
+        /// `down` stops it.
         Stop = "stop",
-        /// It is not in the file any more, and is removed.
+        /// It is removed.
         Remove = "remove",
-        /// It is not in the file any more, and stays.
+        /// It stays, though it is no longer in the file; for `down`: another fleet manages it.
         Keep = "keep",
     }
 }
 
 words! {
-    /// With what something is done.
+    /// What a step is about.
     pub enum FleetKind {
         /// A peer.
         Peer = "peer",
@@ -83,19 +83,19 @@ fn short(value: &str) -> String {
 /// One step.
 #[derive(Debug, Clone, Serialize)]
 pub struct FleetStep {
-    /// With what.
+    /// What the step is about.
     pub kind: FleetKind,
     /// What is done.
     pub action: FleetAction,
-    /// The peer's or the schedule's name.
+    /// The name of the peer, schedule, host or owner; of a worktree that of its peer.
     pub name: String,
     /// Values that change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldChange>,
-    /// The other fleet that has managed it until now, and from which it is taken over.
+    /// The other fleet, from which this step takes over the peer or schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takes_from: Option<String>,
-    /// What else is to be known.
+    /// Further information for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     #[serde(skip)]
@@ -126,7 +126,7 @@ impl FleetStep {
         FleetStep { fields, ..self }
     }
 
-    /// The same step, which takes what it changes over from `other`, unless that is `own`.
+    /// The same step, noted as a takeover from the fleet `other`, unless that is `own`.
     pub(crate) fn taking(self, other: Option<&str>, own: &str) -> FleetStep {
         let other = other.filter(|other| *other != own).map(str::to_owned);
         FleetStep { takes_from: other, ..self }
@@ -136,7 +136,7 @@ impl FleetStep {
         FleetStep { note: Some(note.into()), ..self }
     }
 
-    /// Whether the host is changed by it.
+    /// Whether the step changes the host.
     pub fn changes(&self) -> bool {
         !matches!(self.action, FleetAction::Leave | FleetAction::Keep)
     }

@@ -1,4 +1,4 @@
-//! A fleet file as it is written: its tables and keys. A key that is not here is refused by the parser.
+//! The tables and keys of a fleet file. The parser refuses keys that are not here.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(crate) struct FleetTable {
     pub(crate) defaults: Option<DefaultsTable>,
 }
 
-/// `[fleet.defaults]`: what agents get that don't say otherwise.
+/// `[fleet.defaults]`: the values for agents that don't set them.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DefaultsTable {
@@ -95,7 +95,7 @@ pub(crate) struct PeerTable {
     pub(crate) renamed_from: Option<String>,
 }
 
-/// A role: its text, or the file that holds it.
+/// A role: its text, or the file that contains it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(untagged, expecting = "a role is a text, or { file = \"PATH\" }")]
 pub(crate) enum RoleValue {
@@ -120,7 +120,7 @@ pub(crate) struct WorktreeTable {
     pub(crate) base: Option<String>,
 }
 
-/// `limits = { … }`: as systemd takes them.
+/// `limits = { … }`, as systemd takes them.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitsTable {

@@ -1,5 +1,5 @@
-//! The worktrees of a fleet: which have to be made, and which may be removed. A branch and what is committed on it are
-//! never touched.
+//! The worktrees of a fleet: which have to be made, and which may be removed. Branches and their commits are never changed
+//! or removed.
 
 use crate::base::exit::Failure;
 use crate::base::paths;
@@ -15,10 +15,10 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// What git passes over in each worktree: the peer's own folder is no part of the repository.
+/// What git ignores in each worktree: the folder of the peer's own files is no part of the repository.
 const EXCLUDED: &str = "/.iapeer/";
 
-/// What has to be done so that `cwd` is the worktree that `peer` wants.
+/// The step that makes `cwd` the worktree that `peer` wants, or that reports a difference. `None`: nothing to report.
 pub(crate) fn plan(fleet: &Fleet, peer: &FleetPeer, cwd: &Path) -> Result<Option<FleetStep>, FleetError> {
     let Some(wanted) = &peer.worktree else { return Ok(None) };
     let name = peer.name.as_str();
@@ -74,7 +74,7 @@ fn repository(wanted: &FleetWorktree) -> Result<GitRepository, FleetError> {
     GitRepository::of(&wanted.repo).map_err(FleetError::git("use the repository", &wanted.repo))
 }
 
-/// A worktree that is there stays as it is: on which branch its agent works is the agent's affair.
+/// An existing worktree stays as it is, since the agent decides on which branch it works; another branch is reported.
 fn standing(wanted: &FleetWorktree, peer: &FleetPeer, tree: &Worktree) -> Option<FleetStep> {
     if tree.branch.as_ref() == Some(&wanted.branch) {
         return None;
@@ -84,7 +84,7 @@ fn standing(wanted: &FleetWorktree, peer: &FleetPeer, tree: &Worktree) -> Option
     Some(FleetStep::new(FleetKind::Worktree, FleetAction::Leave, &peer.name, FleetWork::Nothing).noted(note))
 }
 
-/// Makes a worktree. `held` is the lock under which that is done: git keeps it until git ends.
+/// Makes a worktree. git inherits `held`, the lock under which this is done, so that the lock lasts until git ends.
 pub(crate) fn make(
     repository: &GitRepository,
     path: &Path,
@@ -103,7 +103,7 @@ pub(crate) fn make(
     Ok(repository.add(path, branch, base, held).map_err(FleetError::git("make the worktree", path))?)
 }
 
-/// Has git pass over the peers' own folders, so that no agent commits its profile and no worktree counts as changed.
+/// Makes git ignore the peers' own folders, so that no agent commits its profile, and no worktree counts as changed.
 fn exclude(path: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::io("write", path, &error);
     let text = open::read(path, Rule::DOCUMENT)?.unwrap_or_default();
@@ -120,7 +120,7 @@ fn exclude(path: &Path) -> Result<(), Failure> {
     file.write_all(format!("{line_end}{EXCLUDED}\n").as_bytes()).map_err(failed)
 }
 
-/// The worktree that goes with the peer of `record`. Refused where something in it is not committed.
+/// The worktree of the peer of `record`, to be removed with the peer. Refused where something in it is not committed.
 pub(crate) fn removable(record: &PeerRecord) -> Result<Option<(GitRepository, PathBuf)>, FleetError> {
     let Some(repo) = record.policy().worktree_of().filter(|_| record.cwd.exists()) else { return Ok(None) };
     let cwd = &record.cwd;
