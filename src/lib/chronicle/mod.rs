@@ -1,4 +1,4 @@
-//! What has happened on this host: what peers have used, and when they have worked, waited and died.
+//! The past of this host: what peers have used, and when they worked, waited and died.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The timeline as one page of HTML, with its data, style and script in it: it loads nothing and sends nothing.
+//! The timeline as one self-contained page of HTML with data, style and script: the page loads nothing and sends nothing.
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::xml::escaped;
@@ -13,13 +13,13 @@ const PAGE: &str = include_str!("page.html");
 pub fn page(timeline: &Timeline, peers: &[Listed], host: &str) -> Result<String, Failure> {
     let data = json!({ "timeline": timeline, "peers": peers.iter().map(row).collect::<Vec<_>>() });
     let data = serde_json::to_string(&data).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    // Inside a script element no text may look like its end.
+    // No text may look like the end of the script element that it is in.
     let data = data.replace('<', "\\u003c");
     let title = format!("iapeer on {host}");
     Ok(PAGE.replace("{{title}}", &escaped(&title)).replace("{{data}}", &data))
 }
 
-/// What the table shows of a peer. No text of a message, of a screen or of a tool is on the page.
+/// The data of a peer for the table. The page never contains the text of a message, of a screen or of a tool.
 fn row(peer: &Listed) -> serde_json::Value {
     let runtimes: Vec<&str> = peer.runtimes.iter().map(|on| on.runtime.as_str()).collect();
     json!({

@@ -1,10 +1,10 @@
-//! What tokens cost, as far as the user says so: `<root>/prices.json`, or a file that is named.
+//! The prices of tokens, from the user's `<root>/prices.json` or another file.
 //!
 //! ```json
 //! { "currency": "USD", "models": { "claude-opus-*": { "input": 15, "output": 75, "cached": 1.5, "written": 18.75 } } }
 //! ```
 //!
-//! Prices are for a million tokens. A model is found by its name, or by the longest beginning that ends in `*`.
+//! Prices are for a million tokens. A model is found by its exact name, else by the longest prefix, which ends in `*`.
 
 use crate::base::exit::{Exit, Failure};
 use crate::runtime::Tokens;
@@ -17,7 +17,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
-    /// What the numbers are of.
+    /// The currency of the prices.
     #[serde(default)]
     pub currency: String,
     /// Prices by model.
@@ -28,18 +28,18 @@ pub struct Prices {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// Sent.
+    /// Of tokens sent.
     pub input: f64,
-    /// Answered.
+    /// Of tokens answered.
     pub output: f64,
-    /// Read from a cache. Default: as sent.
+    /// Of tokens read from a cache. Default: `input`.
     pub cached: Option<f64>,
-    /// Written to a cache. Default: as sent.
+    /// Of tokens written to a cache. Default: `input`.
     pub written: Option<f64>,
 }
 
 impl Prices {
-    /// Reads the table at `path`. Missing: `None`.
+    /// Reads the table at `path`. `None`: there is no such file. An error where a price is below zero.
     pub fn read(path: &Path) -> Result<Option<Prices>, Failure> {
         let Some(bytes) = open::read(path, Rule::DOCUMENT)? else { return Ok(None) };
         let bad = |why: String| Failure::new(Exit::Config, format!("{}: {why}", path.display()));
@@ -51,7 +51,7 @@ impl Prices {
         }
     }
 
-    /// What `tokens` of `model` cost. `None`: the table does not know the model.
+    /// The cost of `tokens` of `model`. `None`: the table does not have the model.
     pub fn cost(&self, model: Option<&str>, tokens: &Tokens) -> Option<f64> {
         let model = model?;
         let begins = |name: &str| name.strip_suffix('*').is_some_and(|begin| model.starts_with(begin));

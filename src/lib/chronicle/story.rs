@@ -1,5 +1,5 @@
-//! What the logs tell about sessions: when each began and how, when it ended and how, and who waited for what. A line at
-//! a time, in the order of time; no I/O.
+//! What the logs record about sessions: when and how each began and ended, and what each peer waited for. The lines are
+//! taken one by one, in the order of time; no I/O.
 
 use crate::base::AttentionState;
 use crate::base::clock::EpochMs;
@@ -16,7 +16,7 @@ words! {
         Resumed = "resumed",
         /// For one task of a worker.
         Worker = "worker",
-        /// The logs don't say.
+        /// The logs don't record it.
         Unseen = "unseen",
     }
 }
@@ -26,17 +26,17 @@ words! {
     pub enum Finish {
         /// It has not ended.
         Runs = "runs",
-        /// It was put to sleep, idle.
+        /// It was idle and put to sleep.
         Slept = "slept",
-        /// A worker was done.
+        /// It was that of a worker whose task was done.
         Done = "done",
         /// An operator stopped or ended it.
         Stopped = "stopped",
-        /// It came back as a fresh one.
+        /// It was replaced by a fresh one.
         Renewed = "renewed",
         /// It died.
         Died = "died",
-        /// The logs don't say.
+        /// The logs don't record it.
         Unseen = "unseen",
     }
 }
@@ -46,7 +46,7 @@ words! {
 pub struct SessionBar {
     /// When it began.
     pub from: EpochMs,
-    /// When it ended, or until when it is known to have run.
+    /// When it ended, or the last time at which it is known to have run.
     pub to: EpochMs,
     /// How it began.
     pub began: Began,
@@ -57,18 +57,18 @@ pub struct SessionBar {
     pub finish: Finish,
 }
 
-/// A time in which somebody was waited for, or a limit.
+/// A time in which a peer waited for a person, or for the end of a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WaitSpan {
-    /// Since when.
+    /// When the wait began.
     pub from: EpochMs,
-    /// Until when.
+    /// When it ended.
     pub to: EpochMs,
-    /// For what.
+    /// What the peer waited for.
     pub state: AttentionState,
 }
 
-/// The end of a session that nobody wanted.
+/// The death of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeathMark {
     /// When it was recorded.
@@ -77,7 +77,7 @@ pub struct DeathMark {
     pub cause: String,
 }
 
-/// What the logs tell about one identity.
+/// What the logs record about one identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Story {
     /// Its sessions, the oldest first.
@@ -109,7 +109,7 @@ pub fn tell(stories: &mut BTreeMap<String, Story>, at: EpochMs, pairs: &[(String
                 (_, Some("ephemeral-policy")) => Began::Worker,
                 (Some("fresh"), _) => Began::Fresh,
                 (Some("resume"), _) => Began::Resumed,
-                // Refused or failed: no session.
+                // A refused or failed wake starts no session.
                 _ => return,
             };
             story.wake = Some((began, cause.map(str::to_owned)));
@@ -144,12 +144,12 @@ pub fn tell(stories: &mut BTreeMap<String, Story>, at: EpochMs, pairs: &[(String
     }
 }
 
-/// One record of a death, and the tick's line about it, are this close to each other.
+/// The canary's record of a death and the tick's line about the same death are at most this far apart.
 const SAME_DEATH_MS: u64 = 120_000;
 
 impl Story {
     fn begin(&mut self, at: EpochMs) {
-        // One that was replaced by hand leaves no line of its own.
+        // A session that an operator replaced leaves no line about its end.
         self.end(at, Finish::Renewed);
         let (began, cause) = self.wake.take().unwrap_or((Began::Unseen, None));
         self.sessions.push(SessionBar { from: at, to: at, began, cause, finish: Finish::Runs });
@@ -168,7 +168,7 @@ impl Story {
     fn die(&mut self, at: EpochMs, cause: &str) {
         let was_open = self.open;
         self.end(at, Finish::Died);
-        // Canary and tick may both tell of it: the canary knows the cause, and may come second.
+        // Canary and tick may both record one death, in either order: only the first line counts.
         let ended = |bar: &SessionBar| at.0.abs_diff(bar.to.0) <= SAME_DEATH_MS && bar.finish == Finish::Died;
         if !was_open && self.sessions.last().is_some_and(ended) && !self.deaths.is_empty() {
             return;
@@ -182,9 +182,9 @@ impl Story {
         }
     }
 
-    /// Ends the story at `now`: what is open goes on where `lives`, else it ended unseen.
+    /// Ends the story at `now`: an open session still runs if `lives`, else its end was not recorded.
     pub fn close(&mut self, now: EpochMs, lives: bool) {
-        // A login and a limit are waited for without a session too.
+        // Not only with a session: a login or the end of a limit is waited for without one, too.
         self.wait_over(now);
         if let Some(last) = self.sessions.last_mut().filter(|_| self.open) {
             last.to = if lives { now.max(last.from) } else { last.from };
@@ -193,7 +193,7 @@ impl Story {
         self.open = false;
     }
 
-    /// Leaves what reaches into the time since `since`.
+    /// Keeps only what ended at `since` or later.
     pub(crate) fn clip(&mut self, since: EpochMs) {
         self.sessions.retain(|bar| bar.to >= since);
         self.waits.retain(|wait| wait.to >= since);

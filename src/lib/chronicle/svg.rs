@@ -1,5 +1,5 @@
-//! The timeline as a picture: SVG, with nothing in it that is loaded or runs. Each thing has a title, which browsers show
-//! under the pointer.
+//! The timeline as SVG that loads nothing and runs no script. Each mark has a title, which browsers show under the
+//! pointer.
 
 use crate::base::clock::EpochMs;
 use crate::base::xml::escaped;
@@ -19,10 +19,10 @@ const DEPTH: u64 = 56;
 /// The width of a column of tokens.
 const COUNT: u64 = 50;
 const PLOT: u64 = WIDTH - LEFT - 20 - COUNT * TOKEN_COLUMNS.len() as u64;
-/// So many messages are drawn as lines from sender to recipient; more would hide the lanes.
+/// Up to this number of messages, each is drawn as a line from sender to recipient; more lines would hide the lanes.
 const LINES_MAX: usize = 400;
 
-/// Colours of the light and of the dark page; `currentColor` is text.
+/// The colors in light and dark mode; `currentColor` is that of text.
 const STYLE: &str = "\
 svg{font:12px system-ui,sans-serif;background:#fff;color:#1f2328}\
 text{fill:currentColor}.dim{opacity:.6}.grid{stroke:currentColor;opacity:.14}\
@@ -77,7 +77,7 @@ pub fn svg(timeline: &Timeline) -> String {
     out
 }
 
-/// Which time is where, in tenths of a pixel.
+/// Converts times to horizontal positions, in tenths of a pixel.
 struct Across {
     since: u64,
     length: u64,
@@ -138,7 +138,7 @@ fn draw_lane(out: &mut String, lane: &Lane, messages: &[&MessageMark], y: u64, x
     writeln!(out, "</g>")
 }
 
-/// The tokens that `whose` sent, read from a cache and answered, behind the lane at `y`.
+/// The tokens that `whose` sent, read from a cache and answered, to the right of the lane at `y`.
 fn draw_tokens(out: &mut String, whose: &str, tokens: Tokens, y: u64) -> std::fmt::Result {
     let counts = token_counts(tokens);
     let told: Vec<String> = counts.iter().zip(TOKEN_COLUMNS).map(|(count, title)| format!("{count} {title}")).collect();
@@ -180,7 +180,7 @@ fn mark(out: &mut String, message: &MessageMark, more: usize, y: u64, x: &Across
     )
 }
 
-/// A line from the sender's lane to the recipient's, where there are not too many.
+/// Draws a line for each message from the sender's lane to the recipient's, unless there are too many.
 fn ways(out: &mut String, timeline: &Timeline, rows: &HashMap<&str, u64>, x: &Across) -> std::fmt::Result {
     if timeline.messages.len() > LINES_MAX {
         return Ok(());
@@ -194,7 +194,7 @@ fn ways(out: &mut String, timeline: &Timeline, rows: &HashMap<&str, u64>, x: &Ac
     writeln!(out, "</g>")
 }
 
-/// What begins and ends in the same pixels is drawn once: the first one, and how many more there are.
+/// Merges things that begin and end in the same pixels: the first one, and the number of the others.
 fn merged<'t, T>(things: &'t [T], x: &Across, when: impl Fn(&T) -> (EpochMs, EpochMs)) -> Vec<(&'t T, usize)> {
     let mut at: BTreeMap<(u64, u64), (&T, usize)> = BTreeMap::new();
     for thing in things {
@@ -235,7 +235,7 @@ fn draw_depth(out: &mut String, timeline: &Timeline, y: u64) -> std::fmt::Result
     let mut last = None;
     for (count, at) in most.iter().zip(LEFT..) {
         let high = y + DEPTH - (count * DEPTH).checked_div(top.max(1)).unwrap_or(0);
-        // Steps: a point where the height changes is enough.
+        // A line of steps needs a point only where the height changes.
         if last != Some(high) {
             write!(out, "H{at}V{high}")?;
             last = Some(high);

@@ -1,17 +1,17 @@
-//! The timeline as text: a row a peer, as wide as the terminal.
+//! The timeline as text: one row per peer, as wide as the terminal.
 
 use crate::base::clock::EpochMs;
 use crate::chronicle::story::{Began, Finish};
 use crate::chronicle::timeline::{Lane, Timeline};
 use crate::chronicle::usage_table::{TOKEN_COLUMNS, amount, token_counts};
 
-/// What each sign means, the ones that hide others last.
+/// What each sign means.
 const LEGEND: &str = "[ fresh  ( resumed  < worker  - session  = turn  ? waits for somebody  ] ended  x died";
-/// Steps of the row of the queues.
+/// The signs for the length of the queues, from short to long.
 const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The width of a number behind the picture.
+/// The width of a number to the right of the rows.
 const COUNT: usize = 7;
-/// From this width on all columns of tokens are shown, below it the answered ones alone.
+/// From this width on all columns of tokens are shown; below it only that of answered tokens.
 const ROOMY: usize = 100;
 
 /// The lines, at most `width` columns wide.
@@ -41,7 +41,7 @@ pub fn lines(timeline: &Timeline, width: usize) -> Vec<String> {
     lines.into_iter().map(trim).collect()
 }
 
-/// Which time is in which column.
+/// Converts times to columns.
 struct Scale {
     since: u64,
     length: u64,
@@ -88,7 +88,7 @@ fn row(lane: &Lane, scale: &Scale) -> String {
     row.into_iter().collect()
 }
 
-/// The most messages that waited at once in each column.
+/// The row of the queues: for each column the greatest number of messages that waited at once.
 fn depth(timeline: &Timeline, scale: &Scale) -> String {
     let most = most(timeline, scale.columns);
     let top = most.iter().copied().max().unwrap_or(0).max(1);
@@ -100,7 +100,7 @@ fn depth(timeline: &Timeline, scale: &Scale) -> String {
     )
 }
 
-/// The most messages that waited at once in each of `columns` parts of the time.
+/// For each of `columns` parts of the time the greatest number of messages that waited at once.
 pub(crate) fn most(timeline: &Timeline, columns: usize) -> Vec<u64> {
     let scale = Scale { since: timeline.since.0, length: timeline.length(), columns };
     let mut most = vec![0; columns];
@@ -113,7 +113,7 @@ pub(crate) fn most(timeline: &Timeline, columns: usize) -> Vec<u64> {
     most
 }
 
-/// Times of day above the picture.
+/// The row with the times of day above the peers.
 fn hours(scale: &Scale) -> String {
     let mut row = vec![' '; scale.columns];
     let mut free = 0;
@@ -127,12 +127,12 @@ fn hours(scale: &Scale) -> String {
     row.into_iter().collect()
 }
 
-/// Round local times with their labels, at most some `most` of them.
+/// Round local times with their labels, about `most` of them at most.
 pub(crate) fn ticks(since: u64, length: u64, most: usize) -> Vec<(u64, String)> {
     const STEPS: [u64; 12] = [1, 5, 15, 30, 60, 180, 360, 720, 1440, 2880, 10_080, 43_200];
     let enough = |minutes: &&u64| length / (**minutes * 60_000) < most.max(2) as u64;
     let step = STEPS.iter().find(enough).unwrap_or(&43_200) * 60_000;
-    // Round in local time: the offset of the beginning is that of all, but for a change to summer time.
+    // Round in local time. The offset at the beginning is used for all times, although a change to summer time may come.
     let local = EpochMs(since).local();
     let offset = offset_ms(&local);
     let first = ((since as i64 + offset).div_euclid(step as i64) + 1) * step as i64 - offset;
@@ -146,7 +146,7 @@ pub(crate) fn ticks(since: u64, length: u64, most: usize) -> Vec<(u64, String)> 
         .collect()
 }
 
-/// The offset of a time as `2026-11-21T05:46:07+01:00`.
+/// The offset, in milliseconds, of a time in the form `2026-11-21T05:46:07+01:00`.
 fn offset_ms(local: &str) -> i64 {
     let part = |range: std::ops::Range<usize>| local.get(range).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
     let minutes = part(20..22) * 60 + part(23..25);

@@ -1,4 +1,4 @@
-//! The timeline: who ran, worked, waited and died when, and which messages went between them.
+//! The timeline: when each peer ran, worked, waited and died, and which messages went between the peers.
 
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Outcome;
@@ -21,15 +21,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// What has happened between two times. Times are epoch milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Timeline {
-    /// Since when.
+    /// The beginning.
     pub since: EpochMs,
-    /// Until when.
+    /// The end.
     pub until: EpochMs,
     /// Each peer on each runtime, by identity.
     pub lanes: Vec<Lane>,
     /// The messages, the oldest first.
     pub messages: Vec<MessageMark>,
-    /// How many messages waited: from each time on, until the next.
+    /// How many messages waited, from each of these times until the next one.
     pub depth: Vec<(EpochMs, u64)>,
 }
 
@@ -38,12 +38,12 @@ pub struct Timeline {
 pub struct Lane {
     /// Its identity.
     pub identity: String,
-    /// Sessions, waits, deaths.
+    /// Its sessions, waits and deaths.
     #[serde(flatten)]
     pub story: Story,
     /// When its turns began and ended.
     pub turns: Vec<(EpochMs, EpochMs)>,
-    /// What it used.
+    /// The tokens that it used.
     pub tokens: Tokens,
 }
 
@@ -57,11 +57,11 @@ pub struct MessageMark {
     /// When it was settled; absent while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<EpochMs>,
-    /// Who sent it.
+    /// The identity of the sender.
     pub from: String,
-    /// To whom.
+    /// The identity of the recipient.
     pub to: String,
-    /// What became of it.
+    /// Its outcome; absent while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The message that it answers.
@@ -69,7 +69,7 @@ pub struct MessageMark {
     pub re: Option<String>,
 }
 
-/// Reads what has happened since `since` to `only`, or to everybody.
+/// Reads what has happened since `since` to the peers `only`; if `only` is empty, to all peers.
 pub fn timeline(world: &World<'_>, since: EpochMs, only: &[Personality]) -> Result<Timeline, Failure> {
     let now = world.now();
     let wanted = |identity: &Identity| only.is_empty() || only.contains(identity.personality());
@@ -99,7 +99,7 @@ pub fn timeline(world: &World<'_>, since: EpochMs, only: &[Personality]) -> Resu
         lanes.push(lane(world, &registry, identity, story, since));
     }
     let messages = messages(world, since, &wanted)?;
-    // A peer that is gone, and of which nothing is told in this time, has no lane.
+    // A removed peer without sessions and messages in this time gets no lane.
     let talks: BTreeSet<&str> =
         messages.iter().flat_map(|message| [message.from.as_str(), message.to.as_str()]).collect();
     lanes.retain(|lane| {
@@ -124,7 +124,7 @@ fn lane(world: &World<'_>, registry: &Registry, identity: Identity, story: Story
     Lane { identity: identity.to_string(), story, turns, tokens }
 }
 
-/// The messages of the histories and those that wait.
+/// The messages of the histories, and those that wait or are in flight.
 fn messages(
     world: &World<'_>,
     since: EpochMs,
@@ -132,7 +132,7 @@ fn messages(
 ) -> Result<Vec<MessageMark>, Failure> {
     let mut all: HashMap<(String, Identity), MessageMark> = HashMap::new();
     for (whose, settled) in history::histories(world)? {
-        // What went to another host is told there.
+        // Messages to another host are in that host's timeline.
         let Ok(to) = whose.parse::<Identity>() else { continue };
         for line in settled.lines()? {
             if line.settled < since || !(wanted(&to) || line.from.here().is_some_and(wanted)) {
@@ -147,7 +147,7 @@ fn messages(
                 outcome: Some(line.outcome),
                 re: line.re.map(|re| re.to_string()),
             };
-            // A message may have several outcomes in turn: the last one counts.
+            // A message may have several outcomes one after the other: the last one counts.
             all.insert((mark.id.clone(), to.clone()), mark);
         }
     }
@@ -177,7 +177,7 @@ fn messages(
     Ok(all)
 }
 
-/// How many messages had been accepted and were not settled, at each change.
+/// The number of messages that were accepted and not settled yet, at each change.
 fn depth(messages: &[MessageMark], since: EpochMs, now: EpochMs) -> Vec<(EpochMs, u64)> {
     let mut changes: BTreeMap<EpochMs, i64> = BTreeMap::new();
     for message in messages {
@@ -196,12 +196,12 @@ fn depth(messages: &[MessageMark], since: EpochMs, now: EpochMs) -> Vec<(EpochMs
 }
 
 impl Timeline {
-    /// Whether `state` is one in which a person is waited for.
+    /// Whether a peer in this state waits for a person.
     pub(crate) fn needs_somebody(state: AttentionState) -> bool {
         state.is_trouble()
     }
 
-    /// How long it is, in milliseconds, one at least.
+    /// The length in milliseconds, at least 1.
     pub(crate) fn length(&self) -> u64 {
         self.until.0.saturating_sub(self.since.0).max(1)
     }

@@ -1,4 +1,4 @@
-//! What peers have used: tokens and turns by their transcripts, messages by the histories.
+//! What peers have used: tokens and turns from their transcripts, messages from the histories.
 
 use crate::base::clock::EpochMs;
 use crate::base::evidence::Outcome;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 words! {
-    /// By what usage is put together.
+    /// What a row of the usage is about.
     pub enum UsageBy {
         /// Each peer.
         Peer = "peer",
@@ -34,24 +34,24 @@ words! {
 pub struct UsageRow {
     /// The peer, the day or the model; `-` where no transcript names the model.
     pub name: String,
-    /// Turns that began; a model has none.
+    /// The number of turns that began; absent for a model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turns: Option<u64>,
     /// How long they took, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_secs: Option<u64>,
-    /// Messages that were delivered to it.
+    /// The number of messages that were delivered to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received: Option<u64>,
-    /// Messages that it sent.
+    /// The number of settled messages that it sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
     /// Its tokens.
     pub tokens: Tokens,
-    /// What they cost, as far as the prices are known.
+    /// The cost of the tokens whose prices are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
-    /// Some of the tokens have no known price.
+    /// Whether the prices of some tokens are unknown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unpriced: bool,
     #[serde(skip)]
@@ -67,13 +67,13 @@ pub struct Used {
     pub total: UsageRow,
 }
 
-/// What has been used since `since`.
+/// What the registered peers have used since `since`.
 pub fn usage(world: &World<'_>, since: EpochMs, by: UsageBy, prices: Option<&Prices>) -> Result<Used, Failure> {
     let registry = Registry::read(world.paths)?;
     let mut rows: BTreeMap<String, UsageRow> = BTreeMap::new();
     for record in registry.peers() {
         let name = record.personality.to_string();
-        // A peer that did nothing is told of too.
+        // A peer that did nothing has a row too.
         if by == UsageBy::Peer {
             rows.entry(name.clone()).or_default();
         }
@@ -93,7 +93,7 @@ pub fn usage(world: &World<'_>, since: EpochMs, by: UsageBy, prices: Option<&Pri
     Ok(Used { rows, total: finished(total, "total".into(), by) })
 }
 
-/// What the transcripts of one peer tell.
+/// The turns and tokens in the transcripts of one peer.
 pub(crate) fn account(world: &World<'_>, peer: &Peer, since: EpochMs) -> Account {
     let mut account = Account::default();
     if let Some(transcripts) = transcripts::of(world.paths, peer) {
@@ -134,7 +134,7 @@ fn count(
     }
 }
 
-/// Messages: of each settled one, who sent it and who got it.
+/// Counts each settled message for its sender, and for its recipient if it was delivered.
 fn count_messages(
     world: &World<'_>,
     registry: &Registry,
@@ -144,9 +144,9 @@ fn count_messages(
 ) -> Result<(), Failure> {
     let is_known = |name: &Personality| registry.get(name).is_some();
     for (whose, history) in history::histories(world)? {
-        // What went to another host is told there.
+        // Messages to another host are not counted here.
         let Ok(to) = whose.parse::<Identity>() else { continue };
-        // A message may have several outcomes in turn: the last one counts.
+        // A message may have several outcomes one after the other: the last one counts.
         let mut last = BTreeMap::new();
         for line in history.lines()? {
             last.insert(line.id, line);

@@ -3,16 +3,16 @@
 use crate::chronicle::usage::{UsageRow, Used};
 use crate::runtime::Tokens;
 
-/// In which columns tokens are shown.
+/// The columns of tokens.
 pub(crate) const TOKEN_COLUMNS: [&str; 3] = ["in", "cached", "out"];
 
-/// The numbers for [`TOKEN_COLUMNS`]: what was sent, which includes what was written to a cache, what was read from one,
-/// and what was answered.
+/// The numbers for [`TOKEN_COLUMNS`]: tokens sent, including those written to a cache, tokens read from a cache, and tokens
+/// answered.
 pub(crate) fn token_counts(tokens: Tokens) -> [u64; 3] {
     [tokens.input.saturating_add(tokens.written), tokens.cached, tokens.output]
 }
 
-/// The lines: a header, the rows, the sum. `currency` is given where prices are.
+/// The lines: a header, the rows, the sum. `currency` is `None` if there are no prices.
 pub fn lines(used: &Used, by: &str, currency: Option<&str>) -> Vec<String> {
     let mut header = vec![by.to_uppercase()];
     header.extend(["TURNS", "WORKING", "RECEIVED", "SENT"].map(str::to_owned));
@@ -52,7 +52,7 @@ fn cells(row: &UsageRow, priced: bool) -> Vec<String> {
     cells
 }
 
-/// `45s`, `12m`, `3h05m`.
+/// A time span for people: `45s`, `12m`, `3h05m`; `-` for none.
 pub(crate) fn span(secs: u64) -> String {
     match secs {
         0 => "-".to_owned(),
@@ -62,7 +62,7 @@ pub(crate) fn span(secs: u64) -> String {
     }
 }
 
-/// A number in at most five characters: `999`, `12.3k`, `1.2M`.
+/// A number in at most five characters: `999`, `12.3k`, `1.2M`; `-` for 0.
 pub(crate) fn amount(count: u64) -> String {
     let n = count as f64;
     match count {
