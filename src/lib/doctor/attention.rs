@@ -1,4 +1,5 @@
-//! Peers that wait for a person, each with what to do about it: reported at once, and not only when many messages wait.
+//! Peers that wait for a person, each with what to do about it. They are reported at once, not only when messages have
+//! waited for long.
 
 use super::{Finding, replace, runtimes};
 use crate::attention::report::{self, age};
@@ -8,7 +9,7 @@ use crate::store::state_files::identities_with;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// One finding for each.
+/// One finding for each peer that waits for a person.
 pub(crate) fn attention<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let identities = match identities_with(world.paths, StateFile::Attention) {
         Ok(identities) => identities,
@@ -29,7 +30,7 @@ pub(crate) fn attention<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         .collect()
 }
 
-/// The command that mends it.
+/// What to do about the wait of `identity`, with the commands.
 fn mend(world: &World<'_>, identity: &Identity, now: &Attention) -> String {
     use AttentionState::*;
     let name = identity.personality();
@@ -55,7 +56,7 @@ fn mend(world: &World<'_>, identity: &Identity, now: &Attention) -> String {
     }
 }
 
-/// What to do about a peer that has died too often: where its program does not even say its version, that is why.
+/// What to do about a peer that has died too often. If its program can't even print its version, that is the cause.
 fn crash_loop(world: &World<'_>, identity: &Identity) -> String {
     let name = identity.personality();
     let report = format!("`iapeer-canary --report` says why it died; `iapeer new {name}` wakes it at once");

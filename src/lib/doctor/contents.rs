@@ -1,5 +1,5 @@
-//! State files whose content can't be understood: the next program that reads such a file sets it aside, and goes on
-//! without its content.
+//! State files whose content can't be parsed: the next program that reads such a file sets it aside and continues without
+//! its content.
 
 use super::finding::{Finding, moved};
 use super::fleet;
@@ -12,7 +12,7 @@ use crate::world::World;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
-/// The state files whose content exists nowhere else.
+/// One finding for each such file. Only files are checked whose content exists nowhere else.
 pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let state = world.paths.state_dir();
     let mut found = Vec::new();
@@ -64,7 +64,7 @@ pub(crate) fn contents<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     findings
 }
 
-/// What is in a folder; one that can't be listed has a finding of its own.
+/// The names in a folder. Empty for a folder that can't be listed, which has a finding of its own.
 fn names_in(dir: &Path) -> impl Iterator<Item = String> {
     durable::names_of(dir).unwrap_or_default().into_iter()
 }
@@ -74,7 +74,7 @@ fn items(place: &Path) -> Vec<(PathBuf, String)> {
     names_in(place).filter(is_item).filter_map(|name| fault::<queue::Item>(&place.join(name))).collect()
 }
 
-/// What is wrong with the content. What is no file, or can't be read, has a finding of its own.
+/// What is wrong with a file's content. A path that is no file, or can't be read, has a finding of its own.
 fn fault<T: DeserializeOwned>(path: &Path) -> Option<(PathBuf, String)> {
     let bytes = durable::read_optional(path).ok()??;
     serde_json::from_slice::<T>(&bytes).err().map(|error| (path.to_owned(), error.to_string()))

@@ -1,4 +1,4 @@
-//! One examination: runs every check, one after the other, and sums up the findings.
+//! One examination: runs all checks, one after the other, and counts the findings.
 
 use super::finding::{Finding, MendOutcome};
 use super::{
@@ -33,8 +33,8 @@ impl DoctorSummary {
     }
 }
 
-/// Looks at everything, with `fix` mends what is safe, and tells each finding. The code is that of the worst error
-/// that stands; warnings have none.
+/// Runs all checks, with `fix` carries out the mends, and reports each finding by `tell`. Returns the worst exit code of
+/// the errors that are not mended; warnings have none.
 pub(crate) fn examine<'a>(
     world: &'a World<'a>,
     fix: bool,
@@ -70,7 +70,7 @@ pub(crate) fn examine<'a>(
     take(machine::tmux(world));
     take(programs::programs());
     if shut.contains(&"root") {
-        // What others can change proves nothing: the rest is looked at when the root is one's own again.
+        // State that other users can change proves nothing: it is examined when the root is the user's own again.
         return Ok((summary, exit));
     }
     take(files::disks(world));
@@ -81,7 +81,7 @@ pub(crate) fn examine<'a>(
     take(files::set_aside(world));
     take(files::litter(world));
     take(verbs::cut_short(world));
-    // Those that stand.
+    // The names of the interrupted verbs that are left.
     let half_done = verbs::names(world);
     let registry = match Registry::read(world.paths) {
         Ok(registry) => registry,
@@ -94,7 +94,7 @@ pub(crate) fn examine<'a>(
         }
     };
     let unregistered = rebuild::unregistered(world, &registry);
-    // Whoever is to be registered again is no leftover.
+    // The files of a peer that is to be registered again are no leftovers.
     let apart = half_done.iter().chain(unregistered.iter().map(|record| &record.personality)).cloned().collect();
     take(registry::unregistered(world, unregistered));
     let registry = Registry::read(world.paths).unwrap_or(registry);

@@ -14,7 +14,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The root and the socket folder: what every program refuses.
+/// What every program refuses about the root and the socket folder.
 pub(crate) fn root<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let paths = world.paths;
     [paths.root(), paths.socket_dir()].into_iter().filter_map(private).collect()
@@ -50,8 +50,8 @@ pub(super) fn close(path: &Path, mode: u32) -> Result<(), MendError> {
     })
 }
 
-/// Names of ours that are no regular files where one is looked for, and files far larger than any of ours: what is in
-/// them is not read.
+/// Names below the root at which iapeer expects a regular file and finds none, and files that are far too large: iapeer
+/// does not read their content.
 pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let root = world.paths.root();
     let mut found: Vec<Unfit> = [world.paths.owner(), world.paths.hostname(), world.paths.nats()]
@@ -93,7 +93,7 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     unseen.into_iter().chain(found.into_iter().map(finding)).collect()
 }
 
-/// What to do about a file that is not used.
+/// What to do about a file that iapeer does not use.
 pub(super) fn command(unfit: &Unfit) -> String {
     let path = shell::path(&unfit.path);
     match unfit.fault {
@@ -107,10 +107,10 @@ pub(super) fn command(unfit: &Unfit) -> String {
     }
 }
 
-/// What a file has to be. What grows has a bound of its own, and is cut or put aside by who writes it next.
+/// The rule that a file must meet. Files that grow have no bound here: their next writer cuts or rotates them.
 fn rule(below: &[&str]) -> Rule {
     match below {
-        // Copies of attachments are as large as those.
+        // Copies of attachments have no bound.
         ["state", "outbox", files, _, ..] if files.ends_with(".files") => Rule { max: u64::MAX, ..Rule::STATE },
         ["state" | "schedules" | "hosts", ..] => Rule::STATE,
         ["runtimes", ..] => Rule::DOCUMENT,
@@ -118,7 +118,7 @@ fn rule(below: &[&str]) -> Rule {
     }
 }
 
-/// Whether the name, in parts below the root, is one under which a folder is looked for.
+/// Whether iapeer expects a folder at this path, given by its parts below the root.
 fn is_a_folder_of_ours(below: &[&str]) -> bool {
     match below {
         ["state", "lifecycle", name] => name.ends_with(".queue") || name.ends_with(".approval"),
@@ -135,7 +135,7 @@ fn is_a_folder_of_ours(below: &[&str]) -> bool {
     }
 }
 
-/// Everything of ours below the root but the peers' working folders, which are theirs.
+/// All files and folders of iapeer below the root, without the peers' working folders.
 fn ours(world: &World<'_>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut todo: Vec<PathBuf> = ["state", "history", "schedules", "owner", "logs", "cache", "runtimes"]
@@ -159,10 +159,10 @@ fn ours(world: &World<'_>) -> Vec<PathBuf> {
     found
 }
 
-/// A file system with less than this left takes no message of the longest kind, and no log.
+/// A file system with fewer bytes left counts as full: it may have no room for a long message or a log.
 const ROOM: u64 = 1 << 20;
 
-/// File systems that are full: of state, logs, sockets. Each is named once, by the first of our folders on it.
+/// File systems of state, logs and sockets that are full or read-only. Each is named once, by the first folder on it.
 pub(crate) fn disks<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let paths = world.paths;
     let folders = [paths.root().to_owned(), paths.state_dir(), paths.event_log_dir(), paths.pane_log_dir()];
@@ -196,7 +196,7 @@ pub(crate) fn disks<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     findings
 }
 
-/// Event logs that can't be written: what happens goes unsaid.
+/// Event logs that can't be written, so that events are lost.
 pub(crate) fn logs<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let dir = world.paths.event_log_dir();
     let names = [Log::Lifecycle, Log::Delivery, Log::Exits].map(|log| dir.join(log.file_name()));
@@ -223,7 +223,7 @@ pub(crate) fn logs<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     findings
 }
 
-/// State, logs and caches that somebody else owns or may read.
+/// State, logs and caches that another user owns or may read.
 pub(crate) fn modes<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let me = nix::unistd::geteuid().as_raw();
     let (mut foreign, mut open) = (Vec::new(), Vec::new());
@@ -263,7 +263,7 @@ fn file_name(path: &Path) -> Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
-/// Files that could not be read and were set aside. They hold something that somebody may want back.
+/// Files that could not be read and were set aside. Somebody may want their content back.
 pub(crate) fn set_aside<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let is_aside = |path: &PathBuf| {
         let name = file_name(path);
@@ -281,7 +281,7 @@ pub(crate) fn set_aside<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
         .collect()
 }
 
-/// Temporary files that a crash left.
+/// Temporary files that a crash left behind.
 pub(crate) fn litter<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let is_old = |path: &PathBuf| {
         path.parent().is_some_and(|dir| durable::is_litter(dir, &file_name(path), durable::LITTER_AGE))

@@ -26,20 +26,20 @@ pub struct Finding<'a> {
     /// The check: `root`, `files`, `tmux`, `programs`, `runtime`, `units`, `tick`, `queue`, `session`, `attention`,
     /// `telegram`, `host`, `state`, `profile`.
     pub check: &'static str,
-    /// How bad.
+    /// Error or warning.
     pub severity: Severity,
     /// What it is about: a path, an identity, a program.
     pub about: String,
     /// What is wrong, and why it matters.
     pub what: String,
-    /// What to do, in words; a command stands between backticks.
+    /// What to do, in words; commands are between backticks.
     pub todo: String,
     /// The commands of `todo`, one after the other, as a shell takes them. Empty where a person has to decide.
     pub commands: Vec<String>,
     /// The result of `--fix`; absent where there was nothing to mend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mended: Option<MendOutcome>,
-    /// The exit code it asks for while it stands.
+    /// The exit code that the finding asks for until it is mended.
     #[serde(skip)]
     pub exit: Exit,
     #[serde(skip)]
@@ -51,7 +51,7 @@ pub(crate) type Mend<'a> = Box<dyn FnOnce() -> Result<(), MendError> + 'a>;
 /// Why a mend was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MendError {
-    /// The file's mode could not be changed, or it could not be removed.
+    /// The file's mode could not be changed, or the file could not be removed.
     #[error("cannot {what} {}: {source}", path.display())]
     File { what: &'static str, path: PathBuf, source: io::Error },
     /// A state file could not be changed.
@@ -63,15 +63,15 @@ pub(crate) enum MendError {
     /// The profile can't be read or written.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-    /// Another room gave it up.
+    /// Another operation of the library failed.
     #[error(transparent)]
     Failed(#[from] Failure),
-    /// Nothing failed, and it stands all the same: why.
+    /// No operation failed, but the problem is still there: why.
     #[error("{0}")]
     Stands(String),
 }
 
-/// What is wrong, before it is said what to do about it: only with that it is a finding.
+/// A finding that lacks what to do about it: [`Symptom::todo`] completes it.
 pub(crate) struct Symptom {
     check: &'static str,
     severity: Severity,
@@ -81,7 +81,7 @@ pub(crate) struct Symptom {
 }
 
 impl Symptom {
-    /// With what to do about it, in words; a command stands between backticks, as a shell takes it.
+    /// Adds what to do about it, in words; commands are between backticks, as a shell takes them.
     pub(crate) fn todo<'a>(self, todo: impl Into<String>) -> Finding<'a> {
         let Symptom { check, severity, about, what, exit } = self;
         let todo = todo.into();
@@ -90,23 +90,23 @@ impl Symptom {
     }
 }
 
-/// The file that stands where a folder should be, where that is why the path can't be examined.
+/// If the path can't be examined because a file is in the place of a folder: that file.
 fn in_the_way(error: &StoreError) -> Option<PathBuf> {
     let StoreError::Io { source, path, .. } = error else { return None };
-    // A slash at the end would have the file itself not be found.
+    // Without a slash at the end, with which the file itself would not be found.
     let path: PathBuf = path.components().collect();
     let is_no_folder = |path: &&Path| path.metadata().is_ok_and(|meta| !meta.is_dir());
     let found = || path.ancestors().find(is_no_folder).map(Path::to_owned);
     (source.kind() == io::ErrorKind::NotADirectory).then(found)?
 }
 
-/// The command that moves `path` out of the way: to the same name with this `ending`.
+/// The command that moves `path` to the same name with `ending`.
 pub(super) fn moved(path: &Path, ending: &str) -> String {
     let aside = PathBuf::from(format!("{}.{ending}", path.display()));
     format!("`mv {} {}`", shell::path(path), shell::path(&aside))
 }
 
-/// What to do about what can't be examined.
+/// What to do about a path that can't be examined.
 pub(super) fn to_see(error: &StoreError) -> String {
     match in_the_way(error) {
         Some(file) => format!("{}, then look into it there", moved(&file, "aside")),
@@ -119,7 +119,7 @@ impl<'a> Finding<'a> {
         Symptom { check, severity: Severity::Error, about: about.to_string(), what: what.into(), exit }
     }
 
-    /// What can't be examined counts as not in order.
+    /// The finding that something can't be examined, which counts as an error.
     pub(crate) fn unseen(check: &'static str, error: &StoreError) -> Self {
         let what = format!("{error}: its content is not known");
         Finding::error(check, error.exit(), error.path().display(), what).todo(to_see(error))
@@ -134,7 +134,7 @@ impl<'a> Finding<'a> {
         self
     }
 
-    /// Whether it still stands.
+    /// Whether the finding is not mended.
     pub fn stands(&self) -> bool {
         self.mended != Some(MendOutcome::Done)
     }

@@ -20,10 +20,10 @@ use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// A message that waits for longer has been passed over by several ticks.
+/// A message that waits for longer has not been delivered by several ticks.
 const STUCK: Duration = Duration::from_secs(600);
 
-/// Dead letters, messages that nobody takes up, items that are none.
+/// Dead letters, messages that are not delivered, and files in queues that are no messages.
 pub(crate) fn queues<'a>(
     world: &'a World<'a>,
     registry: &Registry,
@@ -48,7 +48,7 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
         match (count(Place::Waiting), count(Place::Inflight), count(Place::Dead), count(Place::Corrupt)) {
             (Ok(waiting), Ok(inflight), Ok(dead), Ok(corrupt)) => (waiting, inflight, dead, corrupt),
             (waiting, inflight, dead, corrupt) => {
-                // What keeps one of these folders from being listed nearly always keeps all of them.
+                // One error is enough: nearly always all of these folders can't be listed for the same reason.
                 let error = [waiting, inflight, dead, corrupt].into_iter().find_map(Result::err);
                 let finding = |error: StoreError| {
                     Finding::error("queue", error.exit(), identity, error.to_string()).todo(to_see(&error))
@@ -111,7 +111,7 @@ fn queue<'a>(world: &'a World<'a>, registry: &Registry, identity: &Identity) -> 
     findings
 }
 
-/// A history that is gone although the agent has taken a message: what became of earlier messages is not known.
+/// A history that is missing although the agent has taken a message: the outcomes of earlier messages are not known.
 fn history_gone<'a>(world: &'a World<'a>, identity: &Identity) -> Option<Finding<'a>> {
     let path = world.paths.history(identity);
     world.markers(identity).turn()?.id?;
@@ -127,7 +127,7 @@ fn history_gone<'a>(world: &'a World<'a>, identity: &Identity) -> Option<Finding
     Some(Finding::warn("queue", identity, what).todo(todo).mend(move || Ok(durable::publish(&path, b"").map(drop)?)))
 }
 
-/// Sessions, their records, and who watches them.
+/// Sessions, their records and canaries; not those of peers that the service manager holds.
 pub(crate) fn sessions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
     let mut unseen = Vec::new();
     let mut all = BTreeSet::new();
@@ -202,7 +202,7 @@ pub(super) fn settle(world: &World<'_>, identity: &Identity) -> Result<(), MendE
     Ok(())
 }
 
-/// A server that lives without its socket: tmux makes it anew when it is told to.
+/// A live tmux server without its socket, which tmux creates again on SIGUSR1.
 fn unreachable<'a>(world: &'a World<'a>, identity: &Identity, record: &SessionRecord) -> Option<Finding<'a>> {
     let server = record.server.filter(|_| !world.host.has_trace(identity))?;
     let what = "its tmux server has no socket: its session can't be reached";
@@ -226,12 +226,12 @@ fn unwatched<'a>(world: &'a World<'a>, identity: Identity) -> Option<Finding<'a>
     }))
 }
 
-/// Whether a kind of state file stays when a peer goes: locks are never removed, and a queue holds somebody's words.
+/// Whether a kind of state file is kept when a peer is gone: locks are never removed, and a queue contains messages.
 fn is_kept(kind: &str) -> bool {
     kind == "queue" || kind.split('.').next_back() == Some("lock")
 }
 
-/// State files of identities that nobody declares any more.
+/// State files of identities that no registered peer declares.
 pub(crate) fn leftovers<'a>(
     world: &'a World<'a>,
     registry: &Registry,
@@ -248,7 +248,7 @@ pub(crate) fn leftovers<'a>(
         if half_done.contains(identity.personality()) {
             continue;
         }
-        // What was set aside has a finding of its own.
+        // A file that was set aside has a finding of its own.
         if !is_kept(kind) && !kind.contains(".corrupt-") && !registry.declares(&identity) {
             left.entry(identity).or_default().push(kind.to_owned());
         }

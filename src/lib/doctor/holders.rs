@@ -1,5 +1,5 @@
-//! Programs that hold a lock for too long, or that were suspended while they hold one: all programs that need the lock
-//! wait.
+//! Programs that hold a lock for too long, or were stopped by a signal while they hold one, so that all programs that need
+//! the lock wait.
 
 use super::finding::Finding;
 use crate::base::StateFile;
@@ -13,16 +13,16 @@ use crate::world::World;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// A holder that is not expected to let go by itself soon.
+/// A program that is not expected to release its lock soon.
 struct Stuck {
-    /// `pid N (program)`, as the holder wrote.
+    /// `pid N (program)`, as that program wrote.
     holder: String,
     pid: Option<i32>,
     doing: Doing,
     since: Duration,
 }
 
-/// Who holds the lock at `path`, if that holder is stopped, or holds the lock for longer than `fine`.
+/// The program that holds the lock at `path`, if it is stopped, or holds the lock for longer than `fine`.
 fn stuck(path: &Path, fine: Duration) -> Option<Stuck> {
     let taken = std::fs::metadata(path).and_then(|meta| meta.modified()).ok()?;
     if !lock::is_seen_held(path) {
@@ -44,7 +44,7 @@ impl Stuck {
         format!("{} for {}{waits}", self.holder, said(self.since))
     }
 
-    /// Ending a program of ours loses nothing: whatever it was doing, the next one goes on with.
+    /// What to do: ending a program of iapeer loses nothing, since the next one continues its work.
     fn todo(&self) -> String {
         match self.pid {
             Some(pid) if self.doing.stopped => format!("`kill -CONT {pid}` resumes it"),
@@ -61,7 +61,7 @@ pub(crate) fn tick<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     Some(Finding::error("tick", Exit::TryAgain, "tick", what).todo(stuck.todo()))
 }
 
-/// The lock of one identity. `None`: whoever holds it is at work.
+/// A lock of one identity that is held for too long. `None`: the program that holds it is at work.
 pub(crate) fn identity<'a>(world: &'a World<'a>, identity: &Identity) -> Option<Finding<'a>> {
     let settings = world.settings;
     let fine = (settings.boot_deadline + settings.ready_gate).max(settings.midturn_wait);

@@ -1,4 +1,4 @@
-//! Other hosts: those that are away, those whose file is wrong, and messages that came back.
+//! Other hosts: those that can't be reached, those whose file is wrong, and dead letters.
 
 use super::Finding;
 use super::finding::moved;
@@ -29,7 +29,7 @@ pub(crate) fn hosts<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     }
 }
 
-/// What keeps the relay from the NATS server at which hosts meet.
+/// Why the relay does not run or can't reach the NATS server, if a host is reached by NATS.
 fn relay<'a>(world: &'a World<'a>, rows: &[HostRow]) -> Option<Finding<'a>> {
     let on_nats: Vec<&HostRow> = rows.iter().filter(|row| row.transport == "nats").collect();
     if on_nats.is_empty() {

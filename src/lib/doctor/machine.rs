@@ -16,12 +16,12 @@ use crate::units;
 use crate::world::World;
 use std::time::Duration;
 
-/// The oldest tmux that has what we use of it (`capture-pane -e`, `pane-died`, `paste-buffer -p`, exact targets).
+/// The oldest tmux that has all that iapeer uses (`capture-pane -e`, `pane-died`, `paste-buffer -p`, exact targets).
 const OLDEST: (u32, u32) = (3, 2);
-/// Before this one a paste into a dead pane ends the server; we look first, but nothing is safer than a fixed tmux.
+/// An older tmux does not report the signal that ended a pane's program (`pane_dead_signal`).
 const WELL: (u32, u32) = (3, 3);
 
-/// tmux: there, and new enough.
+/// Whether tmux is installed and new enough.
 pub(crate) fn tmux<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let tmux = match Tmux::find(world.settings.tmux_timeout) {
         Ok(tmux) => tmux,
@@ -62,7 +62,7 @@ fn version(said: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// How a tick is run each minute here: one line, by what this host has.
+/// How to have a tick run each minute on this host: by the service manager, else by cron.
 fn each_minute(world: &World<'_>) -> String {
     let has_manager = world.settings.use_service_manager && Manager::here().unreachable().is_none();
     if has_manager {
@@ -77,7 +77,7 @@ fn each_minute(world: &World<'_>) -> String {
     )
 }
 
-/// A tick that could not run, and that nobody may have seen fail.
+/// A tick that could not run, whose failure nobody may have seen.
 fn failed(world: &World<'_>) -> Option<Finding<'static>> {
     let FailedTick { at, why } = failed_tick(world.paths)?;
     let what = format!("none has run since one failed {} ago: {why}", said(world.now().since(at)));
@@ -86,7 +86,7 @@ fn failed(world: &World<'_>) -> Option<Finding<'static>> {
     Some(Finding::error("tick", Exit::Config, "tick", what).todo(todo))
 }
 
-/// What the stamp of the last tick says.
+/// Whether the stamp of the last tick is missing, too old, or in the future.
 fn stamp<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let stamp = tick::last_tick(world.paths);
     let ahead = stamp.map_or(Duration::ZERO, |at| at.since(world.now()));
@@ -108,7 +108,7 @@ fn stamp<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     Some(Finding::warn("tick", "tick", what).todo(each_minute(world)))
 }
 
-/// The tick, the units, lingering. Without peers none of it is needed yet.
+/// The tick, the units, lingering. Without peers nothing of this is needed yet.
 pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
     if registry.peers().is_empty() {
         return vec![];

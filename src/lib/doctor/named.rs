@@ -1,5 +1,5 @@
-//! Files that name what is not there, or that can't be used as they are: the owner, schedules, the program that notifies,
-//! the variables of launches, the inboxes of persons. No program fails because of them, so that nothing else says it.
+//! Files that name something missing, or can't be used as they are: the owner, schedules, the program that notifies, the
+//! variables of launches, the inboxes of persons. No program fails because of them, so that only doctor reports them.
 
 use super::finding::{Finding, moved};
 use crate::base::exit::{Exit, Failure};
@@ -31,7 +31,7 @@ pub(crate) fn named<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Findin
 
 fn owner_there<'a>(world: &'a World<'a>, registry: &Registry) -> Option<Finding<'a>> {
     let path = world.paths.owner();
-    // One that can't be read has a finding of its own.
+    // A file that can't be read has a finding of its own.
     let text = durable::read_optional(&path).ok()??;
     let text = String::from_utf8_lossy(&text).trim().to_owned();
     let named = owner::owner(world.paths).ok()?;
@@ -67,7 +67,7 @@ fn of_schedule<'a>(world: &'a World<'a>, registry: &Registry, name: &Personality
                     .todo(format!("`iapeer schedule remove {name}`, or create the recipient again")),
             )
         }
-        // What is no regular file has a finding of its own.
+        // A path that is no regular file has a finding of its own.
         Err(Failure { exit: Exit::Config, message, .. }) => Some(
             Finding::error("files", Exit::Config, path.display(), message)
                 .todo(format!("correct it, or {} to be without this schedule", moved(&path, "bad"))),
@@ -109,7 +109,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
                 format!("correct it, or `sed -i.bak '{line}s/^/# /' {}` has it be a comment", shell::path(&path));
             found.push(Finding::warn("profile", path.display(), what).todo(todo));
         }
-        // A file of that name in the folder of an agent is the agent's affair.
+        // Only for persons: an agent may have a file of that name.
         let inbox = Inbox::of(&record.cwd).dir();
         let is_filed =
             || Peer::find(world.paths, &record.personality, Some(runtime)).is_ok_and(|peer| peer.is_mailbox());

@@ -23,14 +23,14 @@ use crate::world::{Host, Launch, World};
 use serde::Serialize;
 use std::time::Duration;
 
-/// A screen that was not there before.
+/// A screen that is not as the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct SeenScreen {
     /// Milliseconds since the start.
     pub ms: u64,
     /// `blank`, `unknown`, `dialog NAME`, `composer empty`, `composer empty busy`, …
     pub what: String,
-    /// The rules and whether each holds: what to repair when `what` is wrong.
+    /// The rules, and whether each matches: they show what to repair if `what` is wrong.
     pub rules: Vec<RuleVerdict>,
     /// The last rows.
     pub tail: String,
@@ -39,9 +39,9 @@ pub(crate) struct SeenScreen {
 /// A rule's verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RuleVerdict {
-    /// Its place in the manifest.
+    /// The rule's place in the manifest.
     pub rule: String,
-    /// Whether it holds on this screen.
+    /// Whether the rule matches this screen.
     pub holds: bool,
 }
 
@@ -57,18 +57,18 @@ impl SeenScreen {
 /// Why the program never became ready.
 #[derive(Debug, thiserror::Error)]
 enum ProbeError {
-    /// It has ended, in these words.
+    /// The program has ended, with these words.
     #[error("{0}")]
     Ended(String),
-    /// It asks for something that only a person may answer.
+    /// The program asks something that only a person may answer.
     #[error(transparent)]
     ForAPerson(#[from] ForAPerson),
-    /// It did not become ready in time.
+    /// The program did not become ready in time.
     #[error("never-became-ready: no rule of the manifest matches the last screen above as ready")]
     Never,
 }
 
-/// What a report needs besides the screens: what was started, where.
+/// What a bug report needs besides the screens: which program was started, and on what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Setting {
     /// The version of iapeer.
@@ -77,11 +77,11 @@ pub(crate) struct Setting {
     pub runtime: String,
     /// The program that was started.
     pub program: String,
-    /// Its version, by its package or by what it says itself.
+    /// Its version, from its package or as the program prints it.
     pub version: Option<String>,
     /// The version or versions that the rules were measured with.
     pub measured: Vec<String>,
-    /// Whose `launch.env` the program was given.
+    /// The peer whose `launch.env` the program gets.
     pub launch_env_of: Option<String>,
     /// tmux and its version.
     pub tmux: String,
@@ -90,7 +90,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// The lines for people: with the screens, what belongs into an issue.
+    /// The lines for people.
     pub(crate) fn lines(&self) -> String {
         let or = |text: &Option<String>, else_: &str| text.clone().unwrap_or_else(|| else_.to_owned());
         let measured = if self.measured.is_empty() { "no version".to_owned() } else { self.measured.join(" to ") };
@@ -111,7 +111,7 @@ impl Setting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Probed {
-    /// What is started, before anything is seen.
+    /// What is started, before the first screen.
     Setting(Setting),
     /// A screen.
     Screen(SeenScreen),
@@ -137,8 +137,8 @@ fn borrowed(world: &World<'_>, runtime: &Runtime) -> Option<(String, Vec<u8>)> {
     })
 }
 
-/// Starts `runtime` and reports what is seen until it is ready. A registered peer's `launch.env` may be what logs the
-/// program in, so the program is given one. The error says why it never was.
+/// Starts the program of `runtime` and reports its screens until it is ready. The program gets the `launch.env` of a
+/// registered peer, since that may contain its login. The error says why it never became ready.
 pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut(&Probed)) -> Result<(), Failure> {
     let made = |error: std::io::Error| Failure::new(Exit::CantCreate, format!("cannot make a temporary root: {error}"));
     let dir = tempfile::Builder::new().prefix("iapeer-doctor.").tempdir_in("/tmp").map_err(made)?;
@@ -181,7 +181,7 @@ pub(crate) fn probe(world: &World<'_>, runtime: &Runtime, mut report: impl FnMut
     Ok(ended?)
 }
 
-/// Where the rules come from, for a person who is to repair them.
+/// The version that the rules were measured with, for a person who has to repair them.
 fn origin(manifest: &Manifest) -> String {
     let untried = if manifest.experimental { "; our tests do not try them" } else { "" };
     match manifest.measured.last() {
@@ -223,7 +223,7 @@ fn watch(
             }
             Err(LookTrouble::Ended { what, last }) => {
                 let said = ready::last_words(host, launch).or(last).unwrap_or_default();
-                // A program that ends at once may have said why in words that the manifest knows.
+                // The last words of a program that ends at once may match a dialog of the manifest.
                 let known = Screen::of_last_words(&said);
                 if let Sight::Dialog(dialog) = known.sight(rules) {
                     ready::answer(host, launch.peer, &known, dialog)?;

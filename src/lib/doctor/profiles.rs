@@ -1,4 +1,4 @@
-//! The peers' profiles, and whether the registry agrees with them.
+//! The peers' folders and profiles, and whether the registry agrees with the profiles.
 
 use super::finding::{Finding, MendError};
 use crate::base::exit::Exit;
@@ -22,7 +22,7 @@ use crate::world::peer::Peer;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Folders, profiles, and whether the registry says the same.
+/// The findings about all peers but those of interrupted verbs.
 pub(crate) fn profiles<'a>(
     world: &'a World<'a>,
     registry: &Registry,
@@ -81,7 +81,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     findings
 }
 
-/// Writes the profile anew, as far as the registry has it.
+/// Writes the profile anew from the registry's record.
 fn anew<'a>(world: &'a World<'a>, record: &PeerRecord) -> impl FnOnce() -> Result<(), MendError> + 'a {
     let record = record.clone();
     move || {
@@ -90,7 +90,7 @@ fn anew<'a>(world: &'a World<'a>, record: &PeerRecord) -> impl FnOnce() -> Resul
     }
 }
 
-/// A peer whose folder is gone: where it was moved to, if that can be seen.
+/// The finding about a peer whose folder is gone, with its new place if that can be found.
 fn folder_gone<'a>(world: &'a World<'a>, record: &PeerRecord) -> Finding<'a> {
     let (name, old) = (&record.personality, record.cwd.display());
     let what = format!("its folder {old} is gone: it can't be started, and its messages wait");
@@ -106,7 +106,7 @@ fn folder_gone<'a>(world: &'a World<'a>, record: &PeerRecord) -> Finding<'a> {
     }
 }
 
-/// The one folder beside the old one, or among the default ones, whose profile has the peer's name.
+/// The folder whose profile has the peer's name, beside the old one or in `<root>/peers`, if there is exactly one.
 fn moved_to(world: &World<'_>, record: &PeerRecord) -> Option<PathBuf> {
     let mut places: Vec<PathBuf> = record.cwd.parent().map(Path::to_owned).into_iter().collect();
     places.push(world.paths.root().join("peers"));
@@ -119,7 +119,7 @@ fn moved_to(world: &World<'_>, record: &PeerRecord) -> Option<PathBuf> {
     found.next().is_none().then_some(only)
 }
 
-/// A file below a peer's `.iapeer` for which the peer is not started.
+/// The finding about a file below a peer's `.iapeer` that keeps the peer's sessions from being started.
 fn of_file<'a>(name: &Personality, unfit: Unfit) -> Finding<'a> {
     let Unfit { path, fault } = unfit;
     let what = format!("{} {fault}: its sessions are not started", path.display());
@@ -132,7 +132,7 @@ fn of_file<'a>(name: &Personality, unfit: Unfit) -> Finding<'a> {
     }
 }
 
-/// Plugins with which its sessions are to be started, and are not, or not wholly.
+/// Plugins that are enabled for the peer, and that its sessions don't get, or get only in part.
 fn plugins<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     let name = &record.personality;
     let mut troubled = BTreeSet::new();

@@ -8,7 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The programs that are needed, each with what does not work without it. A runtime's program has a check of its own.
+/// These programs, each with what does not work without it. A runtime's program has a check of its own.
 const STARTED_BY_OTHERS: [(&str, &str); 8] = [
     ("iapeer-drain", "no message is delivered"),
     ("iapeer-superviser", "no tick notices a death, an idle peer, or a waiting message"),
@@ -20,7 +20,7 @@ const STARTED_BY_OTHERS: [(&str, &str); 8] = [
     ("iapeer-telegram", "no message is sent or received by Telegram"),
 ];
 
-/// Programs of ours that can't be run from where this one is.
+/// Programs of iapeer that can't be run from this program's folder.
 pub(crate) fn programs<'a>() -> Vec<Finding<'a>> {
     STARTED_BY_OTHERS.iter().filter_map(|(name, without)| program(launch::bin_dir(), name, without)).collect()
 }
@@ -39,7 +39,7 @@ fn program<'a>(dir: &Path, name: &str, without: &str) -> Option<Finding<'a>> {
     })
 }
 
-/// Gives the right to execute to everybody who has the right to read.
+/// Makes the program executable for all who may read it.
 fn make_executable(program: &Path) -> Result<(), MendError> {
     let failed = |source| MendError::File { what: "change", path: program.to_owned(), source };
     let mode = fs::metadata(program).map_err(failed)?.permissions().mode();

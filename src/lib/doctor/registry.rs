@@ -8,9 +8,9 @@ use crate::store::StoreError;
 use crate::store::registry::{PeerRecord, RegistryError};
 use crate::world::World;
 
-/// What is found of a registry that can't be used.
+/// The findings about a registry that can't be used.
 pub(crate) fn unusable<'a>(world: &'a World<'a>, error: RegistryError) -> Vec<Finding<'a>> {
-    // What is no file, or far too large, is set aside like one that is no registry; a file of somebody else is not.
+    // A path that is no file, or far too large, is set aside like a corrupt registry; another user's file is not.
     let mendable = match &error {
         RegistryError::Store(StoreError::Unfit(unfit)) => unfit.exit() == Exit::Config,
         RegistryError::Store(_) => false,
@@ -45,7 +45,7 @@ pub(crate) fn unusable<'a>(world: &'a World<'a>, error: RegistryError) -> Vec<Fi
     findings
 }
 
-/// Peers that have left something, and that a registry which can be read does not name.
+/// The findings about peers that have left files, and that a readable registry does not name.
 pub(crate) fn unregistered<'a>(world: &'a World<'a>, records: Vec<PeerRecord>) -> Vec<Finding<'a>> {
     let finding = |record: PeerRecord| {
         let what = format!(

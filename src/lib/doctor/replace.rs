@@ -1,4 +1,4 @@
-//! Programs that are not where they are named, or that do not run: the commands that put a working one there.
+//! Commands for people that put a working program in the place of a missing or broken one.
 
 use crate::base::shell;
 use crate::host::{about, command};
@@ -8,7 +8,7 @@ use crate::world::peer::Peer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a program may take to say its version.
+/// How long a program may take to print its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The command that makes `named` lead to `found`. What stands there is kept aside.
@@ -29,8 +29,8 @@ fn with_ending(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// What to do where the program of `peer` is missing or broken: another one that is found without the variable that
-/// names this one, else how to install it.
+/// What to do if the program of `peer` is missing or broken: use another one, which is found without the variable that
+/// names the program, else install it.
 pub(crate) fn agent(world: &World<'_>, peer: &Peer) -> String {
     let program = &peer.manifest.program;
     let variable = &program.variable;
@@ -46,7 +46,7 @@ pub(crate) fn agent(world: &World<'_>, peer: &Peer) -> String {
     }
 }
 
-/// Why the program of `peer` can't be what it should be: it does not even say its version.
+/// Why the program of `peer` does not even print its version. `None`: it does, or no program is found.
 pub(crate) fn does_not_run(world: &World<'_>, peer: &Peer) -> Option<String> {
     let program = launch::find_program(world.paths, peer, &launch::allowed(launch::environment())).ok()?;
     match command::run(program.to_str()?, &["--version".into()], &[], PATIENCE) {

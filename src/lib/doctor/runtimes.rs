@@ -13,7 +13,7 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use std::collections::BTreeMap;
 
-/// One finding for all peers that it concerns in the same way.
+/// The findings, one for all peers of a runtime that have the same problem.
 pub(crate) fn runtimes<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
     let mut found: BTreeMap<(Runtime, String), (Finding<'a>, Vec<String>)> = BTreeMap::new();
     for record in registry.peers().iter().filter(|record| record.cwd.is_dir()) {
@@ -42,7 +42,7 @@ pub(crate) fn runtimes<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fin
         .collect()
 }
 
-/// The command that logs in to the program of `peer`, in words; `None` where its manifest knows none.
+/// The command that logs in to the program of `peer`, in words; `None` if its manifest names none, or there is no program.
 pub(crate) fn login_command(world: &World<'_>, peer: &Peer) -> Option<String> {
     let args = &peer.manifest.login.as_ref().filter(|login| !login.args.is_empty())?.args;
     let program = launch::find_program(world.paths, peer, &launch::allowed(launch::environment())).ok()?;
@@ -53,7 +53,7 @@ pub(crate) fn login_command(world: &World<'_>, peer: &Peer) -> Option<String> {
 
 fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     let runtime = &peer.manifest.runtime;
-    // The program of a bridge is named by its unit, not by ours; a mailbox has none.
+    // The program of a bridge is named by the bridge's unit, and a mailbox has none.
     if peer.manifest.kind != Kind::Tui {
         return None;
     }
@@ -74,10 +74,10 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
         return Some(Finding::error("runtime", failure.exit, runtime, failure.message).todo(todo));
     }
     let login = peer.manifest.login.as_ref()?;
-    // As in a session of this peer: nothing else of the caller's environment reaches it.
+    // With the environment of a session of this peer, which gets nothing else from the caller's environment.
     match launch::launch_env(peer) {
         Ok(launch_env) => env.extend(launch_env.vars),
-        // Told with the peer's own files.
+        // Reported with the peer's own files.
         Err(StoreError::Unfit(_)) => return None,
         Err(error) => {
             let file = paths::launch_env_path(peer.cwd(), runtime);
@@ -85,7 +85,7 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
             return Some(Finding::error("runtime", error.exit(), runtime, error.to_string()).todo(todo));
         }
     }
-    // On macOS a login may be in the keychain, which we don't open.
+    // On macOS a login may be in the keychain, which iapeer does not open.
     if cfg!(target_os = "macos") || login.is_seen(world.paths, |name| env.get(name).cloned()) {
         return None;
     }

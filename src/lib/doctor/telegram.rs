@@ -1,4 +1,4 @@
-//! Telegram bots through which no message can be sent or received.
+//! Persons on Telegram without a bot, and bots through which no messages can be received.
 
 use super::Finding;
 use crate::attention::report::age;
@@ -7,7 +7,7 @@ use crate::people::bots;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// One finding for each bot, and for each person whose bots can't be read.
+/// One finding for each such bot, and for each person without bots or whose bots can't be read.
 pub(crate) fn telegram<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let peers = Peer::all(world.paths).unwrap_or_default();
     let mut found = Vec::new();

@@ -42,7 +42,7 @@ pub(crate) fn cut_short<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     journal::pending(world.paths).into_iter().map(finding).collect()
 }
 
-/// The peers that these verbs are about: what looks left over of them is not.
+/// The peers that these verbs are about, whose files are no leftovers.
 pub(crate) fn names(world: &World<'_>) -> BTreeSet<Personality> {
     let intents = journal::pending(world.paths).into_iter().flatten();
     intents.flat_map(|intent| intent.act.names().into_iter().cloned().collect::<Vec<_>>()).collect()

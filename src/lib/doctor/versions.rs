@@ -1,5 +1,5 @@
-//! Agents' programs of another version than the one with which their screen rules were measured: such a program may
-//! show a screen that no rule matches.
+//! Agent programs of another version than the one with which their screen rules were measured: such a program may show a
+//! screen that no rule matches.
 
 use super::finding::Finding;
 use crate::base::exit::Failure;
@@ -9,7 +9,7 @@ use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
 
-/// One finding for each runtime that a peer declares.
+/// One finding for each declared runtime whose program has such a version.
 pub(crate) fn versions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Finding<'a>> {
     let finding = |(runtime, what): (Runtime, String)| {
         let todo = format!(
@@ -21,13 +21,13 @@ pub(crate) fn versions<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Fin
     drift::drifts(world.paths, registry, Effort::Run).into_iter().map(finding).collect()
 }
 
-/// A peer that has `runtime`.
+/// A registered peer that declares `runtime`.
 fn one_on(world: &World<'_>, registry: &Registry, runtime: &Runtime) -> Option<Peer> {
     let record = registry.peers().iter().find(|record| record.runtimes.contains(runtime))?;
     Peer::of_in(world.paths, registry, &Identity::new(runtime.clone(), record.personality.clone())).ok()
 }
 
-/// Notes that the rules for `runtime` hold for the version that is installed: they have just been tried.
+/// Records that the rules for `runtime` match the installed version, after they have just been tested.
 pub(crate) fn note_tried(world: &World<'_>, runtime: &Runtime) -> Result<(), Failure> {
     let peer = one_on(world, &Registry::read(world.paths)?, runtime);
     peer.map_or(Ok(()), |peer| drift::note_tried(world.paths, &peer))
