@@ -46,7 +46,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line as a JSON object, with the log's name. The values are strings, those of [`NUMBERS`] numbers.
+    /// The line as a JSON object, with the log's name. Values are strings, but numbers in the fields that are numbers.
     pub fn json(&self) -> Value {
         let typed = |(key, value): &(String, String)| {
             (key.clone(), number(key, value).unwrap_or_else(|| value.as_str().into()))

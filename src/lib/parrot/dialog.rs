@@ -32,9 +32,9 @@ impl DialogKind {
 pub(crate) enum DialogAnswer {
     /// The screen stays.
     Stay,
-    /// Answered: go on.
+    /// Answered: continue.
     Next,
-    /// Answered: go on from a summary.
+    /// Answered: continue from a summary.
     Summary,
     /// The folder is not trusted: leave.
     Untrusted,

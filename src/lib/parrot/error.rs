@@ -12,9 +12,9 @@ pub enum ParrotError {
     Variable {
         /// The variable.
         name: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What it should hold.
+        /// What the value must be.
         wants: &'static str,
     },
     /// Standard input or output is not a terminal.

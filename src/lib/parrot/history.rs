@@ -63,7 +63,7 @@ impl Conversation {
         }
     }
 
-    /// Something the parrot said.
+    /// An answer of the parrot.
     pub(crate) fn assistant(&mut self, text: &str) {
         self.push(EntryKind::Assistant, text);
     }

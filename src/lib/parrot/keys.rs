@@ -1,7 +1,7 @@
 //! Decodes bytes from the terminal into keys and pastes.
 //!
 //! The decoder keeps its state between reads, since a read may end in the middle of a sequence. A single escape byte is
-//! either the Escape key or the start of a sequence; only time tells: the caller waits briefly, then calls
+//! either the Escape key or the start of a sequence: the caller waits briefly for the rest, then calls
 //! [`Decoder::flush`].
 
 /// One thing the user did.
@@ -97,7 +97,7 @@ impl Decoder {
             State::DialogAnswer => match byte {
                 0x07 => self.state = State::Ground,
                 0x1b => self.state = State::AnswerEscape,
-                // No answer holds other control characters: this was none, and must not swallow the user's input.
+                // No answer contains other control characters: this was none, and must not swallow the user's input.
                 0..=0x1f => self.restart(byte, keys),
                 _ => {}
             },

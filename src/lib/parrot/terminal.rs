@@ -108,7 +108,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         if self.paste {
-            // The terminal may be gone by now; there is nobody to tell.
+            // Errors are ignored: the terminal may be gone.
             let (rows, _) = self.size();
             let _ = self.write(format!("\x1b[?2004l\x1b[?7h\x1b[0m\x1b[{rows};1H\r\n\x1b[?25h").as_bytes());
         }

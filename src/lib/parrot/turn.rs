@@ -14,7 +14,7 @@ pub(crate) enum Work {
     Compact,
 }
 
-/// Where the turn stands.
+/// The state of a turn.
 #[derive(Debug)]
 pub(crate) enum ParrotTurn {
     Idle {
@@ -51,7 +51,7 @@ pub(crate) enum ParrotTurn {
     },
 }
 
-/// Whether the session goes on after a submit.
+/// Whether the session continues after a submit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     Stay,

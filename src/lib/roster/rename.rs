@@ -267,7 +267,7 @@ fn move_folder(renaming: &Renaming) -> Result<(), Failure> {
     }
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     if is_there(to) && is_there(from) {
-        // The old folder was created again, or the new name is taken: the profile shows whose the new folder is.
+        // The old folder was created again, or the new name is taken: the profile shows whose folder the new one is.
         return match Profile::read(to) {
             Ok(Some(profile)) if [&renaming.old, &renaming.new].contains(&profile.personality()) => Ok(()),
             _ => Err(Failure::new(Exit::Refused, format!("{} is in the way: move it away", to.display()))),

@@ -174,7 +174,7 @@ impl Api {
         let what = |told: &Option<Answer>| told.as_ref().map(|told| told.description.clone()).unwrap_or_default();
         match (status, told) {
             (200, Some(Answer { ok: true, result, .. })) => Ok(result),
-            // 404: the URL does not contain anything that has the form of a token.
+            // 404: the token in the URL does not have the form of one.
             (401 | 404, _) => Err(ApiError::Token),
             (429, told) => {
                 let secs = told.and_then(|told| told.parameters.retry_after).unwrap_or(1);
@@ -232,7 +232,7 @@ fn whole_characters(json: &[u8]) -> Vec<u8> {
     whole
 }
 
-/// A line that `content` does not hold.
+/// A boundary for a multipart body that `content` does not contain.
 fn boundary(content: &[u8]) -> String {
     let mut mark = String::from("iapeer-part");
     while content.windows(mark.len()).any(|window| window == mark.as_bytes()) {

@@ -38,7 +38,7 @@ const CODE: usize = 8;
 pub struct Connection<'a> {
     /// The name of the person.
     pub person: &'a str,
-    /// The file that holds the bot's token.
+    /// The file that contains the bot's token.
     pub token_file: &'a Path,
     /// The agents that the bot speaks for; empty: all agents.
     pub agents: &'a [String],

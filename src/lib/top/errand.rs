@@ -69,7 +69,8 @@ impl KeyErrand {
         }
     }
 
-    /// Whether the output and the exit code of the errand's program are not shown: the details, read afterwards, tell.
+    /// Whether the output and the exit code of the errand's program are ignored: the details, which are read afterwards,
+    /// show the result.
     pub(crate) fn is_quiet(&self) -> bool {
         matches!(self, KeyErrand::Attend(_))
     }

@@ -40,7 +40,7 @@ pub(crate) struct TopTable {
 }
 
 impl PeerTable {
-    /// Reads all peers, those that need somebody first.
+    /// Reads all peers, those that need a person first.
     pub(crate) fn read(&mut self, world: &World<'_>) -> Result<TopTable, Failure> {
         let mut listed = list::peers(world)?;
         table::sort(&mut listed);

@@ -32,7 +32,7 @@ pub enum TopAct {
     StopOrStart,
     /// Filters the peers.
     Filter,
-    /// Shows only peers that need somebody.
+    /// Shows only peers that need a person.
     Trouble,
     /// Draws everything anew.
     Redraw,

@@ -1,5 +1,5 @@
-//! `iapeer top`: the peers on a screen of its own, those that need somebody first, and the selected one's screen, queue
-//! and last events.
+//! `iapeer top`: the peers on a full screen, those that need a person first, and the selected one's screen, queue and
+//! last events.
 //!
 //! The keys run the programs that the command line has, so that no decision of these programs is repeated here.
 //! `keys`, `row`, `plan`, `state` and `errand` decide and are tested as tables; `gather` reads, `draw` draws, `terminal`

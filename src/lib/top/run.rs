@@ -48,7 +48,7 @@ pub(crate) fn watch(world: &World<'_>) -> Result<Exit, Failure> {
     })
 }
 
-/// The screen, drawn once, as `rows` lines of text that are `columns` wide.
+/// The screen, drawn once, as `rows` lines of text that are at most `columns` wide.
 ///
 /// # Errors
 /// Where the peers can't be read.

@@ -25,7 +25,7 @@ pub(crate) struct TopDetails {
 /// The state of the screen.
 #[derive(Debug, Default)]
 pub(crate) struct TopState {
-    /// Every peer, those that need somebody first.
+    /// Every peer, those that need a person first.
     pub rows: Vec<TopRow>,
     /// The selected peer.
     pub chosen: Option<Personality>,

@@ -70,7 +70,7 @@ fn take<'w>(
         return Ok(AckKind::Term);
     };
     if !takers.contains_key(&from) {
-        // Each host that may publish is trusted: the server's permissions decide who may publish in a host's name.
+        // An unknown host is registered: the server's permissions decide who may publish in a host's name.
         if HostFile::read(world.paths, &from)?.is_none() {
             HostFile::Nats.write(world.paths, &from)?;
         }

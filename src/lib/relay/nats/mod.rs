@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A message counts as handed over when the stream has acknowledged it; its `Nats-Msg-Id` is the message's id. It leaves
-//! the stream when the recipient's host has accepted it durably. Not the server's deduplication window makes sure that a
-//! message is accepted only once, but the ids in the recipient's queue and history.
+//! the stream when the recipient's host has accepted it durably. That host accepts each message only once, by the ids in
+//! the recipient's queue and history; this does not depend on the server's deduplication window.
 
 mod connect;
 mod consume;

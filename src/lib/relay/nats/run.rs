@@ -30,7 +30,7 @@ const TAKEOVER: Duration = Duration::from_secs(10);
 /// is used again soon.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
-/// Hands messages over and takes messages until the program is killed; returns only an error without which it can't
+/// Hands messages over and takes messages until the program is killed; returns only an error after which it can't
 /// continue. `say` gets the state of the connection as text.
 pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure> {
     let file = NatsFile::needed(world.paths)?;
