@@ -1,7 +1,7 @@
 //! Turns: a message starts a turn, or waits until the running turn ends; a turn ends by itself or is interrupted.
 //!
-//! The order of a turn: line in `PARROT_RECORD`, `user` in the transcript, hook `prompt`, (the turn), `assistant` in the
-//! transcript, reply, `turn_end` in the transcript, hook `stop`.
+//! The order of a turn: `PARROT_RECORD`, record `user`, hook `prompt`, the work, record `assistant`, reply, record
+//! `turn_end`, hook `stop`.
 
 use super::ask::{Ask, Chosen, QUESTION, TOOL, Trouble};
 use super::faults::{Answers, Crash, Faults, Hang, crash};
@@ -220,8 +220,7 @@ impl Agent {
         }
     }
 
-    /// Processes what has happened: hooks and replies that returned, times that have passed. Returns whether anything
-    /// happened.
+    /// Processes hooks and replies that returned, and times that have passed. Returns whether anything has happened.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         let mut moved = false;
         for done in self.hooks.done() {
