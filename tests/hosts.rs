@@ -83,6 +83,18 @@ fn a_question_is_answered_across_hosts() {
 }
 
 #[test]
+fn a_schedule_may_write_to_a_peer_of_a_known_host() {
+    let (laptop, _there) = two();
+    laptop.home.set("IAPEER_SERVICE_MANAGER", "none");
+    let add =
+        |to: &str| laptop.home.run("iapeer", &["schedule", "add", "daily", "--to", to, "--every", "1h", "-m", "x"]);
+    let refused = add("bob@nowhere");
+    assert!(refused.code == 67 && refused.stderr.contains("nowhere"), "{refused}");
+    let added = add("bob@box");
+    assert!(added.code == 0 && added.stdout.starts_with("scheduled daily  to bob@box"), "{added}");
+}
+
+#[test]
 fn files_go_along_and_land_below_their_message() {
     let (laptop, there) = two();
     let file = laptop.home.dir().join("a b.bin");

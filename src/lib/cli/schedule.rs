@@ -7,6 +7,7 @@ use crate::cli::people_args::ScheduleAct;
 use crate::delivery::accept::Message;
 use crate::delivery::recipients;
 use crate::message::limits;
+use crate::store::registry::Registry;
 use crate::units::schedule::{self, Schedule};
 use crate::units::schedule_words::{named, trigger};
 use crate::world::World;
@@ -35,7 +36,7 @@ pub fn run(world: &World<'_>, act: ScheduleAct) -> Result<Exit, Failure> {
             let text = cli::body(message, message_file.as_deref())?;
             limits::check_body(&text)?;
             // A misspelled recipient is refused now, not when the schedule fires.
-            recipients::check(world, &schedule.to)?;
+            recipients::check(world, &Registry::read(world.paths)?, &schedule.to)?;
             let scheduled = schedule::add(world, &schedule, &text)?;
             cli::tell(json, &scheduled, || format!("scheduled {}", scheduled.line()));
             Ok(Exit::Ok)

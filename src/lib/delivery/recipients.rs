@@ -2,12 +2,14 @@
 
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Intelligence, Personality};
+use crate::delivery::addressee::Addressee;
 use crate::delivery::sender::Sender;
 use crate::store::profile::Profile;
 use crate::store::profile_update::Tag;
+use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::world::World;
-use crate::world::peer::{Peer, split_name};
+use crate::world::peer::split_name;
 
 /// The recipients that `given` names, each once, in that order. A group does not include the sender; a group without
 /// other members is refused (67).
@@ -43,9 +45,9 @@ pub(crate) fn is_group(to: &str) -> bool {
     to.strip_prefix('@').is_some_and(|group| group == "all" || group.parse::<Tag>().is_ok())
 }
 
-/// Refuses a name that is now neither a peer's nor a group's.
-pub fn check(world: &World<'_>, to: &str) -> Result<(), Failure> {
-    if is_group(to) { Ok(()) } else { Peer::named(world.paths, to, None).map(drop) }
+/// Refuses what can't be sent to now: neither a group, nor a peer of this host, nor on a known host.
+pub fn check(world: &World<'_>, registry: &Registry, to: &str) -> Result<(), Failure> {
+    if is_group(to) { Ok(()) } else { Addressee::of(world, registry, to, None, &nobody().into()).map(drop) }
 }
 
 fn members(registry: &Registry, group: &str, sender: &Personality) -> Result<Vec<String>, Failure> {

@@ -7,13 +7,11 @@ use crate::base::identity::{Intelligence, Personality};
 use crate::base::paths;
 use crate::base::shell;
 use crate::chronicle::prices::Prices;
-use crate::delivery::addressee::Addressee;
 use crate::delivery::recipients;
 use crate::people::{Inbox, notify, owner};
 use crate::store::durable;
 use crate::store::launch_env::LaunchEnv;
 use crate::store::open::{self, Rule};
-use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::units::schedule::{self, Schedule};
 use crate::world::World;
@@ -59,8 +57,7 @@ fn of_schedule<'a>(world: &'a World<'a>, registry: &Registry, name: &Personality
     let path = world.paths.schedule(name);
     match Schedule::read(world, name) {
         Ok(schedule) => {
-            let one = Some(&schedule.to).filter(|to| !recipients::is_group(to))?;
-            let failure = Addressee::of(world, registry, one, None, &nobody().into()).err()?;
+            let failure = recipients::check(world, registry, &schedule.to).err()?;
             let what = format!("the schedule {name} can send nothing: {failure}");
             Some(
                 Finding::error("files", failure.exit, path.display(), what)

@@ -38,21 +38,21 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
     if !record.cwd.is_dir() {
         return vec![folder_gone(world, record)];
     }
-    let card = paths::profile_path(&record.cwd);
+    let path = paths::profile_path(&record.cwd);
     let unfit = peer_folder::faults(&record.cwd);
-    if unfit.iter().any(|unfit| card.starts_with(&unfit.path)) {
+    if unfit.iter().any(|unfit| path.starts_with(&unfit.path)) {
         return unfit.into_iter().map(|unfit| of_file(&name, unfit)).collect();
     }
     let found = verify::look(record);
     if found.missing {
-        let what = format!("{} is missing: the peer runs by the registry's copy", card.display());
+        let what = format!("{} is missing: the peer runs by the registry's copy", path.display());
         let todo = format!("`iapeer init {}` writes one, or --fix does", shell::path(&record.cwd));
         let missing = Finding::warn("profile", &name, what).todo(todo).mend(anew(world, record));
         return unfit.into_iter().map(|unfit| of_file(&name, unfit)).chain([missing]).collect();
     }
     let mut findings: Vec<Finding<'a>> = unfit.into_iter().map(|unfit| of_file(&name, unfit)).collect();
     findings.extend(found.issues.iter().map(|issue| {
-        let what = format!("{}: {} — {}", card.display(), issue.field, issue.message);
+        let what = format!("{}: {} — {}", path.display(), issue.field, issue.message);
         match issue.severity {
             Severity::Error if found.torn => bad(what)
                 .todo(
@@ -60,7 +60,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
                 )
                 .mend(anew(world, record)),
             Severity::Error => bad(what)
-                .todo(format!("correct it in {}: until then the peer runs by the registry's copy", card.display())),
+                .todo(format!("correct it in {}: until then the peer runs by the registry's copy", path.display())),
             Severity::Warn
                 if issue.field == "personality" && record.cwd.file_name().is_some_and(|dir| dir != name.as_str()) =>
             {
@@ -73,7 +73,7 @@ fn of_peer<'a>(world: &'a World<'a>, record: &PeerRecord) -> Vec<Finding<'a>> {
                 );
                 Finding::warn("profile", &name, what).todo(todo)
             }
-            Severity::Warn => Finding::warn("profile", &name, what).todo(format!("correct it in {}", card.display())),
+            Severity::Warn => Finding::warn("profile", &name, what).todo(format!("correct it in {}", path.display())),
         }
     }));
     findings.extend(drift(world, record, &found));

@@ -197,8 +197,8 @@ impl Agent {
 
     fn run(&mut self, work: Work, now: Instant) {
         let first = self.turns == 1 && matches!(work, Work::Message(_));
-        let until = (!(first && self.hang == Some(Hang::ParrotTurn))).then_some(now + self.length);
-        let crash = (first && self.crash == Some(Crash::ParrotTurn)).then_some(now + self.length / 2);
+        let until = (!(first && self.hang == Some(Hang::Turn))).then_some(now + self.length);
+        let crash = (first && self.crash == Some(Crash::Turn)).then_some(now + self.length / 2);
         self.turn = ParrotTurn::Running { until, crash, work };
     }
 

@@ -14,7 +14,7 @@ pub(crate) enum Trouble {
     /// A menu: stop and wait, or buy.
     LimitMenu,
     /// A dialog that no rule of the manifest matches.
-    ParrotDialog,
+    Dialog,
     /// A screen that no rule of the manifest matches.
     Strange,
     /// The turn ends in an error.
@@ -33,7 +33,7 @@ impl Trouble {
             "approval-hidden" => Trouble::HiddenApproval,
             "question" => Trouble::Question,
             "limit-menu" => Trouble::LimitMenu,
-            "dialog" => Trouble::ParrotDialog,
+            "dialog" => Trouble::Dialog,
             "strange" => Trouble::Strange,
             "failing" => Trouble::Failing,
             "limited" => Trouble::Limited,
@@ -84,7 +84,7 @@ impl Ask {
             Trouble::Approval | Trouble::HiddenApproval => &["Yes", "Yes, and never ask again", "No"],
             Trouble::Question => &["Crackers", "Seeds"],
             Trouble::LimitMenu => &["Buy crackers", "Stop and wait"],
-            Trouble::ParrotDialog => &["Low", "High"],
+            Trouble::Dialog => &["Low", "High"],
             Trouble::Strange | Trouble::Failing | Trouble::Limited | Trouble::Login => &[""],
         }
     }
@@ -109,7 +109,7 @@ impl Ask {
             Trouble::LimitMenu => {
                 vec![String::new(), format!(" Out of crackers. What now?{}", self.until), String::new()]
             }
-            Trouble::ParrotDialog => vec![String::new(), " Choose a perch".into(), String::new()],
+            Trouble::Dialog => vec![String::new(), " Choose a perch".into(), String::new()],
             _ => vec![
                 String::new(),
                 format!(" {}", TOOL.0),
@@ -124,7 +124,7 @@ impl Ask {
         }));
         rows.push(String::new());
         rows.push(match self.trouble {
-            Trouble::ParrotDialog => " Enter to perch".into(),
+            Trouble::Dialog => " Enter to perch".into(),
             _ => " Enter to confirm".into(),
         });
         rows

@@ -35,7 +35,7 @@ pub(crate) enum Crash {
     /// Halfway through the boot.
     Boot,
     /// Halfway through the first turn.
-    ParrotTurn,
+    Turn,
     /// After 300 ms of idleness.
     Idle,
 }
@@ -52,7 +52,7 @@ pub enum Hang {
     /// The composer is never shown.
     Boot,
     /// The first turn never ends by itself.
-    ParrotTurn,
+    Turn,
 }
 
 /// Whose messages are answered.
@@ -129,7 +129,7 @@ impl Faults {
         let crash = match text("PARROT_CRASH").as_deref() {
             None => None,
             Some("boot") => Some(Crash::Boot),
-            Some("turn") => Some(Crash::ParrotTurn),
+            Some("turn") => Some(Crash::Turn),
             Some("idle") => Some(Crash::Idle),
             Some(value) => {
                 return Err(ParrotError::Variable {
@@ -142,7 +142,7 @@ impl Faults {
         let hang = match text("PARROT_HANG").as_deref() {
             None => None,
             Some("boot") => Some(Hang::Boot),
-            Some("turn") => Some(Hang::ParrotTurn),
+            Some("turn") => Some(Hang::Turn),
             Some(value) => {
                 return Err(ParrotError::Variable {
                     name: "PARROT_HANG",
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn values_are_read() {
         assert_eq!(with("PARROT_BOOT_MS", " 7 ").unwrap().boot, Duration::from_millis(7));
-        assert_eq!(with("PARROT_CRASH", "turn").unwrap().crash, Some(Crash::ParrotTurn));
+        assert_eq!(with("PARROT_CRASH", "turn").unwrap().crash, Some(Crash::Turn));
         assert_eq!(with("PARROT_HANG", "boot").unwrap().hang, Some(Hang::Boot));
         assert_eq!(
             with("PARROT_DIALOG", "update, trust").unwrap().dialogs,

@@ -38,7 +38,7 @@ enum State {
     /// After `ESC O`.
     Ss3,
     /// In an answer of the terminal (OSC, DCS, …), which ends with BEL or `ESC \`.
-    DialogAnswer,
+    Answer,
     AnswerEscape,
     Paste,
 }
@@ -83,7 +83,7 @@ impl Decoder {
             State::Escape => match byte {
                 b'[' => self.state = State::Csi,
                 b'O' => self.state = State::Ss3,
-                b']' | b'P' | b'X' | b'^' | b'_' => self.state = State::DialogAnswer,
+                b']' | b'P' | b'X' | b'^' | b'_' => self.state = State::Answer,
                 // Two presses of the key.
                 0x1b => keys.push(TypedKey::Escape),
                 // Alt and a key: ignored.
@@ -94,7 +94,7 @@ impl Decoder {
                 keys.extend(movement(byte));
             }
             State::Csi => self.csi(byte, keys),
-            State::DialogAnswer => match byte {
+            State::Answer => match byte {
                 0x07 => self.state = State::Ground,
                 0x1b => self.state = State::AnswerEscape,
                 // No answer contains other control characters: this was none, and must not swallow the user's input.

@@ -153,27 +153,41 @@ pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Schedul
     let unreachable = manager.unreachable();
     // All checks that may refuse come before anything is written.
     let files = founded(world, manager, schedule, unreachable.is_none())?;
-    let earlier = Schedule::read(world, &schedule.name).ok();
-    if let Some(earlier) = earlier.filter(|earlier| earlier.trigger != schedule.trigger && unreachable.is_none()) {
-        take_down(world, manager, &earlier)?;
+    let earlier = Schedule::read(world, &schedule.name).and_then(|earlier| Ok((earlier.text(world)?, earlier))).ok();
+    if let Some((_, earlier)) = earlier.as_ref().filter(|(_, earlier)| earlier.trigger != schedule.trigger)
+        && unreachable.is_none()
+    {
+        take_down(world, manager, earlier)?;
     }
-    paths::create_dirs(&world.paths.schedules_dir())?;
-    let record =
-        serde_json::to_vec_pretty(schedule).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    durable::write_atomic(&world.paths.schedule_text(&schedule.name), text.as_bytes())?;
-    durable::write_atomic(&world.paths.schedule(&schedule.name), &record)?;
+    keep(world, schedule, text)?;
     let event = Event::new("schedule").field("name", &schedule.name).field("action", "added").field("to", &schedule.to);
     world.lifecycle(&event);
     if unreachable.is_none() {
         let started = start(world, manager, &files);
         if let Err(failure) = started {
-            // A schedule that the manager refuses is removed again.
+            // A schedule that the manager refuses is removed again, and an earlier one of that name put back.
             take_down(world, manager, schedule)?;
-            forget(world, schedule)?;
-            return Err(failure);
+            let Some((text, earlier)) = earlier else {
+                forget(world, schedule)?;
+                return Err(failure);
+            };
+            keep(world, &earlier, &text)?;
+            start(world, manager, &self::files(world, manager, &earlier)?)?;
+            let why = format!("{failure}; the schedule {} is as it was", earlier.name);
+            return Err(Failure::new(failure.exit, why));
         }
     }
     Ok(seen(world, schedule.clone()))
+}
+
+/// Writes the files of a schedule.
+fn keep(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<(), Failure> {
+    paths::create_dirs(&world.paths.schedules_dir())?;
+    let record =
+        serde_json::to_vec_pretty(schedule).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    durable::write_atomic(&world.paths.schedule_text(&schedule.name), text.as_bytes())?;
+    durable::write_atomic(&world.paths.schedule(&schedule.name), &record)?;
+    Ok(())
 }
 
 fn start(world: &World<'_>, manager: Manager, files: &[ServiceFile]) -> Result<(), Failure> {

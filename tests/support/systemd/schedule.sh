@@ -49,6 +49,15 @@ iapeer schedule add pulse --to me --path-changed "$HOME/watched" -m "x" >/dev/nu
 [ ! -e "$own/iapeer-schedule-pulse.timer" ] || fail "the timer is still there"
 is "$(show iapeer-schedule-pulse.path ActiveState)" active "the path unit"
 
+# A version that systemd does not take costs nothing of the one before.
+status=0
+iapeer schedule add pulse --to me --on-calendar "no such day" -m y 2>"$HOME/wrong" || status=$?
+is $status 69 "the status of a version that is refused"
+grep -q "the schedule pulse is as it was" "$HOME/wrong" || fail "what is said: $(cat "$HOME/wrong")"
+is "$(cat "$ROOT/schedules/pulse.txt")" x "the text of the version before"
+is "$(show iapeer-schedule-pulse.path ActiveState)" active "the path unit of the version before"
+[ ! -e "$own/iapeer-schedule-pulse.timer" ] || fail "the timer of the refused version is left"
+
 iapeer schedule remove pulse
 iapeer schedule remove watch
 left=$(find "$own" -name 'iapeer-schedule-*'; systemctl --user list-units 'iapeer-schedule-*' --all --no-legend --no-pager)
