@@ -49,6 +49,32 @@ of the words in the description.
     text
 }
 
+/// The exit codes of a program in the paragraph that begins with `Exit: `.
+fn exit_codes(text: &str) -> Option<BTreeSet<i32>> {
+    let (_, said) = text.split_once("Exit: ")?;
+    let said = said.split("\n\n").next()?.replace("\n", " ");
+    let code = |part: &str| part.trim().split([' ', ',']).next()?.parse().ok();
+    Some(said.split('·').filter_map(code).collect())
+}
+
+#[test]
+fn the_exit_codes_of_a_program_are_the_same_on_its_page_and_in_its_source() {
+    let bins = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
+    let mut compared = 0;
+    for file in fs::read_dir(bins).unwrap() {
+        let path = file.unwrap().path();
+        let source = fs::read_to_string(&path).unwrap();
+        let header: Vec<&str> =
+            source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim_start).collect();
+        let Some(codes) = exit_codes(&header.join("\n")).filter(|codes| !codes.is_empty()) else { continue };
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let said = exit_codes(&fs::read_to_string(page(&format!("{name}.md"))).unwrap());
+        assert_eq!(said, Some(codes), "{name}");
+        compared += 1;
+    }
+    assert_eq!(compared, 11);
+}
+
 #[test]
 fn the_settings_page_is_the_settings_table() {
     let (path, wanted) = (page("settings.md"), settings());

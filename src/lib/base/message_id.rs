@@ -3,7 +3,7 @@
 use crate::base::clock::EpochMs;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::str::FromStr;
 use ulid::Ulid;
 
@@ -36,12 +36,27 @@ impl MessageId {
         EpochMs(self.0.timestamp_ms())
     }
 
-    /// An id for something that was made at `made` and has none of its own. The same inputs give the same id, as long
-    /// as Rust's `DefaultHasher`, whose algorithm is not specified, stays the same.
+    /// An id for something that was made at `made` and has none of its own. The same inputs give the same id, in programs
+    /// of every build: `DefaultHasher` may become another algorithm with any version of Rust.
     pub fn of(made: EpochMs, what: &impl Hash) -> MessageId {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Fnv1a(0xcbf2_9ce4_8422_2325);
         what.hash(&mut hasher);
         MessageId(Ulid::from_parts(made.0, hasher.finish().into()))
+    }
+}
+
+/// FNV-1a with 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>).
+struct Fnv1a(u64);
+
+impl Hasher for Fnv1a {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -83,5 +98,15 @@ mod tests {
         assert_eq!(a.to_string().len(), 26);
         assert_eq!(a.to_string().parse(), Ok(a));
         assert!("01ARZ3NDEKTSV4RRFFQ69G5FA".parse::<MessageId>().is_err());
+    }
+
+    #[test]
+    fn a_derived_id_is_the_same_in_every_build() {
+        // The hash of "a" by the reference implementation.
+        let mut hasher = Fnv1a(0xcbf2_9ce4_8422_2325);
+        hasher.write(b"a");
+        assert_eq!(hasher.finish(), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(MessageId::of(EpochMs(1000), &(7_i64, 8_i64)), MessageId::of(EpochMs(1000), &(7_i64, 8_i64)));
+        assert_ne!(MessageId::of(EpochMs(1000), &(7_i64, 8_i64)), MessageId::of(EpochMs(1000), &(8_i64, 7_i64)));
     }
 }

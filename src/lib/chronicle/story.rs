@@ -77,6 +77,15 @@ pub struct DeathMark {
     pub cause: String,
 }
 
+/// The program whose line tells of a death.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Teller {
+    /// The tick, which found the session gone.
+    Tick,
+    /// A program that saw the end, and its cause.
+    Witness,
+}
+
 /// What the logs record about one identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Story {
@@ -88,6 +97,9 @@ pub struct Story {
     pub deaths: Vec<DeathMark>,
     #[serde(skip)]
     wake: Option<(Began, Option<String>)>,
+    /// The last death is only known by a tick that found the session gone.
+    #[serde(skip)]
+    unexplained: bool,
     #[serde(skip)]
     open: bool,
     #[serde(skip)]
@@ -122,20 +134,20 @@ pub fn tell(stories: &mut BTreeMap<String, Story>, at: EpochMs, pairs: &[(String
         "supervise" => match get("action") {
             Some("reaped-idle") => story.end(at, Finish::Slept),
             Some("reaped-ephemeral") => story.end(at, Finish::Done),
-            Some("reaped-gone") => story.die(at, get("reason").unwrap_or("gone")),
+            Some("reaped-gone") => story.die(at, get("reason").unwrap_or("gone"), Teller::Tick),
             Some("enrolled") => story.begin(at),
             _ => {}
         },
-        "server-exit" => story.die(at, get("cause").unwrap_or("server-exit")),
+        "server-exit" => story.die(at, get("cause").unwrap_or("server-exit"), Teller::Witness),
         "session-exit" => {
             let cause = match (get("dead_signal"), get("dead_status")) {
                 (Some(signal), _) if !signal.is_empty() => format!("signal {signal}"),
                 (_, Some(status)) => format!("status {status}"),
                 _ => "session-exit".to_owned(),
             };
-            story.die(at, &cause);
+            story.die(at, &cause, Teller::Witness);
         }
-        "wake-failed" if story.open => story.die(at, get("reason").unwrap_or("it did not come up")),
+        "wake-failed" if story.open => story.die(at, get("reason").unwrap_or("it did not come up"), Teller::Witness),
         "attention" => {
             story.wait_over(at);
             story.waiting = get("state").and_then(AttentionState::named).map(|state| (at, state));
@@ -165,15 +177,18 @@ impl Story {
         self.open = false;
     }
 
-    fn die(&mut self, at: EpochMs, cause: &str) {
+    fn die(&mut self, at: EpochMs, cause: &str, by: Teller) {
         let was_open = self.open;
         self.end(at, Finish::Died);
-        // Canary and tick may both record one death, in either order: only the first line counts.
+        // Canary and tick may both record one death, in either order. It counts once, with the canary's cause.
         let ended = |bar: &SessionBar| at.0.abs_diff(bar.to.0) <= SAME_DEATH_MS && bar.finish == Finish::Died;
-        if !was_open && self.sessions.last().is_some_and(ended) && !self.deaths.is_empty() {
-            return;
+        let again = !was_open && self.sessions.last().is_some_and(ended);
+        match self.deaths.last_mut().filter(|_| again) {
+            Some(_) if !self.unexplained || by == Teller::Tick => return,
+            Some(death) => cause.clone_into(&mut death.cause),
+            None => self.deaths.push(DeathMark { at, cause: cause.to_owned() }),
         }
-        self.deaths.push(DeathMark { at, cause: cause.to_owned() });
+        self.unexplained = by == Teller::Tick;
     }
 
     fn wait_over(&mut self, at: EpochMs) {
@@ -207,7 +222,7 @@ mod tests {
     use crate::store::event_log::{parse, time_of};
 
     #[test]
-    fn a_day_of_three_peers() {
+    fn a_day_of_four_peers() {
         let log = "\
             ts=1970-01-01T00:00:01Z ev=wake identity=parrot-al mode=fresh cause=first-wake\n\
             ts=1970-01-01T00:00:02Z ev=launch identity=parrot-al server=1\n\
@@ -222,6 +237,10 @@ mod tests {
             ts=1970-01-01T00:00:12Z ev=launch identity=parrot-wk server=3\n\
             ts=1970-01-01T00:00:13Z ev=supervise identity=parrot-wk action=reaped-ephemeral\n\
             ts=1970-01-01T00:00:14Z ev=wake identity=parrot-wk mode=refused cause=stopped\n\
+            ts=1970-01-01T00:00:14Z ev=launch identity=parrot-cy server=6\n\
+            ts=1970-01-01T00:00:15Z ev=supervise identity=parrot-cy action=reaped-gone reason=\"the tmux server is gone\"\n\
+            ts=1970-01-01T00:00:15Z ev=server-exit identity=parrot-cy server_pid=6 cause=oom\n\
+            ts=1970-01-01T00:00:15Z ev=supervise identity=parrot-cy action=reaped-gone reason=\"the tmux server is gone\"\n\
             ts=1970-01-01T00:00:15Z ev=launch identity=parrot-bo server=4\n\
             ts=1970-01-01T00:00:16Z ev=launch identity=parrot-bo server=5\n\
             no line\n";
@@ -245,5 +264,7 @@ mod tests {
         let wait = WaitSpan { from: EpochMs(3000), to: EpochMs(5000), state: AttentionState::Approval };
         assert_eq!(al.waits, [wait]);
         assert_eq!(al.deaths, [DeathMark { at: EpochMs(9000), cause: "signaled".into() }], "one death, told twice");
+        let cy = &stories["parrot-cy"];
+        assert_eq!(cy.deaths, [DeathMark { at: EpochMs(15_000), cause: "oom".into() }], "the tick was sooner");
     }
 }

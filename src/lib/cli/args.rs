@@ -323,7 +323,7 @@ pub(crate) enum Verb {
     },
     /// Check the profiles, and the registry against them.
     Verify {
-        /// Make the registry agree with the profiles, and migrate legacy keys.
+        /// Make the registry agree with the profiles, restore missing peers and torn profiles, and migrate legacy keys.
         #[arg(long)]
         fix: bool,
         /// Print one JSON object.
