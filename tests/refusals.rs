@@ -196,6 +196,23 @@ fn without_tmux_it_is_69_at_once_and_says_how_to_get_it() {
 }
 
 #[test]
+fn a_tmux_that_is_too_old_is_named_with_what_to_install() {
+    let home = home();
+    let old = home.dir().join("old-tmux");
+    let script = "#!/bin/sh\n[ \"$*\" = -V ] && exec echo tmux 2.8\necho 'usage: new-session [-AdDEP]' >&2\nexit 1\n";
+    std::fs::write(&old, script).unwrap();
+    std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    home.set("IAPEER_TMUX_BIN", &old);
+    let sent = send(&home, &["bob", "--wait", "5"], b"x");
+    assert!(sent.code == 0 && sent.stdout.contains("old-tmux is tmux 2.8, too old"), "{sent}");
+    let woken = home.run("iapeer-wake", &["bob"]);
+    assert!(woken.code == 69 && woken.stderr.contains("install tmux 3.2 or newer"), "{woken}");
+    home.unset("IAPEER_TMUX_BIN");
+    home.ok("iapeer-superviser", &[]);
+    support::wait_until("the message", support::PATIENCE, || home.bodies("bob") == ["x"]);
+}
+
+#[test]
 fn without_the_runtimes_program_it_is_69_at_once_and_names_the_variable() {
     let home = home();
     home.set("PATH", "/usr/bin:/bin");

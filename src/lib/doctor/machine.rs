@@ -6,7 +6,7 @@ use super::replace;
 use crate::base::exit::{Exit, Failure};
 use crate::base::span::said;
 use crate::host::service::Manager;
-use crate::host::tmux::Tmux;
+use crate::host::tmux::{OLDEST_TMUX, Tmux, release};
 use crate::operator::status;
 use crate::session::launch;
 use crate::store::registry::Registry;
@@ -16,8 +16,6 @@ use crate::units;
 use crate::world::World;
 use std::time::Duration;
 
-/// The oldest tmux that has all that iapeer uses (`capture-pane -e`, `pane-died`, `paste-buffer -p`, exact targets).
-const OLDEST: (u32, u32) = (3, 2);
 /// An older tmux does not report the signal that ended a pane's program (`pane_dead_signal`).
 const WELL: (u32, u32) = (3, 3);
 
@@ -40,26 +38,18 @@ pub(crate) fn tmux<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
     let program = tmux.program().display().to_string();
     let said = tmux.version();
     let old = |what: String| Finding::error("tmux", Exit::Refused, &program, what).todo("install tmux 3.3 or newer");
-    match version(&said) {
+    match release(&said) {
         None => vec![
             Finding::warn("tmux", &program, format!("does not say its version ({:?})", said))
                 .todo("check that it is tmux 3.3 or newer"),
         ],
-        Some(found) if found < OLDEST => vec![old(format!("is {}, too old to work with", said))],
+        Some(found) if found < OLDEST_TMUX => vec![old(format!("is {}, too old to work with", said))],
         Some(found) if found < WELL => vec![
             Finding::warn("tmux", &program, format!("is {}, which does not say which signal ended a program", said))
                 .todo("install tmux 3.3 or newer"),
         ],
         Some(_) => vec![],
     }
-}
-
-/// `3.3` of `tmux 3.3a`, `tmux next-3.6`.
-fn version(said: &str) -> Option<(u32, u32)> {
-    let number = said.rsplit(' ').next()?.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let (major, rest) = number.split_once('.')?;
-    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// How to have a tick run each minute on this host: by the service manager, else by cron.
@@ -145,23 +135,4 @@ pub(crate) fn service<'a>(world: &'a World<'a>, registry: &Registry) -> Vec<Find
         ),
     }
     findings
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_as_a_table() {
-        for (said, found) in [
-            ("tmux 3.3a\n", Some((3, 3))),
-            ("tmux 3.7", Some((3, 7))),
-            ("tmux next-3.10", Some((3, 10))),
-            ("tmux openbsd-7.4", Some((7, 4))),
-            ("tmux master", None),
-            ("", None),
-        ] {
-            assert_eq!(version(said), found, "{said:?}");
-        }
-    }
 }

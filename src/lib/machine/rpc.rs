@@ -94,10 +94,17 @@ impl Rpc {
 
     /// The next notification, if one comes within `patience`. `Err`: the connection is lost.
     pub(super) fn next(&mut self, patience: Duration) -> Result<Option<Value>, String> {
-        match self.told.pop_front() {
-            Some(message) => Ok(Some(message)),
-            None => Ok(self.read(patience)?.filter(|message| message.get("method").is_some())),
+        if let Some(message) = self.told.pop_front() {
+            return Ok(Some(message));
         }
+        let end = Instant::now() + patience;
+        // A late answer or a frame of the protocol itself may come first.
+        while let Some(message) = self.read(end.saturating_duration_since(Instant::now()))? {
+            if message.get("method").is_some() {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
     }
 
     fn write(&mut self, message: Value) -> Result<(), Error> {

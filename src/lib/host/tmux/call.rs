@@ -1,5 +1,6 @@
 //! One tmux process: started with a clean environment, fed, read, and never waited for longer than the limit.
 
+use super::program::{OLDEST_TMUX, release};
 use super::{Tmux, TmuxError};
 use crate::host::inherited;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -104,7 +105,12 @@ impl Tmux {
                     let bytes = arguments.iter().map(|word| word.len() + 1).sum();
                     Err(TmuxError::TooLong { call: name, bytes })
                 }
-                Ok(_) => Err(TmuxError::classify(&name, &String::from_utf8_lossy(&stderr))),
+                Ok(_) => match TmuxError::classify(&name, &String::from_utf8_lossy(&stderr)) {
+                    TmuxError::Other { call, message } => {
+                        Err(self.too_old().unwrap_or(TmuxError::Other { call, message }))
+                    }
+                    known => Err(known),
+                },
                 Err(error) => Err(other(error.to_string())),
             },
             unfinished => {
@@ -116,6 +122,15 @@ impl Tmux {
                 }
             }
         }
+    }
+}
+
+impl Tmux {
+    /// The error where tmux is too old: its own words about a call that it does not know help nobody.
+    fn too_old(&self) -> Option<TmuxError> {
+        let version = self.version();
+        let program = self.program().display().to_string();
+        (release(&version)? < OLDEST_TMUX).then_some(TmuxError::TooOld { program, version })
     }
 }
 

@@ -2,6 +2,7 @@
 //! something else ("any tmux error = session missing" killed nine live agents elsewhere).
 
 use crate::base::exit::{Exit, Failure};
+use crate::host::tmux::program::OLDEST_TMUX;
 use std::time::Duration;
 
 /// A tmux call that did not do what it was to do.
@@ -12,6 +13,14 @@ pub enum TmuxError {
     NotFound {
         /// The value of `IAPEER_TMUX_BIN`, where it is set.
         named: Option<String>,
+    },
+    /// tmux refuses a call, and is older than the oldest that iapeer works with.
+    #[error("{program} is {version}, too old to work with: install tmux {}.{} or newer", OLDEST_TMUX.0, OLDEST_TMUX.1)]
+    TooOld {
+        /// The path of the program.
+        program: String,
+        /// What it says of itself, as `tmux 2.9a`.
+        version: String,
     },
     /// No server listens on the socket.
     #[error("no tmux server")]
@@ -69,7 +78,7 @@ impl TmuxError {
     /// The exit code of a program that gives up for this reason.
     pub fn exit(&self) -> Exit {
         match self {
-            TmuxError::NotFound { .. } => Exit::Refused,
+            TmuxError::NotFound { .. } | TmuxError::TooOld { .. } => Exit::Refused,
             TmuxError::Refused(_) => Exit::Internal,
             TmuxError::TooLong { .. } => Exit::Config,
             _ => Exit::TryAgain,

@@ -17,6 +17,7 @@ pub use error::TmuxError;
 pub use input::{Input, Key};
 pub use pane::PaneId;
 pub use program::Tmux;
+pub(crate) use program::{OLDEST_TMUX, release};
 pub use server::{ExitWord, Server, StartSpec, Started};
 pub(crate) use socket::{is_refused, recreate_socket};
 pub use survey::{Client, PaneLook, Survey};
