@@ -171,8 +171,9 @@ impl<'m> Transcripts<'m> {
     /// The first record of `path`, from byte `from` on, that proves that a turn took message `id`.
     fn taken_in(&self, path: &Path, from: u64, id: MessageId) -> Option<Value> {
         carrying(path, from, u64::MAX, id).find_map(|line| {
-            // A line that is no JSON counts as evidence: it matches no rule for records that prove less.
-            let record = serde_json::from_slice(&line).unwrap_or(Value::Null);
+            // A line that is no JSON proves nothing: a power cut may have torn the record that says the message is queued,
+            // and the next record then stands on the same line.
+            let record = serde_json::from_slice(&line).ok()?;
             (!matches_any(&record, &self.rules.queued)).then_some(record)
         })
     }
@@ -405,7 +406,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("t")).unwrap();
         let path = dir.path().join("t/a.jsonl");
-        let [one, two, three] = [1, 2, 3].map(|at| MessageId::of(EpochMs::from(SystemTime::now()), &at));
+        let [one, two, three, four] = [1, 2, 3, 4].map(|at| MessageId::of(EpochMs::from(SystemTime::now()), &at));
         let record = |id| serde_json::json!({ "m": format!("<iap id=\"{id}\">") }).to_string();
         let bare = serde_json::json!({ "m": format!("waiting  000001  {two}  did you get {{\"id\":\"{two}\"}}?") });
         fs::write(&path, format!("{}\n{bare}\n{{\"compact\":{{}}}}\n", record(one))).unwrap();
@@ -421,6 +422,10 @@ mod tests {
         assert!(t.carries_since(&baseline, two));
         fs::write(dir.path().join("t/b.jsonl"), record(three) + "\n").unwrap();
         assert!(t.carries_since(&baseline, three), "a new file is new from its start");
+        // A record that a power cut tore, and the next one behind it on the same line.
+        let torn = format!(r#"{{"type":"queued","m":"<iap id=\"{four}\"{}"#, r#"{"type":"user"}"#);
+        fs::write(dir.path().join("t/c.jsonl"), torn + "\n").unwrap();
+        assert!(!t.carries_since(&baseline, four), "a line that is no record is no evidence");
         let old = SystemTime::now() - 2 * CLOCK_SLACK;
         fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
         assert!(!t.carries(two), "written before there was such a message");
