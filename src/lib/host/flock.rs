@@ -24,7 +24,8 @@ pub(crate) fn flock_state(path: &Path) -> FlockState {
 #[cfg(target_os = "linux")]
 mod platform {
     use super::FlockState;
-    use std::fs::{self, Metadata};
+    use std::fs::{self, File, Metadata};
+    use std::io::{self, Read};
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
@@ -32,11 +33,42 @@ mod platform {
     /// system (overlayfs) the device in this line is another one than `stat` reports; then the holder must have the
     /// file open.
     pub(super) fn state(path: &Path, meta: &Metadata) -> FlockState {
-        let Ok(locks) = fs::read_to_string("/proc/locks") else { return FlockState::Unknown };
         let dev = (nix::sys::stat::major(meta.dev()), nix::sys::stat::minor(meta.dev()));
-        let held = locks.lines().filter_map(parse).filter(|lock| lock.inode == meta.ino());
-        let mut ours = held.filter(|lock| lock.device == dev || has_open(lock.pid, path));
-        ours.next().map_or(FlockState::Free, |lock| FlockState::Held(lock.pid.max(0)))
+        for _ in 0..TRIES {
+            let Ok((locks, whole)) = read_locks() else { return FlockState::Unknown };
+            let held = locks.lines().filter_map(parse).filter(|lock| lock.inode == meta.ino());
+            let mut ours = held.filter(|lock| lock.device == dev || has_open(lock.pid, path));
+            if let Some(lock) = ours.next() {
+                return FlockState::Held(lock.pid.max(0));
+            }
+            if whole {
+                break;
+            }
+        }
+        FlockState::Free
+    }
+
+    /// How often a lock is looked for in a text that may lack it.
+    const TRIES: usize = 5;
+
+    /// The text of `/proc/locks`, and whether no held lock can be missing from it: one read gives the locks of one
+    /// instant, but at most a page of them (the kernel's `locks_start`, seq_file); a lock that is released between two
+    /// reads has the second one leave out another lock. The standard library begins with a read of 32 bytes.
+    fn read_locks() -> io::Result<(String, bool)> {
+        let mut file = File::open("/proc/locks")?;
+        let (mut text, mut reads) = (Vec::new(), 0);
+        let mut page = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut page) {
+                Ok(0) => return Ok((String::from_utf8_lossy(&text).into_owned(), reads < 2)),
+                Ok(count) => {
+                    text.extend_from_slice(&page[..count]);
+                    reads += 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     #[derive(Debug, PartialEq, Eq)]

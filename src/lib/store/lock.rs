@@ -171,6 +171,29 @@ mod tests {
     }
 
     #[test]
+    fn a_held_lock_is_seen_however_many_others_come_and_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = SystemClock::default();
+        let take = |name: &str| FileLock::acquire(&dir.path().join(name), "a", Duration::ZERO, &clock).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let (stop, take) = (&stop, &take);
+                scope.spawn(move || {
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        let locks: Vec<FileLock> = (0..10).map(|n| take(&format!("{thread}-{n}"))).collect();
+                        drop(locks);
+                    }
+                });
+            }
+            let _held = take("held");
+            let unseen = (0..2000).filter(|_| !is_seen_held(&dir.path().join("held"))).count();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(unseen, 0);
+        });
+    }
+
+    #[test]
     fn a_waiter_gets_the_lock_when_the_holder_lets_go() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("l");
