@@ -290,9 +290,8 @@ fn on_screen(
 /// The request of a hook that is still running.
 fn open_request(world: &World<'_>, peer: &Peer, known: Option<&Attention>) -> Option<OpenRequest> {
     let known = known.filter(|known| known.state == AttentionState::Approval)?;
-    let hook = known.hook.filter(|hook| process::liveness(hook) == Liveness::Alive)?;
-    let _ = hook;
-    Some(OpenRequest {
+    let is_running = known.hook.is_some_and(|hook| process::liveness(&hook) == Liveness::Alive);
+    is_running.then(|| OpenRequest {
         text: known.text.clone(),
         age: world.now().since(known.since),
         shows_dialog: !peer.manifest.hook_hides_dialog,

@@ -125,7 +125,7 @@ fn bad(name: &str, text: &str, unit: &str, default: &str) -> Failure {
         "s" => "seconds over 0, or a time as 90s, 2m, 1h",
         "days" => "a number of days, or a time as 12h",
         "ms" => "whole milliseconds, or a time as 5s",
-        "flag" => "1, true, yes, 0, false or no",
+        "flag" => "1, true, yes, on, 0, false, no or off",
         "word" => "auto or none",
         _ => "a whole number over 0",
     };

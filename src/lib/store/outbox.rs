@@ -121,6 +121,7 @@ impl Outbox {
     pub(crate) fn note_back(&self) {
         self.trouble().over();
     }
+
     /// Whether a try is due now. A clock that was set back delays no try.
     pub(crate) fn is_due(&self, now: EpochMs) -> bool {
         self.away().is_none_or(|away| away.next <= now || away.next > now.plus(PAUSES.1))
