@@ -357,6 +357,22 @@ fn a_profile_that_is_written_anew_says_what_it_said() {
     assert_eq!(home.ok("iapeer", &["tag", "ann"]).stdout, "books\nreviewers\n");
 }
 
+/// The line for a crontab, run as cron runs it: with a short PATH, after cron's own treatment of `%`.
+#[test]
+fn the_line_for_a_crontab_runs_a_tick_whatever_the_folders_are_called() {
+    let home = TestHome::named("it's 5% `a` $x.");
+    home.set("IAPEER_SERVICE_MANAGER", "none");
+    home.parrot("ann", &[]);
+    let todo = findings(&home).iter().find(|finding| finding["check"] == "tick").unwrap()["todo"].to_string();
+    let todo: String = serde_json::from_str(&todo).unwrap();
+    let (_, line) = todo.split_once("* * * * * ").unwrap();
+    let mut cron = home.cmd("sh");
+    cron.args(["-c", &line.replace("\\%", "%")]).env("PATH", "/usr/bin:/bin").env_remove("IAPEER_ROOT");
+    let ran = home.start(cron, None).wait(PATIENCE);
+    assert!(ran.code == 0 && ran.stdout.is_empty(), "{line}: {ran}");
+    assert!(findings(&home).is_empty(), "{:?}", findings(&home));
+}
+
 #[test]
 fn what_breaks_is_named_and_mended_by_the_advice_alone() {
     let only = std::env::var("IAPEER_TEST_MEND").unwrap_or_default();

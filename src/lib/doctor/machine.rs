@@ -5,7 +5,8 @@ use super::holders;
 use super::replace;
 use crate::base::exit::{Exit, Failure};
 use crate::base::span::said;
-use crate::host::service::Manager;
+use crate::host::service::schedule::cron_command;
+use crate::host::service::{Manager, ServiceTarget};
 use crate::host::tmux::{OLDEST_TMUX, Tmux, release};
 use crate::operator::status;
 use crate::session::launch;
@@ -58,12 +59,11 @@ fn each_minute(world: &World<'_>) -> String {
     if has_manager {
         return "`iapeer units install` has one run each minute".to_owned();
     }
-    let program = launch::bin_dir().join("iapeer-superviser");
-    let root = world.paths.root().display();
+    let target = ServiceTarget::of(world.paths, launch::bin_dir());
+    let command = cron_command(&target, "iapeer-superviser", &[]);
     format!(
         "`iapeer-superviser` runs one now; this line in your crontab has one run each minute: \
-         * * * * * IAPEER_ROOT={root} {} >/dev/null",
-        program.display()
+         * * * * * {command} >/dev/null"
     )
 }
 

@@ -64,9 +64,9 @@ fn of_peer<'a>(world: &'a World<'a>, peer: &Peer) -> Option<Finding<'a>> {
     }
     let mut env = launch::allowed(launch::environment());
     if let Err(failure) = launch::find_program(world.paths, peer, &env) {
-        return Some(
-            Finding::error("runtime", failure.exit, runtime, failure.message).todo(replace::agent(world, peer)),
-        );
+        // Behind the semicolon the message says how to install the program, as the finding does.
+        let what = failure.message.split("; ").next().unwrap_or_default();
+        return Some(Finding::error("runtime", failure.exit, runtime, what).todo(replace::agent(world, peer)));
     }
     if let Err(failure) = world.paths.check_socket(&peer.identity) {
         let todo =

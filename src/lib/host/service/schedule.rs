@@ -6,6 +6,7 @@ use super::error::ScheduleError;
 use super::property_list::{self, array, dictionary, text};
 use super::target::{SENTINEL, ServiceFile, ServiceTarget};
 use super::unit_files::{command_word, quoted};
+use crate::base::shell;
 use crate::host::command;
 use plist::Value;
 use serde::{Deserialize, Serialize};
@@ -148,19 +149,16 @@ pub fn crontab(target: &ServiceTarget, run: ScheduledRun<'_>) -> Result<String, 
             _ => return Err(ScheduleError::Interval),
         },
     };
-    let program = target.bin_dir.join(run.program).to_string_lossy().into_owned();
-    let variables = target.variables().into_iter().map(|(name, value)| format!("{name}={}", cron_word(&value)));
-    let words: Vec<String> =
-        variables.chain(std::iter::once(&program).chain(run.arguments).map(|word| cron_word(word))).collect();
-    Ok(format!("{when} {}", words.join(" ")))
+    Ok(format!("{when} {}", cron_command(target, run.program, run.arguments)))
 }
 
-/// A word of a crontab's command: quoted for the shell, and `%`, which cron takes for a line end, escaped.
-fn cron_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=".contains(c);
-    let word =
-        if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { crate::base::shell::quoted(word) };
-    word.replace('%', "\\%")
+/// The command of a line in a crontab that runs `program` of ours with `arguments`: quoted for the shell, and `%`, which
+/// cron takes for a line end, escaped.
+pub(crate) fn cron_command(target: &ServiceTarget, program: &str, arguments: &[String]) -> String {
+    let program = target.bin_dir.join(program).to_string_lossy().into_owned();
+    let variables = target.variables().into_iter().map(|(name, value)| format!("{name}={}", shell::word(&value)));
+    let words = std::iter::once(&program).chain(arguments).map(|word| shell::word(word));
+    variables.chain(words).collect::<Vec<String>>().join(" ").replace('%', "\\%")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One tmux process: started with a clean environment, fed, read, and never waited for longer than the limit.
 
-use super::program::{OLDEST_TMUX, release};
+use super::release::{OLDEST_TMUX, release};
 use super::{Tmux, TmuxError};
 use crate::host::inherited;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};

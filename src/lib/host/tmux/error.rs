@@ -2,7 +2,7 @@
 //! something else ("any tmux error = session missing" killed nine live agents elsewhere).
 
 use crate::base::exit::{Exit, Failure};
-use crate::host::tmux::program::OLDEST_TMUX;
+use crate::host::tmux::release::OLDEST_TMUX;
 use std::time::Duration;
 
 /// A tmux call that did not do what it was to do.
