@@ -164,6 +164,21 @@ fn die(death: &Death) -> (bool, Vec<String>) {
     (mark.path().join("death").exists(), wrong)
 }
 
+/// The worker's own `iapeer-send` dies between the acceptance of its answer and the mark that the worker has answered.
+#[test]
+fn a_worker_whose_answer_was_accepted_has_answered_whatever_dies_then() {
+    let story = scenarios().iter().position(|story| story.name == "worker").unwrap();
+    let steps = [("before.temp.open", 2), ("after.temp.sync", 2), ("before.replace.rename", 1)];
+    let died = at_once(&steps, |(name, nth)| {
+        let (program, name) = ("iapeer-send".to_owned(), (*name).to_owned());
+        die(&Death { story, program, name, nth: *nth, site: String::new() })
+    });
+    for (died, step) in died.into_iter().zip(steps) {
+        let (hit, wrong) = died;
+        assert!(hit && wrong.is_empty(), "{step:?}: {hit} {wrong:?}");
+    }
+}
+
 #[test]
 fn a_death_at_any_step_loses_nothing_doubles_nothing_and_wedges_nothing() {
     let stories: Vec<usize> = (0..scenarios().len()).collect();

@@ -14,7 +14,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::message_id::MessageId;
 use crate::delivery::addressee::Addressee;
 use crate::host::managed::Managed;
-use crate::mailbox::tasks;
+use crate::mailbox::armed;
 use crate::message::limits;
 use crate::session::{refuse, settle};
 use crate::store::event_log::Event;
@@ -149,12 +149,10 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     let addressee = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &from)?;
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
-    let is_question = message.ask.is_some();
+    let answers_task = sender.answers_task(world, &message);
     let arm = || {
-        // A worker that asks a question goes on once it has the answer: the question does not count as the answer to
-        // its task.
-        if let Some(record) = sender.record.as_ref().filter(|_| !is_question) {
-            tasks::arm(world, &sender.identity, record);
+        if answers_task {
+            armed::arm(world, &sender.identity);
         }
     };
     let peer = match addressee {
@@ -196,6 +194,7 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
         re: message.re,
         attachments: message.attachments,
         urgent: message.urgent,
+        answers_task,
         ..new
     };
     // A drain is loaded while the message is written. A program that holds the identity's lock checks the queue again

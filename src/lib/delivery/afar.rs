@@ -47,6 +47,7 @@ pub(crate) fn accept(
         return Ok(Kept::Skipped(Box::new(earlier)));
     }
     let from: Origin = sender.identity.clone().into();
+    let answers_task = sender.answers_task(world, &message);
     // A refused message leaves no files.
     let forget = || drop(durable::remove_tree(&outbox.files(id)));
     let copies = copy_files(world, &outbox, id, &message.attachments).inspect_err(|_| forget())?;
@@ -57,6 +58,7 @@ pub(crate) fn accept(
         re: message.re,
         attachments: copies,
         urgent: message.urgent,
+        answers_task,
         ..Item::new(from, sender.intelligence, message.body, world.now())
     };
     match outbox.queue.accept(&item, world.clock) {

@@ -3,10 +3,13 @@
 use crate::base::Paths;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
+use crate::delivery::message::Message;
+use crate::mailbox::armed;
 use crate::people::owner;
 use crate::store::profile::Profile;
 use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
+use crate::world::World;
 use crate::world::peer::{refuse_another, split_name};
 
 /// The sender of a message.
@@ -46,6 +49,12 @@ impl Sender {
             refuse_another(&name)?;
         }
         Sender::registered(registry, &name, runtime)
+    }
+
+    /// Whether `message` answers the sender's task. A question does not: a worker that asks goes on once it has the answer.
+    pub(crate) fn answers_task(&self, world: &World<'_>, message: &Message) -> bool {
+        let record = self.record.as_ref().filter(|_| message.ask.is_none());
+        record.is_some_and(|record| armed::answers_task(world, &self.identity, record))
     }
 
     fn registered(registry: &Registry, name: &Personality, runtime: Option<Runtime>) -> Result<Sender, Failure> {

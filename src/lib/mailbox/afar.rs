@@ -10,7 +10,7 @@
 use crate::base::evidence::{Evidence, Landed, Outcome};
 use crate::base::exit::Failure;
 use crate::base::message_id::MessageId;
-use crate::mailbox::notice;
+use crate::mailbox::{armed, notice};
 use crate::people::notify;
 use crate::store::durable;
 use crate::store::event_log::Event;
@@ -59,6 +59,7 @@ pub(crate) fn settle(world: &World<'_>, outbox: &Outbox, receipt: &Receipt) -> R
         let reason = format!("{}: {reason}", outbox.host);
         return if place == Place::Dead { Ok(()) } else { bury_locked(world, outbox, place, seq, item, &reason) };
     }
+    armed::arm_sender(world, &item);
     let unknown = Landed { evidence: Evidence::Receipt, forced: false, mode: None, cause: None };
     let landed = receipt.landed.unwrap_or(unknown);
     outbox.history.append(&Settlement::of(&item, seq, Outcome::Delivered, Some(landed), world.now()))?;

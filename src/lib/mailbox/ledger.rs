@@ -8,7 +8,7 @@ use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
 use crate::base::wake::Woken;
 use crate::base::words::words;
-use crate::mailbox::{notice, receipt};
+use crate::mailbox::{armed, notice, receipt};
 use crate::people::{self, asks::Asks};
 use crate::store::StoreError;
 use crate::store::event_log::Event;
@@ -148,6 +148,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn remove_settled(&mut self, mut entry: Entry) -> Result<(), Failure> {
+        armed::arm_sender(self.world, &entry.item);
         let written = receipt::write(self.world, &entry.item, Outcome::Delivered, entry.item.landing, None);
         let recorded = || self.record(&entry, Outcome::Delivered, entry.item.landing).map_err(Failure::from);
         match written.and_then(|()| recorded()) {
@@ -273,6 +274,7 @@ impl<'a> Ledger<'a> {
             Some(from) => notice::dead_letter(self.world, to, from, &entry.item, reason, again)?,
             None => receipt::write(self.world, &entry.item, Outcome::Dead, None, Some(reason))?,
         }
+        armed::arm_sender(self.world, &entry.item);
         // The dead letter itself is the evidence; a history that can't be written costs only its line.
         if let Err(error) = self.record(&entry, Outcome::Dead, None) {
             tracing::warn!("{}: the dead letter {} is not in the history: {error}", self.peer.identity, entry.item.id);

@@ -1,15 +1,10 @@
 //! A worker's open task: it stays in `inflight/` from its hand-over until the worker answers (D9).
 
-use crate::base::Marker;
 use crate::base::evidence::Evidence;
 use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
-use crate::base::identity::Identity;
 use crate::mailbox::ledger::{Entry, Ledger, TryOutcome};
-use crate::store::profile::Profile;
 use crate::store::queue::{Place, Queue};
-use crate::store::registry::PeerRecord;
-use crate::store::session_record::SessionRecord;
 use crate::world::World;
 use crate::world::peer::Peer;
 
@@ -78,35 +73,5 @@ impl Ledger<'_> {
             self.give_back_within(entry, why, allowed)?;
         }
         Ok(())
-    }
-}
-
-/// Whether this process was started by an earlier session of `identity` than the one that runs now: such a process
-/// outlived its session, and does not speak for this one.
-pub(crate) fn is_of_an_earlier_session(world: &World<'_>, identity: &Identity) -> bool {
-    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
-    current.zip(std::env::var("PEER_LAUNCH").ok()).is_some_and(|(current, own)| own != current)
-}
-
-/// Sets the mark that a worker has answered (`.ephemeral-armed`), starts a drain, and returns whether the mark was set.
-/// Called for every sender; does nothing where the sender is no worker, or where the message comes from a process of an
-/// earlier session, which answers no task of this session.
-pub(crate) fn arm(world: &World<'_>, caller: &Identity, record: &PeerRecord) -> bool {
-    if is_of_an_earlier_session(world, caller) {
-        return false;
-    }
-    let profile = Profile::read(&record.cwd).ok().flatten();
-    if !profile.as_ref().map_or_else(|| record.policy(), Profile::policy).ephemeral() {
-        return false;
-    }
-    match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {
-        Ok(()) => {
-            world.kick(caller);
-            true
-        }
-        Err(error) => {
-            tracing::warn!("cannot arm {caller}: {error}; its session ends by the unarmed bound");
-            false
-        }
     }
 }

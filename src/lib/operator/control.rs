@@ -8,7 +8,7 @@ use crate::base::identity::{Identity, Runtime, Topic};
 use crate::base::wake::{Mode, WakeCause};
 use crate::base::words::words;
 use crate::host::managed::Managed;
-use crate::mailbox::{notice, tasks};
+use crate::mailbox::{armed, notice};
 use crate::operator::patience;
 use crate::runtime::Kind;
 use crate::session::activity::{Activity, Quiet, turn_of};
@@ -293,7 +293,7 @@ pub fn self_fresh(world: &World<'_>, identity: &Identity, say: impl FnOnce()) ->
 
 /// A process that outlived its session must neither end the next session nor settle that one's task.
 fn refuse_earlier_session(world: &World<'_>, identity: &Identity) -> Result<(), Failure> {
-    if !tasks::is_of_an_earlier_session(world, identity) {
+    if !armed::is_of_an_earlier_session(world, identity) {
         return Ok(());
     }
     let why = format!("{identity} has another session now than the one that this process is of: nothing was changed");
@@ -304,7 +304,7 @@ fn refuse_earlier_session(world: &World<'_>, identity: &Identity) -> Result<(), 
 pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     refuse_earlier_session(world, identity)?;
-    if tasks::arm(world, identity, &peer.record) {
+    if armed::answers_task(world, identity, &peer.record) && armed::arm(world, identity) {
         return Ok(true);
     }
     world.markers(&peer.identity).set(Marker::EphemeralArmed, world.now())?;

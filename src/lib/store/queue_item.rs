@@ -81,6 +81,10 @@ pub struct Item {
     /// Whether the message steers a running turn instead of waiting for its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub urgent: bool,
+    /// Set on a message of a worker that answers its task: whoever settles the message sees to it that the task counts as
+    /// answered, should the worker's own program have died before it could.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answers_task: bool,
     /// When there was evidence that a worker took the message as its task. The item stays in flight until the worker
     /// answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +127,7 @@ impl Item {
             redelivered: 0,
             attachments: Vec::new(),
             urgent: false,
+            answers_task: false,
             landed: None,
             landing: None,
             passed: None,

@@ -1,0 +1,60 @@
+//! The mark that a worker has answered its task (`.ephemeral-armed`): who sets it.
+
+use crate::base::Marker;
+use crate::base::clock::EpochMs;
+use crate::base::identity::Identity;
+use crate::store::profile::Profile;
+use crate::store::queue::{Item, Place, Seq};
+use crate::store::registry::PeerRecord;
+use crate::store::session_record::SessionRecord;
+use crate::world::World;
+
+/// Whether this process was started by an earlier session of `identity` than the one that runs now: such a process
+/// outlived its session, and does not speak for this one.
+pub(crate) fn is_of_an_earlier_session(world: &World<'_>, identity: &Identity) -> bool {
+    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
+    current.zip(std::env::var("PEER_LAUNCH").ok()).is_some_and(|(current, own)| own != current)
+}
+
+/// Whether a message of `caller` answers a worker's task: the peer of `record` is a worker, and this process belongs to its
+/// session.
+pub(crate) fn answers_task(world: &World<'_>, caller: &Identity, record: &PeerRecord) -> bool {
+    if is_of_an_earlier_session(world, caller) {
+        return false;
+    }
+    let profile = Profile::read(&record.cwd).ok().flatten();
+    profile.as_ref().map_or_else(|| record.policy(), Profile::policy).ephemeral()
+}
+
+/// [`arm`] for the worker that sent `item`, whose program may have died between the acceptance of its answer and the mark.
+/// A message that an earlier session of the worker sent answers no task of the present one.
+pub(crate) fn arm_sender(world: &World<'_>, item: &Item) {
+    let Some(worker) = item.from.here().filter(|_| item.answers_task) else { return };
+    let markers = world.markers(worker);
+    let is_of_this_session =
+        SessionRecord::peek(world.paths, worker).is_some_and(|record| record.woke_at <= item.accepted);
+    if !is_of_this_session || markers.has(Marker::EphemeralArmed).unwrap_or(true) {
+        return;
+    }
+    let queue = world.queue(worker);
+    let taken = |seq: &Seq| queue.peek(Place::Inflight, *seq).and_then(|task| task.landed);
+    let is_answer = |landed: EpochMs| landed <= item.accepted;
+    if queue.list(Place::Inflight).unwrap_or_default().iter().filter_map(taken).any(is_answer) {
+        arm(world, worker);
+    }
+}
+
+/// Sets the mark that a worker has answered (`.ephemeral-armed`), starts a drain, and returns whether the mark was set.
+/// Called where [`answers_task`] says so.
+pub(crate) fn arm(world: &World<'_>, caller: &Identity) -> bool {
+    match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {
+        Ok(()) => {
+            world.kick(caller);
+            true
+        }
+        Err(error) => {
+            tracing::warn!("cannot arm {caller}: {error}; its session ends by the unarmed bound");
+            false
+        }
+    }
+}
