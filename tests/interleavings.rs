@@ -15,7 +15,9 @@ mod simulation {
     pub mod orders;
     pub mod program;
     pub mod sim;
+    pub mod state;
     pub mod thread;
+    pub mod truth;
 }
 
 use simulation::fleet::peer;

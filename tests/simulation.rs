@@ -20,7 +20,9 @@ mod simulation {
     pub mod orders;
     pub mod program;
     pub mod sim;
+    pub mod state;
     pub mod thread;
+    pub mod truth;
 }
 
 use simulation::history::{Mix, check};

@@ -3,7 +3,9 @@
 use super::fleet::{self, NAMES, peer, peers};
 use super::laws;
 use super::program::{Act, Program, hook};
-use super::sim::{Boot, Fate, Machine, Sim, TurnKind, kills};
+use super::sim::{Machine, Sim, kills};
+use super::state::State;
+use super::truth::{Boot, Fate, TurnKind};
 use iapeer::base::{Marker, StateFile};
 use iapeer::session::hook::Hook;
 use iapeer::world::World;
@@ -283,7 +285,7 @@ fn perform(sim: &Arc<Sim>, n: usize, step: &Step) {
     }
 }
 
-fn program(state: &mut super::sim::State, call: &Call, body: &str) -> Option<Program> {
+fn program(state: &mut State, call: &Call, body: &str) -> Option<Program> {
     let act = match call {
         Call::Send { from, to, topic, wait } if from == to => {
             let (from, to) = (peer(*from), peer(*to + 1));

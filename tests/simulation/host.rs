@@ -3,7 +3,9 @@
 use super::fleet::has_hooks;
 use super::laws;
 use super::program::hook;
-use super::sim::{Boot, Fate, Machine, Session, State, Turn, TurnKind, Typed, atomically};
+use super::sim::{Machine, atomically};
+use super::state::State;
+use super::truth::{Boot, Fate, Session, Turn, TurnKind, Typed};
 use iapeer::base::Liveness;
 use iapeer::base::evidence::Evidence;
 use iapeer::base::exit::{Exit, Failure};

@@ -1,7 +1,9 @@
 //! What must hold, whatever happens.
 
 use super::fleet::{is_worker, peers};
-use super::sim::{Machine, Sim, State, Typed};
+use super::sim::{Machine, Sim};
+use super::state::State;
+use super::truth::Typed;
 use iapeer::base::exit::Failure;
 use iapeer::base::identity::Identity;
 use iapeer::base::message_id::MessageId;

@@ -2,7 +2,8 @@
 
 use super::fleet;
 use super::laws;
-use super::sim::{Machine, Sim, State};
+use super::sim::{Machine, Sim};
+use super::state::State;
 use iapeer::base::exit::Exit;
 use iapeer::base::identity::{Identity, Topic};
 use iapeer::delivery::{accept, drain};
