@@ -19,6 +19,8 @@ mod running;
 #[cfg(feature = "failpoints")]
 pub mod scenario;
 pub mod ssh;
+#[cfg(feature = "failpoints")]
+pub mod stories;
 pub mod telegram;
 mod terminal;
 pub mod untyped;
