@@ -3,6 +3,8 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod lifecycle {
+    mod deaths;
+    mod ends;
     mod tick;
     mod wake;
 }
