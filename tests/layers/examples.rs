@@ -192,6 +192,17 @@ fn rooms_and_files_stay_small() {
     assert_eq!(Tree::read(&files).sizes(), ["src/bin/long.rs:451: more than 450 lines"]);
     files.last_mut().unwrap().1 = "//\n".repeat(450);
     assert_eq!(Tree::read(&files).sizes(), [""; 0]);
+    for path in ["tests/long.rs", "tests/long/part.rs", "benches/long.rs", "fuzz/fuzz_targets/long.rs"] {
+        // Nothing else is checked there.
+        let text = "fn f() { std::fs::read(\"/proc\"); unsafe { g() } }\n";
+        files.push((path.to_owned(), text.repeat(451)));
+        let tree = Tree::read(&files);
+        assert_eq!(tree.sizes(), [format!("{path}:451: more than 450 lines")]);
+        assert_eq!([tree.host(), tree.reads()].concat(), [""; 0], "{path}");
+        files.last_mut().unwrap().1 = text.repeat(450);
+        assert_eq!(Tree::read(&files).sizes(), [""; 0]);
+        files.pop();
+    }
 
     for (lines, found) in
         [(120, &[][..]), (121, &["src/lib: the median file has 121 lines of code: more than 120"][..])]
