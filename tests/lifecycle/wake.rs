@@ -263,7 +263,8 @@ fn step_12_of_06_3_the_system_prompt_is_written_where_the_folder_has_doctrine() 
 #[test]
 fn step_14_of_06_3_with_d4_a_launch_that_failed_is_a_death_and_nothing_of_it_lives() {
     let home = home_with(&[("PARROT_CRASH", "boot")]);
-    home.set("IAPEER_BOOT_DEADLINE_SECS", "1");
+    // A second try would have a server too, for a moment.
+    home.set("IAPEER_BOOT_DEADLINE_SECS", "1").set("IAPEER_CRASHLOOP_MAX", "1");
     assert_eq!(send(&home, "hello", &["--wait", "30"]).code, 0);
     wait_until("the failed launch", SOON, || deaths(&home) == 1);
     wait_until("its end", SOON, || !home.state(ANN, "session") && !home.state(ANN, "teardown"));
