@@ -55,6 +55,12 @@ tried! {
     qwen_asks_on_its_screen: attention::asks_on_its_screen, "qwen";
     copilot_asks_on_its_screen: attention::asks_on_its_screen, "copilot";
     opencode_asks_on_its_screen: attention::asks_on_its_screen, "opencode";
+    claude_asks_before_it_edits: attention::asks_before_it_edits, "claude";
+    codex_asks_before_it_edits: attention::asks_before_it_edits, "codex";
+    gemini_asks_before_it_edits: attention::asks_before_it_edits, "gemini";
+    qwen_asks_before_it_edits: attention::asks_before_it_edits, "qwen";
+    copilot_asks_before_it_edits: attention::asks_before_it_edits, "copilot";
+    opencode_asks_before_it_edits: attention::asks_before_it_edits, "opencode";
     claude_says_what_failed: attention::says_what_failed, "claude";
     codex_says_what_failed: attention::says_what_failed, "codex";
     gemini_says_what_failed: attention::says_what_failed, "gemini";

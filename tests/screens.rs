@@ -5,6 +5,7 @@
 
 use iapeer::base::{EpochMs, Paths};
 use iapeer::runtime::Manifest;
+use iapeer::runtime::Step;
 use iapeer::runtime::manifest::{DialogReply, ScreenRules};
 use iapeer::runtime::screen::{Draft, Screen, Sight};
 use std::fs;
@@ -168,6 +169,23 @@ fn a_login_screen_is_never_answered() {
         let Sight::Dialog(dialog) = screen.sight(&rules) else { panic!("{name} is no dialog") };
         assert!(matches!(&dialog.answer, DialogReply::Fail(why) if why.contains("log")), "{name}");
     }
+}
+
+#[test]
+fn every_answer_that_a_rule_offers_is_on_its_screen() {
+    let mut tried = 0;
+    for (name, _) in expected() {
+        let rules = rules(name.split('/').next().unwrap());
+        let screen = screen(&name);
+        let Some(rule) = screen.shown(&rules, EpochMs(0)).rule else { continue };
+        // The buttons of opencode stand in one row: its server takes the answer.
+        for answer in rule.answers.iter().filter(|_| !name.starts_with("opencode/")) {
+            let mut all = rule.answers.iter().filter(|one| one.name == answer.name);
+            assert!(all.any(|one| screen.step_to(&one.choose) != Step::Lost), "{name} has no {:?}", answer.name);
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "{tried}");
 }
 
 /// What each screen tells of the states that need somebody: state, rule, text, and how long until it ends, in minutes.

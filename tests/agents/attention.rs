@@ -4,6 +4,7 @@ use super::agent::{Agent, PATIENCE, in_state, says, waiting};
 use crate::support::{wait_for, wait_until};
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 
 /// A tool that waits for yes or no is answered from outside, and runs or does not.
 pub fn asks_before_it_acts(runtime: &'static str) {
@@ -35,9 +36,7 @@ pub fn asks_before_it_acts(runtime: &'static str) {
     agent.wait_idle();
     agent.send(&format!("ESCALATE TOOL:{command}"));
     in_state(&agent, "approval");
-    let file = home.state_dir().join(format!("{identity}.attention"));
-    let pid = serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap()["hook"]["pid"].as_i64().unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    end_hook(&agent);
     wait_until("the screen to ask", PATIENCE, || {
         waiting(home).iter().any(|row| row["evidence"] == "screen" && !row["answers"].as_array().unwrap().is_empty())
     });
@@ -55,27 +54,117 @@ pub fn asks_on_its_screen(runtime: &'static str) {
     let Some(agent) = Agent::new(runtime) else { return };
     let Agent { home, identity, .. } = &agent;
     says(home, "ada", "approvals", "ask");
-    let touched = home.home().join("touched");
-    for word in ["deny", "allow"] {
-        agent.send(&format!("TOOL:touch {}", touched.display()));
-        // A hook that tells without waiting for an answer (Qwen's notice) may be sooner than the screen.
-        let asked = wait_for("the program to ask", PATIENCE, || {
-            waiting(home).into_iter().find(|row| row["state"] == "approval" && row["id"].is_null())
-        });
-        assert!(!touched.exists(), "{asked}");
-        // A program may ask once more, about a path; and a notice comes before there is a screen to answer on.
-        wait_until("the approval's end", PATIENCE, || {
-            if waiting(home).iter().any(|row| row["state"] == "approval") {
-                home.run("iapeer", &["answer", "ada", word]);
-            }
-            waiting(home).is_empty() && touched.exists() == (word == "allow")
-        });
-        agent.wait_idle();
-        assert_eq!(touched.exists(), word == "allow", "{}", home.screen(identity));
+    // In the peer's folder, and outside of it: a program may ask about the path first.
+    for touched in [home.cwd("ada").join("touched"), home.home().join("touched")] {
+        for word in ["deny", "allow"] {
+            agent.send(&format!("TOOL:touch {}", touched.display()));
+            // A hook that tells without waiting for an answer (Qwen's notice) may be sooner than the screen.
+            let asked = wait_for("the program to ask", PATIENCE, || {
+                waiting(home).into_iter().find(|row| row["state"] == "approval" && row["id"].is_null())
+            });
+            assert!(!touched.exists(), "{asked}");
+            // A program may ask once more, about a path; and a notice comes before there is a screen to answer on.
+            let mut answered = false;
+            wait_until("the approval's end", PATIENCE, || {
+                if waiting(home).iter().any(|row| row["state"] == "approval") {
+                    answered |= home.run("iapeer", &["answer", "ada", word]).code == 0;
+                }
+                answered && waiting(home).is_empty() && touched.exists() == (word == "allow")
+            });
+            agent.wait_idle();
+            assert_eq!(touched.exists(), word == "allow", "{}", home.screen(identity));
+        }
     }
     agent.send("SEND:op hello from ada");
     wait_until("its word", PATIENCE, || home.bodies("op") == ["hello from ada"]);
     home.ok("iapeer-reap", &[identity]);
+}
+
+/// A tool that writes or changes a file, in the peer's folder and outside of it, is allowed and denied like a command.
+pub fn asks_before_it_edits(runtime: &'static str) {
+    let Some(agent) = Agent::new(runtime) else { return };
+    let Agent { home, identity, .. } = &agent;
+    says(home, "ada", "approvals", "ask");
+    if runtime == "codex" {
+        // It gives its tool for edits to models that it knows.
+        let path = home.home().join(".codex/config.toml");
+        let config = fs::read_to_string(&path).unwrap().replace("\"stub-model\"", "\"gpt-5.5\"");
+        fs::write(path, config).unwrap();
+    }
+    let inside = home.cwd("ada").join("edited.txt");
+    let outside = home.home().join("edited.txt");
+    let files = match runtime {
+        // Codex writes in the folder without asking; Gemini CLI refuses to write outside of it.
+        "codex" => vec![outside],
+        "gemini" => vec![inside],
+        _ => vec![inside, outside],
+    };
+    for file in &files {
+        for text in ["written by the stub\n", "changed by the stub\n"] {
+            is_asked_about(&agent, file, "deny", text, false);
+            is_asked_about(&agent, file, "allow", text, false);
+        }
+    }
+    if matches!(runtime, "claude" | "codex") {
+        let file = home.home().join("on-the-screen.txt");
+        for text in ["written by the stub\n", "changed by the stub\n"] {
+            is_asked_about(&agent, &file, "deny", text, true);
+            is_asked_about(&agent, &file, "allow", text, true);
+        }
+    }
+    home.ok("iapeer-reap", &[identity]);
+}
+
+/// Has the program give `file` this text, and answers all that it asks before; `unhooked`: on its screen, because its hook has ended.
+fn is_asked_about(agent: &Agent, file: &Path, word: &str, text: &str, unhooked: bool) {
+    let Agent { home, runtime, identity, .. } = agent;
+    let before = fs::read_to_string(file).ok();
+    let after = if word == "allow" { Some(text.to_owned()) } else { before.clone() };
+    agent.send(&format!("EDIT:{}", file.display()));
+    if unhooked {
+        in_state(agent, "approval");
+        end_hook(agent);
+    }
+    let asks = || {
+        let offers = |row: &Value| row["answers"].as_array().is_some_and(|answers| !answers.is_empty());
+        let by = |row: &Value| !unhooked || row["evidence"] == "screen";
+        waiting(home).into_iter().find(|row| row["state"] == "approval" && offers(row) && by(row))
+    };
+    wait_until("the program to ask", PATIENCE, || asks().is_some());
+    assert_eq!(fs::read_to_string(file).ok(), before, "nothing was allowed");
+    let (mut told, mut answered) = (Vec::<String>::new(), false);
+    // A program may ask once more, about a folder.
+    wait_until("the approval's end", PATIENCE, || {
+        if let Some(row) = asks() {
+            let text = row["text"].as_str().unwrap().to_owned();
+            if told.last() != Some(&text) {
+                eprintln!("{runtime} {word}: {row}");
+                told.push(text);
+            }
+            answered |= home.run("iapeer", &["answer", "ada", word]).code == 0;
+        }
+        answered && waiting(home).is_empty() && fs::read_to_string(file).ok() == after
+    });
+    if unhooked {
+        // No hook tells of the end of a turn that was denied on the screen: the transcript does.
+        wait_until("the turn to end", PATIENCE, || agent.state() == "idle");
+    } else {
+        agent.wait_idle();
+    }
+    assert_eq!(fs::read_to_string(file).ok(), after, "{}", home.screen(identity));
+    assert!(waiting(home).is_empty(), "{:?}", waiting(home));
+    let name = file.file_name().unwrap().to_str().unwrap();
+    // opencode asks about the folder first, and no more where that is denied.
+    let folder = format!("{}/*", file.parent().unwrap().display());
+    let names_it = |text: &String| text.contains(name) || word == "deny" && text.contains(&folder);
+    assert!(told.iter().any(names_it), "{told:?}");
+}
+
+/// Ends the permission hook that waits: the program then asks on its own screen.
+fn end_hook(Agent { home, identity, .. }: &Agent) {
+    let file = home.state_dir().join(format!("{identity}.attention"));
+    let pid = serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap()["hook"]["pid"].as_i64().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
 /// A turn that fails is over, and said so in the program's words, until the next one succeeds.

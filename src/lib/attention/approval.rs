@@ -103,12 +103,20 @@ fn request(world: &World<'_>, launch: Option<&str>, input: &[u8]) -> Result<Requ
 fn summary(input: &Value) -> String {
     let named = ["command", "cmd", "file_path", "path", "url", "query", "pattern"].iter();
     let text = match named.filter_map(|key| input.get(*key)).next() {
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => patched(text).unwrap_or_else(|| text.clone()),
         Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
         _ if input.is_null() => String::new(),
         _ => input.to_string(),
     };
     attention::one_line(&text)
+}
+
+/// The files that a patch of Codex's is about, and what it does to them; `None` where `text` is no such patch.
+fn patched(text: &str) -> Option<String> {
+    let body = text.trim_start().strip_prefix("*** Begin Patch\n")?;
+    let headers = body.lines().filter_map(|line| line.strip_prefix("*** "));
+    let files: Vec<&str> = headers.filter(|line| line.contains(": ")).collect();
+    (!files.is_empty()).then(|| files.join(", "))
 }
 
 /// Writes this request to `.attention`, unless an earlier request still waits.
@@ -250,6 +258,11 @@ mod tests {
             (json!({"command": "git push\n--force", "description": "x"}), "git push --force"),
             (json!({"command": ["bash", "-lc", "ls"]}), "bash -lc ls"),
             (json!({"file_path": "/a b", "content": "long"}), "/a b"),
+            (
+                json!({"command": "*** Begin Patch\n*** Add File: /a b\n+x\n*** Update File: c\n*** Move to: d\n@@\n-x\n+y\n*** End Patch\n"}),
+                "Add File: /a b, Update File: c, Move to: d",
+            ),
+            (json!({"command": "*** Begin Patch\n*** End Patch"}), "*** Begin Patch *** End Patch"),
             (json!({"other": 1}), r#"{"other":1}"#),
             (json!(null), ""),
         ] {

@@ -28,6 +28,7 @@ use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
 use crate::world::{Delivery, HostError, Landing};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long an answer may take; it takes some milliseconds.
@@ -110,7 +111,7 @@ impl Way for HttpWay {
             "deny" => "reject",
             _ => return None,
         };
-        let id = asked["id"].as_str().filter(|_| is_about(&asked, text))?;
+        let id = asked["id"].as_str().filter(|_| is_about(&asked, text, host.paths.home()))?;
         talk.server.post(&format!("/permission/{id}/reply"), &json!({"reply": reply})).ok()?;
         Some(format!("{reply}, told to its server"))
     }
@@ -262,11 +263,23 @@ fn stood(messages: &Value, id: MessageId) -> Stood {
     }
 }
 
-/// Whether the request is for what the screen shows, which may be cut off there.
-fn is_about(asked: &Value, text: &str) -> bool {
+/// Whether the request is for what the screen shows, which may be cut off there, and has `~` for the user's `home`.
+fn is_about(asked: &Value, text: &str, home: &Path) -> bool {
     let marks = |c: char| c.is_whitespace() || "$-".contains(c);
-    let seen = text.trim_start_matches(marks).trim_end().trim_end_matches('…').trim_end();
-    !seen.is_empty() && asked.to_string().contains(serde_json::json!(seen).to_string().trim_matches('"'))
+    let seen = match text.trim_start().strip_prefix(['→', '%']) {
+        // A title names the kind of the permission, and then what it is for: `→ Edit src/main.rs`.
+        Some(title) => match title.trim_start().split_once(' ') {
+            Some((kind, what)) if asked["permission"] == kind.to_lowercase() => what.trim_start(),
+            _ => return false,
+        },
+        None => text.trim_start_matches(marks),
+    };
+    let seen = seen.trim_end().trim_end_matches('…').trim_end();
+    let holds = |text: &str| asked.to_string().contains(serde_json::json!(text).to_string().trim_matches('"'));
+    match seen.strip_prefix("~/") {
+        Some(path) if !path.is_empty() => holds(seen) || holds(&format!("{}/{path}", home.display())),
+        _ => !seen.is_empty() && holds(seen),
+    }
 }
 
 #[cfg(test)]
@@ -297,10 +310,30 @@ mod tests {
 
     #[test]
     fn a_request_is_about_what_the_screen_shows_as_a_table() {
+        let home = Path::new("/home/u");
         let asked = json!({"id": "per_1", "permission": "bash", "patterns": ["touch \"x\""]});
         for (text, is) in [("- touch \"x\"", true), ("touch…", true), ("touch y", false), ("", false), ("- ", false)]
         {
-            assert_eq!(is_about(&asked, text), is, "{text:?}");
+            assert_eq!(is_about(&asked, text, home), is, "{text:?}");
+        }
+        let asked = json!({"id": "per_1", "permission": "webfetch", "patterns": ["https://example.org/"]});
+        assert!(is_about(&asked, "% WebFetch https://example.org/", home));
+        // Measured with opencode 1.18.33.
+        let asked = json!({"id": "per_1", "permission": "edit", "patterns": ["src/a b.rs", "../u/c.rs"],
+            "metadata": {"filepath": "/home/u/c.rs", "diff": "Index: /home/u/c.rs"}});
+        for (text, is) in [
+            ("→ Edit src/a b.rs", true),
+            ("→ Edit src/a…", true),
+            ("→ Edit src/c.rs", false),
+            ("→ Edit ~/c.rs", true),
+            ("→ Edit ~/a.rs", false),
+            ("→ Edit ~/", false),
+            ("→ Read src/a b.rs", false),
+            ("→ Edit", false),
+            ("→ Edit ", false),
+            ("% WebFetch src/a b.rs", false),
+        ] {
+            assert_eq!(is_about(&asked, text, home), is, "{text:?}");
         }
     }
 }

@@ -74,7 +74,7 @@ impl Screen {
     }
 
     /// The next key on the way to `choice`.
-    pub(crate) fn step_to(&self, choice: &Choice) -> Step {
+    pub fn step_to(&self, choice: &Choice) -> Step {
         let rows = self.rows();
         let is_wanted = |row: &String| is_label(row, choice);
         let Some(cursor) = rows.iter().rposition(|row| unboxed(row).starts_with(&choice.cursor)) else {
@@ -115,8 +115,10 @@ fn told_by(rule: &ScreenState, rows: &[String], now: EpochMs) -> Told {
         words.into_iter().any(|word| row.contains(word.as_str()))
     };
     let row = rows.iter().rev().find(|row| begins(row)).or_else(|| rows.iter().rev().find(says));
-    // The marks at the start of a row are left out.
-    let text = row.map(|row| row.trim_start_matches(|c: char| c.is_whitespace() || "●⎿■⚠•┃".contains(c)).to_owned());
+    // The marks at the start of a row, and what frames it (a box, a scroll bar, Qwen Code's arrow) are left out.
+    let is_frame = |c: char| c.is_whitespace() || "│█←".contains(c);
+    let is_mark = |c: char| is_frame(c) || "●⎿■⚠•┃".contains(c);
+    let text = row.map(|row| row.trim_start_matches(is_mark).trim_end_matches(is_frame).to_owned());
     let until = rule.until.iter().find_map(|word| {
         rows.iter().rev().find_map(|row| {
             let (_, time) = row.split_once(word.as_str())?;
