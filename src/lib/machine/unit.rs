@@ -9,7 +9,7 @@ use crate::host::ProcessId;
 use crate::host::process;
 use crate::host::service::systemd::{self, SessionUnit, StartRefused};
 use crate::host::service::{UserManager, unit_result};
-use crate::host::tmux::{Server, StartSpec, Started};
+use crate::host::tmux::{Server, StartSpec, Started, Tmux};
 use crate::store::durable;
 use crate::store::profile::Limits;
 use crate::store::session_record::SessionRecord;
@@ -78,6 +78,10 @@ pub(crate) fn start(
         }
         Err(refused) => {
             manager.reset(&unit);
+            // The unit's command is tmux.
+            if let Some(old) = host.tmux().ok().and_then(Tmux::too_old) {
+                return Err(old.into());
+            }
             let exit = if matches!(refused, StartRefused::BadProperty(_)) { Exit::Config } else { Exit::TryAgain };
             return Err(Failure::new(exit, format!("{}: {refused} (journalctl --user -u {unit})", peer.identity)));
         }

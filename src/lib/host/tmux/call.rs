@@ -127,7 +127,7 @@ impl Tmux {
 
 impl Tmux {
     /// The error where tmux is too old: its own words about a call that it does not know help nobody.
-    fn too_old(&self) -> Option<TmuxError> {
+    pub(crate) fn too_old(&self) -> Option<TmuxError> {
         let version = self.version();
         let program = self.program().display().to_string();
         (release(&version)? < OLDEST_TMUX).then_some(TmuxError::TooOld { program, version })
