@@ -208,8 +208,10 @@ fn a_tmux_that_is_too_old_is_named_with_what_to_install() {
     let woken = home.run("iapeer-wake", &["bob"]);
     assert!(woken.code == 69 && woken.stderr.contains("install tmux 3.2 or newer"), "{woken}");
     home.unset("IAPEER_TMUX_BIN");
-    home.ok("iapeer-superviser", &[]);
-    support::wait_until("the message", support::PATIENCE, || home.bodies("bob") == ["x"]);
+    support::wait_until("the message", support::PATIENCE, || {
+        home.ok("iapeer-superviser", &[]);
+        home.bodies("bob") == ["x"]
+    });
 }
 
 #[test]
