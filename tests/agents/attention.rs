@@ -181,7 +181,9 @@ pub fn says_what_failed(runtime: &'static str) {
         let config = fs::read_to_string(&path).unwrap() + "request_max_retries = 0\nstream_max_retries = 0\n";
         fs::write(path, config).unwrap();
     }
-    agent.send("hello one");
+    // A message that goes in untyped is delivered a moment before its turn asks the model.
+    let first = agent.send("hello one");
+    stub.asked(first["id"].as_str().unwrap());
     agent.wait_idle();
     let all = [(400, "failing"), (401, "login"), (529, "failing"), (500, "failing"), (429, "limited")];
     // The others try again and again, for longer than a test may take, what is worth another try.
@@ -198,11 +200,12 @@ pub fn says_what_failed(runtime: &'static str) {
         stub.fail(None);
         home.set("IAPEER_LIMIT_LOOK_SECS", "0.1");
         // A limit and a login hold what waits until it is time to try again.
-        home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "-m", "and again"]);
+        let again = home.ok("iapeer-send", &["ada", "--from", "op", "--no-wait", "--json", "-m", "and again"]).json();
         wait_until("the next message to go in", PATIENCE, || {
             home.ok("iapeer-drain", &[identity]);
             home.queue(identity) == (0, 0, 0)
         });
+        stub.asked(again["id"].as_str().unwrap());
         wait_until("its end", PATIENCE, || waiting(home).is_empty());
         agent.wait_idle();
         home.unset("IAPEER_LIMIT_LOOK_SECS");
@@ -215,7 +218,9 @@ pub fn says_what_failed(runtime: &'static str) {
 pub fn tries_again(runtime: &'static str) {
     let Some(agent) = Agent::new(runtime) else { return };
     let Agent { home, stub, identity, .. } = &agent;
-    agent.send("hello one");
+    // A message that goes in untyped is delivered a moment before its turn asks the model.
+    let first = agent.send("hello one");
+    stub.asked(first["id"].as_str().unwrap());
     agent.wait_idle();
     for status in [429, 503] {
         stub.fail(Some(status));
