@@ -1,14 +1,14 @@
 //! Accepting a message: every rule that can refuse the message is checked first, then the message is made durable, then
 //! a drain is started. The sender's program never types into a session itself.
 
-use super::afar::{self, Kept};
+use super::afar;
 pub use super::message::Message;
 use super::recipient::Recipient;
 use super::report::Watched;
 pub use super::report::{SendOutcome, SendReport};
 use super::sender::Sender;
 use crate::base::StateFile;
-use crate::base::address::Origin;
+use crate::base::address::{Address, Origin};
 use crate::base::clock::EpochMs;
 use crate::base::exit::{Exit, Failure};
 use crate::base::message_id::MessageId;
@@ -19,7 +19,7 @@ use crate::message::limits;
 use crate::session::{refuse, settle};
 use crate::store::event_log::Event;
 use crate::store::open::NO_WAIT_NO_LINK;
-use crate::store::queue::{Item, Place, QueueError, Seq, Settled};
+use crate::store::queue::{Item, Place, Queue, QueueError, Seq, Settled};
 use crate::store::registry::{PeerRecord, Registry};
 use crate::store::state_files::identities_with;
 use crate::world::peer::Peer;
@@ -155,17 +155,32 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
             armed::arm(world, &sender.identity);
         }
     };
+    let no_pile = message.no_pile;
+    let draft = Item {
+        id,
+        topic: message.topic,
+        re: message.re,
+        attachments: message.attachments,
+        urgent: message.urgent,
+        answers_task,
+        ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
+    };
+    let still_waits = |queue: &Queue, address: Option<&Address>| match no_pile {
+        true => queue.still_waits(|item| item.from == sender.identity && item.to.as_ref() == address),
+        false => Ok(None),
+    };
     let peer = match addressee {
         Addressee::Peer(peer) => *peer,
         Addressee::Afar(address) => {
-            let (kept, to) = (afar::accept(world, &sender, &address, message, id)?, Recipient::Afar(address));
+            let outbox = world.outbox(address.host());
+            if let Some(earlier) = still_waits(&outbox.queue, Some(&address))? {
+                arm();
+                return Ok(Acceptance::NotKept(SendReport::skipped(world, &Recipient::Afar(address), &earlier)));
+            }
+            let (item, seq) = afar::accept(world, &outbox, &address, draft)?;
             arm();
-            return Ok(match kept {
-                Kept::Accepted(item, seq) => {
-                    Acceptance::Accepted(Box::new(Accepted { to, item: *item, seq, started, ready: None }))
-                }
-                Kept::Skipped(earlier) => Acceptance::NotKept(SendReport::skipped(world, &to, &earlier)),
-            });
+            let to = Recipient::Afar(address);
+            return Ok(Acceptance::Accepted(Box::new(Accepted { to, item, seq, started, ready: None })));
         }
         Addressee::Nobody(answered) => {
             arm();
@@ -182,21 +197,10 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     refuse_unstartable(world, &peer, held)?;
 
     let queue = world.queue(&peer.identity);
-    if message.no_pile
-        && let Some(earlier) = queue.still_waits(|item| item.from == sender.identity)?
-    {
+    if let Some(earlier) = still_waits(&queue, None)? {
         return Ok(Acceptance::NotKept(SendReport::skipped(world, &Recipient::Here(Box::new(peer)), &earlier)));
     }
-    let new = Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now());
-    let item = Item {
-        id,
-        topic: message.topic,
-        re: message.re,
-        attachments: message.attachments,
-        urgent: message.urgent,
-        answers_task,
-        ..new
-    };
+    let item = Item { accepted: world.now(), ..draft };
     // A drain is loaded while the message is written. A program that holds the identity's lock checks the queue again
     // after it has released the lock.
     let ready = (!world.is_held(&peer.identity)).then(|| world.host.ready_drain(&peer.identity));

@@ -1,7 +1,7 @@
 //! Accepting a message for a peer on another host: it is made durable in the outbox of that host, with copies of its
 //! attachments, since the files themselves may be gone when that host can be reached.
 
-use crate::base::address::{Address, HostName, Origin};
+use crate::base::address::{Address, HostName};
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::evidence::Outcome;
 use crate::base::exit::{Exit, Failure};
@@ -9,8 +9,6 @@ use crate::base::identity::Intelligence;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::base::span::said;
-use crate::delivery::message::Message;
-use crate::delivery::sender::Sender;
 use crate::mailbox::afar as ledger;
 use crate::message::limits;
 use crate::store::durable;
@@ -23,46 +21,20 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-/// The outcome of accepting a message for another host.
-pub(crate) enum Kept {
-    /// The message is durable in the outbox.
-    Accepted(Box<Item>, Seq),
-    /// The message was not kept: this earlier one still waits.
-    Skipped(Box<Item>),
-}
-
-/// Makes `message` of `sender` to `address` durable.
+/// Makes `draft` durable in `outbox` for `address`, with copies of its attachments.
 pub(crate) fn accept(
     world: &World<'_>,
-    sender: &Sender,
+    outbox: &Outbox,
     address: &Address,
-    message: Message,
-    id: MessageId,
-) -> Result<Kept, Failure> {
-    let outbox = world.outbox(address.host());
-    let is_alike = |item: &Item| item.from == sender.identity && item.to.as_ref() == Some(address);
-    if message.no_pile
-        && let Some(earlier) = outbox.queue.still_waits(is_alike)?
-    {
-        return Ok(Kept::Skipped(Box::new(earlier)));
-    }
-    let from: Origin = sender.identity.clone().into();
-    let answers_task = sender.answers_task(world, &message);
+    draft: Item,
+) -> Result<(Item, Seq), Failure> {
     // A refused message leaves no files.
+    let id = draft.id;
     let forget = || drop(durable::remove_tree(&outbox.files(id)));
-    let copies = copy_files(world, &outbox, id, &message.attachments).inspect_err(|_| forget())?;
-    let item = Item {
-        id,
-        to: Some(address.clone()),
-        topic: message.topic,
-        re: message.re,
-        attachments: copies,
-        urgent: message.urgent,
-        answers_task,
-        ..Item::new(from, sender.intelligence, message.body, world.now())
-    };
+    let attachments = copy_files(world, outbox, id, &draft.attachments).inspect_err(|_| forget())?;
+    let item = Item { to: Some(address.clone()), attachments, accepted: world.now(), ..draft };
     match outbox.queue.accept(&item, world.clock) {
-        Ok(seq) => Ok(Kept::Accepted(Box::new(item), seq)),
+        Ok(seq) => Ok((item, seq)),
         Err(error) => {
             if !item.attachments.is_empty() {
                 forget();

@@ -1,5 +1,6 @@
 //! A finding: one problem, and the result of mending it.
 
+use super::replace::with_ending;
 use crate::base::exit::{Exit, Failure, one_line};
 use crate::base::shell;
 use crate::store::conformance::Severity;
@@ -102,8 +103,7 @@ fn in_the_way(error: &StoreError) -> Option<PathBuf> {
 
 /// The command that moves `path` to the same name with `ending`.
 pub(super) fn moved(path: &Path, ending: &str) -> String {
-    let aside = PathBuf::from(format!("{}.{ending}", path.display()));
-    format!("`mv {} {}`", shell::path(path), shell::path(&aside))
+    format!("`mv {} {}`", shell::path(path), shell::path(&with_ending(path, ending)))
 }
 
 /// What to do about a path that can't be examined.

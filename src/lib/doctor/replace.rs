@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The command that makes `named` lead to `found`. What stands there is kept aside.
 pub(crate) fn put_there(named: &Path, found: &Path) -> String {
-    let [at, of, aside] = [named.to_owned(), found.to_owned(), with_ending(named)].map(|path| shell::path(&path));
+    let [at, of, aside] =
+        [named.to_owned(), found.to_owned(), with_ending(named, "broken")].map(|path| shell::path(&path));
     let folder = named.parent().filter(|folder| !folder.is_dir());
     let first = match folder {
         Some(folder) => format!("mkdir -p {} && ", shell::path(folder)),
@@ -23,9 +24,11 @@ pub(crate) fn put_there(named: &Path, found: &Path) -> String {
     format!("`{first}ln -s {of} {at}`")
 }
 
-fn with_ending(path: &Path) -> PathBuf {
+/// `path` with a dot and `ending` behind its name.
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".broken");
+    name.push(".");
+    name.push(ending);
     PathBuf::from(name)
 }
 

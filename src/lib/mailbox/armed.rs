@@ -3,6 +3,7 @@
 use crate::base::Marker;
 use crate::base::clock::EpochMs;
 use crate::base::identity::Identity;
+use crate::store::StoreError;
 use crate::store::profile::Profile;
 use crate::store::queue::{Item, Place, Seq};
 use crate::store::registry::PeerRecord;
@@ -44,17 +45,16 @@ pub(crate) fn arm_sender(world: &World<'_>, item: &Item) {
     }
 }
 
-/// Sets the mark that a worker has answered (`.ephemeral-armed`), starts a drain, and returns whether the mark was set.
-/// Called where [`answers_task`] says so.
-pub(crate) fn arm(world: &World<'_>, caller: &Identity) -> bool {
-    match world.markers(caller).set(Marker::EphemeralArmed, world.now()) {
-        Ok(()) => {
-            world.kick(caller);
-            true
-        }
-        Err(error) => {
-            tracing::warn!("cannot arm {caller}: {error}; its session ends by the unarmed bound");
-            false
-        }
+/// Sets the mark that a worker has answered (`.ephemeral-armed`), and starts a drain. Called where [`answers_task`] says so.
+pub(crate) fn arm(world: &World<'_>, caller: &Identity) {
+    if let Err(error) = try_arm(world, caller) {
+        tracing::warn!("cannot arm {caller}: {error}; its session ends by the unarmed bound");
     }
+}
+
+/// [`arm`], with the reason where the mark can't be set.
+pub(crate) fn try_arm(world: &World<'_>, caller: &Identity) -> Result<(), StoreError> {
+    world.markers(caller).set(Marker::EphemeralArmed, world.now())?;
+    world.kick(caller);
+    Ok(())
 }

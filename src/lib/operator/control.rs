@@ -304,11 +304,11 @@ fn refuse_earlier_session(world: &World<'_>, identity: &Identity) -> Result<(), 
 pub fn self_done(world: &World<'_>, identity: &Identity) -> Result<bool, Failure> {
     let peer = Peer::of(world.paths, identity)?;
     refuse_earlier_session(world, identity)?;
-    if armed::answers_task(world, identity, &peer.record) && armed::arm(world, identity) {
-        return Ok(true);
+    match peer.is_ephemeral() {
+        true => armed::try_arm(world, identity)?,
+        false => world.markers(identity).set(Marker::EphemeralArmed, world.now())?,
     }
-    world.markers(&peer.identity).set(Marker::EphemeralArmed, world.now())?;
-    Ok(false)
+    Ok(peer.is_ephemeral())
 }
 
 /// How long a turn that a hook has reported may take to show on the screen.

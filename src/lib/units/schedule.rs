@@ -153,10 +153,10 @@ pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Schedul
     let unreachable = manager.unreachable();
     // All checks that may refuse come before anything is written.
     let files = founded(world, manager, schedule, unreachable.is_none())?;
-    let earlier = Schedule::read(world, &schedule.name).and_then(|earlier| Ok((earlier.text(world)?, earlier))).ok();
-    if let Some((_, earlier)) = earlier.as_ref().filter(|(_, earlier)| earlier.trigger != schedule.trigger)
-        && unreachable.is_none()
-    {
+    let earlier = Schedule::read(world, &schedule.name).ok();
+    let earlier_text = earlier.as_ref().and_then(|earlier| earlier.text(world).ok());
+    let is_replaced = |earlier: &&Schedule| earlier.trigger != schedule.trigger && unreachable.is_none();
+    if let Some(earlier) = earlier.as_ref().filter(is_replaced) {
         take_down(world, manager, earlier)?;
     }
     keep(world, schedule, text)?;
@@ -167,7 +167,7 @@ pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Schedul
         if let Err(failure) = started {
             // A schedule that the manager refuses is removed again, and an earlier one of that name put back.
             take_down(world, manager, schedule)?;
-            let Some((text, earlier)) = earlier else {
+            let Some((earlier, text)) = earlier.zip(earlier_text) else {
                 forget(world, schedule)?;
                 return Err(failure);
             };

@@ -44,7 +44,8 @@ iapeer schedule add other --to me --every 1h -m x 2>/dev/null && fail "a foreign
 is "$(cat "$own/iapeer-schedule-other.timer")" '[Unit]' "the foreign unit"
 rm "$own/iapeer-schedule-other.timer"
 
-# Another kind of time: the old unit goes.
+# Another kind of time: the old unit goes, also where the text of the schedule is gone.
+rm "$ROOT/schedules/pulse.txt"
 iapeer schedule add pulse --to me --path-changed "$HOME/watched" -m "x" >/dev/null
 [ ! -e "$own/iapeer-schedule-pulse.timer" ] || fail "the timer is still there"
 is "$(show iapeer-schedule-pulse.path ActiveState)" active "the path unit"

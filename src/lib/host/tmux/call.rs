@@ -105,12 +105,11 @@ impl Tmux {
                     let bytes = arguments.iter().map(|word| word.len() + 1).sum();
                     Err(TmuxError::TooLong { call: name, bytes })
                 }
-                Ok(_) => match TmuxError::classify(&name, &String::from_utf8_lossy(&stderr)) {
-                    TmuxError::Other { call, message } => {
-                        Err(self.too_old().unwrap_or(TmuxError::Other { call, message }))
-                    }
-                    known => Err(known),
-                },
+                Ok(_) => {
+                    let error = TmuxError::classify(&name, &String::from_utf8_lossy(&stderr));
+                    let is_known = !matches!(error, TmuxError::Other { .. });
+                    Err(if is_known { error } else { self.too_old().unwrap_or(error) })
+                }
                 Err(error) => Err(other(error.to_string())),
             },
             unfinished => {
