@@ -10,9 +10,10 @@ mod support;
 
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use support::replacing::{clear, place};
 use support::scenario::{at_once, is_soak};
 use support::{Output, TestHome, once_more_without_root, wait_until};
 
@@ -122,7 +123,7 @@ const FILES: &[Kind] = &[
 ];
 
 const BAD: &[&str] =
-    &["cut", "empty", "nuls", "later", "folder", "fifo", "device", "loop", "nothing", "huge", "foreign", "shut"];
+    &["cut", "empty", "nuls", "later", "folder", "fifo", "zero", "loop", "nothing", "huge", "foreign", "shut"];
 
 /// Who looks at every peer.
 const MOST: &[&[&str]] = &[&["iapeer", "list"], &["iapeer-superviser"], &["iapeer-drain", "--all"]];
@@ -153,12 +154,7 @@ fn spoil(bad: &str, path: &Path, was: &[u8]) -> bool {
             later["peers"] = json!({"of": ["another", "shape"]});
             fs::write(path, later.to_string()).unwrap();
         }
-        "folder" => in_its_place(path, || fs::create_dir(path)),
-        "fifo" => in_its_place(path, || Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU)?)),
-        "device" => in_its_place(path, || symlink("/dev/zero", path)),
-        "loop" => in_its_place(path, || symlink(path, path)),
-        "nothing" => in_its_place(path, || symlink("/nonexistent/file", path)),
-        "huge" => fs::File::create(path).unwrap().set_len(300 << 20).unwrap(),
+        "folder" | "fifo" | "zero" | "loop" | "nothing" | "huge" => place(bad, path),
         "foreign" => {
             fs::write(path, was).unwrap();
             if std::os::unix::fs::chown(path, Some(65_534), None).is_err() || nix::unistd::geteuid().as_raw() == 65_534
@@ -178,25 +174,6 @@ fn spoil(bad: &str, path: &Path, was: &[u8]) -> bool {
         fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     }
     true
-}
-
-/// Makes what a regular file has to give way to: a live session's programs may write that file anew in between.
-fn in_its_place(path: &Path, make: impl Fn() -> std::io::Result<()>) {
-    loop {
-        clear(path);
-        match make() {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            made => return made.unwrap(),
-        }
-    }
-}
-
-fn clear(path: &Path) {
-    if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-        fs::remove_dir_all(path).unwrap();
-    } else {
-        let _ = fs::remove_file(path);
-    }
 }
 
 /// Whether a hook of bob's agent is still to come.

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use support::replacing::{self, clear, in_its_place};
 use support::{Output, TestHome, wait_until};
 
 /// Far under any time-out of ours: whoever takes longer waits for something.
@@ -21,31 +22,18 @@ fn soon(home: &TestHome, words: &[&str]) -> Output {
 
 /// Puts something there that is no regular file, or none of ours.
 fn place(what: &str, path: &Path) {
-    let _ = fs::remove_file(path);
     match what {
-        "fifo" => nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
-        "loop" => symlink(path, path).unwrap(),
-        "zero" => symlink("/dev/zero", path).unwrap(),
         "link" => {
             let target = path.with_extension("target");
             fs::write(&target, "A=1\n").unwrap();
-            symlink(target, path).unwrap();
+            in_its_place(path, || symlink(&target, path));
         }
-        "folder" => fs::create_dir(path).unwrap(),
-        "huge" => fs::File::create(path).unwrap().set_len(300 << 20).unwrap(),
         "open" => {
+            clear(path);
             fs::write(path, "A=1\n").unwrap();
             fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
         }
-        other => panic!("{other}"),
-    }
-}
-
-fn clear(path: &Path) {
-    if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-        fs::remove_dir_all(path).unwrap();
-    } else {
-        let _ = fs::remove_file(path);
+        other => replacing::place(other, path),
     }
 }
 
@@ -191,7 +179,6 @@ fn state_files_that_are_no_files_hold_up_nobody_and_doctor_names_them() {
     for what in ["fifo", "zero", "folder", "huge"] {
         for kind in kinds {
             let path = home.state_dir().join(format!("parrot-bob.{kind}"));
-            clear(&path);
             place(what, &path);
             let found = soon(&home, &["iapeer", "doctor"]).stdout;
             assert!(found.contains(path.to_str().unwrap()), "{what} {kind}: {found}");
@@ -222,7 +209,6 @@ fn a_queue_with_other_things_than_files_in_it_delivers_what_is_a_message() {
     let sent = soon(&home, &["iapeer-send", "bob", "--from", "al", "-m", "a message"]);
     assert!(sent.stdout.starts_with("delivered"), "{sent}");
     assert!(queue.join("corrupt/000004").exists(), "far over the size of a message");
-    clear(&queue.join("seq"));
     place("fifo", &queue.join("seq"));
     let sent = soon(&home, &["iapeer-send", "bob", "--from", "al", "-m", "not kept"]);
     assert!(sent.code != 0 && sent.stderr.contains("seq"), "{sent}");
@@ -237,7 +223,6 @@ fn logs_that_are_no_files_cost_their_lines_and_nothing_else() {
         let home = home();
         let logs = home.root().join("logs");
         for name in ["lifecycle.log", "delivery.log", "exits.log"] {
-            clear(&logs.join("iapeer").join(name));
             place(what, &logs.join("iapeer").join(name));
         }
         let sent = soon(&home, &["iapeer-send", "bob", "--from", "al", "-m", "x"]);

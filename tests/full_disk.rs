@@ -86,8 +86,7 @@ fn doctor_names_logs_that_cannot_be_written() {
     let home = TestHome::new();
     home.parrot("ann", &[]);
     let log = home.root().join("logs/iapeer/delivery.log");
-    let _ = fs::remove_file(&log);
-    fs::create_dir(&log).unwrap();
+    support::replacing::place("folder", &log);
     let said = home.run("iapeer", &["doctor"]);
     let line = said.stdout.lines().find(|line| line.contains("delivery.log")).unwrap_or_default();
     assert!(line.contains("not a regular file"), "{said}");

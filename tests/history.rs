@@ -68,8 +68,8 @@ fn a_delivered_message_is_reported_so_whatever_became_of_the_log() {
         let home = home();
         let log = home.root().join("logs/iapeer/delivery.log");
         match what {
-            "a folder" => fs::create_dir_all(log).unwrap(),
-            _ => std::os::unix::fs::symlink("/dev/full", log).unwrap(),
+            "a folder" => support::replacing::place("folder", &log),
+            _ => support::replacing::in_its_place(&log, || std::os::unix::fs::symlink("/dev/full", &log)),
         }
         let output = send(&home, "hello");
         assert!(

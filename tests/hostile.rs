@@ -18,6 +18,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
+use support::replacing::{self, clear};
 use support::{Output, SmallDisk, TestHome, wait_until};
 
 /// Whoever takes longer waits for something.
@@ -39,22 +40,12 @@ fn fine(output: &Output, words: &[&str]) {
 const KINDS: [&str; 6] = ["fifo", "loop", "zero", "folder", "huge", "binary"];
 
 fn place(kind: &str, path: &Path) {
-    clear(path);
     match kind {
-        "fifo" => nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
-        "loop" => symlink(path, path).unwrap(),
-        "zero" => symlink("/dev/zero", path).unwrap(),
-        "folder" => fs::create_dir(path).unwrap(),
-        "huge" => fs::File::create(path).unwrap().set_len(300 << 20).unwrap(),
-        "binary" => fs::write(path, b"\xff\xfe\0{\"a\":").unwrap(),
-        other => panic!("{other}"),
-    }
-}
-
-fn clear(path: &Path) {
-    match path.symlink_metadata() {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path).unwrap(),
-        _ => drop(fs::remove_file(path)),
+        "binary" => {
+            clear(path);
+            fs::write(path, b"\xff\xfe\0{\"a\":").unwrap();
+        }
+        other => replacing::place(other, path),
     }
 }
 

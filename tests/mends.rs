@@ -93,8 +93,8 @@ const SCENARIOS: &[Scenario] = &[
         fs::remove_file(home.root().join("history/parrot-ann.jsonl")).is_ok()
     }),
     row("a log is a folder", Sleeps, "can't be written", |home| {
-        let log = home.root().join("logs/iapeer/delivery.log");
-        fs::remove_file(&log).and_then(|()| fs::create_dir(&log)).is_ok()
+        support::replacing::place("folder", &home.root().join("logs/iapeer/delivery.log"));
+        true
     }),
     row("a lock's holder is stopped", Sleeps, "which a signal has stopped", |home| {
         home.launch_env("ann", &[("PARROT_BOOT_MS", "700")]);

@@ -70,8 +70,7 @@ fn a_command_that_failed_is_not_blamed() {
 fn a_command_that_leaves_no_trail_still_works() {
     for command in ["kill-server", "kill-session"] {
         let bob = Watched::new(&[]);
-        fs::remove_file(bob.state("killed-by")).unwrap();
-        fs::create_dir(bob.state("killed-by")).unwrap();
+        crate::support::replacing::place("folder", &bob.state("killed-by"));
         bob.home.tmux(&bob.identity, &[command]);
         assert_eq!(bob.server_exit()["cause"], "signaled-server-gone", "{command}");
     }

@@ -13,6 +13,7 @@ pub mod mail;
 pub mod nats;
 pub mod netns;
 mod reading;
+pub mod replacing;
 #[cfg(feature = "failpoints")]
 pub mod rooms;
 mod running;
