@@ -13,7 +13,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::replacing::{clear, place};
+use support::replacing::{clear, place, put, put_so};
 use support::scenario::{at_once, is_soak};
 use support::{Output, TestHome, once_more_without_root, wait_until};
 
@@ -140,11 +140,10 @@ const MORE: &[&[&str]] = &[
 
 /// Makes the file bad. `false`: this user can't.
 fn spoil(bad: &str, path: &Path, was: &[u8]) -> bool {
-    clear(path);
     match bad {
-        "cut" => fs::write(path, &was[..was.len() / 2]).unwrap(),
-        "empty" => fs::write(path, "").unwrap(),
-        "nuls" => fs::write(path, vec![0; was.len().max(64)]).unwrap(),
+        "cut" => put(path, &was[..was.len() / 2]),
+        "empty" => put(path, ""),
+        "nuls" => put(path, vec![0; was.len().max(64)]),
         "later" => {
             let later: Option<Value> = serde_json::from_slice(was).ok().filter(Value::is_object);
             let mut later = later.unwrap_or(json!({}));
@@ -152,26 +151,19 @@ fn spoil(bad: &str, path: &Path, was: &[u8]) -> bool {
                 later[key] = json!(99);
             }
             later["peers"] = json!({"of": ["another", "shape"]});
-            fs::write(path, later.to_string()).unwrap();
+            put(path, later.to_string());
         }
         "folder" | "fifo" | "zero" | "loop" | "nothing" | "huge" => place(bad, path),
         "foreign" => {
-            fs::write(path, was).unwrap();
-            if std::os::unix::fs::chown(path, Some(65_534), None).is_err() || nix::unistd::geteuid().as_raw() == 65_534
-            {
-                return false;
-            }
+            let give = |path: &Path| std::os::unix::fs::chown(path, Some(65_534), None).is_ok();
+            return nix::unistd::geteuid().as_raw() != 65_534 && put_so(path, was, give);
         }
         // Nobody may read it, but root, who may read everything.
         "shut" => {
-            fs::write(path, was).unwrap();
-            fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
-            return !nix::unistd::geteuid().is_root();
+            let shut = |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o000)).is_ok();
+            return !nix::unistd::geteuid().is_root() && put_so(path, was, shut);
         }
         other => panic!("{other}"),
-    }
-    if ["cut", "empty", "nuls", "later", "huge"].contains(&bad) {
-        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     }
     true
 }
@@ -211,7 +203,9 @@ fn run(home: &TestHome, words: &[&str], wrong: &mut Vec<String>) -> Output {
     if said.contains("panicked") || output.code >= 100 {
         wrong.push(format!("{words:?} fell over: {output}"));
     }
-    let errors = output.stderr.lines().filter(|line| !line.trim_start().starts_with("WARN")).count();
+    // What verify finds is its output.
+    let found = output.stdout.lines().filter(|line| words.contains(&"verify") && line.starts_with('✗'));
+    let errors = output.stderr.lines().filter(|line| !line.trim_start().starts_with("WARN")).chain(found).count();
     if output.code != 0 && words.get(1) != Some(&"doctor") && errors != 1 {
         wrong.push(format!("{words:?} does not say in one line what is wrong: {output}"));
     }
@@ -235,8 +229,6 @@ fn try_all(bad: &str) -> Vec<String> {
         let was = before.clone().unwrap_or_else(|| sample().into_bytes());
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         if !spoil(bad, &path, &was) {
-            clear(&path);
-            before.iter().for_each(|before| fs::write(&path, before).unwrap());
             continue;
         }
         let mut found = Vec::new();
@@ -271,16 +263,15 @@ fn try_all(bad: &str) -> Vec<String> {
         run(&home, &["iapeer-send", "bob", "--from", "al", "--wait", "0", "-m", below], &mut found);
         home.at_rest("parrot-bob");
         // As it was.
-        clear(&path);
         match &before {
-            Some(before) => {
-                fs::write(&path, before).unwrap();
-                fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            Some(before) => put(&path, before),
+            None => {
+                clear(&path);
+                let above = path.parent().unwrap();
+                if above.ends_with("intents") || above.ends_with("notices") {
+                    let _ = fs::remove_dir(above);
+                }
             }
-            None if path.parent().is_some_and(|dir| dir.ends_with("intents") || dir.ends_with("notices")) => {
-                let _ = fs::remove_dir(path.parent().unwrap());
-            }
-            None => {}
         }
         set_aside(&home).iter().for_each(|path| clear(path));
         run(&home, &["iapeer-superviser"], &mut found);
@@ -337,9 +328,7 @@ fn while_the_registry_cannot_be_read_a_tick_says_so_and_acts_on_nobody() {
         assert!(notice.exists(), "{bad}: the notice is lost");
         assert!(home.state("parrot-eve", "new-eager"), "{bad}: eve's wish is forgotten");
         assert_eq!(home.server_pid("parrot-bob"), server, "{bad}: bob's session was ended");
-        clear(&registry);
-        fs::write(&registry, &was).unwrap();
-        fs::set_permissions(&registry, Permissions::from_mode(0o600)).unwrap();
+        put(&registry, &was);
     }
     wait_until("everything that waited", SOON, || {
         home.run("iapeer-superviser", &[]);

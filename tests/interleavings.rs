@@ -91,6 +91,21 @@ orders! {
     every_order_of_two_stops_with_the_peer_awake: "awake", awake, 3;
 }
 
+/// A tick of all takes away the marks of those that are at rest, while another program is about to act.
+#[test]
+fn every_order_of_a_tick_of_all_and_another_with_nothing_to_do() {
+    let bound = if is_soak() { u32::MAX } else { 2 };
+    for (other, act) in [("send", send(0, "one")), ("stop", Act::Stop(peer(1)))] {
+        let name = format!("tick of all and {other}");
+        let found = search(&name, |_| {}, &[Act::Tick(vec![]), act], bound, 1, MOST);
+        println!(
+            "interleavings: {name}, at most {bound} switches, a kill: {} states, {} runs",
+            found.states, found.runs
+        );
+        assert!(found.all, "{name}: more than {MOST} runs");
+    }
+}
+
 #[test]
 fn every_order_of_six_programs_within_a_bound() {
     let acts = [

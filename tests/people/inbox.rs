@@ -262,6 +262,45 @@ fn a_schedule_without_a_service_manager_is_a_line_for_a_crontab() {
     refused(&home.run("iapeer-send", &["ann", "--from", "schedule-pulse", "-m", "x"]), 67, "unknown caller");
 }
 
+#[test]
+fn a_schedule_that_cannot_be_read_hides_no_other_and_is_removed_or_made_anew() {
+    let home = home();
+    for name in ["first", "pulse", "second"] {
+        home.ok("iapeer", &["schedule", "add", name, "--to", "me", "--every", "10m", "-m", "x"]);
+    }
+    let file = home.root().join("schedules/pulse.json");
+    let list = || home.ok("iapeer", &["schedule", "list", "--json"]).json_lines();
+    for what in ["fifo", "loop", "nothing", "huge", "torn"] {
+        match what {
+            "torn" => fs::write(&file, "{").unwrap(),
+            other => crate::support::replacing::place(other, &file),
+        }
+        let rows = list();
+        let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["first", "pulse", "second"], "{what}");
+        let reason = rows[1]["reason"].as_str().unwrap();
+        assert!(reason.contains("pulse.json") && reason.contains("`iapeer schedule remove pulse`"), "{what}: {reason}");
+        let text = home.ok("iapeer", &["schedule", "list"]).stdout;
+        assert!(text.contains("\npulse  can't be read: "), "{what}: {text}");
+        // A fleet file can't be written without it; one that names it makes it anew.
+        let exported = home.run("iapeer", &["export"]);
+        assert!(exported.code != 0 && exported.stderr.contains("pulse.json"), "{what}: {exported}");
+        home.ok("iapeer", &["schedule", "remove", "pulse"]);
+        assert_eq!(list().len(), 2, "{what}");
+        home.ok("iapeer", &["schedule", "add", "pulse", "--to", "me", "--every", "10m", "-m", "x"]);
+    }
+    let fleet = home.dir().join("fleet.toml");
+    let schedule = "[schedules.pulse]\nto = \"me\"\nevery = \"20m\"\nmessage = \"x\"\n";
+    fs::write(&fleet, format!("[fleet]\nname = \"f\"\n\n{schedule}")).unwrap();
+    let fleet = fleet.to_str().unwrap();
+    fs::write(&file, "{").unwrap();
+    home.ok("iapeer", &["up", fleet]);
+    assert_eq!(list()[1]["when"]["every"], 1200);
+    fs::write(&file, "{").unwrap();
+    home.ok("iapeer", &["down", fleet]);
+    assert_eq!(list().len(), 2);
+}
+
 /// Eight senders write `each` messages to a person; senders, drains and readers are killed at random.
 fn kills(each: usize) {
     let (home, started) = (home(), std::time::Instant::now());

@@ -13,6 +13,24 @@ pub fn clear(path: &Path) {
     }
 }
 
+/// Puts a private file with `content` at `path`, in one step.
+pub fn put(path: &Path, content: impl AsRef<[u8]>) {
+    put_so(path, content, |_| true);
+}
+
+/// [`put`], with a `change` of the file before that. `false`: the change can't be made, and nothing was put there.
+pub fn put_so(path: &Path, content: impl AsRef<[u8]>, change: impl FnOnce(&Path) -> bool) -> bool {
+    // Our programs take such a name for that of an unfinished file.
+    let file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(path.parent().unwrap()).unwrap();
+    std::fs::write(&file, content).unwrap();
+    if !change(file.path()) {
+        return false;
+    }
+    clear(path);
+    file.persist(path).unwrap();
+    true
+}
+
 /// Puts `what` at `path`: a `fifo`, a `folder`, a link to `/dev/zero` (`zero`), to itself (`loop`) or to nothing
 /// (`nothing`), or 300 MB of zeros (`huge`).
 pub fn place(what: &str, path: &Path) {
@@ -22,9 +40,14 @@ pub fn place(what: &str, path: &Path) {
         "zero" => symlink("/dev/zero", path),
         "loop" => symlink(path, path),
         "nothing" => symlink("/nonexistent/file", path),
-        "huge" => std::fs::File::create_new(path)?.set_len(300 << 20),
+        "huge" => private_file(path)?.set_len(300 << 20),
         other => panic!("{other}"),
     });
+}
+
+fn private_file(path: &Path) -> Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Removes what is at `path` and makes something else of that name, again until no live program has written the file

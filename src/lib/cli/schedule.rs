@@ -46,8 +46,11 @@ pub fn run(world: &World<'_>, act: ScheduleAct) -> Result<Exit, Failure> {
             if all.is_empty() && !json {
                 cli::say("no schedules: `iapeer schedule add` makes one");
             }
-            for scheduled in all {
-                cli::tell(json, &scheduled, || scheduled.line());
+            for known in all {
+                match known {
+                    Ok(scheduled) => cli::tell(json, &scheduled, || scheduled.line()),
+                    Err(unreadable) => cli::tell(json, &unreadable, || unreadable.line()),
+                }
             }
             Ok(Exit::Ok)
         }

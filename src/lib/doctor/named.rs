@@ -67,7 +67,7 @@ fn of_schedule<'a>(world: &'a World<'a>, registry: &Registry, name: &Personality
         // A path that is no regular file has a finding of its own.
         Err(Failure { exit: Exit::Config, message, .. }) => Some(
             Finding::error("files", Exit::Config, path.display(), message)
-                .todo(format!("correct it, or {} to be without this schedule", moved(&path, "bad"))),
+                .todo(format!("correct it, or `iapeer schedule remove {name}` and add the schedule again")),
         ),
         Err(_) => None,
     }

@@ -16,8 +16,15 @@ use crate::world::World;
 pub fn down(world: &World<'_>, fleet: &Fleet, mut tell: impl FnMut(&FleetStep)) -> Result<Exit, Failure> {
     let mut worst = Exit::Ok;
     for known in schedule::list(world)? {
-        let name = known.schedule.name;
-        if known.schedule.fleet.as_deref() == Some(fleet.name.as_str()) {
+        let (name, is_ours) = match known {
+            Ok(known) => (known.schedule.name, known.schedule.fleet.as_deref() == Some(fleet.name.as_str())),
+            // Whose it is can't be read either: the fleet file says whether it is one of this fleet's.
+            Err(unreadable) => {
+                let is_ours = fleet.schedules.iter().any(|wanted| wanted.schedule.name == unreadable.name);
+                (unreadable.name, is_ours)
+            }
+        };
+        if is_ours {
             schedule::remove(world, &name)?;
             tell(&FleetStep::new(FleetKind::Schedule, FleetAction::Remove, &name, FleetWork::Nothing));
         }

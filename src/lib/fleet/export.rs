@@ -27,7 +27,7 @@ pub fn export(world: &World<'_>) -> Result<String, Failure> {
     for record in registry.peers() {
         peers.insert(record.personality.to_string(), peer(world, record, &mut notes)?);
     }
-    let schedules = schedule::list(world)?.into_iter().map(|known| one_schedule(world, known));
+    let schedules = schedule::list(world)?.into_iter().map(|known| one_schedule(world, known?));
     let tables = FleetTables {
         fleet: FleetTable {
             name: fleets.first().filter(|_| fleets.len() == 1).map(|name| (*name).to_owned()),

@@ -42,7 +42,8 @@ pub(crate) fn plan(
     fleet: &Fleet,
     prune: bool,
 ) -> Result<Vec<FleetStep>, Failure> {
-    let there = schedule::list(world)?;
+    // One whose file can't be read is made anew if it is in the file, and otherwise left for doctor to report.
+    let there: Vec<Scheduled> = schedule::list(world)?.into_iter().flatten().collect();
     let mut steps = Vec::new();
     for wanted in &fleet.schedules {
         check_recipient(world, registry, fleet, &wanted.schedule)?;

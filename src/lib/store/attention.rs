@@ -134,6 +134,8 @@ pub fn change(
             let mut line = serde_json::to_vec(now).unwrap_or_default();
             line.push(b'\n');
             durable::write_volatile(&path, &line)?;
+            // The next full tick finds a peer whose mark is lost too.
+            let _ = Due::of(paths).mark(identity);
         }
         None if before.is_some() => drop(durable::remove(&path)?),
         _ => {}

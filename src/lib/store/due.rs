@@ -2,9 +2,14 @@
 //! have, a session, a waiting message or anything else that a tick acts on.
 //!
 //! ```text
-//! a program that acts:       mark → act → mark again, in case a tick has removed the mark in between
-//! a tick, under the lock:    at rest → unmark → check again, in case a program has acted in between
+//! a program that acts:       lock → mark → act → mark again
+//! a tick, under the lock:    at rest → rename the mark → nobody acts, and still at rest → remove the renamed mark
+//!                                                      → otherwise mark again, then remove the renamed mark
 //! ```
+//!
+//! Most changes are made under the identity's lock, which the tick holds too. Acceptance and changes of what the peer waits
+//! for have locks of their own: whoever holds one of these at the check may be between the first mark and the act, and die
+//! after the act. A renamed mark that a killed tick left counts as a mark.
 //!
 //! So the cost of a tick depends on the number of active identities, not of all. Changes without a mark (files moved by
 //! hand, the effects of a power cut) are found by a full tick, which examines every identity: after a boot, every hour,
@@ -25,6 +30,9 @@ use std::time::Duration;
 
 /// How often a full tick is made.
 const FULL_LOOK: Duration = Duration::from_secs(3600);
+
+/// How the name of a mark ends while a tick removes it.
+const UNMARKING: &str = ".unmarking";
 
 /// The marks of one root.
 #[derive(Debug, Clone)]
@@ -48,19 +56,34 @@ impl Due {
         made.map_err(|error| StoreError::io("mark", &path, error))
     }
 
-    /// Removes the mark of `identity`. Not durable: a mark too many only makes a tick examine the identity once more.
-    pub(crate) fn unmark(&self, identity: &Identity) {
-        let _ = step::unlink(Point::DueUnmark, &self.dir.join(identity.as_str()));
+    /// Removes the mark of `identity`, unless `is_at_rest` is no longer so once the mark is renamed. Not durable: a mark too
+    /// many only makes a tick examine the identity once more. An error leaves the identity marked.
+    pub(crate) fn unmark(&self, identity: &Identity, is_at_rest: impl FnOnce() -> bool) -> Result<(), StoreError> {
+        let (mark, unmarking) = (self.dir.join(identity.as_str()), self.unmarking(identity));
+        match step::rename(Point::DueUnmarking, &mark, &unmarking) {
+            // A killed tick has renamed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|error| StoreError::io("rename", &mark, error))?,
+        }
+        if !is_at_rest() {
+            self.mark(identity)?;
+        }
+        step::unlink(Point::DueUnmark, &unmarking).map_err(|error| StoreError::io("remove", &unmarking, error))
+    }
+
+    fn unmarking(&self, identity: &Identity) -> PathBuf {
+        self.dir.join(format!("{identity}{UNMARKING}"))
     }
 
     /// Whether `identity` is marked.
     pub fn is_marked(&self, identity: &Identity) -> bool {
-        self.dir.join(identity.as_str()).exists()
+        self.dir.join(identity.as_str()).exists() || self.unmarking(identity).exists()
     }
 
     /// All marked identities.
     pub fn marked(&self) -> Result<BTreeSet<Identity>, StoreError> {
-        Ok(durable::names_of(&self.dir)?.iter().filter_map(|name| name.parse().ok()).collect())
+        let marked = |name: &String| name.strip_suffix(UNMARKING).unwrap_or(name).parse().ok();
+        Ok(durable::names_of(&self.dir)?.iter().filter_map(marked).collect())
     }
 
     fn make_dir(&self) -> io::Result<()> {
@@ -119,13 +142,29 @@ mod tests {
         let (_dir, due) = marks();
         let bob: Identity = "parrot-bob".parse().unwrap();
         assert_eq!((due.marked().unwrap().len(), due.is_marked(&bob)), (0, false));
-        due.unmark(&bob);
         for _ in 0..2 {
             due.mark(&bob).unwrap();
         }
         assert_eq!(due.marked().unwrap(), BTreeSet::from([bob.clone()]));
-        due.unmark(&bob);
-        assert!(!due.is_marked(&bob));
+        due.unmark(&bob, || false).unwrap();
+        assert!(due.is_marked(&bob) && !due.unmarking(&bob).exists(), "somebody has acted in between");
+        due.unmark(&bob, || true).unwrap();
+        assert!(!due.is_marked(&bob) && due.marked().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_mark_that_a_killed_tick_has_renamed_is_a_mark() {
+        let (_dir, due) = marks();
+        let bob: Identity = "parrot-bob".parse().unwrap();
+        due.mark(&bob).unwrap();
+        std::fs::rename(due.dir.join("parrot-bob"), due.unmarking(&bob)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(due.marked().unwrap(), BTreeSet::from([bob.clone()]));
+            assert!(due.is_marked(&bob));
+            due.unmark(&bob, || false).unwrap();
+        }
+        due.unmark(&bob, || true).unwrap();
+        assert!(!due.is_marked(&bob) && due.marked().unwrap().is_empty());
     }
 
     #[test]

@@ -104,16 +104,21 @@ impl Queue {
         Ok(dir)
     }
 
-    /// Takes the lock that orders acceptance: while the lock is held, no message is accepted.
+    /// The lock that orders acceptance, which also holds the last number.
+    pub(crate) fn order_lock(&self) -> PathBuf {
+        self.dir.join("seq")
+    }
+
+    /// Takes [`Queue::order_lock`]: while the lock is held, no message is accepted.
     pub(crate) fn hold_order(&self, clock: &dyn Clock) -> Result<FileLock, QueueError> {
-        Ok(FileLock::acquire_unsigned(&self.dir.join("seq"), SEQ_WAIT, clock)?)
+        Ok(FileLock::acquire_unsigned(&self.order_lock(), SEQ_WAIT, clock)?)
     }
 
     /// Accepts `item` durably and returns its place in the order. An error means that nothing was kept.
     pub fn accept(&self, item: &Item, clock: &dyn Clock) -> Result<Seq, QueueError> {
         self.make(Place::Waiting)?;
-        let seq_path = self.dir.join("seq");
-        let order = FileLock::acquire_unsigned(&seq_path, SEQ_WAIT, clock)?;
+        let seq_path = self.order_lock();
+        let order = self.hold_order(clock)?;
         let path = seq_path.as_path();
         let failed = |what| move |error| StoreError::io(what, path, error);
         let mut noted = Vec::new();
@@ -171,7 +176,7 @@ impl Queue {
     }
 
     fn after(&self, seq: Seq) -> Result<Seq, QueueError> {
-        let exhausted = || StoreError::Corrupt { path: self.dir.join("seq"), why: format!("no number follows {seq}") };
+        let exhausted = || StoreError::Corrupt { path: self.order_lock(), why: format!("no number follows {seq}") };
         Ok(seq.0.checked_add(1).map(Seq).ok_or_else(exhausted)?)
     }
 

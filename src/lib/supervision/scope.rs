@@ -9,7 +9,7 @@ use crate::store::cap::keep_tail;
 use crate::store::due::Due;
 use crate::store::durable::{self, StoreError};
 use crate::store::history;
-use crate::store::lock::FileLock;
+use crate::store::lock::{self, FileLock};
 use crate::store::outbox;
 use crate::store::pane_log;
 use crate::store::profile::Profile;
@@ -121,14 +121,15 @@ fn retire(world: &World<'_>, due: &Due, identity: &Identity) {
     if !is_at_rest() {
         return;
     }
-    // A program that starts or ends a session, or moves items, holds the lock. Only acceptance does not hold it: hence
-    // the second check below.
+    // A program that starts or ends a session, or moves items, holds the lock. Acceptance, and a change of what the peer
+    // waits for, hold others: these are probed first, because who holds one may just be about to act.
     let Ok(_lock) = world.lock(identity, Duration::ZERO) else { return };
-    if is_at_rest() {
-        due.unmark(identity);
-        if !is_at_rest() && due.mark(identity).is_err() {
-            tracing::warn!("{identity}: its mark is lost; the next look at everything finds it");
-        }
+    let others = [world.queue(identity).order_lock(), world.paths.state(identity, StateFile::AttentionLock)];
+    let nobody_acts = || !others.iter().any(|lock| lock::is_held(lock)) && is_at_rest();
+    if is_at_rest()
+        && let Err(error) = due.unmark(identity, nobody_acts)
+    {
+        tracing::warn!("{error}: each tick examines {identity}");
     }
 }
 

@@ -65,6 +65,38 @@ pub struct Scheduled {
     pub reason: Option<String>,
 }
 
+/// A schedule whose file can't be read. What the service manager has loaded for it fires all the same.
+#[derive(Debug, Serialize)]
+pub struct UnreadableSchedule {
+    /// Its name.
+    pub name: Personality,
+    /// Why the file can't be read, and what to do.
+    pub reason: String,
+    /// The exit code of programs that need the schedule.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl UnreadableSchedule {
+    fn new(name: &Personality, failure: Failure) -> Self {
+        let Failure { exit, message } = failure;
+        let reason =
+            format!("{message}; correct the file, or `iapeer schedule remove {name}` and add the schedule again");
+        UnreadableSchedule { name: name.clone(), reason, exit }
+    }
+
+    /// The line for people.
+    pub fn line(&self) -> String {
+        format!("{}  can't be read: {}", self.name, self.reason)
+    }
+}
+
+impl From<UnreadableSchedule> for Failure {
+    fn from(unreadable: UnreadableSchedule) -> Failure {
+        Failure::new(unreadable.exit, unreadable.reason)
+    }
+}
+
 impl Scheduled {
     /// The lines for people.
     pub fn line(&self) -> String {
@@ -156,8 +188,11 @@ pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Schedul
     let earlier = Schedule::read(world, &schedule.name).ok();
     let earlier_text = earlier.as_ref().and_then(|earlier| earlier.text(world).ok());
     let is_replaced = |earlier: &&Schedule| earlier.trigger != schedule.trigger && unreachable.is_none();
-    if let Some(earlier) = earlier.as_ref().filter(is_replaced) {
-        take_down(world, manager, earlier)?;
+    match earlier.as_ref() {
+        Some(earlier) if is_replaced(&earlier) => drop(take_down(world, manager, earlier)?),
+        // Its units may be of another kind than those of the new one.
+        None if unreachable.is_none() => drop(take_down_named(world, manager, &schedule.name)?),
+        _ => {}
     }
     keep(world, schedule, text)?;
     let event = Event::new("schedule").field("name", &schedule.name).field("action", "added").field("to", &schedule.to);
@@ -168,7 +203,7 @@ pub fn add(world: &World<'_>, schedule: &Schedule, text: &str) -> Result<Schedul
             // A schedule that the manager refuses is removed again, and an earlier one of that name put back.
             take_down(world, manager, schedule)?;
             let Some((earlier, text)) = earlier.zip(earlier_text) else {
-                forget(world, schedule)?;
+                forget(world, &schedule.name)?;
                 return Err(failure);
             };
             keep(world, &earlier, &text)?;
@@ -210,32 +245,54 @@ pub(crate) fn names(world: &World<'_>) -> Result<Vec<Personality>, StoreError> {
     Ok(names)
 }
 
-/// Every schedule, by name, with its state.
-pub fn list(world: &World<'_>) -> Result<Vec<Scheduled>, Failure> {
-    let names = names(world)?;
-    names.iter().map(|name| Schedule::read(world, name).map(|schedule| seen(world, schedule))).collect()
+/// Every schedule, by name, with its state, or why its file can't be read.
+pub fn list(world: &World<'_>) -> Result<Vec<Result<Scheduled, UnreadableSchedule>>, Failure> {
+    let read = |name: &Personality| match Schedule::read(world, name) {
+        Ok(schedule) => Ok(seen(world, schedule)),
+        Err(failure) => Err(UnreadableSchedule::new(name, failure)),
+    };
+    Ok(names(world)?.iter().map(read).collect())
 }
 
-/// Removes a schedule.
+/// Removes a schedule, also one whose file can't be read or is gone while its units are there.
 pub fn remove(world: &World<'_>, name: &Personality) -> Result<(), Failure> {
-    let schedule = Schedule::read(world, name)?;
     let manager = Manager::here();
-    take_down(world, manager, &schedule)?;
-    forget(world, &schedule)?;
+    match Schedule::read(world, name) {
+        Ok(schedule) => drop(take_down(world, manager, &schedule)?),
+        Err(failure) => {
+            let was_there = take_down_named(world, manager, name)?;
+            if failure.exit == Exit::NoInput && !was_there {
+                return Err(failure);
+            }
+        }
+    }
+    forget(world, name)?;
     world.lifecycle(&Event::new("schedule").field("name", name).field("action", "removed"));
     Ok(())
 }
 
-fn forget(world: &World<'_>, schedule: &Schedule) -> Result<(), Failure> {
-    durable::remove(&world.paths.schedule(&schedule.name))?;
-    durable::remove(&world.paths.schedule_text(&schedule.name))?;
+fn forget(world: &World<'_>, name: &Personality) -> Result<(), Failure> {
+    durable::remove(&world.paths.schedule(name))?;
+    durable::remove(&world.paths.schedule_text(name))?;
     Ok(())
 }
 
-/// Stops the unit that fires, and removes the manager's files.
-fn take_down(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result<(), Failure> {
+/// [`take_down`] for a schedule of which only the name is known: that and the kind of the trigger give the names of the
+/// units.
+fn take_down_named(world: &World<'_>, manager: Manager, name: &Personality) -> Result<bool, Failure> {
+    let mut was_there = false;
+    for trigger in [ScheduleTrigger::Every(60), ScheduleTrigger::PathChanged("/".into())] {
+        let (name, to) = (name.clone(), String::new());
+        let schedule = Schedule { name, to, trigger, topic: None, pile: false, fleet: None };
+        was_there |= take_down(world, manager, &schedule)?;
+    }
+    Ok(was_there)
+}
+
+/// Stops the unit that fires, and removes the manager's files. Returns whether there were any.
+fn take_down(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result<bool, Failure> {
     if folders::is_off_limits() {
-        return Ok(());
+        return Ok(false);
     }
     let answers = manager.unreachable().is_none();
     let files = files(world, manager, schedule).unwrap_or_default();
@@ -257,7 +314,7 @@ fn take_down(world: &World<'_>, manager: Manager, schedule: &Schedule) -> Result
     if answers && !ours.is_empty() {
         manager.reread()?;
     }
-    Ok(())
+    Ok(!ours.is_empty())
 }
 
 fn target(world: &World<'_>) -> ServiceTarget {

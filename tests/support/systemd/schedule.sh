@@ -59,7 +59,16 @@ is "$(cat "$ROOT/schedules/pulse.txt")" x "the text of the version before"
 is "$(show iapeer-schedule-pulse.path ActiveState)" active "the path unit of the version before"
 [ ! -e "$own/iapeer-schedule-pulse.timer" ] || fail "the timer of the refused version is left"
 
+# Of a schedule whose file is torn, or gone, the units go as of any other.
+echo '{' >"$ROOT/schedules/pulse.json"
+iapeer schedule list >"$HOME/list"
+grep -q "^pulse  can't be read: " "$HOME/list" || fail "what list says: $(cat "$HOME/list")"
+grep -q "^watch  to me" "$HOME/list" || fail "the other schedule: $(cat "$HOME/list")"
+iapeer schedule add pulse --to me --every 1h -m x >/dev/null
+[ ! -e "$own/iapeer-schedule-pulse.path" ] || fail "the path unit of the torn schedule is still there"
+echo '{' >"$ROOT/schedules/pulse.json"
 iapeer schedule remove pulse
+rm "$ROOT/schedules/watch.json"
 iapeer schedule remove watch
 left=$(find "$own" -name 'iapeer-schedule-*'; systemctl --user list-units 'iapeer-schedule-*' --all --no-legend --no-pager)
 is "$left" "" "what is left of schedules"

@@ -86,6 +86,8 @@ points! {
     DueMkdir = "due.mkdir",
     /// A peer is marked for the next tick.
     DueMark = "due.mark",
+    /// The mark of a peer is renamed, before a last check whether a tick may remove it.
+    DueUnmarking = "due.unmarking",
     /// The mark of a peer is removed.
     DueUnmark = "due.unmark",
     /// A history is opened, and made where it is missing.
