@@ -100,8 +100,7 @@ impl Queue {
 
     fn make(&self, place: Place) -> Result<PathBuf, QueueError> {
         let dir = self.folder(place);
-        paths::create_dirs(&dir).map_err(QueueError::Folder)?;
-        Ok(dir)
+        paths::create_dirs(&dir).map_err(QueueError::Folder).map(|()| dir)
     }
 
     /// The lock that orders acceptance, which also holds the last number.
@@ -117,9 +116,8 @@ impl Queue {
     /// Accepts `item` durably and returns its place in the order. An error means that nothing was kept.
     pub fn accept(&self, item: &Item, clock: &dyn Clock) -> Result<Seq, QueueError> {
         self.make(Place::Waiting)?;
-        let seq_path = self.order_lock();
+        let path = &self.order_lock();
         let order = self.hold_order(clock)?;
-        let path = seq_path.as_path();
         let failed = |what| move |error| StoreError::io(what, path, error);
         let mut noted = Vec::new();
         order.file().take(NUMBER_MAX).read_to_end(&mut noted).map_err(failed("read"))?;
@@ -136,14 +134,13 @@ impl Queue {
         self.mark_due()?;
         match durable::publish(&self.path(Place::Waiting, next), &bytes)? {
             Published::Done => {
-                // The item is accepted even if this mark fails: a drain is started, and the next full tick finds the
-                // item too.
+                // The item is accepted even if this mark fails: a drain is started, and a full tick finds the item.
                 let _ = self.mark_due();
                 Ok(next)
             }
             Published::Taken => {
                 let why = format!("number {next} was taken by something that ignores the lock");
-                Err(StoreError::Corrupt { path: seq_path, why }.into())
+                Err(StoreError::Corrupt { path: path.clone(), why }.into())
             }
         }
     }
