@@ -262,3 +262,23 @@ fn a_screen_that_the_program_has_drawn_over_is_drawn_anew_before_it_is_given_up(
     assert_eq!(home.bodies("bob"), ["one", "two"]);
     assert!(!home.screen(bob).contains("spoilt"));
 }
+
+#[test]
+fn a_peer_with_a_name_like_anothers_identity_keeps_nothing_from_that_one() {
+    let home = TestHome::new();
+    home.parrot("alice", &[]);
+    home.parrot("bob", &[("PARROT_REPLY", "1")]);
+    home.parrot("parrot-bob", &[]);
+    for (to, text) in [("bob", "for bob"), ("parrot-bob", "for the other")] {
+        let sent = home.run("iapeer-send", &[to, "--from", "alice", "-m", text]);
+        assert!(sent.code == 0 && sent.stdout.contains("delivered"), "{sent}");
+    }
+    assert_eq!((home.bodies("bob"), home.bodies("parrot-bob")), (vec!["for bob".into()], vec!["for the other".into()]));
+    // Bob's session knows itself by its identity.
+    wait_until("bob's answer", PATIENCE, || !home.bodies("alice").is_empty());
+    assert!(home.log("delivery.log").iter().any(|line| line["caller"] == "parrot-bob" && line["to"] == "alice"));
+    home.ok("iapeer-superviser", &["--only", "parrot-bob"]);
+    assert!(home.ok("iapeer-reap", &["parrot-bob"]).stdout.starts_with("parrot-bob "));
+    assert!(!home.state("parrot-bob", "session") && home.state("parrot-parrot-bob", "session"));
+    assert!(home.ok("iapeer-drain", &["--list", "parrot-bob"]).stdout.is_empty());
+}

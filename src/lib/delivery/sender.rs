@@ -10,7 +10,7 @@ use crate::store::profile::Profile;
 use crate::store::queue::nobody;
 use crate::store::registry::{PeerRecord, Registry};
 use crate::world::World;
-use crate::world::peer::{refuse_another, split_name};
+use crate::world::peer::{declared, refuse_another, split_name};
 
 /// The sender of a message.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,10 +28,15 @@ impl Sender {
     /// Where `given` is absent, a sender that `PEER_PERSONALITY` contradicts is refused.
     pub fn find(paths: &Paths, registry: &Registry, given: Option<&str>) -> Result<Sender, Failure> {
         let session = std::env::var("PEER_IDENTITY").ok().filter(|value| !value.is_empty());
+        let own = given.is_none();
         let (name, runtime) = match given.map(str::to_owned).or(session) {
             Some(text) => match schedule_of(paths, registry, &text) {
                 Some(identity) => return Ok(Sender { identity, intelligence: Intelligence::Absent, record: None }),
-                None => split_name(registry, &text, None)?,
+                // A session knows its identity, and a peer may have a name of the same spelling.
+                None => match declared(registry, &text).filter(|_| own) {
+                    Some(identity) => (identity.personality().clone(), Some(identity.runtime().clone())),
+                    None => split_name(registry, &text, None)?,
+                },
             },
             None => {
                 let cwd = std::env::current_dir()
@@ -45,7 +50,7 @@ impl Sender {
                 }
             }
         };
-        if given.is_none() {
+        if own {
             refuse_another(&name)?;
         }
         Sender::registered(registry, &name, runtime)

@@ -195,12 +195,16 @@ pub(crate) fn split_name(
 }
 
 /// The identities that an argument names: `RUNTIME-NAME`, or `NAME` for all its runtimes. An identity that is not, or
-/// no longer, registered counts where `has_state` says that it has state files.
+/// no longer, registered counts where `has_state` says that it has state files. A declared identity takes precedence over
+/// a name of the same spelling, unlike in [`split_name`]: our own programs, and the commands that we print, give identities.
 pub(crate) fn identities_of(
     registry: &Registry,
     text: &str,
     has_state: impl Fn(&Identity) -> bool,
 ) -> Result<Vec<Identity>, Failure> {
+    if let Some(identity) = declared(registry, text) {
+        return Ok(vec![identity]);
+    }
     let (name, runtime) = split_name(registry, text, None)?;
     match (registry.get(&name), runtime, text.parse::<Identity>()) {
         (Some(record), Some(runtime), _) => {
@@ -213,6 +217,11 @@ pub(crate) fn identities_of(
         (None, _, Ok(identity)) if has_state(&identity) => Ok(vec![identity]),
         (None, _, _) => Err(unknown_in(registry, &name)),
     }
+}
+
+/// The identity that `text` spells, where a registered peer declares it.
+pub(crate) fn declared(registry: &Registry, text: &str) -> Option<Identity> {
+    text.parse().ok().filter(|identity| registry.declares(identity))
 }
 
 /// [`unknown`], with the registered name that was probably meant.
