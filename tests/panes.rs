@@ -207,6 +207,25 @@ fn every_mode_of_tmuxs_is_left_for_a_message() {
 }
 
 #[test]
+fn a_pane_whose_input_is_disabled_is_typed_into_all_the_same_and_other_panes_are_not() {
+    let home = home_with(&[]);
+    delivered(&home, "first");
+    home.tmux(ANN, &["select-pane", "-d", "-t", "%0"]);
+    delivered(&home, "input was off");
+    assert_eq!(format_of_pane(&home, "#{pane_input_off}"), "0");
+    // A person's pane, with what is typed going into all panes of the window.
+    let other = home.dir().join("other");
+    home.tmux(ANN, &["split-window", "-d", "-t", "%0", &format!("echo ready >{0}; cat >>{0}", other.display())]);
+    wait_until("the person's program", SOON, || other.exists());
+    home.tmux(ANN, &["set-option", "-w", "-t", "%0", "synchronize-panes", "on"]);
+    delivered(&home, "joined panes");
+    home.tmux(ANN, &["send-keys", "-t", "%1", "mine", "Enter"]);
+    wait_until("what the person types", SOON, || fs::read_to_string(&other).unwrap().contains("mine"));
+    assert_eq!(fs::read_to_string(&other).unwrap(), "ready\nmine\n");
+    assert_eq!(home.bodies("ann"), ["first", "input was off", "joined panes"]);
+}
+
+#[test]
 fn a_killed_pane_is_a_death_that_is_noticed_at_once_though_a_persons_pane_lives_on() {
     let home = home_with(&[]);
     delivered(&home, "one");

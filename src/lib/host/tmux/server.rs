@@ -192,6 +192,8 @@ impl Server<'_> {
             words.push(";".into());
             words.extend(list.iter().map(OsString::from));
         };
+        // Where a person joins the panes of a window for typing, what is pressed for a message must not go into the others.
+        command(&["set-option", "-p", "-t", &pane, "synchronize-panes", "off"]);
         let hook = spec.on_exit.iter().map(exit_word).collect::<Vec<_>>().join(" ");
         if !hook.is_empty() {
             let ours = format!("#{{==:#{{hook_pane}},{}}}", PaneId::FIRST);
@@ -307,7 +309,7 @@ impl Server<'_> {
         let leave = leave_modes(&pane);
         let loaded = format!("{buffer}-in");
         let mut words = vec!["load-buffer", "-b", &loaded, "-", ";", "set-buffer", "-b", &loaded, "-n", buffer, ";"];
-        words.extend(["if-shell", "-F", "-t", &pane, "#{pane_in_mode}", &leave, ";"]);
+        words.extend(["if-shell", "-F", "-t", &pane, DEAF, &leave, ";"]);
         words.extend(["if-shell", "-F", "-t", &pane, BLOCKED, &refuse, &paste]);
         words.iter().map(OsString::from).collect()
     }
@@ -323,22 +325,8 @@ impl Server<'_> {
         let names: Vec<String> = keys.iter().map(|key| tmux_quoted(&key.0)).collect();
         let press = format!("send-keys -t '{pane}' -- {} ; display-message -p done", names.join(" "));
         let leave = leave_modes(&pane);
-        let words = [
-            "if-shell",
-            "-F",
-            "-t",
-            &pane,
-            "#{pane_in_mode}",
-            &leave,
-            ";",
-            "if-shell",
-            "-F",
-            "-t",
-            &pane,
-            BLOCKED,
-            REFUSE,
-            &press,
-        ];
+        let words =
+            ["if-shell", "-F", "-t", &pane, DEAF, &leave, ";", "if-shell", "-F", "-t", &pane, BLOCKED, REFUSE, &press];
         let said = self.call(&words)?;
         self.done(&said)
     }
@@ -376,14 +364,18 @@ fn telling_alias(name: &str, path: &Path) -> String {
     format!("{name}=if-shell -F 1 {{ {note} ; save-buffer -b iap-killed-by {path} }} ; {name}")
 }
 
+/// Whether what is typed would not reach the pane's program: a mode takes it, or `select-pane -d` has disabled the input,
+/// and tmux drops it without a word.
+const DEAF: &str = "#{||:#{pane_in_mode},#{pane_input_off}}";
 /// Whether a pane must not be typed into.
-const BLOCKED: &str = "#{||:#{pane_dead},#{pane_in_mode}}";
-/// Prints why: the pane is dead (1), or it stays in a mode (0).
+const BLOCKED: &str = "#{||:#{pane_dead},#{||:#{pane_in_mode},#{pane_input_off}}}";
+/// Prints why: the pane is dead (1), or it stays deaf (0).
 const REFUSE: &str = "display-message -p 'refused #{pane_dead}'";
 
-/// Leaves whatever mode the pane is in: copy mode, a chooser, the clock (`send-keys -X cancel` leaves the first alone).
+/// Leaves whatever mode the pane is in: copy mode, a chooser, the clock (`send-keys -X cancel` leaves the first alone), and
+/// enables its input.
 fn leave_modes(pane: &str) -> String {
-    format!("copy-mode -q -t '{pane}'")
+    format!("copy-mode -q -t '{pane}' ; select-pane -e -t '{pane}'")
 }
 
 /// A word of the exit hook, for the shell that tmux starts after it has filled in the formats.
