@@ -5,7 +5,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 use support::{TestHome, home_with, wait_until};
 
@@ -149,4 +150,20 @@ fn only_a_try_counts_and_it_ends_the_hold() {
         home.queue(ANN) == (0, 0, 1)
     });
     assert_eq!(rows(&home)[0]["attempts"], 2);
+}
+
+#[test]
+fn a_tmux_that_starts_no_server_is_no_try() {
+    let home = home_with(&[]);
+    home.set("IAPEER_QUEUE_MAX_ATTEMPTS", "2").set("IAPEER_CRASHLOOP_MAX", "100");
+    let tmux = home.dir().join("tmux");
+    // As where no process can be made.
+    fs::write(&tmux, "#!/bin/sh\necho 'fork failed: Resource temporarily unavailable' >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&tmux, Permissions::from_mode(0o755)).unwrap();
+    home.set("IAPEER_TMUX_BIN", &tmux);
+    burst(&home, &["one"]);
+    all_held(&home, 1, "no-terminal");
+    home.unset("IAPEER_TMUX_BIN");
+    home.ok("iapeer-superviser", &[]);
+    wait_until("the message", SOON, || home.bodies("ann") == ["one"]);
 }

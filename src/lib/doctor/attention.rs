@@ -24,7 +24,8 @@ pub(crate) fn attention<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             let row = report::Row::of(&identity, &now);
             let about = row.tool.map_or(row.text.clone(), |tool| format!("{tool}: {}", row.text));
             let until = row.until.map(|at| format!(", until {at}")).unwrap_or_default();
-            let what = format!("{} for {} ({about}){until}", now.state, age(world.now(), now.since));
+            let about = if about.is_empty() { about } else { format!(" ({about})") };
+            let what = format!("{} for {}{about}{until}", now.state, age(world.now(), now.since));
             Finding::warn("attention", &identity, what).todo(mend(world, &identity, &now))
         })
         .collect()

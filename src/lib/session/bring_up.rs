@@ -5,7 +5,7 @@
 //! | `standing` | settles what happened before | stopped, or tmux gives no answer: refused, no try |
 //! | `permit` | asks the crash-loop guard | too many deaths: refused, no try |
 //! | `decide` | applies the wake rule | nothing to resume: refused, no try |
-//! | `launch` | clears what the last session left, starts the program, writes the record | a failed start: a try |
+//! | `launch` | clears what the last session left, starts the program, writes the record | tmux or the service manager fails: a death, no try |
 //! | `complete` | waits until the session is ready, consumes what the decision named | a failed boot: a try |
 
 use crate::base::Marker;
@@ -237,7 +237,8 @@ fn launch<'a>(world: &'a World<'_>, peer: &'a Peer, decision: &Decision) -> Resu
         if tried && world.liveness(identity, None) == Liveness::Gone {
             let _ = world.markers(identity).add_death(world.now());
         }
-        NotUp { failure, tried, hold: (!tried).then_some(Hold::Setup) }
+        // Neither the message nor the program has failed: the message waits for tmux, as where a session is alive.
+        NotUp { failure, tried, hold: Some(if tried { Hold::Terminal } else { Hold::Setup }) }
     })?;
     let record = SessionRecord {
         identity: identity.clone(),
