@@ -268,6 +268,42 @@ fn a_kick_a_registry_and_a_manifest_that_are_no_files_are_named() {
 }
 
 #[test]
+fn a_folder_that_serves_others_is_never_closed() {
+    let home = home();
+    let shared = home.dir().join("shared");
+    fs::create_dir(&shared).unwrap();
+    // As /tmp, and as a home in which others' things are.
+    for (mode, file) in [(0o1777, "x"), (0o755, "Documents")] {
+        fs::write(shared.join(file), "").unwrap();
+        for variable in ["IAPEER_SOCK_DIR", "IAPEER_ROOT"] {
+            fs::set_permissions(&shared, Permissions::from_mode(mode)).unwrap();
+            let run = |program: &str, args: &[&str]| home.start(with(&home, variable, &shared, program, args), None);
+            let refused = run("iapeer", &["list"]).wait(SOON);
+            assert_eq!(refused.code, 77, "{refused}");
+            assert!(refused.stderr.contains(variable) && !refused.stderr.contains("chmod"), "{refused}");
+            let fixed = run("iapeer", &["doctor", "--fix"]).wait(SOON);
+            let advice = format!("set {variable} to a folder of iapeer's own");
+            assert!(fixed.code == 77 && fixed.stdout.contains(&advice), "{fixed}");
+            assert!(!fixed.stdout.contains("chmod") && !fixed.stdout.contains("chown"), "{fixed}");
+            assert_eq!(fs::metadata(&shared).unwrap().mode() & 0o7777, mode, "{variable}");
+        }
+        fs::remove_file(shared.join(file)).unwrap();
+    }
+    // An empty one is nobody else's.
+    let run = |args: &[&str]| home.start(with(&home, "IAPEER_SOCK_DIR", &shared, "iapeer", args), None).wait(SOON);
+    assert!(run(&["list"]).stderr.contains("chmod 700"));
+    assert_eq!(run(&["doctor", "--fix"]).code, 0);
+    assert_eq!(fs::metadata(&shared).unwrap().mode() & 0o7777, 0o700);
+}
+
+/// The command with the folder `dir` as `variable` says.
+fn with(home: &TestHome, variable: &str, dir: &Path, program: &str, args: &[&str]) -> std::process::Command {
+    let mut command = home.cmd(program);
+    command.args(args).env(variable, dir);
+    command
+}
+
+#[test]
 fn files_are_private_also_with_umask_0() {
     let home = TestHome::new();
     let script = "umask 0; iapeer create al --runtime parrot && iapeer create bob --runtime parrot && \

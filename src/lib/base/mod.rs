@@ -21,6 +21,7 @@ pub mod normalize;
 pub mod output;
 pub mod paths;
 mod people_paths;
+pub(crate) mod private;
 pub mod process;
 mod registry_paths;
 mod session_paths;

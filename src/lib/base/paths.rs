@@ -3,11 +3,11 @@
 use crate::base::exit::{Exit, Failure};
 use crate::base::home;
 use crate::base::identity::{Identity, Personality, Runtime};
+use crate::base::private::PrivateDir;
 use crate::base::state_file::StateFile;
 use crate::base::step::{self, Point};
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Longest socket path in bytes, without the terminating NUL: `sockaddr_un.sun_path` is 104 bytes on macOS, 108 on Linux.
@@ -67,17 +67,24 @@ impl Paths {
     pub fn ensure(&self) -> Result<(), Failure> {
         self.refuse_the_real_one()?;
         create_dirs(&self.root)?;
-        check_private(&self.root)?;
+        let [root, sockets] = self.private_dirs();
+        root.check()?;
         create_dirs(&self.state_dir())?;
         create_dirs(&self.event_log_dir())?;
         create_dirs(&self.socket_dir)?;
-        check_private(&self.socket_dir)
+        sockets.check()
     }
 
     /// Refuses (77) a root or socket folder that belongs to someone else or is open to others, for a program that only
     /// reads. Creates nothing; a missing root counts as empty.
     pub fn check(&self) -> Result<(), Failure> {
-        [&self.root, &self.socket_dir].into_iter().filter(|dir| dir.exists()).try_for_each(|dir| check_private(dir))
+        self.private_dirs().into_iter().filter(|dir| dir.path.exists()).try_for_each(|dir| dir.check())
+    }
+
+    /// The root and the socket folder.
+    pub(crate) fn private_dirs(&self) -> [PrivateDir<'_>; 2] {
+        [("IAPEER_ROOT", &self.root), ("IAPEER_SOCK_DIR", &self.socket_dir)]
+            .map(|(variable, path)| PrivateDir { path, variable })
     }
 
     /// Under `IAPEER_TEST_SANDBOX=1` refuses (77) a root or socket folder that is the user's own `~/.iapeer`, also by way
@@ -307,29 +314,10 @@ pub(crate) fn create_dirs(dir: &Path) -> Result<(), Failure> {
     step::sync_dir(Point::MkdirSyncParent, above).map_err(|error| Failure::io("sync", above, &error))
 }
 
-fn check_private(dir: &Path) -> Result<(), Failure> {
-    let meta = fs::metadata(dir).map_err(|error| Failure::io("look at", dir, &error))?;
-    let me = nix::unistd::geteuid().as_raw();
-    let refuse = |why: String| Err(Failure::new(Exit::NoPerm, format!("{} {why}", dir.display())));
-    if !meta.is_dir() {
-        return refuse("is not a folder: move it away".into());
-    }
-    if meta.uid() != me {
-        return refuse(format!(
-            "belongs to uid {}, not to you (uid {me}): set IAPEER_ROOT to a folder of your own",
-            meta.uid()
-        ));
-    }
-    if meta.mode() & 0o077 != 0 {
-        return refuse(format!("is open to others (mode {:04o}): chmod 700 it", meta.mode() & 0o7777));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn paths(root: &Path) -> Paths {
         let root = root.to_owned();

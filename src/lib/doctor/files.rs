@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, MendError, moved};
 use crate::base::exit::Exit;
+use crate::base::private::{Openness, PrivateDir};
 use crate::base::shell;
 use crate::host::disk;
 use crate::store::durable;
@@ -16,29 +17,32 @@ use std::path::{Path, PathBuf};
 
 /// What every program refuses about the root and the socket folder.
 pub(crate) fn root<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
-    let paths = world.paths;
-    [paths.root(), paths.socket_dir()].into_iter().filter_map(private).collect()
+    world.paths.private_dirs().into_iter().filter_map(private).collect()
 }
 
-fn private<'a>(dir: &'a Path) -> Option<Finding<'a>> {
-    let meta = fs::metadata(dir).ok()?;
+fn private(dir: PrivateDir<'_>) -> Option<Finding<'_>> {
+    let path = dir.path;
     let me = nix::unistd::geteuid().as_raw();
-    let refused = |what: String| Finding::error("root", Exit::NoPerm, dir.display(), what);
-    if !meta.is_dir() {
-        return Some(refused("is not a folder, so that no state can be kept".into()).todo(moved(dir, "aside")));
-    }
-    if meta.uid() != me {
-        let what = format!("belongs to uid {}, not to you (uid {me}): every program refuses it", meta.uid());
-        return Some(
-            refused(what)
-                .todo(format!("`sudo chown {me} {}`, or set IAPEER_ROOT to a folder of your own", shell::path(dir))),
-        );
-    }
-    let mode = meta.mode() & 0o7777;
-    (mode & 0o077 != 0).then(|| {
-        refused(format!("is open to others (mode {mode:04o}): every program refuses it"))
-            .todo(format!("`chmod 700 {}`, or --fix does it", shell::path(dir)))
-            .mend(move || close(dir, 0o700))
+    let fault = dir.fault(&fs::metadata(path).ok()?, me)?;
+    let refused = |what: String| Finding::error("root", Exit::NoPerm, path.display(), what);
+    let quoted = shell::path(path);
+    Some(match fault {
+        Openness::NoFolder => {
+            refused("is not a folder, so that no state can be kept".into()).todo(moved(path, "aside"))
+        }
+        Openness::Foreign(uid) => {
+            let what = format!("belongs to uid {uid}, not to you (uid {me}): every program refuses it");
+            // The owner of a folder that serves others must stay.
+            let own = (!dir.serves_others()).then(|| format!("`sudo chown {me} {quoted}`, or "));
+            refused(what).todo(format!("{}{}", own.unwrap_or_default(), dir.elsewhere()))
+        }
+        Openness::Open(mode) if dir.serves_others() => {
+            let what = format!("is open to others (mode {mode:04o}), and not iapeer's alone: every program refuses it");
+            refused(what).todo(dir.elsewhere())
+        }
+        Openness::Open(mode) => refused(format!("is open to others (mode {mode:04o}): every program refuses it"))
+            .todo(format!("`chmod 700 {quoted}`, or --fix does it"))
+            .mend(move || close(path, 0o700)),
     })
 }
 
