@@ -84,7 +84,8 @@ pub(crate) fn unfit<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
             let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
             if is_folder && is_a_folder_of_ours(&below) {
                 todo.push(path);
-            } else if !name.contains(".corrupt-") {
+            } else if !name.contains(".corrupt-") && !name.ends_with(".aside") {
+                // `.aside` is what our advice has somebody move away; no program reads it.
                 found.extend(open::fault(&path, rule(&below)));
             }
         }
