@@ -47,8 +47,8 @@ pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure
             streams::messages(&at, &file, world.settings.outbox).await?;
             streams::peers(&at, &file).await?;
             let consumer = streams::consumer(&at, &file, &own).await?;
-            say(&format!("{own}: connected to {}, stream {}", file.url, file.stream));
             trouble.over();
+            say(&format!("{own}: connected to {}, stream {}", file.url, file.stream));
             pause = PAUSES.0;
             tokio::select! {
                 ended = give(world, &own, &at, &changed) => ended,
@@ -60,8 +60,9 @@ pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure
         if let RelayError::Here(failure) = &error {
             tracing::warn!("{failure}");
         }
-        say(&format!("{own}: {error}; again in {}", said(pause)));
+        // Before it is said: whoever reads it may ask the doctor at once.
         trouble.note(world.now(), &error.to_string());
+        say(&format!("{own}: {error}; again in {}", said(pause)));
         world.clock.sleep(pause);
         pause = (pause * 2).min(PAUSES.1);
     }
