@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A home with an sshd, into which other homes' keys are let.
@@ -27,9 +28,18 @@ pub fn sshd() -> Option<PathBuf> {
     ["/usr/sbin/sshd", "/usr/bin/sshd"].iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-/// A loopback port that nobody listens on.
+/// A loopback port that nobody listens on, of those that the system gives to nobody who asks for any port: before a server
+/// is started, and while it is started again, another program could get one of these. Each process of a test has ports of
+/// its own.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let n = std::process::id().wrapping_mul(16).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + (n % 22_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Gives a home an ssh that runs its command on this machine.
