@@ -59,6 +59,30 @@ fn in_state(home: &TestHome, state: &str) -> Value {
     })
 }
 
+/// Waits for the approval that ann's hook asks for, and returns the row: her screen may show it before the hook says so.
+#[track_caller]
+fn asked_by_hook(home: &TestHome) -> Value {
+    wait_for("the hook to ask for an approval", SOON, || {
+        rows(home).into_iter().find(|row| row["state"] == "approval" && row["id"].is_string())
+    })
+}
+
+/// Waits until a hook has told that ann's turn is over.
+#[track_caller]
+fn turn_over(home: &TestHome) {
+    let turn = home.state_dir().join(format!("{ANN}.turn"));
+    wait_until("the end of the turn", SOON, || fs::read_to_string(&turn).is_ok_and(|text| text.contains("\"idle\"")));
+}
+
+/// Waits, without a program of ours, until the limit is over that ann is at.
+#[track_caller]
+fn limit_over(home: &TestHome) -> EpochMs {
+    let row = in_state(home, "limited");
+    let until = EpochMs::parse(row["until"].as_str().expect("it says when")).unwrap();
+    wait_until("the limit's end", SOON, || EpochMs::from(SystemTime::now()) > until);
+    until
+}
+
 #[track_caller]
 fn calm(home: &TestHome) {
     wait_until("nobody to wait for anybody", SOON, || rows(home).is_empty());

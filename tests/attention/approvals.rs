@@ -8,7 +8,7 @@ fn an_approval_is_answered_through_the_hook() {
         for (args, became) in [(&["allow"][..], "Yes"), (&["deny", "-m", "not on a Friday"], "No: not on a Friday")] {
             let home = home_with(&[("PARROT_ATTENTION", kind)]);
             send(&home, "hello");
-            let row = in_state(&home, "approval");
+            let row = asked_by_hook(&home);
             assert_eq!(
                 (&row["tool"], &row["text"], &row["evidence"]),
                 (&"Shell".into(), &"touch approved".into(), &"hook".into())
@@ -139,7 +139,7 @@ fn a_killed_hook_allows_nothing_and_leaves_the_programs_own_dialog() {
     for kind in ["approval", "approval-hidden"] {
         let home = home_with(&[("PARROT_ATTENTION", kind)]);
         send(&home, "hello");
-        let id = in_state(&home, "approval")["id"].as_str().unwrap().to_owned();
+        let id = asked_by_hook(&home)["id"].as_str().unwrap().to_owned();
         kill(hook(&home), Signal::SIGKILL).unwrap();
         let row = wait_for("the screen to ask", SOON, || {
             rows(&home).into_iter().find(|row| row["state"] == "approval" && row["evidence"] == "screen")

@@ -107,6 +107,7 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
         now,
     };
     let verdict = rule::decide(&seen);
+    let shown = seen.screen.and_then(|screen| screen.found);
     let hooked = seen.request.is_some() && verdict.state == AttentionState::Approval;
     if !hooked {
         // Somebody has answered on the screen, or the hook was killed: a hook that still waits gives up.
@@ -118,8 +119,12 @@ pub fn refresh(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Result
         None => Attention { answers, ..wanted },
     });
     let now_says = set_after(world, identity, read.as_ref(), wanted)?;
-    if let (Some(answer), Some(rule)) = (choose, &now_says) {
-        choose_by_itself(world, peer, rule, &answer);
+    // Also where the time that the menu names has passed: the menu stays, and the session takes no message before it is
+    // answered.
+    if let (Some(answer), Some(shown)) = (choose, shown)
+        && now_says.as_ref().is_none_or(|now| now.state == shown.state)
+    {
+        choose_by_itself(world, peer, &shown, &answer);
     }
     Ok(now_says)
 }
@@ -337,14 +342,14 @@ fn still(
 }
 
 /// Chooses `answer` without asking, on a menu that only offers to wait.
-fn choose_by_itself(world: &World<'_>, peer: &Peer, now: &Attention, answer: &str) {
+fn choose_by_itself(world: &World<'_>, peer: &Peer, now: &Found, answer: &str) {
     let Ok(_lock) = world.lock_to_deliver(&peer.identity, Duration::ZERO) else { return };
     let rules = peer.manifest.screen.iter().flat_map(|screen| &screen.attention);
     let Some(rule) = rules.filter(|rule| rule.state == now.state).find(|rule| rule.choose.as_deref() == Some(answer))
     else {
         return;
     };
-    let chosen = world.host.choose(peer, rule, &now.text, answer);
+    let chosen = world.host.choose(peer, rule, &attention::one_line(&now.text), answer);
     let event = Event::new("answer")
         .field("identity", &peer.identity)
         .field("by", world.program)
