@@ -35,8 +35,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a tmux server may take to report how its pane's program ended, after it was made to check its children.
-const POKE_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a tmux server may take to report how its pane's program ended, after it was made to check its children: each
+/// try may be lost, too, and on a loaded machine one takes a fifth of a second.
+const POKE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The command that tmux runs when the pane's program ends. The hook does not get the pane's environment, so the
 /// variables that locate our files are set in the command.

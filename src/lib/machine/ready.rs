@@ -12,7 +12,7 @@ use crate::runtime::manifest::{Dialog, DialogReply, Kind};
 use crate::runtime::screen::{Screen, Sight};
 use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::markers::Markers;
-use crate::store::pane_log;
+use crate::store::pane_log::{self, LastOutput};
 use crate::world::peer::Peer;
 use crate::world::{HostError, Launch, NotReady};
 use std::fmt::{self, Display, Formatter};
@@ -149,15 +149,21 @@ pub(crate) fn hold_of(dialog: &Dialog) -> Hold {
     if ["login", "logged"].iter().any(|word| dialog.name.contains(word)) { Hold::Login } else { Hold::Dialog }
 }
 
-/// How long the pane log may take to contain the program's last output.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+/// How long the pane log may take to contain the program's last output: its writer is a process that was started with
+/// the program, and may be behind on a loaded machine.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The program's last lines of output, from the pane log: tmux 3.3a writes a line of its own over the screen of a dead
 /// pane, so that the screen may lack them. `None` for a program that drew a full screen, whose output can't be read
 /// line by line.
 pub(crate) fn last_words(host: &RealHost<'_>, launch: &Launch<'_>) -> Option<String> {
     let deadline = Deadline::after(host.clock, LAST_WORDS);
-    wait_for(host.clock, deadline, FIRST_LOOK, || pane_log::last_words(&launch.pane_log, launch.pane_log_from))
+    let printed = || match pane_log::last_output(&launch.pane_log, launch.pane_log_from) {
+        LastOutput::Nothing => None,
+        LastOutput::Screen => Some(None),
+        LastOutput::Words(words) => Some(Some(words)),
+    };
+    wait_for(host.clock, deadline, FIRST_LOOK, printed).flatten()
 }
 
 /// Whether the program that this launch started has fetched our tool.

@@ -79,19 +79,23 @@ impl PaneLog {
     }
 }
 
-/// The last lines that a program printed, joined to one line; only the log's content from byte `from` on counts.
-/// `None`: it printed nothing, or it drew a full screen, whose bytes in the log make no readable lines.
-pub fn last_words(path: &Path, from: u64) -> Option<String> {
-    let mut file = OpenOptions::new().read(true).custom_flags(NO_WAIT_NO_LINK).open(path).ok()?;
-    let len = file.metadata().ok().filter(|meta| meta.is_file())?.len();
-    // A log shorter than `from` was cut or moved away since: its end is of this session.
-    let from = if from > len { 0 } else { from }.max(len.saturating_sub(WORDS));
-    file.seek(SeekFrom::Start(from)).ok()?;
-    let mut bytes = Vec::new();
-    file.take(WORDS).read_to_end(&mut bytes).ok()?;
+/// What a program printed last, as its pane's log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastOutput {
+    /// Nothing, or nothing yet: the log's writer may be behind.
+    Nothing,
+    /// A full screen, whose bytes in the log make no readable lines.
+    Screen,
+    /// Its last lines, joined to one line.
+    Words(String),
+}
+
+/// What a program printed last; only the log's content from byte `from` on counts.
+pub fn last_output(path: &Path, from: u64) -> LastOutput {
+    let Some(bytes) = end_of(path, from) else { return LastOutput::Nothing };
     let raw = String::from_utf8_lossy(&bytes);
     if raw.contains("\u{1b}[?1049h") || raw.contains("\u{1b}[H") {
-        return None;
+        return LastOutput::Screen;
     }
     let plain = plain(&raw);
     let lines: Vec<String> = plain
@@ -100,7 +104,19 @@ pub fn last_words(path: &Path, from: u64) -> Option<String> {
         .filter(|line| !line.is_empty())
         .collect();
     let told = lines[lines.len().saturating_sub(TOLD.0)..].join(" ⏎ ");
-    (!told.is_empty()).then(|| told.chars().take(TOLD.1).collect())
+    if told.is_empty() { LastOutput::Nothing } else { LastOutput::Words(told.chars().take(TOLD.1).collect()) }
+}
+
+/// The last bytes of the log at `path`, from byte `from` on.
+fn end_of(path: &Path, from: u64) -> Option<Vec<u8>> {
+    let mut file = OpenOptions::new().read(true).custom_flags(NO_WAIT_NO_LINK).open(path).ok()?;
+    let len = file.metadata().ok().filter(|meta| meta.is_file())?.len();
+    // A log shorter than `from` was cut or moved away since: its end is of this session.
+    let from = if from > len { 0 } else { from }.max(len.saturating_sub(WORDS));
+    file.seek(SeekFrom::Start(from)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(WORDS).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// The end of the log at `path` as plain text, at most 50 lines.
@@ -179,7 +195,7 @@ mod tests {
         let path = dir.path().join("pane.log");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         PaneLog::at(&path).keep(&b"x"[..]).unwrap();
-        assert_eq!(last_words(&path, 0), None);
+        assert_eq!(last_output(&path, 0), LastOutput::Nothing);
     }
 
     #[test]
@@ -187,10 +203,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pane.log");
         std::fs::write(&path, "old\r\na\r\nb\r\n\u{1b}[31merror: \"c\"\u{1b}[0m\r\n\r\nsee d\r\n").unwrap();
-        assert_eq!(last_words(&path, 5).as_deref(), Some("b ⏎ error: 'c' ⏎ see d"));
-        assert_eq!(last_words(&path, 999).as_deref(), Some("b ⏎ error: 'c' ⏎ see d"));
-        assert_eq!(last_words(&path, std::fs::metadata(&path).unwrap().len()), None);
+        let words = LastOutput::Words("b ⏎ error: 'c' ⏎ see d".into());
+        assert_eq!((last_output(&path, 5), last_output(&path, 999)), (words.clone(), words));
+        assert_eq!(last_output(&path, std::fs::metadata(&path).unwrap().len()), LastOutput::Nothing);
         std::fs::write(&path, "\u{1b}[?1049h\u{1b}[Hhello").unwrap();
-        assert_eq!(last_words(&path, 0), None);
+        assert_eq!(last_output(&path, 0), LastOutput::Screen);
     }
 }
