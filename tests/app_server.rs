@@ -105,7 +105,7 @@ fn a_session_without_its_server_is_typed_into_and_says_why() {
     let home = &macaw.home;
     fs::write(macaw.dir().join("missing"), "").unwrap();
     macaw.delivered("typed");
-    assert!(macaw.screen().contains("typed"));
+    macaw.shows("typed");
     let why = "the app-server did not start: it ended at once (the double does not start)";
     assert_eq!(macaw.status(), format!("delivery: macaw-bob by type ({why})"));
     let kinds = macaw.kinds();

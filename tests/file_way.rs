@@ -58,7 +58,7 @@ fn a_session_that_reads_no_file_is_typed_into_and_says_why() {
     let home = &heron.home;
     fs::write(heron.dir().join("missing"), "").unwrap();
     heron.delivered("typed");
-    assert!(heron.screen().contains("typed"));
+    heron.shows("typed");
     assert!(heron.status().contains("by file (file: no file of events: "), "{}", heron.status());
     heron.idle();
     // The next launch tries it again; a profile may do without.

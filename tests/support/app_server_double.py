@@ -86,7 +86,7 @@ class Conversation(Session):
             stopped = self.over.is_set()
             if not quiet:
                 if error:
-                    self.write('error', error=error, text='Out of crackers, more at 23:59')
+                    self.write('error', error=error, text='Out of crackers, more at ' + in_an_hour())
                 elif stopped:
                     self.write('interrupted')
                 else:
@@ -112,6 +112,10 @@ class Conversation(Session):
             decision = self.decision
         self.flags = []
         append(path('decisions'), decision)
+
+def in_an_hour():
+    """Not a fixed time of day, which may be the next minute."""
+    return time.strftime('%H:%M', time.localtime(time.time() + 3600))
 
 CONVERSATION = None
 

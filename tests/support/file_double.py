@@ -8,7 +8,7 @@ takes to the file of --json-file. What it was given goes to PARROT_RECORD. While
 a message that begins with HOLD has one that lasts until DIR/release is there.
 
 DIR/fault is a word, which is used up by the next message:
-  deaf    not taken · late: taken after two seconds · die: the program ends before it takes it
+  deaf    not taken · late: taken after more than a second · die: the program ends before it takes it
   take-and-die: taken, then the program ends · quiet: no hook, no transcript, only the echo
 """
 import json, os, sys, time
@@ -38,7 +38,7 @@ def take(text):
     if what == 'die':
         die_with_the_terminal()
     if what == 'late':
-        time.sleep(2)
+        time.sleep(1.2)
     append(os.environ['PARROT_RECORD'], {'text': text})
     title('⠋ works')
     append(ECHO, {'type': 'user', 'message': {'role': 'user', 'content': [{'type': 'text', 'text': text}]}})

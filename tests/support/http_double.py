@@ -9,7 +9,7 @@ line each; what it was given, to PARROT_RECORD.
 
 A message that begins with
   HOLD    has a turn that lasts until DIR/release is there, or until it is aborted
-  ASK     has a turn that asks for a permission
+  ASK     has a turn that asks for a permission, which is then in DIR/permissions
 
 DIR/faults is a list of {"path", "do", "quiet", "times"}: what goes wrong with the next requests whose path ends so.
   "do"    error: 500, not taken · refuse: 400 · silent: not taken, never answered · lose: taken, and the connection is closed
@@ -64,6 +64,7 @@ class Conversation(Session):
             hold(self.over.is_set)
         elif word == 'ASK':
             self.permission = {'id': 'per_1', 'sessionID': self.id, 'permission': 'bash', 'patterns': ['rm crackers']}
+            append(path('permissions'), self.permission)
             while self.permission and not self.over.is_set():
                 time.sleep(0.005)
             self.permission = None

@@ -1,6 +1,6 @@
 //! A peer whose program takes messages without typing: a double of such a program, whose terminal shows a parrot.
 
-use super::{LogLine, PATIENCE, Terminal, TestHome, bin, wait_until};
+use super::{LogLine, PATIENCE, Terminal, TestHome, bin, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::fs;
@@ -14,7 +14,7 @@ pub struct Double {
     pub kind: &'static str,
     /// The double, in this folder.
     pub script: &'static str,
-    /// How many milliseconds it is searched for what is not there, twice.
+    /// How many milliseconds it is searched for what is not there, twice, where something goes wrong.
     pub patience_ms: &'static str,
 }
 
@@ -31,7 +31,6 @@ impl Untyped {
     pub fn new(double: Double, adapt: impl FnOnce(&TestHome, &Path, &mut Value)) -> Untyped {
         let home = TestHome::new();
         home.set("IAPEER_SERVICE_MANAGER", "none");
-        home.set("IAP_TMUX_SUBMIT_TIMEOUT_MS", double.patience_ms).set("IAP_LIVENESS_GRACE_MS", double.patience_ms);
         home.set("IAPEER_CRASHLOOP_MAX", "1000");
         home.parrot("alice", &[]);
         let dir = home.dir().join("double");
@@ -119,6 +118,12 @@ impl Untyped {
         self.home.screen(&self.identity())
     }
 
+    /// Waits until bob's terminal shows `text`: what was typed is in the transcript a moment before it is drawn.
+    #[track_caller]
+    pub fn shows(&self, text: &str) {
+        wait_until(text, PATIENCE, || self.screen().contains(text));
+    }
+
     /// What waits for bob, what is in flight, and the dead letters.
     pub fn queue(&self) -> (usize, usize, usize) {
         self.home.queue(&self.identity())
@@ -189,6 +194,9 @@ impl Untyped {
         self.delivered("before");
         self.idle();
         begin();
+        // Only what may be searched for in vain is searched for so shortly.
+        let patience = self.double.patience_ms;
+        home.set("IAP_TMUX_SUBMIT_TIMEOUT_MS", patience).set("IAP_LIVENESS_GRACE_MS", patience);
         let sent = self.send(&["--no-wait", "the message"]);
         let id = sent["id"].as_str().unwrap();
         self.settle();
@@ -197,6 +205,7 @@ impl Untyped {
         assert_eq!(with.len(), 1, "{fault}: {texts:?}");
         assert_eq!(with[0].contains("redelivered"), marked, "{fault}: {texts:?}");
         self.no_turn_was_cut_short(fault);
+        home.unset("IAP_TMUX_SUBMIT_TIMEOUT_MS").unset("IAP_LIVENESS_GRACE_MS");
         self.send(&["--no-wait", "after"]);
         self.settle();
         assert_eq!(home.bodies("bob"), ["before", "the message", "after"], "{fault}");
@@ -217,7 +226,7 @@ impl Untyped {
         self.idle();
         self.faults(json!([fault]));
         self.delivered("typed");
-        assert!(self.screen().contains("typed"), "{}", self.screen());
+        self.shows("typed");
         let status = self.status();
         let begins = format!("{} ({kind}: ", self.is_as_meant());
         assert!(status.starts_with(&begins) && status.contains(why), "{status}");
@@ -241,10 +250,11 @@ impl Untyped {
             let sent = self.send(&["--wait", "0.3", body]);
             assert_eq!(sent["outcome"], "queued", "{sent}");
         }
+        // A drain has seen them, and holds them.
+        let held = || self.home.log("delivery.log").into_iter().find_map(|line| line.get("held").cloned());
+        assert_eq!(wait_for("the hold", PATIENCE, held), "turn");
         // Ours, not in flight: what is in the program's own queue may be lost with the program, or outlive the session.
         wait_until("both to wait", PATIENCE, || self.queue() == (2, 0, 0));
-        let lines = self.home.log("delivery.log");
-        assert!(lines.iter().any(|line| line.get("held").is_some_and(|held| held == "turn")), "{lines:?}");
     }
 
     /// The turn that runs is over, and what waited for it goes in.
