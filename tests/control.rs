@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::json;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{LogLine, Output, TestHome, home_with, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -34,12 +34,11 @@ fn inside(home: &TestHome, verb: &str) -> Output {
 
 #[test]
 fn stop_during_a_boot_gives_it_up_at_once_and_start_delivers() {
-    let home = home_with(&[("PARROT_BOOT_MS", "20000")]);
+    // Longer than any command here may take: whoever waits the boot out fails.
+    let home = home_with(&[("PARROT_BOOT_MS", "600000")]);
     home.ok("iapeer-send", &["ann", "--from", "bob", "--no-wait", "-m", "hello"]);
     wait_until("the boot", SOON, || home.session_json(ANN).is_some_and(|record| record["phase"] == "booting"));
-    let started = Instant::now();
     assert_eq!(home.ok("iapeer", &["stop", "ann"]).stdout, "ann (parrot): stopped\n");
-    assert!(started.elapsed() < Duration::from_secs(12), "it does not wait the boot out");
     assert!(home.server_pid(ANN).is_none() && !home.state(ANN, "session"), "the session does not survive");
     assert_eq!((home.queue(ANN), home.record("ann").len()), ((1, 0, 0), 0), "queued, never half");
     assert!(!home.state(ANN, "deaths"), "nobody's fault");

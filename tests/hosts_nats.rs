@@ -22,7 +22,7 @@ fn messages_files_refusals_and_probes_go_through_a_stream() {
     let there = member("box", &[], &server.url(), json!({}));
     let first = relay(&laptop);
     // The stream keeps what comes for a host whose relay does not run yet.
-    let sent = laptop.ok("iapeer-send", &["me@box", "--wait", "1", "-m", "early"]);
+    let sent = laptop.ok("iapeer-send", &["me@box", "--wait", "10", "-m", "early"]);
     assert!(sent.stdout.starts_with("queued for me@box (0 waiting: box has it, and has not told yet"), "{sent}");
     let second = relay(&there);
     wait_until("the early one", PATIENCE, || letters(&there).len() == 1);
