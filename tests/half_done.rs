@@ -21,7 +21,7 @@ fn peer_with_a_message(home: &TestHome, name: &str) {
     hold(home, name);
     let sent = home.ok("iapeer-send", &[name, "--from", "zed", "--wait", "0", "-m", &format!("for {name}")]);
     assert!(sent.stdout.starts_with("queued"), "{sent}");
-    home.at_rest(&format!("parrot-{name}"));
+    home.all_done();
 }
 
 fn launch_env(home: &TestHome, name: &str) -> PathBuf {
@@ -112,7 +112,7 @@ fn rename_killed(calls: &[&str], finish: impl Fn(&TestHome, &str, &str)) {
         assert!(found.len() == 1 && found[0].starts_with(queue), "{what}: {found:?}");
         assert!(home.cwd(&new).ends_with(&new) && !home.root().join(format!("peers/{old}")).exists(), "{what}");
         // Whoever finished the rename started a drain: one that still looks would find the peer held.
-        home.at_rest(&format!("parrot-{new}"));
+        home.all_done();
         home.launch_env(&new, &[]);
         fs::set_permissions(launch_env(&home, &new), Permissions::from_mode(0o600)).unwrap();
         home.ok("iapeer-drain", &[&format!("parrot-{new}")]);
@@ -135,7 +135,7 @@ fn a_rename_that_is_killed_is_finished_by_the_next_send_and_the_old_name_is_gone
         if home.root().join(format!("peers/{old}")).exists() {
             // Killed before anything had begun: it is its old self still.
             assert_eq!(to_old.code, 0, "{to_old}");
-            home.at_rest(&format!("parrot-{old}"));
+            home.all_done();
             let late = messages(home, "late");
             assert_eq!(late.len(), 1);
             fs::remove_file(&late[0]).unwrap();
@@ -169,8 +169,13 @@ fn doctor_names_a_half_done_rename_and_fix_finishes_it_and_no_advice_deletes_a_m
             assert_eq!(messages(&home, &format!("for {old}")).len(), 1, "looking changes nothing");
             let fixed = home.run("iapeer", &["doctor", "--fix"]).stdout;
             assert!(fixed.lines().any(|line| line.starts_with('✓') && line.contains(&said)), "{fixed}");
+            // What held the peer back was mended too, and a drain may be starting it.
+            home.all_done();
+            let identity = format!("parrot-{new}");
+            let canary = home.state_dir().join(format!("{identity}.canary.lock"));
+            let is_watched = || !home.state(&identity, "session") || iapeer::store::lock::is_held(&canary);
+            wait_until("the canary", PATIENCE, is_watched);
             is_clean(&home, "fixed", &new);
-            // What held the peer back was mended too, and a drain may have been quick.
             let body = format!("for {old}");
             assert!(messages(&home, &body).len() == 1 || home.bodies(&old) == [body], "lost, or there twice");
         } else {

@@ -85,12 +85,9 @@ impl Office {
             let turn: Value = serde_json::from_slice(&turn).unwrap_or_default();
             turn["state"] == "busy" && self.home.server_pid(&format!("parrot-{name}")).is_some()
         };
-        // Those stay as long as a session does.
-        let of_a_session =
-            |name: &str| ["tmux", "iapeer-parrot", "iapeer-canary"].iter().any(|of| name.starts_with(of));
         !["ann", "bob", "wes", "dan"].iter().any(|name| {
             in_a_turn(name) || iapeer::store::lock::is_held(&self.home.state_dir().join(format!("parrot-{name}.lock")))
-        }) && !self.home.processes().iter().any(|(_, name)| name.starts_with("iapeer") && !of_a_session(name))
+        }) && !self.home.is_at_work()
     }
 
     /// Runs a program, however it ends.
