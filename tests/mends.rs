@@ -97,10 +97,11 @@ const SCENARIOS: &[Scenario] = &[
         true
     }),
     row("a lock's holder is stopped", Sleeps, "which a signal has stopped", |home| {
-        home.launch_env("ann", &[("PARROT_BOOT_MS", "700")]);
+        let go = home.hold_boots();
         let waker = home.spawn("iapeer-wake", &["ann"]);
         wait_until("its boot", PATIENCE, || home.state(ANN, "session"));
         waker.signal(Signal::SIGSTOP);
+        fs::write(go, "").unwrap();
         // It is ended with its home.
         std::mem::forget(waker);
         true

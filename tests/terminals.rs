@@ -10,11 +10,16 @@ use support::{Terminal, TestHome, bin, wait_until};
 #[test]
 fn a_wake_says_how_far_it_has_come() {
     let home = TestHome::new();
-    home.parrot("ann", &[("PARROT_BOOT_MS", "2500"), ("PARROT_DIALOG", "trust")]);
+    home.parrot("ann", &[("PARROT_DIALOG", "trust")]);
+    let go = home.hold_boots();
     let person = Terminal::running(&home, &["sh"]);
     person.types(&format!("{} ann", bin("iapeer-wake").display()));
     person.enter();
-    person.shows("parrot-ann: booting (1s)");
+    person.shows("parrot-ann: booting (");
+    let screen = person.screen();
+    let took = screen.split("parrot-ann: booting (").nth(1).and_then(|rest| rest.split("s)").next()).unwrap();
+    assert!(took.parse::<u32>().is_ok_and(|seconds| seconds >= 1), "{screen}");
+    std::fs::write(go, "").unwrap();
     person.shows("parrot-ann: ready (");
     home.ok("iapeer-reap", &["ann"]);
     // Into a pipe the result alone.

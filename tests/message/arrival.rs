@@ -102,13 +102,16 @@ fn dialogs_are_answered_by_their_labels_never_by_a_blind_enter() {
 
 #[test]
 fn a_message_that_is_taken_out_of_the_queue_is_not_reported_as_delivered_and_stays_out() {
-    let home = home(&[("PARROT_BOOT_MS", "1500"), ("PARROT_CRASH", "boot")]);
+    let home = home(&[]);
+    home.hold_boots();
     let sender = home.spawn("iapeer-send", &["bob", "--from", "alice", "--wait", "60", "-m", "never mind"]);
     let waiting = home.state_dir().join("parrot-bob.queue/000001");
     wait_until("the boot", PATIENCE, || home.state("parrot-bob", "session") && waiting.exists());
     std::fs::remove_file(&waiting).unwrap();
     let output = sender.wait(PATIENCE);
     assert!(output.code == 0 && output.stdout.contains("no delivery of it on record"), "{output}");
+    // Now the boot fails.
+    assert_eq!(home.tmux("parrot-bob", &["kill-server"]).code, 0);
     home.at_rest("parrot-bob");
     assert_eq!(home.queue("parrot-bob"), (0, 0, 0), "a try that failed does not bring it back");
 }

@@ -48,13 +48,15 @@ fn whoever_held_the_lock_delivers_what_was_accepted_meanwhile_even_where_it_refu
 
 #[test]
 fn killing_the_drain_in_the_middle_of_a_wake_loses_nothing_and_the_booting_session_is_adopted() {
-    let home = home(&[("PARROT_BOOT_MS", "1500")]);
+    let home = home(&[]);
+    let go = home.hold_boots();
     home.ok("iapeer-send", &["bob", "--from", "alice", "--no-wait", "-m", "survivor"]);
     wait_until("the boot", PATIENCE, || {
         home.session_json("parrot-bob").is_some_and(|record| record["phase"] == "booting")
     });
     let drain = drain_pid(&home).expect("a drain boots the session");
     kill_drain(&home, drain);
+    std::fs::write(go, "").unwrap();
     home.ok("iapeer-superviser", &[]);
     wait_until("the message", PATIENCE, || home.bodies("bob") == ["survivor"]);
     wait_until("the queue to be empty", PATIENCE, || home.queue("parrot-bob") == (0, 0, 0));

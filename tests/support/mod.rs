@@ -35,7 +35,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -331,6 +331,20 @@ impl TestHome {
             text += &format!("{key}={value}\n");
         }
         fs::write(folder.join("launch.env"), text).expect("a peer's folder is writable");
+    }
+
+    /// Has parrots that are started from now on begin only when a file is there, whose path is returned: as long as the test
+    /// wants, a boot is under way.
+    #[track_caller]
+    pub fn hold_boots(&self) -> PathBuf {
+        let (program, go) = (self.dir.join("held-parrot"), self.dir.join("go"));
+        let parrot = bin("iapeer-parrot");
+        let script =
+            format!("until [ -e \"${{0%/*}}/go\" ]; do sleep 0.02; done\nexec '{}' \"$@\"\n", parrot.display());
+        fs::write(&program, format!("#!/bin/sh\n{script}")).expect("the test's folder is writable");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a file of our own");
+        self.set("IAPEER_PARROT_BIN", program);
+        go
     }
 
     /// The working folder of peer `name`, as the registry says.
