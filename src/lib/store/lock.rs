@@ -120,7 +120,7 @@ pub fn is_held(path: &Path) -> bool {
 }
 
 /// [`is_held`] for reports: takes no lock itself where the kernel tells who holds the lock (Linux).
-pub(crate) fn is_seen_held(path: &Path) -> bool {
+pub fn is_seen_held(path: &Path) -> bool {
     match flock_state(path) {
         FlockState::Held(_) => true,
         FlockState::Free => false,
