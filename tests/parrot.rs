@@ -31,8 +31,11 @@ fn wait<T>(what: &str, state: impl Fn() -> String, mut ready: impl FnMut() -> Op
     }
 }
 
+/// The lines of a file. A line still being written, as one of a large paste, is not there yet.
 fn lines(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = fs::read(path).unwrap_or_default();
+    let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let text = std::str::from_utf8(&text[..end]).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 

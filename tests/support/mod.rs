@@ -409,11 +409,12 @@ impl TestHome {
         self.state_dir().join(format!("{identity}.{kind}")).exists()
     }
 
-    /// The lines of an event log, oldest first; none where there is no log.
+    /// The lines of an event log, oldest first; none where there is no log. A line still being written is not there yet.
     #[track_caller]
     pub fn log(&self, name: &str) -> Vec<LogLine> {
         let text = fs::read_to_string(self.root().join("logs/iapeer").join(name)).unwrap_or_default();
-        text.lines().map(|line| logfmt(line).unwrap_or_else(|| panic!("not logfmt, in {name}: {line:?}"))).collect()
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        complete.lines().map(|line| logfmt(line).unwrap_or_else(|| panic!("not logfmt, in {name}: {line:?}"))).collect()
     }
 
     /// How many messages of `identity` are waiting, in flight and dead.
