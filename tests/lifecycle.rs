@@ -32,6 +32,14 @@ fn delivered(home: &TestHome, text: &str, extra: &[&str]) {
     let sent = send(home, text, &[&["--require", "delivered"], extra].concat());
     assert_eq!(sent.code, 0, "{sent}");
     home.at_rest(ANN);
+    without_helpers(home);
+}
+
+/// Waits until no hook and no drain runs: the hook of a turn that was over before its message was settled starts another
+/// drain, which takes the lock once more.
+fn without_helpers(home: &TestHome) {
+    let helps = |(_, name): &(i32, String)| ["iapeer-turn", "iapeer-drain"].contains(&name.as_str());
+    wait_until("hooks and drains to end", SOON, || !home.processes().iter().any(helps));
 }
 
 fn events(home: &TestHome, ev: &str) -> Vec<LogLine> {

@@ -55,6 +55,8 @@ fn a_tick_without_a_reader_puts_to_sleep_and_starts_the_drains() {
     home.set("IAPEER_IDLE_SECS", "0.001");
     for name in ["ann", "bob"] {
         home.ok("iapeer-wake", &[name]);
+        // Its hook is a sign of life, also when it comes late.
+        support::wait_until("the start hook", PATIENCE, || home.state(&format!("parrot-{name}"), "turn"));
     }
     let queue = home.state_dir().join("parrot-eve.queue");
     fs::create_dir_all(&queue).unwrap();

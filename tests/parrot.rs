@@ -91,6 +91,11 @@ impl Home {
     }
 
     fn start_program(&self, program: &str, env: &[(&str, &str)], args: &[&str]) -> Pane<'_> {
+        self.start_and(program, env, args, &[])
+    }
+
+    /// [`Home::start_program`], and `more` commands of tmux before anything is shown.
+    fn start_and(&self, program: &str, env: &[(&str, &str)], args: &[&str], more: &[&str]) -> Pane<'_> {
         let pane =
             Pane { home: self, socket: self.path(&format!("s{}", fs::read_dir(self.dir.path()).unwrap().count())) };
         // The name stays taken when the server is gone: a socket is never used twice.
@@ -100,6 +105,7 @@ impl Home {
         command.env("HOME", self.dir.path()).env("PARROT_RECORD", self.path("record")).envs(env.iter().copied());
         command.args(["-u", "new-session", "-d", "-s", "p", "-x", "100", "-y", "30", "-c"]).arg(self.path("work"));
         command.arg("--").arg(program).args(args).args([";", "set-option", "-t", "p", "remain-on-exit", "on"]);
+        command.args(more);
         let out = command.output().unwrap();
         assert!(out.status.success(), "{out:?}");
         pane

@@ -66,7 +66,9 @@ fn what_a_program_leaves_behind_does_not_hold_its_end_up() {
 #[should_panic(expected = "said so far")]
 fn a_program_that_hangs_is_killed_and_what_it_said_is_shown() {
     let home = TestHome::new();
-    home.spawn("sh", &["-c", "echo said so far; exec sleep 600"]).wait(Duration::from_millis(300));
+    let hangs = home.spawn("sh", &["-c", "echo said so far; exec sleep 600"]);
+    wait_until("what it says", support::PATIENCE, || hangs.stdout() == "said so far\n");
+    hangs.wait(Duration::from_millis(20));
 }
 
 #[test]

@@ -54,6 +54,8 @@ fn a_name_is_a_name_for_every_program() {
     home.set("IAPEER_SERVICE_MANAGER", "none");
     home.parrot("code-review", &[]);
     home.ok("iapeer-wake", &["Code Review"]);
+    let canary = home.state_dir().join("parrot-code-review.canary.lock");
+    wait_until("its canary", support::PATIENCE, || iapeer::store::lock::is_held(&canary));
     for name in ["code-review", "Code Review", "parrot-code-review"] {
         let ensured = home.ok("iapeer-canary", &["--ensure", name, "--json"]).json();
         assert_eq!(

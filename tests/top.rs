@@ -295,7 +295,10 @@ fn the_terminal_is_sane_after_every_end() {
             home.processes().into_iter().find(|(_, name)| name == "iapeer").map(|(pid, _)| pid)
         });
         kill(Pid::from_raw(top), signal).unwrap();
-        wait_until("its end", SOON, || !terminal.screen().contains("2 peers"));
+        // Gone from the screen before it has ended: what is typed in between is typed into a terminal without lines.
+        wait_until("its end", SOON, || {
+            !terminal.screen().contains("2 peers") && iapeer::host::ProcessId::of(top).is_none()
+        });
         terminal.types("echo ended with $?");
         terminal.enter();
         terminal.shows(&format!("ended with {code}"));

@@ -35,7 +35,7 @@ fn an_accepted_message_is_no_failure_where_its_result_can_not_be_printed() {
         assert_eq!(sent.stderr.lines().count(), 1, "{more}: {sent}");
         assert!(sent.stderr.contains("cannot write to stdout") && sent.stderr.contains("parrot-bob"), "{more}: {sent}");
     }
-    wait_until("each of them once", SOON, || home.bodies("bob").len() == 4);
+    wait_until("each of them once", SOON, || home.bodies("bob").len() == 4 && home.queue("parrot-bob") == (0, 0, 0));
     home.at_rest("parrot-bob");
     // What the outcome asks for stays; so does a refusal, of which nothing is kept.
     home.ok("iapeer", &["stop", "bob"]);

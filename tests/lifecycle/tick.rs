@@ -80,7 +80,17 @@ fn a_dry_run_changes_nothing_at_all() {
     // Hooks that still run would write.
     calm(&home);
     wait_until("the hook of eve", SOON, || home.state("parrot-eve", "turn"));
+    for identity in [ANN, "parrot-eve"] {
+        let lock = home.state_dir().join(format!("{identity}.canary.lock"));
+        wait_until("its canary, which signs its lock", SOON, || {
+            fs::read_to_string(&lock).is_ok_and(|text| text.ends_with('\n'))
+        });
+    }
+    let agent = home.session_json(ANN).unwrap()["pane"]["pid"].as_i64().unwrap() as i32;
     die(&home);
+    // The agent calls a hook at its end.
+    wait_until("the agent's end", SOON, || iapeer::host::ProcessId::of(agent).is_none());
+    without_helpers(&home);
     // Its canary writes down why: it holds its lock until that is done.
     wait_until("the canary's end", SOON, || {
         let lock = home.state_dir().join(format!("{ANN}.canary.lock"));

@@ -98,7 +98,8 @@ fn a_session_is_resumed_in_its_own_file() {
                 && rows.iter().any(|row| row.starts_with(&format!("resumed {id} (")))
         });
     }
-    assert_eq!(lines(&home.path("hooks"))[0]["source"], "resume");
+    let begun = wait("the start hook", String::new, || lines(&home.path("hooks")).first().cloned());
+    assert_eq!(begun["source"], "resume");
     assert!(fs::read(&path).unwrap() == before, "resuming alone writes nothing");
     let pane = home.ready(&[("PARROT_TURN_MS", "0")], &["--resume"]);
     pane.submit("more");
@@ -201,10 +202,15 @@ fn boots_are_blank_false_or_endless() {
     pane.keys(&["-l", "typed ahead"]);
     pane.wait_row("»\u{a0}typed ahead");
 
-    let early = home.start(&[("PARROT_EARLY", "1"), ("PARROT_DIALOG", "update")], &[]);
-    early.wait_row(GHOST);
+    // The false composer is there for a moment only, which what was written to the terminal tells for good.
+    let shown = home.path("shown");
+    let log = [";", "pipe-pane", "-t", "p", &format!("exec cat >'{}'", shown.display())];
+    let early = home.start_and(PARROT, &[("PARROT_EARLY", "1"), ("PARROT_DIALOG", "update")], &[], &log);
     early.keys(&["-l", "lost"]);
     early.wait_row(" Press Enter to continue");
+    let place = |of: &str| String::from_utf8_lossy(&fs::read(&shown).unwrap_or_default()).find(of);
+    let dialog = early.wait("the log", || place("Press Enter to continue"));
+    assert!(place("Type a message").is_some_and(|composer| composer < dialog));
     early.keys(&["Enter"]);
     early.wait_ready();
 }
