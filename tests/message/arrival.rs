@@ -162,7 +162,8 @@ fn without_hooks_the_transcript_is_the_evidence() {
 #[test]
 fn a_hang_at_boot_is_queued_with_the_screens_last_words_and_nothing_is_lost() {
     let home = home(&[("PARROT_HANG", "boot")]);
-    home.set("IAPEER_BOOT_DEADLINE_SECS", "1");
+    // Long enough for the program to show its last words on a slow machine.
+    home.set("IAPEER_BOOT_DEADLINE_SECS", "6");
     let output = send(&home, "wait for me");
     assert!(output.code == 0 && output.stdout.starts_with("queued for parrot-bob"), "{output}");
     assert!(output.stdout.contains("pane tail: ") && output.stdout.contains("Loading"), "{output}");

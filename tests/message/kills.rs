@@ -281,7 +281,7 @@ fn the_demo_ends_by_itself_and_leaves_nothing() {
     let of_the_demo = |pid: &std::fs::DirEntry| {
         std::fs::read(pid.path().join("environ")).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&root))
     };
-    wait_until("its processes to be gone", Duration::from_secs(5), || {
+    wait_until("its processes to be gone", PATIENCE, || {
         !std::fs::read_dir("/proc").unwrap().flatten().any(|entry| of_the_demo(&entry))
     });
 }

@@ -5,14 +5,16 @@ use crate::*;
 #[test]
 fn a_send_is_delivered_when_telegram_says_so_whatever_it_said_before() {
     let (home, telegram) = connected();
-    telegram.fail("sendMessage", json!([{ "status": 429, "retry_after": 1 }, { "status": 500 }, { "status": 502 }]));
+    // For some seconds: the sender is told the last reason.
+    let wait = || json!({ "status": 429, "retry_after": 1 });
+    telegram.fail("sendMessage", json!([wait(), wait(), wait(), { "status": 500 }, { "status": 502 }]));
     let sent = home.ok("iapeer-send", &["me", "--from", "bob", "-m", "first", "--wait", "30"]);
     assert!(sent.stdout.starts_with("queued for telegram-me") && sent.stdout.contains("asks to wait"), "{sent}");
     wait_until("the first message", PATIENCE, || telegram.texts().contains(&"bob: first".to_owned()));
     let sent = home.ok("iapeer-send", &["me", "--from", "bob", "--require", "delivered", "-m", "second"]);
     assert!(sent.stdout.starts_with("delivered to telegram-me (sent)"), "{sent}");
     let failed = telegram.state()["calls"].as_array().unwrap().iter().filter(|call| call["ok"] == false).count();
-    assert_eq!(failed, 3);
+    assert_eq!(failed, 5);
     let long: String = (0..600).map(|n| format!("line {n} *a_b* \u{1f642}\n")).collect();
     home.ok("iapeer-send", &["me", "--from", "bob", "--topic", "long", "-m", &long]);
     let pieces = || {

@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_machine_is_described_within_its_time() {
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + Duration::from_secs(30);
         let sections = machine(deadline);
         let has = |title: &str| sections.iter().any(|(name, _)| *name == title);
         assert!(has("ps-top-rss"), "{sections:?}");
