@@ -1,6 +1,6 @@
 //! The end of a test home: its servers, its processes, its files.
 
-use super::TestHome;
+use super::{TestHome, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -97,4 +97,31 @@ pub(super) fn processes_of(home: &TestHome) -> Vec<i32> {
             || (is_tmux && words.any(|word| word.starts_with(sockets.as_bytes())))
     };
     names_in(Path::new("/proc")).iter().filter_map(|name| name.parse().ok()).filter(belongs).collect()
+}
+
+impl TestHome {
+    /// Waits until no program of ours runs but those that stay as long as a session does: a drain that a tick or a send
+    /// has started comes only in a moment, when the lock of its peer may look free.
+    #[track_caller]
+    pub fn all_done(&self) {
+        wait_until("the programs to end", Duration::from_secs(60), || !self.is_at_work());
+    }
+
+    /// Whether a program of ours runs, besides those that stay as long as a session does.
+    pub fn is_at_work(&self) -> bool {
+        let of_a_session = |name: &str| ["iapeer-parrot", "iapeer-canary"].iter().any(|of| name.starts_with(of));
+        self.processes().iter().any(|(_, name)| name.starts_with("iapeer") && !of_a_session(name))
+    }
+
+    /// The processes of this home that live, with the names of their programs. None where there is no `/proc`.
+    pub fn processes(&self) -> Vec<(i32, String)> {
+        let name = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned();
+        processes_of(self).into_iter().map(|pid| (pid, name(pid))).collect()
+    }
+
+    /// Kills every process of this home, as a power cut does.
+    pub fn kill_everything(&self) {
+        let left = end_processes(self);
+        assert!(left.is_empty(), "these processes did not end: {left:?}");
+    }
 }

@@ -240,31 +240,6 @@ impl TestHome {
         wait_until("the drain to let go", Duration::from_secs(60), || !iapeer::store::lock::is_seen_held(&lock));
     }
 
-    /// Waits until no program of ours runs but those that stay as long as a session does: a drain that a tick or a send
-    /// has started comes only in a moment, when the lock of its peer may look free.
-    #[track_caller]
-    pub fn all_done(&self) {
-        wait_until("the programs to end", Duration::from_secs(60), || !self.is_at_work());
-    }
-
-    /// Whether a program of ours runs, besides those that stay as long as a session does.
-    pub fn is_at_work(&self) -> bool {
-        let of_a_session = |name: &str| ["iapeer-parrot", "iapeer-canary"].iter().any(|of| name.starts_with(of));
-        self.processes().iter().any(|(_, name)| name.starts_with("iapeer") && !of_a_session(name))
-    }
-
-    /// The processes of this home that live, with the names of their programs. None where there is no `/proc`.
-    pub fn processes(&self) -> Vec<(i32, String)> {
-        let name = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned();
-        ending::processes_of(self).into_iter().map(|pid| (pid, name(pid))).collect()
-    }
-
-    /// Kills every process of this home, as a power cut does.
-    pub fn kill_everything(&self) {
-        let left = ending::end_processes(self);
-        assert!(left.is_empty(), "these processes did not end: {left:?}");
-    }
-
     /// A command in this home: a program under test by its name, any other from the system's PATH.
     pub fn cmd(&self, program: &str) -> Command {
         let ours = bin(program);
