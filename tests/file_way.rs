@@ -74,6 +74,18 @@ fn a_session_that_reads_no_file_is_typed_into_and_says_why() {
 }
 
 #[test]
+fn a_screen_that_is_drawn_anew_is_no_reason_to_type() {
+    let heron = heron();
+    heron.delivered("first");
+    heron.idle();
+    fs::write(heron.dir().join("repaint"), "").unwrap();
+    support::wait_until("the blank screen", support::PATIENCE, || heron.dir().join("blank").exists());
+    heron.delivered("second");
+    assert_eq!(heron.status(), "delivery: heron-bob by file");
+    assert_eq!(heron.home.bodies("bob"), ["first", "second"]);
+}
+
+#[test]
 fn in_mid_turn_a_message_is_held_and_goes_in_at_the_end() {
     let heron = heron();
     let home = &heron.home;

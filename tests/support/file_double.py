@@ -10,6 +10,7 @@ a message that begins with HOLD has one that lasts until DIR/release is there.
 DIR/fault is a word, which is used up by the next message:
   deaf    not taken · late: taken after more than a second · die: the program ends before it takes it
   take-and-die: taken, then the program ends · quiet: no hook, no transcript, only the echo
+While DIR/repaint is there, the terminal is blank, for 0.4 s; DIR/blank says that it is.
 """
 import json, os, sys, time
 sys.dont_write_bytecode = True
@@ -27,9 +28,20 @@ def fault():
     except FileNotFoundError:
         return ''
 
-def title(text):
+def write(text):
     with open('/dev/tty', 'w') as tty:
-        tty.write('\033]2;%s\007' % text)
+        tty.write(text)
+
+def title(text):
+    write('\033]2;%s\007' % text)
+
+def repaint():
+    """The other screen of the terminal is blank; the first one comes back as it was."""
+    write('\033[?1049h')
+    open(path('blank'), 'w').close()
+    time.sleep(0.4)
+    write('\033[?1049l')
+    os.remove(path('repaint'))
 
 def take(text):
     what = fault()
@@ -58,6 +70,8 @@ def serve():
     parent, at = os.getppid(), os.path.getsize(INPUT)
     append(ECHO, {'type': 'system', 'subtype': 'session_start'})
     while os.getppid() == parent:
+        if os.path.exists(path('repaint')):
+            repaint()
         with open(INPUT, 'rb') as file:
             file.seek(at)
             new = file.read()

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! may it have been given before?      → evidence is awaited first: the program reads its file twice a second
-//! the screen shows no composer, or one of our messages in it, which an interruption put there
+//! the screen shows no composer for a second, or one of our messages in it, which an interruption put there
 //!                                     → nothing was given, the next way is tried
 //! a turn runs → urgent: the next way; else → held, until the turn's end
 //! a line is added to the file         → refused: nothing was given, the next way is tried
@@ -37,6 +37,8 @@ const READ: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(5);
 /// Pause between two readings of a screen that is about to change.
 const REPAINT: Duration = Duration::from_millis(30);
+/// How long the screen may show no composer while the program draws it anew (Qwen Code 0.24.4 at the end of a turn).
+const REPAINTED: Duration = Duration::from_secs(1);
 /// Pause between two searches of the whole file of events.
 const SEARCH: Duration = Duration::from_millis(200);
 
@@ -91,15 +93,27 @@ fn unusable(why: &dyn std::fmt::Display) -> Unusable {
     Unusable(format!("file: {why}"))
 }
 
-/// Whether the screen shows a running turn, and what is in the composer. An error where the screen shows no composer.
+/// Whether the screen shows a running turn, and what is in the composer. An error where the screen shows a dialog, or no
+/// composer for longer than it takes to draw one anew.
 fn sight(host: &RealHost<'_>, peer: &Peer) -> Result<(bool, Draft), Unusable> {
     let rules = peer.manifest.screen.as_ref().ok_or_else(|| unusable(&"its screen is not known"))?;
-    match ready::look(host, peer).map(|screen| screen.sight(rules)) {
-        Ok(Sight::Input { busy, draft }) => Ok((busy, draft)),
-        Ok(_) => Err(unusable(&"the screen shows no composer")),
-        Err(LookTrouble::Passing) => Err(unusable(&"tmux does not answer")),
-        Err(LookTrouble::Ended { what, .. }) => Err(unusable(&what)),
-    }
+    let mut passing = "the screen shows no composer";
+    let seen = wait_for(host.clock, Deadline::after(host.clock, REPAINTED), REPAINT, || {
+        match ready::look(host, peer).map(|screen| screen.sight(rules)) {
+            Ok(Sight::Input { busy, draft }) => Some(Ok((busy, draft))),
+            Ok(Sight::Dialog(_)) => Some(Err(unusable(&"the screen shows a dialog"))),
+            Err(LookTrouble::Ended { what, .. }) => Some(Err(unusable(&what))),
+            Ok(Sight::Blank | Sight::Unknown) => {
+                passing = "the screen shows no composer";
+                None
+            }
+            Err(LookTrouble::Passing) => {
+                passing = "tmux does not answer";
+                None
+            }
+        }
+    });
+    seen.unwrap_or_else(|| Err(unusable(&passing)))
 }
 
 /// Whether the running turn ends: waits for that where a hook has reported the turn's end.
