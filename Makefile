@@ -64,13 +64,13 @@ test: ## run all tests (installs tmux, sshd, nats-server, ip and openssl where t
 	tools/ensure openssl
 	tools/test
 
-soak: ## the long forms of the proofs: hours; prints the figures of docs/reliability.md
+soak: ## the long forms of the proofs: hours; prints the figures of docs/reliability.md (PARTS="storm people": these alone)
 	tools/ensure tmux
 	tools/ensure sshd openssh-server
 	tools/ensure nats-server
 	test $(SYSTEM) != Linux || tools/ensure ip iproute2
 	tools/ensure openssl
-	tools/soak
+	tools/soak $(PARTS)
 
 test-agents: ## drive the real agent programs (npm, some 1.2 GB once, into a cache) against a stub
 	tools/test-agents
