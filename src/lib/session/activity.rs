@@ -61,13 +61,19 @@ impl Activity {
     }
 
     /// [`Activity::from_files`] for a caller that may put the session to sleep: a message in flight keeps it awake
-    /// until a drain has settled it. A worker's task is in flight all along and proves nothing.
-    pub(crate) fn for_reaping(world: &World<'_>, peer: &Peer, record: &SessionRecord) -> Activity {
+    /// until a drain has settled it. A worker's task is in flight all along and proves nothing. `clock_set_at`:
+    /// [`World::clock_set_at`].
+    pub(crate) fn for_reaping(
+        world: &World<'_>,
+        peer: &Peer,
+        record: &SessionRecord,
+        clock_set_at: Option<EpochMs>,
+    ) -> Activity {
         let in_flight = !peer.is_ephemeral()
             && world.queue(&peer.identity).list(Place::Inflight).map_or(true, |items| !items.is_empty());
         let activity = Activity::from_files(world, peer, record);
         // Time by which the clock was set forward does not count as time in which the session was quiet.
-        let woke_at = activity.woke_at.max(world.clock_set_at().unwrap_or_default());
+        let woke_at = activity.woke_at.max(clock_set_at.unwrap_or_default());
         Activity { in_flight, woke_at, ..activity }
     }
 

@@ -1,5 +1,4 @@
 //! `state/clock`: the wall clock and the time since boot at the last tick. Where the wall clock has advanced by more
-//! than the time since boot has, somebody has set it forward, and the difference is time that has not passed.
 //! than the time since boot, somebody has set it forward, and the difference is time that has not passed.
 
 use crate::base::clock::EpochMs;

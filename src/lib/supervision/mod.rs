@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod failed;
+mod observe;
 pub(crate) mod outboxes;
 pub mod reap;
 pub mod rule;

@@ -162,7 +162,7 @@ pub fn planned(world: &World<'_>, line: &Judged) -> Reaped {
 /// How long a session has been quiet. Asks tmux about the terminal too; an error where tmux gives no answer.
 fn quiet_for(world: &World<'_>, identity: &Identity, record: &SessionRecord) -> Result<Duration, Failure> {
     let peer = Peer::of(world.paths, identity)?;
-    let mut activity = Activity::for_reaping(world, &peer, record);
+    let mut activity = Activity::for_reaping(world, &peer, record, world.clock_set_at());
     if activity.quiet() != Quiet::Working {
         activity.ask_terminal(world, identity)?;
     }

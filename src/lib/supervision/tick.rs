@@ -3,7 +3,7 @@
 //! The rule ([`decide`]) is pure; [`tick`] acts on its decision, for each peer separately: an error about one peer
 //! never stops the others.
 
-use crate::attention::{hold, look, tell};
+use crate::attention::{look, tell};
 use crate::base::Liveness;
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
@@ -14,8 +14,6 @@ use crate::base::{Marker, StateFile};
 use crate::canary::arm::{self, Armed};
 use crate::delivery::worker;
 use crate::mailbox::{notice, tasks};
-use crate::runtime::Kind;
-use crate::session::activity::{Activity, Quiet};
 use crate::session::bring_up::{self, Call};
 use crate::session::end::{self, End, Park};
 use crate::session::refuse;
@@ -25,16 +23,16 @@ use crate::session::settle::{self, Standing};
 use crate::store::durable::{self, StoreError};
 use crate::store::event_log::Event;
 use crate::store::lock::LockError;
-use crate::store::registry::Registry;
 use crate::store::session_record::SessionRecord;
+use crate::supervision::observe::{Observed, Roster, observe};
 use crate::supervision::outboxes;
-use crate::supervision::rule::{Bounds, SessionSeen, Verdict, decide};
+use crate::supervision::rule::{Bounds, Verdict, decide};
 use crate::supervision::scope::Scope;
 use crate::world::peer::Peer;
 use crate::world::{HostError, World};
 use serde::{Deserialize, Serialize};
 use std::cell::LazyCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a tick found and did about one session: one line of its output.
@@ -108,13 +106,15 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     }
     let look = Scope::of(world, &options.only);
     let all = look.sessions(world)?;
-    // Read once for all sessions that are only examined: with a thousand sessions, a read for each is most of a tick's
-    // time.
-    let registry = LazyCell::new(|| Registry::read(world.paths).map_err(Failure::from));
+    let roster = LazyCell::new(|| Roster::read(world));
     let mut summary = TickSummary::default();
+    let mut alive = BTreeMap::new();
     for identity in &all {
-        let judged = match judge(world, &registry, identity, options) {
-            Ok(Some(judged)) => judged,
+        let judged = match judge(world, &roster, identity, options) {
+            Ok(Some(Examined { judged, live })) => {
+                live.into_iter().for_each(|live| drop(alive.insert(identity.clone(), live)));
+                judged
+            }
             Ok(None) => continue,
             Err(failure) => {
                 let judged = plain(
@@ -143,8 +143,8 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
         // The marks are read anew: the actions above may have set some.
         let rest = look.rest(world)?;
         for identity in &all.union(&rest).collect::<BTreeSet<_>>() {
-            let registry = registry.as_ref().map_err(Failure::clone)?;
-            if let Err(failure) = attend(world, registry, identity) {
+            roster.is_readable()?;
+            if let Err(failure) = attend(world, &roster, identity, alive.remove(*identity)) {
                 tracing::warn!("{identity}: {failure}; what it waits for is not known");
             }
         }
@@ -176,8 +176,14 @@ pub fn tick(world: &World<'_>, options: &TickOptions, mut tell: impl FnMut(&Judg
     Ok(summary)
 }
 
-/// Determines what a peer waits for, and tells the owner where that is due.
-fn attend(world: &World<'_>, registry: &Registry, identity: &Identity) -> Result<(), Failure> {
+/// Determines what a peer waits for, and tells the owner where that is due. `live`: its session, where this tick found it
+/// alive a moment ago and left it alone.
+fn attend(world: &World<'_>, roster: &Roster, identity: &Identity, live: Option<Live>) -> Result<(), Failure> {
+    if let Some(Live { peer, record }) = live {
+        look::attend(world, &peer, &record)?;
+        tell::if_due(world, identity);
+        return Ok(());
+    }
     // A peer that the service manager runs is left alone: what it waits for is not determined.
     if world.host.managed_by(identity).is_some() {
         return Ok(());
@@ -185,8 +191,7 @@ fn attend(world: &World<'_>, registry: &Registry, identity: &Identity) -> Result
     let record = SessionRecord::peek(world.paths, identity);
     match record {
         Some(record) if world.host.liveness(identity, Some(&record)) == Liveness::Alive => {
-            let peer = Peer::of_in(world.paths, registry, identity)?;
-            look::attend(world, &peer, &record)?;
+            look::attend(world, &roster.peer(world, identity)?, &record)?;
         }
         Some(_) => {}
         None if world.host.has_trace(identity) => {}
@@ -214,19 +219,37 @@ fn watched(world: &World<'_>, identity: &Identity) -> Option<Judged> {
     Some(plain(identity, Action::Canary, Some(consequence), reason))
 }
 
+/// A session that lives and was left alone.
+struct Live {
+    peer: Peer,
+    record: SessionRecord,
+}
+
+/// What was found and done about one identity.
+struct Examined {
+    judged: Judged,
+    live: Option<Live>,
+}
+
+impl From<Judged> for Examined {
+    fn from(judged: Judged) -> Examined {
+        Examined { judged, live: None }
+    }
+}
+
 /// Examines one identity, decides, acts. `None`: there is nothing to report (a socket without a session).
 fn judge(
     world: &World<'_>,
-    registry: &Result<Registry, Failure>,
+    roster: &Roster,
     identity: &Identity,
     options: &TickOptions,
-) -> Result<Option<Judged>, Failure> {
+) -> Result<Option<Examined>, Failure> {
     let dry_run = options.dry_run;
     let managed = world.host.managed_by(identity);
     let record = SessionRecord::peek(world.paths, identity);
     if let Some(by) = managed {
         let judged = plain(identity, Action::SkippedLaunchd, Some(Consequence::ReadOnlyH4), None);
-        return Ok(record.is_some().then(|| Judged { by: Some(by.to_string()), ..judged }));
+        return Ok(record.is_some().then(|| Judged { by: Some(by.to_string()), ..judged }.into()));
     }
     // An end or a claimed death that a crash interrupted is completed under the lock.
     let intent = world.paths.state(identity, StateFile::Teardown).exists()
@@ -244,7 +267,7 @@ fn judge(
         }
         return Ok(None);
     }
-    let (observed, activity_error) = observe(world, registry, identity, record.as_ref(), liveness)?;
+    let Observed { seen: observed, peer, error } = observe(world, roster, identity, record.as_ref(), liveness)?;
     let bounds = Bounds { unarmed: world.settings.ephemeral_unarmed, idle: world.settings.idle };
     let verdict = decide(&observed, bounds);
     let describe = |verdict: Verdict, age: Option<Duration>| Judged {
@@ -252,11 +275,11 @@ fn judge(
         server_pid: record.as_ref().and_then(|record| record.server).map(|server| server.pid),
         ..plain(identity, verdict.action, verdict.consequence, None)
     };
-    if let Some(reason) = activity_error {
+    if let Some(reason) = error {
         // No answer about the terminal proves nothing, and is never a reason to end a session.
         let judged = plain(identity, Action::Unknown, Some(Consequence::LeftAlone), Some(reason.to_string()));
         log(world, &judged, dry_run);
-        return Ok(Some(judged));
+        return Ok(Some(judged.into()));
     }
     let age = (liveness == Liveness::Alive).then_some(observed.age);
     let settled = intent || record.as_ref().is_none_or(|record| settle::is_failed_launch(world, record));
@@ -268,18 +291,20 @@ fn judge(
         if judged.action == Action::Unknown {
             log(world, &judged, dry_run);
         }
-        return Ok(Some(judged));
+        let live = peer.zip(record).map(|(peer, record)| Live { peer, record });
+        return Ok(Some(Examined { judged, live }));
     }
     let lock = match world.lock(identity, options.patience(world)) {
         Ok(lock) => lock,
         Err(LockError::Held { holder, .. }) => {
-            return Ok(Some(Judged { by: Some(holder), ..plain(identity, Action::ClaimedElsewhere, None, None) }));
+            let judged = Judged { by: Some(holder), ..plain(identity, Action::ClaimedElsewhere, None, None) };
+            return Ok(Some(judged.into()));
         }
         Err(error) => return Err(error.into()),
     };
     let judged = act(world, identity, bounds);
     drop(lock);
-    judged
+    Ok(judged?.map(Examined::from))
 }
 
 /// Decides anew and acts, under the lock: what was observed before the lock was taken may have changed.
@@ -299,8 +324,8 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         }
         Standing::Asleep => return Ok(None),
     };
-    let registry = Registry::read(world.paths).map_err(Failure::from);
-    let (observed, error) = observe(world, &registry, identity, Some(&record), Liveness::Alive)?;
+    let Observed { seen: observed, error, .. } =
+        observe(world, &Roster::read(world), identity, Some(&record), Liveness::Alive)?;
     let verdict = decide(&observed, bounds);
     let mut judged = Judged {
         age_secs: Some(observed.age.as_secs()),
@@ -333,53 +358,6 @@ fn act(world: &World<'_>, identity: &Identity, bounds: Bounds) -> Result<Option<
         _ => {}
     }
     Ok(Some(judged))
-}
-
-/// Observes one session. The second value says why tmux gave no answer about the terminal, if it gave none.
-fn observe(
-    world: &World<'_>,
-    registry: &Result<Registry, Failure>,
-    identity: &Identity,
-    record: Option<&SessionRecord>,
-    liveness: Liveness,
-) -> Result<(SessionSeen, Option<HostError>), Failure> {
-    let markers = world.markers(identity);
-    let mut observed = SessionSeen {
-        managed: false,
-        liveness,
-        stopped: markers.has(Marker::Stopped)?,
-        new_eager: markers.has(Marker::NewEager)?,
-        ephemeral: false,
-        always_on: false,
-        armed: markers.has(Marker::EphemeralArmed)?,
-        working: false,
-        waiting: record.is_some_and(|record| hold::keeps_awake(world, record, world.now())),
-        age: Duration::ZERO,
-        quiet: world.settings.ephemeral_quiet,
-    };
-    let (Some(record), Liveness::Alive) = (record, liveness) else { return Ok((observed, None)) };
-    let peer = Peer::of_in(world.paths, registry.as_ref().map_err(Failure::clone)?, identity)?;
-    observed.ephemeral = peer.is_ephemeral();
-    observed.always_on = peer.manifest.kind == Kind::Router;
-    let now = world.now();
-    let mut activity = Activity::for_reaping(world, &peer, record);
-    observed.quiet = worker::bound(world, &peer, &activity);
-    let fill = |observed: &mut SessionSeen, activity: &Activity| {
-        observed.working = activity.quiet() == Quiet::Working;
-        observed.age = activity.quiet().age(now);
-    };
-    fill(&mut observed, &activity);
-    // Where the files alone show that the session is active, tmux is not asked: most sessions, most of the time, cost
-    // no tmux call.
-    let bounds = Bounds { unarmed: world.settings.ephemeral_unarmed, idle: world.settings.idle };
-    if observed.stopped || !decide(&observed, bounds).action.acts() {
-        return Ok((observed, None));
-    }
-    if let Err(error) = activity.ask_terminal(world, identity) {
-        return Ok((observed, Some(error)));
-    }
-    fill(&mut observed, &activity);
-    Ok((observed, None))
 }
 
 /// Starts a fresh session of a peer that ended its session and asked for a fresh one. The mark is removed before the

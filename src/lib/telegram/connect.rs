@@ -81,7 +81,7 @@ pub fn connect(world: &World<'_>, given: &Connection<'_>, mut say: impl FnMut(&s
     let identity = Identity::new(telegram.clone(), name.clone());
     install::refuse_foreign(world, &identity)?;
     let manifest = Manifest::load(world.paths, &telegram)?;
-    let peer = Peer { identity: identity.clone(), record: record.clone(), profile: None, manifest };
+    let peer = Peer { identity: identity.clone(), record: record.clone(), profile: None, manifest: manifest.into() };
     let token = token(given.token_file)?;
     let api = Api::new(token.clone())?;
     let (id, username) = check(&api)?;

@@ -6,11 +6,16 @@ use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::base::normalize;
 use crate::base::paths::Paths;
 use crate::base::wake::ResumePolicy;
-use crate::runtime::{Kind, Manifest, manifest::built_in};
+use crate::runtime::{
+    Kind, Manifest,
+    manifest::{ManifestError, built_in},
+};
 use crate::store::policy::{Policy, Resume};
 use crate::store::profile::Profile;
 use crate::store::registry::{PeerRecord, Registry, resolve_runtime};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A registered peer on one of its runtimes.
 #[derive(Debug, Clone)]
@@ -22,7 +27,25 @@ pub struct Peer {
     /// Its profile. `None`: missing or unreadable; the registry's copy of its settings, or the defaults, apply.
     pub profile: Option<Profile>,
     /// Its runtime.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
+}
+
+/// The manifests of a program that examines many peers: each one is read and parsed once.
+#[derive(Debug, Default)]
+pub(crate) struct Manifests(Mutex<BTreeMap<(Runtime, bool), Arc<Manifest>>>);
+
+impl Manifests {
+    /// The manifest of `runtime`, for a peer whose approvals are asked for (`asks`), or not.
+    fn of(&self, paths: &Paths, runtime: &Runtime, asks: bool) -> Result<Arc<Manifest>, ManifestError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (runtime.clone(), asks);
+        if let Some(manifest) = known.get(&key) {
+            return Ok(manifest.clone());
+        }
+        let manifest = Arc::new(Manifest::load_for(paths, runtime, asks)?);
+        known.insert(key, manifest.clone());
+        Ok(manifest)
+    }
 }
 
 impl Peer {
@@ -32,7 +55,7 @@ impl Peer {
         let registry = Registry::read(paths)?;
         let record = registry.get(name).ok_or_else(|| unknown_in(&registry, name))?.clone();
         let runtime = resolve_runtime(&record, runtime)?;
-        Peer::assemble(paths, record, runtime)
+        Peer::assemble(paths, &Manifests::default(), record, runtime)
     }
 
     /// The peer of an identity.
@@ -43,19 +66,31 @@ impl Peer {
     /// [`Peer::of`] with a registry that has been read already; a peer that is missing there is searched for in the
     /// registry as it is now.
     pub(crate) fn of_in(paths: &Paths, registry: &Registry, identity: &Identity) -> Result<Peer, Failure> {
+        Peer::among(paths, registry, &Manifests::default(), identity)
+    }
+
+    /// [`Peer::of_in`] for a program that examines many peers.
+    pub(crate) fn among(
+        paths: &Paths,
+        registry: &Registry,
+        manifests: &Manifests,
+        identity: &Identity,
+    ) -> Result<Peer, Failure> {
         let Some(record) = registry.get(identity.personality()) else { return Peer::of(paths, identity) };
         let runtime = resolve_runtime(record, Some(identity.runtime()))?;
-        Peer::assemble(paths, record.clone(), runtime)
+        Peer::assemble(paths, manifests, record.clone(), runtime)
     }
 
     /// Every registered peer, once for each of its runtimes. One that can't be read is left out, with a warning.
     pub fn all(paths: &Paths) -> Result<Vec<Peer>, Failure> {
-        let registry = Registry::read(paths)?;
+        let (registry, manifests) = (Registry::read(paths)?, Manifests::default());
         let identities = registry.peers().iter().flat_map(|record| {
             record.runtimes.iter().map(|runtime| Identity::new(runtime.clone(), record.personality.clone()))
         });
         let read = |identity: Identity| {
-            Peer::of_in(paths, &registry, &identity).inspect_err(|failure| tracing::warn!("{identity}: {failure}")).ok()
+            Peer::among(paths, &registry, &manifests, &identity)
+                .inspect_err(|failure| tracing::warn!("{identity}: {failure}"))
+                .ok()
         };
         Ok(identities.filter_map(read).collect())
     }
@@ -75,10 +110,10 @@ impl Peer {
         let (name, runtime) = split_name(registry, text, runtime)?;
         let record = registry.get(&name).ok_or_else(|| unknown_in(registry, &name))?.clone();
         let runtime = resolve_runtime(&record, runtime.as_ref())?;
-        Peer::assemble(paths, record, runtime)
+        Peer::assemble(paths, &Manifests::default(), record, runtime)
     }
 
-    fn assemble(paths: &Paths, record: PeerRecord, runtime: Runtime) -> Result<Peer, Failure> {
+    fn assemble(paths: &Paths, manifests: &Manifests, record: PeerRecord, runtime: Runtime) -> Result<Peer, Failure> {
         let profile = match Profile::read(&record.cwd) {
             Ok(profile) => profile,
             Err(error) => {
@@ -87,7 +122,7 @@ impl Peer {
             }
         };
         let policy = profile.as_ref().map_or_else(|| record.policy(), Profile::policy);
-        let manifest = Manifest::load_for(paths, &runtime, policy.asks())?;
+        let manifest = manifests.of(paths, &runtime, policy.asks())?;
         Ok(Peer { identity: Identity::new(runtime, record.personality.clone()), record, profile, manifest })
     }
 

@@ -2,11 +2,17 @@
 
 use super::stat::Stat;
 use std::fs;
+use std::io::Read;
+use std::sync::OnceLock;
 
 /// `/proc/PID/stat`. The command's name, in parentheses, may hold spaces and parentheses: fields are counted from
 /// the last one.
 pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // The length of a file of /proc is not known before it is read. There is room for all of a line, which the kernel
+    // writes anew for each read.
+    let mut line = String::with_capacity(1024);
+    fs::File::open(format!("/proc/{pid}/stat")).ok()?.read_to_string(&mut line).ok()?;
+    parse(&line)
 }
 
 fn parse(text: &str) -> Option<Stat> {
@@ -52,7 +58,9 @@ pub(crate) fn has_executed(pid: i32) -> Option<bool> {
 }
 
 pub(crate) fn boot_id() -> Option<String> {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
+    static ID: OnceLock<Option<String>> = OnceLock::new();
+    let read = || fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned());
+    ID.get_or_init(read).clone()
 }
 
 #[cfg(test)]
