@@ -180,7 +180,9 @@ pub fn check(name: &str, mix: Mix) {
     let history = prop::collection::vec(step(mix), 1..22);
     let outcome = TestRunner::new(config).run(&history, |steps| {
         let sim = Sim::new(paths.clone(), fleet::settings());
-        run(&sim, root.path(), &steps).map_err(|(why, _)| TestCaseError::fail(why))
+        let outcome = run(&sim, root.path(), &steps);
+        sim.forget();
+        outcome.map_err(|(why, _)| TestCaseError::fail(why))
     });
     println!("{name}: {} histories, {}", total.div_ceil(TESTS), kills());
     match outcome {
@@ -198,7 +200,7 @@ pub fn check(name: &str, mix: Mix) {
 pub type Broken = (String, Vec<String>);
 
 fn run(sim: &Arc<Sim>, root: &Path, steps: &[Step]) -> Result<(), Broken> {
-    for dir in ["r/state", "r/logs", "r/cache"] {
+    for dir in ["r/state", "r/logs", "r/cache", "r/history"] {
         let _ = std::fs::remove_dir_all(root.join(dir));
     }
     sim.paths.ensure().map_err(|failure| (failure.message, Vec::new()))?;

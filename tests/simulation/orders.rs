@@ -126,7 +126,9 @@ pub fn search(name: &str, before: Before, programs: &[Act], switches: u32, kills
         searched.runs += 1;
         let sim = Sim::new(paths.clone(), fleet::settings());
         let plan = Plan { laid_down: next, switches, kills, seen: Arc::clone(&seen), ..Plan::default() };
-        match run(&sim, root.path(), before, programs, plan) {
+        let outcome = run(&sim, root.path(), before, programs, plan);
+        sim.forget();
+        match outcome {
             Ok(made) => laid_down = following(&made),
             Err((why, trace)) => panic!("{name}: {why}\n{}", trace.join("\n")),
         }

@@ -4,13 +4,12 @@
 use super::program::Program;
 use super::state::{Next, Running, State};
 use super::thread;
-use super::truth::Truth;
 use iapeer::base::clock::{Clock, EpochMs};
 use iapeer::base::step::Point;
 use iapeer::base::step::failpoints;
 use iapeer::base::{Paths, Settings};
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -45,38 +44,12 @@ pub struct Sim {
 
 impl Sim {
     pub fn new(paths: Paths, settings: Settings) -> Arc<Sim> {
-        let state = State {
-            wall: 1_795_000_000_000,
-            mono: 0,
-            peers: super::fleet::peers().map(|identity| (identity, Truth::default())).collect(),
-            next_serial: 5_000_000,
-            pending: VecDeque::new(),
-            detach_fails: 0,
-            violation: None,
-            trace: Vec::new(),
-            killed: false,
-            ever_killed: false,
-            kill_in: None,
-            plan: None,
-            mix: 0,
-            refused: BTreeSet::new(),
-            accepted: BTreeMap::new(),
-            ledger: BTreeMap::new(),
-            places: BTreeMap::new(),
-            removals: 0,
-            set_back: false,
-            slow_hook: false,
-            ever_stopped: BTreeSet::new(),
-            unborn: BTreeMap::new(),
-            told_less: BTreeSet::new(),
-            rng: 1,
-            running: Vec::new(),
-            turn: None,
-            next_id: 0,
-            points: 0,
-            doomed: false,
-        };
-        Arc::new(Sim { paths, settings, state: Mutex::new(state), changed: Condvar::new() })
+        Arc::new(Sim { paths, settings, state: Mutex::new(State::at_the_beginning()), changed: Condvar::new() })
+    }
+
+    /// Frees what is known of a history that is over: killed programs hold on to this value for good.
+    pub fn forget(&self) {
+        *self.state() = State::at_the_beginning();
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {

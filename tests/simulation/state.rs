@@ -91,6 +91,40 @@ pub struct State {
 }
 
 impl State {
+    pub fn at_the_beginning() -> State {
+        State {
+            wall: 1_795_000_000_000,
+            mono: 0,
+            peers: super::fleet::peers().map(|identity| (identity, Truth::default())).collect(),
+            next_serial: 5_000_000,
+            pending: VecDeque::new(),
+            detach_fails: 0,
+            violation: None,
+            trace: Vec::new(),
+            killed: false,
+            ever_killed: false,
+            kill_in: None,
+            plan: None,
+            mix: 0,
+            refused: BTreeSet::new(),
+            accepted: BTreeMap::new(),
+            ledger: BTreeMap::new(),
+            places: BTreeMap::new(),
+            removals: 0,
+            set_back: false,
+            slow_hook: false,
+            ever_stopped: BTreeSet::new(),
+            unborn: BTreeMap::new(),
+            told_less: BTreeSet::new(),
+            rng: 1,
+            running: Vec::new(),
+            turn: None,
+            next_id: 0,
+            points: 0,
+            doomed: false,
+        }
+    }
+
     pub fn random(&mut self, below: u32) -> u32 {
         // xorshift64*: the history's seed decides.
         self.rng ^= self.rng >> 12;

@@ -163,6 +163,7 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
         attachments: message.attachments,
         urgent: message.urgent,
         answers_task,
+        launch: answers_task.then(|| armed::launch_of(world, &sender.identity)).flatten(),
         ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
     };
     let still_waits = |queue: &Queue, address: Option<&Address>| match no_pile {

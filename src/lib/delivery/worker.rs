@@ -172,7 +172,7 @@ fn is_without_task(ledger: &Ledger<'_>) -> Result<bool, Failure> {
     }
     for seq in inflight {
         let Some(item) = queue.read(Place::Inflight, seq)? else { continue };
-        if item.landed.is_some() || ledger.world.host.carries(ledger.peer, item.id) {
+        if item.landed.is_some() || tasks::is_taken(ledger.world, ledger.peer, &item) {
             return Ok(false);
         }
     }

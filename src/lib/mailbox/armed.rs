@@ -13,8 +13,7 @@ use crate::world::World;
 /// Whether this process was started by an earlier session of `identity` than the one that runs now: such a process
 /// outlived its session, and does not speak for this one.
 pub(crate) fn is_of_an_earlier_session(world: &World<'_>, identity: &Identity) -> bool {
-    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
-    current.zip(std::env::var("PEER_LAUNCH").ok()).is_some_and(|(current, own)| own != current)
+    launch_of(world, identity).zip(std::env::var("PEER_LAUNCH").ok()).is_some_and(|(current, own)| own != current)
 }
 
 /// Whether a message of `caller` answers a worker's task: the peer of `record` is a worker, and this process belongs to its
@@ -27,13 +26,18 @@ pub(crate) fn answers_task(world: &World<'_>, caller: &Identity, record: &PeerRe
     profile.as_ref().map_or_else(|| record.policy(), Profile::policy).ephemeral()
 }
 
+/// The launch of the session of `worker`, if it has one.
+pub(crate) fn launch_of(world: &World<'_>, worker: &Identity) -> Option<String> {
+    SessionRecord::peek(world.paths, worker).and_then(|record| record.launch)
+}
+
 /// [`arm`] for the worker that sent `item`, whose program may have died between the acceptance of its answer and the mark.
-/// A message that an earlier session of the worker sent answers no task of the present one.
+/// A message that an earlier session of the worker sent answers no task of the present one: its launch tells, since no
+/// clock that is set back can make it another one.
 pub(crate) fn arm_sender(world: &World<'_>, item: &Item) {
     let Some(worker) = item.from.here().filter(|_| item.answers_task) else { return };
     let markers = world.markers(worker);
-    let is_of_this_session =
-        SessionRecord::peek(world.paths, worker).is_some_and(|record| record.woke_at <= item.accepted);
+    let is_of_this_session = item.launch.is_some() && item.launch == launch_of(world, worker);
     if !is_of_this_session || markers.has(Marker::EphemeralArmed).unwrap_or(true) {
         return;
     }

@@ -4,7 +4,7 @@ use crate::base::evidence::Evidence;
 use crate::base::evidence::Landed;
 use crate::base::exit::Failure;
 use crate::mailbox::ledger::{Entry, Ledger, TryOutcome};
-use crate::store::queue::{Place, Queue};
+use crate::store::queue::{Item, Place, Queue};
 use crate::world::World;
 use crate::world::peer::Peer;
 
@@ -20,7 +20,7 @@ pub(crate) fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> 
             continue;
         }
         if entry.item.landed.is_none() {
-            if !world.host.carries(peer, entry.item.id) {
+            if !is_taken(world, peer, &entry.item) {
                 continue;
             }
             entry.item.landed = Some(world.now());
@@ -30,6 +30,12 @@ pub(crate) fn settle_answered(world: &World<'_>, peer: &Peer, queue: &Queue) -> 
         ledger.finish_settling(&entry)?;
     }
     Ok(())
+}
+
+/// Whether the worker took the task `item`, by its transcript: for a drain that was killed before it could note so. A task
+/// that was handed over before may be in the transcript of an earlier session, which proves nothing about this one.
+pub(crate) fn is_taken(world: &World<'_>, peer: &Peer, item: &Item) -> bool {
+    item.attempts == 0 && item.redelivered == 0 && world.host.carries(peer, item.id)
 }
 
 /// Settles tasks whose worker ended without an answer: a task goes back to the head of the queue while the profile's

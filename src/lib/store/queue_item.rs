@@ -85,6 +85,9 @@ pub struct Item {
     /// answered, should the worker's own program have died before it could.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub answers_task: bool,
+    /// The launch of the worker's session that sent the answer, where `answers_task` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
     /// When there was evidence that a worker took the message as its task. The item stays in flight until the worker
     /// answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +131,7 @@ impl Item {
             attachments: Vec::new(),
             urgent: false,
             answers_task: false,
+            launch: None,
             landed: None,
             landing: None,
             passed: None,
