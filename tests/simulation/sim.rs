@@ -167,7 +167,6 @@ impl Sim {
             failpoints::watch(None);
             let mut state = sim.state();
             if let Err(payload) = ended {
-                #[cfg(not(target_os = "linux"))]
                 if payload.is::<thread::Killed>() {
                     drop(state);
                     program.is_dead(&sim);
@@ -191,7 +190,13 @@ impl Sim {
     #[cfg(target_os = "linux")]
     fn die(self: &Arc<Self>, state: MutexGuard<'_, State>, me: usize) -> ! {
         let program = state.running.iter().find(|running| running.id == me).map(|own| own.program.clone());
+        let dismissed = state.plan.as_ref().is_some_and(|plan| plan.known);
         drop(state);
+        // Nothing more is asked of a run that has come to a known state, of which a search has tens of thousands: here
+        // destructors run, or what its programs own would fill the memory.
+        if dismissed {
+            std::panic::resume_unwind(Box::new(thread::Killed));
+        }
         thread::drop_descriptors();
         if let Some(program) = program {
             program.is_dead(self);
@@ -213,7 +218,8 @@ impl Sim {
 
     /// Such a point: before the `step` that changes a file, or at a look at the clock or a call of the host.
     fn pass(self: &Arc<Self>, step: Option<Point>) {
-        let Some(me) = ME.get().filter(|_| !ATOMIC.get()) else { return };
+        // Destructors of a program that dies by a panic are no steps of it.
+        let Some(me) = ME.get().filter(|_| !ATOMIC.get() && !std::thread::panicking()) else { return };
         let mut state = self.state();
         state.points += 1;
         if state.points > MAX_POINTS && !state.doomed {

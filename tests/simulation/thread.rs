@@ -97,8 +97,7 @@ mod death {
     }
 }
 
-/// The panic of a killed program.
-#[cfg(not(target_os = "linux"))]
+/// The panic by which a program dies where its destructors run.
 pub struct Killed;
 
 #[cfg(not(target_os = "linux"))]

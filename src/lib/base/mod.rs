@@ -27,6 +27,7 @@ mod registry_paths;
 mod session_paths;
 pub mod settings;
 pub(crate) mod shell;
+pub(crate) mod socket_owner;
 pub mod span;
 pub mod state_file;
 pub mod step;

@@ -4,6 +4,7 @@ use crate::base::exit::{Exit, Failure};
 use crate::base::home;
 use crate::base::identity::{Identity, Personality, Runtime};
 use crate::base::private::PrivateDir;
+use crate::base::socket_owner;
 use crate::base::state_file::StateFile;
 use crate::base::step::{self, Point};
 use std::fs;
@@ -63,7 +64,7 @@ impl Paths {
     }
 
     /// Creates the root, the state, log and socket folders (0700) where they are missing, and refuses (77) a
-    /// root or socket folder that belongs to someone else or is open to others.
+    /// root or socket folder that belongs to someone else or is open to others, and (78) the socket folder of another root.
     pub fn ensure(&self) -> Result<(), Failure> {
         self.refuse_the_real_one()?;
         create_dirs(&self.root)?;
@@ -72,13 +73,14 @@ impl Paths {
         create_dirs(&self.state_dir())?;
         create_dirs(&self.event_log_dir())?;
         create_dirs(&self.socket_dir)?;
-        sockets.check()
+        sockets.check()?;
+        if self.has_own_socket_dir() { socket_owner::claim(&self.socket_dir, &self.root) } else { Ok(()) }
     }
 
-    /// Refuses (77) a root or socket folder that belongs to someone else or is open to others, for a program that only
-    /// reads. Creates nothing; a missing root counts as empty.
+    /// What [`ensure`](Paths::ensure) refuses, for a program that only reads. Creates nothing; a missing root counts as empty.
     pub fn check(&self) -> Result<(), Failure> {
-        self.private_dirs().into_iter().filter(|dir| dir.path.exists()).try_for_each(|dir| dir.check())
+        self.private_dirs().into_iter().filter(|dir| dir.path.exists()).try_for_each(|dir| dir.check())?;
+        if self.has_own_socket_dir() { socket_owner::check(&self.socket_dir, &self.root).map(drop) } else { Ok(()) }
     }
 
     /// The root and the socket folder.

@@ -1,6 +1,7 @@
 //! The root and the socket folder: each has to belong to the user alone, and to iapeer alone before its mode is changed.
 
 use crate::base::exit::{Exit, Failure};
+use crate::base::socket_owner;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -51,7 +52,8 @@ impl PrivateDir<'_> {
             return false;
         }
         let Ok(names) = fs::read_dir(self.path) else { return true };
-        let ours = |name: &str| name.starts_with("tmux-iap-") || name.starts_with("app-iap-");
+        let ours =
+            |name: &str| name.starts_with("tmux-iap-") || name.starts_with("app-iap-") || name == socket_owner::LINK;
         let mut names = names.flatten().map(|entry| entry.file_name()).peekable();
         let is_empty = names.peek().is_none();
         !is_empty && !names.any(|name| ours(&name.to_string_lossy()))

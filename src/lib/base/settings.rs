@@ -142,7 +142,7 @@ fn refused(name: &str, text: &str, wanted: &str, default: &str) -> Failure {
 /// Further variables, for paths and diagnostics. They are read where they are needed, not into [`Settings`].
 pub const PLACES: &[Setting] = &[
     place("IAPEER_ROOT", "`~/.iapeer`", "The folder that holds all state."),
-    place("IAPEER_SOCK_DIR", "`<root>/socks`", "The folder that holds the tmux sockets."),
+    place("IAPEER_SOCK_DIR", "`<root>/socks`", "The folder that holds the tmux sockets. It belongs to one root."),
     place(
         "IAPEER_TEST_SANDBOX",
         "",

@@ -4,6 +4,7 @@ use super::finding::{Finding, MendError, moved};
 use crate::base::exit::Exit;
 use crate::base::private::{Openness, PrivateDir};
 use crate::base::shell;
+use crate::base::socket_owner::{self, Owner};
 use crate::host::disk;
 use crate::store::durable;
 use crate::store::event_log::Log;
@@ -17,7 +18,28 @@ use std::path::{Path, PathBuf};
 
 /// What every program refuses about the root and the socket folder.
 pub(crate) fn root<'a>(world: &'a World<'a>) -> Vec<Finding<'a>> {
-    world.paths.private_dirs().into_iter().filter_map(private).collect()
+    world.paths.private_dirs().into_iter().filter_map(private).chain(sockets_of_another(world)).collect()
+}
+
+/// A folder of sockets that every program refuses, since another root's sessions are in it.
+fn sockets_of_another<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
+    let sockets = world.paths.socket_dir();
+    let owner = world.paths.has_own_socket_dir().then(|| socket_owner::of(sockets, world.paths.root()))?;
+    let refused = |what: String| Finding::error("root", Exit::Config, sockets.display(), what);
+    match owner.ok()? {
+        Owner::Ours | Owner::Nobody => None,
+        Owner::Other(root) => {
+            let what =
+                format!("holds the sockets of the root {}: every program of this root refuses it", root.display());
+            Some(refused(what).todo(socket_owner::ELSEWHERE))
+        }
+        Owner::NoLink => {
+            let link = sockets.join(socket_owner::LINK);
+            let what =
+                format!("{} is not the link to the root that it should be: every program refuses it", link.display());
+            Some(refused(what).todo(moved(&link, "aside")))
+        }
+    }
 }
 
 fn private(dir: PrivateDir<'_>) -> Option<Finding<'_>> {

@@ -1,0 +1,45 @@
+//! Two roots on one host: what belongs to the one is never the other's.
+
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use support::TestHome;
+
+#[test]
+fn a_folder_of_sockets_belongs_to_one_root() {
+    let (one, two) = (TestHome::new(), TestHome::new());
+    // The folder of the other root's own, and one that both name.
+    for shared in [one.sockets(), one.dir().join("shared")] {
+        [&one, &two].map(|home| home.set("IAPEER_SOCK_DIR", &shared));
+        ["ann", "bob"].map(|name| one.parrot(name, &[]));
+        one.ok("iapeer-send", &["bob", "--from", "ann", "-m", "hello"]);
+        let socket = shared.join("tmux-iap-parrot-bob.sock");
+        assert!(socket.exists());
+        // Another root's bob would be this session, and be ended or written to for that one.
+        for words in [
+            &["iapeer", "list"][..],
+            &["iapeer", "create", "bob", "--runtime", "parrot"],
+            &["iapeer", "doctor"],
+            &["iapeer", "doctor", "--fix"],
+            &["iapeer-send", "bob", "--from", "ann", "-m", "not for that one"],
+            &["iapeer-superviser"],
+            &["iapeer-reap", "bob"],
+        ] {
+            let refused = two.run(words[0], &words[1..]);
+            let said = format!("{}{}", refused.stdout, refused.stderr);
+            assert_eq!(refused.code, 78, "{words:?}: {refused}");
+            assert!(said.contains("set IAPEER_SOCK_DIR to another folder"), "{words:?}: {refused}");
+            assert!(said.contains(&one.root().display().to_string()), "{words:?}: {refused}");
+        }
+        one.ok("iapeer-send", &["bob", "--from", "ann", "-m", "again"]);
+        assert_eq!(one.bodies("bob").last().unwrap(), "again");
+        ["ann", "bob"].map(|name| one.ok("iapeer", &["remove", name, "--force"]));
+    }
+    // A root that is gone has no sessions.
+    fs::rename(one.root(), one.dir().join("away")).unwrap();
+    two.ok("iapeer", &["doctor"]);
+    two.ok("iapeer", &["create", "bob", "--runtime", "parrot"]);
+    assert_eq!(fs::read_link(one.dir().join("shared/iapeer-root")).unwrap(), two.root());
+}
