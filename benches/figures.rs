@@ -218,7 +218,7 @@ fn cold(bed: &Bed) {
 
 /// A tick over live sessions against as many `tmux has-session`.
 fn tick(bed: &Bed) {
-    let live = number("IAPEER_BENCH_LIVE", 20);
+    let live = number("IAPEER_BENCH_LIVE", 100);
     for n in 0..live {
         let name = format!("p{n}");
         bed.parrot(&name, "");

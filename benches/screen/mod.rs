@@ -110,7 +110,7 @@ fn last(count: usize) -> usize {
 
 /// What the screen takes of a processor while sessions are idle, with what it starts.
 pub fn top_idle(bed: &Bed) {
-    let live = number("IAPEER_BENCH_LIVE", 20);
+    let live = number("IAPEER_BENCH_LIVE", 100);
     for n in 0..live {
         let name = format!("p{n}");
         bed.parrot(&name, "");
