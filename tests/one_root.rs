@@ -12,8 +12,12 @@ fn a_folder_of_sockets_belongs_to_one_root() {
     let (one, two) = (TestHome::new(), TestHome::new());
     // The folder of the other root's own, and one that both name.
     for shared in [one.sockets(), one.dir().join("shared")] {
-        [&one, &two].map(|home| home.set("IAPEER_SOCK_DIR", &shared));
-        ["ann", "bob"].map(|name| one.parrot(name, &[]));
+        for home in [&one, &two] {
+            home.set("IAPEER_SOCK_DIR", &shared);
+        }
+        for name in ["ann", "bob"] {
+            one.parrot(name, &[]);
+        }
         one.ok("iapeer-send", &["bob", "--from", "ann", "-m", "hello"]);
         let socket = shared.join("tmux-iap-parrot-bob.sock");
         assert!(socket.exists());
@@ -35,7 +39,9 @@ fn a_folder_of_sockets_belongs_to_one_root() {
         }
         one.ok("iapeer-send", &["bob", "--from", "ann", "-m", "again"]);
         assert_eq!(one.bodies("bob").last().unwrap(), "again");
-        ["ann", "bob"].map(|name| one.ok("iapeer", &["remove", name, "--force"]));
+        for name in ["ann", "bob"] {
+            one.ok("iapeer", &["remove", name, "--force"]);
+        }
     }
     // A root that is gone has no sessions.
     fs::rename(one.root(), one.dir().join("away")).unwrap();

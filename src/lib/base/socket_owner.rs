@@ -102,7 +102,9 @@ mod tests {
     fn a_folder_has_one_root_until_that_root_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let [socks, one, two, alias] = ["socks", "one", "two", "alias"].map(|name| dir.path().join(name));
-        [&socks, &one, &two].map(|folder| fs::create_dir(folder).unwrap());
+        for folder in [&socks, &one, &two] {
+            fs::create_dir(folder).unwrap();
+        }
         symlink(&one, &alias).unwrap();
         check(&socks, &two).unwrap();
         claim(&socks, &one).unwrap();
@@ -123,7 +125,9 @@ mod tests {
         assert!(claim(&socks, &two).unwrap_err().message.contains("move it away"));
         // The folder of another root's own, without a link.
         let own = dir.path().join("three/socks");
-        [&own, &dir.path().join("three/state/lifecycle")].map(|folder| fs::create_dir_all(folder).unwrap());
+        for folder in [&own, &dir.path().join("three/state/lifecycle")] {
+            fs::create_dir_all(folder).unwrap();
+        }
         assert!(claim(&own, &two).unwrap_err().message.contains("three"));
         claim(&own, &dir.path().join("three")).unwrap();
     }
