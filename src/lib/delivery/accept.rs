@@ -149,7 +149,8 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
     let addressee = Addressee::of(world, &registry, &message.to, message.runtime.as_ref(), &from)?;
     limits::check_body(&message.body)?;
     limits::check_attachments(&message.attachments)?;
-    let answers_task = sender.answers_task(world, &message);
+    let answer = sender.answer(world, &message);
+    let answers_task = answer.is_some();
     let arm = || {
         if answers_task {
             armed::arm(world, &sender.identity);
@@ -163,7 +164,7 @@ fn accept_as<'w>(world: &World<'w>, message: Message, id: MessageId) -> Result<A
         attachments: message.attachments,
         urgent: message.urgent,
         answers_task,
-        launch: answers_task.then(|| armed::launch_of(world, &sender.identity)).flatten(),
+        launch: answer.and_then(|answer| answer.launch),
         ..Item::new(sender.identity.clone(), sender.intelligence, message.body, world.now())
     };
     let still_waits = |queue: &Queue, address: Option<&Address>| match no_pile {

@@ -4,7 +4,7 @@ use crate::base::Paths;
 use crate::base::exit::{Exit, Failure};
 use crate::base::identity::{Identity, Intelligence, Personality, Runtime};
 use crate::delivery::message::Message;
-use crate::mailbox::armed;
+use crate::mailbox::armed::{self, Answer};
 use crate::people::owner;
 use crate::store::profile::Profile;
 use crate::store::queue::nobody;
@@ -56,10 +56,11 @@ impl Sender {
         Sender::registered(registry, &name, runtime)
     }
 
-    /// Whether `message` answers the sender's task. A question does not: a worker that asks goes on once it has the answer.
-    pub(crate) fn answers_task(&self, world: &World<'_>, message: &Message) -> bool {
-        let record = self.record.as_ref().filter(|_| message.ask.is_none());
-        record.is_some_and(|record| armed::answers_task(world, &self.identity, record))
+    /// The answer that `message` is to the sender's task. A question is none: a worker that asks goes on once it has the
+    /// answer.
+    pub(crate) fn answer(&self, world: &World<'_>, message: &Message) -> Option<Answer> {
+        let record = self.record.as_ref().filter(|_| message.ask.is_none())?;
+        armed::answer(world, &self.identity, record)
     }
 
     fn registered(registry: &Registry, name: &Personality, runtime: Option<Runtime>) -> Result<Sender, Failure> {

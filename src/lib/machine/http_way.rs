@@ -138,7 +138,7 @@ impl Talk {
     }
 
     fn now(host: &RealHost<'_>, identity: &Identity) -> Result<Talk, Unusable> {
-        let launch = SessionRecord::peek(host.paths, identity).and_then(|record| record.launch);
+        let launch = SessionRecord::launch_of(host.paths, identity);
         Talk::of(host, identity, launch.as_deref())
     }
 

@@ -51,7 +51,7 @@ fn of(channel: Option<&Channel>) -> &'static [&'static dyn Way] {
 
 /// The ways into the peer's current session.
 fn now(host: &RealHost<'_>, identity: &Identity) -> &'static [&'static dyn Way] {
-    let launch = SessionRecord::peek(host.paths, identity).and_then(|record| record.launch);
+    let launch = SessionRecord::launch_of(host.paths, identity);
     of(Channel::of(host.paths, identity, launch.as_deref()).as_ref())
 }
 

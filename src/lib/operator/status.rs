@@ -147,7 +147,7 @@ pub(crate) fn overview(world: &World<'_>) -> Result<Overview, Failure> {
                     if !lock::is_seen_held(&world.paths.state(&identity, StateFile::CanaryLock)) {
                         seen.unwatched.push(identity.clone());
                     }
-                    let launch = SessionRecord::peek(world.paths, &identity).and_then(|record| record.launch);
+                    let launch = SessionRecord::launch_of(world.paths, &identity);
                     if let Some(channel) = Channel::of(world.paths, &identity, launch.as_deref()) {
                         let Channel { kind, why, .. } = channel;
                         seen.delivery.push(Delivered { identity: identity.clone(), kind, why });

@@ -108,7 +108,7 @@ pub(crate) fn took(world: &World<'_>, identity: &Identity, launch: Option<&str>,
 
 /// Refuses a hook of an earlier session: its event must not count for the current session.
 pub fn belongs(world: &World<'_>, identity: &Identity, launch: Option<&str>) -> Result<(), Failure> {
-    let current = SessionRecord::peek(world.paths, identity).and_then(|record| record.launch);
+    let current = SessionRecord::launch_of(world.paths, identity);
     match (current, launch) {
         (Some(current), Some(launch)) if current != launch => {
             Err(Failure::new(Exit::Refused, format!("the hook belongs to launch {launch}, the session is {current}")))

@@ -85,6 +85,11 @@ impl SessionRecord {
             .filter(|record: &SessionRecord| record.identity == *identity)
     }
 
+    /// The launch of the session of `identity`, if it has one.
+    pub(crate) fn launch_of(paths: &Paths, identity: &Identity) -> Option<String> {
+        SessionRecord::peek(paths, identity).and_then(|record| record.launch)
+    }
+
     /// Writes the record.
     pub fn write(&self, paths: &Paths) -> Result<(), StoreError> {
         let mut line = serde_json::to_vec(self).map_err(|error| StoreError::Corrupt {

@@ -8,11 +8,15 @@ use std::sync::OnceLock;
 /// `/proc/PID/stat`. The command's name, in parentheses, may hold spaces and parentheses: fields are counted from
 /// the last one.
 pub(crate) fn stat(pid: i32) -> Option<Stat> {
+    parse(&stat_line(pid)?)
+}
+
+fn stat_line(pid: i32) -> Option<String> {
     // The length of a file of /proc is not known before it is read. There is room for all of a line, which the kernel
     // writes anew for each read.
     let mut line = String::with_capacity(1024);
     fs::File::open(format!("/proc/{pid}/stat")).ok()?.read_to_string(&mut line).ok()?;
-    parse(&line)
+    Some(line)
 }
 
 fn parse(text: &str) -> Option<Stat> {
@@ -52,7 +56,7 @@ const FORKED_ONLY: u32 = 0x40;
 
 /// Whether the process has executed a program since it was forked. Tells this about a zombie too.
 pub(crate) fn has_executed(pid: i32) -> Option<bool> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let text = stat_line(pid)?;
     let flags: u32 = text.rsplit_once(')')?.1.split_whitespace().nth(9 - 3)?.parse().ok()?;
     Some(flags & FORKED_ONLY == 0)
 }
