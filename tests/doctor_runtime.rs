@@ -7,7 +7,7 @@ mod support;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use support::TestHome;
+use support::{TestHome, UNTIL_READ};
 
 #[test]
 fn it_says_which_rule_matched_and_leaves_nothing() {
@@ -48,7 +48,7 @@ fn with_a_login(home: &TestHome) {
     fs::create_dir_all(program.parent().unwrap()).unwrap();
     let parrot = support::bin("iapeer-parrot");
     let script = format!(
-        "#!/bin/sh\n[ -n \"$TOKEN\" ] || {{ echo 'Nobody is logged in'; exit 1; }}\nexec {} \"$@\"\n",
+        "#!/bin/sh\n[ -n \"$TOKEN\" ] || {{ echo 'Nobody is logged in'; {UNTIL_READ}; exit 1; }}\nexec {} \"$@\"\n",
         parrot.display()
     );
     fs::write(&program, script).unwrap();

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::time::Duration;
-use support::{TestHome, home_with, wait_until};
+use support::{TestHome, UNTIL_READ, home_with, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 const ANN: &str = "parrot-ann";
@@ -69,8 +69,8 @@ fn a_program_that_somebody_put_into_the_pane_is_a_session_still() {
 fn the_last_words_of_a_program_that_does_not_start_are_told() {
     let home = home_with(&[]);
     let program = home.dir().join("broken");
-    let words = "echo; echo 'error: unknown option --hook'; echo; echo \"  tip: see 'broken --help'\"; exit 2";
-    fs::write(&program, format!("#!/bin/sh\n{words}\n")).unwrap();
+    let words = "echo; echo 'error: unknown option --hook'; echo; echo \"  tip: see 'broken --help'\"";
+    fs::write(&program, format!("#!/bin/sh\n{words}\n{UNTIL_READ}\nexit 2\n")).unwrap();
     fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     home.set("IAPEER_PARROT_BIN", &program);
     let woken = home.run("iapeer-wake", &["ann"]);

@@ -104,6 +104,11 @@ pub fn once_more_without_root(name: &str) {
     said.lines().filter(|line| line.starts_with("bad state")).for_each(|line| println!("as nobody: {line}"));
 }
 
+/// What a script runs in a pane before it ends, as `iapeer::parrot::last_words` does: the terminal's answer proves that what was
+/// printed is read. tmux drops what the kernel has not handed over by the moment of the end, once in some thousand ends.
+pub const UNTIL_READ: &str =
+    "stty raw -echo min 0 time 50; printf '\\033[6n'; dd bs=1 count=1 >/dev/null 2>&1; stty sane";
+
 /// Polls `ready` until it is true; panics with `what` when `patience` is over.
 #[track_caller]
 pub fn wait_until(what: &str, patience: Duration, mut ready: impl FnMut() -> bool) {
