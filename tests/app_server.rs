@@ -145,6 +145,29 @@ fn a_server_that_dies_is_the_death_of_its_session_and_the_next_message_wakes_it(
     assert_eq!(home.bodies("bob"), ["first", "second"]);
 }
 
+/// The server of the session before is still ending when the next session starts its own: that one must keep its socket.
+#[test]
+fn a_session_that_is_woken_while_the_server_before_it_ends_has_a_server_of_its_own() {
+    let macaw = Macaw::new();
+    let home = &macaw.home;
+    fs::write(macaw.dir().join("lingers"), "").unwrap();
+    let servers = || home.processes().into_iter().filter(|(_, name)| name == "python3").map(|(pid, _)| pid);
+    macaw.delivered("first");
+    macaw.idle();
+    let before: Vec<i32> = servers().collect();
+    let pane = home.tmux(BOB, &["display-message", "-p", "#{pane_pid}"]).stdout.trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pane), nix::sys::signal::Signal::SIGKILL).unwrap();
+    macaw.delivered("second");
+    wait_until("the first server's end", PATIENCE, || !servers().any(|pid| before.contains(&pid)));
+    macaw.idle();
+    macaw.delivered("third");
+    assert_eq!(macaw.status(), "delivery: macaw-bob by app-server");
+    let kinds: Vec<_> = macaw.kinds().iter().map(|line| line["kind"].clone()).collect();
+    assert_eq!(kinds, ["app-server", "app-server"]);
+    assert_eq!(servers().count(), 1);
+    assert_eq!(home.bodies("bob"), ["first", "second", "third"]);
+}
+
 #[test]
 fn in_mid_turn_a_message_is_held_an_urgent_one_steers_and_the_order_is_kept() {
     let macaw = Macaw::new();

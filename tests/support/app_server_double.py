@@ -247,6 +247,9 @@ class Client:
             return {'result': {}}
         return refuse('unknown method ' + method)
 
+if os.path.exists(path('lingers')):
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 if os.path.exists(path('missing')):
     sys.exit('the double does not start')
 CONVERSATION = Conversation()

@@ -24,4 +24,9 @@ impl Paths {
     pub fn app_server_log(&self, identity: &Identity) -> PathBuf {
         self.launch_files(identity).join("app-server.log")
     }
+
+    /// Held by whoever runs a session's app-server, until the server has ended and its socket is removed.
+    pub fn app_server_lock(&self, identity: &Identity) -> PathBuf {
+        self.launch_files(identity).join("app-server.lock")
+    }
 }

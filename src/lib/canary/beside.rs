@@ -4,14 +4,19 @@
 //! shows the server's conversation, or, where the server does not listen, the program that holds the conversation
 //! itself and into which messages are typed. The keeper starts the server, and ends with the server or with the pane's
 //! program.
+//!
+//! A session may be woken while the server of the one before it is still ending. The keeper holds a lock until its server
+//! has ended and its socket is removed, and the next keeper is started with that lock: one server at a time has the
+//! socket and the conversation's files.
 
-use crate::base::{DeliveryKind, Failure, Identity};
+use crate::base::{DeliveryKind, Failure, Identity, SystemClock};
 use crate::host::ProcessId;
 use crate::host::beside::{self, Ended, Keeper};
 use crate::host::program::become_program;
 use crate::store::channel::Channel;
 use crate::store::durable;
 use crate::store::event_log::{self, Event, EventLog, Log};
+use crate::store::lock::FileLock;
 use crate::world::World;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -40,6 +45,8 @@ pub struct BesidePlan {
     pub alone: Vec<String>,
     /// The file for the server's output.
     pub log: PathBuf,
+    /// The file whose lock the keeper holds.
+    pub lock: PathBuf,
     /// The path of `<identity>.channel`.
     pub channel: PathBuf,
 }
@@ -53,20 +60,7 @@ impl BesidePlan {
 
     /// Starts the server and becomes the pane's program. Returns only where that fails.
     pub fn run(&self, file: &Path) -> io::Error {
-        clear(&self.socket);
-        let own = std::process::id().to_string();
-        let arguments: [&OsStr; 4] = ["--beside".as_ref(), file.as_ref(), "--program".as_ref(), own.as_ref()];
-        let up = match Keeper::start(&arguments) {
-            Err(error) => Err(error.to_string()),
-            Ok(mut keeper) => match keeper.await_server(&self.socket, PATIENCE) {
-                Ok(()) => Ok(()),
-                Err(why) => {
-                    keeper.end();
-                    Err(format!("{why}{}", self.last_words()))
-                }
-            },
-        };
-        let why = up.err().map(|why| format!("the app-server did not start: {why}"));
+        let why = self.start_server(file).err().map(|why| format!("the app-server did not start: {why}"));
         let kind = if why.is_none() { DeliveryKind::AppServer } else { DeliveryKind::Type };
         let argv = if why.is_none() { &self.attached } else { &self.alone };
         // Where this file can't be written, messages are typed, which works in both cases.
@@ -75,6 +69,21 @@ impl BesidePlan {
             Some((program, arguments)) => become_program(Path::new(program), arguments),
             None => io::ErrorKind::InvalidInput.into(),
         }
+    }
+
+    /// Starts the keeper and waits until its server listens. `Err`: why it does not.
+    fn start_server(&self, file: &Path) -> Result<(), String> {
+        let lock = FileLock::acquire(&self.lock, "iapeer-canary", PATIENCE, &SystemClock::default())
+            .map_err(|error| format!("that of the session before has not ended: {error}"))?;
+        clear(&self.socket);
+        let own = std::process::id().to_string();
+        let arguments: [&OsStr; 4] = ["--beside".as_ref(), file.as_ref(), "--program".as_ref(), own.as_ref()];
+        let mut keeper =
+            lock.into_stdio().and_then(|lock| Keeper::start(&arguments, lock)).map_err(|error| error.to_string())?;
+        keeper.await_server(&self.socket, PATIENCE).map_err(|why| {
+            keeper.end();
+            format!("{why}{}", self.last_words())
+        })
     }
 
     /// The last line that the server printed.

@@ -26,9 +26,9 @@ pub(crate) struct Keeper(Child);
 
 impl Keeper {
     /// Starts the keeper: this program with `arguments`, in the caller's terminal and process group.
-    pub(crate) fn start(arguments: &[&std::ffi::OsStr]) -> io::Result<Keeper> {
+    pub(crate) fn start(arguments: &[&std::ffi::OsStr], input: Stdio) -> io::Result<Keeper> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(arguments).stdin(input).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Keeper(command.spawn()?))
     }
 

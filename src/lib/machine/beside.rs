@@ -51,6 +51,7 @@ fn beside_canary(
         attached: beside.attached.clone(),
         alone: launch.argv.clone(),
         log: host.paths.app_server_log(identity),
+        lock: host.paths.app_server_lock(identity),
         channel,
     };
     let dir = host.paths.launch_files(identity);

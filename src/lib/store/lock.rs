@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Why a lock was not taken.
@@ -88,6 +89,15 @@ impl FileLock {
             Some(Err(source)) => Err(failed(source)),
             None => Err(LockError::Held { path: path.to_owned(), holder: holder(path) }),
         }
+    }
+
+    /// Hands the lock to the program that is started with this as its standard input. That program holds the lock until
+    /// it ends; so does this process until it ends or executes another program.
+    pub(crate) fn into_stdio(self) -> io::Result<Stdio> {
+        let stdio = Stdio::from(self.file.try_clone()?);
+        // Dropped, it would release the lock, which belongs to both descriptors.
+        std::mem::forget(self);
+        Ok(stdio)
     }
 
     /// The lock file, opened to read and write.
