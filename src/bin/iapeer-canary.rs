@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     }
     match lone_identity() {
         Some(identity) => iapeer::base::output::run("iapeer-canary", || {
-            cli::with_world_without_input("iapeer-canary", Access::Write, |world| {
+            cli::with_world_without_actions("iapeer-canary", Access::Write, |world| {
                 // A peer's name (`code-review`) may look like an identity.
                 match SessionRecord::peek(world.paths, &identity) {
                     Some(_) => watch::watch(world, &identity),
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
                 }
             })
         }),
-        None => cli::main_without_input("iapeer-canary", access, run),
+        None => cli::main_without_actions("iapeer-canary", access, run),
     }
 }
 
@@ -76,7 +76,7 @@ fn beside() -> Option<(PathBuf, Option<i32>)> {
 fn keep_beside(file: &std::path::Path, program: Option<i32>) -> ExitCode {
     let read = || BesidePlan::read(file).map_err(|error| Failure::io("read", file, &error));
     iapeer::base::output::run("iapeer-canary", || match program {
-        Some(program) => cli::with_world_without_input("iapeer-canary", Access::Write, |world| {
+        Some(program) => cli::with_world_without_actions("iapeer-canary", Access::Write, |world| {
             read()?.keep(world, program).map(|()| Exit::Ok)
         }),
         None => {

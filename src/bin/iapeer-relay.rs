@@ -17,7 +17,7 @@ use iapeer::world::World;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main_without_input("iapeer-relay", |_| Access::Write, act)
+    cli::main_without_actions("iapeer-relay", |_| Access::Write, act)
 }
 
 fn act(given: Relay, world: &World<'_>) -> Result<Exit, Failure> {

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    cli::main_without_input("iapeer-send", |_| Access::Write, run)
+    cli::main_without_actions("iapeer-send", |_| Access::Write, run)
 }
 
 fn run(given: args::Send, world: &World<'_>) -> Result<Exit, Failure> {

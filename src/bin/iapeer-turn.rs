@@ -65,5 +65,5 @@ fn run(given: args::TurnArgs) -> Result<Exit, Failure> {
 }
 
 fn with_world(body: impl FnOnce(&World<'_>) -> Result<(), Failure>) -> Result<Exit, Failure> {
-    cli::with_world_without_input("iapeer-turn", Access::Hook, |world| body(world).map(|()| Exit::Ok))
+    cli::with_world_without_actions("iapeer-turn", Access::Hook, |world| body(world).map(|()| Exit::Ok))
 }

@@ -79,13 +79,13 @@ pub fn main<A: Parser>(
     main_noting(program, access, body, |_| ())
 }
 
-/// [`main`] for a program that does not act on sessions: see [`RealHost::without_input`].
-pub fn main_without_input<A: Parser>(
+/// [`main`] for a program that neither starts sessions nor acts on them: see [`RealHost::without_actions`].
+pub fn main_without_actions<A: Parser>(
     program: &'static str,
     access: impl FnOnce(&A) -> Access,
     body: impl FnOnce(A, &World<'_>) -> Result<Exit, Failure>,
 ) -> ExitCode {
-    main_on(|paths, settings, clock| RealHost::without_input(paths, settings, clock), program, access, body, |_| ())
+    main_on(|paths, settings, clock| RealHost::without_actions(paths, settings, clock), program, access, body, |_| ())
 }
 
 /// [`main`] that passes a failure to `failed` before it is reported, also where the world for `body` could not be opened.
@@ -133,13 +133,13 @@ pub fn with_world(
     world_on(|paths, settings, clock| RealHost::new(paths, settings, clock), program, access, body)
 }
 
-/// [`with_world`] for a program that does not act on sessions: see [`RealHost::without_input`].
-pub fn with_world_without_input(
+/// [`with_world`] for a program that neither starts sessions nor acts on them: see [`RealHost::without_actions`].
+pub fn with_world_without_actions(
     program: &'static str,
     access: Access,
     body: impl FnOnce(&World<'_>) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    world_on(|paths, settings, clock| RealHost::without_input(paths, settings, clock), program, access, body)
+    world_on(|paths, settings, clock| RealHost::without_actions(paths, settings, clock), program, access, body)
 }
 
 fn world_on(

@@ -1,28 +1,24 @@
 //! The real host: implements the trait with tmux, processes and transcripts.
 
 use super::real::RealHost;
-use super::{beside, choose, compact, ready, unit};
+use super::{choose, ready, unit};
+use crate::base::Liveness;
 use crate::base::clock::{Deadline, EpochMs, wait_for};
 use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::base::message_id::MessageId;
-use crate::base::paths;
-use crate::base::shell;
 use crate::base::wake::NothingToResume;
-use crate::base::{Liveness, StateFile};
 use crate::host::ProcessId;
-use crate::host::limits;
 use crate::host::managed::{self, Managed};
 use crate::host::obstacle::Obstacle;
 use crate::host::process;
 use crate::host::spawn::{self, Gated, SpawnError};
-use crate::host::tmux::{self, ExitWord, PaneLook, Server, StartSpec, TmuxError};
+use crate::host::tmux::{self, PaneLook, Server, TmuxError};
 use crate::host::usage::Usage;
 use crate::runtime::screen::Sight;
 use crate::runtime::{ScreenState, Told};
 use crate::session::launch;
 use crate::store::durable::{self, StoreError};
-use crate::store::event_log::{Event, EventLog, Log};
 use crate::store::markers::Turn;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
@@ -38,41 +34,6 @@ use std::time::Duration;
 /// How long a tmux server may take to report how its pane's program ended, after it was made to check its children: each
 /// try may be lost, too, and on a loaded machine one takes a fifth of a second.
 const POKE_PATIENCE: Duration = Duration::from_secs(3);
-
-/// The command that tmux runs when the pane's program ends. The hook does not get the pane's environment, so the
-/// variables that locate our files are set in the command.
-fn exit_hook(host: &RealHost<'_>, identity: &Identity) -> Vec<ExitWord> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    vec![
-        ExitWord::Set("IAPEER_ROOT", text(host.paths.root())),
-        ExitWord::Set("IAPEER_SOCK_DIR", text(host.paths.socket_dir())),
-        ExitWord::Text(text(&launch::bin_dir().join("iapeer-canary"))),
-        ExitWord::Text("--session-exit".into()),
-        ExitWord::Text(identity.to_string()),
-        ExitWord::Value("--status=", "pane_dead_status"),
-        ExitWord::Value("--signal=", "pane_dead_signal"),
-        ExitWord::Value("--server=", "pid"),
-    ]
-}
-
-/// The command that logs the pane's output.
-fn pane_log(log: &Path) -> Vec<String> {
-    let program = launch::bin_dir().join("iapeer-canary");
-    [program.as_path(), Path::new("--pane-log"), log].map(|word| word.to_string_lossy().into_owned()).into()
-}
-
-/// Longest command line, in bytes, that is given to tmux itself: tmux takes 16,384 bytes for all that starts a server.
-const ARGV_MAX: usize = 8_000;
-
-/// `argv`, or, where that is longer than tmux takes, the command line that runs it from a file.
-fn shortened(host: &RealHost<'_>, identity: &Identity, argv: &[String]) -> Result<Vec<OsString>, Failure> {
-    if argv.iter().map(|word| word.len() + 1).sum::<usize>() <= ARGV_MAX {
-        return Ok(argv.iter().map(OsString::from).collect());
-    }
-    let words: Vec<String> = argv.iter().map(|word| shell::quoted(word)).collect();
-    let script = unit::write_script(host, identity, "program.sh", &format!("exec {}\n", words.join(" ")))?;
-    Ok(vec!["/bin/sh".into(), script.into()])
-}
 
 impl RealHost<'_> {
     /// The environment in which iapeer's own programs are started.
@@ -212,55 +173,27 @@ impl Host for RealHost<'_> {
     }
 
     fn start(&self, launch: &Launch<'_>) -> Result<Processes, Failure> {
-        let argv = beside::argv(self, launch)?;
-        let log_dir = self.paths.pane_log_dir();
-        paths::create_dirs(&log_dir)?;
-        let spec = StartSpec {
-            cwd: launch.peer.cwd().to_owned(),
-            argv: shortened(self, &launch.peer.identity, &argv)?,
-            env: launch.env.iter().map(|(key, value)| (key.into(), value.into())).collect(),
-            pane_log: pane_log(&launch.pane_log),
-            on_exit: exit_hook(self, &launch.peer.identity),
-            killed_by: Some(self.paths.state(&launch.peer.identity, StateFile::KilledBy)),
-        };
-        let identity = &launch.peer.identity;
-        let server = self.new_server(identity)?;
-        let (started, unit) = match unit::start(self, launch.peer, &server, &spec)? {
-            Some((started, unit)) => (started, Some(unit)),
-            // tmux puts the server into a process session of its own, and the units of iapeer's programs, which may
-            // start it, leave it alive (KillMode=process).
-            None => (server.start(&spec)?, None),
-        };
-        let event = Event::new("launch")
-            .field("identity", identity)
-            .field("server", started.server.pid)
-            .field("unit", unit.as_deref().unwrap_or("none"))
-            .maybe("limits", if unit.is_none() { limits::left() } else { None })
-            .maybe("nice", process::niceness(&started.server).filter(|nice| *nice != 0));
-        EventLog::new(self.paths, self.settings).append(Log::Lifecycle, self.clock, &event);
-        Ok(Processes { server: started.server, pane: started.pane, pane_id: started.pane_id, unit })
+        self.actions.start(self, launch)
     }
 
     fn await_ready(&self, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady> {
-        ready::await_ready(self, launch, patience)?;
-        beside::tell(self, launch);
-        Ok(())
+        self.actions.await_ready(self, launch, patience)
     }
 
     fn deliver(&self, delivery: &Delivery<'_>) -> Landing {
-        self.input.deliver(self, delivery)
+        self.actions.deliver(self, delivery)
     }
 
     fn is_busy(&self, peer: &Peer) -> bool {
-        self.input.is_busy(self, peer)
+        self.actions.is_busy(self, peer)
     }
 
     fn interrupt(&self, peer: &Peer, keys: &[String]) -> Result<(), HostError> {
-        self.input.interrupt(self, peer, keys)
+        self.actions.interrupt(self, peer, keys)
     }
 
     fn compact(&self, peer: &Peer, text: &str) -> Result<(), CompactError> {
-        compact::compact(self, peer, text)
+        self.actions.compact(self, peer, text)
     }
 
     fn end(&self, identity: &Identity, server: Option<ProcessId>, pane: Option<ProcessId>) -> Result<(), HostError> {
@@ -298,7 +231,7 @@ impl Host for RealHost<'_> {
     }
 
     fn choose(&self, peer: &Peer, rule: &ScreenState, text: &str, answer: &str) -> Result<String, ChoiceError> {
-        self.input.choose(self, peer, rule, text, answer)
+        self.actions.choose(self, peer, rule, text, answer)
     }
 
     fn last_output(&self, identity: &Identity) -> Option<EpochMs> {

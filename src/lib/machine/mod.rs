@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod actions;
 mod app_server;
 mod approval;
 mod beside;
@@ -16,10 +17,10 @@ mod host;
 mod http;
 mod http_way;
 mod hurry;
-mod input;
 pub(crate) mod ready;
 mod real;
 mod rpc;
+mod start;
 mod unit;
 mod way;
 mod ways;

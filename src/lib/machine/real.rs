@@ -1,6 +1,7 @@
 //! The state that all of this room shares: paths, and tmux and the service manager, which are looked up once.
 
 use crate::base::clock::Clock;
+use crate::base::exit::Failure;
 use crate::base::identity::Identity;
 use crate::base::paths::Paths;
 use crate::base::settings::Settings;
@@ -11,11 +12,18 @@ use crate::runtime::transcript::Transcripts;
 use crate::session::transcripts;
 use crate::store::session_record::SessionRecord;
 use crate::world::peer::Peer;
-use crate::world::{ChoiceError, Delivery, HostError, Landing};
+use crate::world::{ChoiceError, CompactError, Delivery, HostError, Landing, Launch, NotReady, Processes};
 use std::sync::OnceLock;
+use std::time::Duration;
 
-/// How a program acts on the conversation of a live session. [`crate::world::Host`] says more about each function.
-pub(super) trait SessionInput: Send + Sync {
+/// How a program starts sessions and acts on their conversations. [`crate::world::Host`] says more about each function.
+pub(super) trait SessionActions: Send + Sync {
+    /// Starts a session.
+    fn start(&self, host: &RealHost<'_>, launch: &Launch<'_>) -> Result<Processes, Failure>;
+
+    /// Waits until a started session is ready for input.
+    fn await_ready(&self, host: &RealHost<'_>, launch: &Launch<'_>, patience: Duration) -> Result<(), NotReady>;
+
     /// Hands a message over and waits for evidence.
     fn deliver(&self, host: &RealHost<'_>, delivery: &Delivery<'_>) -> Landing;
 
@@ -24,6 +32,9 @@ pub(super) trait SessionInput: Send + Sync {
 
     /// Interrupts the running turn.
     fn interrupt(&self, host: &RealHost<'_>, peer: &Peer, keys: &[String]) -> Result<(), HostError>;
+
+    /// Has the conversation compacted by the control text `text`.
+    fn compact(&self, host: &RealHost<'_>, peer: &Peer, text: &str) -> Result<(), CompactError>;
 
     /// Chooses `answer` on the screen of `rule`, which showed `text`.
     fn choose(
@@ -41,21 +52,21 @@ pub struct RealHost<'a> {
     pub(crate) paths: &'a Paths,
     pub(crate) settings: &'a Settings,
     pub(crate) clock: &'a dyn Clock,
-    /// How this program acts on the conversations of live sessions.
-    pub(super) input: &'static dyn SessionInput,
+    /// How this program starts sessions and acts on their conversations.
+    pub(super) actions: &'static dyn SessionActions,
     tmux: OnceLock<Result<Tmux, TmuxError>>,
     manager: OnceLock<Option<UserManager>>,
 }
 
 impl<'a> RealHost<'a> {
-    /// This machine, with the files below `paths`; `input` acts on the conversations of live sessions.
-    pub(super) fn with_input(
+    /// This machine, with the files below `paths`; `actions` starts sessions and acts on their conversations.
+    pub(super) fn with_actions(
         paths: &'a Paths,
         settings: &'a Settings,
         clock: &'a dyn Clock,
-        input: &'static dyn SessionInput,
+        actions: &'static dyn SessionActions,
     ) -> Self {
-        RealHost { paths, settings, clock, input, tmux: OnceLock::new(), manager: OnceLock::new() }
+        RealHost { paths, settings, clock, actions, tmux: OnceLock::new(), manager: OnceLock::new() }
     }
 
     /// tmux, looked up once.

@@ -91,7 +91,7 @@ pub(crate) fn description() -> String {
 pub(crate) fn call(arguments: Value) -> Result<SendReport, Failure> {
     let mut report = None;
     let done = message(arguments).and_then(|message| {
-        cli::with_world_without_input("iapeer-mcp", Access::Write, |world| {
+        cli::with_world_without_actions("iapeer-mcp", Access::Write, |world| {
             report = Some(accept::send(world, message)?);
             Ok(Exit::Ok)
         })
