@@ -145,6 +145,27 @@ fn a_server_that_dies_is_the_death_of_its_session_and_the_next_message_wakes_it(
     assert_eq!(home.bodies("bob"), ["first", "second"]);
 }
 
+/// Only the keeper knows of the server: without it nobody would end the server with the session.
+#[test]
+fn a_server_whose_keeper_is_killed_does_not_outlive_it() {
+    let macaw = Macaw::new();
+    let home = &macaw.home;
+    macaw.delivered("first");
+    macaw.idle();
+    let is_keeper = |(pid, _): &(i32, String)| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.contains("--beside\0") && line.contains("\0--program\0")
+    };
+    let keeper = home.processes().into_iter().find(is_keeper).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper.0), nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_until("the server's end", PATIENCE, || home.processes().iter().all(|(_, name)| name != "python3"));
+    macaw.delivered("second");
+    home.ok("iapeer-reap", &[BOB]);
+    macaw.delivered("third");
+    assert_eq!(macaw.status(), "delivery: macaw-bob by app-server");
+    assert_eq!(home.bodies("bob"), ["first", "second", "third"]);
+}
+
 /// The server of the session before is still ending when the next session starts its own: that one must keep its socket.
 #[test]
 fn a_session_that_is_woken_while_the_server_before_it_ends_has_a_server_of_its_own() {

@@ -2,7 +2,8 @@
 //! may have kept what was not synced by then, the real programs go on with what is left.
 //!
 //! What was accepted before is delivered, or was; what had been delivered before is delivered again only marked; nothing
-//! is wedged. The short form runs a few of the disks that come about; the long form (`IAPEER_SOAK=1`) all.
+//! is wedged. The short form runs a few of the disks that come about; the long form (`IAPEER_SOAK=1`) all, or as many of each
+//! story as `IAPEER_POWERCUT_DISKS` says.
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
@@ -86,6 +87,13 @@ const STORIES: &[Scenario] = &[
 /// How many disks of a story the short form runs the programs on, and how many random choices each cut has.
 const SHORT: (usize, usize) = (10, 1);
 const LONG: (usize, usize) = (usize::MAX, 6);
+
+/// How many disks of a story this run asks for, and how many random choices each cut has.
+fn asked() -> (usize, usize) {
+    let (most, more) = if is_soak() { LONG } else { SHORT };
+    let given = std::env::var("IAPEER_POWERCUT_DISKS").ok().map(|text| text.parse().unwrap());
+    (given.filter(|_| is_soak()).unwrap_or(most), more)
+}
 
 /// What is known at a cut: who was told what, and what had been delivered.
 #[derive(Debug, Clone, Default)]
@@ -218,19 +226,22 @@ fn keeps(tree: &Tree, body: &str) -> bool {
 fn whenever_the_power_goes_what_was_accepted_is_delivered_once_or_marked() {
     let models = [Model::Ordered, Model::Strict];
     let all: Vec<_> = STORIES.iter().flat_map(|story| models.map(|model| (story, model))).collect();
-    let (most, more) = if is_soak() { LONG } else { SHORT };
+    let (most, more) = asked();
     let done = at_once(&all, |(story, model)| {
         let record = record(story, *model);
         let Cuts { histories, disks, lost } = cut(&record, more, &[]);
         let mut wrong: Vec<String> =
             lost.iter().map(|what| format!("{}, {model:?}: lost {what}", story.name)).collect();
-        let (different, every) = (disks.len(), disks.len().div_ceil(most).max(1));
+        let different = disks.len();
         let mut runs = 0;
-        for (tree, (n, known, far)) in disks.iter().step_by(every) {
+        // Evenly over all of them.
+        let is_chosen = |at: &usize| most >= different || (at + 1) * most / different > at * most / different;
+        for (_, (tree, (n, known, far))) in disks.iter().enumerate().filter(|(at, _)| is_chosen(at)) {
             runs += 1;
             let found = go_on(&record.office, tree, &record.home, known, far.as_deref());
             wrong.extend(found.into_iter().map(|what| format!("{}, {model:?}, after step {n}: {what}", story.name)));
         }
+        println!("power cuts: {}, {model:?}: {runs} of {different} disks; wrong: {}", story.name, wrong.len());
         ([histories, different, runs], wrong)
     });
     let [histories, disks, runs] = [0, 1, 2].map(|at| done.iter().map(|(counts, _)| counts[at]).sum::<usize>());

@@ -1,6 +1,7 @@
 //! A server that a program in a terminal needs: started before that program, and ended with it.
 
 use crate::host::ProcessId;
+use crate::host::inherited::end_with_parent;
 use crate::host::process::{self, ExitWatch};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -84,6 +85,8 @@ pub(crate) fn serve(argv: &[String], program: ProcessId, log: &Path) -> io::Resu
     let (output, pipe) = io::pipe()?;
     let mut command = Command::new(first);
     command.args(arguments).stdin(Stdio::null()).stdout(pipe.try_clone()?).stderr(pipe);
+    // On TERM the launcher of Codex ends the program that it started.
+    end_with_parent(&mut command, Signal::SIGTERM);
     let mut child = command.spawn()?;
     // The command holds the write end of the pipe: while it exists, the reader below sees no end.
     drop(command);

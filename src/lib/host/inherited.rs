@@ -62,6 +62,21 @@ pub(crate) fn clear_for_session(command: &mut Command) {
     }
 }
 
+/// Has the process of `command` get `signal` when the thread that starts it ends, also by a kill (Linux; elsewhere nothing
+/// does that).
+pub(crate) fn end_with_parent(command: &mut Command, signal: Signal) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_int);
+            Ok(())
+        });
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (command, signal);
+}
+
 fn close_on_exec() {
     // SAFETY: the call touches no memory. By number, since musl has no function for it.
     #[cfg(target_os = "linux")]

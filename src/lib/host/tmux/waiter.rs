@@ -1,6 +1,8 @@
 //! A tmux client that waits for as long as its server lives: its exit status shows how the server ended.
 
 use super::Server;
+use crate::host::inherited::end_with_parent;
+use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -28,14 +30,7 @@ impl Server<'_> {
             .stdout(Stdio::null())
             // Nothing is written to it; it closes when the client ends.
             .stderr(Stdio::piped());
-        #[cfg(target_os = "linux")]
-        // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec.
-        unsafe {
-            command.pre_exec(|| {
-                nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL);
-                Ok(())
-            });
-        }
+        end_with_parent(&mut command, Signal::SIGKILL);
         Ok(Waiter { child: command.process_group(0).spawn()? })
     }
 }
