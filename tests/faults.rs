@@ -29,6 +29,7 @@ fn fail_all(story: &Scenario, op: &str, errno: &str) -> (u32, Vec<String>) {
         let found = disturbed(story, &fault).1;
         wrong.extend(found);
         if !at.exists() {
+            println!("faults: {}, {op}, {errno}: {} failed steps; wrong: {}", story.name, n - 1, wrong.len());
             return (n - 1, wrong);
         }
     }
