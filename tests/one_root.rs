@@ -4,8 +4,9 @@
 
 mod support;
 
-use std::fs;
-use support::TestHome;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use support::{TestHome, once_more_without_root};
 
 #[test]
 fn a_folder_of_sockets_belongs_to_one_root() {
@@ -48,4 +49,27 @@ fn a_folder_of_sockets_belongs_to_one_root() {
     two.ok("iapeer", &["doctor"]);
     two.ok("iapeer", &["create", "bob", "--runtime", "parrot"]);
     assert_eq!(fs::read_link(one.dir().join("shared/iapeer-root")).unwrap(), two.root());
+}
+
+#[test]
+fn a_folder_of_sockets_that_may_not_be_read_is_refused_and_named() {
+    once_more_without_root("a_folder_of_sockets_that_may_not_be_read_is_refused_and_named");
+    // For root no mode counts.
+    if nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let home = TestHome::new();
+    let shared = home.dir().join("shared");
+    home.set("IAPEER_SOCK_DIR", &shared);
+    for name in ["ann", "bob"] {
+        home.parrot(name, &[]);
+    }
+    fs::set_permissions(&shared, Permissions::from_mode(0o000)).unwrap();
+    let refused = home.run("iapeer-send", &["bob", "--from", "ann", "-m", "hello"]);
+    let doctor = home.run("iapeer", &["doctor"]);
+    fs::set_permissions(&shared, Permissions::from_mode(0o700)).unwrap();
+    assert_eq!((refused.code, refused.stderr.lines().count()), (77, 1), "{refused}");
+    let todo = format!("chmod 700 {}", shared.display());
+    assert!(doctor.code != 0 && doctor.stdout.contains(&todo), "{doctor}");
+    home.ok("iapeer-send", &["bob", "--from", "ann", "-m", "hello"]);
 }

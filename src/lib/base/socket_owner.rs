@@ -56,7 +56,7 @@ pub(crate) fn of(sockets: &Path, root: &Path) -> io::Result<Owner> {
 /// nobody's: it takes no socket either, and messages are accepted all the same.
 ///
 /// # Errors
-/// 78 where the folder belongs to another root, 74 where the link can't be read.
+/// 78 where the folder belongs to another root, 74 or 77 where the link can't be read.
 pub(crate) fn claim(sockets: &Path, root: &Path) -> Result<(), Failure> {
     let link = sockets.join(LINK);
     // Another program of this root, or of another one, may be making the link at the same moment.
@@ -74,7 +74,7 @@ pub(crate) fn claim(sockets: &Path, root: &Path) -> Result<(), Failure> {
 /// Whose `sockets` is: that of `root`, or nobody's.
 ///
 /// # Errors
-/// 78 where the folder belongs to another root, 74 where the link can't be read.
+/// 78 where the folder belongs to another root, 74 or 77 where the link can't be read.
 pub(crate) fn check(sockets: &Path, root: &Path) -> Result<Owner, Failure> {
     let link = sockets.join(LINK);
     let owner = of(sockets, root).map_err(|error| Failure::io("read", &link, &error))?;

@@ -26,14 +26,19 @@ fn sockets_of_another<'a>(world: &'a World<'a>) -> Option<Finding<'a>> {
     let sockets = world.paths.socket_dir();
     let owner = world.paths.has_own_socket_dir().then(|| socket_owner::of(sockets, world.paths.root()))?;
     let refused = |what: String| Finding::error("root", Exit::Config, sockets.display(), what);
-    match owner.ok()? {
-        Owner::Ours | Owner::Nobody => None,
-        Owner::Other(root) => {
+    match owner {
+        Ok(Owner::Ours | Owner::Nobody) => None,
+        Err(error) => {
+            let what = format!("does not say whose sockets it holds ({error}): every program refuses it");
+            let todo = format!("`chmod 700 {}`, or {}", shell::path(sockets), socket_owner::ELSEWHERE);
+            Some(refused(what).todo(todo))
+        }
+        Ok(Owner::Other(root)) => {
             let what =
                 format!("holds the sockets of the root {}: every program of this root refuses it", root.display());
             Some(refused(what).todo(socket_owner::ELSEWHERE))
         }
-        Owner::NoLink => {
+        Ok(Owner::NoLink) => {
             let link = sockets.join(socket_owner::LINK);
             let what =
                 format!("{} is not the link to the root that it should be: every program refuses it", link.display());
