@@ -20,7 +20,7 @@ use support::mail::{delivered, letters};
 use support::netns::{Cable, cut_while_both_write};
 use support::ssh::{SshHome, apart, kill, two};
 use support::telegram::{Telegram, connect};
-use support::{Chance, Output, PATIENCE, TestHome, wait_for, wait_until};
+use support::{Chance, Output, PATIENCE, TestHome, hold, wait_for, wait_until};
 
 #[track_caller]
 fn refused(output: &Output, code: i32, why: &str) {

@@ -143,3 +143,34 @@ fn a_person_is_reached_by_telegram_from_another_host_and_answers_there() {
     let answered = asking.wait(PATIENCE);
     assert!(answered.code == 0 && answered.stdout == "three\n", "{answered}");
 }
+
+/// A power cut in the middle of a move may leave the item under its old name, too, and the receipt may come before that one
+/// is sent again.
+#[test]
+fn a_message_that_a_power_cut_left_under_two_names_is_settled_under_both() {
+    let (laptop, there) = two();
+    let queue = laptop.home.root().join("state/outbox/box.queue");
+    let twice = |item: &str| fs::copy(queue.join("inflight").join(item), queue.join(item)).unwrap();
+
+    // Nobody there hands over to this host until the lock is free: the receipt waits.
+    fs::create_dir_all(there.home.root().join("state/outbox")).unwrap();
+    let busy = hold(&there.home.root().join("state/outbox/laptop.lock"));
+    laptop.home.ok("iapeer-send", &["me@box", "--no-wait", "-m", "hello"]);
+    wait_until("the receipt", PATIENCE, || laptop.outbox("box") == (0, 1, 0) && there.outbox("laptop") == (1, 0, 0));
+    twice("000001");
+    drop(busy);
+    there.home.ok("iapeer-relay", &["push", "laptop"]);
+    assert_eq!((laptop.outbox("box"), there.outbox("laptop")), ((0, 0, 0), (0, 0, 0)));
+    assert_eq!(letters(&there.home).len(), 1);
+
+    // And where the message is given up: one dead letter, and one notice.
+    let _busy = hold(&there.home.root().join("state/outbox/laptop.lock"));
+    laptop.home.ok("iapeer-send", &["me@box", "--no-wait", "-m", "given up"]);
+    wait_until("the receipt", PATIENCE, || laptop.outbox("box") == (0, 1, 0) && there.outbox("laptop") == (1, 0, 0));
+    twice("000002");
+    laptop.home.ok("iapeer", &["host", "remove", "box", "--force"]);
+    assert_eq!(laptop.outbox("box"), (0, 0, 1));
+    let notices = || letters(&laptop.home).iter().filter(|letter| letter["topic"] == "delivery-failed").count();
+    wait_until("the notice", PATIENCE, || notices() > 0);
+    assert_eq!(notices(), 1);
+}

@@ -64,6 +64,7 @@ pub(crate) fn settle(world: &World<'_>, outbox: &Outbox, receipt: &Receipt) -> R
     let landed = receipt.landed.unwrap_or(unknown);
     outbox.history.append(&Settlement::of(&item, seq, Outcome::Delivered, Some(landed), world.now()))?;
     log(world, outbox, &item, Outcome::Delivered, Some(&landed), None);
+    remove_other(outbox, place, seq, item.id)?;
     outbox.queue.remove(place, seq)?;
     if !item.attachments.is_empty() {
         durable::remove_tree(&outbox.files(item.id))?;
@@ -86,6 +87,17 @@ fn find(outbox: &Outbox, seq: Seq, id: MessageId) -> Result<Option<Outgoing>, Fa
     Ok(None)
 }
 
+/// Removes the item's second name. After a power cut in the middle of a move a file system may show the item in both
+/// places; a copy that stayed as waiting would be sent again and await a second receipt, which never comes.
+fn remove_other(outbox: &Outbox, place: Place, seq: Seq, id: MessageId) -> Result<(), Failure> {
+    for other in [Place::Waiting, Place::Inflight, Place::Dead] {
+        if other != place && outbox.queue.peek(other, seq).is_some_and(|item| item.id == id) {
+            outbox.queue.remove(other, seq)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes an item a dead letter and tells its sender once.
 pub(crate) fn bury(world: &World<'_>, outbox: &Outbox, out: Outgoing, reason: &str) -> Result<(), Failure> {
     let _lock = FileLock::acquire_unsigned(&outbox.settle_lock(), PATIENCE, world.clock)?;
@@ -105,6 +117,7 @@ fn bury_locked(
         // Of the errands only a probe is waited for, by a program that reads the history.
         item.reason = Some(reason.to_owned());
         record(world, outbox, seq, &item, Outcome::Dead, None);
+        remove_other(outbox, place, seq, item.id)?;
         queue.remove(place, seq)?;
         return Ok(());
     }
@@ -119,6 +132,7 @@ fn bury_locked(
         notice::dead_letter(world, &to, from, &item, reason, again)?;
     }
     record(world, outbox, seq, &item, Outcome::Dead, None);
+    remove_other(outbox, place, seq, item.id)?;
     queue.shift(seq, place, Place::Dead)?;
     notify::dead_letter(world, &to, None, &item, reason);
     log(world, outbox, &item, Outcome::Dead, None, Some(reason));
