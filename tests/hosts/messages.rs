@@ -174,3 +174,21 @@ fn a_message_that_a_power_cut_left_under_two_names_is_settled_under_both() {
     wait_until("the notice", PATIENCE, || notices() > 0);
     assert_eq!(notices(), 1);
 }
+
+#[test]
+fn a_host_for_which_nothing_waits_any_more_is_not_called_away() {
+    let (laptop, there) = two();
+    there.authorize(&[]);
+    laptop.home.ok("iapeer-send", &["me@box", "-m", "given up"]);
+    let doctor = || laptop.home.run("iapeer", &["doctor"]).stdout;
+    wait_until("the finding", PATIENCE, || doctor().contains("away for "));
+    laptop.home.ok("iapeer-superviser", &[]);
+    assert!(doctor().contains("away for "), "{}", doctor());
+    laptop.home.set("IAPEER_OUTBOX_DAYS", "0.00001");
+    wait_until("the finding to go", PATIENCE, || {
+        laptop.home.run("iapeer-relay", &["push", "box"]);
+        laptop.home.ok("iapeer-superviser", &[]);
+        !doctor().contains("away for ")
+    });
+    assert_eq!(laptop.outbox("box"), (0, 0, 1));
+}

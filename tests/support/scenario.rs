@@ -236,8 +236,9 @@ impl Office {
     }
 
     fn is_quiet(&self) -> bool {
-        let begun = self.home.root().join("state/intents").exists();
-        !begun
+        // Verbs that are begun, and notices that the next tick gives: that of a dead letter whose sender's queue failed.
+        let left = ["intents", "notices"].iter().any(|what| self.home.root().join("state").join(what).exists());
+        !left
             && self.rooms.are_quiet(&self.home)
             && self.identities().into_iter().all(|identity| {
                 let (waiting, inflight, _) = self.home.queue(&identity);
