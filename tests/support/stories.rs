@@ -15,6 +15,8 @@ pub const OFFICE: &[Scenario] = &[
         act: |o| {
             o.tick();
             o.send("bob", "m1");
+            // Looks at a session that has printed something.
+            o.tick();
         },
     },
     Scenario {
