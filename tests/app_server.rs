@@ -8,6 +8,7 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use std::ops::Deref;
+use support::ssh::kill;
 use support::untyped::{Double, Untyped, three_at_a_time};
 use support::{PATIENCE, bin, wait_for, wait_until};
 
@@ -134,7 +135,7 @@ fn a_server_that_dies_is_the_death_of_its_session_and_the_next_message_wakes_it(
     macaw.delivered("first");
     macaw.idle();
     let (server, _) = home.processes().into_iter().find(|(_, name)| name == "python3").unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), nix::sys::signal::Signal::SIGKILL).unwrap();
+    kill(server);
     wait_until("the session's end", PATIENCE, || home.server_pid(BOB).is_none());
     let ended = home.log("lifecycle.log").into_iter().find(|line| line["ev"] == "app-server-ended").unwrap();
     assert_eq!(ended["outcome"], "session-ended");
@@ -157,7 +158,7 @@ fn a_server_whose_keeper_is_killed_does_not_outlive_it() {
         line.contains("--beside\0") && line.contains("\0--program\0")
     };
     let keeper = home.processes().into_iter().find(is_keeper).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper.0), nix::sys::signal::Signal::SIGKILL).unwrap();
+    kill(keeper.0);
     wait_until("the server's end", PATIENCE, || home.processes().iter().all(|(_, name)| name != "python3"));
     macaw.delivered("second");
     home.ok("iapeer-reap", &[BOB]);
@@ -177,7 +178,7 @@ fn a_session_that_is_woken_while_the_server_before_it_ends_has_a_server_of_its_o
     macaw.idle();
     let before: Vec<i32> = servers().collect();
     let pane = home.tmux(BOB, &["display-message", "-p", "#{pane_pid}"]).stdout.trim().parse().unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pane), nix::sys::signal::Signal::SIGKILL).unwrap();
+    kill(pane);
     macaw.delivered("second");
     wait_until("the first server's end", PATIENCE, || !servers().any(|pid| before.contains(&pid)));
     macaw.idle();

@@ -3,7 +3,8 @@
 //! never is; ticks bring everything to rest; the doctor finds nothing. Besides, a real disk that is full and a real one
 //! that is read-only.
 //!
-//! The short form takes some stories; the long form (`IAPEER_SOAK=1`) all, with both errors.
+//! The short form takes some stories; the long form (`IAPEER_SOAK=1`) all, with both errors. `IAPEER_FAULTS_STORY` names a
+//! story that is to run alone.
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 

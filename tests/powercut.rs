@@ -3,7 +3,7 @@
 //!
 //! What was accepted before is delivered, or was; what had been delivered before is delivered again only marked; nothing
 //! is wedged. The short form runs a few of the disks that come about; the long form (`IAPEER_SOAK=1`) all, or as many of each
-//! story as `IAPEER_POWERCUT_DISKS` says.
+//! story as `IAPEER_POWERCUT_DISKS` says. `IAPEER_POWERCUT_STORY` names a story that is to run alone.
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 

@@ -8,6 +8,7 @@ use crate::mailbox::afar;
 use crate::store::history;
 use crate::store::hosts::{self, HostFile};
 use crate::store::outbox::{self, Outbox};
+use crate::store::queue::Place;
 use crate::store::{StoreError, durable};
 use crate::world::World;
 use std::collections::BTreeSet;
@@ -48,14 +49,14 @@ fn attend_to(world: &World<'_>, outbox: &Outbox, look: Look) -> Result<(), Failu
     if look == Look::Full {
         afar::tend(world, outbox)?;
     }
-    let (waiting, handed_over) = outbox.counts()?;
+    let waits = !outbox.queue.list(Place::Waiting)?.is_empty();
     let fetches = || matches!(HostFile::read(world.paths, &outbox.host), Ok(Some(HostFile::Ssh(ssh))) if ssh.fetch);
     // What was tried in vain has been given up or completed: no later try would note that it succeeded.
-    if waiting + handed_over == 0 && outbox.away().is_some() && !fetches() {
+    if !waits && outbox.away().is_some() && outbox.queue.list(Place::Inflight)?.is_empty() && !fetches() {
         outbox.note_back();
     }
     if outbox.is_due(world.now())
-        && (waiting > 0 || fetches())
+        && (waits || fetches())
         && let Err(error) = world.start_push(&outbox.host)
     {
         tracing::warn!("cannot start iapeer-relay for {}: {error}", outbox.host);
