@@ -2,6 +2,9 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod hosts_nats {
+    mod again;
+}
 mod support;
 
 use nix::sys::signal::Signal;
@@ -313,15 +316,21 @@ fn user(host: &str) -> String {
     block.lines().filter(line).collect::<Vec<_>>().join("\n").replace("HOST", host)
 }
 
+/// The configuration of a server with these hosts as users, and one `hub` that may do everything.
+fn users(hosts: &[&str]) -> String {
+    let each: String = hosts.iter().map(|host| user(host)).collect::<Vec<_>>().join("\n");
+    format!("authorization {{ users = [\n{{ user: hub, password: hub }}\n{each}\n] }}\n")
+}
+
+/// What has the user of this name let in, for nats.json.
+fn let_in(name: &str) -> Value {
+    json!({"user": name, "password": name})
+}
+
 #[test]
 fn a_host_can_neither_speak_for_another_nor_read_what_is_for_it() {
     let base = TestHome::new();
-    let users = |hosts: &[&str]| {
-        let each: String = hosts.iter().map(|host| user(host)).collect::<Vec<_>>().join("\n");
-        format!("authorization {{ users = [\n{{ user: hub, password: hub }}\n{each}\n] }}\n")
-    };
     let server = NatsServer::start(&base, &users(&["laptop", "box"]));
-    let let_in = |name: &str| json!({"user": name, "password": name});
     // Who may make streams makes them.
     let hub = member("hub", &[], &server.url(), let_in("hub"));
     drop(relay(&hub));

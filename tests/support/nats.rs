@@ -1,15 +1,16 @@
 //! Real nats-servers with JetStream on loopback ports.
 
 use super::ssh::free_port;
-use super::{Running, TestHome, wait_until};
+use super::{PATIENCE, Running, TestHome, wait_until};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::StreamExt;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Debian's is where no PATH of a test leads.
 fn program() -> PathBuf {
@@ -227,4 +228,32 @@ pub fn relay(home: &TestHome) -> Running {
     let relay = home.spawn("iapeer-relay", &["run"]);
     wait_until("the relay to be connected", Duration::from_secs(30), || relay.stdout().contains("connected to"));
     relay
+}
+
+/// Has the consumer of the host `to` pass over the `count` messages for that host, as one was seen to do after its leader
+/// was killed: the consumer has sent each of them, nobody has acknowledged them, and the consumer sends them no more. By the server's
+/// user `hub`.
+pub fn pass_over(url: &str, to: &str, count: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = async_nats::ConnectOptions::new().user_and_password("hub".into(), "hub".into());
+        let context = async_nats::jetstream::new(options.connect(url).await.unwrap());
+        let config = async_nats::jetstream::consumer::pull::Config {
+            durable_name: Some(format!("to-{to}")),
+            filter_subject: format!("iapeer.from.*.{to}"),
+            ack_wait: Duration::from_millis(100),
+            max_deliver: 1,
+            ..Default::default()
+        };
+        let mut consumer = context.create_consumer_on_stream(config, "IAPEER").await.unwrap();
+        let sent = consumer.fetch().max_messages(count).messages().await.unwrap();
+        assert_eq!(sent.count().await, count);
+        let deadline = Instant::now() + PATIENCE;
+        while consumer.info().await.unwrap().num_ack_pending > 0 {
+            assert!(Instant::now() < deadline, "the consumer goes on awaiting acknowledgements");
+            // nats-server 2.9 gives a message up only when somebody asks for the next one.
+            let asked = consumer.fetch().max_messages(1).expires(Duration::from_millis(200)).messages().await.unwrap();
+            assert_eq!(asked.count().await, 0);
+        }
+    });
 }

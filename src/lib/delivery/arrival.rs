@@ -13,6 +13,7 @@ use crate::delivery::accept::{refuse_recipient, refuse_unstartable, touch_kick};
 use crate::delivery::addressee::Addressee;
 use crate::mailbox::{afar, receipt};
 use crate::message::limits;
+use crate::store::history::Settlement;
 use crate::store::lock::FileLock;
 use crate::store::queue::{Errand, Item, Place, Receipt, Seq};
 use crate::store::registry::Registry;
@@ -20,6 +21,9 @@ use crate::world::World;
 use crate::world::peer::Peer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// How far the clock of another host may differ from this one's for receipts to be repeated.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(86_400);
 
 /// A message as it comes from another host.
 #[derive(Debug, Clone)]
@@ -123,7 +127,8 @@ impl<'w> Arrivals<'w> {
             Addressee::Peer(peer) => *peer,
             Addressee::Nobody(_) | Addressee::Afar(_) => return self.landed(&arrival).map(|()| Taken::Accepted),
         };
-        if self.is_known(&peer, arrival.id)? {
+        if let Some(identity) = self.known_by(&peer, arrival.id)? {
+            self.repeat_receipt(&identity, &arrival)?;
             return Ok(Taken::Known);
         }
         limits::check_body(&arrival.body)?;
@@ -149,8 +154,8 @@ impl<'w> Arrivals<'w> {
         Ok(Taken::Accepted)
     }
 
-    /// Whether `peer` has, or had, the message `id`, on any of its runtimes.
-    fn is_known(&mut self, peer: &Peer, id: MessageId) -> Result<bool, Failure> {
+    /// Which of the identities of `peer` has, or had, the message `id`.
+    fn known_by(&mut self, peer: &Peer, id: MessageId) -> Result<Option<Identity>, Failure> {
         for runtime in &peer.record.runtimes {
             let identity = Identity::new(runtime.clone(), peer.identity.personality().clone());
             if !self.known.contains_key(&identity) {
@@ -158,10 +163,22 @@ impl<'w> Arrivals<'w> {
                 self.known.insert(identity.clone(), ids);
             }
             if self.known.get(&identity).is_some_and(|ids| ids.contains(&id)) {
-                return Ok(true);
+                return Ok(Some(identity));
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// Writes the receipt of a known message again, if it is settled: the first receipt may not have arrived. A receipt
+    /// that arrives twice counts once.
+    fn repeat_receipt(&self, identity: &Identity, arrival: &Arrival) -> Result<(), Failure> {
+        let oldest = arrival.id.made().minus(CLOCKS_DIFFER);
+        let Some(line) = self.world.history(identity).find(arrival.id, oldest)? else { return Ok(()) };
+        let Settlement { outcome, landed, reason, .. } = line;
+        if !matches!(outcome, Outcome::Delivered | Outcome::Dead) {
+            return Ok(());
+        }
+        receipt::put(self.world, &self.host, &Receipt { about: arrival.id, seq: arrival.seq, outcome, landed, reason })
     }
 
     /// Writes the receipt of an arrival that is delivered to no peer.

@@ -6,6 +6,7 @@
 //! {"message":{"id":"…","seq":7,"to":"bob","from":"claude-alice","body":"…"}}
 //! {"ack":{"id":"…","outcome":"accepted"}}                                      one for each message, in their order
 //! "done"                                                                       the other host's turn to give messages
+//! "again"                                                                      send again what has no receipt (over NATS)
 //! {"bye":"words"}                                                              why the connection ends
 //! ```
 
@@ -32,6 +33,7 @@ pub(crate) enum WireLine {
     Message(Box<Parcel>),
     Ack(Ack),
     Done,
+    Again,
     AskPeers,
     Peers(Vec<PeerThere>),
     Bye(String),

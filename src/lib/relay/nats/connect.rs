@@ -32,6 +32,11 @@ impl Complaint {
         }
     }
 
+    /// Sets what `about` adds: this program knows more than the next error will say.
+    pub(crate) fn set(&self, error: String) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+    }
+
     /// `why`, with the last error of the connection.
     pub(crate) fn about(&self, why: &dyn std::fmt::Display) -> RelayError {
         let last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

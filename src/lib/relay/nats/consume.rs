@@ -6,6 +6,7 @@ use crate::base::exit::Failure;
 use crate::mailbox::receipt;
 use crate::relay::error::RelayError;
 use crate::relay::nats::connect::Connection;
+use crate::relay::nats::resend::Resend;
 use crate::relay::nats::streams;
 use crate::relay::take::Taker;
 use crate::relay::wire::{AckOutcome, Parcel, WireLine};
@@ -20,11 +21,14 @@ use std::time::Duration;
 
 /// After this long without a further message, the delivery of the accepted ones is started.
 const PAUSE: Duration = Duration::from_millis(5);
-/// After this time the server sends a message again that could not be accepted.
-const LATER: Duration = Duration::from_secs(5);
 
 /// Takes the messages that come, until the connection or the consumer is gone.
-pub(crate) async fn go_on(world: &World<'_>, at: &Connection, consumer: &PullConsumer) -> Result<(), RelayError> {
+pub(crate) async fn go_on(
+    world: &World<'_>,
+    at: &Connection,
+    consumer: &PullConsumer,
+    resend: &Resend,
+) -> Result<(), RelayError> {
     let mut takers: BTreeMap<HostName, Taker<'_>> = BTreeMap::new();
     let stream = consumer.stream().max_messages_per_batch(64).heartbeat(Duration::from_secs(5));
     let stream = stream.expires(Duration::from_secs(30)).messages().await;
@@ -38,7 +42,7 @@ pub(crate) async fn go_on(world: &World<'_>, at: &Connection, consumer: &PullCon
             }
         };
         match next {
-            Some(Ok(message)) => one(world, at, &mut takers, &message).await?,
+            Some(Ok(message)) => one(world, at, &mut takers, &message, resend).await?,
             Some(Err(error)) => return Err(at.complaint.about(&error)),
             None => return Err(at.complaint.about(&"the consumer has ended")),
         }
@@ -50,10 +54,11 @@ async fn one<'w>(
     at: &Connection,
     takers: &mut BTreeMap<HostName, Taker<'w>>,
     message: &Message,
+    resend: &Resend,
 ) -> Result<(), RelayError> {
-    let kind = take(world, takers, message).unwrap_or_else(|failure| {
+    let kind = take(world, takers, message, resend).unwrap_or_else(|failure| {
         tracing::warn!("{}: {failure}; it is given again", message.subject);
-        AckKind::Nak(Some(LATER))
+        AckKind::Nak(Some(streams::SENT_AGAIN))
     });
     // The acknowledgement must reach the server: an unacknowledged message blocks all later ones.
     message.double_ack_with(kind).await.map_err(|error| at.complaint.about(&error))
@@ -64,6 +69,7 @@ fn take<'w>(
     world: &'w World<'w>,
     takers: &mut BTreeMap<HostName, Taker<'w>>,
     message: &Message,
+    resend: &Resend,
 ) -> Result<AckKind, Failure> {
     let (Some(from), Ok(line)) = (streams::sender(&message.subject), serde_json::from_slice(&message.payload)) else {
         tracing::warn!("{}: a message that is none of iapeer's is dropped", message.subject);
@@ -76,10 +82,11 @@ fn take<'w>(
         }
         takers.insert(from.clone(), Taker::of(world, &from)?);
     }
-    let Some(taker) = takers.get_mut(&from) else { return Ok(AckKind::Nak(Some(LATER))) };
+    let Some(taker) = takers.get_mut(&from) else { return Ok(AckKind::Nak(Some(streams::SENT_AGAIN))) };
     match line {
         WireLine::Part(part) => taker.part(&part),
         WireLine::Message(parcel) => return parcel_taken(world, &from, taker, *parcel),
+        WireLine::Again => resend.want(from),
         _ => return Ok(AckKind::Term),
     }
     Ok(AckKind::Ack)
@@ -93,7 +100,7 @@ fn parcel_taken(world: &World<'_>, from: &HostName, taker: &mut Taker<'_>, parce
         AckOutcome::Accepted | AckOutcome::Known => {}
         AckOutcome::Later => {
             tracing::warn!("{about} of {from}: {}; it is given again", ack.reason.unwrap_or_default());
-            return Ok(AckKind::Nak(Some(LATER)));
+            return Ok(AckKind::Nak(Some(streams::SENT_AGAIN)));
         }
         // There are no receipts for receipts.
         AckOutcome::Refused if is_receipt => {}

@@ -13,7 +13,9 @@
 mod connect;
 mod consume;
 mod publish;
+mod resend;
 mod run;
+mod stalled;
 mod streams;
 
 pub(crate) use run::peers;

@@ -8,6 +8,7 @@ use crate::relay::error::RelayError;
 use crate::relay::files;
 use crate::relay::give;
 use crate::relay::nats::connect::Connection;
+use crate::relay::nats::resend::Resend;
 use crate::relay::nats::streams;
 use crate::relay::wire::{FilePart, Parcel, WireLine};
 use crate::store::hosts::{self, HostFile};
@@ -73,28 +74,82 @@ async fn one(
     if let Some(reason) = item.reason.clone().filter(|_| item.notice.is_some()) {
         return come_back(item, reason);
     }
+    // A message that was requeued has another number: the server must not take it for the one that came before.
+    match publish(own, at, outbox, seq, &item, &format!("{}.{}", item.id, seq.0)).await? {
+        Ok(()) => Ok(afar::handed_over(world, outbox, seq, &item)?),
+        Err(why) => come_back(item, why),
+    }
+}
+
+/// Publishes an item, after its files. The server drops what was published in the last two minutes under the same
+/// `message_id`. The inner error: why a file can't be sent.
+async fn publish(
+    own: &HostName,
+    at: &Connection,
+    outbox: &Outbox,
+    seq: Seq,
+    item: &Item,
+    message_id: &str,
+) -> Result<Result<(), String>, RelayError> {
     let mut parts: Vec<FilePart> = Vec::new();
-    let heads = files::read(&item, |part| {
+    let heads = files::read(item, |part| {
         parts.push(part);
         Ok::<(), Failure>(())
     })?;
     let heads = match heads {
         Ok(heads) => heads,
-        Err(why) => return come_back(item, why),
+        Err(why) => return Ok(Err(why)),
     };
     for part in parts {
-        let id = format!("{}.{}.{}", part.id, part.file, part.offset);
-        send(own, at, outbox, &id, &WireLine::Part(part)).await?;
+        let id = format!("{message_id}.{}.{}", part.file, part.offset);
+        send(own, at, &outbox.host, Some(&id), &WireLine::Part(part)).await?;
     }
-    let parcel = Parcel { files: heads, ..give::parcel(seq, &item) };
-    send(own, at, outbox, &item.id.to_string(), &WireLine::Message(Box::new(parcel))).await?;
-    Ok(afar::handed_over(world, outbox, seq, &item)?)
+    let parcel = Parcel { files: heads, ..give::parcel(seq, item) };
+    send(own, at, &outbox.host, Some(message_id), &WireLine::Message(Box::new(parcel))).await?;
+    Ok(Ok(()))
 }
 
-async fn send(own: &HostName, at: &Connection, outbox: &Outbox, id: &str, line: &WireLine) -> Result<(), RelayError> {
+/// Publishes again what was handed over to the hosts of `resend` and has no receipt yet. Such a host accepts each message
+/// once, and repeats the receipts of the settled ones. What can't be published now stays for the next call.
+pub(crate) async fn again(world: &World<'_>, own: &HostName, at: &Connection, resend: &Resend) -> Result<(), Failure> {
+    while let Some(host) = resend.next() {
+        match in_flight(world, own, at, &world.outbox(&host)).await {
+            Ok(()) => resend.done(&host),
+            Err(RelayError::Here(failure)) => return Err(failure),
+            Err(error) => {
+                tracing::warn!("@{host}: {error}");
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn in_flight(world: &World<'_>, own: &HostName, at: &Connection, outbox: &Outbox) -> Result<(), RelayError> {
+    let here = |error: Failure| RelayError::Here(error);
+    for seq in outbox.queue.list(Place::Inflight).map_err(|error| here(error.into()))? {
+        let read = outbox.queue.read(Place::Inflight, seq).map_err(|error| here(error.into()))?;
+        let Some(item) = read.filter(|item| item.notice.is_none()) else { continue };
+        let message_id = format!("{}.{}.{}", item.id, seq.0, world.now().0);
+        if let Err(why) = publish(own, at, outbox, seq, &item, &message_id).await? {
+            tracing::warn!("@{}: {} is not sent again: {why}", outbox.host, item.id);
+        }
+    }
+    Ok(())
+}
+
+/// Publishes one line for `host`.
+pub(crate) async fn send(
+    own: &HostName,
+    at: &Connection,
+    host: &HostName,
+    message_id: Option<&str>,
+    line: &WireLine,
+) -> Result<(), RelayError> {
     let text = serde_json::to_vec(line).map_err(|error| at.complaint.about(&error))?;
-    let message = PublishMessage::build().payload(text.into()).message_id(id);
-    let sent = at.context.send_publish(streams::subject(own, &outbox.host), message).await;
+    let message = PublishMessage::build().payload(text.into());
+    let message = message_id.into_iter().fold(message, PublishMessage::message_id);
+    let sent = at.context.send_publish(streams::subject(own, host), message).await;
     let acknowledged = match sent {
         Ok(acknowledged) => acknowledged.await,
         Err(error) => Err(error),

@@ -8,7 +8,8 @@ use crate::host::dir_watch::DirWatch;
 use crate::relay::error::RelayError;
 use crate::relay::here;
 use crate::relay::nats::connect::{self, Connection};
-use crate::relay::nats::{consume, publish, streams};
+use crate::relay::nats::resend::Resend;
+use crate::relay::nats::{consume, publish, stalled, streams};
 use crate::relay::wire::PeerThere;
 use crate::store::hosts;
 use crate::store::lock::FileLock;
@@ -39,21 +40,23 @@ pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure
     let _alone = FileLock::acquire(&world.paths.relay_lock(), world.program, TAKEOVER, world.clock)?;
     let changed = Arc::new(Notify::new());
     watch(&world.paths.outbox_dir(), &changed)?;
+    let (resend, mut mended) = (Resend::new(changed.clone()), stalled::Counts::new());
     let trouble = Trouble::of(world.paths);
     let mut pause = PAUSES.0;
     loop {
         let error = runtime()?.block_on(async {
             let at = connect::connect(&file, &own).await?;
-            streams::messages(&at, &file, world.settings.outbox).await?;
+            let stream = streams::messages(&at, &file, world.settings.outbox).await?;
             streams::peers(&at, &file).await?;
             let consumer = streams::consumer(&at, &file, &own).await?;
             trouble.over();
             say(&format!("{own}: connected to {}, stream {}", file.url, file.stream));
             pause = PAUSES.0;
             tokio::select! {
-                ended = give(world, &own, &at, &changed) => ended,
-                ended = consume::go_on(world, &at, &consumer) => ended,
+                ended = give(world, &own, &at, &changed, &resend) => ended,
+                ended = consume::go_on(world, &at, &consumer, &resend) => ended,
                 ended = tell(world, &own, &at) => ended,
+                error = stalled::watch(&at, &file, &own, &stream, &mut mended, &resend) => Err(error),
             }
         });
         let Err(error) = error else { continue };
@@ -88,10 +91,17 @@ fn watch(dir: &Path, changed: &Arc<Notify>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn give(world: &World<'_>, own: &HostName, at: &Connection, changed: &Notify) -> Result<(), RelayError> {
+async fn give(
+    world: &World<'_>,
+    own: &HostName,
+    at: &Connection,
+    changed: &Notify,
+    resend: &Resend,
+) -> Result<(), RelayError> {
     let mut is_new = true;
     loop {
         publish::all(world, own, at, is_new).await?;
+        publish::again(world, own, at, resend).await?;
         is_new = false;
         changed.notified().await;
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// For how long the server recognizes a message that is published again.
 const DUPLICATES: Duration = Duration::from_secs(120);
-/// After this time without an acknowledgement the server sends a message again.
-const GIVEN_AGAIN: Duration = Duration::from_secs(5);
+/// After this time the server sends a message again that was not acknowledged, or that could not be accepted.
+pub(crate) const SENT_AGAIN: Duration = Duration::from_secs(5);
 
 /// How many bytes the lists of peers may take together: a thousand hosts of a hundred peers need a third of that. The
 /// server reserves this size, as it does for the stream of messages.
@@ -20,6 +20,16 @@ const LISTS_MAX: i64 = 64 << 20;
 /// The subject of messages from `from` to `to`.
 pub(crate) fn subject(from: &HostName, to: &HostName) -> String {
     format!("iapeer.from.{from}.{to}")
+}
+
+/// The subjects of all messages to `to`.
+pub(crate) fn subjects_for(to: &HostName) -> String {
+    format!("iapeer.from.*.{to}")
+}
+
+/// The name of the consumer of the messages to `own`.
+pub(crate) fn consumer_name(own: &HostName) -> String {
+    format!("to-{own}")
 }
 
 /// The host from which a message on `subject` comes: the server's permissions let no other host publish there.
@@ -100,11 +110,11 @@ async fn made(at: &Connection, wanted: Config) -> Result<Stream, RelayError> {
 /// sent again.
 pub(crate) async fn consumer(at: &Connection, file: &NatsFile, own: &HostName) -> Result<PullConsumer, RelayError> {
     let wanted = pull::Config {
-        durable_name: Some(format!("to-{own}")),
-        filter_subject: format!("iapeer.from.*.{own}"),
+        durable_name: Some(consumer_name(own)),
+        filter_subject: subjects_for(own),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
-        ack_wait: GIVEN_AGAIN,
+        ack_wait: SENT_AGAIN,
         max_ack_pending: 1,
         ..pull::Config::default()
     };

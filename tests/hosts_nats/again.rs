@@ -1,0 +1,80 @@
+//! What a stream has lost, or keeps from a host, is published again.
+
+use crate::*;
+use support::nats::pass_over;
+
+#[test]
+fn messages_that_the_consumer_has_passed_over_are_taken_all_the_same() {
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, &users(&["laptop", "box"]));
+    drop(relay(&member("hub", &[], &server.url(), let_in("hub"))));
+    let laptop = member("laptop", &["box"], &server.url(), let_in("laptop"));
+    let there = member("box", &["laptop"], &server.url(), let_in("box"));
+    let _first = relay(&laptop);
+    for body in ["one", "two", "three"] {
+        laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", body]);
+    }
+    wait_until("the stream to have them", PATIENCE, || outbox(&laptop, "box") == (0, 3, 0));
+    pass_over(&server.url(), "box", 3);
+    let second = relay(&there);
+    // Once this one has left the stream before the others, nats-server 2.9 finds two of those three in its stream.
+    laptop.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "four"]);
+    assert_eq!(outbox(&laptop, "box"), (0, 3, 0));
+    wait_until("their receipts", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    let said = second.stdout();
+    assert!(said.contains("to-box has passed over 3 message(s)"), "{said}");
+    there.at_rest("person-me");
+    assert_eq!(delivered(&there)["person-me@laptop"], ["four", "one", "two", "three"]);
+}
+
+#[test]
+fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, "");
+    let laptop = member("laptop", &["box"], &server.url(), json!({}));
+    let there = member("box", &["laptop"], &server.url(), json!({}));
+    let first = relay(&laptop);
+    for body in ["one", "two"] {
+        laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", body]);
+    }
+    wait_until("the stream to have them", PATIENCE, || outbox(&laptop, "box") == (0, 2, 0));
+    drop(first);
+    let _second = relay(&there);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let context = runtime.block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        async_nats::jetstream::new(client)
+    });
+    let receipts = "iapeer.from.box.laptop";
+    wait_until("both receipts to be lost", PATIENCE, || {
+        runtime.block_on(async {
+            let stream = context.get_stream("IAPEER").await.unwrap();
+            stream.cached_info().state.messages == 2
+                && outbox(&there, "laptop") == (0, 0, 0)
+                && stream.purge().filter(receipts).await.unwrap().purged == 2
+        })
+    });
+    let _first = relay(&laptop);
+    laptop.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "three"]);
+    assert_eq!(outbox(&laptop, "box"), (0, 2, 0));
+    runtime.block_on(async { context.publish(receipts, "\"again\"".into()).await.unwrap().await.unwrap() });
+    wait_until("their receipts", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    there.at_rest("person-me");
+    assert_eq!(delivered(&there)["person-me@laptop"], ["one", "two", "three"]);
+}
+
+#[test]
+fn a_dead_letter_that_is_requeued_at_once_is_no_duplicate_to_the_stream() {
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, "");
+    let laptop = member("laptop", &["box"], &server.url(), json!({}));
+    let there = member("box", &["laptop"], &server.url(), json!({}));
+    let _relays = [relay(&laptop), relay(&there)];
+    let refused = laptop.run("iapeer-send", &["bob@box", "--json", "-m", "x"]);
+    assert_eq!(outbox(&laptop, "box"), (0, 0, 1), "{refused}");
+    there.parrot("bob", &[("PARROT_TURN_MS", "5")]);
+    let id = refused.json()["id"].as_str().unwrap().to_owned();
+    laptop.ok("iapeer-drain", &["--requeue", &id]);
+    wait_until("its receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    assert_eq!(there.bodies("bob"), ["x"]);
+}
