@@ -3,10 +3,9 @@
 use crate::*;
 use support::nats::pass_over;
 
-#[test]
-fn messages_that_the_consumer_has_passed_over_are_taken_all_the_same() {
-    let base = TestHome::new();
-    let server = NatsServer::start(&base, &users(&["laptop", "box"]));
+/// Three messages that the consumer of their host has passed over arrive, after a later one. `server` has the users
+/// `laptop`, `box` and `hub`; the relay says `said`.
+fn arrive_though_passed_over(server: &NatsServer, said: &str) {
     drop(relay(&member("hub", &[], &server.url(), let_in("hub"))));
     let laptop = member("laptop", &["box"], &server.url(), let_in("laptop"));
     let there = member("box", &["laptop"], &server.url(), let_in("box"));
@@ -21,10 +20,27 @@ fn messages_that_the_consumer_has_passed_over_are_taken_all_the_same() {
     laptop.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "four"]);
     assert_eq!(outbox(&laptop, "box"), (0, 3, 0));
     wait_until("their receipts", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
-    let said = second.stdout();
-    assert!(said.contains("to-box has passed over 3 message(s)"), "{said}");
+    wait_until(said, PATIENCE, || second.stdout().contains(said));
     there.at_rest("person-me");
     assert_eq!(delivered(&there)["person-me@laptop"], ["four", "one", "two", "three"]);
+}
+
+#[test]
+fn messages_that_the_consumer_has_passed_over_are_taken_all_the_same() {
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, &users(&["laptop", "box"]));
+    arrive_though_passed_over(&server, "to-box has passed over 3 message(s)");
+}
+
+/// As where the permissions are those of docs/hosts.md before the relay deleted consumers.
+#[test]
+fn messages_that_a_consumer_has_passed_over_arrive_where_it_may_not_be_deleted() {
+    let base = TestHome::new();
+    let allowed = ", \"$JS.API.CONSUMER.DELETE.IAPEER.to-box\"";
+    let configuration = users(&["laptop", "box"]);
+    assert!(configuration.contains(allowed));
+    let server = NatsServer::start(&base, &configuration.replace(allowed, ""));
+    arrive_though_passed_over(&server, "the consumer can't be deleted");
 }
 
 #[test]
