@@ -212,6 +212,7 @@ fn credentials_of_an_account_let_in_until_they_are_taken_back() {
     wait_until("the next second", PATIENCE, || now() > at);
     write_private(&creds[0], &issuer.credentials(&keys[0], json!({})));
     wait_until("what waited", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    there.at_rest("person-me");
     assert_eq!(delivered(&there)["person-me@laptop"], ["x", "later"]);
 }
 

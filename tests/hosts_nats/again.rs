@@ -54,7 +54,7 @@ fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
         laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", body]);
     }
     wait_until("the stream to have them", PATIENCE, || outbox(&laptop, "box") == (0, 2, 0));
-    drop(first);
+    first.signal(Signal::SIGSTOP);
     let _second = relay(&there);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let context = runtime.block_on(async {
@@ -70,9 +70,10 @@ fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
                 && stream.purge().filter(receipts).await.unwrap().purged == 2
         })
     });
-    let _first = relay(&laptop);
+    first.signal(Signal::SIGCONT);
     laptop.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "three"]);
-    assert_eq!(outbox(&laptop, "box"), (0, 2, 0));
+    // The first receipt was on its way.
+    wait_until("the first receipt", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
     runtime.block_on(async { context.publish(receipts, "\"again\"".into()).await.unwrap().await.unwrap() });
     wait_until("their receipts", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
     there.at_rest("person-me");
@@ -93,4 +94,34 @@ fn a_dead_letter_that_is_requeued_at_once_is_no_duplicate_to_the_stream() {
     laptop.ok("iapeer-drain", &["--requeue", &id]);
     wait_until("its receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
     assert_eq!(there.bodies("bob"), ["x"]);
+}
+
+#[test]
+fn what_was_in_a_stream_that_the_server_has_lost_is_published_again() {
+    let base = TestHome::new();
+    let mut server = NatsServer::start(&base, "");
+    let laptop = member("laptop", &["box"], &server.url(), json!({}));
+    let there = member("box", &["laptop"], &server.url(), json!({}));
+    let first = relay(&laptop);
+    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
+    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    server.lose_streams(&base);
+    // The message was lost, and the relay has run all the time.
+    let second = relay(&there);
+    wait_until("its receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    drop(second);
+    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "two"]);
+    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    drop(first);
+    let second = relay(&there);
+    wait_until("the stream to have its receipt", PATIENCE, || {
+        letters(&there).len() == 2 && outbox(&there, "laptop") == (0, 0, 0)
+    });
+    drop(second);
+    server.lose_streams(&base);
+    // The receipt was lost, and the relays are new.
+    let _relays = [relay(&laptop), relay(&there)];
+    wait_until("the receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    there.at_rest("person-me");
+    assert_eq!(delivered(&there)["person-me@laptop"], ["one", "two"]);
 }

@@ -84,6 +84,13 @@ impl NatsServer {
         self.running = None;
     }
 
+    /// Kills it, and starts it with none of the streams that it had.
+    pub fn lose_streams(&mut self, home: &TestHome) {
+        self.kill();
+        fs::remove_dir_all(self.dir.join("jetstream")).unwrap();
+        self.go(home);
+    }
+
     /// Has it read its configuration, changed by `change`, again.
     pub fn reconfigure(&self, change: impl Fn(String) -> String) {
         let path = self.dir.join("nats.conf");

@@ -110,6 +110,13 @@ pub(crate) fn known_hosts(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     Ok(hosts)
 }
 
+/// The known hosts that are reached by NATS.
+pub(crate) fn on_nats(paths: &Paths) -> Result<Vec<HostName>, Failure> {
+    let mut hosts = known_hosts(paths)?;
+    hosts.retain(|host| matches!(HostFile::read(paths, host), Ok(Some(HostFile::Nats))));
+    Ok(hosts)
+}
+
 /// The hosts whose removal was interrupted, in no particular order.
 pub fn half_removed(paths: &Paths) -> Result<Vec<HostName>, StoreError> {
     let names = durable::names_of(&paths.hosts_dir())?;

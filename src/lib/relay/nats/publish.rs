@@ -11,7 +11,7 @@ use crate::relay::nats::connect::Connection;
 use crate::relay::nats::resend::Resend;
 use crate::relay::nats::streams;
 use crate::relay::wire::{FilePart, Parcel, WireLine};
-use crate::store::hosts::{self, HostFile};
+use crate::store::hosts;
 use crate::store::lock::FileLock;
 use crate::store::outbox::Outbox;
 use crate::store::queue::{Item, Place, Seq};
@@ -23,10 +23,7 @@ use std::time::Duration;
 /// messages, this is noted and the other hosts are still served. `is_new`: the connection is new, so that messages that
 /// failed over an earlier connection are tried again at once.
 pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection, is_new: bool) -> Result<(), Failure> {
-    for host in hosts::known_hosts(world.paths)? {
-        if !matches!(HostFile::read(world.paths, &host), Ok(Some(HostFile::Nats))) {
-            continue;
-        }
+    for host in hosts::on_nats(world.paths)? {
         let outbox = world.outbox(&host);
         if !(is_new || outbox.is_due(world.now())) || outbox.queue.list(Place::Waiting)?.is_empty() {
             continue;

@@ -47,6 +47,7 @@ pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure
         let error = runtime()?.block_on(async {
             let at = connect::connect(&file, &own).await?;
             let stream = streams::messages(&at, &file, world.settings.outbox).await?;
+            resend.found_stream(world, streams::made_at(&stream))?;
             streams::peers(&at, &file).await?;
             let consumer = streams::consumer(&at, &file, &own).await?;
             trouble.over();

@@ -1,6 +1,7 @@
 //! The streams and this host's consumer: created where they are missing, else checked.
 
 use crate::base::HostName;
+use crate::base::clock::EpochMs;
 use crate::relay::error::RelayError;
 use crate::relay::nats::connect::Connection;
 use crate::store::nats::NatsFile;
@@ -77,6 +78,12 @@ pub(crate) async fn messages(at: &Connection, file: &NatsFile, keep: Duration) -
         }
         None => Ok(stream),
     }
+}
+
+/// When `stream` was made, by the server's clock.
+pub(crate) fn made_at(stream: &Stream) -> EpochMs {
+    let millis = stream.cached_info().created.unix_timestamp_nanos() / 1_000_000;
+    EpochMs(u64::try_from(millis).unwrap_or_default())
 }
 
 /// The stream of the lists of peers: one message per host, the newest.
