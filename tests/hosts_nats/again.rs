@@ -47,8 +47,7 @@ fn messages_that_a_consumer_has_passed_over_arrive_where_it_may_not_be_deleted()
 fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
     let base = TestHome::new();
     let server = NatsServer::start(&base, "");
-    let laptop = member("laptop", &["box"], &server.url(), json!({}));
-    let there = member("box", &["laptop"], &server.url(), json!({}));
+    let [laptop, there] = two(&server);
     let first = relay(&laptop);
     for body in ["one", "two"] {
         laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", body]);
@@ -84,8 +83,7 @@ fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
 fn a_dead_letter_that_is_requeued_at_once_is_no_duplicate_to_the_stream() {
     let base = TestHome::new();
     let server = NatsServer::start(&base, "");
-    let laptop = member("laptop", &["box"], &server.url(), json!({}));
-    let there = member("box", &["laptop"], &server.url(), json!({}));
+    let [laptop, there] = two(&server);
     let _relays = [relay(&laptop), relay(&there)];
     let refused = laptop.run("iapeer-send", &["bob@box", "--json", "-m", "x"]);
     assert_eq!(outbox(&laptop, "box"), (0, 0, 1), "{refused}");
@@ -100,8 +98,7 @@ fn a_dead_letter_that_is_requeued_at_once_is_no_duplicate_to_the_stream() {
 fn what_was_in_a_stream_that_the_server_has_lost_is_published_again() {
     let base = TestHome::new();
     let mut server = NatsServer::start(&base, "");
-    let laptop = member("laptop", &["box"], &server.url(), json!({}));
-    let there = member("box", &["laptop"], &server.url(), json!({}));
+    let [laptop, there] = two(&server);
     let first = relay(&laptop);
     laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
     wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));

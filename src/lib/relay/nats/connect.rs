@@ -8,7 +8,7 @@ use crate::store::open::{self, Rule};
 use async_nats::jetstream::{self, Context};
 use async_nats::{ConnectOptions, Event, ServerAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// How long one request to the server may take.
@@ -25,7 +25,7 @@ impl Complaint {
             Event::Disconnected => Some("the connection to the NATS server is down".to_owned()),
             event => Some(event.to_string()),
         };
-        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.last();
         // The reason why the connection is down says more than the fact that it is down.
         if said.is_none() || last.is_none() || !matches!(event, Event::Disconnected) {
             *last = said;
@@ -34,13 +34,16 @@ impl Complaint {
 
     /// Sets what `about` adds: this program knows more than the next error will say.
     pub(crate) fn set(&self, error: String) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+        *self.last() = Some(error);
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// `why`, with the last error of the connection.
     pub(crate) fn about(&self, why: &dyn std::fmt::Display) -> RelayError {
-        let last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        RelayError::Away(match &*last {
+        RelayError::Away(match &*self.last() {
             Some(said) => format!("NATS: {why} ({said})"),
             None => format!("NATS: {why}"),
         })

@@ -42,14 +42,13 @@ pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection, is_n
 }
 
 async fn waiting(world: &World<'_>, own: &HostName, at: &Connection, outbox: &Outbox) -> Result<(), RelayError> {
-    let here = |error: Failure| RelayError::Here(error);
     loop {
-        let waiting = outbox.queue.list(Place::Waiting).map_err(|error| here(error.into()))?;
+        let waiting = outbox.queue.list(Place::Waiting).map_err(Failure::from)?;
         if waiting.is_empty() {
             return Ok(());
         }
         for seq in waiting {
-            let read = outbox.queue.read(Place::Waiting, seq).map_err(|error| here(error.into()))?;
+            let read = outbox.queue.read(Place::Waiting, seq).map_err(Failure::from)?;
             let Some(item) = read else { continue };
             one(world, own, at, outbox, seq, item).await?;
         }
@@ -123,9 +122,8 @@ pub(crate) async fn again(world: &World<'_>, own: &HostName, at: &Connection, re
 }
 
 async fn in_flight(world: &World<'_>, own: &HostName, at: &Connection, outbox: &Outbox) -> Result<(), RelayError> {
-    let here = |error: Failure| RelayError::Here(error);
-    for seq in outbox.queue.list(Place::Inflight).map_err(|error| here(error.into()))? {
-        let read = outbox.queue.read(Place::Inflight, seq).map_err(|error| here(error.into()))?;
+    for seq in outbox.queue.list(Place::Inflight).map_err(Failure::from)? {
+        let read = outbox.queue.read(Place::Inflight, seq).map_err(Failure::from)?;
         let Some(item) = read.filter(|item| item.notice.is_none()) else { continue };
         let message_id = format!("{}.{}.{}", item.id, seq.0, world.now().0);
         if let Err(why) = publish(own, at, outbox, seq, &item, &message_id).await? {
