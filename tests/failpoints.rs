@@ -65,6 +65,7 @@ const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("machine/draft.rs", "durable::", "needs a person who types: tests/drafts.rs"),
     ("machine/unit.rs", "write_volatile", "needs a user manager: tests/systemd.rs"),
     ("mailbox/afar.rs", "remove_tree(&entry", "an hour has to pass"),
+    ("mailbox/again.rs", "durable::", "what a NATS server has lost is sent again: tests/hosts_nats/again.rs"),
     ("mailbox/notice.rs", "durable::", "a notice that can't be queued, where something failed: tests/notices.rs"),
     ("operator/demo.rs", "write_atomic", "the demo's own root"),
     ("people/asks.rs", "SweepUnlink", "an hour has to pass"),

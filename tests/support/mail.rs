@@ -18,7 +18,12 @@ pub fn outbox(home: &TestHome, other: &str) -> (usize, usize, usize) {
 
 /// What `me` of a home was delivered, in order, by sender.
 pub fn delivered(home: &TestHome) -> BTreeMap<String, Vec<String>> {
-    let text = fs::read_to_string(home.root().join("history/person-me.jsonl")).unwrap_or_default();
+    delivered_to(home, "me")
+}
+
+/// What the person `to` of a home was delivered, in order, by sender.
+pub fn delivered_to(home: &TestHome, to: &str) -> BTreeMap<String, Vec<String>> {
+    let text = fs::read_to_string(home.root().join(format!("history/person-{to}.jsonl"))).unwrap_or_default();
     let mut by_sender: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         let text = |key: &str| line[key].as_str().unwrap().to_owned();

@@ -1,7 +1,7 @@
 //! Real nats-servers with JetStream on loopback ports.
 
 use super::ssh::free_port;
-use super::{PATIENCE, Running, TestHome, wait_until};
+use super::{PATIENCE, Running, TestHome, soon, wait_until};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt;
@@ -233,7 +233,8 @@ pub fn write_private(path: &std::path::Path, text: &str) {
 /// Its relay, connected.
 pub fn relay(home: &TestHome) -> Running {
     let relay = home.spawn("iapeer-relay", &["run"]);
-    wait_until("the relay to be connected", Duration::from_secs(30), || relay.stdout().contains("connected to"));
+    let is_connected = soon(Duration::from_secs(30), || relay.stdout().contains("connected to"));
+    assert!(is_connected, "the relay does not connect: {}", relay.stdout());
     relay
 }
 

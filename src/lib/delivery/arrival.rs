@@ -11,11 +11,11 @@ use crate::base::identity::{Identity, Intelligence, Topic};
 use crate::base::message_id::MessageId;
 use crate::delivery::accept::{refuse_recipient, refuse_unstartable, touch_kick};
 use crate::delivery::addressee::Addressee;
-use crate::mailbox::{afar, receipt};
+use crate::mailbox::{afar, again, receipt};
 use crate::message::limits;
 use crate::store::history::Settlement;
 use crate::store::lock::FileLock;
-use crate::store::queue::{Errand, Item, Place, Receipt, Seq};
+use crate::store::queue::{Errand, Item, Place, Receipt, Seq, nobody};
 use crate::store::registry::Registry;
 use crate::world::World;
 use crate::world::peer::Peer;
@@ -96,12 +96,24 @@ impl<'w> Arrivals<'w> {
                 afar::settle(self.world, &self.world.outbox(&self.host), receipt).map(|()| Taken::Accepted)
             }
             Some(Errand::Probe) => self.landed(&arrival).map(|()| Taken::Accepted),
+            Some(Errand::Again) => again::want(self.world, &self.world.outbox(&self.host)).map(|_| Taken::Accepted),
             None => self.accept(arrival),
         };
         match taken {
             Err(failure) if passes(failure.exit) => Err(failure),
             Err(failure) => Ok(Taken::Refused(failure.to_string())),
             taken => taken,
+        }
+    }
+
+    /// Whether the message `id` of this host to `to` has arrived. `None`: there is no such recipient. An error is temporary.
+    pub(crate) fn has(&mut self, id: MessageId, to: &str) -> Result<Option<bool>, Failure> {
+        let registry = Registry::read(self.world.paths)?;
+        let from = Origin::afar(nobody(), self.host.clone());
+        match Addressee::of(self.world, &registry, to, None, &from) {
+            Ok(Addressee::Peer(peer)) => Ok(Some(self.known_by(&peer, id)?.is_some())),
+            Err(failure) if passes(failure.exit) => Err(failure),
+            Ok(Addressee::Nobody(_) | Addressee::Afar(_)) | Err(_) => Ok(None),
         }
     }
 

@@ -31,10 +31,10 @@ pub(crate) struct Outgoing {
     pub(crate) item: Item,
 }
 
-/// Records that the host has accepted the item numbered `seq`: a message awaits its receipt from now on; a receipt is
-/// done and is removed.
+/// Records that the host has accepted the item numbered `seq`: a message awaits its receipt from now on; a receipt, or
+/// the request to send again, is done and is removed.
 pub(crate) fn handed_over(world: &World<'_>, outbox: &Outbox, seq: Seq, item: &Item) -> Result<(), Failure> {
-    if matches!(item.errand, Some(Errand::Receipt(_))) {
+    if matches!(item.errand, Some(Errand::Receipt(_) | Errand::Again)) {
         outbox.queue.remove(Place::Waiting, seq)?;
         return Ok(());
     }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod afar;
+pub(crate) mod again;
 pub(crate) mod armed;
 pub mod ledger;
 pub mod notice;

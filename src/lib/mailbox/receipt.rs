@@ -6,7 +6,7 @@ use crate::base::evidence::{Landed, Outcome};
 use crate::base::exit::Failure;
 use crate::base::identity::Intelligence;
 use crate::base::message_id::MessageId;
-use crate::store::queue::{Errand, Item, Receipt, Seq, nobody};
+use crate::store::queue::{Errand, Item, Place, Receipt, Seq, nobody};
 use crate::world::World;
 
 /// Writes the receipt for `item` where it came from another host and the receipt is still owed.
@@ -31,11 +31,26 @@ pub(crate) fn put(world: &World<'_>, host: &HostName, receipt: &Receipt) -> Resu
         errand: Some(Errand::Receipt(receipt.clone())),
         ..Item::new(nobody(), Intelligence::Absent, text, world.now())
     };
-    world.outbox(host).queue.accept(&item, world.clock)?;
+    send(world, host, &item)
+}
+
+/// Puts `item`, which is no peer's message, into the outbox of `host`.
+pub(crate) fn send(world: &World<'_>, host: &HostName, item: &Item) -> Result<(), Failure> {
+    world.outbox(host).queue.accept(item, world.clock)?;
     if let Err(error) = world.start_push(host) {
         tracing::warn!("cannot start iapeer-relay for {host}: {error}; the next tick does");
     }
     Ok(())
+}
+
+/// Whether a receipt for the message `about` waits for `host`.
+pub(crate) fn waits(world: &World<'_>, host: &HostName, about: MessageId) -> Result<bool, Failure> {
+    let queue = world.outbox(host).queue;
+    let is_it = |seq: &Seq| {
+        let item = queue.peek(Place::Waiting, *seq);
+        item.is_some_and(|item| matches!(item.errand, Some(Errand::Receipt(receipt)) if receipt.about == about))
+    };
+    Ok(queue.list(Place::Waiting)?.iter().any(is_it))
 }
 
 /// Removes from `item` the number under which the other host knows the message, since the receipt has been written, and

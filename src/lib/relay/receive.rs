@@ -89,7 +89,7 @@ fn exchange<W: Write>(
                 }
                 talk.say(&WireLine::Done)?;
             }
-            WireLine::Again | WireLine::Hello(_) | WireLine::Ack(_) | WireLine::Peers(_) | WireLine::Bye(_) => {
+            WireLine::Hello(_) | WireLine::Ack(_) | WireLine::Peers(_) | WireLine::Bye(_) => {
                 return Err(RelayError::Refused("that was not expected now".into()));
             }
         }

@@ -2,10 +2,12 @@
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
+use crate::base::message_id::MessageId;
 use crate::delivery::arrival::{Arrival, Arrivals, Taken};
 use crate::relay::files::{self, FileTrouble};
-use crate::relay::wire::{Ack, AckOutcome, FilePart, Parcel};
+use crate::relay::wire::{Ack, AckOutcome, FilePart, Parcel, Predecessor};
 use crate::world::World;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a program waits for another one that takes messages from the same host.
@@ -16,6 +18,7 @@ pub(crate) struct Taker<'w> {
     world: &'w World<'w>,
     host: HostName,
     arrivals: Arrivals<'w>,
+    refused: BTreeSet<MessageId>,
     /// How many messages were accepted.
     pub(crate) accepted: usize,
 }
@@ -23,7 +26,8 @@ pub(crate) struct Taker<'w> {
 impl<'w> Taker<'w> {
     /// For the messages of `host`. While this exists, no other program takes messages from that host.
     pub(crate) fn of(world: &'w World<'w>, host: &HostName) -> Result<Taker<'w>, Failure> {
-        Ok(Taker { world, host: host.clone(), arrivals: Arrivals::of(world, host, PATIENCE)?, accepted: 0 })
+        let arrivals = Arrivals::of(world, host, PATIENCE)?;
+        Ok(Taker { world, host: host.clone(), arrivals, refused: BTreeSet::new(), accepted: 0 })
     }
 
     /// Stores a part of a file. Where that fails, the message that the file belongs to has to be sent again.
@@ -33,8 +37,26 @@ impl<'w> Taker<'w> {
         }
     }
 
+    /// The message before `parcel`, where it has not arrived, and may be accepted when it does. An error is temporary.
+    pub(crate) fn missing_before<'p>(&mut self, parcel: &'p Parcel) -> Result<Option<&'p Predecessor>, Failure> {
+        let Some(before) = parcel.after.as_ref().filter(|before| !self.refused.contains(&before.id)) else {
+            return Ok(None);
+        };
+        let is_missing = self.arrivals.has(before.id, &before.to)? == Some(false)
+            && self.arrivals.has(parcel.id, &parcel.to)? != Some(true);
+        Ok(is_missing.then_some(before))
+    }
+
     /// Accepts a message and returns its acknowledgement.
     pub(crate) fn message(&mut self, parcel: Parcel) -> Ack {
+        let ack = self.taken(parcel);
+        if ack.outcome == AckOutcome::Refused {
+            self.refused.insert(ack.id);
+        }
+        ack
+    }
+
+    fn taken(&mut self, parcel: Parcel) -> Ack {
         let id = parcel.id;
         let ack = |outcome, reason| Ack { id, outcome, reason };
         let has_files = !parcel.files.is_empty();

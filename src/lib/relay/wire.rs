@@ -6,7 +6,6 @@
 //! {"message":{"id":"…","seq":7,"to":"bob","from":"claude-alice","body":"…"}}
 //! {"ack":{"id":"…","outcome":"accepted"}}                                      one for each message, in their order
 //! "done"                                                                       the other host's turn to give messages
-//! "again"                                                                      send again what has no receipt (over NATS)
 //! {"bye":"words"}                                                              why the connection ends
 //! ```
 
@@ -33,7 +32,6 @@ pub(crate) enum WireLine {
     Message(Box<Parcel>),
     Ack(Ack),
     Done,
-    Again,
     AskPeers,
     Peers(Vec<PeerThere>),
     Bye(String),
@@ -115,7 +113,21 @@ pub(crate) struct Parcel {
     pub(crate) files: Vec<FileHead>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) errand: Option<Errand>,
+    /// The message that was published before this one and has no receipt yet (over NATS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<Predecessor>,
     pub(crate) body: String,
+}
+
+/// The message that precedes another one on its way to the same host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Predecessor {
+    /// Its id.
+    pub(crate) id: MessageId,
+    /// Its recipient there.
+    pub(crate) to: String,
+    /// The series that both were published in: each time the sender's host publishes messages again, it begins a new one.
+    pub(crate) series: MessageId,
 }
 
 words! {

@@ -7,6 +7,7 @@
 //! <host>.queue/dead/NNNNNN        a dead letter: the reason is in the item
 //! <host>.files/<id>/NAME          copies of attachments, until the host has them
 //! <host>.away                     exists while tries fail: since when, why, when the next try is due
+//! <host>.again                    exists until what has no receipt is sent again: the id of the request
 //! <host>.lock                     held by the one program that hands messages over
 //! <host>.settle.lock              held while an item moves and its line is written
 //! <host>.receive.lock             held by the one program that takes messages from that host
@@ -97,6 +98,11 @@ impl Outbox {
     /// The lock of a program that moves an item and writes its outcome.
     pub(crate) fn settle_lock(&self) -> PathBuf {
         self.paths.outbox(&self.host, "settle.lock")
+    }
+
+    /// The file that exists while messages are to be sent again.
+    pub(crate) fn again(&self) -> PathBuf {
+        self.paths.outbox(&self.host, "again")
     }
 
     fn away_file(&self) -> PathBuf {

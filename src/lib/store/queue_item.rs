@@ -191,6 +191,8 @@ pub enum Errand {
     Receipt(Receipt),
     /// It is acknowledged by a receipt and delivered to nobody: `iapeer host test`.
     Probe,
+    /// The request to send again, in their order, the messages that were handed over and have no receipt yet.
+    Again,
 }
 
 /// The outcome of a message that came from another host.

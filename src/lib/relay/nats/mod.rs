@@ -12,8 +12,9 @@
 
 mod connect;
 mod consume;
+mod gap;
+mod new_stream;
 mod publish;
-mod resend;
 mod run;
 mod stalled;
 mod streams;

@@ -3,34 +3,64 @@
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
+use crate::base::message_id::MessageId;
 use crate::mailbox::afar::{self, Outgoing};
+use crate::mailbox::again;
 use crate::relay::error::RelayError;
 use crate::relay::files;
 use crate::relay::give;
 use crate::relay::nats::connect::Connection;
-use crate::relay::nats::resend::Resend;
 use crate::relay::nats::streams;
-use crate::relay::wire::{FilePart, Parcel, WireLine};
+use crate::relay::wire::{FilePart, Parcel, Predecessor, WireLine};
 use crate::store::hosts;
 use crate::store::lock::FileLock;
 use crate::store::outbox::Outbox;
 use crate::store::queue::{Item, Place, Seq};
 use crate::world::World;
 use async_nats::jetstream::message::PublishMessage;
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// What this program has published, by hosts.
+pub(crate) type AllSeries = BTreeMap<HostName, Series>;
+
+/// What was published to one host since everything without a receipt was published last.
+pub(crate) struct Series {
+    /// The request by which it began, or a new id where this program has begun it.
+    id: MessageId,
+    last: Last,
+}
+
+/// The last message that was published.
+enum Last {
+    /// By an earlier program.
+    Unknown,
+    /// There is none.
+    None,
+    Message(Seq, MessageId, String),
+}
 
 /// Publishes the messages that wait for each host that is reached by NATS. Where the server does not take a host's
 /// messages, this is noted and the other hosts are still served. `is_new`: the connection is new, so that messages that
 /// failed over an earlier connection are tried again at once.
-pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection, is_new: bool) -> Result<(), Failure> {
+pub(crate) async fn all(
+    world: &World<'_>,
+    own: &HostName,
+    at: &Connection,
+    series: &mut AllSeries,
+    is_new: bool,
+) -> Result<(), Failure> {
     for host in hosts::on_nats(world.paths)? {
-        let outbox = world.outbox(&host);
-        if !(is_new || outbox.is_due(world.now())) || outbox.queue.list(Place::Waiting)?.is_empty() {
+        let outbox = &world.outbox(&host);
+        let has_work = || Ok::<_, Failure>(!outbox.queue.list(Place::Waiting)?.is_empty() || outbox.again().exists());
+        if !(is_new || outbox.is_due(world.now())) || !has_work()? {
             continue;
         }
         // Another program has this lock only where the host's file has just been changed from ssh to NATS.
         let Ok(_lock) = FileLock::acquire(&outbox.lock(), world.program, Duration::ZERO, world.clock) else { continue };
-        match waiting(world, own, at, &outbox).await {
+        let begun = || Series { id: MessageId::generate(world.now()), last: Last::Unknown };
+        let series = series.entry(host).or_insert_with(begun);
+        match (Publisher { world, own, at, outbox, series }).all().await {
             Ok(()) => outbox.note_back(),
             Err(RelayError::Here(failure)) => return Err(failure),
             Err(error) => {
@@ -41,117 +71,144 @@ pub(crate) async fn all(world: &World<'_>, own: &HostName, at: &Connection, is_n
     Ok(())
 }
 
-async fn waiting(world: &World<'_>, own: &HostName, at: &Connection, outbox: &Outbox) -> Result<(), RelayError> {
-    loop {
-        let waiting = outbox.queue.list(Place::Waiting).map_err(Failure::from)?;
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        for seq in waiting {
-            let read = outbox.queue.read(Place::Waiting, seq).map_err(Failure::from)?;
-            let Some(item) = read else { continue };
-            one(world, own, at, outbox, seq, item).await?;
-        }
-    }
+/// Publishes the messages to one host.
+struct Publisher<'a> {
+    world: &'a World<'a>,
+    own: &'a HostName,
+    at: &'a Connection,
+    outbox: &'a Outbox,
+    series: &'a mut Series,
 }
 
-async fn one(
-    world: &World<'_>,
-    own: &HostName,
-    at: &Connection,
-    outbox: &Outbox,
-    seq: Seq,
-    item: Item,
-) -> Result<(), RelayError> {
-    let come_back = |item: Item, reason: String| {
-        afar::bury(world, outbox, Outgoing { place: Place::Waiting, seq, item }, &reason).map_err(RelayError::Here)
-    };
-    // An interrupted move to dead/ is completed.
-    if let Some(reason) = item.reason.clone().filter(|_| item.notice.is_some()) {
-        return come_back(item, reason);
-    }
-    // A message that was requeued has another number: the server must not take it for the one that came before.
-    match publish(own, at, outbox, seq, &item, &format!("{}.{}", item.id, seq.0)).await? {
-        Ok(()) => Ok(afar::handed_over(world, outbox, seq, &item)?),
-        Err(why) => come_back(item, why),
-    }
-}
-
-/// Publishes an item, after its files. The server drops what was published in the last two minutes under the same
-/// `message_id`. The inner error: why a file can't be sent.
-async fn publish(
-    own: &HostName,
-    at: &Connection,
-    outbox: &Outbox,
-    seq: Seq,
-    item: &Item,
-    message_id: &str,
-) -> Result<Result<(), String>, RelayError> {
-    let mut parts: Vec<FilePart> = Vec::new();
-    let heads = files::read(item, |part| {
-        parts.push(part);
-        Ok::<(), Failure>(())
-    })?;
-    let heads = match heads {
-        Ok(heads) => heads,
-        Err(why) => return Ok(Err(why)),
-    };
-    for part in parts {
-        let id = format!("{message_id}.{}.{}", part.file, part.offset);
-        send(own, at, &outbox.host, Some(&id), &WireLine::Part(part)).await?;
-    }
-    let parcel = Parcel { files: heads, ..give::parcel(seq, item) };
-    send(own, at, &outbox.host, Some(message_id), &WireLine::Message(Box::new(parcel))).await?;
-    Ok(Ok(()))
-}
-
-/// Publishes again what was handed over to the hosts of `resend` and has no receipt yet. Such a host accepts each message
-/// once, and repeats the receipts of the settled ones. What can't be published now stays for the next call.
-pub(crate) async fn again(world: &World<'_>, own: &HostName, at: &Connection, resend: &Resend) -> Result<(), Failure> {
-    while let Some(host) = resend.next() {
-        match in_flight(world, own, at, &world.outbox(&host)).await {
-            Ok(()) => resend.done(&host),
-            Err(RelayError::Here(failure)) => return Err(failure),
-            Err(error) => {
-                tracing::warn!("@{host}: {error}");
+impl Publisher<'_> {
+    async fn all(&mut self) -> Result<(), RelayError> {
+        loop {
+            // What keeps this host's file from being read keeps no other host waiting.
+            let wanted = again::wanted(self.world, self.outbox);
+            if let Some(request) = wanted.map_err(|failure| RelayError::Refused(failure.to_string()))? {
+                self.again(request).await?;
+                continue;
+            }
+            let waiting = self.list(Place::Waiting)?;
+            if waiting.is_empty() {
                 return Ok(());
+            }
+            for seq in waiting {
+                if self.outbox.again().exists() {
+                    break;
+                }
+                if let Some(item) = self.read(Place::Waiting, seq)? {
+                    self.hand_over(seq, item).await?;
+                }
             }
         }
     }
-    Ok(())
-}
 
-async fn in_flight(world: &World<'_>, own: &HostName, at: &Connection, outbox: &Outbox) -> Result<(), RelayError> {
-    for seq in outbox.queue.list(Place::Inflight).map_err(Failure::from)? {
-        let read = outbox.queue.read(Place::Inflight, seq).map_err(Failure::from)?;
-        let Some(item) = read.filter(|item| item.notice.is_none()) else { continue };
-        let message_id = format!("{}.{}.{}", item.id, seq.0, world.now().0);
-        if let Err(why) = publish(own, at, outbox, seq, &item, &message_id).await? {
-            tracing::warn!("@{}: {} is not sent again: {why}", outbox.host, item.id);
+    /// Publishes again what was handed over and has no receipt yet. The host accepts each message once, and repeats the
+    /// receipts of the settled ones. A newer request ends this.
+    async fn again(&mut self, request: MessageId) -> Result<(), RelayError> {
+        *self.series = Series { id: request, last: Last::None };
+        for seq in self.list(Place::Inflight)? {
+            if again::wanted(self.world, self.outbox)? != Some(request) {
+                return Ok(());
+            }
+            let read = self.read(Place::Inflight, seq)?;
+            let Some(item) = read.filter(|item| item.notice.is_none()) else { continue };
+            match self.publish(seq, &item).await? {
+                Ok(()) => self.note_last(seq, &item),
+                Err(why) => tracing::warn!("@{}: {} is not sent again: {why}", self.outbox.host, item.id),
+            }
+        }
+        Ok(again::done(self.world, self.outbox, request)?)
+    }
+
+    async fn hand_over(&mut self, seq: Seq, item: Item) -> Result<(), RelayError> {
+        let (world, outbox) = (self.world, self.outbox);
+        let come_back = |item: Item, reason: String| {
+            afar::bury(world, outbox, Outgoing { place: Place::Waiting, seq, item }, &reason).map_err(RelayError::Here)
+        };
+        // An interrupted move to dead/ is completed.
+        if let Some(reason) = item.reason.clone().filter(|_| item.notice.is_some()) {
+            return come_back(item, reason);
+        }
+        match self.publish(seq, &item).await? {
+            Ok(()) => {
+                afar::handed_over(world, outbox, seq, &item)?;
+                self.note_last(seq, &item);
+                Ok(())
+            }
+            Err(why) => come_back(item, why),
         }
     }
-    Ok(())
-}
 
-/// Publishes one line for `host`.
-pub(crate) async fn send(
-    own: &HostName,
-    at: &Connection,
-    host: &HostName,
-    message_id: Option<&str>,
-    line: &WireLine,
-) -> Result<(), RelayError> {
-    let text = serde_json::to_vec(line).map_err(|error| at.complaint.about(&error))?;
-    let message = PublishMessage::build().payload(text.into());
-    let message = message_id.into_iter().fold(message, PublishMessage::message_id);
-    let sent = at.context.send_publish(streams::subject(own, host), message).await;
-    let acknowledged = match sent {
-        Ok(acknowledged) => acknowledged.await,
-        Err(error) => Err(error),
-    };
-    acknowledged.map(drop).map_err(|error| {
-        use std::error::Error;
-        let below = error.source().map(|below| format!(": {below}")).unwrap_or_default();
-        at.complaint.about(&format!("the stream did not take a message: {error}{below}"))
-    })
+    /// Publishes an item, after its files. The inner error: why a file can't be sent.
+    async fn publish(&mut self, seq: Seq, item: &Item) -> Result<Result<(), String>, RelayError> {
+        // The server drops what was published in the last two minutes under the same id. A message that was requeued has
+        // another number, and in another series the host may have dropped what it was sent in this one.
+        let message_id = format!("{}.{}.{}", item.id, seq.0, self.series.id);
+        let mut parts: Vec<FilePart> = Vec::new();
+        let heads = files::read(item, |part| {
+            parts.push(part);
+            Ok::<(), Failure>(())
+        })?;
+        let heads = match heads {
+            Ok(heads) => heads,
+            Err(why) => return Ok(Err(why)),
+        };
+        for part in parts {
+            let id = format!("{message_id}.{}.{}", part.file, part.offset);
+            self.send(&id, &WireLine::Part(part)).await?;
+        }
+        let after = self.predecessor(item)?;
+        let parcel = Parcel { files: heads, after, ..give::parcel(seq, item) };
+        self.send(&message_id, &WireLine::Message(Box::new(parcel))).await?;
+        Ok(Ok(()))
+    }
+
+    fn note_last(&mut self, seq: Seq, item: &Item) {
+        if item.errand.is_none() {
+            self.series.last = Last::Message(seq, item.id, give::parcel(seq, item).to);
+        }
+    }
+
+    /// The message that was published before `item`, if it is not settled yet. Where it is settled, so are all before it,
+    /// or they have at least arrived.
+    fn predecessor(&mut self, item: &Item) -> Result<Option<Predecessor>, Failure> {
+        let queue = &self.outbox.queue;
+        if item.errand.is_some() {
+            return Ok(None);
+        }
+        if matches!(self.series.last, Last::Unknown) {
+            let message = |seq: &Seq| queue.peek(Place::Inflight, *seq).filter(|item| item.errand.is_none());
+            let last = self.list(Place::Inflight)?.iter().rev().find_map(|seq| Some((*seq, message(seq)?)));
+            self.series.last =
+                last.map_or(Last::None, |(seq, item)| Last::Message(seq, item.id, give::parcel(seq, &item).to));
+        }
+        let Last::Message(seq, id, to) = &self.series.last else { return Ok(None) };
+        let is_on_its_way = queue.peek(Place::Inflight, *seq).is_some_and(|item| item.id == *id);
+        Ok(is_on_its_way.then(|| Predecessor { id: *id, to: to.clone(), series: self.series.id }))
+    }
+
+    fn list(&self, place: Place) -> Result<Vec<Seq>, Failure> {
+        Ok(self.outbox.queue.list(place)?)
+    }
+
+    fn read(&self, place: Place, seq: Seq) -> Result<Option<Item>, Failure> {
+        Ok(self.outbox.queue.read(place, seq)?)
+    }
+
+    async fn send(&self, message_id: &str, line: &WireLine) -> Result<(), RelayError> {
+        let text = serde_json::to_vec(line).map_err(|error| self.at.complaint.about(&error))?;
+        let message = PublishMessage::build().payload(text.into()).message_id(message_id);
+        let sent = self.at.context.send_publish(streams::subject(self.own, &self.outbox.host), message).await;
+        let acknowledged = match sent {
+            Ok(acknowledged) => acknowledged.await,
+            Err(error) => Err(error),
+        };
+        acknowledged.map(drop).map_err(|error| {
+            use std::error::Error;
+            let below = error.source().map(|below| format!(": {below}")).unwrap_or_default();
+            self.at.complaint.about(&format!("the stream did not take a message: {error}{below}"))
+        })
+    }
 }

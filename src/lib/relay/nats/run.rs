@@ -8,8 +8,9 @@ use crate::host::dir_watch::DirWatch;
 use crate::relay::error::RelayError;
 use crate::relay::here;
 use crate::relay::nats::connect::{self, Connection};
-use crate::relay::nats::resend::Resend;
-use crate::relay::nats::{consume, publish, stalled, streams};
+use crate::relay::nats::gap::Gaps;
+use crate::relay::nats::publish::{self, AllSeries};
+use crate::relay::nats::{consume, new_stream, stalled, streams};
 use crate::relay::wire::PeerThere;
 use crate::store::hosts;
 use crate::store::lock::FileLock;
@@ -40,24 +41,25 @@ pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure
     let _alone = FileLock::acquire(&world.paths.relay_lock(), world.program, TAKEOVER, world.clock)?;
     let changed = Arc::new(Notify::new());
     watch(&world.paths.outbox_dir(), &changed)?;
-    let (resend, mut mended) = (Resend::new(changed.clone()), stalled::Counts::new());
+    let (mut series, mut gaps) = (AllSeries::new(), Gaps::new());
+    let (mut stream_made, mut mended) = (None, stalled::Counts::new());
     let trouble = Trouble::of(world.paths);
     let mut pause = PAUSES.0;
     loop {
         let error = runtime()?.block_on(async {
             let at = connect::connect(&file, &own).await?;
             let stream = streams::messages(&at, &file, world.settings.outbox).await?;
-            resend.found_stream(world, streams::made_at(&stream))?;
+            new_stream::found(world, &mut stream_made, streams::made_at(&stream))?;
             streams::peers(&at, &file).await?;
             let consumer = streams::consumer(&at, &file, &own).await?;
             trouble.over();
             say(&format!("{own}: connected to {}, stream {}", file.url, file.stream));
             pause = PAUSES.0;
             tokio::select! {
-                ended = give(world, &own, &at, &changed, &resend) => ended,
-                ended = consume::go_on(world, &at, &consumer, &resend) => ended,
+                ended = give(world, &own, &at, &changed, &mut series) => ended,
+                ended = consume::go_on(world, &own, &at, &consumer, &mut gaps) => ended,
                 ended = tell(world, &own, &at) => ended,
-                error = stalled::watch(&at, &file, &own, &stream, &mut mended, &resend) => Err(error),
+                error = stalled::watch(world, &at, &file, &own, &stream, &mut mended) => Err(error),
             }
         });
         let Err(error) = error else { continue };
@@ -97,12 +99,11 @@ async fn give(
     own: &HostName,
     at: &Connection,
     changed: &Notify,
-    resend: &Resend,
+    series: &mut AllSeries,
 ) -> Result<(), RelayError> {
     let mut is_new = true;
     loop {
-        publish::all(world, own, at, is_new).await?;
-        publish::again(world, own, at, resend).await?;
+        publish::all(world, own, at, series, is_new).await?;
         is_new = false;
         changed.notified().await;
     }

@@ -6,12 +6,12 @@
 //! either, the senders' hosts send again.
 
 use crate::base::HostName;
+use crate::mailbox::again;
 use crate::relay::error::RelayError;
 use crate::relay::nats::connect::Connection;
-use crate::relay::nats::resend::Resend;
-use crate::relay::nats::{publish, streams};
-use crate::relay::wire::WireLine;
+use crate::relay::nats::streams;
 use crate::store::nats::NatsFile;
+use crate::world::World;
 use async_nats::jetstream::stream::Stream;
 use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
@@ -32,12 +32,12 @@ pub(crate) type Counts = BTreeMap<HostName, usize>;
 /// the messages may be their receipts, and deletes the consumer. Returns only then, with an error that has the caller
 /// connect anew, which makes the consumer anew. `mended`: the messages for which this was done.
 pub(crate) async fn watch(
+    world: &World<'_>,
     at: &Connection,
     file: &NatsFile,
     own: &HostName,
     stream: &Stream,
     mended: &mut Counts,
-    resend: &Resend,
 ) -> RelayError {
     tokio::time::sleep(FIRST).await;
     loop {
@@ -51,7 +51,7 @@ pub(crate) async fn watch(
                 let now = waiting(at, file, own, stream).await;
                 if let Some((counts, _)) = now.filter(|(_, sent)| *sent == before) {
                     *mended = counts;
-                    return mend(at, own, stream, mended, resend).await;
+                    return mend(world, at, own, stream, mended).await;
                 }
             }
         }
@@ -59,12 +59,11 @@ pub(crate) async fn watch(
     }
 }
 
-async fn mend(at: &Connection, own: &HostName, stream: &Stream, passed_over: &Counts, resend: &Resend) -> RelayError {
+async fn mend(world: &World<'_>, at: &Connection, own: &HostName, stream: &Stream, passed_over: &Counts) -> RelayError {
     for host in passed_over.keys() {
-        if let Err(error) = publish::send(own, at, host, None, &WireLine::Again).await {
-            tracing::warn!("{host} is not asked to send again: {error}");
+        if let Err(failure) = again::ask(world, host).and_then(|()| again::want(world, &world.outbox(host))) {
+            tracing::warn!("{host} is not asked to send again: {failure}");
         }
-        resend.want(host.clone());
     }
     let name = streams::consumer_name(own);
     let count: usize = passed_over.values().sum();
