@@ -55,6 +55,22 @@ fn messages_that_a_consumer_has_passed_over_arrive_where_it_may_not_be_deleted()
 }
 
 #[test]
+fn a_message_is_delivered_though_the_server_takes_no_acknowledgement_of_it() {
+    let base = TestHome::new();
+    let allowed = "\"$JS.ACK.IAPEER.to-box.>\"";
+    let configuration = users(&["laptop", "box"]);
+    assert!(configuration.contains(allowed));
+    let server = NatsServer::start(&base, &configuration.replace(allowed, "\"none\""));
+    drop(relay(&member("hub", &[], &server.url(), let_in("hub"))));
+    let laptop = member("laptop", &["box"], &server.url(), let_in("laptop"));
+    let there = member("box", &["laptop"], &server.url(), let_in("box"));
+    let _relays = [relay(&laptop), relay(&there)];
+    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
+    wait_until("the message", PATIENCE, || letters(&there).len() == 1);
+    wait_until("its receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+}
+
+#[test]
 fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
     let base = TestHome::new();
     let server = NatsServer::start(&base, "");

@@ -22,6 +22,8 @@ use crate::world::peer::Peer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// Accepted messages are not left undelivered for longer than this, however many more come.
+const UNDELIVERED: Duration = Duration::from_millis(100);
 /// How far the clock of another host may differ from this one's for receipts to be repeated.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(86_400);
 
@@ -63,13 +65,15 @@ pub enum Taken {
     Refused(String),
 }
 
-/// The messages that come from one host.
+/// The messages that come from one host. Dropping this starts the delivery of the accepted ones.
 pub(crate) struct Arrivals<'w> {
     world: &'w World<'w>,
     host: HostName,
     known: BTreeMap<Identity, BTreeSet<MessageId>>,
     startable: BTreeSet<Identity>,
     undelivered: BTreeSet<Identity>,
+    /// Since when there are undelivered ones, by the monotonic clock.
+    since: Duration,
     _alone: FileLock,
 }
 
@@ -85,6 +89,7 @@ impl<'w> Arrivals<'w> {
             known: BTreeMap::new(),
             startable: BTreeSet::new(),
             undelivered: BTreeSet::new(),
+            since: Duration::ZERO,
             _alone: alone,
         })
     }
@@ -140,7 +145,10 @@ impl<'w> Arrivals<'w> {
             Addressee::Nobody(_) | Addressee::Afar(_) => return self.landed(&arrival).map(|()| Taken::Accepted),
         };
         if let Some(identity) = self.known_by(&peer, arrival.id)? {
-            self.repeat_receipt(&identity, &arrival)?;
+            if !self.repeat_receipt(&identity, &arrival)? {
+                // The program that accepted it may have been killed before it started the delivery.
+                self.deliver_soon(identity);
+            }
             return Ok(Taken::Known);
         }
         limits::check_body(&arrival.body)?;
@@ -162,8 +170,19 @@ impl<'w> Arrivals<'w> {
         world.queue(&peer.identity).accept(&item, world.clock)?;
         touch_kick(world);
         self.known.entry(peer.identity.clone()).or_default().insert(item.id);
-        self.undelivered.insert(peer.identity);
+        self.deliver_soon(peer.identity);
         Ok(Taken::Accepted)
+    }
+
+    fn deliver_soon(&mut self, identity: Identity) {
+        let now = self.world.clock.monotonic();
+        if self.undelivered.is_empty() {
+            self.since = now;
+        }
+        self.undelivered.insert(identity);
+        if now.saturating_sub(self.since) >= UNDELIVERED {
+            self.start_drains();
+        }
     }
 
     /// Which of the identities of `peer` has, or had, the message `id`.
@@ -182,15 +201,16 @@ impl<'w> Arrivals<'w> {
     }
 
     /// Writes the receipt of a known message again, if it is settled: the first receipt may not have arrived. A receipt
-    /// that arrives twice counts once.
-    fn repeat_receipt(&self, identity: &Identity, arrival: &Arrival) -> Result<(), Failure> {
+    /// that arrives twice counts once. Returns whether the message is settled.
+    fn repeat_receipt(&self, identity: &Identity, arrival: &Arrival) -> Result<bool, Failure> {
         let oldest = arrival.id.made().minus(CLOCKS_DIFFER);
-        let Some(line) = self.world.history(identity).find(arrival.id, oldest)? else { return Ok(()) };
+        let Some(line) = self.world.history(identity).find(arrival.id, oldest)? else { return Ok(false) };
         let Settlement { outcome, landed, reason, .. } = line;
-        if !matches!(outcome, Outcome::Delivered | Outcome::Dead) {
-            return Ok(());
+        if matches!(outcome, Outcome::Delivered | Outcome::Dead) {
+            let receipt = Receipt { about: arrival.id, seq: arrival.seq, outcome, landed, reason };
+            receipt::put(self.world, &self.host, &receipt)?;
         }
-        receipt::put(self.world, &self.host, &Receipt { about: arrival.id, seq: arrival.seq, outcome, landed, reason })
+        Ok(true)
     }
 
     /// Writes the receipt of an arrival that is delivered to no peer.
@@ -198,6 +218,12 @@ impl<'w> Arrivals<'w> {
         let outcome = Outcome::Delivered;
         let receipt = Receipt { about: arrival.id, seq: arrival.seq, outcome, landed: None, reason: None };
         receipt::put(self.world, &self.host, &receipt)
+    }
+}
+
+impl Drop for Arrivals<'_> {
+    fn drop(&mut self) {
+        self.start_drains();
     }
 }
 

@@ -52,10 +52,7 @@ fn serve<W: Write>(world: &World<'_>, caller: &HostName, talk: &mut Talk<W>) -> 
     }
     let busy = |failure: Failure| RelayError::Refused(format!("{own}: {failure}"));
     let mut taker = Taker::of(world, caller).map_err(busy)?;
-    let served = exchange(world, &world.outbox(caller), talk, &mut taker);
-    // Accepted messages are delivered, however the connection ended.
-    taker.start_drains();
-    served
+    exchange(world, &world.outbox(caller), talk, &mut taker)
 }
 
 fn exchange<W: Write>(
