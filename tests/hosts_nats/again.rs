@@ -274,3 +274,33 @@ fn a_message_that_this_version_cannot_read_is_refused_and_holds_up_no_other() {
     assert_eq!(delivered(&there)["person-me@laptop"], ["two"]);
     drop(first);
 }
+
+#[test]
+fn the_files_that_a_stream_loses_are_asked_for() {
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, "");
+    let [laptop, there] = two(&server);
+    let _first = relay(&laptop);
+    let file = laptop.dir().join("big.bin");
+    let bytes: Vec<u8> = (0..600_000_u32).map(|n| (n % 253) as u8).collect();
+    fs::write(&file, &bytes).unwrap();
+    let file = file.to_str().unwrap();
+    laptop.ok("iapeer-send", &["me@box", "--no-wait", "--attach", file, "-m", "with a file"]);
+    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "later"]);
+    wait_until("the stream to have them", PATIENCE, || outbox(&laptop, "box") == (0, 2, 0));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let stream = context.get_stream("IAPEER").await.unwrap();
+        // The second of three parts.
+        let part = stream.get_raw_message(2).await.unwrap();
+        assert!(serde_json::from_slice::<Value>(&part.payload).unwrap()["part"]["offset"].as_u64() > Some(0));
+        stream.delete_message(2).await.unwrap();
+    });
+    let _second = relay(&there);
+    wait_until("their receipts", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    there.at_rest("person-me");
+    assert_eq!(delivered(&there)["person-me@laptop"], ["with a file", "later"]);
+    let letter = letters(&there).into_iter().find(|letter| letter["body"] == "with a file").unwrap();
+    assert_eq!(fs::read(letter["attachments"][0].as_str().unwrap()).unwrap(), bytes);
+}

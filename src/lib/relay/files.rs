@@ -1,7 +1,7 @@
 //! The files that go with a message: sent in parts, and assembled on the other host in a folder of the message.
 
 use crate::base::HostName;
-use crate::base::exit::{Exit, Failure};
+use crate::base::exit::Failure;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::base::step::{self, Point};
@@ -25,6 +25,8 @@ const PIECE: usize = 256 * 1024;
 pub(crate) enum FileTrouble {
     /// The failure is permanent.
     Refused(String),
+    /// Parts of them have not come.
+    Missing(String),
     /// A later try may succeed.
     Here(Failure),
 }
@@ -104,8 +106,8 @@ fn own(world: &World<'_>, host: &HostName, id: MessageId) -> Result<bool, Failur
     }
 }
 
-/// Stores a part. A part that is over the limits, or whose id another host's message has, is dropped: [`complete`]
-/// refuses its message.
+/// Stores a part. A part that is over the limits, whose id another host's message has, or that does not follow what has come
+/// is dropped: [`complete`] does not find the file complete then.
 pub(crate) fn take(world: &World<'_>, host: &HostName, part: &FilePart) -> Result<(), Failure> {
     let Ok(data) = STANDARD.decode(&part.data) else { return Ok(()) };
     let end = part.offset.saturating_add(data.len() as u64);
@@ -120,6 +122,10 @@ pub(crate) fn take(world: &World<'_>, host: &HostName, part: &FilePart) -> Resul
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(part.offset == 0).custom_flags(open::NO_WAIT_NO_LINK);
     let file = step::open(Point::PartOpen, &path, &mut options).map_err(failed)?;
+    // Where the part before this one has not come, the file would have a hole.
+    if file.metadata().map_err(failed)?.len() < part.offset {
+        return Ok(());
+    }
     step::write_at(Point::PartWrite, &file, &path, &data, part.offset).map_err(failed)
 }
 
@@ -153,7 +159,7 @@ pub(crate) fn complete(
             let bytes = open::read(&part, Rule { max, ..Rule::STATE }).ok().flatten().unwrap_or_default();
             if bytes.len() as u64 != head.size || !part.is_file() {
                 let why = format!("{} of {} bytes of its attachment {:?} have come", bytes.len(), head.size, head.name);
-                return Err(FileTrouble::Here(Failure::new(Exit::TryAgain, why)));
+                return Err(FileTrouble::Missing(why));
             }
             paths::create_dirs(&dir)?;
             durable::write_atomic(&path, &bytes).map_err(Failure::from)?;

@@ -124,6 +124,7 @@ pub(crate) fn parcel(seq: Seq, item: &Item) -> Parcel {
         urgent: item.urgent,
         files: Vec::new(),
         errand: item.errand.clone(),
+        series: None,
         after: None,
         body: item.task.clone(),
     }

@@ -42,9 +42,20 @@ impl<'w> Taker<'w> {
         let Some(before) = parcel.after.as_ref().filter(|before| !self.refused.contains(&before.id)) else {
             return Ok(None);
         };
-        let is_missing = self.arrivals.has(before.id, &before.to)? == Some(false)
-            && self.arrivals.has(parcel.id, &parcel.to)? != Some(true);
+        let is_missing = self.arrivals.has(before.id, &before.to)? == Some(false) && !self.is_known(parcel)?;
         Ok(is_missing.then_some(before))
+    }
+
+    fn is_known(&mut self, parcel: &Parcel) -> Result<bool, Failure> {
+        Ok(self.arrivals.has(parcel.id, &parcel.to)? == Some(true))
+    }
+
+    /// Why `parcel` can't be accepted: parts of its files, which are sent before it, have not come. An error is temporary.
+    pub(crate) fn missing_files(&mut self, parcel: &Parcel) -> Result<Option<String>, Failure> {
+        match files::complete(self.world, &self.host, parcel.id, &parcel.files) {
+            Err(FileTrouble::Missing(why)) => Ok((!self.is_known(parcel)?).then_some(why)),
+            _ => Ok(None),
+        }
     }
 
     /// Accepts a message and returns its acknowledgement.
@@ -62,6 +73,9 @@ impl<'w> Taker<'w> {
         let has_files = !parcel.files.is_empty();
         let attachments = match files::complete(self.world, &self.host, id, &parcel.files) {
             Ok(paths) => paths,
+            // The recipient has the message, and may have removed its files.
+            Err(FileTrouble::Missing(_)) if matches!(self.is_known(&parcel), Ok(true)) => Vec::new(),
+            Err(FileTrouble::Missing(why)) => return ack(AckOutcome::Later, Some(why)),
             Err(FileTrouble::Here(failure)) => return ack(AckOutcome::Later, Some(failure.to_string())),
             Err(FileTrouble::Refused(why)) => {
                 files::forget(self.world, &self.host, id);

@@ -113,6 +113,9 @@ pub(crate) struct Parcel {
     pub(crate) files: Vec<FileHead>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) errand: Option<Errand>,
+    /// The series that it was published in (over NATS): each time a host publishes messages again, it begins a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) series: Option<MessageId>,
     /// The message that was published before this one and has no receipt yet (over NATS).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<Predecessor>,
@@ -126,8 +129,6 @@ pub(crate) struct Predecessor {
     pub(crate) id: MessageId,
     /// Its recipient there.
     pub(crate) to: String,
-    /// The series that both were published in: each time the sender's host publishes messages again, it begins a new one.
-    pub(crate) series: MessageId,
 }
 
 words! {

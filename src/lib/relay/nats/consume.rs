@@ -108,12 +108,20 @@ impl<'w> Incoming<'w, '_> {
     }
 
     fn parcel(&mut self, from: &HostName, parcel: Parcel) -> Result<AckKind, Failure> {
-        if let Some(missing) = self.taker(from)?.missing_before(&parcel)?
-            && self.gaps.entry(from.clone()).or_default().drops(self.world, from, missing)?
-        {
-            return Ok(AckKind::Ack);
-        }
         let (about, seq) = (parcel.id, parcel.seq);
+        if let Some(series) = parcel.series {
+            if let Some(missing) = self.taker(from)?.missing_before(&parcel)?
+                && self.drops(from, series, missing.id)?
+            {
+                return Ok(AckKind::Ack);
+            }
+            if let Some(why) = self.taker(from)?.missing_files(&parcel)? {
+                if !self.drops(from, series, about)? {
+                    self.refuse(from, about, seq, Some(why))?;
+                }
+                return Ok(AckKind::Ack);
+            }
+        }
         let has_receipt = !matches!(parcel.errand, Some(Errand::Receipt(_) | Errand::Again));
         let ack = self.taker(from)?.message(parcel);
         match ack.outcome {
@@ -126,6 +134,10 @@ impl<'w> Incoming<'w, '_> {
             AckOutcome::Refused => {}
         }
         Ok(AckKind::Ack)
+    }
+
+    fn drops(&mut self, from: &HostName, series: MessageId, missing: MessageId) -> Result<bool, Failure> {
+        self.gaps.entry(from.clone()).or_default().drops(self.world, from, series, missing)
     }
 
     fn taker(&mut self, from: &HostName) -> Result<&mut Taker<'w>, Failure> {

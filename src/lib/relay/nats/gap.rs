@@ -1,10 +1,11 @@
-//! A message that comes without the one before it: the server keeps that one back, or has lost it. To keep the order, the
-//! message and all that follow it are dropped, and their host is asked to publish again what has no receipt yet.
+//! A message that comes without the one before it, or without its files: the server keeps these back, or has lost them. To
+//! keep the order, the message and all that follow it are dropped, and their host is asked to publish again what has no
+//! receipt yet.
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
+use crate::base::message_id::MessageId;
 use crate::mailbox::{again, receipt};
-use crate::relay::wire::Predecessor;
 use crate::world::World;
 use std::collections::BTreeMap;
 
@@ -18,62 +19,64 @@ pub(crate) type Gaps = BTreeMap<HostName, Gap>;
 /// The last gap in what came from one host.
 #[derive(Debug, Default)]
 pub(crate) struct Gap {
-    last: Option<Predecessor>,
+    missing: Option<MessageId>,
+    /// The series in which the host was asked last.
+    series: Option<MessageId>,
     requests: u32,
 }
 
-/// What is done with a message that comes without its predecessor.
+/// What is done with a message that comes without another one, or without its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// It is dropped, and its host is asked to publish again.
     Ask,
     /// It is dropped: its host was asked in this series, and publishes all of it again in the next one.
     Drop,
-    /// It is accepted.
-    Accept,
+    /// The host was asked often enough.
+    GiveUp,
 }
 
 impl Gap {
-    /// Whether a message from `from` that comes without `missing` is to be dropped. Its host was asked to publish again
-    /// what has no receipt yet.
-    pub(crate) fn drops(&mut self, world: &World<'_>, from: &HostName, missing: &Predecessor) -> Result<bool, Failure> {
-        match self.verdict(missing) {
+    /// Whether a message from `from` is to be dropped that comes in `series` and without `missing`, another message or the
+    /// files of this one. Its host was asked to publish again what has no receipt yet.
+    pub(crate) fn drops(
+        &mut self,
+        world: &World<'_>,
+        from: &HostName,
+        series: MessageId,
+        missing: MessageId,
+    ) -> Result<bool, Failure> {
+        match self.verdict(series, missing) {
             Verdict::Drop => Ok(true),
             // The history may have lost what was settled here.
-            Verdict::Ask if receipt::waits(world, from, missing.id)? => Ok(false),
+            Verdict::Ask if receipt::waits(world, from, missing)? => Ok(false),
             Verdict::Ask => {
                 again::ask(world, from)?;
-                tracing::warn!(
-                    "{from}: {} has not come, and later ones have: {from} is asked for all of them",
-                    missing.id
-                );
-                self.asked(missing.clone());
+                tracing::warn!("{from}: {missing} has not come, and later ones have: {from} is asked for all of them");
+                self.asked(series, missing);
                 Ok(true)
             }
-            Verdict::Accept => {
-                tracing::warn!(
-                    "{from}: {} did not come, {REQUESTS} times: later ones are accepted without it",
-                    missing.id
-                );
+            Verdict::GiveUp => {
+                tracing::warn!("{from}: {missing} did not come, though {from} was asked for it {REQUESTS} times");
                 Ok(false)
             }
         }
     }
 
-    /// What is done with a message that comes without `missing`.
-    fn verdict(&self, missing: &Predecessor) -> Verdict {
-        match &self.last {
-            Some(last) if last.series == missing.series => Verdict::Drop,
-            Some(last) if last.id == missing.id && self.requests >= REQUESTS => Verdict::Accept,
-            _ => Verdict::Ask,
+    fn verdict(&self, series: MessageId, missing: MessageId) -> Verdict {
+        if self.series == Some(series) {
+            Verdict::Drop
+        } else if self.requests >= REQUESTS && self.missing == Some(missing) {
+            Verdict::GiveUp
+        } else {
+            Verdict::Ask
         }
     }
 
-    /// Notes that the host was asked because of `missing`.
-    fn asked(&mut self, missing: Predecessor) {
-        let again = self.last.as_ref().is_some_and(|last| last.id == missing.id);
-        self.requests = if again { self.requests + 1 } else { 1 };
-        self.last = Some(missing);
+    fn asked(&mut self, series: MessageId, missing: MessageId) {
+        self.requests = if self.missing == Some(missing) { self.requests + 1 } else { 1 };
+        self.missing = Some(missing);
+        self.series = Some(series);
     }
 }
 
@@ -81,12 +84,10 @@ impl Gap {
 mod tests {
     use super::*;
     use crate::base::clock::EpochMs;
-    use crate::base::message_id::MessageId;
 
     #[test]
     fn a_host_is_asked_once_in_a_series_and_three_times_for_one_message() {
         let id = |n: u64| MessageId::of(EpochMs(n), &n);
-        let missing = |message, series| Predecessor { id: id(message), to: "bob".into(), series: id(series) };
         let mut gap = Gap::default();
         for (message, series, verdict) in [
             (1, 100, Verdict::Ask),
@@ -99,13 +100,13 @@ mod tests {
             (2, 103, Verdict::Ask),
             (2, 104, Verdict::Ask),
             (3, 104, Verdict::Drop),
-            (2, 105, Verdict::Accept),
+            (2, 105, Verdict::GiveUp),
             (3, 105, Verdict::Ask),
         ] {
-            let missing = missing(message, series);
-            assert_eq!(gap.verdict(&missing), verdict, "{message} in {series}");
+            let (missing, of) = (id(message), id(series));
+            assert_eq!(gap.verdict(of, missing), verdict, "{message} in {series}");
             if verdict == Verdict::Ask {
-                gap.asked(missing);
+                gap.asked(of, missing);
             }
         }
     }

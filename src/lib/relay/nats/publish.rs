@@ -160,7 +160,7 @@ impl Publisher<'_> {
             self.send(&id, &WireLine::Part(part)).await?;
         }
         let after = self.predecessor(item)?;
-        let parcel = Parcel { files: heads, after, ..give::parcel(seq, item) };
+        let parcel = Parcel { files: heads, series: Some(self.series.id), after, ..give::parcel(seq, item) };
         self.send(&message_id, &WireLine::Message(Box::new(parcel))).await?;
         Ok(Ok(()))
     }
@@ -186,7 +186,7 @@ impl Publisher<'_> {
         }
         let Last::Message(seq, id, to) = &self.series.last else { return Ok(None) };
         let is_on_its_way = queue.peek(Place::Inflight, *seq).is_some_and(|item| item.id == *id);
-        Ok(is_on_its_way.then(|| Predecessor { id: *id, to: to.clone(), series: self.series.id }))
+        Ok(is_on_its_way.then(|| Predecessor { id: *id, to: to.clone() }))
     }
 
     fn list(&self, place: Place) -> Result<Vec<Seq>, Failure> {
