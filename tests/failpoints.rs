@@ -77,6 +77,7 @@ const LEFT_OUT: &[(&str, &str, &str)] = &[
     ),
     ("people/notify.rs", "durable::", "the user's own program: tests/people.rs"),
     ("people/owner.rs", "durable::remove", "the owner is removed: tests/people.rs"),
+    ("relay/nats/", "write_atomic", "a NATS server with another stream: tests/hosts_nats/again.rs"),
     ("roster/create.rs", "None => drop(durable::remove", "a role is taken away: tests/fleet.rs"),
     ("runtime/manifest.rs", "write_atomic", "a copy for a person to change: tests/doctor_runtime.rs"),
     (

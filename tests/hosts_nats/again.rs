@@ -1,13 +1,15 @@
 //! What a stream has lost, or keeps from a host, is published again.
 
 use crate::*;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Stream;
 use std::collections::BTreeMap;
 use support::mail::delivered_to;
-use support::nats::pass_over;
+use support::nats::{hold_the_next, pass_over};
 
 /// Three messages that the consumer of their host has passed over arrive, before a later one where there is one. `server`
-/// has the users `laptop`, `box` and `hub`; the relay says `said`.
-fn arrive_though_passed_over(server: &NatsServer, later: Option<&str>, said: &str) {
+/// has the users `laptop`, `box` and `hub`.
+fn arrive_though_passed_over(server: &NatsServer, later: Option<&str>) {
     drop(relay(&member("hub", &[], &server.url(), let_in("hub"))));
     let laptop = member("laptop", &["box"], &server.url(), let_in("laptop"));
     let there = member("box", &["laptop"], &server.url(), let_in("box"));
@@ -23,7 +25,7 @@ fn arrive_though_passed_over(server: &NatsServer, later: Option<&str>, said: &st
         laptop.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", body]);
     }
     wait_until("their receipts", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
-    wait_until(said, PATIENCE, || second.stdout().contains(said));
+    wait_until("the relay to say so", PATIENCE, || second.stderr().contains("to-box has passed over 3 message(s)"));
     there.at_rest("person-me");
     let wanted: Vec<&str> = ["one", "two", "three"].into_iter().chain(later).collect();
     assert_eq!(delivered(&there)["person-me@laptop"], wanted);
@@ -33,25 +35,57 @@ fn arrive_though_passed_over(server: &NatsServer, later: Option<&str>, said: &st
 fn messages_that_the_consumer_has_passed_over_are_taken_all_the_same() {
     let base = TestHome::new();
     let server = NatsServer::start(&base, &users(&["laptop", "box"]));
-    arrive_though_passed_over(&server, None, "to-box has passed over 3 message(s)");
+    arrive_though_passed_over(&server, None);
 }
 
 #[test]
 fn a_later_message_waits_for_those_that_the_consumer_has_passed_over() {
     let base = TestHome::new();
     let server = NatsServer::start(&base, &users(&["laptop", "box"]));
-    arrive_though_passed_over(&server, Some("four"), "to-box has passed over 3 message(s)");
+    arrive_though_passed_over(&server, Some("four"));
+}
+
+/// A consumer sends nothing while somebody else holds the message that it sent last. `server` has the users `laptop`, `box`
+/// and `hub`; the relay says `said`.
+fn is_sent_nothing(server: &NatsServer, said: &str) -> [TestHome; 2] {
+    drop(relay(&member("hub", &[], &server.url(), let_in("hub"))));
+    let laptop = member("laptop", &["box"], &server.url(), let_in("laptop"));
+    let there = member("box", &["laptop"], &server.url(), let_in("box"));
+    // It makes the consumer.
+    drop(relay(&there));
+    let _first = relay(&laptop);
+    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
+    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    let second = hold_the_next(&server.url(), "box", || {
+        laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "two"]);
+        let second = there.spawn("iapeer-relay", &["run"]);
+        wait_until(said, PATIENCE * 2, || second.stdout().contains(said));
+        second
+    });
+    wait_until("the receipts", PATIENCE * 2, || outbox(&laptop, "box") == (0, 0, 0));
+    there.at_rest("person-me");
+    drop(second);
+    [laptop, there]
+}
+
+#[test]
+fn a_consumer_that_sends_nothing_is_made_anew() {
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, &users(&["laptop", "box"]));
+    let [_laptop, there] = is_sent_nothing(&server, "(to-box sends nothing)");
+    assert_eq!(delivered(&there)["person-me@laptop"], ["one", "two"]);
 }
 
 /// As where the permissions are those of docs/hosts.md before the relay deleted consumers.
 #[test]
-fn messages_that_a_consumer_has_passed_over_arrive_where_it_may_not_be_deleted() {
+fn a_consumer_that_sends_nothing_and_may_not_be_deleted_is_named() {
     let base = TestHome::new();
     let allowed = ", \"$JS.API.CONSUMER.DELETE.IAPEER.to-box\"";
     let configuration = users(&["laptop", "box"]);
     assert!(configuration.contains(allowed));
     let server = NatsServer::start(&base, &configuration.replace(allowed, ""));
-    arrive_though_passed_over(&server, Some("four"), "the consumer can't be deleted");
+    let [_laptop, there] = is_sent_nothing(&server, "the consumer can't be deleted");
+    assert_eq!(delivered(&there)["person-me@laptop"], ["one", "two"]);
 }
 
 #[test]
@@ -82,15 +116,9 @@ fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
     wait_until("the stream to have them", PATIENCE, || outbox(&laptop, "box") == (0, 2, 0));
     first.signal(Signal::SIGSTOP);
     let _second = relay(&there);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let context = runtime.block_on(async {
-        let client = async_nats::connect(server.url()).await.unwrap();
-        async_nats::jetstream::new(client)
-    });
     let receipts = "iapeer.from.box.laptop";
     wait_until("both receipts to be lost", PATIENCE, || {
-        runtime.block_on(async {
-            let stream = context.get_stream("IAPEER").await.unwrap();
+        on_stream(&server, async |_, stream| {
             stream.cached_info().state.messages == 2
                 && outbox(&there, "laptop") == (0, 0, 0)
                 && stream.purge().filter(receipts).await.unwrap().purged == 2
@@ -105,7 +133,9 @@ fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
         "id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "seq": 9, "from": "system-iapeer", "from_intelligence": "absent", "sent": 1,
         "errand": "again", "body": "",
     }});
-    runtime.block_on(async { context.publish(receipts, asks.to_string().into()).await.unwrap().await.unwrap() });
+    on_stream(&server, async |context, _| {
+        context.publish(receipts, asks.to_string().into()).await.unwrap().await.unwrap()
+    });
     wait_until("their receipts", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
     there.at_rest("person-me");
     assert_eq!(delivered(&there)["person-me@laptop"], ["one", "two", "three"]);
@@ -153,6 +183,16 @@ fn what_was_in_a_stream_that_the_server_has_lost_is_published_again() {
     wait_until("the receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
     there.at_rest("person-me");
     assert_eq!(delivered(&there)["person-me@laptop"], ["one", "two"]);
+}
+
+/// What `call` returns, of the stream of `server`.
+fn on_stream<T>(server: &NatsServer, call: impl AsyncFnOnce(&Context, &Stream) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let stream = context.get_stream("IAPEER").await.unwrap();
+        call(&context, &stream).await
+    })
 }
 
 /// Deletes each third message that comes from `from` for `to` from the stream at `url`, while `go_on` says so, but no
@@ -231,11 +271,7 @@ fn what_was_asked_for_is_published_again_though_the_relay_was_killed_before() {
     laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
     wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
     drop(first);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
-        context.get_stream("IAPEER").await.unwrap().purge().await.unwrap();
-    });
+    on_stream(&server, async |_, stream| stream.purge().await.unwrap());
     // The request was acknowledged, and is in this file. Also one that a crash has torn counts.
     let wanted = laptop.root().join("state/outbox/box.again");
     fs::write(&wanted, "01ARZ3NDEK").unwrap();
@@ -255,10 +291,7 @@ fn a_message_that_this_version_cannot_read_is_refused_and_holds_up_no_other() {
     let sent = laptop.ok("iapeer-send", &["me@box", "--no-wait", "--json", "-m", "one"]);
     let id = sent.json()["id"].as_str().unwrap().to_owned();
     wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
-        let stream = context.get_stream("IAPEER").await.unwrap();
+    on_stream(&server, async |context, stream| {
         let message = stream.get_last_raw_message_by_subject("iapeer.from.laptop.box").await.unwrap();
         let mut line: Value = serde_json::from_slice(&message.payload).unwrap();
         line["message"]["from_intelligence"] = json!("of another kind");
@@ -288,10 +321,7 @@ fn the_files_that_a_stream_loses_are_asked_for() {
     laptop.ok("iapeer-send", &["me@box", "--no-wait", "--attach", file, "-m", "with a file"]);
     laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "later"]);
     wait_until("the stream to have them", PATIENCE, || outbox(&laptop, "box") == (0, 2, 0));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
-        let stream = context.get_stream("IAPEER").await.unwrap();
+    on_stream(&server, async |_, stream| {
         // The second of three parts.
         let part = stream.get_raw_message(2).await.unwrap();
         assert!(serde_json::from_slice::<Value>(&part.payload).unwrap()["part"]["offset"].as_u64() > Some(0));
@@ -303,4 +333,65 @@ fn the_files_that_a_stream_loses_are_asked_for() {
     assert_eq!(delivered(&there)["person-me@laptop"], ["with a file", "later"]);
     let letter = letters(&there).into_iter().find(|letter| letter["body"] == "with a file").unwrap();
     assert_eq!(fs::read(letter["attachments"][0].as_str().unwrap()).unwrap(), bytes);
+}
+
+#[test]
+fn what_a_stream_still_has_is_sent_by_ssh_first_once_its_host_is_reached_by_ssh() {
+    let (laptop, there) = support::ssh::two();
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, "");
+    let by_ssh: Value = serde_json::from_slice(&fs::read(laptop.home.root().join("hosts/box.json")).unwrap()).unwrap();
+    write_private(&laptop.home.root().join("nats.json"), &json!({"url": server.url()}).to_string());
+    laptop.home.ok("iapeer", &["host", "add", "box", "--nats"]);
+    let _relay = relay(&laptop.home);
+    laptop.home.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
+    wait_until("the stream to have it", PATIENCE, || laptop.outbox("box") == (0, 1, 0));
+    let word = |key: &str| by_ssh[key].as_str().unwrap();
+    let add = ["host", "add", "box", word("destination"), "--root", word("root"), "--program", word("program"), "--"];
+    let options = by_ssh["options"].as_array().unwrap().iter().map(|option| option.as_str().unwrap());
+    laptop.home.ok("iapeer", &add.into_iter().chain(options).collect::<Vec<_>>());
+    laptop.home.ok("iapeer-send", &["me@box", "--require", "delivered", "-m", "two"]);
+    wait_until("its receipt", PATIENCE, || laptop.outbox("box") == (0, 0, 0));
+    there.home.at_rest("person-me");
+    assert_eq!(delivered(&there.home)["person-me@laptop"], ["one", "two"]);
+}
+
+#[test]
+fn what_has_no_receipt_for_long_is_published_again() {
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, "");
+    let [laptop, there] = two(&server);
+    laptop.set("IAPEER_RESEND_SECS", "1");
+    let _first = relay(&laptop);
+    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
+    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    on_stream(&server, async |_, stream| stream.purge().await.unwrap());
+    let _second = relay(&there);
+    wait_until("its receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    assert_eq!(delivered(&there)["person-me@laptop"], ["one"]);
+}
+
+#[test]
+fn a_message_that_comes_again_is_known_though_its_recipient_was_renamed() {
+    let base = TestHome::new();
+    let server = NatsServer::start(&base, "");
+    let [laptop, there] = two(&server);
+    there.ok("iapeer", &["create", "you", "--runtime", "person"]);
+    let first = relay(&laptop);
+    laptop.ok("iapeer-send", &["you@box", "--no-wait", "-m", "one"]);
+    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    first.signal(Signal::SIGSTOP);
+    let subject = "iapeer.from.laptop.box";
+    let line = on_stream(&server, async |_, stream| stream.get_last_raw_message_by_subject(subject).await.unwrap());
+    let _second = relay(&there);
+    wait_until("its receipt to be lost", PATIENCE, || {
+        on_stream(&server, async |_, stream| stream.purge().filter("iapeer.from.box.laptop").await.unwrap().purged == 1)
+    });
+    there.ok("iapeer", &["rename", "you", "they"]);
+    there.ok("iapeer", &["create", "you", "--runtime", "person"]);
+    on_stream(&server, async |context, _| context.publish(subject, line.payload.clone()).await.unwrap().await.unwrap());
+    first.signal(Signal::SIGCONT);
+    wait_until("its receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+    assert_eq!(delivered_to(&there, "they")["person-me@laptop"], ["one"]);
+    assert!(delivered_to(&there, "you").is_empty());
 }

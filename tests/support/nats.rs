@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Debian's is where no PATH of a test leads.
@@ -264,4 +265,40 @@ pub fn pass_over(url: &str, to: &str, count: usize) {
             assert_eq!(asked.count().await, 0);
         }
     });
+}
+
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Takes the next message of the consumer of the host `to`, and holds it while `meanwhile` runs. By the server's user `hub`.
+pub fn hold_the_next<T>(url: &str, to: &str, meanwhile: impl FnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let held = runtime.block_on(async {
+        let options = async_nats::ConnectOptions::new().user_and_password("hub".into(), "hub".into());
+        let context = async_nats::jetstream::new(options.connect(url).await.unwrap());
+        let stream = context.get_stream("IAPEER").await.unwrap();
+        let name = format!("to-{to}");
+        let consumer: async_nats::jetstream::consumer::PullConsumer = stream.get_consumer(&name).await.unwrap();
+        let mut sent = consumer.fetch().max_messages(1).messages().await.unwrap();
+        sent.next().await.unwrap().unwrap()
+    });
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                runtime.block_on(async {
+                    let _ = held.ack_with(async_nats::jetstream::AckKind::Progress).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                });
+            }
+        });
+        // Also where `meanwhile` panics.
+        let _end = Ending(&is_over);
+        meanwhile()
+    })
 }

@@ -52,6 +52,11 @@ impl Paths {
         self.outbox_dir().join("run.away")
     }
 
+    /// When the stream was made that the relay that is always on found last.
+    pub(crate) fn relay_stream(&self) -> PathBuf {
+        self.outbox_dir().join("run.stream")
+    }
+
     /// The file that is replaced when a message for a host on NATS is accepted; the relay that is always on watches it.
     pub(crate) fn relay_kick(&self) -> PathBuf {
         self.outbox_dir().join("kick")

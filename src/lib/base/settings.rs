@@ -203,6 +203,7 @@ settings! {
     queue_max_attempts: Count -> u64 = "IAPEER_QUEUE_MAX_ATTEMPTS", "5", "count", "After this many failed tries a message becomes a dead letter.";
     hold: DaysOver -> Duration = "IAPEER_HOLD_DAYS", "7", "days", "How long a message is held for a reason that lies outside the message (a draft, a dialog, an unknown screen, the crash-loop guard) before it becomes a dead letter.";
     outbox: DaysOver -> Duration = "IAPEER_OUTBOX_DAYS", "7", "days", "How long a message for another host waits for that host, or for its receipt, before it becomes a dead letter.";
+    resend: Seconds -> Duration = "IAPEER_RESEND_SECS", "3600", "s", "After how long a message that another host was given by NATS, and for which no receipt has come, is published again; then after twice that time, and so on.";
     attachments_max: Count -> u64 = "IAPEER_ATTACHMENTS_MAX_BYTES", "16777216", "bytes", "The largest total size of the files of one message to or from another host.";
     midturn_wait: Seconds -> Duration = "IAPEER_MIDTURN_WAIT_SECS", "900", "s", "How long a message waits for the end of a running turn, where the agent's program has no queue and a message would steer the turn.";
     composer_hold: Seconds -> Duration = "IAPEER_COMPOSER_HOLD_SECS", "120", "s", "How long after the last keystroke a person's unsent draft holds messages.";

@@ -34,10 +34,7 @@ pub(crate) fn run(world: &World<'_>, act: HostAct) -> Result<Exit, Failure> {
                 fetch,
             };
             let file = if nats { HostFile::Nats } else { HostFile::Ssh(ssh) };
-            afar::finish_forgetting(world, &host)?;
-            file.write(world.paths, &host)?;
-            // Earlier failures were those of the previous settings.
-            world.outbox(&host).note_back();
+            afar::register(world, &host, &file)?;
             let value = serde_json::json!({"host": host, "transport": file.transport()});
             cli::tell(json, &value, || format!("{host} is known: `iapeer host test {host}` tries it"));
         }

@@ -9,10 +9,11 @@ use crate::base::identity::Intelligence;
 use crate::base::message_id::MessageId;
 use crate::base::paths;
 use crate::base::span::said;
-use crate::mailbox::afar as ledger;
+use crate::mailbox::{afar as ledger, again};
 use crate::message::limits;
 use crate::store::durable;
 use crate::store::hosts::HostFile;
+use crate::store::lock::FileLock;
 use crate::store::open::{self, Rule};
 use crate::store::outbox::Outbox;
 use crate::store::queue::{Errand, Item, Place, Seq, nobody};
@@ -103,6 +104,27 @@ pub fn forget(world: &World<'_>, host: &HostName, force: bool) -> Result<usize, 
     // From here on the removal will be completed: by this program, the next call or a tick.
     durable::move_file(&file, &removed)?;
     finish_forgetting(world, host)
+}
+
+/// How long a host's file waits to be changed for a program that hands over messages to that host.
+const SWITCHED: Duration = Duration::from_secs(15);
+
+/// Writes the file of a host.
+pub fn register(world: &World<'_>, host: &HostName, file: &HostFile) -> Result<(), Failure> {
+    finish_forgetting(world, host)?;
+    let outbox = world.outbox(host);
+    if matches!(file, HostFile::Ssh(_)) && matches!(HostFile::read(world.paths, host), Ok(Some(HostFile::Nats))) {
+        // What the stream has of the messages to that host may arrive after the next ones, or never. The relay publishes
+        // nothing meanwhile.
+        let _lock = FileLock::acquire(&outbox.lock(), world.program, SWITCHED, world.clock)?;
+        file.write(world.paths, host)?;
+        again::want(world, &outbox)?;
+    } else {
+        file.write(world.paths, host)?;
+    }
+    // Earlier failures were those of the previous settings.
+    outbox.note_back();
+    Ok(())
 }
 
 /// Completes an interrupted removal of `host`: its messages become dead letters. Returns how many messages there were.

@@ -16,12 +16,14 @@ use crate::message::limits;
 use crate::store::history::Settlement;
 use crate::store::lock::FileLock;
 use crate::store::queue::{Errand, Item, Place, Receipt, Seq, nobody};
-use crate::store::registry::Registry;
+use crate::store::registry::{PeerRecord, Registry};
 use crate::world::World;
 use crate::world::peer::Peer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// After this time a message of an identity is searched in its history again, where another one was not settled.
+const SEARCH_AGAIN: Duration = Duration::from_secs(10);
 /// Accepted messages are not left undelivered for longer than this, however many more come.
 const UNDELIVERED: Duration = Duration::from_millis(100);
 /// How far the clock of another host may differ from this one's for receipts to be repeated.
@@ -50,7 +52,7 @@ pub(crate) struct Arrival {
     pub attachments: Vec<String>,
     /// Its text.
     pub body: String,
-    /// Set where this is not a peer's message but a receipt or a probe.
+    /// Set where this is not a peer's message but a receipt, a probe or a request.
     pub errand: Option<Errand>,
 }
 
@@ -71,6 +73,8 @@ pub(crate) struct Arrivals<'w> {
     host: HostName,
     known: BTreeMap<Identity, BTreeSet<MessageId>>,
     startable: BTreeSet<Identity>,
+    /// Where a message was found not to be settled, and when, by the monotonic clock.
+    unsettled: BTreeMap<Identity, Duration>,
     undelivered: BTreeSet<Identity>,
     /// Since when there are undelivered ones, by the monotonic clock.
     since: Duration,
@@ -88,6 +92,7 @@ impl<'w> Arrivals<'w> {
             host: host.clone(),
             known: BTreeMap::new(),
             startable: BTreeSet::new(),
+            unsettled: BTreeMap::new(),
             undelivered: BTreeSet::new(),
             since: Duration::ZERO,
             _alone: alone,
@@ -101,7 +106,11 @@ impl<'w> Arrivals<'w> {
                 afar::settle(self.world, &self.world.outbox(&self.host), receipt).map(|()| Taken::Accepted)
             }
             Some(Errand::Probe) => self.landed(&arrival).map(|()| Taken::Accepted),
-            Some(Errand::Again) => again::want(self.world, &self.world.outbox(&self.host)).map(|_| Taken::Accepted),
+            // A request that can't be noted is repeated by that host, and holds up no message.
+            Some(Errand::Again) => Ok(match again::want(self.world, &self.world.outbox(&self.host)) {
+                Ok(_) => Taken::Accepted,
+                Err(failure) => Taken::Refused(failure.to_string()),
+            }),
             None => self.accept(arrival),
         };
         match taken {
@@ -111,15 +120,15 @@ impl<'w> Arrivals<'w> {
         }
     }
 
-    /// Whether the message `id` of this host to `to` has arrived. `None`: there is no such recipient. An error is temporary.
-    pub(crate) fn has(&mut self, id: MessageId, to: &str) -> Result<Option<bool>, Failure> {
+    /// Whether the message `id` of this host to `to` has arrived. An error is temporary.
+    pub(crate) fn has(&mut self, id: MessageId, to: &str) -> Result<bool, Failure> {
         let registry = Registry::read(self.world.paths)?;
-        let from = Origin::afar(nobody(), self.host.clone());
-        match Addressee::of(self.world, &registry, to, None, &from) {
-            Ok(Addressee::Peer(peer)) => Ok(Some(self.known_by(&peer, id)?.is_some())),
-            Err(failure) if passes(failure.exit) => Err(failure),
-            Ok(Addressee::Nobody(_) | Addressee::Afar(_)) | Err(_) => Ok(None),
-        }
+        let peer = match Addressee::of(self.world, &registry, to, None, &Origin::afar(nobody(), self.host.clone())) {
+            Ok(Addressee::Peer(peer)) => Some(peer),
+            Err(failure) if passes(failure.exit) => return Err(failure),
+            Ok(Addressee::Nobody(_) | Addressee::Afar(_)) | Err(_) => None,
+        };
+        Ok(self.holder(&registry, to, peer.as_deref(), id)?.is_some())
     }
 
     /// Starts the delivery of the messages that were accepted since the last call.
@@ -140,17 +149,22 @@ impl<'w> Arrivals<'w> {
             let why = format!("{:?} is no peer of this host, and it passes nothing on", arrival.to);
             return Err(Failure::new(Exit::Usage, why));
         }
-        let peer = match Addressee::of(world, &registry, &arrival.to, None, &from)? {
-            Addressee::Peer(peer) => *peer,
-            Addressee::Nobody(_) | Addressee::Afar(_) => return self.landed(&arrival).map(|()| Taken::Accepted),
+        let addressee = Addressee::of(world, &registry, &arrival.to, None, &from);
+        let peer = match &addressee {
+            Ok(Addressee::Peer(peer)) => Some(&**peer),
+            _ => None,
         };
-        if let Some(identity) = self.known_by(&peer, arrival.id)? {
+        if let Some(identity) = self.holder(&registry, &arrival.to, peer, arrival.id)? {
             if !self.repeat_receipt(&identity, &arrival)? {
                 // The program that accepted it may have been killed before it started the delivery.
                 self.deliver_soon(identity);
             }
             return Ok(Taken::Known);
         }
+        let peer = match addressee? {
+            Addressee::Peer(peer) => *peer,
+            Addressee::Nobody(_) | Addressee::Afar(_) => return self.landed(&arrival).map(|()| Taken::Accepted),
+        };
         limits::check_body(&arrival.body)?;
         limits::check_attachments(&arrival.attachments)?;
         let held = refuse_recipient(world, &peer, &from, false)?;
@@ -185,16 +199,28 @@ impl<'w> Arrivals<'w> {
         }
     }
 
-    /// Which of the identities of `peer` has, or had, the message `id`.
-    fn known_by(&mut self, peer: &Peer, id: MessageId) -> Result<Option<Identity>, Failure> {
-        for runtime in &peer.record.runtimes {
-            let identity = Identity::new(runtime.clone(), peer.identity.personality().clone());
-            if !self.known.contains_key(&identity) {
-                let ids = ids_of(self.world, &identity)?;
-                self.known.insert(identity.clone(), ids);
-            }
-            if self.known.get(&identity).is_some_and(|ids| ids.contains(&id)) {
-                return Ok(Some(identity));
+    /// Which identity has, or had, the message `id` to `to`, which names `peer` now: one of `peer`, or of a peer that had
+    /// that name before it was renamed.
+    fn holder(
+        &mut self,
+        registry: &Registry,
+        to: &str,
+        peer: Option<&Peer>,
+        id: MessageId,
+    ) -> Result<Option<Identity>, Failure> {
+        let was_named_so =
+            |record: &&PeerRecord| record.formerly.as_ref().is_some_and(|old| to.ends_with(old.as_str()));
+        let now = peer.map(|peer| &peer.record);
+        for record in now.into_iter().chain(registry.peers().iter().filter(was_named_so)) {
+            for runtime in &record.runtimes {
+                let identity = Identity::new(runtime.clone(), record.personality.clone());
+                if !self.known.contains_key(&identity) {
+                    let ids = ids_of(self.world, &identity)?;
+                    self.known.insert(identity.clone(), ids);
+                }
+                if self.known.get(&identity).is_some_and(|ids| ids.contains(&id)) {
+                    return Ok(Some(identity));
+                }
             }
         }
         Ok(None)
@@ -202,9 +228,18 @@ impl<'w> Arrivals<'w> {
 
     /// Writes the receipt of a known message again, if it is settled: the first receipt may not have arrived. A receipt
     /// that arrives twice counts once. Returns whether the message is settled.
-    fn repeat_receipt(&self, identity: &Identity, arrival: &Arrival) -> Result<bool, Failure> {
+    fn repeat_receipt(&mut self, identity: &Identity, arrival: &Arrival) -> Result<bool, Failure> {
+        let now = self.world.clock.monotonic();
+        // A search for a message that is not settled reads a day of the history, and those behind it in the queue are
+        // not settled either.
+        if self.unsettled.get(identity).is_some_and(|at| now.saturating_sub(*at) < SEARCH_AGAIN) {
+            return Ok(false);
+        }
         let oldest = arrival.id.made().minus(CLOCKS_DIFFER);
-        let Some(line) = self.world.history(identity).find(arrival.id, oldest)? else { return Ok(false) };
+        let Some(line) = self.world.history(identity).find(arrival.id, oldest)? else {
+            self.unsettled.insert(identity.clone(), now);
+            return Ok(false);
+        };
         let Settlement { outcome, landed, reason, .. } = line;
         if matches!(outcome, Outcome::Delivered | Outcome::Dead) {
             let receipt = Receipt { about: arrival.id, seq: arrival.seq, outcome, landed, reason };

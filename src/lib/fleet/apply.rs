@@ -2,11 +2,12 @@
 //! between two verbs, or within one, the same call completes the rest.
 
 use crate::base::exit::{Exit, Failure};
+use crate::delivery::afar;
 use crate::fleet::error::FleetError;
 use crate::fleet::file::Fleet;
 use crate::fleet::plan::{FleetPlan, identities, plan};
 use crate::fleet::step::{FleetStep, FleetWork};
-use crate::fleet::{hosts, worktrees};
+use crate::fleet::worktrees;
 use crate::operator::control;
 use crate::people::owner;
 use crate::roster::{create, remove, rename};
@@ -81,7 +82,7 @@ fn carry_out(world: &World<'_>, lock: &FileLock, work: &FleetWork) -> Result<(),
             }
         }
         FleetWork::Own(name) => owner::name_owner(world.paths, &Registry::read(world.paths)?, name)?,
-        FleetWork::Host(name, file) => hosts::put(world, name, file)?,
+        FleetWork::Host(name, file) => afar::register(world, name, file)?,
         FleetWork::Schedule(schedule, text) => drop(schedule::add(world, schedule, text)?),
         FleetWork::Unschedule(name) => schedule::remove(world, name)?,
         FleetWork::Prune { name, worktree } => {

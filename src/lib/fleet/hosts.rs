@@ -2,7 +2,6 @@
 
 use crate::base::HostName;
 use crate::base::exit::Failure;
-use crate::delivery::afar::finish_forgetting;
 use crate::fleet::error::FleetError;
 use crate::fleet::reading::Reading;
 use crate::fleet::step::{FieldChange, FleetAction, FleetKind, FleetStep, FleetWork};
@@ -70,15 +69,6 @@ fn differences(known: &HostFile, wanted: &HostFile) -> Vec<FieldChange> {
     keys.dedup();
     let each = keys.into_iter().map(|key| FieldChange::new(key, text(known.get(key)), text(wanted.get(key))));
     each.filter(|field| field.from != field.to).collect()
-}
-
-/// Writes the file of a host.
-pub(crate) fn put(world: &World<'_>, name: &HostName, file: &HostFile) -> Result<(), Failure> {
-    finish_forgetting(world, name)?;
-    file.write(world.paths, name)?;
-    // Earlier failures were those of the previous settings.
-    world.outbox(name).note_back();
-    Ok(())
 }
 
 /// The registered hosts that are reached by ssh, as a fleet file describes them.

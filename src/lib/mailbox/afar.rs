@@ -49,6 +49,18 @@ pub(crate) fn handed_over(world: &World<'_>, outbox: &Outbox, seq: Seq, item: &I
     Ok(())
 }
 
+/// Has every message that was handed over and has no receipt yet wait again, so that it is sent again in its turn.
+pub(crate) fn take_back(world: &World<'_>, outbox: &Outbox) -> Result<(), Failure> {
+    let _lock = FileLock::acquire_unsigned(&outbox.settle_lock(), PATIENCE, world.clock)?;
+    for seq in outbox.queue.list(Place::Inflight)? {
+        // An item that is on its way to the dead letters goes on its way.
+        if outbox.queue.peek(Place::Inflight, seq).is_some_and(|item| item.notice.is_none()) {
+            outbox.queue.shift(seq, Place::Inflight, Place::Waiting)?;
+        }
+    }
+    Ok(())
+}
+
 /// Settles the message that `receipt` of that host is about. A receipt that has come before changes nothing.
 pub(crate) fn settle(world: &World<'_>, outbox: &Outbox, receipt: &Receipt) -> Result<(), Failure> {
     let _lock = FileLock::acquire_unsigned(&outbox.settle_lock(), PATIENCE, world.clock)?;
@@ -167,7 +179,7 @@ pub(crate) fn tend(world: &World<'_>, outbox: &Outbox) -> Result<(), Failure> {
                 // The items are in the order of acceptance: no later one is older.
                 _ if age <= world.settings.outbox => break,
                 (_, Place::Inflight) => {
-                    format!("{} accepted it {days:.1} days ago, and never told the rest", outbox.host)
+                    format!("{} was given it {days:.1} days ago, and never told the rest", outbox.host)
                 }
                 _ => match outbox.away() {
                     Some(away) => format!("{} was away for {days:.1} days: {}", outbox.host, away.why),

@@ -1,7 +1,9 @@
 //! Giving another host the messages that wait for it, in the order of acceptance. Up to [`WINDOW`] messages are sent
 //! ahead of their acknowledgements; a message stops waiting when its acknowledgement has come.
 
+use crate::base::exit::Failure;
 use crate::mailbox::afar::{self, Outgoing};
+use crate::mailbox::again;
 use crate::relay::error::RelayError;
 use crate::relay::files;
 use crate::relay::talk::Talk;
@@ -29,6 +31,7 @@ impl<'a, W: Write> Giver<'a, W> {
 
     /// Sends the items that wait, and those that are accepted meanwhile. The caller has the outbox's lock.
     pub(crate) fn give(&mut self) -> Result<(), RelayError> {
+        self.take_back()?;
         loop {
             let waiting = self.outbox.queue.list(Place::Waiting).map_err(|error| RelayError::Here(error.into()))?;
             if waiting.is_empty() {
@@ -49,8 +52,15 @@ impl<'a, W: Write> Giver<'a, W> {
         }
     }
 
+    /// Has what was handed over wait again, where it is to be sent again: what another way has taken may be lost.
+    fn take_back(&self) -> Result<(), Failure> {
+        let Some(request) = again::wanted(self.world, self.outbox)? else { return Ok(()) };
+        afar::take_back(self.world, self.outbox)?;
+        again::done(self.world, self.outbox, request)
+    }
+
     fn send(&mut self, seq: Seq) -> Result<(), RelayError> {
-        let here = |failure: crate::base::exit::Failure| RelayError::Here(failure);
+        let here = |failure: Failure| RelayError::Here(failure);
         let queue = &self.outbox.queue;
         let Some(item) = queue.read(Place::Waiting, seq).map_err(|error| here(error.into()))? else { return Ok(()) };
         // An interrupted move to dead/ is completed.
@@ -110,12 +120,17 @@ pub(crate) fn conclude(world: &World<'_>, outbox: &Outbox, seq: Seq, item: Item,
     }
 }
 
+/// The recipient of `item` on the other host; empty for an errand.
+pub(crate) fn recipient(item: &Item) -> String {
+    item.to.as_ref().map(|to| to.name().to_owned()).unwrap_or_default()
+}
+
 /// `item` in the form of the protocol, without its files.
 pub(crate) fn parcel(seq: Seq, item: &Item) -> Parcel {
     Parcel {
         id: item.id,
         seq,
-        to: item.to.as_ref().map(|to| to.name().to_owned()).unwrap_or_default(),
+        to: recipient(item),
         from: item.from.identity().clone(),
         from_intelligence: item.from_intelligence,
         sent: item.accepted,

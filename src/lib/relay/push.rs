@@ -158,7 +158,12 @@ fn their_turn(talk: &mut Talk<ChildStdin>, taker: &mut Taker<'_>) -> Result<(), 
     talk.say(&WireLine::Done)?;
     loop {
         match talk.expect()? {
-            WireLine::Part(part) => taker.part(&part),
+            WireLine::Part(part) => {
+                if let Err(failure) = taker.part(&part) {
+                    // The message itself is acknowledged with `later` then.
+                    tracing::warn!("{failure}");
+                }
+            }
             WireLine::Message(parcel) => {
                 let ack = taker.message(*parcel);
                 talk.say(&WireLine::Ack(ack))?;

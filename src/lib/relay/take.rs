@@ -7,7 +7,6 @@ use crate::delivery::arrival::{Arrival, Arrivals, Taken};
 use crate::relay::files::{self, FileTrouble};
 use crate::relay::wire::{Ack, AckOutcome, FilePart, Parcel, Predecessor};
 use crate::world::World;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a program waits for another one that takes messages from the same host.
@@ -18,7 +17,8 @@ pub(crate) struct Taker<'w> {
     world: &'w World<'w>,
     host: HostName,
     arrivals: Arrivals<'w>,
-    refused: BTreeSet<MessageId>,
+    /// The last message that was accepted or refused.
+    last: Option<MessageId>,
     /// How many messages were accepted.
     pub(crate) accepted: usize,
 }
@@ -27,42 +27,40 @@ impl<'w> Taker<'w> {
     /// For the messages of `host`. While this exists, no other program takes messages from that host.
     pub(crate) fn of(world: &'w World<'w>, host: &HostName) -> Result<Taker<'w>, Failure> {
         let arrivals = Arrivals::of(world, host, PATIENCE)?;
-        Ok(Taker { world, host: host.clone(), arrivals, refused: BTreeSet::new(), accepted: 0 })
+        Ok(Taker { world, host: host.clone(), arrivals, last: None, accepted: 0 })
     }
 
     /// Stores a part of a file. Where that fails, the message that the file belongs to has to be sent again.
-    pub(crate) fn part(&self, part: &FilePart) {
-        if let Err(failure) = files::take(self.world, &self.host, part) {
-            tracing::warn!("{failure}");
-        }
+    pub(crate) fn part(&self, part: &FilePart) -> Result<(), Failure> {
+        files::take(self.world, &self.host, part)
     }
 
-    /// The message before `parcel`, where it has not arrived, and may be accepted when it does. An error is temporary.
-    pub(crate) fn missing_before<'p>(&mut self, parcel: &'p Parcel) -> Result<Option<&'p Predecessor>, Failure> {
-        let Some(before) = parcel.after.as_ref().filter(|before| !self.refused.contains(&before.id)) else {
-            return Ok(None);
-        };
-        let is_missing = self.arrivals.has(before.id, &before.to)? == Some(false) && !self.is_known(parcel)?;
-        Ok(is_missing.then_some(before))
+    /// Whether the message `before` has not arrived, and neither has the message `id`, which names it as its predecessor.
+    /// An error is temporary.
+    pub(crate) fn is_missing(&mut self, before: &Predecessor, id: MessageId, to: &str) -> Result<bool, Failure> {
+        let is_last = self.last == Some(before.id);
+        Ok(!is_last && !self.arrivals.has(before.id, &before.to)? && !self.arrivals.has(id, to)?)
     }
 
-    fn is_known(&mut self, parcel: &Parcel) -> Result<bool, Failure> {
-        Ok(self.arrivals.has(parcel.id, &parcel.to)? == Some(true))
+    /// Notes that the message `id` needs no further look.
+    pub(crate) fn note_last(&mut self, id: MessageId) {
+        self.last = Some(id);
     }
 
     /// Why `parcel` can't be accepted: parts of its files, which are sent before it, have not come. An error is temporary.
     pub(crate) fn missing_files(&mut self, parcel: &Parcel) -> Result<Option<String>, Failure> {
         match files::complete(self.world, &self.host, parcel.id, &parcel.files) {
-            Err(FileTrouble::Missing(why)) => Ok((!self.is_known(parcel)?).then_some(why)),
+            Err(FileTrouble::Missing(why)) => Ok((!self.arrivals.has(parcel.id, &parcel.to)?).then_some(why)),
             _ => Ok(None),
         }
     }
 
     /// Accepts a message and returns its acknowledgement.
     pub(crate) fn message(&mut self, parcel: Parcel) -> Ack {
+        let is_message = parcel.errand.is_none();
         let ack = self.taken(parcel);
-        if ack.outcome == AckOutcome::Refused {
-            self.refused.insert(ack.id);
+        if is_message && ack.outcome != AckOutcome::Later {
+            self.note_last(ack.id);
         }
         ack
     }
@@ -74,7 +72,7 @@ impl<'w> Taker<'w> {
         let attachments = match files::complete(self.world, &self.host, id, &parcel.files) {
             Ok(paths) => paths,
             // The recipient has the message, and may have removed its files.
-            Err(FileTrouble::Missing(_)) if matches!(self.is_known(&parcel), Ok(true)) => Vec::new(),
+            Err(FileTrouble::Missing(_)) if matches!(self.arrivals.has(id, &parcel.to), Ok(true)) => Vec::new(),
             Err(FileTrouble::Missing(why)) => return ack(AckOutcome::Later, Some(why)),
             Err(FileTrouble::Here(failure)) => return ack(AckOutcome::Later, Some(failure.to_string())),
             Err(FileTrouble::Refused(why)) => {

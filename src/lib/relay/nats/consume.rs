@@ -1,4 +1,5 @@
-//! Takes messages from the stream into the queues of peers: each is acknowledged once it is durable on this host.
+//! Takes messages from the stream into the queues of peers: each is acknowledged once it is durable on this host, or once
+//! its host is asked to publish it again.
 
 use crate::base::HostName;
 use crate::base::evidence::Outcome;
@@ -10,7 +11,7 @@ use crate::relay::nats::connect::Connection;
 use crate::relay::nats::gap::Gaps;
 use crate::relay::nats::streams;
 use crate::relay::take::Taker;
-use crate::relay::wire::{AckOutcome, Parcel, WireLine};
+use crate::relay::wire::{AckOutcome, Parcel, Predecessor, WireLine};
 use crate::store::hosts::HostFile;
 use crate::store::queue::{Errand, Receipt, Seq};
 use crate::world::World;
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// After this long without a further message, the delivery of the accepted ones is started.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How often it is checked, while no message comes, which hosts are not on NATS any more.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Takes the messages that come, until the connection or the consumer is gone.
 pub(crate) async fn go_on(
@@ -41,8 +44,13 @@ pub(crate) async fn go_on(
         let next = match tokio::time::timeout(PAUSE, messages.next()).await {
             Ok(next) => next,
             Err(_) => {
-                incoming.takers.values_mut().for_each(Taker::start_drains);
-                messages.next().await
+                incoming.rest();
+                loop {
+                    match tokio::time::timeout(LOOK, messages.next()).await {
+                        Ok(next) => break next,
+                        Err(_) => incoming.rest(),
+                    }
+                }
             }
         };
         let message = match next {
@@ -69,6 +77,10 @@ struct Unreadable {
 struct UnreadableParcel {
     id: MessageId,
     seq: Seq,
+    #[serde(default)]
+    to: String,
+    series: Option<MessageId>,
+    after: Option<Predecessor>,
 }
 
 /// What comes over one connection.
@@ -87,21 +99,19 @@ impl<'w> Incoming<'w, '_> {
             return Ok(AckKind::Term);
         };
         match serde_json::from_slice(&message.payload) {
-            Ok(WireLine::Part(part)) => self.taker(&from)?.part(&part),
+            Ok(WireLine::Part(part)) => self.taker(&from)?.part(&part)?,
             Ok(WireLine::Message(parcel)) => return self.parcel(&from, *parcel),
             Ok(_) => return Ok(AckKind::Term),
             Err(error) => {
                 tracing::warn!("{}: a message that can't be read is dropped: {error}", message.subject);
-                if let Ok(Unreadable { message }) = serde_json::from_slice(&message.payload) {
-                    self.taker(&from)?;
-                    self.refuse(
-                        &from,
-                        message.id,
-                        message.seq,
-                        Some(format!("upgrade iapeer on {}: the message is of a newer version", self.own)),
-                    )?;
+                let Ok(Unreadable { message }) = serde_json::from_slice(&message.payload) else {
+                    return Ok(AckKind::Term);
+                };
+                if !self.comes_early(&from, message.id, &message.to, message.series, message.after.as_ref())? {
+                    let why = format!("upgrade iapeer on {}: the message is of a newer version", self.own);
+                    self.refuse(&from, message.id, message.seq, Some(why))?;
+                    self.taker(&from)?.note_last(message.id);
                 }
-                return Ok(AckKind::Term);
             }
         }
         Ok(AckKind::Ack)
@@ -109,18 +119,17 @@ impl<'w> Incoming<'w, '_> {
 
     fn parcel(&mut self, from: &HostName, parcel: Parcel) -> Result<AckKind, Failure> {
         let (about, seq) = (parcel.id, parcel.seq);
-        if let Some(series) = parcel.series {
-            if let Some(missing) = self.taker(from)?.missing_before(&parcel)?
-                && self.drops(from, series, missing.id)?
-            {
-                return Ok(AckKind::Ack);
+        if self.comes_early(from, about, &parcel.to, parcel.series, parcel.after.as_ref())? {
+            return Ok(AckKind::Ack);
+        }
+        if let Some(series) = parcel.series
+            && let Some(why) = self.taker(from)?.missing_files(&parcel)?
+        {
+            if !self.drops(from, series, about)? {
+                self.refuse(from, about, seq, Some(why))?;
+                self.taker(from)?.note_last(about);
             }
-            if let Some(why) = self.taker(from)?.missing_files(&parcel)? {
-                if !self.drops(from, series, about)? {
-                    self.refuse(from, about, seq, Some(why))?;
-                }
-                return Ok(AckKind::Ack);
-            }
+            return Ok(AckKind::Ack);
         }
         let has_receipt = !matches!(parcel.errand, Some(Errand::Receipt(_) | Errand::Again));
         let ack = self.taker(from)?.message(parcel);
@@ -131,9 +140,35 @@ impl<'w> Incoming<'w, '_> {
                 return Ok(AckKind::Nak(Some(streams::SENT_AGAIN)));
             }
             AckOutcome::Refused if has_receipt => self.refuse(from, about, seq, ack.reason)?,
-            AckOutcome::Refused => {}
+            AckOutcome::Refused => tracing::warn!("{about} of {from}: {}", ack.reason.unwrap_or_default()),
+        }
+        if let Some(gap) = self.gaps.get_mut(from) {
+            gap.came(about);
         }
         Ok(AckKind::Ack)
+    }
+
+    /// Whether the message `id` is to be dropped, since the one before it has not come.
+    fn comes_early(
+        &mut self,
+        from: &HostName,
+        id: MessageId,
+        to: &str,
+        series: Option<MessageId>,
+        after: Option<&Predecessor>,
+    ) -> Result<bool, Failure> {
+        match series.zip(after) {
+            Some((series, before)) if self.taker(from)?.is_missing(before, id, to)? => {
+                self.drops(from, series, before.id)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Starts the delivery of what has come, and lets other programs take messages from the hosts that are not on NATS.
+    fn rest(&mut self) {
+        self.takers.values_mut().for_each(Taker::start_drains);
+        self.takers.retain(|host, _| !matches!(HostFile::read(self.world.paths, host), Ok(Some(HostFile::Ssh(_)))));
     }
 
     fn drops(&mut self, from: &HostName, series: MessageId, missing: MessageId) -> Result<bool, Failure> {

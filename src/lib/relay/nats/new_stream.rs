@@ -3,7 +3,9 @@
 use crate::base::clock::EpochMs;
 use crate::base::exit::Failure;
 use crate::mailbox::again;
+use crate::store::durable;
 use crate::store::hosts;
+use crate::store::outbox::Outbox;
 use crate::store::queue::Place;
 use crate::world::World;
 use std::time::Duration;
@@ -12,21 +14,31 @@ use std::time::Duration;
 const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
 
 /// Has messages published again that were handed over by an earlier stream than the one that was made at `made`, and have
-/// no receipt: the receipts in that stream are lost too. `before`: when the stream was made that the last connection of
-/// this program found.
-pub(crate) fn found(world: &World<'_>, before: &mut Option<EpochMs>, made: EpochMs) -> Result<(), Failure> {
-    let before = before.replace(made);
+/// no receipt: the receipts in that stream are lost too. What fails for one host is tried again with the next connection.
+pub(crate) fn found(world: &World<'_>, made: EpochMs) -> Result<(), Failure> {
+    let noted = world.paths.relay_stream();
+    let before: Option<EpochMs> = durable::read_json(&noted)?;
     if before == Some(made) {
         return Ok(());
     }
+    let mut is_done = true;
     for host in hosts::on_nats(world.paths)? {
-        let outbox = world.outbox(&host);
-        let queue = &outbox.queue;
-        // The items are in the order of acceptance.
-        let oldest = queue.list(Place::Inflight)?.first().and_then(|seq| queue.peek(Place::Inflight, *seq));
-        if oldest.is_some_and(|item| before.is_some() || item.accepted < made.plus(CLOCKS_DIFFER)) {
-            again::want(world, &outbox)?;
+        if let Err(failure) = lost(world, &world.outbox(&host), before, made) {
+            tracing::warn!("@{host}: {failure}");
+            is_done = false;
         }
+    }
+    if is_done {
+        durable::write_atomic(&noted, made.0.to_string().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn lost(world: &World<'_>, outbox: &Outbox, before: Option<EpochMs>, made: EpochMs) -> Result<(), Failure> {
+    // The items are in the order of acceptance.
+    let oldest = outbox.queue.list(Place::Inflight)?.first().and_then(|seq| outbox.queue.peek(Place::Inflight, *seq));
+    if oldest.is_some_and(|item| before.is_some() || item.accepted < made.plus(CLOCKS_DIFFER)) {
+        again::want(world, outbox)?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::relay::give;
 use crate::relay::nats::connect::Connection;
 use crate::relay::nats::streams;
 use crate::relay::wire::{FilePart, Parcel, Predecessor, WireLine};
-use crate::store::hosts;
+use crate::store::hosts::{self, HostFile};
 use crate::store::lock::FileLock;
 use crate::store::outbox::Outbox;
 use crate::store::queue::{Item, Place, Seq};
@@ -20,6 +20,9 @@ use crate::world::World;
 use async_nats::jetstream::message::PublishMessage;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// How many messages are published to one host before it is another host's turn.
+const TURN: usize = 256;
 
 /// What this program has published, by hosts.
 pub(crate) type AllSeries = BTreeMap<HostName, Series>;
@@ -48,27 +51,49 @@ pub(crate) async fn all(
     own: &HostName,
     at: &Connection,
     series: &mut AllSeries,
-    is_new: bool,
+    mut is_new: bool,
 ) -> Result<(), Failure> {
+    // The hosts take turns: one for which much is published keeps no other one waiting for long.
+    while turns(world, own, at, series, is_new).await? {
+        is_new = false;
+    }
+    Ok(())
+}
+
+/// One turn of each host. Returns whether any has more.
+async fn turns(
+    world: &World<'_>,
+    own: &HostName,
+    at: &Connection,
+    series: &mut AllSeries,
+    is_new: bool,
+) -> Result<bool, Failure> {
+    let mut is_more = false;
     for host in hosts::on_nats(world.paths)? {
         let outbox = &world.outbox(&host);
-        let has_work = || Ok::<_, Failure>(!outbox.queue.list(Place::Waiting)?.is_empty() || outbox.again().exists());
-        if !(is_new || outbox.is_due(world.now())) || !has_work()? {
+        let nothing_waits = || outbox.queue.list(Place::Waiting).is_ok_and(|waiting| waiting.is_empty());
+        if !(is_new || outbox.is_due(world.now())) || (nothing_waits() && !outbox.again().exists()) {
             continue;
         }
-        // Another program has this lock only where the host's file has just been changed from ssh to NATS.
+        // Another program has this lock only where the host's file is being changed from ssh to NATS, or back.
         let Ok(_lock) = FileLock::acquire(&outbox.lock(), world.program, Duration::ZERO, world.clock) else { continue };
+        if !matches!(HostFile::read(world.paths, &host), Ok(Some(HostFile::Nats))) {
+            continue;
+        }
         let begun = || Series { id: MessageId::generate(world.now()), last: Last::Unknown };
         let series = series.entry(host).or_insert_with(begun);
-        match (Publisher { world, own, at, outbox, series }).all().await {
-            Ok(()) => outbox.note_back(),
-            Err(RelayError::Here(failure)) => return Err(failure),
+        match (Publisher { world, own, at, outbox, series, left: TURN }).turn().await {
+            Ok(has_more) => {
+                is_more |= has_more;
+                outbox.note_back();
+            }
+            // Also what fails on this host for the messages to one host keeps no other one waiting.
             Err(error) => {
                 outbox.note_away(world.now(), &error.to_string());
             }
         }
     }
-    Ok(())
+    Ok(is_more)
 }
 
 /// Publishes the messages to one host.
@@ -78,40 +103,50 @@ struct Publisher<'a> {
     at: &'a Connection,
     outbox: &'a Outbox,
     series: &'a mut Series,
+    /// How many messages may still be published in this turn.
+    left: usize,
 }
 
 impl Publisher<'_> {
-    async fn all(&mut self) -> Result<(), RelayError> {
-        loop {
-            // What keeps this host's file from being read keeps no other host waiting.
-            let wanted = again::wanted(self.world, self.outbox);
-            if let Some(request) = wanted.map_err(|failure| RelayError::Refused(failure.to_string()))? {
+    /// Publishes up to [`TURN`] messages. Returns whether there are more.
+    async fn turn(&mut self) -> Result<bool, RelayError> {
+        while self.left > 0 {
+            if let Some(request) = again::wanted(self.world, self.outbox)? {
                 self.again(request).await?;
                 continue;
             }
             let waiting = self.list(Place::Waiting)?;
             if waiting.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             for seq in waiting {
-                if self.outbox.again().exists() {
+                if self.left == 0 || self.outbox.again().exists() {
                     break;
                 }
+                self.left -= 1;
                 if let Some(item) = self.read(Place::Waiting, seq)? {
                     self.hand_over(seq, item).await?;
                 }
             }
         }
+        Ok(true)
     }
 
-    /// Publishes again what was handed over and has no receipt yet. The host accepts each message once, and repeats the
-    /// receipts of the settled ones. A newer request ends this.
+    /// Publishes again what was handed over and has no receipt yet; goes on with that where an earlier turn has ended. The
+    /// host accepts each message once, and repeats the receipts of the settled ones. A newer request ends this.
     async fn again(&mut self, request: MessageId) -> Result<(), RelayError> {
-        *self.series = Series { id: request, last: Last::None };
-        for seq in self.list(Place::Inflight)? {
-            if again::wanted(self.world, self.outbox)? != Some(request) {
+        if self.series.id != request {
+            *self.series = Series { id: request, last: Last::None };
+        }
+        let done = match self.series.last {
+            Last::Message(seq, ..) => Some(seq),
+            _ => None,
+        };
+        for seq in self.list(Place::Inflight)?.into_iter().filter(|seq| Some(*seq) > done) {
+            if self.left == 0 || again::wanted(self.world, self.outbox)? != Some(request) {
                 return Ok(());
             }
+            self.left -= 1;
             let read = self.read(Place::Inflight, seq)?;
             let Some(item) = read.filter(|item| item.notice.is_none()) else { continue };
             match self.publish(seq, &item).await? {
@@ -167,12 +202,12 @@ impl Publisher<'_> {
 
     fn note_last(&mut self, seq: Seq, item: &Item) {
         if item.errand.is_none() {
-            self.series.last = Last::Message(seq, item.id, give::parcel(seq, item).to);
+            self.series.last = Last::Message(seq, item.id, give::recipient(item));
         }
     }
 
-    /// The message that was published before `item`, if it is not settled yet. Where it is settled, so are all before it,
-    /// or they have at least arrived.
+    /// The message that was published before `item`, if it is not settled yet. Where it is settled, all before it have
+    /// arrived, unless their host has given them up.
     fn predecessor(&mut self, item: &Item) -> Result<Option<Predecessor>, Failure> {
         let queue = &self.outbox.queue;
         if item.errand.is_some() {
@@ -182,7 +217,7 @@ impl Publisher<'_> {
             let message = |seq: &Seq| queue.peek(Place::Inflight, *seq).filter(|item| item.errand.is_none());
             let last = self.list(Place::Inflight)?.iter().rev().find_map(|seq| Some((*seq, message(seq)?)));
             self.series.last =
-                last.map_or(Last::None, |(seq, item)| Last::Message(seq, item.id, give::parcel(seq, &item).to));
+                last.map_or(Last::None, |(seq, item)| Last::Message(seq, item.id, give::recipient(&item)));
         }
         let Last::Message(seq, id, to) = &self.series.last else { return Ok(None) };
         let is_on_its_way = queue.peek(Place::Inflight, *seq).is_some_and(|item| item.id == *id);

@@ -9,6 +9,7 @@ use crate::relay::error::RelayError;
 use crate::relay::here;
 use crate::relay::nats::connect::{self, Connection};
 use crate::relay::nats::gap::Gaps;
+use crate::relay::nats::overdue::Overdue;
 use crate::relay::nats::publish::{self, AllSeries};
 use crate::relay::nats::{consume, new_stream, stalled, streams};
 use crate::relay::wire::PeerThere;
@@ -17,6 +18,7 @@ use crate::store::lock::FileLock;
 use crate::store::nats::NatsFile;
 use crate::store::outbox::Trouble;
 use crate::world::World;
+use async_nats::jetstream::stream::Stream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,24 +44,24 @@ pub fn run(world: &World<'_>, mut say: impl FnMut(&str)) -> Result<Exit, Failure
     let changed = Arc::new(Notify::new());
     watch(&world.paths.outbox_dir(), &changed)?;
     let (mut series, mut gaps) = (AllSeries::new(), Gaps::new());
-    let (mut stream_made, mut mended) = (None, stalled::Counts::new());
+    let (mut passed_over, mut overdue) = (stalled::Counts::new(), Overdue::new(world));
     let trouble = Trouble::of(world.paths);
     let mut pause = PAUSES.0;
     loop {
         let error = runtime()?.block_on(async {
             let at = connect::connect(&file, &own).await?;
             let stream = streams::messages(&at, &file, world.settings.outbox).await?;
-            new_stream::found(world, &mut stream_made, streams::made_at(&stream))?;
+            new_stream::found(world, streams::made_at(&stream))?;
             streams::peers(&at, &file).await?;
             let consumer = streams::consumer(&at, &file, &own).await?;
             trouble.over();
             say(&format!("{own}: connected to {}, stream {}", file.url, file.stream));
             pause = PAUSES.0;
             tokio::select! {
-                ended = give(world, &own, &at, &changed, &mut series) => ended,
+                ended = give(world, &own, &at, &stream, &changed, (&mut series, &mut overdue)) => ended,
                 ended = consume::go_on(world, &own, &at, &consumer, &mut gaps) => ended,
                 ended = tell(world, &own, &at) => ended,
-                error = stalled::watch(world, &at, &file, &own, &stream, &mut mended) => Err(error),
+                error = stalled::watch(world, &at, &file, &own, &stream, &mut passed_over) => Err(error),
             }
         });
         let Err(error) = error else { continue };
@@ -98,11 +100,13 @@ async fn give(
     world: &World<'_>,
     own: &HostName,
     at: &Connection,
+    stream: &Stream,
     changed: &Notify,
-    series: &mut AllSeries,
+    (series, overdue): (&mut AllSeries, &mut Overdue),
 ) -> Result<(), RelayError> {
     let mut is_new = true;
     loop {
+        overdue.look(world, own, stream).await?;
         publish::all(world, own, at, series, is_new).await?;
         is_new = false;
         changed.notified().await;
