@@ -1,7 +1,7 @@
 //! Real nats-servers with JetStream on loopback ports.
 
 use super::ssh::free_port;
-use super::{PATIENCE, Running, TestHome, soon, wait_until};
+use super::{PATIENCE, Running, TestHome, soon, wait_for, wait_until};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt;
@@ -265,6 +265,47 @@ pub fn pass_over(url: &str, to: &str, count: usize) {
             assert_eq!(asked.count().await, 0);
         }
     });
+}
+
+/// What the servers at `urls` say about the cluster of the stream.
+pub fn cluster(urls: &str) -> Option<async_nats::jetstream::stream::ClusterInfo> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let urls: Vec<async_nats::ServerAddr> = urls.split(',').map(|url| url.parse().unwrap()).collect();
+        let client = async_nats::connect(urls).await.ok()?;
+        let stream = async_nats::jetstream::new(client).get_stream("IAPEER").await.ok()?;
+        stream.cached_info().cluster.clone()
+    })
+}
+
+/// The server that leads the stream.
+pub fn leader(urls: &str) -> String {
+    wait_for("a leader", PATIENCE, || cluster(urls)?.leader)
+}
+
+/// Waits until `is_done`. A cluster of nats-server 2.9.10 whose leaders were killed may give its stream up for good: then its
+/// servers are restarted, as their operator has to do. Returns how often.
+pub fn restart_if_given_up(
+    servers: &mut [NatsServer],
+    base: &TestHome,
+    patience: Duration,
+    is_done: impl Fn() -> bool,
+) -> usize {
+    let url = servers.iter().map(NatsServer::url).collect::<Vec<_>>().join(",");
+    let start = Instant::now();
+    let mut restarts = 0;
+    while !soon(Duration::from_secs(60), &is_done) {
+        assert!(start.elapsed() < patience, "not all have arrived, {restarts} restarts");
+        if servers.iter().any(|server| server.log().contains("stream store EOF")) {
+            restarts += 1;
+            for server in servers.iter_mut() {
+                server.kill();
+                server.go(base);
+                soon(Duration::from_secs(20), || cluster(&url).is_some_and(|now| now.leader.is_some()));
+            }
+        }
+    }
+    restarts
 }
 
 struct Ending<'a>(&'a AtomicBool);
