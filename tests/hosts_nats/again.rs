@@ -45,47 +45,43 @@ fn a_later_message_waits_for_those_that_the_consumer_has_passed_over() {
     arrive_though_passed_over(&server, Some("four"));
 }
 
-/// A consumer sends nothing while somebody else holds the message that it sent last. `server` has the users `laptop`, `box`
-/// and `hub`; the relay says `said`.
-fn is_sent_nothing(server: &NatsServer, said: &str) -> [TestHome; 2] {
-    drop(relay(&member("hub", &[], &server.url(), let_in("hub"))));
-    let laptop = member("laptop", &["box"], &server.url(), let_in("laptop"));
-    let there = member("box", &["laptop"], &server.url(), let_in("box"));
-    // It makes the consumer.
-    drop(relay(&there));
-    let _first = relay(&laptop);
-    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
-    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
-    let second = hold_the_next(&server.url(), "box", || {
-        laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "two"]);
-        let second = there.spawn("iapeer-relay", &["run"]);
-        wait_until(said, PATIENCE * 2, || second.stdout().contains(said));
-        second
-    });
-    wait_until("the receipts", PATIENCE * 2, || outbox(&laptop, "box") == (0, 0, 0));
-    there.at_rest("person-me");
-    drop(second);
-    [laptop, there]
-}
-
+/// A consumer sends nothing while somebody else holds the message that it sent last. Where a host may not delete it, the
+/// permissions are those of docs/hosts.md before the relay deleted consumers.
 #[test]
-fn a_consumer_that_sends_nothing_is_made_anew() {
+fn a_consumer_that_sends_nothing_is_made_anew_or_named_where_it_may_not_be_deleted() {
     let base = TestHome::new();
-    let server = NatsServer::start(&base, &users(&["laptop", "box"]));
-    let [_laptop, there] = is_sent_nothing(&server, "(to-box sends nothing)");
-    assert_eq!(delivered(&there)["person-me@laptop"], ["one", "two"]);
-}
-
-/// As where the permissions are those of docs/hosts.md before the relay deleted consumers.
-#[test]
-fn a_consumer_that_sends_nothing_and_may_not_be_deleted_is_named() {
-    let base = TestHome::new();
-    let allowed = ", \"$JS.API.CONSUMER.DELETE.IAPEER.to-box\"";
-    let configuration = users(&["laptop", "box"]);
+    let allowed = ", \"$JS.API.CONSUMER.DELETE.IAPEER.to-cat\"";
+    let configuration = users(&["laptop", "box", "cat"]);
     assert!(configuration.contains(allowed));
     let server = NatsServer::start(&base, &configuration.replace(allowed, ""));
-    let [_laptop, there] = is_sent_nothing(&server, "the consumer can't be deleted");
-    assert_eq!(delivered(&there)["person-me@laptop"], ["one", "two"]);
+    drop(relay(&member("hub", &[], &server.url(), let_in("hub"))));
+    let laptop = member("laptop", &["box", "cat"], &server.url(), let_in("laptop"));
+    let others = ["box", "cat"].map(|name| member(name, &["laptop"], &server.url(), let_in(name)));
+    // They make their consumers.
+    drop(others.each_ref().map(relay));
+    let _first = relay(&laptop);
+    let send = |body| ["me@box", "me@cat"].map(|to| laptop.ok("iapeer-send", &[to, "--no-wait", "-m", body]));
+    let counts = || ["box", "cat"].map(|name| outbox(&laptop, name));
+    send("one");
+    wait_until("the stream to have them", PATIENCE, || counts() == [(0, 1, 0); 2]);
+    let relays = hold_the_next(&server.url(), "box", || {
+        hold_the_next(&server.url(), "cat", || {
+            send("two");
+            let relays = others.each_ref().map(|home| home.spawn("iapeer-relay", &["run"]));
+            for (relay, said) in relays.iter().zip(["(to-box sends nothing)", "the consumer can't be deleted"]) {
+                wait_until(said, PATIENCE * 2, || relay.stdout().contains(said));
+            }
+            // The first one needs nobody to give up what he holds.
+            wait_until("the receipts of box", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
+            relays
+        })
+    });
+    wait_until("the receipts", PATIENCE, || counts() == [(0, 0, 0); 2]);
+    drop(relays);
+    for home in &others {
+        home.at_rest("person-me");
+        assert_eq!(delivered(home)["person-me@laptop"], ["one", "two"]);
+    }
 }
 
 #[test]
