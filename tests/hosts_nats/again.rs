@@ -191,13 +191,10 @@ fn on_stream<T>(server: &NatsServer, call: impl AsyncFnOnce(&Context, &Stream) -
     })
 }
 
-/// Deletes each third message that comes from `from` for `to` from the stream at `url`, while `go_on` says so, but no
+/// Deletes each third message that comes from `from` for `to` from the stream of `server`, while `go_on` says so, but no
 /// message more than twice. Returns how many.
-fn delete_each_third(url: &str, from: &str, to: &str, go_on: impl Fn() -> bool) -> usize {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let context = async_nats::jetstream::new(async_nats::connect(url).await.unwrap());
-        let stream = context.get_stream("IAPEER").await.unwrap();
+fn delete_each_third(server: &NatsServer, from: &str, to: &str, go_on: impl Fn() -> bool) -> usize {
+    on_stream(server, async |_, stream| {
         let subject = format!("iapeer.from.{from}.{to}");
         let (mut seen, mut deleted) = (0, BTreeMap::<String, usize>::new());
         while go_on() {
@@ -238,7 +235,7 @@ fn what_a_stream_loses_is_asked_for_and_the_order_is_kept() {
                 })
             })
             .collect();
-        delete_each_third(&server.url(), "laptop", "box", || writers.iter().any(|writer| !writer.is_finished()))
+        delete_each_third(&server, "laptop", "box", || writers.iter().any(|writer| !writer.is_finished()))
     });
     assert!(deleted > 0);
     // What is lost after the last message is asked for by nobody.

@@ -158,12 +158,7 @@ fn their_turn(talk: &mut Talk<ChildStdin>, taker: &mut Taker<'_>) -> Result<(), 
     talk.say(&WireLine::Done)?;
     loop {
         match talk.expect()? {
-            WireLine::Part(part) => {
-                if let Err(failure) = taker.part(&part) {
-                    // The message itself is acknowledged with `later` then.
-                    tracing::warn!("{failure}");
-                }
-            }
+            WireLine::Part(part) => taker.part(&part),
             WireLine::Message(parcel) => {
                 let ack = taker.message(*parcel);
                 talk.say(&WireLine::Ack(ack))?;

@@ -74,12 +74,7 @@ fn exchange<W: Write>(
             }
         };
         match line {
-            WireLine::Part(part) => {
-                if let Err(failure) = taker.part(&part) {
-                    // The message itself is acknowledged with `later` then.
-                    tracing::warn!("{failure}");
-                }
-            }
+            WireLine::Part(part) => taker.part(&part),
             WireLine::Message(parcel) => talk.say(&WireLine::Ack(taker.message(*parcel)))?,
             WireLine::AskPeers => talk.say(&WireLine::Peers(here::peers(world)?))?,
             WireLine::Done => {

@@ -31,7 +31,14 @@ impl<'w> Taker<'w> {
     }
 
     /// Stores a part of a file. Where that fails, the message that the file belongs to has to be sent again.
-    pub(crate) fn part(&self, part: &FilePart) -> Result<(), Failure> {
+    pub(crate) fn part(&self, part: &FilePart) {
+        if let Err(failure) = self.store_part(part) {
+            tracing::warn!("{failure}");
+        }
+    }
+
+    /// [`Taker::part`] for a caller that can have the part itself sent again.
+    pub(crate) fn store_part(&self, part: &FilePart) -> Result<(), Failure> {
         files::take(self.world, &self.host, part)
     }
 
@@ -47,34 +54,36 @@ impl<'w> Taker<'w> {
         self.last = Some(id);
     }
 
-    /// Why `parcel` can't be accepted: parts of its files, which are sent before it, have not come. An error is temporary.
-    pub(crate) fn missing_files(&mut self, parcel: &Parcel) -> Result<Option<String>, Failure> {
-        match files::complete(self.world, &self.host, parcel.id, &parcel.files) {
-            Err(FileTrouble::Missing(why)) => Ok((!self.arrivals.has(parcel.id, &parcel.to)?).then_some(why)),
-            _ => Ok(None),
-        }
-    }
-
     /// Accepts a message and returns its acknowledgement.
     pub(crate) fn message(&mut self, parcel: Parcel) -> Ack {
+        let id = parcel.id;
+        self.complete(parcel).unwrap_or_else(|why| Ack { id, outcome: AckOutcome::Later, reason: Some(why) })
+    }
+
+    /// [`Taker::message`]. The error: parts of its files, which are sent before it, have not come.
+    pub(crate) fn complete(&mut self, parcel: Parcel) -> Result<Ack, String> {
         let is_message = parcel.errand.is_none();
-        let ack = self.taken(parcel);
+        let ack = self.taken(parcel)?;
         if is_message && ack.outcome != AckOutcome::Later {
             self.note_last(ack.id);
         }
-        ack
+        Ok(ack)
     }
 
-    fn taken(&mut self, parcel: Parcel) -> Ack {
+    fn taken(&mut self, parcel: Parcel) -> Result<Ack, String> {
         let id = parcel.id;
-        let ack = |outcome, reason| Ack { id, outcome, reason };
+        let ack = |outcome, reason| Ok(Ack { id, outcome, reason });
+        let later = |failure: Failure| ack(AckOutcome::Later, Some(failure.to_string()));
         let has_files = !parcel.files.is_empty();
         let attachments = match files::complete(self.world, &self.host, id, &parcel.files) {
             Ok(paths) => paths,
-            // The recipient has the message, and may have removed its files.
-            Err(FileTrouble::Missing(_)) if matches!(self.arrivals.has(id, &parcel.to), Ok(true)) => Vec::new(),
-            Err(FileTrouble::Missing(why)) => return ack(AckOutcome::Later, Some(why)),
-            Err(FileTrouble::Here(failure)) => return ack(AckOutcome::Later, Some(failure.to_string())),
+            Err(FileTrouble::Missing(why)) => match self.arrivals.has(id, &parcel.to) {
+                // The recipient has the message, and may have removed its files.
+                Ok(true) => Vec::new(),
+                Ok(false) => return Err(why),
+                Err(failure) => return later(failure),
+            },
+            Err(FileTrouble::Here(failure)) => return later(failure),
             Err(FileTrouble::Refused(why)) => {
                 files::forget(self.world, &self.host, id);
                 return ack(AckOutcome::Refused, Some(why));
@@ -92,7 +101,7 @@ impl<'w> Taker<'w> {
                 }
                 ack(AckOutcome::Refused, Some(why))
             }
-            Err(failure) => ack(AckOutcome::Later, Some(failure.to_string())),
+            Err(failure) => later(failure),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::base::settings::Settings;
 use crate::base::step::{self, Point};
 use crate::store::durable::{self, StoreError};
 use crate::store::history::History;
-use crate::store::queue::{Place, Queue};
+use crate::store::queue::{Item, Place, Queue};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,6 +131,12 @@ impl Outbox {
     /// Whether a try is due now. A clock that was set back delays no try.
     pub(crate) fn is_due(&self, now: EpochMs) -> bool {
         self.away().is_none_or(|away| away.next <= now || away.next > now.plus(PAUSES.1))
+    }
+
+    /// The item that was handed over first of those that have no receipt yet: the items are in the order of acceptance.
+    pub(crate) fn oldest_in_flight(&self) -> Result<Option<Item>, StoreError> {
+        let first = self.queue.list(Place::Inflight)?.into_iter().next();
+        Ok(first.and_then(|seq| self.queue.peek(Place::Inflight, seq)))
     }
 
     /// How many items wait, and how many were handed over and have no receipt yet.

@@ -11,7 +11,7 @@ use crate::relay::nats::connect::Connection;
 use crate::relay::nats::gap::Gaps;
 use crate::relay::nats::streams;
 use crate::relay::take::Taker;
-use crate::relay::wire::{AckOutcome, Parcel, Predecessor, WireLine};
+use crate::relay::wire::{Ack, AckOutcome, Parcel, Predecessor, WireLine};
 use crate::store::hosts::HostFile;
 use crate::store::queue::{Errand, Receipt, Seq};
 use crate::world::World;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// After this long without a further message, the delivery of the accepted ones is started.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How often it is checked, while no message comes, which hosts are not on NATS any more.
+/// How often it is checked, in pauses between messages, which hosts are not on NATS any more.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Takes the messages that come, until the connection or the consumer is gone.
@@ -36,7 +36,7 @@ pub(crate) async fn go_on(
     consumer: &PullConsumer,
     gaps: &mut Gaps,
 ) -> Result<(), RelayError> {
-    let mut incoming = Incoming { world, own, takers: BTreeMap::new(), gaps };
+    let mut incoming = Incoming { world, own, takers: BTreeMap::new(), gaps, looked: world.clock.monotonic() };
     let stream = consumer.stream().max_messages_per_batch(64).heartbeat(Duration::from_secs(5));
     let stream = stream.expires(Duration::from_secs(30)).messages().await;
     let mut messages = stream.map_err(|error| at.complaint.about(&error))?;
@@ -89,6 +89,8 @@ struct Incoming<'w, 'g> {
     own: &'g HostName,
     takers: BTreeMap<HostName, Taker<'w>>,
     gaps: &'g mut Gaps,
+    /// When it was last checked which hosts are on NATS, by the monotonic clock.
+    looked: Duration,
 }
 
 impl<'w> Incoming<'w, '_> {
@@ -99,7 +101,7 @@ impl<'w> Incoming<'w, '_> {
             return Ok(AckKind::Term);
         };
         match serde_json::from_slice(&message.payload) {
-            Ok(WireLine::Part(part)) => self.taker(&from)?.part(&part)?,
+            Ok(WireLine::Part(part)) => self.taker(&from)?.store_part(&part)?,
             Ok(WireLine::Message(parcel)) => return self.parcel(&from, *parcel),
             Ok(_) => return Ok(AckKind::Term),
             Err(error) => {
@@ -109,8 +111,7 @@ impl<'w> Incoming<'w, '_> {
                 };
                 if !self.comes_early(&from, message.id, &message.to, message.series, message.after.as_ref())? {
                     let why = format!("upgrade iapeer on {}: the message is of a newer version", self.own);
-                    self.refuse(&from, message.id, message.seq, Some(why))?;
-                    self.taker(&from)?.note_last(message.id);
+                    self.turn_away(&from, message.id, message.seq, why)?;
                 }
             }
         }
@@ -118,21 +119,21 @@ impl<'w> Incoming<'w, '_> {
     }
 
     fn parcel(&mut self, from: &HostName, parcel: Parcel) -> Result<AckKind, Failure> {
-        let (about, seq) = (parcel.id, parcel.seq);
+        let (about, seq, series) = (parcel.id, parcel.seq, parcel.series);
         if self.comes_early(from, about, &parcel.to, parcel.series, parcel.after.as_ref())? {
             return Ok(AckKind::Ack);
         }
-        if let Some(series) = parcel.series
-            && let Some(why) = self.taker(from)?.missing_files(&parcel)?
-        {
-            if !self.drops(from, series, about)? {
-                self.refuse(from, about, seq, Some(why))?;
-                self.taker(from)?.note_last(about);
-            }
-            return Ok(AckKind::Ack);
-        }
         let has_receipt = !matches!(parcel.errand, Some(Errand::Receipt(_) | Errand::Again));
-        let ack = self.taker(from)?.message(parcel);
+        let ack = match (self.taker(from)?.complete(parcel), series) {
+            (Ok(ack), _) => ack,
+            (Err(why), Some(series)) => {
+                if !self.drops(from, series, about)? {
+                    self.turn_away(from, about, seq, why)?;
+                }
+                return Ok(AckKind::Ack);
+            }
+            (Err(why), None) => Ack { id: about, outcome: AckOutcome::Later, reason: Some(why) },
+        };
         match ack.outcome {
             AckOutcome::Accepted | AckOutcome::Known => {}
             AckOutcome::Later => {
@@ -168,6 +169,11 @@ impl<'w> Incoming<'w, '_> {
     /// Starts the delivery of what has come, and lets other programs take messages from the hosts that are not on NATS.
     fn rest(&mut self) {
         self.takers.values_mut().for_each(Taker::start_drains);
+        let now = self.world.clock.monotonic();
+        if now.saturating_sub(self.looked) < LOOK {
+            return;
+        }
+        self.looked = now;
         self.takers.retain(|host, _| !matches!(HostFile::read(self.world.paths, host), Ok(Some(HostFile::Ssh(_)))));
     }
 
@@ -186,6 +192,12 @@ impl<'w> Incoming<'w, '_> {
                 Ok(entry.insert(Taker::of(self.world, from)?))
             }
         }
+    }
+
+    /// Refuses a message that was not given to its recipient's [`Taker`].
+    fn turn_away(&mut self, from: &HostName, about: MessageId, seq: Seq, why: String) -> Result<(), Failure> {
+        self.taker(from)?.note_last(about);
+        self.refuse(from, about, seq, Some(why))
     }
 
     fn refuse(&self, from: &HostName, about: MessageId, seq: Seq, reason: Option<String>) -> Result<(), Failure> {

@@ -6,7 +6,6 @@ use crate::mailbox::again;
 use crate::store::durable;
 use crate::store::hosts;
 use crate::store::outbox::Outbox;
-use crate::store::queue::Place;
 use crate::world::World;
 use std::time::Duration;
 
@@ -35,9 +34,7 @@ pub(crate) fn found(world: &World<'_>, made: EpochMs) -> Result<(), Failure> {
 }
 
 fn lost(world: &World<'_>, outbox: &Outbox, before: Option<EpochMs>, made: EpochMs) -> Result<(), Failure> {
-    // The items are in the order of acceptance.
-    let oldest = outbox.queue.list(Place::Inflight)?.first().and_then(|seq| outbox.queue.peek(Place::Inflight, *seq));
-    if oldest.is_some_and(|item| before.is_some() || item.accepted < made.plus(CLOCKS_DIFFER)) {
+    if outbox.oldest_in_flight()?.is_some_and(|item| before.is_some() || item.accepted < made.plus(CLOCKS_DIFFER)) {
         again::want(world, outbox)?;
     }
     Ok(())

@@ -7,7 +7,6 @@ use crate::mailbox::again;
 use crate::relay::nats::streams;
 use crate::store::hosts;
 use crate::store::outbox::Outbox;
-use crate::store::queue::Place;
 use crate::world::World;
 use async_nats::jetstream::stream::Stream;
 use futures_util::TryStreamExt;
@@ -25,6 +24,8 @@ pub(crate) struct Overdue {
     /// Without regard to the host: when this program began, by the monotonic clock, and after how long it looks first.
     first: Look,
     hosts: BTreeMap<HostName, Look>,
+    /// When the next of these looks is due.
+    next: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,15 +39,21 @@ impl Overdue {
     /// again and again publishes nothing again.
     pub(crate) fn new(world: &World<'_>) -> Overdue {
         let pause = world.settings.resend;
-        Overdue { first: Look { at: world.clock.monotonic() + pause, pause }, hosts: BTreeMap::new() }
+        let first = Look { at: world.clock.monotonic() + pause, pause };
+        Overdue { first, hosts: BTreeMap::new(), next: first.at }
     }
 
     /// Has the overdue messages published again.
     pub(crate) async fn look(&mut self, world: &World<'_>, own: &HostName, stream: &Stream) -> Result<(), Failure> {
         let now = world.clock.monotonic();
+        if now < self.next {
+            return Ok(());
+        }
+        self.next = now + world.settings.resend;
         for host in hosts::on_nats(world.paths)? {
             let look = self.hosts.entry(host.clone()).or_insert(self.first);
             if now < look.at {
+                self.next = self.next.min(look.at);
                 continue;
             }
             let (shortest, outbox) = (world.settings.resend, world.outbox(&host));
@@ -71,9 +78,7 @@ impl Overdue {
 }
 
 fn is_overdue(world: &World<'_>, outbox: &Outbox) -> Result<bool, Failure> {
-    // The items are in the order of acceptance.
-    let oldest = outbox.queue.list(Place::Inflight)?.first().and_then(|seq| outbox.queue.peek(Place::Inflight, *seq));
-    Ok(oldest.is_some_and(|item| world.now().since(item.accepted) >= world.settings.resend))
+    Ok(outbox.oldest_in_flight()?.is_some_and(|item| world.now().since(item.accepted) >= world.settings.resend))
 }
 
 /// Whether the stream has many messages from `own` to `host`, or does not say.
