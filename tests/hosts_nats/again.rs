@@ -7,6 +7,14 @@ use std::collections::BTreeMap;
 use support::mail::delivered_to;
 use support::nats::{hold_the_next, pass_over};
 
+/// Sends `bodies` from `laptop` to `me` on box, and waits until the stream has them.
+fn in_the_stream(laptop: &TestHome, bodies: &[&str]) {
+    for body in bodies {
+        laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", body]);
+    }
+    wait_until("the stream to have them", PATIENCE, || outbox(laptop, "box") == (0, bodies.len(), 0));
+}
+
 /// Three messages that the consumer of their host has passed over arrive, before a later one where there is one. `server`
 /// has the users `laptop`, `box` and `hub`.
 fn arrive_though_passed_over(server: &NatsServer, later: Option<&str>) {
@@ -14,10 +22,7 @@ fn arrive_though_passed_over(server: &NatsServer, later: Option<&str>) {
     let laptop = member("laptop", &["box"], &server.url(), let_in("laptop"));
     let there = member("box", &["laptop"], &server.url(), let_in("box"));
     let _first = relay(&laptop);
-    for body in ["one", "two", "three"] {
-        laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", body]);
-    }
-    wait_until("the stream to have them", PATIENCE, || outbox(&laptop, "box") == (0, 3, 0));
+    in_the_stream(&laptop, &["one", "two", "three"]);
     pass_over(&server.url(), "box", 3);
     let second = relay(&there);
     // Once this one has left the stream before the others, nats-server 2.9 finds two of those three in its stream.
@@ -106,10 +111,7 @@ fn a_receipt_that_was_lost_is_repeated_where_its_message_is_sent_again() {
     let server = NatsServer::start(&base, "");
     let [laptop, there] = two(&server);
     let first = relay(&laptop);
-    for body in ["one", "two"] {
-        laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", body]);
-    }
-    wait_until("the stream to have them", PATIENCE, || outbox(&laptop, "box") == (0, 2, 0));
+    in_the_stream(&laptop, &["one", "two"]);
     first.signal(Signal::SIGSTOP);
     let _second = relay(&there);
     let receipts = "iapeer.from.box.laptop";
@@ -158,15 +160,13 @@ fn what_was_in_a_stream_that_the_server_has_lost_is_published_again() {
     let mut server = NatsServer::start(&base, "");
     let [laptop, there] = two(&server);
     let first = relay(&laptop);
-    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
-    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    in_the_stream(&laptop, &["one"]);
     server.lose_streams(&base);
     // The message was lost, and the relay has run all the time.
     let second = relay(&there);
     wait_until("its receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
     drop(second);
-    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "two"]);
-    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    in_the_stream(&laptop, &["two"]);
     drop(first);
     let second = relay(&there);
     wait_until("the stream to have its receipt", PATIENCE, || {
@@ -261,8 +261,7 @@ fn what_was_asked_for_is_published_again_though_the_relay_was_killed_before() {
     let server = NatsServer::start(&base, "");
     let [laptop, there] = two(&server);
     let first = relay(&laptop);
-    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
-    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    in_the_stream(&laptop, &["one"]);
     drop(first);
     on_stream(&server, async |_, stream| stream.purge().await.unwrap());
     // The request was acknowledged, and is in this file. Also one that a crash has torn counts.
@@ -356,8 +355,7 @@ fn what_has_no_receipt_for_long_is_published_again() {
     let [laptop, there] = two(&server);
     laptop.set("IAPEER_RESEND_SECS", "1");
     let _first = relay(&laptop);
-    laptop.ok("iapeer-send", &["me@box", "--no-wait", "-m", "one"]);
-    wait_until("the stream to have it", PATIENCE, || outbox(&laptop, "box") == (0, 1, 0));
+    in_the_stream(&laptop, &["one"]);
     on_stream(&server, async |_, stream| stream.purge().await.unwrap());
     let _second = relay(&there);
     wait_until("its receipt", PATIENCE, || outbox(&laptop, "box") == (0, 0, 0));
